@@ -1,0 +1,74 @@
+"""Integer arithmetic after the dot product: accumulate and requantise.
+
+The functions are written with operators, so the same lines run on ``int``, NumPy and torch
+integers; the gates in `accumulator` and `requantize` are compared with them by equality.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import GeometryError
+
+__all__ = ["OVERFLOWS", "Accumulator", "bits_for", "round_shift"]
+
+OVERFLOWS = ("wrap", "saturate")
+
+
+def round_shift(level: Any, shift: int) -> Any:
+    """Divide by ``2**shift``; halves go up."""
+    return level if shift == 0 else (level + (1 << (shift - 1))) >> shift
+
+
+def bits_for(low: int, high: int) -> int:
+    """Return the two's complement width that holds every integer from ``low`` to ``high``."""
+    return max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0) + 1
+
+
+@dataclass(frozen=True)
+class Accumulator:
+    """A two's complement register of ``width`` bits, and what happens where it overflows.
+
+    Parameters
+    ----------
+    width : int
+        Bits, 2 to 48.
+    overflow : str
+        ``wrap`` keeps the low bits; ``saturate`` stays at the nearest limit. Wrapping commutes
+        with addition, saturation does not, so the order of accumulation is part of the result.
+
+    Raises
+    ------
+    GeometryError
+        For a width or an overflow mode that does not exist.
+    """
+
+    width: int
+    overflow: str = "wrap"
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.width <= 48:
+            raise GeometryError(f"an accumulator has 2 to 48 bits, not {self.width}")
+        if self.overflow not in OVERFLOWS:
+            raise GeometryError(f"overflow is {' or '.join(OVERFLOWS)}, not {self.overflow!r}")
+
+    @property
+    def min_level(self) -> int:
+        """The smallest sum it holds."""
+        return -(1 << (self.width - 1))
+
+    @property
+    def max_level(self) -> int:
+        """The largest sum it holds."""
+        return (1 << (self.width - 1)) - 1
+
+    def overflows(self, level: Any) -> Any:
+        """Tell, element by element, which exact sums do not fit."""
+        return (level < self.min_level) | (level > self.max_level)
+
+    def fit(self, level: Any) -> Any:
+        """Return what the register holds after the exact sum ``level`` was put into it."""
+        if self.overflow == "wrap":
+            return ((level - self.min_level) & ((1 << self.width) - 1)) + self.min_level
+        if isinstance(level, int):
+            return min(max(level, self.min_level), self.max_level)
+        return level.clip(self.min_level, self.max_level)

@@ -1,0 +1,56 @@
+"""Every error that narrowgauge raises on purpose.
+
+::
+
+    NarrowgaugeError          one line: what was given, what is allowed, what to do
+    ├── FormatError           a number format's name, or a level that it does not hold
+    ├── NetworkError          a network that is malformed, or a network file that cannot be read
+    ├── GeometryError         an array or memory shape that cannot be built
+    ├── FitError              a design larger than its target
+    ├── ToolError             an external tool that is missing or failed
+    ├── DataError             a data set that is missing or damaged
+    └── MismatchError         hardware and reference disagree
+"""
+
+__all__ = [
+    "DataError",
+    "FitError",
+    "FormatError",
+    "GeometryError",
+    "MismatchError",
+    "NarrowgaugeError",
+    "NetworkError",
+    "ToolError",
+]
+
+
+class NarrowgaugeError(Exception):
+    """Base of all deliberate errors; its text is one line for the person at the terminal."""
+
+
+class FormatError(NarrowgaugeError, ValueError):
+    """A number format that does not exist, or a level that its format cannot hold."""
+
+
+class NetworkError(NarrowgaugeError, ValueError):
+    """A malformed network, or a network file that cannot be read."""
+
+
+class GeometryError(NarrowgaugeError, ValueError):
+    """An array or memory shape that cannot be built."""
+
+
+class FitError(NarrowgaugeError):
+    """A design that needs more than its target has."""
+
+
+class ToolError(NarrowgaugeError):
+    """An external tool that is missing or failed."""
+
+
+class DataError(NarrowgaugeError):
+    """A data set that is missing or damaged."""
+
+
+class MismatchError(NarrowgaugeError):
+    """Hardware and reference disagree."""
