@@ -18,7 +18,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from .arithmetic import bits_for
-from .errors import NetworkError
 from .network import Dense, Network
 from .number import Bipolar, Fixed, Format, common
 
@@ -36,19 +35,13 @@ class Operands:
 def operands(network: Network) -> Operands:
     """Return the operand formats of the one array that runs all layers of ``network``.
 
-    Raises
-    ------
-    NetworkError
-        When a bipolar network's input is signed, and so has no bit planes.
+    A network whose weights and hidden activations are bipolar runs on an XNOR array, which reads
+    an unsigned input as bit planes; every other one on an array of the narrowest common formats.
     """
     weight = common(layer.weight for layer in network)
     hidden = {layer.input for layer in network.layers[1:]}
-    if weight == Bipolar() and hidden <= {Bipolar()}:
-        if isinstance(network.input, Fixed) and network.input.signed:
-            raise NetworkError(
-                f"network {network.name}: a bipolar network reads bipolar or uintN inputs, "
-                f"not {network.input}"
-            )
+    has_planes = network.input == Bipolar() or network.input.min_level == 0
+    if weight == Bipolar() and hidden <= {Bipolar()} and has_planes:
         return Operands(weight, Bipolar())
     activation = common(layer.input for layer in network)
     # a multiplier has no one-bit mode: +-1 meets other weights as a two-bit integer

@@ -76,6 +76,7 @@ class Format(ShapeCastable):
 
     def holds(self, level: Any) -> Any:
         """Tell, element by element, which integers are levels of this format."""
+        level = _integers(level)  # torch compares int8 with 255 as if 255 were -1
         return (level >= self.min_level) & (level <= self.max_level)
 
     def to_code(self, level: Any) -> Any:
@@ -141,7 +142,8 @@ class Format(ShapeCastable):
                 + (" without a generator" if rounding == "stochastic" else "")
             )
         rounded = xp.where(fraction >= threshold, upper, lower)
-        return _integers(xp.clip(rounded, self.min_level, self.max_level))
+        # clamped again as integers: 2**31 - 1 is no float32
+        return xp.clip(_integers(rounded), self.min_level, self.max_level)
 
     def dequantize(self, level: Any, scale: Any = 1.0) -> Any:
         """Return the values ``scale * level``."""
@@ -217,6 +219,7 @@ class Bipolar(Format):
         return "bipolar"
 
     def holds(self, level: Any) -> Any:
+        level = _integers(level)
         return (level == 1) | (level == -1)
 
     def _describe_levels(self) -> str:

@@ -1,0 +1,247 @@
+"""The output-stationary systolic array and its processing element."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .accumulate import CONTROL, Accumulate
+from .arithmetic import Accumulator
+from .dot import DotProduct, dot_product
+from .errors import GeometryError
+from .mapping import Operands
+
+__all__ = ["PE", "Geometry", "SystolicArray", "drained"]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Shape of an array.
+
+    Parameters
+    ----------
+    rows : int
+        Rows carry activations: images of a batch, or output pixels.
+    columns : int
+        Columns carry weights: output channels.
+    lanes : int
+        Pairs that a processing element multiplies a step.
+    hop : int
+        Processing elements that share one pipeline register, along rows and columns alike. At 1
+        every element has its own; a hop as long as the array broadcasts, which on small FPGAs is
+        cheaper: a register that only passes data on takes a whole logic cell.
+
+    Raises
+    ------
+    GeometryError
+        For a size that is not a positive number, or beyond what is sensible.
+    """
+
+    rows: int
+    columns: int
+    lanes: int
+    hop: int = 8
+
+    def __post_init__(self) -> None:
+        for name, limit in (("rows", 64), ("columns", 256), ("lanes", 1024), ("hop", 256)):
+            size = getattr(self, name)
+            if not 1 <= size <= limit:
+                raise GeometryError(f"{name} is 1 to {limit}, not {size}")
+
+    def __str__(self) -> str:
+        return f"{self.rows}x{self.columns}x{self.lanes}"
+
+    @property
+    def elements(self) -> int:
+        """Processing elements."""
+        return self.rows * self.columns
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates a cycle."""
+        return self.elements * self.lanes
+
+    @property
+    def skew(self) -> int:
+        """Cycles by which the farthest element lags behind the first."""
+        return (self.rows - 1) // self.hop + (self.columns - 1) // self.hop
+
+
+def drained(accumulator: Accumulator) -> data.StructLayout:
+    """Return the layout of a finished sum: its level, and whether any step overflowed."""
+    return data.StructLayout({"sum": signed(accumulator.width), "overflow": 1})
+
+
+class PE(wiring.Component):
+    """A processing element: dot product, accumulator, and one link of the drain chain.
+
+    Operands enter at any cycle; their control enters ``dot.latency`` cycles later. At the end of
+    the cycle with ``last`` the finished sum is captured in the drain register, and with ``i_shift``
+    that register takes over its neighbour's.
+
+    Members
+    -------
+    i_weights, i_activations : In(ArrayLayout(format, lanes))
+    i_control : In(CONTROL)
+    i_shift : In(1)
+    i_drain, o_drain : In/Out(drained(accumulator))
+    """
+
+    def __init__(self, dot: DotProduct, accumulator: Accumulator, *, doubling: bool):
+        self.dot = dot
+        self.accumulate = Accumulate(accumulator, dot.width, doubling=doubling)
+        layout = drained(accumulator)
+        super().__init__(
+            {
+                "i_weights": In(data.ArrayLayout(dot.operands.weight, dot.lanes)),
+                "i_activations": In(data.ArrayLayout(dot.operands.activation, dot.lanes)),
+                "i_control": In(CONTROL),
+                "i_shift": In(1),
+                "i_drain": In(layout),
+                "o_drain": Out(layout),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.dot = self.dot
+        m.submodules.accumulate = accumulate = self.accumulate
+        m.d.comb += [
+            self.dot.i_weights.eq(self.i_weights),
+            self.dot.i_activations.eq(self.i_activations),
+            accumulate.i.eq(self.dot.o),
+            accumulate.i_control.eq(self.i_control),
+        ]
+        captured = self.i_control.enable & self.i_control.last
+        with m.If(captured | self.i_shift):
+            m.d.sync += [
+                self.o_drain.sum.eq(Mux(captured, accumulate.o, self.i_drain.sum)),
+                self.o_drain.overflow.eq(
+                    Mux(captured, accumulate.o_overflow, self.i_drain.overflow)
+                ),
+            ]
+        return m
+
+
+class SystolicArray(wiring.Component):
+    """``rows`` x ``columns`` processing elements that keep their sums and stream their operands.
+
+    Each cycle takes one word of activations a row, one word of weights a column, and the control
+    of the step. The step with ``last`` ends the tile of ``rows * columns`` sums; ``latency``
+    cycles after it they leave one a cycle, row by row, while the next tile computes. Two steps
+    with ``last`` must be at least ``interval`` cycles apart.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Rows, columns, lanes and hop.
+    operands : Operands
+        Formats of weights and activations.
+    accumulator : Accumulator
+        Width and overflow mode.
+    doubling : bool
+        Whether steps may double the sum (bit planes).
+    dsp : bool
+        Multiply in DSP blocks, where the formats multiply.
+    make_dot : callable, optional
+        Builds the dot product of one element instead of `dot_product`.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles from the operands of the last step to the first drained sum.
+    interval : int
+        Least cycles between two last steps.
+
+    Members
+    -------
+    i_activations : In(ArrayLayout(ArrayLayout(format, lanes), rows))
+    i_weights : In(ArrayLayout(ArrayLayout(format, lanes), columns))
+    i_control : In(CONTROL)
+    o : Out(drained(accumulator))
+    o_valid : Out(1)
+    """
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        operands: Operands,
+        accumulator: Accumulator,
+        *,
+        doubling: bool = False,
+        dsp: bool = False,
+        make_dot: Callable[[], DotProduct] | None = None,
+    ):
+        self.geometry, self.accumulator = geometry, accumulator
+        make_dot = make_dot or (lambda: dot_product(operands, geometry.lanes, dsp=dsp))
+        self.elements = [
+            [PE(make_dot(), accumulator, doubling=doubling) for _ in range(geometry.columns)]
+            for _ in range(geometry.rows)
+        ]
+        self._dot_latency = self.elements[0][0].dot.latency
+        self.latency = self._dot_latency + geometry.skew + 1
+        self.interval = geometry.elements + geometry.skew
+        activations = data.ArrayLayout(operands.activation, geometry.lanes)
+        weights = data.ArrayLayout(operands.weight, geometry.lanes)
+        super().__init__(
+            {
+                "i_activations": In(data.ArrayLayout(activations, geometry.rows)),
+                "i_weights": In(data.ArrayLayout(weights, geometry.columns)),
+                "i_control": In(CONTROL),
+                "o": Out(drained(accumulator)),
+                "o_valid": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        rows, columns, hop = self.geometry.rows, self.geometry.columns, self.geometry.hop
+        controls = self._delayed(m, self.i_control, self.latency)
+        draining = self._drain_counter(m, controls[-1])
+        chain = [element for row in self.elements for element in row]
+        for element, following in zip(chain, [*chain[1:], None], strict=True):
+            m.d.comb += element.i_shift.eq(draining)
+            if following is not None:
+                m.d.comb += element.i_drain.eq(following.o_drain)
+        m.d.comb += [self.o.eq(chain[0].o_drain), self.o_valid.eq(draining)]
+
+        for r in range(rows):
+            word = self._delayed(m, self.i_activations[r], r // hop)[-1]
+            for c in range(columns):
+                if c and c % hop == 0:
+                    word = self._delayed(m, word, 1)[-1]
+                m.submodules[f"pe_{r}_{c}"] = element = self.elements[r][c]
+                m.d.comb += [
+                    element.i_activations.eq(word),
+                    element.i_control.eq(controls[self._dot_latency + r // hop + c // hop]),
+                ]
+        for c in range(columns):
+            word = self._delayed(m, self.i_weights[c], c // hop)[-1]
+            for r in range(rows):
+                if r and r % hop == 0:
+                    word = self._delayed(m, word, 1)[-1]
+                m.d.comb += self.elements[r][c].i_weights.eq(word)
+        return m
+
+    @staticmethod
+    def _delayed(m: Module, source, cycles: int) -> list:
+        """Return ``source`` delayed by 0, 1, ... ``cycles`` cycles."""
+        stages = [source]
+        for _ in range(cycles):
+            stage = Signal(source.shape(), reset_less=source.shape() != CONTROL)
+            m.d.sync += stage.eq(stages[-1])
+            stages.append(stage)
+        return stages
+
+    def _drain_counter(self, m: Module, control):
+        """Return the signal that is high while sums leave, from the cycle of ``control.last``."""
+        remaining = Signal(range(self.geometry.elements))
+        starts = control.enable & control.last
+        draining = starts | (remaining != 0)
+        with m.If(starts):
+            m.d.sync += remaining.eq(self.geometry.elements - 1)
+        with m.Elif(remaining != 0):
+            m.d.sync += remaining.eq(remaining - 1)
+        return draining

@@ -1,0 +1,221 @@
+"""Dot products over lanes: the only gates that know the number formats.
+
+All of them have the same ports: a word of weight codes, a word of activation codes, and the exact
+integer sum of the products of their levels, ``latency`` cycles later, a new one each cycle. Which
+one an array uses follows from its operand formats (`dot_product`).
+"""
+
+from dataclasses import replace
+
+from amaranth.hdl import Const, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .adder import Term, adder_tree, partial_products, tree_latency
+from .arithmetic import bits_for
+from .errors import GeometryError
+from .mapping import Operands
+from .number import Bipolar, Fixed, PowerOfTwo
+
+__all__ = ["AddSubtract", "DotProduct", "Multiply", "ShiftAdd", "XnorPopcount", "dot_product"]
+
+
+class DotProduct(wiring.Component):
+    """Base of the dot products.
+
+    Parameters
+    ----------
+    operands : Operands
+        Formats of weights and activations.
+    lanes : int
+        Pairs a step.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles from operands to sum.
+    width : int
+        Bits of the signed sum: as many as the worst operands need.
+
+    Members
+    -------
+    i_weights, i_activations : In(ArrayLayout(format, lanes))
+    o : Out(signed(width))
+    """
+
+    latency: int
+
+    def __init__(self, operands: Operands, lanes: int):
+        if lanes < 1:
+            raise GeometryError(f"a dot product has at least 1 lane, not {lanes}")
+        self.operands, self.lanes = operands, lanes
+        low, high = _sum_range(operands, lanes)
+        self.width = bits_for(low, high)
+        super().__init__(
+            {
+                "i_weights": In(data.ArrayLayout(operands.weight, lanes)),
+                "i_activations": In(data.ArrayLayout(operands.activation, lanes)),
+                "o": Out(signed(self.width)),
+            }
+        )
+
+    @property
+    def pairs(self) -> list:
+        """The ``lanes`` pairs of weight and activation codes."""
+        return [(self.i_weights[lane], self.i_activations[lane]) for lane in range(self.lanes)]
+
+
+def _sum_range(operands: Operands, lanes: int) -> tuple[int, int]:
+    """Return the extreme sums of ``lanes`` products."""
+    products = [
+        weight * activation
+        for weight in (operands.weight.min_level, operands.weight.max_level)
+        for activation in (operands.activation.min_level, operands.activation.max_level)
+    ]
+    return min(0, lanes * min(products)), max(0, lanes * max(products))
+
+
+class XnorPopcount(DotProduct):
+    """Bipolar weights, bipolar activations: twice the number of agreeing lanes, less ``lanes``."""
+
+    def __init__(self, operands: Operands, lanes: int):
+        super().__init__(operands, lanes)
+        self.latency = tree_latency(-(-lanes // 2)) + (lanes > 1)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        agree = [~(w.as_value() ^ a.as_value())[0] for w, a in self.pairs]
+        counts = []
+        # two lanes are four bits: their count is two 4-input functions, no adder
+        for i in range(0, self.lanes - 1, 2):
+            pair = Signal(2, reset_less=True)
+            m.d.sync += pair.eq(
+                (agree[i] ^ agree[i + 1]) | ((agree[i] & agree[i + 1]) << 1)
+            )
+            counts.append(Term(pair, 0, 2))
+        if self.lanes % 2:
+            single = Signal(reset_less=True)
+            if self.lanes > 1:
+                m.d.sync += single.eq(agree[-1])
+            else:
+                m.d.comb += single.eq(agree[-1])
+            counts.append(Term(single, 0, 1))
+        m.d.comb += self.o.eq((adder_tree(m, counts) << 1) - self.lanes)
+        return m
+
+
+class AddSubtract(DotProduct):
+    """Bipolar weights, integer activations: every lane is added or subtracted."""
+
+    def __init__(self, operands: Operands, lanes: int):
+        super().__init__(operands, lanes)
+        self.latency = tree_latency(2 * lanes)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        terms, carries = [], []
+        for weight, activation in self.pairs:
+            positive, negative = _signs(activation.level, ~weight.as_value()[0])
+            terms.append(positive)
+            carries.append(negative)
+        m.d.comb += self.o.eq(adder_tree(m, terms + carries))
+        return m
+
+
+class ShiftAdd(DotProduct):
+    """Power-of-two weights, integer activations: shift by the exponent, add or subtract."""
+
+    def __init__(self, operands: Operands, lanes: int):
+        super().__init__(operands, lanes)
+        self.latency = tree_latency(2 * lanes)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        field_width = self.operands.weight.width - 1
+        terms, carries = [], []
+        for weight, activation in self.pairs:
+            field, sign = weight.as_value()[:field_width], weight.as_value()[field_width]
+            # field f is 2**(f - 1); field 0 is zero, gated where the sign is applied anyway
+            shifted = (activation.level << field) >> 1
+            gated = Mux(field.any(), shifted, Const(0, shifted.shape()))
+            positive, negative = _signs(gated, sign & field.any())
+            terms.append(positive)
+            carries.append(negative)
+        m.d.comb += self.o.eq(adder_tree(m, terms + carries))
+        return m
+
+
+def _signs(level, negate) -> tuple[Term, Term]:
+    """Return ``-level if negate else level`` as two terms: flipped bits, and the one that is added.
+
+    The added ones of all lanes form a popcount, which is cheaper than an adder in each lane.
+    """
+    width = len(level) + 1
+    flipped = (level ^ negate.replicate(width).as_signed())[:width].as_signed()
+    term = Term.of(level)
+    low, high = min(term.low, ~term.high), max(term.high, ~term.low)
+    return Term(flipped, low, high), Term(negate, 0, 1)
+
+
+class Multiply(DotProduct):
+    """Integer weights, integer activations, any two widths, signed or unsigned.
+
+    In logic cells the partial products of all lanes are summed bit by bit first and shifted
+    afterwards, which keeps the adders narrow. With ``dsp`` every lane is one ``*``, which synthesis
+    maps to a multiplier block.
+    """
+
+    def __init__(self, operands: Operands, lanes: int, *, dsp: bool = False):
+        super().__init__(operands, lanes)
+        self.dsp = dsp
+        if dsp:
+            self.latency = 1 + tree_latency(lanes)
+        else:
+            narrow = min(operands.weight.width, operands.activation.width)
+            self.latency = tree_latency(lanes) + tree_latency(narrow)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        levels = [(w.level, a.level) for w, a in self.pairs]
+        if self.dsp:
+            terms = []
+            for w, a in levels:
+                product = Signal((w * a).shape(), reset_less=True)
+                m.d.sync += product.eq(w * a)
+                terms.append(Term.of(product))
+            m.d.comb += self.o.eq(adder_tree(m, terms))
+            return m
+        # the narrower operand selects, so that there are fewer rows
+        rows = [partial_products(*sorted(pair, key=len, reverse=True)) for pair in levels]
+        sums = []
+        for bit, column in enumerate(zip(*rows, strict=True)):
+            low, high = sum(t.low for t in column), sum(t.high for t in column)
+            same_sign = [replace(term, negative=False) for term in column]
+            total = Term(adder_tree(m, same_sign), low, high, column[0].negative)
+            sums.append(total.shifted(bit))
+        m.d.comb += self.o.eq(adder_tree(m, sums))
+        return m
+
+
+def dot_product(operands: Operands, lanes: int, *, dsp: bool = False) -> DotProduct:
+    """Return the dot product for these operand formats.
+
+    Raises
+    ------
+    GeometryError
+        When no dot product exists for the pair of formats.
+    """
+    integer = isinstance(operands.activation, Fixed)
+    match operands.weight:
+        case Bipolar() if operands.activation == Bipolar():
+            return XnorPopcount(operands, lanes)
+        case Bipolar() if integer:
+            return AddSubtract(operands, lanes)
+        case PowerOfTwo() if integer:
+            return ShiftAdd(operands, lanes)
+        case Fixed() if integer:
+            return Multiply(operands, lanes, dsp=dsp)
+    raise GeometryError(
+        f"no dot product of {operands.weight} weights and {operands.activation} activations; there "
+        "are bipolar x bipolar, bipolar x integer, pow2 x integer and integer x integer"
+    )

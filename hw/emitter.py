@@ -1,0 +1,100 @@
+"""From the output memory to the output stream."""
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from .memory import ReadSignature
+from .program import Program
+from .scoreboard import Batch
+
+__all__ = ["Emitter", "result_layout"]
+
+
+def result_layout(program: Program) -> data.StructLayout:
+    """Return the layout of an output element.
+
+    ``level`` is the next level of the last layer, in the order of its channels; with the last one of
+    an image, ``last`` is set and ``label`` is the class: the first channel with the highest level.
+    """
+    return data.StructLayout(
+        {
+            "level": program.network.output,
+            "label": unsigned(ceil_log2(program.network.outputs)),
+            "last": 1,
+        }
+    )
+
+
+class Emitter(wiring.Component):
+    """Stream the levels and the class of every image, in the order in which the images came.
+
+    A level takes two cycles when the receiver is ready.
+
+    Members
+    -------
+    i_full : In(contexts), i_done : In(ArrayLayout(Batch, contexts))
+        Output areas that hold a batch.
+    o_emitted : Out(contexts)
+        The area has been read.
+    read : Out(ReadSignature(output_words, level))
+        The output memory.
+    o : Out(stream.Signature(result_layout(program)))
+    """
+
+    def __init__(self, program: Program):
+        self.program = program
+        super().__init__(
+            {
+                "i_full": In(program.contexts),
+                "i_done": In(data.ArrayLayout(Batch(program), program.contexts)),
+                "o_emitted": Out(program.contexts),
+                "read": Out(ReadSignature(program.output_words, program.network.output.width)),
+                "o": Out(stream.Signature(result_layout(program))),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        program = self.program
+        outputs, rows = program.network.outputs, program.geometry.rows
+        fmt = program.network.output
+        context = Signal(ceil_log2(program.contexts))
+        row, channel = Signal(range(rows)), Signal(range(outputs))
+        address = Signal(range(program.output_words))
+        best = Signal(fmt.level_shape)
+        best_channel = Signal(range(outputs))
+
+        level = fmt.level_of(self.read.data)
+        better = (channel == 0) | (level > best)
+        last_channel = channel == outputs - 1
+        m.d.comb += [
+            self.read.address.eq(address),
+            self.o.payload.level.as_value().eq(self.read.data),
+            self.o.payload.last.eq(last_channel),
+            self.o.payload.label.eq(Mux(better, channel, best_channel)),
+        ]
+        with m.FSM():
+            with m.State("Idle"):
+                m.d.sync += address.eq(Mux(context, rows * outputs, 0))
+                with m.If(self.i_full.bit_select(context, 1)):
+                    m.next = "Read"
+            with m.State("Read"):
+                m.next = "Send"
+            with m.State("Send"):
+                m.d.comb += self.o.valid.eq(1)
+                with m.If(self.o.ready):
+                    m.next = "Read"
+                    m.d.sync += [address.eq(address + 1), channel.eq(channel + 1)]
+                    with m.If(better):
+                        m.d.sync += [best.eq(level), best_channel.eq(channel)]
+                    with m.If(last_channel):
+                        m.d.sync += [channel.eq(0), row.eq(row + 1)]
+                        with m.If(row == self.i_done[context].count - 1):
+                            m.d.sync += [row.eq(0)]
+                            m.d.comb += self.o_emitted.bit_select(context, 1).eq(1)
+                            if program.contexts == 2:
+                                m.d.sync += context.eq(~context)
+                            m.next = "Idle"
+        return m

@@ -1,0 +1,152 @@
+"""From the input stream to the activation memory."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from .memory import WriteSignature
+from .number import Bipolar
+from .program import Program
+from .scoreboard import Batch
+
+__all__ = ["Loader", "element_layout"]
+
+
+def element_layout(program: Program) -> data.StructLayout:
+    """Return the layout of an input element: its code, and whether it ends the last image.
+
+    ``last``, on the last element of an image, closes a batch that is not full, so that a stream may
+    end after any number of images.
+    """
+    return data.StructLayout({"code": program.network.input, "last": 1})
+
+
+class Loader(wiring.Component):
+    """Pack elements into activation words and fill the input areas of the contexts in turn.
+
+    One element is accepted a cycle, but for ``planes - 1`` cycles a word of a layer that reads bit
+    planes, and for the lanes that the last word of an image leaves empty. Images fill the rows of a
+    context; a batch is reported when all rows are filled, or after an element marked ``last``.
+
+    Members
+    -------
+    i : In(stream.Signature(element_layout(program)))
+    i_loaded : In(contexts)
+        Input areas that must not be written.
+    write : Out(WriteSignature(activation_words, lanes * width))
+    i_granted : In(1)
+        The write port is free in this cycle.
+    o_loaded : Out(1), o_context, o_batch
+        A batch is complete.
+    """
+
+    def __init__(self, program: Program):
+        self.program = program
+        width = program.geometry.lanes * program.operands.activation.width
+        super().__init__(
+            {
+                "i": In(stream.Signature(element_layout(program))),
+                "i_loaded": In(program.contexts),
+                "write": Out(WriteSignature(program.activation_words, width)),
+                "i_granted": In(1),
+                "o_loaded": Out(1),
+                "o_context": Out(ceil_log2(program.contexts)),
+                "o_batch": Out(Batch(program)),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        program, record = self.program, self.program.records[0]
+        lanes, inputs = program.geometry.lanes, program.network.inputs
+        code = program.network.input
+
+        word = Signal(data.ArrayLayout(code, lanes), reset_less=True)
+        lane = Signal(range(lanes))
+        element = Signal(range(inputs))
+        pending = Signal()  # the word is complete and waits to be written
+        padding = Signal()  # the image is complete, its last word is not
+        final = Signal()  # the complete word is the image's last
+        closing = Signal()  # ... and the image is the batch's last
+        plane = Signal(range(record.planes))
+        offset = Signal(range(record.steps))
+
+        written = pending & self.i_granted
+        word_done = written & (plane == record.planes - 1)
+        free = ~self.i_loaded.bit_select(self.o_context, 1)
+        accept = self.i.valid & self.i.ready
+        shift = accept | (padding & ~pending)
+        m.d.comb += self.i.ready.eq(free & ~padding & (~pending | (word_done & ~final)))
+
+        with m.If(shift):
+            incoming = Mux(padding, 0, self.i.payload.code.as_value())
+            m.d.sync += word.eq(Cat(word.as_value()[code.width :], incoming))
+            m.d.sync += lane.eq(Mux(lane == lanes - 1, 0, lane + 1))
+        with m.If(word_done):
+            m.d.sync += pending.eq(0)
+        with m.If(shift & (lane == lanes - 1)):
+            m.d.sync += [pending.eq(1), padding.eq(0)]
+        with m.If(accept):
+            m.d.sync += [element.eq(element + 1), final.eq(0)]
+            with m.If(element == inputs - 1):
+                m.d.sync += [element.eq(0), final.eq(1), closing.eq(self.i.payload.last)]
+                with m.If(lane != lanes - 1):
+                    m.d.sync += padding.eq(1)
+        with m.If(written):
+            m.d.sync += plane.eq(Mux(plane == record.planes - 1, 0, plane + 1))
+        with m.If(word_done):
+            m.d.sync += offset.eq(Mux(final, 0, offset + 1))
+
+        base = self._walk_images(m, word_done & final, closing)
+        m.d.comb += [
+            self.write.enable.eq(pending),
+            self.write.address.eq(base + offset + plane * record.steps),
+            self.write.data.eq(self._encode(word, plane)),
+        ]
+        return m
+
+    def _encode(self, word, plane) -> Value:
+        """Return the activation word of the collected elements: their levels, or one bit plane."""
+        source, target = self.program.network.input, self.program.operands.activation
+        codes = [word[lane] for lane in range(self.program.geometry.lanes)]
+        if target == Bipolar() and source != Bipolar():
+            # the most significant plane comes first
+            from_top = [code.as_value()[::-1].bit_select(plane, 1) for code in codes]
+            return Cat(*from_top)
+        if source == target:
+            return word.as_value()
+        return Cat(*(_extended(code.level, target.width) for code in codes))
+
+    def _walk_images(self, m: Module, image_done, closing) -> Signal:
+        """Count rows, contexts and images; return the first word of the current image's area."""
+        program = self.program
+        rows, words = program.geometry.rows, program.image_words
+        row = Signal(range(rows))
+        base = Signal(range(program.activation_words))
+        context = Signal(ceil_log2(program.contexts))
+        image = Signal.like(self.o_batch.image)
+        full = closing | (row == rows - 1)
+        m.d.comb += [
+            self.o_context.eq(context),
+            self.o_loaded.eq(image_done & full),
+            self.o_batch.count.eq(row + 1),
+            self.o_batch.image.eq(image),
+        ]
+        with m.If(image_done):
+            m.d.sync += [row.eq(row + 1), base.eq(base + words)]
+            with m.If(full):
+                following = Mux(context == program.contexts - 1, 0, context + 1)
+                m.d.sync += [
+                    row.eq(0),
+                    image.eq(image + row + 1),
+                    context.eq(following),
+                    base.eq(Mux(following == 0, 0, rows * words)),
+                ]
+        return base
+
+
+def _extended(level: Value, width: int) -> Value:
+    """Return the bits of ``level`` in ``width`` bits, which hold it."""
+    sign = level[-1] if level.shape().signed else Const(0, 1)
+    return Cat(level, sign.replicate(width))[:width]

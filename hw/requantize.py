@@ -1,0 +1,109 @@
+"""From accumulators to output levels."""
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .adder import Term, adder_tree, partial_products, tree_latency
+from .number import Bipolar, Format
+from .program import Mode
+
+__all__ = ["Requantize"]
+
+
+class Requantize(wiring.Component):
+    """Scale, shift and clamp: ``clamp((i * multiplier + bias) >> shift, low, high)``.
+
+    With the half ``2**(shift - 1)`` in the bias, where `Program` puts it, this is the rounding
+    requantisation of `Dense`. A `Bipolar` output is ``+1 if i * multiplier + bias >= 0 else -1``.
+    Every mode has an output of its own, always valid; a new input each cycle.
+
+    Parameters
+    ----------
+    width, bias_width, multiplier_width : int
+        Bits of the signed accumulator, the signed bias and the unsigned multiplier; a
+        ``multiplier_width`` of 0 multiplies by 1, with no gates.
+    modes : sequence of Mode
+        Output format and shift of each output.
+    dsp : bool
+        Multiply in a DSP block.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles from input to output.
+
+    Members
+    -------
+    i : In(signed(width))
+    i_bias : In(signed(bias_width))
+    i_multiplier : In(unsigned(multiplier_width))
+    o : Out of the level shape of ``modes[k].output``, in ``outputs[k]`` (members ``o_0``, ``o_1``)
+    """
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        bias_width: int,
+        multiplier_width: int,
+        modes: Sequence[Mode],
+        dsp: bool = False,
+    ):
+        self.modes, self.dsp, self.multiplier_width = tuple(modes), dsp, multiplier_width
+        if dsp and multiplier_width:
+            self.latency = 3
+        else:
+            self.latency = tree_latency(max(multiplier_width, 1) + 1) + 1
+        super().__init__(
+            {
+                "i": In(signed(width)),
+                "i_bias": In(signed(bias_width)),
+                "i_multiplier": In(unsigned(multiplier_width)),
+            }
+            | {f"o_{k}": Out(mode.output.level_shape) for k, mode in enumerate(self.modes)}
+        )
+
+    @property
+    def outputs(self) -> list[Signal]:
+        """The output of each mode."""
+        return [getattr(self, f"o_{k}") for k in range(len(self.modes))]
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        total = self._scaled(m)
+        for mode, output in zip(self.modes, self.outputs, strict=True):
+            level = Signal.like(output, reset_less=True)
+            m.d.sync += level.eq(_clamp(mode.output, total >> mode.shift, total))
+            m.d.comb += output.eq(level)
+        return m
+
+    def _scaled(self, m: Module) -> Value:
+        """Return ``i * multiplier + bias``, registered."""
+        bias = Term.of(self.i_bias)
+        if not self.multiplier_width:
+            return adder_tree(m, [Term.of(self.i), bias])
+        if not self.dsp:
+            rows = partial_products(self.i, self.i_multiplier)
+            shifted = [row.shifted(bit) for bit, row in enumerate(rows)]
+            return adder_tree(m, [*shifted, bias])
+        product = Signal((self.i * self.i_multiplier).shape(), reset_less=True)
+        delayed = Signal.like(self.i_bias, reset_less=True)
+        m.d.sync += [product.eq(self.i * self.i_multiplier), delayed.eq(self.i_bias)]
+        return adder_tree(m, [Term.of(product), Term.of(delayed)])
+
+
+def _clamp(fmt: Format, value: Value, total: Value) -> Value:
+    """Return ``value`` clamped to the levels of ``fmt``; ``total`` gives a bipolar sign."""
+    if fmt == Bipolar():
+        return Mux(total[-1], Const(-1, 2), Const(1, 2))
+    shape = fmt.level_shape
+    magnitude = shape.width - shape.signed
+    if len(value) <= magnitude + 1:
+        value = value | Const(0, signed(magnitude + 2))
+    negative, upper = value[-1], value[magnitude:-1]
+    low, high = Const(fmt.min_level, shape), Const(fmt.max_level, shape)
+    fits = Mux(negative, upper.all() & shape.signed, ~upper.any())
+    return Mux(fits, value[: shape.width], Mux(negative, low, high))

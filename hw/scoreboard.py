@@ -1,0 +1,136 @@
+"""Which job may run next: the state of every context.
+
+A **context** is a group of ``rows`` images in flight, a **job** one layer of one context. Contexts
+take turns, so that one is filled and drained while the other computes.
+"""
+
+from amaranth.hdl import Array, Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from .program import Program
+
+__all__ = ["IMAGE_WIDTH", "Batch", "Job", "Scoreboard"]
+
+IMAGE_WIDTH = 32
+
+
+def Job(program: Program) -> data.StructLayout:
+    """Return the layout of a job: one layer of one context."""
+    return data.StructLayout(
+        {
+            "context": unsigned(ceil_log2(program.contexts)),
+            "layer": unsigned(ceil_log2(len(program.records))),
+        }
+    )
+
+
+def Batch(program: Program) -> data.StructLayout:
+    """Return the layout of a batch: how many of its rows hold images, and the first one's number.
+
+    Numbers count from reset; they serve the trace only, and vanish in synthesis with it.
+    """
+    return data.StructLayout(
+        {"count": range(program.geometry.rows + 1), "image": unsigned(IMAGE_WIDTH)}
+    )
+
+
+class Scoreboard(wiring.Component):
+    """Track what each context waits for, and offer the next job.
+
+    A context is *loaded* when its input area holds a batch, *busy* from the offer of a job until
+    its outputs are written, and *full* while its last outputs wait to be emitted. A job is offered
+    when its input is there and, for the last layer, when the output area is free.
+
+    Members
+    -------
+    i_loaded : In(1)
+        A batch, ``i_batch``, is in the input area of context ``i_loaded_context``.
+    o_loaded : Out(contexts)
+        Input areas that hold a batch.
+    o_offer : Out(1)
+        ``o_job`` may start; taken with ``i_take``.
+    i_fetched : In(1)
+        The input of job ``i_fetched_job`` has been read.
+    i_written : In(1)
+        The outputs of job ``i_written_job`` have been written.
+    o_full : Out(contexts)
+        Output areas that hold a batch, ``o_done[context]``.
+    i_emitted : In(contexts)
+        The output area has been read.
+    o_running : Out(ArrayLayout(Batch, contexts))
+        The batch that a context computes.
+    """
+
+    def __init__(self, program: Program):
+        self.program = program
+        job, batch = Job(program), Batch(program)
+        contexts = program.contexts
+        super().__init__(
+            {
+                "i_loaded": In(1),
+                "i_loaded_context": In(ceil_log2(contexts)),
+                "i_batch": In(batch),
+                "o_loaded": Out(contexts),
+                "o_offer": Out(1),
+                "o_job": Out(job),
+                "i_take": In(1),
+                "i_fetched": In(1),
+                "i_fetched_job": In(job),
+                "i_written": In(1),
+                "i_written_job": In(job),
+                "o_full": Out(contexts),
+                "i_emitted": In(contexts),
+                "o_running": Out(data.ArrayLayout(batch, contexts)),
+                "o_done": Out(data.ArrayLayout(batch, contexts)),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        ready = [self._context(m, context) for context in range(self.program.contexts)]
+        latest = Signal(ceil_log2(self.program.contexts))
+        chosen = Signal.like(latest)
+        if self.program.contexts == 2:
+            # the context whose turn it is, unless only the other one is ready
+            m.d.comb += chosen.eq(Mux(latest, ~ready[0], ready[1]))
+        m.d.comb += [
+            self.o_offer.eq(Array(ready)[chosen]),
+            self.o_job.context.eq(chosen),
+            self.o_job.layer.eq(Array(self._layers)[chosen]),
+        ]
+        with m.If(self.i_take):
+            m.d.sync += latest.eq(chosen)
+        return m
+
+    def _context(self, m: Module, context: int):
+        """Track one context; return whether its next job is ready."""
+        last = len(self.program.records) - 1
+        layer = Signal(range(last + 1), name=f"layer_{context}")
+        busy = Signal(name=f"busy_{context}")
+        waiting = Signal(Batch(self.program), name=f"waiting_{context}")
+        loaded, full = self.o_loaded[context], self.o_full[context]
+        if context == 0:
+            self._layers = []
+        self._layers.append(layer)
+        ready = ~busy & ((layer != 0) | loaded) & ((layer != last) | ~full)
+
+        with m.If(self.i_take & (self.o_job.context == context)):
+            m.d.sync += busy.eq(1)
+        with m.If(self.i_fetched & (self.i_fetched_job.context == context)):
+            with m.If(self.i_fetched_job.layer == 0):
+                m.d.sync += [loaded.eq(0), self.o_running[context].eq(waiting)]
+        with m.If(self.i_loaded & (self.i_loaded_context == context)):
+            m.d.sync += [loaded.eq(1), waiting.eq(self.i_batch)]
+        with m.If(self.i_emitted[context]):
+            m.d.sync += full.eq(0)
+        with m.If(self.i_written & (self.i_written_job.context == context)):
+            m.d.sync += [busy.eq(0), layer.eq(layer + 1)]
+            with m.If(layer == last):
+                m.d.sync += [
+                    layer.eq(0),
+                    full.eq(1),
+                    self.o_done[context].eq(self.o_running[context]),
+                ]
+        return ready

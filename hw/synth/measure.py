@@ -1,0 +1,242 @@
+"""One design on one target, measured: resources, and speed over several seeds."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from importlib.metadata import version
+from statistics import median, median_low
+from typing import Any
+
+from amaranth.lib import wiring
+
+from ..errors import FitError
+from . import rtlil, tools
+from .flow import Netlist, pack, place_and_route, synthesis_script, synthesize
+from .jobs import Job, run_jobs
+from .report import RESOURCES, Report, check_fit, parse, resources
+from .shell import Shell
+from .store import Store
+from .targets import Target, target
+
+__all__ = ["SEEDS", "Measurement", "measure"]
+
+SEEDS = (1, 2, 3)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a design takes of a target, and how fast it is there.
+
+    Resources mean what `report.Report` says; what was not measured is None.
+
+    Attributes
+    ----------
+    target : str
+        The target's name.
+    lut, lut4, ff, carry, bram, spram, dsp, io : int or None
+        Resources, without those of the shell.
+    fmax_mhz, fmax_mhz_min, fmax_mhz_max : float or None
+        Highest clock frequency in MHz, of the slowest clock: median and range over the seeds.
+    seeds : tuple of int
+        The seeds that were routed.
+    critical_path : str
+        The slowest path of the seed nearest to the median.
+    routed : bool
+        Whether anything was placed and routed; if not, resources are those after packing, or
+        after mapping where the target has no router.
+    failed : mapping of int to str
+        Seeds that found no placement or routing, and why.
+    shell : mapping of str to int
+        What was subtracted for the `Shell` around the design; empty where there is none.
+    tools : mapping of str to str
+        Versions of everything that had a part in it.
+    """
+
+    target: str
+    lut: int | None = None
+    lut4: int | None = None
+    ff: int | None = None
+    carry: int | None = None
+    bram: int | None = None
+    spram: int | None = None
+    dsp: int | None = None
+    io: int | None = None
+    fmax_mhz: float | None = None
+    fmax_mhz_min: float | None = None
+    fmax_mhz_max: float | None = None
+    seeds: tuple[int, ...] = ()
+    critical_path: str = ""
+    routed: bool = False
+    failed: dict[int, str] = field(default_factory=dict, hash=False)
+    shell: dict[str, int] = field(default_factory=dict, hash=False)
+    tools: dict[str, str] = field(default_factory=dict, hash=False)
+
+    def row(self) -> dict[str, Any]:
+        """Return a row of a results file: what was not measured is absent."""
+        return {name: value for name, value in asdict(self).items() if value not in (None, {}, ())}
+
+
+def measure(
+    design: wiring.Component | str,
+    on: Target | str,
+    *,
+    seeds: Sequence[int] = SEEDS,
+    dsp: bool = False,
+    options: Sequence[str] = (),
+    frequency: float | None = None,
+    store: Store | None = None,
+    executor: Executor | None = None,
+) -> Measurement:
+    """Map, pack, place and route a design, and return what it costs.
+
+    Parameters
+    ----------
+    design : wiring.Component or str
+        A component, whose ports become pins; or RTLIL. Inside a `Shell`, any component fits
+        on any package, and what the shell costs is subtracted.
+    on : Target or str
+        A target or its name.
+    seeds : sequence of int
+        A routing for each; with none, the design is only mapped and packed, which is quick.
+    dsp, options, frequency
+        As `flow.synthesize` and `flow.place_and_route` take them.
+    store : Store, optional
+        Where results are looked up and kept, each as soon as it is there; `Store()` by default.
+    executor : concurrent.futures.Executor, optional
+        What runs the jobs; by default as many local processes as there are cores.
+
+    Raises
+    ------
+    FitError
+        With numbers, where the design needs more than the target has; with the tool's reason,
+        where no seed was routed.
+    ToolError
+        For an unknown target, and where a tool is missing or fails.
+    """
+    chosen = target(on) if isinstance(on, str) else on
+    text = design if isinstance(design, str) else rtlil.convert(design)
+    shell = _shell_cost(design, chosen) if isinstance(design, Shell) else {}
+    with ExitStack() as stack:
+        if executor is None:
+            # The jobs are processes (the tools); a thread for each is enough to drive them.
+            executor = ThreadPoolExecutor(max_workers=os.cpu_count())
+            stack.callback(executor.shutdown, cancel_futures=True)
+        bench = _Bench(chosen, store or Store(), executor, _versions(chosen))
+        netlist = bench.map(text, dsp, tuple(options))
+        if chosen.family.router is None:
+            found = Report(**resources(netlist.cells, chosen.family))
+            return _summary(bench, found, {}, {}, shell)
+        packed = bench.pack(netlist)
+        check_fit(packed, chosen)
+        routed, failed = bench.route(netlist, seeds, frequency)
+    if failed and not routed:
+        raise FitError("; ".join(failed.values()))
+    reports = {
+        seed: parse(routed[seed], netlist.cells, chosen.family) for seed in seeds if seed in routed
+    }
+    return _summary(bench, parse(packed, netlist.cells, chosen.family), reports, failed, shell)
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """A target, and what runs and keeps the steps of a measurement."""
+
+    target: Target
+    store: Store
+    executor: Executor
+    versions: dict[str, str]
+
+    def map(self, text: str, dsp: bool, options: tuple[str, ...]) -> Netlist:
+        script = synthesis_script(self.target, dsp=dsp, options=options)
+        parts = {"rtlil": text, "script": script, "yosys": self.versions["yosys"]}
+        return Netlist(
+            **self._single(Job("mapped", parts, _map, (text, self.target, dsp, options)))
+        )
+
+    def pack(self, netlist: Netlist) -> dict[str, Any]:
+        return self._single(Job("packed", self._parts(netlist), pack, (netlist, self.target)))
+
+    def route(
+        self, netlist: Netlist, seeds: Sequence[int], frequency: float | None
+    ) -> tuple[dict[int, dict[str, Any]], dict[int, str]]:
+        """Return the reports and the reasons of failure, by seed."""
+        parts = self._parts(netlist) | {"frequency": frequency}
+        jobs = {
+            seed: Job(
+                "routed", parts | {"seed": seed}, _route, (netlist, self.target, seed, frequency)
+            )
+            for seed in seeds
+        }
+        return run_jobs(jobs, self.store, self.executor)
+
+    def _single(self, job: Job) -> Any:
+        results, failures = run_jobs({job.kind: job}, self.store, self.executor)
+        if failures:
+            raise FitError(failures[job.kind])
+        return results[job.kind]
+
+    def _parts(self, netlist: Netlist) -> dict[str, Any]:
+        device = [*self.target.device, *self.target.family.router_options]
+        digest = sha256(netlist.text.encode()).hexdigest()
+        return {"netlist": digest, "device": device, "nextpnr": self.versions["nextpnr"]}
+
+
+def _map(text: str, on: Target, dsp: bool, options: tuple[str, ...]) -> dict[str, Any]:
+    return asdict(synthesize(text, on, dsp=dsp, options=options))
+
+
+def _route(netlist: Netlist, on: Target, seed: int, frequency: float | None) -> dict[str, Any]:
+    return place_and_route(netlist, on, seed=seed, frequency=frequency)
+
+
+def _versions(on: Target) -> dict[str, str]:
+    """Return the versions of everything that has a part in a result."""
+    programs = {"yosys": "yosys"} | ({"nextpnr": on.family.router} if on.family.router else {})
+    found = tools.warm(programs.values())
+    return {
+        **{name: tool.version for name, tool in zip(programs, found, strict=True)},
+        "amaranth": version("amaranth"),
+        "narrowgauge": version("narrowgauge"),
+    }
+
+
+def _shell_cost(shell: Shell, on: Target) -> dict[str, int]:
+    """Return what the shell takes of each resource; tests measure empty shells."""
+    lone = shell.ff - shell.lut if on.family.lone_ff_takes_lut else 0
+    return {"lut": shell.lut + lone, "lut4": shell.lut, "ff": shell.ff}
+
+
+def _summary(
+    bench: _Bench,
+    found: Report,
+    routed: dict[int, Report],
+    failed: dict[int, str],
+    shell: dict[str, int],
+) -> Measurement:
+    """Put resources, and the speeds of all seeds, together."""
+    numbers = {name: getattr(found, name) for name in RESOURCES}
+    for name, own in shell.items():
+        if numbers[name] is not None:
+            numbers[name] -= own
+    speeds = {seed: min(r.fmax_mhz.values()) for seed, r in routed.items() if r.fmax_mhz}
+    if speeds:
+        middle = median_low(speeds.values())
+        nearest = next(seed for seed, speed in speeds.items() if speed == middle)
+        numbers |= {
+            "fmax_mhz": median(speeds.values()),
+            "fmax_mhz_min": min(speeds.values()),
+            "fmax_mhz_max": max(speeds.values()),
+            "critical_path": routed[nearest].critical_path,
+        }
+    return Measurement(
+        target=bench.target.name,
+        seeds=tuple(routed),
+        routed=bool(routed),
+        failed=failed,
+        shell=shell,
+        tools=bench.versions,
+        **numbers,
+    )

@@ -1,0 +1,301 @@
+"""RTLIL text: from an Amaranth design, and with every distinct module written once.
+
+Amaranth writes one module per *instance*, and Yosys maps each of them. `share_modules` finds the
+modules that are the same circuit and keeps one, so a 64-element array costs one synthesis of its
+element instead of 64.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from amaranth.back import rtlil
+
+from ..errors import ToolError
+
+__all__ = ["convert", "keep_shared", "share_modules"]
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\\$]\S+|[^\s"]+')
+_WORTHWHILE = 64  # bits of wires: a smaller module gains more from its surroundings than it costs
+_DIRECTIONS = ("input", "output", "inout")
+# These attributes say where a line came from; all others (init, keep, ram_style) are behaviour.
+_PROVENANCE = (r"\src", r"\generator", r"\hdlname")
+
+
+def convert(component: Any, *, name: str = "top", share: bool = True) -> str:
+    """Return the RTLIL text of ``component`` without source locations.
+
+    Parameters
+    ----------
+    component : amaranth.hdl.Elaboratable
+        A `wiring.Component` (its members become ports), or a top level without ports.
+    name : str
+        The top module.
+    share : bool
+        Write each distinct module once (`share_modules`).
+    """
+    text = rtlil.convert(component, name=name, emit_src=False)
+    return share_modules(text) if share else text
+
+
+@dataclass
+class _Module:
+    """One module: its lines as tokens, and the names of its ports."""
+
+    name: str
+    lines: list[list[str]]
+    attributes: list[list[str]] = field(default_factory=list)
+
+    def statements(self) -> Iterator[list[str]]:
+        """Yield the lines between ``module`` and ``end``."""
+        yield from self.lines[1:-1]
+
+    def cells(self) -> Iterator[list[str]]:
+        """Yield the lines that begin a cell."""
+        return (line for line in self.lines if line[0] == "cell")
+
+    def wire_bits(self) -> int:
+        """Return the width of all wires together: a rough size."""
+        wires = (line for line in self.lines if line[0] == "wire")
+        return sum(
+            int(line[line.index("width") + 1]) if "width" in line[:-1] else 1 for line in wires
+        )
+
+    def outputs(self) -> set[str]:
+        """Return the names of the output ports."""
+        return {line[-1] for line in self.lines if line[0] == "wire" and "output" in line[:-1]}
+
+
+def share_modules(text: str) -> str:
+    r"""Keep the first of all modules that are the same circuit, and let every cell use it.
+
+    Two modules are the same when their bodies are, after: leaving out names of modules, source
+    attributes, the order of ports and whether a wire is also an output; renumbering Amaranth's
+    ``$N`` names in order of appearance; and sharing what they instantiate, from the leaves up.
+    A constant, a parameter, a memory's contents or an initial value that differs keeps two
+    modules apart. The module that stays has every output that any of them has; a cell that does
+    not connect one leaves it open, and what drives only that is swept after flattening.
+
+    Parameters
+    ----------
+    text : str
+        RTLIL as Amaranth or Yosys (``write_rtlil``) writes it.
+
+    Returns
+    -------
+    str
+        RTLIL of the same circuit; the text itself where nothing is shared.
+
+    Raises
+    ------
+    ToolError
+        For text that is not RTLIL.
+    """
+    preamble, modules = _parse(text)
+    by_name = {module.name: module for module in modules}
+    keeper: dict[str, _Module] = {}  # canonical body -> the module that stays
+    renamed: dict[str, tuple[str, dict[str, str]]] = {}  # module -> its keeper, port -> port
+    names: dict[str, dict[str, str]] = {}  # module -> actual name -> canonical name
+    for module in _leaves_first(modules, by_name):
+        _rewrite_cells(module, renamed)
+        body, names[module.name] = _canonical(module)
+        first = keeper.setdefault(body, module)
+        if first is not module:
+            actual = {short: long for long, short in names[first.name].items()}
+            ports = {long: actual[short] for long, short in names[module.name].items()}
+            _add_outputs(first, {ports[name] for name in module.outputs()})
+            renamed[module.name] = first.name, ports
+    if not renamed:
+        return text
+    return _render(preamble, [module for module in modules if module.name not in renamed])
+
+
+def keep_shared(text: str) -> str:
+    r"""Mark modules that are worth mapping once with ``\keep_hierarchy``, and return the text.
+
+    Marked is a module that is used more than once and has at least 64 bits of wires with all
+    that it contains: Yosys maps it once, and optimises everything else across modules. What is
+    inside of a marked module is flattened into it.
+    """
+    preamble, modules = _parse(text)
+    by_name = {module.name: module for module in modules}
+    order = _leaves_first(modules, by_name)
+    children = {
+        module.name: Counter(line[1] for line in module.cells() if line[1] in by_name)
+        for module in modules
+    }
+    size: dict[str, int] = {}  # bits of wires, with all that is inside
+    for name in (module.name for module in order):
+        inside = (size[child] * times for child, times in children[name].items())
+        size[name] = by_name[name].wire_bits() + sum(inside)
+    roots = set(by_name).difference(*children.values())
+    uses = Counter(roots)
+    for name in (module.name for module in reversed(order)):
+        for child, times in children[name].items():
+            uses[child] += uses[name] * times
+    worthwhile = {name for name in by_name if uses[name] > 1 and size[name] >= _WORTHWHILE}
+    for name in _outermost(roots, children, worthwhile):
+        by_name[name].attributes.append(["attribute", r"\keep_hierarchy", "1"])
+    return _render(preamble, modules)
+
+
+def _outermost(
+    roots: set[str], children: Mapping[str, Iterable[str]], marked: set[str]
+) -> set[str]:
+    """Return the marked modules that are met first on the way down from ``roots``."""
+    pending, seen = list(roots), set(roots)
+    while pending:
+        name = pending.pop()
+        fresh = () if name in marked else set(children[name]) - seen
+        seen.update(fresh)
+        pending += fresh
+    return seen & marked
+
+
+# --- reading and writing -----------------------------------------------------------------------
+
+
+def _parse(text: str) -> tuple[list[list[str]], list[_Module]]:
+    """Split into the lines outside of modules, and modules with the attributes before them."""
+    preamble: list[list[str]] = []
+    attributes: list[list[str]] = []
+    modules: list[_Module] = []
+    depth = 0
+    for raw in text.splitlines():
+        tokens = _TOKEN.findall(raw)
+        if not tokens or tokens[0].startswith("#"):
+            continue
+        if depth:
+            modules[-1].lines.append(tokens)
+            depth += {"cell": 1, "process": 1, "switch": 1, "end": -1}.get(tokens[0], 0)
+        elif tokens[0] == "module" and len(tokens) == 2:
+            modules.append(_Module(tokens[1], [tokens], attributes))
+            attributes, depth = [], 1
+        elif tokens[0] == "attribute":
+            attributes.append(tokens)
+        elif tokens[0] == "autoidx":
+            preamble.append(tokens)
+        else:
+            raise ToolError(f"not RTLIL text: a module was expected, not {raw.strip()[:60]!r}")
+    if depth or not modules:
+        raise ToolError("not RTLIL text: " + ("it ends inside a module" if depth else "no module"))
+    return preamble, modules
+
+
+def _render(preamble: list[list[str]], modules: Iterable[_Module]) -> str:
+    lines = list(preamble)
+    for module in modules:
+        lines += module.attributes + module.lines
+    return "\n".join(" ".join(tokens) for tokens in lines) + "\n"
+
+
+# --- comparing ---------------------------------------------------------------------------------
+
+
+def _leaves_first(modules: list[_Module], by_name: dict[str, _Module]) -> list[_Module]:
+    """Order modules so that each comes after all that it instantiates."""
+    order: dict[str, _Module] = {}
+
+    def visit(module: _Module) -> None:
+        if module.name in order:
+            return
+        for line in module.cells():
+            if line[1] in by_name and line[1] != module.name:
+                visit(by_name[line[1]])
+        order[module.name] = module
+
+    for module in modules:
+        visit(module)
+    return list(order.values())
+
+
+def _rewrite_cells(module: _Module, renamed: dict[str, tuple[str, dict[str, str]]]) -> None:
+    """Point cells of modules that went away to the ones that stay, in place."""
+    ports: dict[str, str] | None = None
+    for line in module.lines:
+        if line[0] == "cell":
+            target = renamed.get(line[1])
+            ports = None
+            if target is not None:
+                line[1], ports = target
+        elif line[0] == "end":
+            ports = None
+        elif ports is not None and line[0] == "connect":
+            line[1] = ports[line[1]]
+
+
+def _canonical(module: _Module) -> tuple[str, dict[str, str]]:
+    """Return a text that equals another module's where the circuits do, and its renaming."""
+    names: dict[str, str] = {}
+    wires, body, attributes = [], [], []
+    for line in module.statements():
+        if line[0] == "attribute":
+            if line[1] not in _PROVENANCE:
+                attributes.append(line)
+        elif line[0] == "wire":
+            wires.append((attributes, line))
+            attributes = []
+        else:
+            body += attributes + [line]
+            attributes = []
+    # Numbers are given in the order of the statements, which follows the circuit; the order of
+    # wires follows the place where a module is used.
+    text = list(_shorten_body(names, body))
+    declared = [_declare(names, attributes, line) for attributes, line in wires]
+    kept = [" ".join(line) for line in module.attributes if line[1] not in _PROVENANCE]
+    return "\n".join(kept + sorted(declared) + text), names
+
+
+def _shorten_body(names: dict[str, str], body: list[list[str]]) -> Iterator[str]:
+    """Yield statements with renumbered names; what belongs to another module stays as it is."""
+    in_cell = False
+    for line in body:
+        fixed = 0
+        if line[0] == "cell":
+            in_cell, fixed = True, 2  # the type
+        elif line[0] == "end":
+            in_cell = False
+        elif line[0] == "connect" and in_cell:
+            fixed = 2  # the port
+        elif line[0] in ("attribute", "parameter", "memory"):
+            fixed = len(line)  # memories are also named in string parameters
+        yield " ".join(line[:fixed] + [_shorten(names, token) for token in line[fixed:]])
+
+
+def _declare(names: dict[str, str], attributes: list[list[str]], line: list[str]) -> str:
+    """Return a wire's declaration without its port number, and without being an output."""
+    options = line[1:-1]
+    for direction in _DIRECTIONS:
+        if direction in options:
+            at = options.index(direction)
+            options[at : at + 2] = [] if direction == "output" else [direction]
+    shown = [" ".join(attribute) for attribute in attributes]
+    return " ".join(["wire", *options, _shorten(names, line[-1]), *sorted(shown)])
+
+
+def _shorten(names: dict[str, str], token: str) -> str:
+    r"""Return ``token`` with Amaranth's number replaced by the order of its first appearance."""
+    if token[0] not in "\\$":
+        return token
+    if token not in names:
+        base, dollar, number = token.rpartition("$")
+        names[token] = f"{base}${len(names)}" if dollar and number.isdecimal() else token
+    return names[token]
+
+
+def _add_outputs(module: _Module, outputs: set[str]) -> None:
+    """Make wires of ``module`` output ports, in place."""
+    wires = [line for line in module.lines if line[0] == "wire"]
+    used = [int(line[at]) for line in wires if (at := _port_number_at(line))]
+    number = max(used, default=0) + 1
+    for line in wires:
+        if line[-1] in outputs and not _port_number_at(line):
+            line[-1:-1] = ["output", str(number)]
+            number += 1
+
+
+def _port_number_at(line: list[str]) -> int:
+    """Return the position of a wire's port number, 0 where it is no port."""
+    return next((line.index(word) + 1 for word in _DIRECTIONS if word in line[:-1]), 0)
