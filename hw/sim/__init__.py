@@ -1,0 +1,1 @@
+"""Simulation: two engines behind one interface, and the comparison with the reference."""

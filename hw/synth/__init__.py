@@ -1,0 +1,1 @@
+"""Synthesis: tools, targets, the flow from RTLIL to a routed design, and the result store."""

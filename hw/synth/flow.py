@@ -22,7 +22,8 @@ __all__ = ["Netlist", "pack", "place_and_route", "synthesis_script", "synthesize
 _TIMEOUT = 3600.0  # seconds: a router that has not finished by then goes round in circles
 # Packing counts, so what these say is about places and wires: the design is too much, not wrong.
 _TOO_MUCH = re.compile(
-    r"no BELs remaining|[Uu]nable to (find a|place)|legal placement|[Ff]ailed to (route|place|expand)"
+    r"no BELs remaining|[Uu]nable to (find a|place)|legal placement"
+    r"|[Ff]ailed to (route|place|expand)"
 )
 
 

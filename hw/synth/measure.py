@@ -16,7 +16,7 @@ from ..errors import FitError
 from . import rtlil, tools
 from .flow import Netlist, pack, place_and_route, synthesis_script, synthesize
 from .jobs import Job, run_jobs
-from .report import RESOURCES, Report, check_fit, parse, resources
+from .report import RESOURCES, Report, check_fit, parse
 from .shell import Shell
 from .store import Store
 from .targets import Target, target
@@ -127,7 +127,7 @@ def measure(
         bench = _Bench(chosen, store or Store(), executor, _versions(chosen))
         netlist = bench.map(text, dsp, tuple(options))
         if chosen.family.router is None:
-            found = Report(**resources(netlist.cells, chosen.family))
+            found = parse(None, netlist.cells, chosen.family)
             return _summary(bench, found, {}, {}, shell)
         packed = bench.pack(netlist)
         check_fit(packed, chosen)
@@ -217,7 +217,7 @@ def _summary(
     shell: dict[str, int],
 ) -> Measurement:
     """Put resources, and the speeds of all seeds, together."""
-    numbers = {name: getattr(found, name) for name in RESOURCES}
+    numbers: dict[str, Any] = {name: getattr(found, name) for name in RESOURCES}
     for name, own in shell.items():
         if numbers[name] is not None:
             numbers[name] -= own

@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import FitError, ToolError
 from .targets import Family, Target
 
-__all__ = ["RESOURCES", "Report", "check_fit", "parse", "resources"]
+__all__ = ["RESOURCES", "Report", "check_fit", "parse"]
 
 RESOURCES = ("lut", "lut4", "ff", "carry", "bram", "spram", "dsp", "io")
 _WORDS = {
@@ -66,13 +66,13 @@ class Report:
     critical_path: str = ""
 
 
-def parse(report: Mapping[str, Any], cells: Mapping[str, int], family: Family) -> Report:
+def parse(report: Mapping[str, Any] | None, cells: Mapping[str, int], family: Family) -> Report:
     """Return what nextpnr's ``--report`` file and Yosys's cell counts say.
 
     Parameters
     ----------
-    report : mapping
-        The file's JSON; of a packed or a routed design.
+    report : mapping or None
+        The file's JSON, of a packed or a routed design; None for one that is only mapped.
     cells : mapping of str to int
         Cells by type, as Yosys's ``stat -json`` counts them.
 
@@ -81,22 +81,20 @@ def parse(report: Mapping[str, Any], cells: Mapping[str, int], family: Family) -
     ToolError
         Where the report does not have nextpnr's form.
     """
+    found: dict[str, Any] = {
+        name: sum(count for cell, count in cells.items() if re.fullmatch(pattern, cell))
+        for name, pattern in family.mapped.items()
+    }
+    if report is None:
+        return Report(**found)
     try:
         used = {cell: entry["used"] for cell, entry in report["utilization"].items()}
         fmax = {_CLOCK.sub("", clock): entry["achieved"] for clock, entry in report["fmax"].items()}
         critical = _critical_path(report["critical_paths"])
     except (AttributeError, KeyError, TypeError) as error:
         raise ToolError(f"{family.router} wrote a report of unknown form: {error!r}") from error
-    packed = {name: used[cell] for name, cell in family.packed.items() if cell in used}
-    return Report(**(resources(cells, family) | packed), fmax_mhz=fmax, critical_path=critical)
-
-
-def resources(cells: Mapping[str, int], family: Family) -> dict[str, int]:
-    """Return how much of each resource Yosys mapped to, from its counts by cell type."""
-    return {
-        name: sum(count for cell, count in cells.items() if re.fullmatch(pattern, cell))
-        for name, pattern in family.mapped.items()
-    }
+    found |= {name: used[cell] for name, cell in family.packed.items() if cell in used}
+    return Report(**found, fmax_mhz=fmax, critical_path=critical)
 
 
 def check_fit(report: Mapping[str, Any], target: Target) -> None:

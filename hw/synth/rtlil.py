@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from amaranth.back import rtlil
+from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue] (not in the stubs)
 
 from ..errors import ToolError
 
@@ -223,7 +223,7 @@ def _rewrite_cells(module: _Module, renamed: dict[str, tuple[str, dict[str, str]
         elif line[0] == "end":
             ports = None
         elif ports is not None and line[0] == "connect":
-            line[1] = ports[line[1]]
+            line[1] = ports.get(line[1], line[1])
 
 
 def _canonical(module: _Module) -> tuple[str, dict[str, str]]:

@@ -36,7 +36,7 @@ class Shell(wiring.Component):
     inputs, outputs : int
         Bits driven and bits caught.
     ff, lut : int
-        What the shell itself costs: a register a bit and two for the controls; a LUT a caught
+        What the shell itself costs: a register a bit and three for ``d``, ``shift`` and ``load``; a LUT a caught
         bit (its multiplexer, which shares a logic cell with its register).
 
     Members
@@ -60,7 +60,7 @@ class Shell(wiring.Component):
     q: Signal
 
     def __init__(self, component: wiring.Component, *, ignore: Collection[str] = ()) -> None:
-        self.component = component
+        self.component: Any = component
         self._driven = [value for _, flow, value in _ports(component) if flow is In]
         outputs = [(path, value) for path, flow, value in _ports(component) if flow is Out]
         self._caught = [value for path, value in outputs if not _named(path, ignore)]
@@ -77,7 +77,7 @@ class Shell(wiring.Component):
                 f"{type(component).__name__} has {self.inputs} input and {self.outputs} output "
                 "bits to measure between; both must be at least 1"
             )
-        self.ff = self.inputs + self.outputs + 2
+        self.ff = self.inputs + self.outputs + 3
         self.lut = self.outputs
         super().__init__({"d": In(1), "shift": In(1), "load": In(1), "q": Out(1)})
 
@@ -88,10 +88,10 @@ class Shell(wiring.Component):
         source = Signal(self.inputs, reset_less=True)
         result = Signal(self.outputs, reset_less=True)
         # The controls go to every register: from a register, they can become global nets.
-        shift, load = Signal(reset_less=True), Signal(reset_less=True)
-        m.d.sync += [shift.eq(self.shift), load.eq(self.load)]
+        d, shift, load = (Signal(name=name, reset_less=True) for name in ("d", "shift", "load"))
+        m.d.sync += [d.eq(self.d), shift.eq(self.shift), load.eq(self.load)]
         with m.If(shift):
-            m.d.sync += source.eq(Cat(self.d, source))
+            m.d.sync += source.eq(Cat(d, source))
         m.d.sync += result.eq(Mux(load, Cat(*self._caught), Cat(Const(0, 1), result)))
         m.d.comb += [Cat(*self._driven).eq(source), self.q.eq(result[-1])]
         return m

@@ -185,7 +185,8 @@ class Store:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version > _SCHEMA_VERSION:
                 raise NarrowgaugeError(
-                    f"{self.path} is of a newer narrowgauge; set NARROWGAUGE_CACHE to another folder"
+                    f"{self.path} was written by a newer narrowgauge; set NARROWGAUGE_CACHE to "
+                    "another folder"
                 )
             if version < _SCHEMA_VERSION:
                 connection.executescript(_SCHEMA)

@@ -1,0 +1,199 @@
+"""The compiled engine: RTLIL, CXXRTL, the system's C++ compiler, and a loop in C++."""
+
+import ctypes
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from amaranth.back import rtlil
+from platformdirs import user_cache_dir
+
+from ..accelerator import Accelerator
+from ..errors import MismatchError, ToolError
+from ..synth.tools import find, run
+from .compiler import compile_library, cxxrtl_headers, find_compiler
+from .run import EVENT, Run, Stimulus
+
+__all__ = ["CompiledEngine"]
+
+IDLE_LIMIT = 100_000
+HARNESS = Path(__file__).with_name("harness.cc")
+
+
+class _Request(ctypes.Structure):
+    _fields_ = [
+        ("codes", ctypes.c_void_p),
+        ("elements", ctypes.c_uint64),
+        ("results", ctypes.c_uint64),
+        ("gap_threshold", ctypes.c_uint32),
+        ("stall_threshold", ctypes.c_uint32),
+        ("seed", ctypes.c_uint32),
+        ("traced", ctypes.c_uint32),
+        ("idle_limit", ctypes.c_uint64),
+        ("window_start", ctypes.c_uint64),
+        ("window_stop", ctypes.c_uint64),
+        ("window_path", ctypes.c_char_p),
+        ("events", ctypes.c_void_p),
+        ("event_limit", ctypes.c_uint64),
+        ("raw_levels", ctypes.c_void_p),
+        ("labels", ctypes.c_void_p),
+        ("overflows", ctypes.c_void_p),
+    ]
+
+
+class _Reply(ctypes.Structure):
+    _fields_ = [
+        (name, ctypes.c_uint64)
+        for name in ("cycles", "steps", "accepted", "emitted", "images", "events")
+    ]
+
+
+class CompiledEngine:
+    """Run an accelerator as compiled C++.
+
+    The library is kept in the user's cache under a name made from its source, so that the same
+    design compiles once.
+
+    Parameters
+    ----------
+    accelerator : Accelerator
+        What to run.
+
+    Raises
+    ------
+    ToolError
+        Without Yosys or a C++ compiler.
+    """
+
+    name = "compiled"
+
+    def __init__(self, accelerator: Accelerator):
+        self.accelerator = accelerator
+        self._plain = _build(accelerator, waveforms=False)
+
+    def run(self, stimulus: Stimulus) -> Run:
+        """Send all images through and return what came out.
+
+        Raises
+        ------
+        MismatchError
+            When the accelerator stops moving before all results came.
+        """
+        network = self.accelerator.program.network
+        codes = np.ascontiguousarray(stimulus.codes(self.accelerator), np.uint32)
+        images = len(stimulus.images)
+        sums = sum(layer.outputs for layer in network)
+        events = np.zeros(min(stimulus.traced, images) * sums, EVENT)
+        raw = np.zeros((images, network.outputs), np.uint64)
+        labels = np.zeros(images, np.uint32)
+        overflows = np.zeros(len(network.layers), np.uint64)
+        window = stimulus.window
+        request = _Request(
+            codes=codes.ctypes.data,
+            elements=codes.size,
+            results=raw.size,
+            gap_threshold=_threshold(stimulus.gaps),
+            stall_threshold=_threshold(stimulus.stalls),
+            seed=stimulus.seed,
+            traced=stimulus.traced,
+            idle_limit=IDLE_LIMIT,
+            window_start=window.start if window else 0,
+            window_stop=window.stop if window else 0,
+            window_path=os.fsencode(window.path) if window else None,
+            events=events.ctypes.data,
+            event_limit=events.size,
+            raw_levels=raw.ctypes.data,
+            labels=labels.ctypes.data,
+            overflows=overflows.ctypes.data,
+        )
+        reply = _Reply()
+        path = _build(self.accelerator, waveforms=True) if window else self._plain
+        library = _load(str(path))
+        started = time.perf_counter()
+        status = library.simulate(ctypes.byref(request), ctypes.byref(reply))
+        seconds = time.perf_counter() - started
+        if status == 2 and window:
+            raise ToolError(f"{window.path}: the waveforms could not be written")
+        if status == 3:
+            raise ToolError("the design has a combinational loop, which this engine does not run")
+        if status:
+            raise MismatchError(
+                f"the accelerator stood still for {IDLE_LIMIT} cycles after {reply.accepted} of "
+                f"{codes.size} elements and {reply.emitted} of {raw.size} levels"
+            )
+        return Run(
+            levels=network.output.to_level(raw.astype(np.int64)),
+            labels=labels.astype(np.int64),
+            cycles=reply.cycles,
+            steps=reply.steps,
+            overflows=tuple(overflows.tolist()),
+            events=events[: reply.events],
+            seconds=seconds,
+            engine=self.name,
+        )
+
+
+def _threshold(probability: float) -> int:
+    return min(int(probability * (1 << 32)), (1 << 32) - 1)
+
+
+@cache
+def _load(path: str) -> ctypes.CDLL:
+    library = ctypes.CDLL(path)
+    library.simulate.argtypes = [ctypes.POINTER(_Request), ctypes.POINTER(_Reply)]
+    return library
+
+
+def _definitions(accelerator: Accelerator) -> str:
+    """Return the C++ that tells the harness where fields lie."""
+    element = accelerator.i.payload.shape()
+    result = accelerator.o.payload.shape()
+    trace = accelerator.trace.shape()
+    values = {
+        "OFFSET_LAST": element["last"].offset,
+        "WIDTH_LEVEL": result["level"].width,
+        "OFFSET_LABEL": result["label"].offset,
+        "WIDTH_LABEL": result["label"].width,
+        "OFFSET_RESULT_LAST": result["last"].offset,
+        "OFFSET_TRACE_LEVEL": trace["level"].offset,
+        "WIDTH_TRACE_LEVEL": trace["level"].width,
+    }
+    for name in ("valid", "layer", "image", "channel", "sum", "overflow", "step"):
+        values[f"OFFSET_{name.upper()}"] = trace[name].offset
+        values[f"WIDTH_{name.upper()}"] = trace[name].width
+    lines = [f"#define {name} {value}" for name, value in values.items()]
+    return "\n".join(["#define DESIGN p_top", *lines, ""])
+
+
+def _build(accelerator: Accelerator, *, waveforms: bool) -> Path:
+    """Return the library of an accelerator, from the cache or newly compiled.
+
+    The names of inner signals, which waveforms need, make compiling much slower.
+    """
+    level = 2 if waveforms else 0
+    command = f"read_rtlil top.il; write_cxxrtl -g{level} top.cc"
+    text = rtlil.convert(accelerator, name="top", emit_src=False)
+    yosys, compiler = find("yosys"), find_compiler()
+    recipe = [text, command, _definitions(accelerator), HARNESS.read_text(), yosys.version, *compiler]
+    digest = hashlib.sha256("\0".join(recipe).encode()).hexdigest()[:32]
+    folder = Path(os.environ.get("NARROWGAUGE_CACHE") or user_cache_dir("narrowgauge")) / "sim"
+    library = folder / f"{digest}.so"
+    if library.exists():
+        return library
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        work = Path(name)
+        (work / "top.il").write_text(text)
+        run(yosys, ["-q", "-p", command], work)
+        source = work / "simulator.cc"
+        source.write_text(
+            (work / "top.cc").read_text() + _definitions(accelerator) + HARNESS.read_text()
+        )
+        compile_library(compiler, source, work / "simulator.so", cxxrtl_headers(yosys))
+        shutil.move(work / "simulator.so", library)
+    return library

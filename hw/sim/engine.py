@@ -1,0 +1,48 @@
+"""Choosing an engine."""
+
+import warnings
+from typing import Protocol
+
+from ..accelerator import Accelerator
+from ..errors import ToolError
+from .compiled import CompiledEngine
+from .interpreted import AmaranthEngine
+from .run import Run, Stimulus
+
+__all__ = ["ENGINES", "Engine", "make_engine"]
+
+ENGINES = ("auto", "compiled", "amaranth")
+
+
+class Engine(Protocol):
+    """Anything that runs an accelerator."""
+
+    name: str
+
+    def run(self, stimulus: Stimulus) -> Run:
+        """Send all images through and return what came out."""
+        ...
+
+
+def make_engine(accelerator: Accelerator, name: str = "auto") -> Engine:
+    """Return the engine called ``name``.
+
+    ``auto`` is the compiled engine; where no C++ compiler is found, it warns and takes Amaranth's
+    simulator.
+
+    Raises
+    ------
+    ToolError
+        For an unknown name, or when ``compiled`` was asked for and cannot be had.
+    """
+    if name not in ENGINES:
+        raise ToolError(f"engine is {', '.join(ENGINES)}, not {name!r}")
+    if name == "amaranth":
+        return AmaranthEngine(accelerator)
+    try:
+        return CompiledEngine(accelerator)
+    except ToolError as error:
+        if name == "compiled":
+            raise
+        warnings.warn(f"{error}; using Amaranth's simulator, which is slow", stacklevel=2)
+        return AmaranthEngine(accelerator)

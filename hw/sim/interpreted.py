@@ -1,0 +1,145 @@
+"""Amaranth's own simulator: slow, with no compiler, and the judge of the compiled engine."""
+
+import random
+import time
+
+import numpy as np
+from amaranth.sim import Simulator
+
+from ..accelerator import Accelerator
+from ..errors import MismatchError
+from .run import EVENT, Run, Stimulus
+from .vcd import cut_window
+
+__all__ = ["AmaranthEngine"]
+
+IDLE_LIMIT = 20_000
+
+
+class AmaranthEngine:
+    """Run an accelerator in Amaranth's simulator.
+
+    Parameters
+    ----------
+    accelerator : Accelerator
+        What to run.
+    """
+
+    name = "amaranth"
+
+    def __init__(self, accelerator: Accelerator):
+        self.accelerator = accelerator
+
+    def run(self, stimulus: Stimulus) -> Run:
+        """Send all images through and return what came out.
+
+        Raises
+        ------
+        MismatchError
+            When the accelerator stops moving before all results came.
+        """
+        session = _Session(self.accelerator, stimulus)
+        simulator = Simulator(self.accelerator)
+        simulator.add_clock(1e-6)
+        simulator.add_testbench(session.drive)
+        started = time.perf_counter()
+        if stimulus.window is None:
+            simulator.run()
+        else:
+            whole = stimulus.window.path.with_suffix(".whole.vcd")
+            try:
+                with simulator.write_vcd(str(whole)):
+                    simulator.run()
+                cut_window(whole, stimulus.window, ticks_per_cycle=1_000_000)
+            finally:
+                whole.unlink(missing_ok=True)
+        return session.result(time.perf_counter() - started)
+
+
+class _Session:
+    """One simulation: what goes in, and what has come out so far."""
+
+    def __init__(self, accelerator: Accelerator, stimulus: Stimulus):
+        self.accelerator, self.stimulus = accelerator, stimulus
+        network = accelerator.program.network
+        self.images = len(stimulus.images)
+        self.codes = stimulus.codes(accelerator).tolist()
+        self.levels: list[int] = []
+        self.labels: list[int] = []
+        self.events: list[tuple] = []
+        self.overflows = [0] * len(network.layers)
+        self.cycles = self.steps = 0
+
+    async def drive(self, ctx) -> None:
+        """Feed and drain the streams until every image has its label."""
+        accelerator, chance = self.accelerator, random.Random(self.stimulus.seed)
+        accepted = idle = 0
+        offered = False
+        while len(self.labels) < self.images:
+            offered = accepted < len(self.codes) and (
+                offered or chance.random() >= self.stimulus.gaps
+            )
+            ready = chance.random() >= self.stimulus.stalls
+            ctx.set(accelerator.i.valid, offered)
+            ctx.set(accelerator.o.ready, ready)
+            if offered:
+                ctx.set(accelerator.i.payload.as_value(), self._element(accepted))
+            *_, taken, valid, result, trace = await ctx.tick().sample(
+                accelerator.i.ready, accelerator.o.valid, accelerator.o.payload, accelerator.trace
+            )
+            moved = trace.step or trace.valid
+            if offered and taken:
+                accepted, offered, moved = accepted + 1, False, True
+            if valid and ready:
+                self._take(result)
+                moved = True
+            self._record(trace)
+            self.cycles += 1
+            idle = 0 if moved else idle + 1
+            if idle > IDLE_LIMIT:
+                raise MismatchError(
+                    f"the accelerator stood still for {IDLE_LIMIT} cycles after {accepted} of "
+                    f"{len(self.codes)} elements and {len(self.labels)} of {self.images} images"
+                )
+
+    def _element(self, index: int) -> int:
+        """Return the bits of an input element."""
+        offset = self.accelerator.i.payload.shape()["last"].offset
+        return self.codes[index] | (index == len(self.codes) - 1) << offset
+
+    def _take(self, result) -> None:
+        self.levels.append(result.level)
+        if result.last:
+            self.labels.append(result.label)
+
+    def _record(self, trace) -> None:
+        self.steps += trace.step
+        if not trace.valid:
+            return
+        self.overflows[trace.layer] += trace.overflow
+        if trace.image < self.stimulus.traced:
+            self.events.append(
+                (
+                    self.cycles,
+                    trace.sum,
+                    trace.level,
+                    trace.image,
+                    trace.channel,
+                    trace.layer,
+                    trace.overflow,
+                )
+            )
+
+    def result(self, seconds: float) -> Run:
+        """Return what has come out."""
+        outputs = self.accelerator.program.network.outputs
+        return Run(
+            levels=np.asarray(self.levels, np.int64).reshape(self.images, outputs),
+            labels=np.asarray(self.labels, np.int64),
+            cycles=self.cycles,
+            steps=self.steps,
+            overflows=tuple(self.overflows),
+            events=np.array(self.events, EVENT),
+            seconds=seconds,
+            engine=AmaranthEngine.name,
+        )

@@ -1,0 +1,104 @@
+"""What a simulation is given and what it returns, whichever engine runs it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..accelerator import Accelerator
+from ..errors import NetworkError
+
+__all__ = ["EVENT", "Run", "Stimulus", "Window"]
+
+EVENT = np.dtype(
+    [
+        ("cycle", np.uint64),
+        ("sum", np.int64),
+        ("level", np.int64),
+        ("image", np.uint32),
+        ("channel", np.uint32),
+        ("layer", np.uint32),
+        ("overflow", np.uint32),
+    ]
+)
+"""One sum and the level it became; the layout is shared with ``harness.cc``."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Cycles ``start`` to ``stop`` (not included) of which waveforms go to ``path`` as VCD."""
+
+    path: Path
+    start: int = 0
+    stop: int = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Stimulus:
+    """Images for an accelerator, and how its streams pause.
+
+    Parameters
+    ----------
+    images : int array of shape (images, inputs)
+        Input levels.
+    gaps, stalls : float
+        Probability that the input holds an element back, or the output is not taken, in a cycle.
+    seed : int
+        Seed of these pauses.
+    traced : int
+        Images, from the first, whose sums and levels are recorded.
+    window : Window, optional
+        Waveforms to write.
+    """
+
+    images: np.ndarray
+    gaps: float = 0.0
+    stalls: float = 0.0
+    seed: int = 0
+    traced: int = 0
+    window: Window | None = None
+
+    def codes(self, accelerator: Accelerator) -> np.ndarray:
+        """Return the input codes, flat; raises `NetworkError` when images do not fit."""
+        network = accelerator.program.network
+        images = np.asarray(self.images)
+        if images.ndim != 2 or images.shape[1] != network.inputs:
+            raise NetworkError(
+                f"network {network.name} takes images of {network.inputs} levels; "
+                f"got an array of shape {images.shape}"
+            )
+        return network.input.to_code(images).reshape(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What came out of an accelerator.
+
+    Attributes
+    ----------
+    levels : int64 array of shape (images, outputs)
+        Levels of the last layer.
+    labels : int64 array of shape (images,)
+        Classes.
+    cycles : int
+        Cycles from the first element offered to the last level taken.
+    steps : int
+        Cycles in which the array computed.
+    overflows : tuple of int
+        Sums in each layer of which at least one step overflowed.
+    events : EVENT array
+        The traced sums, in the order in which they left the array.
+    seconds : float
+        Wall time of the simulation proper, without building it.
+    engine : str
+        Which engine ran.
+    """
+
+    levels: np.ndarray
+    labels: np.ndarray
+    cycles: int
+    steps: int
+    overflows: tuple[int, ...]
+    events: np.ndarray
+    seconds: float
+    engine: str

@@ -1,0 +1,49 @@
+"""Cut a window out of a VCD file."""
+
+from pathlib import Path
+
+from .run import Window
+
+__all__ = ["cut_window"]
+
+
+def cut_window(whole: Path, window: Window, *, ticks_per_cycle: int) -> None:
+    """Write the changes of ``whole`` inside ``window`` to its path, after the state at its start.
+
+    Parameters
+    ----------
+    whole : Path
+        A VCD file from cycle 0.
+    window : Window
+        Cycles, and the file to write.
+    ticks_per_cycle : int
+        Time units of ``whole`` in a cycle.
+    """
+    start, stop = window.start * ticks_per_cycle, window.stop * ticks_per_cycle
+    state: dict[str, str] = {}
+    begun = False
+    with whole.open() as source, window.path.open("w") as target:
+        for line in source:
+            target.write(line)
+            if line.startswith("$enddefinitions"):
+                break
+        now = 0
+        for line in source:
+            if line.startswith("#"):
+                now = int(line[1:])
+                if now >= stop:
+                    break
+                if now >= start and not begun:
+                    target.write(f"#{now}\n$dumpvars\n" + "".join(state.values()) + "$end\n")
+                    begun = True
+                elif begun:
+                    target.write(line)
+            elif begun:
+                target.write(line)
+            elif not line.startswith("$"):
+                state[_identifier(line)] = line
+
+
+def _identifier(change: str) -> str:
+    """Return the short name of the variable that a line changes."""
+    return change.split()[1] if change[0] in "brs" else change[1:].strip()
