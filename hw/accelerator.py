@@ -14,7 +14,6 @@ The `Scoreboard` offers jobs, the `Sequencer` walks through their steps.
 
 from amaranth.hdl import Array, Module, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -27,11 +26,10 @@ from .program import Program
 from .requantize import Requantize
 from .scoreboard import IMAGE_WIDTH, Job, Scoreboard
 from .sequencer import Sequencer
+from .stream import Queue
 from .writer import ParameterReader, Writer
 
 __all__ = ["Accelerator", "trace_layout"]
-
-JOBS_IN_FLIGHT = 4
 
 
 def trace_layout(program: Program) -> data.StructLayout:
@@ -148,19 +146,15 @@ class Accelerator(wiring.Component):
         """Give each follower of the sums its own queue of the jobs that the sequencer starts."""
         queues = []
         for index, follower in enumerate(followers):
-            width = Job(self.program).size
-            queue = SyncFIFO(width=max(width, 1), depth=JOBS_IN_FLIGHT)
-            m.submodules[f"jobs_{index}"] = queue
+            m.submodules[f"jobs_{index}"] = queue = Queue(Job(self.program))
             queues.append(queue)
             m.d.comb += [
-                queue.w_data.eq(jobs.payload),
-                queue.w_en.eq(jobs.valid & jobs.ready),
-                follower.valid.eq(queue.r_rdy),
-                follower.payload.as_value().eq(queue.r_data),
-                queue.r_en.eq(follower.ready),
+                queue.i.payload.eq(jobs.payload),
+                queue.i.valid.eq(jobs.valid & jobs.ready),
             ]
-        # the queues fill together, and the first follower is always ahead of the second
-        m.d.comb += jobs.ready.eq(queues[-1].w_rdy)
+            wiring.connect(m, queue.o, follower)
+        # the first follower is always ahead of the second, so this queue is the fuller one
+        m.d.comb += jobs.ready.eq(queues[-1].i.ready)
 
     def _connect_memories(
         self, m: Module, loader, feeder, sequencer, array, writer, emitter

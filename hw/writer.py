@@ -129,7 +129,11 @@ class Writer(wiring.Component):
             self.o_used.eq(self.o_channel < count),
             self.jobs.ready.eq(self.i_valid & last),
         ]
-        m.d.sync += [self.o_written.eq(self.jobs.ready), self.o_written_job.eq(job)]
+        # memories are written one cycle later, from registers; jobs end at least two cycles apart
+        written = Signal()
+        m.d.sync += [written.eq(self.jobs.ready), self.o_written.eq(written)]
+        with m.If(self.jobs.ready):
+            m.d.sync += self.o_written_job.eq(job)
         with m.If(self.i_valid):
             m.d.sync += column.eq(column + 1)
             with m.If(last_column):
@@ -143,7 +147,7 @@ class Writer(wiring.Component):
         image = self._image(m, job.context, self.program.image_words)
         self._write_activations(m, image + base, last_column, last_row, last, ~last_layer)
         image = self._image(m, job.context, records[-1].outputs)
-        m.d.comb += [
+        m.d.sync += [
             self.outputs.address.eq(image + self.o_channel),
             self.outputs.data.eq(self.levels[-1]),
             self.outputs.enable.eq(self.i_valid & last_layer & self.o_used),
@@ -194,11 +198,11 @@ class Writer(wiring.Component):
                 m.d.sync += [word.eq(0), part.eq(0), tile_word.eq(0), tile_part.eq(0)]
 
         fresh = part == 0
-        m.d.comb += self.activations.address.eq(base + word)
+        m.d.sync += self.activations.address.eq(base + word)
         for index in range(segments):
             chosen = part == index
             content = collected if index == 0 else Mux(fresh, 0, collected)
-            m.d.comb += [
+            m.d.sync += [
                 self.activations.data[index * segment * width :][: segment * width].eq(content),
                 self.activations.enable[index].eq(ends & used & hidden & (fresh | chosen)),
             ]

@@ -51,6 +51,7 @@ class Measurement:
         Seeds that found no placement or routing, and why.
     shell : mapping of str to int
         What was subtracted for the `Shell` around the design; empty where there is none.
+        Up to two logic cells that drive constants, one pair a design, stay in ``lut``.
     tools : mapping of str to str
         Versions of everything that had a part in it.
     """

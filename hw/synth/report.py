@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 from ..errors import FitError, ToolError
@@ -82,7 +83,7 @@ def parse(report: Mapping[str, Any] | None, cells: Mapping[str, int], family: Fa
         Where the report does not have nextpnr's form.
     """
     found: dict[str, Any] = {
-        name: sum(count for cell, count in cells.items() if re.fullmatch(pattern, cell))
+        name: sum(count for cell, count in cells.items() if fnmatchcase(cell, pattern))
         for name, pattern in family.mapped.items()
     }
     if report is None:

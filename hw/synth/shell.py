@@ -1,4 +1,4 @@
-"""A shell with seven pins around any component, so that it can be placed on any package."""
+"""A shell with six pins around any component, so that it can be placed on any package."""
 
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -16,9 +16,9 @@ class Shell(wiring.Component):
     """Feed every input of a component from registers and catch every output in registers.
 
     The input registers are a shift register that moves while ``shift`` is 1; the output registers
-    take all outputs while ``load`` is 1 and shift out otherwise. So each path of the component
-    starts and ends in a register, nothing is constant, nothing is unused, and seven pins do
-    (with ``clk`` and ``rst``). Neither chain has an initial value or reset.
+    take all outputs while ``load`` is 1, and otherwise shift what comes from the input chain. So
+    each path of the component starts and ends in a register, nothing is constant, nothing is
+    unused, and six pins do (with ``clk`` and ``rst``). The chains are not reset.
 
     ``shift`` is there for a second reason: a free-running shift register would do the same as
     a component that passes its input on through a register, and Yosys would merge the two.
@@ -36,8 +36,8 @@ class Shell(wiring.Component):
     inputs, outputs : int
         Bits driven and bits caught.
     ff, lut : int
-        What the shell itself costs: a register a bit and three for ``d``, ``shift`` and ``load``; a LUT a caught
-        bit (its multiplexer, which shares a logic cell with its register).
+        What the shell itself costs: a register a bit, and three for ``d``, ``shift`` and ``load``;
+        a LUT a caught bit (its multiplexer, which shares a logic cell with its register).
 
     Members
     -------
@@ -92,7 +92,8 @@ class Shell(wiring.Component):
         m.d.sync += [d.eq(self.d), shift.eq(self.shift), load.eq(self.load)]
         with m.If(shift):
             m.d.sync += source.eq(Cat(d, source))
-        m.d.sync += result.eq(Mux(load, Cat(*self._caught), Cat(Const(0, 1), result)))
+        # A constant at the beginning of the chain would make its first bit cost more than others.
+        m.d.sync += result.eq(Mux(load, Cat(*self._caught), Cat(source[-1], result)))
         m.d.comb += [Cat(*self._driven).eq(source), self.q.eq(result[-1])]
         return m
 

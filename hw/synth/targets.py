@@ -17,12 +17,12 @@ class Family:
     name : str
         ``ice40``, ``ecp5``.
     synthesis : tuple of str
-        Yosys command and options.
+        Yosys command and options; the command has a step ``check``, as all of Yosys do.
     with_dsp, without_dsp : tuple of str
         Options that let Yosys infer multiplier blocks, or keep it from that.
     mapped : mapping of str to str
-        Resource to a regular expression for the cells that Yosys maps it to; `report.Report`
-        says what each resource means.
+        Resource to a pattern (``*`` is any text) for the cells that Yosys maps it to;
+        `report.Report` says what each resource means.
     router : str or None
         The place and route tool; None where there is none, so that only mapping is measured.
     router_options : tuple of str
@@ -57,7 +57,8 @@ class Target:
     device : tuple of str
         Options of the place and route tool that choose device, package and speed grade.
     budget : mapping of str to int
-        How many of each resource there are, as the place and route tool counts them.
+        How many of each resource there are, as the place and route tool counts them: on ECP5, pins
+        are those of the die, of which a package may have fewer.
     """
 
     name: str
@@ -78,9 +79,9 @@ _ICE40 = Family(
     without_dsp=(),
     mapped={
         "lut4": "SB_LUT4",
-        "ff": "SB_DFF.*",
+        "ff": "SB_DFF*",
         "carry": "SB_CARRY",
-        "bram": "SB_RAM40_4K.*",
+        "bram": "SB_RAM40_4K*",
         "spram": "SB_SPRAM256KA",
         "dsp": "SB_MAC16",
     },
@@ -106,7 +107,7 @@ _ECP5 = Family(
         "lut4": "LUT4",
         "ff": "TRELLIS_FF",
         "carry": "CCU2C",
-        "bram": "DP16KD|PDPW16KD",
+        "bram": "*P*16KD",
         "dsp": "MULT18X18D",
     },
     router="nextpnr-ecp5",
@@ -144,13 +145,13 @@ _ALL = (
         "ecp5-45k",
         _ECP5,
         ("--45k", "--package", "CABGA381", "--speed", "6"),
-        {"lut": 43848, "ff": 43848, "bram": 108, "dsp": 72, "io": 203},
+        {"lut": 43848, "ff": 43848, "bram": 108, "dsp": 72, "io": 245},
     ),
     Target(
         "ecp5-85k",
         _ECP5,
         ("--85k", "--package", "CABGA381", "--speed", "6"),
-        {"lut": 83640, "ff": 83640, "bram": 208, "dsp": 156, "io": 205},
+        {"lut": 83640, "ff": 83640, "bram": 208, "dsp": 156, "io": 365},
     ),
 )
 TARGETS: Mapping[str, Target] = {entry.name: entry for entry in _ALL}

@@ -1,0 +1,182 @@
+"""Hardware against reference, by equality, and the place of the first difference."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..array import Geometry
+from ..network import Network
+from .run import Run
+
+__all__ = ["Comparison", "Difference", "compare"]
+
+
+class ExpectedLayer(Protocol):
+    """What the reference says of one layer; arrays of shape (images, outputs)."""
+
+    accumulators: Any
+    overflowed: Any
+    levels: Any
+
+
+class Expected(Protocol):
+    """What the reference says of a network."""
+
+    levels: Any
+    labels: Any
+    layers: Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first place, in the order of time, where hardware and reference differ.
+
+    Attributes
+    ----------
+    stage : str
+        ``sum`` (array or weight memory), ``overflow`` (its flag), ``level`` (requantiser or
+        parameter memory) or ``result`` (on the way out).
+    layer, image, channel, cycle
+        Where and when; the cycle is None where the trace does not reach.
+    hardware, reference : int
+        What the two say.
+    codes : tuple of int or None
+        Their codes, where the stage has levels.
+    row, column : int
+        The processing element that summed it.
+    """
+
+    stage: str
+    layer: str
+    image: int
+    channel: int
+    cycle: int | None
+    hardware: int
+    reference: int
+    codes: tuple[int, int] | None
+    row: int
+    column: int
+
+    def __str__(self) -> str:
+        what = f"{self.hardware} in hardware, {self.reference} in the reference"
+        if self.codes:
+            what += f" (codes {self.codes[0]:#x} and {self.codes[1]:#x})"
+        when = "" if self.cycle is None else f", cycle {self.cycle}"
+        return (
+            f"first difference: {self.stage} of layer {self.layer}, image {self.image}, channel "
+            f"{self.channel}{when}, element ({self.row}, {self.column}): {what}"
+        )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Images, how many of them differ anywhere, how many were traced, and the first difference."""
+
+    images: int
+    mismatches: int
+    traced: int
+    first: Difference | None
+
+    def __bool__(self) -> bool:
+        """Tell whether everything compared is equal."""
+        return self.first is None
+
+
+def compare(run: Run, expected: Expected, network: Network, geometry: Geometry) -> Comparison:
+    """Compare levels and labels of all images, and every traced sum and level, by equality.
+
+    Parameters
+    ----------
+    run : Run
+        What the accelerator gave.
+    expected : object with levels, labels and layers
+        What the reference gives for the same images; with a trace, at least of the traced ones.
+    network, geometry
+        Name the places.
+    """
+    levels, labels = np.asarray(expected.levels), np.asarray(expected.labels)
+    wrong = (run.levels != levels).any(axis=1) | (run.labels != labels)
+    traced = len(np.unique(run.events["image"])) if expected.layers else 0
+    found = [
+        *_trace_differences(run, expected, network, geometry),
+        *_result_differences(run, levels, labels, network, geometry),
+    ]
+    for difference in found:
+        wrong[difference.image] = True
+    timed = [difference for difference in found if difference.cycle is not None]
+    first = min(timed, key=_time) if timed else next(iter(found), None)
+    return Comparison(len(wrong), int(wrong.sum()), traced, first)
+
+
+def _time(difference: Difference) -> tuple[int, int]:
+    stages = ("sum", "overflow", "level", "result")
+    return difference.cycle or 0, stages.index(difference.stage)
+
+
+def _trace_differences(run: Run, expected: Expected, network: Network, geometry: Geometry):
+    """Yield the first difference of each stage of each layer."""
+    for index, (layer, wanted) in enumerate(zip(network, expected.layers, strict=False)):
+        events = run.events[run.events["layer"] == index]
+        places = events["image"].astype(np.int64), events["channel"].astype(np.int64)
+        for stage, field, reference in (
+            ("sum", "sum", wanted.accumulators),
+            ("overflow", "overflow", wanted.overflowed),
+            ("level", "level", wanted.levels),
+        ):
+            reference = np.asarray(reference).astype(np.int64)[places]
+            hardware = events[field].astype(np.int64)
+            different = np.flatnonzero(hardware != reference)
+            if different.size:
+                at = different[0]
+                codes = None
+                if stage == "level":
+                    codes = _codes(layer.output, int(hardware[at]), int(reference[at]))
+                image, channel = int(places[0][at]), int(places[1][at])
+                yield Difference(
+                    stage=stage,
+                    layer=layer.name,
+                    image=image,
+                    channel=channel,
+                    cycle=int(events["cycle"][at]),
+                    hardware=int(hardware[at]),
+                    reference=int(reference[at]),
+                    codes=codes,
+                    row=image % geometry.rows,
+                    column=channel % geometry.columns,
+                )
+
+
+def _result_differences(run: Run, levels, labels, network: Network, geometry: Geometry):
+    """Yield the first difference of the streamed levels, and of the labels."""
+    layer = network.layers[-1]
+    different = np.argwhere(run.levels != levels)
+    places = [(int(image), int(channel)) for image, channel in different[:1]]
+    pairs = [(int(run.levels[place]), int(levels[place])) for place in places]
+    codes = [_codes(layer.output, *pair) for pair in pairs]
+    if not places:
+        wrong = np.flatnonzero(run.labels != labels)[:1]
+        places = [(int(image), int(run.labels[image])) for image in wrong]
+        pairs = [(int(run.labels[image]), int(labels[image])) for image in wrong]
+        codes = [None for _ in wrong]
+    for (image, channel), (hardware, reference), pair in zip(places, pairs, codes, strict=True):
+        yield Difference(
+            stage="result",
+            layer=layer.name,
+            image=image,
+            channel=channel,
+            cycle=None,
+            hardware=hardware,
+            reference=reference,
+            codes=pair,
+            row=image % geometry.rows,
+            column=channel % geometry.columns,
+        )
+
+
+def _codes(fmt, hardware: int, reference: int) -> tuple[int, int] | None:
+    """Return the codes of two levels, where both are levels of the format."""
+    if not (fmt.holds(hardware) and fmt.holds(reference)):
+        return None
+    return fmt.to_code(hardware), fmt.to_code(reference)
