@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.numpy import load as from_safetensors
 from safetensors.numpy import save as to_safetensors
 
 from .arithmetic import Accumulator
@@ -21,7 +22,7 @@ from .errors import FormatError, GeometryError, NetworkError
 from .files import write_atomically
 from .number import Format, parse
 
-__all__ = ["VERSION", "Dense", "Network", "load", "save"]
+__all__ = ["VERSION", "Dense", "Network", "from_bytes", "load", "save", "to_bytes"]
 
 VERSION = 1
 MAX_SHIFT = 40
@@ -172,6 +173,11 @@ class Network:
 
 def save(network: Network, path: Path | str) -> None:
     """Write a network file, whole or not at all."""
+    write_atomically(Path(path), to_bytes(network))
+
+
+def to_bytes(network: Network) -> bytes:
+    """Return the content of a network file; equal networks have equal bytes."""
     header = {
         "version": VERSION,
         "name": network.name,
@@ -197,7 +203,7 @@ def save(network: Network, path: Path | str) -> None:
         arrays[f"{index}.weights"] = _smallest(layer.weights)
         arrays[f"{index}.bias"] = layer.bias
         arrays[f"{index}.multiplier"] = layer.multiplier
-    write_atomically(Path(path), to_safetensors(arrays, {"narrowgauge": json.dumps(header)}))
+    return to_safetensors(arrays, {"narrowgauge": json.dumps(header)})
 
 
 def _smallest(levels: np.ndarray) -> np.ndarray:
@@ -217,23 +223,30 @@ def load(path: Path | str) -> Network:
         For a file that is missing, truncated, not a network, of another version, or inconsistent;
         the text names the file and what is wrong.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise NetworkError(f"{path}: no such network file")
     try:
-        with safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise NetworkError(f"{path}: not a network file, or cut short ({error})") from error
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise NetworkError(f"{path}: cannot be read ({error.strerror})") from error
+    return from_bytes(content, origin=str(path))
+
+
+def from_bytes(content: bytes, *, origin: str) -> Network:
+    """Read the content of a network file; errors name ``origin``. See `load`."""
+    try:
+        arrays = from_safetensors(content)
+        length = int.from_bytes(content[:8], "little")
+        metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise NetworkError(f"{origin}: not a network file, or cut short ({error})") from error
     if "narrowgauge" not in metadata:
-        raise NetworkError(f"{path}: a safetensors file, but not written by narrowgauge")
+        raise NetworkError(f"{origin}: a safetensors file, but not written by narrowgauge")
     try:
         return _from_parts(json.loads(metadata["narrowgauge"]), arrays)
     except (NetworkError, FormatError, GeometryError) as error:
-        raise NetworkError(f"{path}: {error}") from error
+        raise NetworkError(f"{origin}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise NetworkError(f"{path}: damaged header ({type(error).__name__}: {error})") from error
+        reason = f"{type(error).__name__}: {error}"
+        raise NetworkError(f"{origin}: damaged header ({reason})") from error
 
 
 def _from_parts(header: dict, arrays: dict[str, np.ndarray]) -> Network:

@@ -350,7 +350,7 @@ class Fixed(Format):
         return code.as_signed() if self.signed else code.as_unsigned()
 
 
-_NAME = re.compile(r"(?P<bipolar>bipolar)|pow2_(?P<pow2>\d{1,3})|(?P<u>u?)int(?P<fixed>\d{1,3})")
+_NAME = re.compile(r"(?P<bipolar>bipolar)|pow2_(?P<pow2>[0-9]{1,3})|(?P<u>u?)int(?P<fixed>[0-9]{1,3})")
 
 
 def parse(text: str) -> Format:

@@ -1,0 +1,1 @@
+"""Data, quantised training, export and the integer reference (PyTorch)."""

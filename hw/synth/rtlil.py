@@ -7,7 +7,7 @@ element instead of 64.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ __all__ = ["convert", "keep_shared", "share_modules"]
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\\$]\S+|[^\s"]+')
 _WORTHWHILE = 64  # bits of wires: a smaller module gains more from its surroundings than it costs
+_FEW = 4  # copies: elements at edges and corners differ, and what they share is not cut out of them
 _DIRECTIONS = ("input", "output", "inout")
 # These attributes say where a line came from; all others (init, keep, ram_style) are behaviour.
 _PROVENANCE = (r"\src", r"\generator", r"\hdlname")
@@ -47,10 +48,6 @@ class _Module:
     name: str
     lines: list[list[str]]
     attributes: list[list[str]] = field(default_factory=list)
-
-    def statements(self) -> Iterator[list[str]]:
-        """Yield the lines between ``module`` and ``end``."""
-        yield from self.lines[1:-1]
 
     def cells(self) -> Iterator[list[str]]:
         """Yield the lines that begin a cell."""
@@ -115,9 +112,9 @@ def share_modules(text: str) -> str:
 def keep_shared(text: str) -> str:
     r"""Mark modules that are worth mapping once with ``\keep_hierarchy``, and return the text.
 
-    Marked is a module that is used more than once and has at least 64 bits of wires with all
-    that it contains: Yosys maps it once, and optimises everything else across modules. What is
-    inside of a marked module is flattened into it.
+    Marked is a module that would otherwise be mapped more than four times, and that has at least
+    64 bits of wires with all that it contains. Yosys maps it once, with what is inside of it
+    flattened into it, and optimises everything else across modules.
     """
     preamble, modules = _parse(text)
     by_name = {module.name: module for module in modules}
@@ -127,31 +124,18 @@ def keep_shared(text: str) -> str:
         for module in modules
     }
     size: dict[str, int] = {}  # bits of wires, with all that is inside
-    for name in (module.name for module in order):
-        inside = (size[child] * times for child, times in children[name].items())
-        size[name] = by_name[name].wire_bits() + sum(inside)
-    roots = set(by_name).difference(*children.values())
-    uses = Counter(roots)
-    for name in (module.name for module in reversed(order)):
-        for child, times in children[name].items():
-            uses[child] += uses[name] * times
-    worthwhile = {name for name in by_name if uses[name] > 1 and size[name] >= _WORTHWHILE}
-    for name in _outermost(roots, children, worthwhile):
-        by_name[name].attributes.append(["attribute", r"\keep_hierarchy", "1"])
+    for module in order:
+        inside = (size[child] * times for child, times in children[module.name].items())
+        size[module.name] = module.wire_bits() + sum(inside)
+    copies = Counter(set(by_name).difference(*children.values()))  # the tops, once each
+    for module in reversed(order):
+        number = copies[module.name]
+        if number > _FEW and size[module.name] >= _WORTHWHILE:
+            module.attributes.append(["attribute", r"\keep_hierarchy", "1"])
+            number = 1
+        for child, times in children[module.name].items():
+            copies[child] += number * times
     return _render(preamble, modules)
-
-
-def _outermost(
-    roots: set[str], children: Mapping[str, Iterable[str]], marked: set[str]
-) -> set[str]:
-    """Return the marked modules that are met first on the way down from ``roots``."""
-    pending, seen = list(roots), set(roots)
-    while pending:
-        name = pending.pop()
-        fresh = () if name in marked else set(children[name]) - seen
-        seen.update(fresh)
-        pending += fresh
-    return seen & marked
 
 
 # --- reading and writing -----------------------------------------------------------------------
@@ -230,7 +214,7 @@ def _canonical(module: _Module) -> tuple[str, dict[str, str]]:
     """Return a text that equals another module's where the circuits do, and its renaming."""
     names: dict[str, str] = {}
     wires, body, attributes = [], [], []
-    for line in module.statements():
+    for line in module.lines[1:-1]:
         if line[0] == "attribute":
             if line[1] not in _PROVENANCE:
                 attributes.append(line)

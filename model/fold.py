@@ -1,0 +1,256 @@
+"""Folding: BatchNorm, scales and activation of a trained model become integers.
+
+A hidden channel computes, from its accumulator level, BatchNorm of ``unit * acc`` quantised to the
+activation format. The sign of a channel with negative gamma is moved into its weights; then that is
+a monotone step function of ``acc``, and so is ``round_shift(acc * multiplier + bias, shift)``.
+
+**Solving.** Let ``T[k]`` be the smallest accumulator at which the float function reaches level
+``k``. Integers that give the same function satisfy, with ``c[k] = k * 2**shift - 2**(shift - 1)``::
+
+    multiplier * T[k]       + bias >= c[k]          level k is reached at T[k]
+    multiplier * (T[k] - 1) + bias <= c[k] - 1      and not before
+
+For a given multiplier and shift these are bounds of ``bias``, so the smallest shift for which no
+channel's bounds cross gives the narrowest multipliers that are exact.
+
+**Checking.** What was solved is not trusted: `check` evaluates both functions at the ends of the
+reachable range and on both sides of every step of either, and any difference is an error. That is
+every level there is. For suppose that they differ at ``a``; let ``s <= a`` be the last level at or
+below ``a`` at which either one steps, or the low end. Neither steps between ``s`` and ``a``, so
+they differ at ``s`` too, and ``s`` was compared.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ..hw.errors import NetworkError
+from ..hw.network import MAX_SHIFT
+from ..hw.number import Bipolar, Format
+from .reference import requantize
+
+__all__ = ["FoldedLayer", "Integers", "check", "reach", "solve", "solve_together"]
+
+UNBOUNDED = 1 << 62  # beyond every sum and product that is let into int64
+
+
+class Integers(NamedTuple):
+    """Requantisation of a layer: int64 arrays of shape (channels,), and one shift."""
+
+    multiplier: np.ndarray
+    bias: np.ndarray
+    shift: int
+
+
+@dataclass(frozen=True, eq=False)
+class FoldedLayer:
+    """The float function of a hidden layer's channels, nowhere falling, over the levels they reach.
+
+    Attributes
+    ----------
+    name : str
+        The layer.
+    weight, input, output : Format
+        Its formats.
+    weights : int64 array of shape (channels, inputs)
+        Weight levels, signs flipped where gamma was negative.
+    unit : float64 array of shape (channels,)
+        Value of accumulator level 1; of the sign of ``gamma``.
+    mean, deviation, gamma, beta : float64 arrays of shape (channels,)
+        BatchNorm.
+    step : float
+        Value of output level 1.
+    """
+
+    name: str
+    weight: Format
+    input: Format
+    output: Format
+    weights: np.ndarray
+    unit: np.ndarray
+    mean: np.ndarray
+    deviation: np.ndarray
+    gamma: np.ndarray
+    beta: np.ndarray
+    step: float
+
+    def levels(self, accumulator: np.ndarray) -> np.ndarray:
+        """Return the output levels of accumulators of shape (channels, any)."""
+        unit, mean, deviation, gamma, beta = (
+            array[:, None]
+            for array in (self.unit, self.mean, self.deviation, self.gamma, self.beta)
+        )
+        # every operation is monotone in float64, and so is the whole
+        return self.output.quantize(
+            (accumulator * unit - mean) / deviation * gamma + beta, self.step
+        )
+
+    def product_limit(self, shift: int) -> float:
+        """Return a bound of accumulator times multiplier, and of the bias, at ``shift``."""
+        low, high = self.reach()
+        farthest = np.maximum(-low, high) + 1
+        levels = (self.slope + 2.0**-shift * 3) * farthest + np.abs(self.offset)
+        return float((levels.max() + self.output.max_level + 1) * 2.0**shift)
+
+    @property
+    def slope(self) -> np.ndarray:
+        """Output levels per accumulator level, before rounding; shape (channels,)."""
+        return self.unit / self.deviation * self.gamma / self.step
+
+    @property
+    def offset(self) -> np.ndarray:
+        """Output level at accumulator 0, before rounding; shape (channels,)."""
+        return (self.beta - self.mean / self.deviation * self.gamma) / self.step
+
+    def reach(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the lowest and highest accumulator level of each channel, over all inputs."""
+        return reach(self.weights, self.input)
+
+    def thresholds(self) -> np.ndarray:
+        """Return where each level above the lowest is reached, shape (channels, levels - 1)."""
+        return _thresholds(self.levels, self.output, *self.reach())
+
+
+def reach(weights: np.ndarray, fmt: Format) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of ``weights @ x`` over all ``x`` of ``fmt``, each of shape (outputs,)."""
+    ends = weights * fmt.min_level, weights * fmt.max_level
+    return np.minimum(*ends).sum(axis=1), np.maximum(*ends).sum(axis=1)
+
+
+def _thresholds(
+    function: Callable[[np.ndarray], np.ndarray], output: Format, low: np.ndarray, high: np.ndarray
+) -> np.ndarray:
+    """Return the smallest accumulators from ``low`` at which each level of ``output`` is reached.
+
+    Levels that are never reached get ``high + 1``. Bisection over all channels and levels at once.
+    """
+    goal = _goals(output)[None, :]
+    below = np.broadcast_to(low[:, None] - 1, (len(low), goal.shape[1])).copy()
+    reached = np.broadcast_to(high[:, None] + 1, below.shape).copy()
+    while (reached - below > 1).any():
+        # where the two have met, the middle is ``below`` again and nothing moves
+        middle = (below + reached) >> 1
+        inside = np.clip(middle, low[:, None], high[:, None])
+        is_reached = (function(inside) >= goal) & (reached - below > 1)
+        reached = np.where(is_reached, middle, reached)
+        below = np.where(is_reached, below, middle)
+    return reached
+
+
+def _goals(output: Format) -> np.ndarray:
+    """Return the levels of ``output`` above its lowest."""
+    if output == Bipolar():
+        return np.array([1])
+    return np.arange(output.min_level + 1, output.max_level + 1)
+
+
+def solve(
+    layer: FoldedLayer, thresholds: np.ndarray, shift: int, *, stride: int = 1
+) -> tuple[Integers, np.ndarray]:
+    """Return integers for one shift, and which channels they are exact for.
+
+    Parameters
+    ----------
+    layer : FoldedLayer
+        The float function.
+    thresholds : int64 array of shape (channels, levels - 1)
+        Its `FoldedLayer.thresholds`.
+    shift : int
+        The rounding shift to use; a `Bipolar` output has none, and is always exact.
+    stride : int
+        Look at every so many thresholds only, to rule out a shift quickly.
+    """
+    if layer.output == Bipolar():
+        one = np.ones(len(thresholds), np.int64)
+        return Integers(one, -thresholds[:, 0], 0), one == 1
+    low, high = (end[:, None] for end in layer.reach())
+    thresholds = thresholds[:, ::stride]
+    target = (_goals(layer.output)[::stride] << shift) - ((1 << shift) >> 1)
+    nominal = np.round(layer.offset * 2.0**shift).astype(np.int64)
+    base = np.floor(layer.slope * 2.0**shift).astype(np.int64)
+    multiplier = np.maximum(base, 1)
+    bias, exact = nominal, np.zeros(len(base), bool)
+    for nearby in (0, 1, -1, 2):
+        trial = np.maximum(base + nearby, 1)
+        at, before = trial[:, None] * thresholds, trial[:, None] * (thresholds - 1)
+        least = np.where(thresholds <= high, target - at, -UNBOUNDED).max(axis=1)
+        most = np.where(thresholds > low, target - 1 - before, UNBOUNDED).min(axis=1)
+        better = ~exact & (least <= most)
+        multiplier = np.where(better, trial, multiplier)
+        bias = np.where(better, nominal.clip(least, most), bias)
+        exact |= better
+    return Integers(multiplier, bias, shift), exact
+
+
+def check(layer: FoldedLayer, integers: Integers, thresholds: np.ndarray) -> int:
+    """Compare integers with the float function at every level at which either one steps.
+
+    Returns
+    -------
+    int
+        Number of accumulator levels compared, over all channels.
+
+    Raises
+    ------
+    NetworkError
+        At the first difference; the text names layer, channel, accumulator and both levels.
+    """
+    low, high = layer.reach()
+
+    def folded(accumulator: np.ndarray) -> np.ndarray:
+        multiplier, bias = integers.multiplier[:, None], integers.bias[:, None]
+        return requantize(accumulator, multiplier, bias, integers.shift, layer.output)
+
+    own = _thresholds(folded, layer.output, low, high)
+    ends = np.stack([low, high], axis=1)
+    levels = np.concatenate([thresholds, thresholds - 1, own, own - 1, ends], axis=1)
+    levels = levels.clip(low[:, None], high[:, None])
+    expected, got = layer.levels(levels), folded(levels)
+    for channel, index in np.argwhere(expected != got)[:1]:
+        raise NetworkError(
+            f"layer {layer.name}, channel {channel}: at accumulator {levels[channel, index]} the "
+            f"folded integers give {got[channel, index]}, the float function "
+            f"{expected[channel, index]}"
+        )
+    return sum(len(np.unique(row)) for row in levels)
+
+
+def solve_together(layers: Sequence[FoldedLayer]) -> list[tuple[Integers, int]]:
+    """Return integers at the smallest common shift, and the number of levels compared, per layer.
+
+    Raises
+    ------
+    NetworkError
+        When no shift up to 40, with products inside 62 bits, is exact; the text names the layer and
+        the channel that need more.
+    """
+    steps = [layer.thresholds() for layer in layers]
+    culprit = ""
+    for shift in range(MAX_SHIFT + 1):
+        if any(layer.product_limit(shift) >= UNBOUNDED for layer in layers):
+            break
+        for stride in (64, 1):
+            solved = [
+                solve(layer, thresholds, shift, stride=stride)
+                for layer, thresholds in zip(layers, steps, strict=True)
+            ]
+            culprit = _first_inexact(layers, [exact for _, exact in solved])
+            if culprit:
+                break
+        if not culprit:
+            triples = zip(layers, solved, steps, strict=True)
+            return [(each[0], check(layer, each[0], at)) for layer, each, at in triples]
+    raise NetworkError(
+        f"{culprit}: no multiplier and shift within 62-bit products give the float function "
+        "exactly; train with multiplier_bits, or a narrower activation format"
+    )
+
+
+def _first_inexact(layers: Sequence[FoldedLayer], exact: Sequence[np.ndarray]) -> str:
+    """Name the first layer and channel that are not exact, or return nothing."""
+    for layer, channels in zip(layers, exact, strict=True):
+        for channel in np.flatnonzero(~channels)[:1]:
+            return f"layer {layer.name}, channel {channel}"
+    return ""

@@ -1,0 +1,219 @@
+"""Quantisers with straight-through gradients, for weights and for activations.
+
+A quantiser rounds in the forward pass, through `Format.quantize`, and lets gradients pass as if it
+had not. Weights keep their float shadow through `torch.nn.utils.parametrize`; the optimiser moves
+the shadow, the network computes with its quantised image.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..hw.errors import FormatError
+from ..hw.number import Bipolar, Fixed, Format, PowerOfTwo
+
+__all__ = [
+    "SCALES",
+    "ActivationQuantizer",
+    "WeightQuantizer",
+    "check_activation",
+    "check_weight",
+    "straight_through",
+]
+
+SCALES = ("learned", "statistics")
+ACTIVATION_RANGE = 3.0  # after BatchNorm, about the 99.9th percentile of a unit normal
+MAX_ACTIVATION_WIDTH = 16
+
+
+def check_weight(fmt: Format) -> Format:
+    """Return ``fmt`` if weights can have it: its levels must be symmetric about zero.
+
+    Raises
+    ------
+    FormatError
+        For unsigned integers and for ``int1``.
+    """
+    if isinstance(fmt, Fixed) and (not fmt.signed or fmt.max_level < 1):
+        raise FormatError(f"weights are bipolar, pow2_N or intN with N of at least 2, not {fmt}")
+    return fmt
+
+
+def check_activation(fmt: Format) -> Format:
+    """Return ``fmt`` if activations can have it: `Bipolar`, or `Fixed` with a positive level.
+
+    Raises
+    ------
+    FormatError
+        For powers of two, ``int1`` and anything wider than 16 bits.
+    """
+    if isinstance(fmt, PowerOfTwo) or fmt.max_level < 1 or fmt.width > MAX_ACTIVATION_WIDTH:
+        raise FormatError(
+            f"activations are bipolar, uintN or intN up to {MAX_ACTIVATION_WIDTH} bits "
+            f"with a level above 0, not {fmt}"
+        )
+    return fmt
+
+
+def straight_through(
+    value: Tensor,
+    scale: Tensor,
+    fmt: Format,
+    *,
+    low: int | None = None,
+    rounding: str = "nearest",
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Quantise ``value`` to ``fmt``, with gradients as if rounding were the identity.
+
+    Within the range the gradient of ``value`` is 1 and outside it is 0; ``scale`` gets the gradient
+    of learned step sizes (Esser et al., "Learned step size quantization", 2020, equation 3).
+
+    Parameters
+    ----------
+    value : Tensor
+        Any shape.
+    scale : Tensor
+        Value of level 1; broadcasts against ``value``.
+    fmt : Format
+        Target format.
+    low : int, optional
+        Smallest level used, where that is not the format's own.
+    rounding, generator
+        As in `Format.quantize`.
+
+    Returns
+    -------
+    Tensor
+        ``scale * level``, of the shape of ``value``.
+    """
+    x = torch.clamp(value / scale, fmt.min_level if low is None else low, fmt.max_level)
+    levels = fmt.quantize(x.detach(), rounding=rounding, generator=generator)
+    return (levels + (x - x.detach())) * scale  # the difference is exactly 0: levels stay exact
+
+
+class WeightQuantizer(nn.Module):
+    """Parametrisation that turns float shadow weights into values of a format.
+
+    The range is symmetric (-127 to 127 for ``int8``), so that a channel's sign can be flipped when
+    BatchNorm is folded. `Bipolar` weights have the scale ``mean(abs(w))`` (Rastegari et al.,
+    "XNOR-Net", 2016) and gradients that always pass, because clipping them there would freeze half
+    of the weights.
+
+    Parameters
+    ----------
+    fmt : Format
+        Format of the weights; see `check_weight`.
+    weight : Tensor of shape (outputs, inputs)
+        Shadow weights at the start; a learned scale begins at their statistics.
+    per_channel : bool
+        One scale for each output, or one for all.
+    scale : str
+        ``learned`` or ``statistics``.
+    rounding : str
+        ``nearest`` or ``stochastic``, the latter in training mode only.
+    generator : torch.Generator, optional
+        Source of chance for ``stochastic``.
+    """
+
+    def __init__(
+        self,
+        fmt: Format,
+        weight: Tensor,
+        *,
+        per_channel: bool = True,
+        scale: str = "learned",
+        rounding: str = "nearest",
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__()
+        if scale not in SCALES:
+            raise FormatError(f"scale is {' or '.join(SCALES)}, not {scale!r}")
+        self.format, self.per_channel = check_weight(fmt), per_channel
+        self.rounding, self.generator = rounding, generator
+        self.log2_scale: nn.Parameter | None = None
+        if scale == "learned" and fmt != Bipolar():
+            # a logarithm stays positive, and its steps are relative under Adam
+            self.log2_scale = nn.Parameter(self._statistics(weight.detach()).log2())
+
+    def _statistics(self, weight: Tensor) -> Tensor:
+        """Return the scale that the weights themselves suggest, of shape (outputs or 1, 1)."""
+        magnitude = weight.abs()
+        rows = magnitude if self.per_channel else magnitude.reshape(1, -1)
+        if self.format == Bipolar():
+            scale = rows.mean(dim=1, keepdim=True)
+        elif isinstance(self.format, Fixed) and self.format.width < 6:
+            # few levels: clip the tails rather than spend levels on them
+            scale = 2 * rows.mean(dim=1, keepdim=True) / self.format.max_level**0.5
+        else:
+            scale = rows.amax(dim=1, keepdim=True) / self.format.max_level
+        return scale.clamp(min=1e-8)
+
+    def scale(self, weight: Tensor) -> Tensor:
+        """Return the value of level 1, of shape (outputs, 1), or (1, 1) if not per channel."""
+        if self.log2_scale is None:
+            return self._statistics(weight.detach())
+        return torch.exp2(self.log2_scale)
+
+    def levels(self, weight: Tensor) -> Tensor:
+        """Return the integer levels of ``weight``, int64 of the same shape."""
+        limit = self.format.max_level
+        with torch.no_grad():
+            x = torch.clamp(weight / self.scale(weight), -limit, limit)
+            return self.format.quantize(x)
+
+    def _chance(self) -> dict[str, Any]:
+        if self.training and self.rounding == "stochastic":
+            return {"rounding": "stochastic", "generator": self.generator}
+        return {}
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the quantised values of ``weight``, of the same shape."""
+        scale = self.scale(weight)
+        if self.format == Bipolar():
+            values = self.format.quantize(weight.detach(), scale, **self._chance()) * scale
+            return values + (weight - weight.detach())
+        low = -self.format.max_level
+        return straight_through(weight, scale, self.format, low=low, **self._chance())
+
+
+class ActivationQuantizer(nn.Module):
+    """Nonlinearity and quantiser in one: clamping to the range of the format.
+
+    For unsigned formats the clamp is a ReLU with a ceiling; for `Bipolar` it is the sign, with the
+    gradient of a hard hyperbolic tangent (Courbariaux et al., "Binarized neural networks", 2016).
+
+    Parameters
+    ----------
+    fmt : Format
+        Format of the activations; see `check_activation`.
+    rounding, generator
+        As in `WeightQuantizer`.
+    """
+
+    def __init__(
+        self,
+        fmt: Format,
+        *,
+        rounding: str = "nearest",
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__()
+        self.format = check_activation(fmt)
+        self.rounding, self.generator = rounding, generator
+        self.log2_scale: nn.Parameter | None = None
+        if fmt != Bipolar():
+            self.log2_scale = nn.Parameter(torch.tensor(ACTIVATION_RANGE / fmt.max_level).log2())
+
+    @property
+    def scale(self) -> Tensor:
+        """Value of level 1; a scalar, always 1 for `Bipolar`."""
+        return torch.tensor(1.0) if self.log2_scale is None else torch.exp2(self.log2_scale)
+
+    def forward(self, value: Tensor) -> Tensor:
+        """Return the quantised values of ``value``, of the same shape."""
+        chance = {}
+        if self.training and self.rounding == "stochastic":
+            chance = {"rounding": "stochastic", "generator": self.generator}
+        return straight_through(value, self.scale, self.format, **chance)

@@ -1,0 +1,73 @@
+"""The command ``narrowgauge``: a name for each command, loaded when it is used."""
+
+import importlib
+import sys
+import warnings
+from importlib.metadata import version
+
+import click
+
+from ..hw.errors import NarrowgaugeError
+
+__all__ = ["main"]
+
+COMMANDS = {
+    "run": "The main job: train, build, simulate, place and route, compare.",
+    "train": "Train one network and write its network file.",
+    "simulate": "Run a network file's accelerator and compare it with the reference.",
+    "synthesize": "Place and route a network file's accelerator.",
+    "verilog": "Write a network file's accelerator as Verilog.",
+    "doctor": "Show tools and versions, and what is missing.",
+}
+
+
+class _Commands(click.Group):
+    """Commands that are imported when they are called, so that ``--help`` answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return importlib.import_module(f".{cmd_name}", __package__).command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(self, ctx: click.Context, args: list[str]):
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"no command {args[0]!r}; there is {', '.join(COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("narrowgauge"), prog_name="narrowgauge")
+def group() -> None:
+    """Measure what narrow arithmetic costs in hardware and what it is worth in accuracy."""
+
+
+def main() -> None:
+    """Run the command line: 0 is success, 1 an error in one line, 2 a misuse, 130 an interrupt."""
+    warnings.showwarning = _show_warning
+    try:
+        status = group.main(standalone_mode=False)
+    except NarrowgaugeError as error:
+        _fail(str(error), 1)
+    except click.ClickException as error:
+        _fail(error.format_message(), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted; what was measured is kept, and the same command goes on from there", 130)
+    except OSError as error:
+        _fail(f"{error.filename or 'a file'}: {error.strerror or error}", 1)
+    sys.exit(status or 0)
+
+
+def _fail(message: str, status: int) -> None:
+    print(f"narrowgauge: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    print(f"narrowgauge: warning: {message}", file=sys.stderr)

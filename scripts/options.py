@@ -1,0 +1,103 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..hw.arithmetic import OVERFLOWS
+from ..hw.array import Geometry
+from ..hw.errors import NarrowgaugeError
+from ..hw.sim.engine import ENGINES
+from ..hw.synth.targets import TARGETS
+
+__all__ = ["accumulator", "engine", "geometry", "json_output", "network_file", "seeds", "target"]
+
+
+class Numbers(click.ParamType):
+    """Positive integers between commas."""
+
+    name = "n,n,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        """Return the integers."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            numbers = tuple(int(part) for part in value.split(",") if part.strip())
+        except ValueError:
+            self.fail(f"{value!r} is not a list of numbers such as 64,32", param, ctx)
+        if any(number < 1 for number in numbers):
+            self.fail(f"{value!r} has a number that is not positive", param, ctx)
+        return numbers
+
+
+def _stacked(*options: Callable) -> Callable:
+    def decorate(function: Callable) -> Callable:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+geometry = _stacked(
+    click.option("--rows", default=2, show_default=True, help="Rows of the array: images."),
+    click.option("--columns", default=2, show_default=True, help="Columns: output channels."),
+    click.option("--lanes", default=4, show_default=True, help="Products a step in each element."),
+    click.option(
+        "--hop", default=8, show_default=True, help="Elements that share a pipeline register."
+    ),
+    click.option(
+        "--contexts", default=2, show_default=True, help="Groups of images in flight, 1 or 2."
+    ),
+)
+
+accumulator = _stacked(
+    click.option(
+        "--accumulator",
+        type=int,
+        metavar="BITS",
+        help="Accumulator width [default: the narrowest that cannot overflow].",
+    ),
+    click.option(
+        "--overflow",
+        type=click.Choice(OVERFLOWS),
+        default="wrap",
+        show_default=True,
+        help="What an accumulator does when a sum does not fit.",
+    ),
+)
+
+target = click.option(
+    "--target",
+    type=click.Choice(list(TARGETS)),
+    default="up5k",
+    show_default=True,
+    help="Device to place and route for.",
+)
+seeds = click.option(
+    "--seeds", default=3, show_default=True, help="Placements; Fmax is given as their median."
+)
+engine = click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default="auto",
+    show_default=True,
+    help="Simulator: compiled C++, or Amaranth's own.",
+)
+json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+network_file = click.argument("network", type=click.Path(path_type=Path))
+
+
+def make_geometry(values: dict[str, Any]) -> Geometry:
+    """Take the geometry out of a command's parameters."""
+    return Geometry(*(values.pop(name) for name in ("rows", "columns", "lanes", "hop")))
+
+
+def seed_range(count: int) -> tuple[int, ...]:
+    """Return the seeds 1 to ``count``; raises `NarrowgaugeError` for none or too many."""
+    if not 1 <= count <= 100:
+        raise NarrowgaugeError(f"--seeds is 1 to 100, not {count}")
+    return tuple(range(1, count + 1))

