@@ -260,17 +260,33 @@ class Program:
     # --- predictions ---------------------------------------------------------------------------
 
     @property
-    def memory_bits(self) -> dict[str, int]:
-        """Bits of each memory."""
+    def memories(self) -> dict[str, tuple[int, int]]:
+        """Width in bits and depth in words of every memory."""
         activation = self.geometry.lanes * self.operands.activation.width
         weight = self.geometry.columns * self.geometry.lanes * self.operands.weight.width
-        return {
-            "weights": self.weight_words * weight,
-            "parameters": len(self.parameter_image) * self.parameter_layout.size,
-            "activations": self.activation_words * activation,
-            "row buffers": 2 * self.geometry.rows * self.row_buffer_words * activation,
-            "outputs": self.output_words * self.network.output.width,
+        rows = {
+            f"row buffer {row}": (activation, 2 * self.row_buffer_words)
+            for row in range(self.geometry.rows)
         }
+        return rows | {
+            "weights": (weight, self.weight_words),
+            "parameters": (self.parameter_layout.size, len(self.parameters)),
+            "activations": (activation, self.activation_words),
+            "outputs": (self.network.output.width, self.output_words),
+        }
+
+    @property
+    def cycles_per_image(self) -> float:
+        """Cycles that an image takes in steady state, when fill and drain of layers overlap.
+
+        The slower of computing a batch and loading it. A tile takes its steps, or as long as the
+        drain of the tile before it.
+        """
+        interval = self.geometry.elements + self.geometry.skew
+        computing = sum(1 + r.tiles * max(r.words, interval) for r in self.records)
+        first = self.records[0]
+        loading = first.steps * (self.geometry.lanes + first.planes - 1) + 1
+        return max(computing / self.geometry.rows, loading)
 
 
 def _pack(codes: list[int], width: int) -> int:

@@ -134,20 +134,22 @@ class _Layer:
 
     def __init__(self, mapped: MappedLayer, activation: Format, accumulator: Accumulator):
         self.mapped, self.accumulator, self.activation = mapped, accumulator, activation
+        self._check_exact()
         low, high = mapped.accumulator_range(activation)
         self.fits = not (accumulator.overflows(low) or accumulator.overflows(high))
-        self._check_exact(max(-low, high))
         self.weights = torch.from_numpy(mapped.weights)
 
-    def _check_exact(self, reach: int) -> None:
+    def _check_exact(self) -> None:
         """Refuse sums that float64 would round, and products that int64 would wrap."""
-        name, mapped = self.mapped.layer.name, self.mapped
+        mapped, layer = self.mapped, self.mapped.layer
+        largest = max(-layer.input.min_level, layer.input.max_level, 1)
+        reach = int(abs(mapped.weights).sum(axis=1).max()) * largest
         if reach >= 1 << 53:
-            raise NetworkError(f"layer {name}: sums up to {reach} are beyond exact float64")
-        held = reach if self.fits else max(reach, -self.accumulator.min_level)
+            raise NetworkError(f"layer {layer.name}: sums up to {reach} are beyond exact float64")
+        held = max(reach, -self.accumulator.min_level)
         scaled = held * int(mapped.multiplier.max()) + int(abs(mapped.bias).max())
         if scaled + (1 << mapped.shift) >= 1 << 63:
-            raise NetworkError(f"layer {name}: scaled sums up to {scaled} are beyond 64 bits")
+            raise NetworkError(f"layer {layer.name}: scaled sums up to {scaled} are beyond 64 bits")
 
     def accumulate(self, levels: Tensor, *, flags: bool) -> tuple[Tensor, Tensor]:
         """Return registers and sticky overflows, both of shape (images, outputs)."""

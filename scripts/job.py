@@ -5,12 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..hw.accelerator import Accelerator
 from ..hw.array import Geometry
 from ..hw.errors import NarrowgaugeError
 from ..hw.files import write_atomically
 from ..hw.network import Network, to_bytes
 from ..hw.number import parse
+from ..hw.program import Program
 from ..hw.synth import tools
+from ..hw.synth.build import accelerator_for, cost
+from ..hw.synth.fit import largest_geometry
 from ..hw.synth.store import Store
 from ..hw.synth.targets import Target
 from ..hw.synth.targets import target as find_target
@@ -153,23 +157,20 @@ class FormatJob:
         except NarrowgaugeError as error:
             self._fail(error)
 
-    def _build(self, reporter: Reporter) -> Any:
+    def _build(self, reporter: Reporter) -> Accelerator:
         plan, geometry = self.plan, self.plan.geometry
         assert self.network is not None
         if plan.fit:
-            from .fit import largest_geometry
-
             with reporter.step(f"fit {self.weight} to {plan.target}") as step:
                 geometry = largest_geometry(
-                    self.network, geometry, plan.device, plan.store, plan.contexts
+                    self.network, plan.device, plan.store, contexts=plan.contexts
                 )
                 step.note(str(geometry))
         self.row |= {"rows": geometry.rows, "columns": geometry.columns, "lanes": geometry.lanes}
-        return pipeline.build_accelerator(
-            self.network, geometry, plan.device, contexts=plan.contexts
-        )
+        program = Program(self.network, geometry, contexts=plan.contexts)
+        return accelerator_for(program, plan.device)
 
-    def _simulate(self, accelerator: Any, reporter: Reporter) -> None:
+    def _simulate(self, accelerator: Accelerator, reporter: Reporter) -> None:
         plan = self.plan
         with reporter.step(f"simulate {self.weight}") as step:
             checked = pipeline.check(accelerator, plan.data, plan.store, engine=plan.engine)
@@ -178,19 +179,19 @@ class FormatJob:
         if checked.first:
             raise NarrowgaugeError(checked.first)
 
-    def _route(self, accelerator: Any, reporter: Reporter) -> None:
+    def _route(self, accelerator: Accelerator, reporter: Reporter) -> None:
         plan = self.plan
         with reporter.step(f"place and route {self.weight}") as step:
-            cost = pipeline.cost(accelerator, plan.device, plan.store, plan.seed_numbers)
-            step.note(f"{cost.lut} LUT, {cost.fmax_mhz:.1f} MHz")
+            measured = cost(accelerator, plan.device, plan.store, plan.seed_numbers)
+            step.note(f"{measured.lut} LUT, {measured.fmax_mhz:.1f} MHz")
         wanted = ("lut", "ff", "carry", "bram", "spram", "dsp", "fmax_mhz", "fmax_mhz_min")
-        measured = cost.row()
+        columns = measured.row()
         for name in (*wanted, "fmax_mhz_max", "tools", "routed"):
-            if name in measured:
-                self.row[name] = measured[name]
-        self.row["seeds"] = len(cost.seeds)
-        if cost.fmax_mhz:
-            self.row["images_per_second"] = 1e6 * cost.fmax_mhz / self.row["cycles_per_image"]
+            if name in columns:
+                self.row[name] = columns[name]
+        self.row["seeds"] = len(measured.seeds)
+        if measured.fmax_mhz:
+            self.row["images_per_second"] = 1e6 * measured.fmax_mhz / self.row["cycles_per_image"]
 
     def _fail(self, error: NarrowgaugeError) -> None:
         self.failure = f"{self.weight}: {error}"

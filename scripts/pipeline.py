@@ -6,7 +6,6 @@ included.
 """
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
@@ -17,17 +16,12 @@ import torch
 
 from ..hw.accelerator import Accelerator
 from ..hw.arithmetic import Accumulator
-from ..hw.array import Geometry
 from ..hw.mapping import accumulator_bits
 from ..hw.network import Network, from_bytes, to_bytes
-from ..hw.program import Program
 from ..hw.sim.compare import Comparison, compare
 from ..hw.sim.engine import make_engine
 from ..hw.sim.run import Run, Stimulus
-from ..hw.synth.measure import Measurement, measure
-from ..hw.synth.shell import Shell
 from ..hw.synth.store import Store
-from ..hw.synth.targets import Target
 from ..model.data import Dataset
 from ..model.export import export
 from ..model.recipe import Recipe
@@ -35,7 +29,7 @@ from ..model.reference import Result, accuracy, evaluate
 from ..model.train import Trained, train
 from .progress import Reporter
 
-__all__ = ["Checked", "Trainer", "build_accelerator", "check", "cost", "set_accumulator"]
+__all__ = ["Checked", "Trainer", "check", "set_accumulator", "simulate_and_compare"]
 
 PACKAGE = Path(__file__).parents[1]
 TRACED = 8  # images compared layer by layer, sum by sum; all images are compared at the end
@@ -124,17 +118,6 @@ def set_accumulator(network: Network, bits: int | None, overflow: str, lanes: in
     return network.with_accumulator(Accumulator(width, overflow))
 
 
-def build_accelerator(
-    network: Network, geometry: Geometry, target: Target, *, contexts: int = 2
-) -> Accelerator:
-    """Return the accelerator of ``network``; its requantiser uses a DSP block where there is one.
-
-    The array's multipliers stay in logic cells, so that their cost shows.
-    """
-    program = Program(network, geometry, contexts=contexts)
-    return Accelerator(program, requantize_dsp=bool(target.budget.get("dsp")))
-
-
 @dataclass(frozen=True)
 class Checked:
     """What simulating and comparing a network on all test images gave.
@@ -219,17 +202,3 @@ def simulate_and_compare(
         program.network, torch.as_tensor(levels), program.geometry.lanes, trace=True
     )
     return run, compare(run, expected, program.network, program.geometry), expected
-
-
-def cost(
-    accelerator: Accelerator, target: Target, store: Store, seeds: Sequence[int]
-) -> Measurement:
-    """Place and route the accelerator, its trace left out.
-
-    Raises
-    ------
-    FitError
-        With numbers, when it does not fit.
-    """
-    shell = Shell(accelerator, ignore=["trace"])
-    return measure(shell, target, seeds=seeds, dsp=accelerator.requantize_dsp, store=store)

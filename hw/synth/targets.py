@@ -31,6 +31,8 @@ class Family:
         Resource to its cell in the report of the place and route tool.
     lone_ff_takes_lut : bool
         Whether a register that shares no logic cell with a LUT counts as one in ``lut``.
+    bram_shapes : tuple of (int, int)
+        Widths and depths that one memory block can have, with a read and a write port.
     """
 
     name: str
@@ -42,6 +44,11 @@ class Family:
     router_options: tuple[str, ...]
     packed: Mapping[str, str] = field(hash=False)
     lone_ff_takes_lut: bool
+    bram_shapes: tuple[tuple[int, int], ...]
+
+    def brams(self, width: int, depth: int) -> int:
+        """Return the memory blocks that a memory of ``depth`` words of ``width`` bits takes."""
+        return min(-(-width // w) * -(-depth // d) for w, d in self.bram_shapes)
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,7 @@ _ICE40 = Family(
         "io": "SB_IO",
     },
     lone_ff_takes_lut=True,
+    bram_shapes=((16, 256), (8, 512), (4, 1024), (2, 2048)),
 )
 
 _ECP5 = Family(
@@ -120,6 +128,7 @@ _ECP5 = Family(
         "io": "TRELLIS_IO",
     },
     lone_ff_takes_lut=False,
+    bram_shapes=((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384)),
 )
 
 _ALL = (

@@ -1,0 +1,94 @@
+"""``narrowgauge doctor``: what is there, and how to get what is missing."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from typing import Any
+
+import click
+
+from ..hw.errors import NarrowgaugeError
+
+__all__ = ["command"]
+
+TOOLS = ("yosys", "nextpnr-ice40", "nextpnr-ecp5")
+LIBRARIES = ("amaranth", "torch", "numpy", "safetensors", "scikit-learn", "matplotlib")
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+def command(as_json: bool) -> int:
+    """Show versions of the tools, libraries and compiler, where results are kept, and what is
+    missing. Exits with 1 when something that `narrowgauge run` needs is missing."""
+    found = {"narrowgauge": {"version": importlib.metadata.version("narrowgauge")}}
+    found["python"] = {"version": platform.python_version()}
+    for name in TOOLS:
+        found[name] = _tool(name)
+    found["C++ compiler"] = _compiler()
+    for name in LIBRARIES:
+        found[name] = _library(name)
+    found["result store"] = _store()
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        _print(found)
+    return int(any("missing" in item and not item.get("optional") for item in found.values()))
+
+
+def _tool(name: str) -> dict[str, Any]:
+    from ..hw.synth.tools import find
+
+    try:
+        tool = find(name)
+        return {"version": tool.version, "command": " ".join(tool.command)}
+    except NarrowgaugeError as error:
+        return {"missing": str(error)}
+
+
+def _compiler() -> dict[str, Any]:
+    from ..hw.sim.compiler import find_compiler
+
+    try:
+        compiler = find_compiler()
+        answer = subprocess.run([*compiler, "--version"], capture_output=True, text=True).stdout
+        return {"version": answer.splitlines()[0], "command": " ".join(compiler)}
+    except (NarrowgaugeError, OSError, IndexError) as error:
+        return {
+            "missing": f"{error}; until then simulations use Amaranth's engine, which is slow",
+            "optional": True,
+        }
+
+
+def _library(name: str) -> dict[str, Any]:
+    try:
+        return {"version": importlib.metadata.version(name)}
+    except importlib.metadata.PackageNotFoundError:
+        return {"missing": f"{name} is not installed: run `pip install {name}`"}
+
+
+def _store() -> dict[str, Any]:
+    from ..hw.synth.store import Store
+
+    store = Store()
+    try:
+        counts = store.count()
+    except NarrowgaugeError as error:
+        return {"missing": str(error)}
+    results = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "empty"
+    size = os.path.getsize(store.path) / 1e6 if store.path.exists() else 0.0
+    return {"version": results, "command": f"{store.path} ({size:.1f} MB)"}
+
+
+def _print(found: dict[str, dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None)
+    for name, item in found.items():
+        if "missing" in item:
+            table.add_row(name, "[red]missing", item["missing"])
+        else:
+            table.add_row(name, f"[green]{item['version']}", item.get("command", ""))
+    Console(highlight=False, soft_wrap=True).print(table)

@@ -1,0 +1,62 @@
+"""``narrowgauge verilog``: the accelerator for other people's designs."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import options
+from .progress import Reporter
+
+__all__ = ["command"]
+
+
+@click.command(
+    "verilog",
+    epilog="""\b
+Examples:
+  narrowgauge verilog digits.safetensors -o digits.v
+  narrowgauge verilog digits.safetensors --rows 4 --columns 4 --name classifier -o classifier.v""",
+)
+@options.network_file
+@options.geometry
+@click.option("--name", default="narrowgauge", show_default=True, help="Name of the top module.")
+@click.option("--trace", is_flag=True, help="Keep the trace port.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="Verilog file to write.",
+)
+def command(network: Path, output: Path, name: str, trace: bool, **values: Any) -> int:
+    """Write the accelerator of a network file, its weights included, as one Verilog file.
+
+    Ports: clk, rst; i__payload, i__valid, i__ready take elements, o__payload, o__valid, o__ready
+    give levels and class. Equal modules are written once.
+    """
+    from ..hw.accelerator import Accelerator
+    from ..hw.files import write_atomically
+    from ..hw.network import load
+    from ..hw.program import Program
+    from ..hw.synth.verilog import convert
+
+    program = Program(load(network), options.make_geometry(values), contexts=values["contexts"])
+    accelerator = Accelerator(program)
+    with Reporter() as reporter, reporter.step("write Verilog"):
+        text = convert(accelerator, name=name, ignore=() if trace else ("trace",))
+    write_atomically(output, text.encode())
+    payload, result = accelerator.i.payload.shape(), accelerator.o.payload.shape()
+    print(f"{output}: module {name}, {len(text.splitlines())} lines")
+    print(f"i__payload: {_fields(payload)}")
+    print(f"o__payload: {_fields(result)}")
+    return 0
+
+
+def _fields(layout: Any) -> str:
+    """Describe where the fields of a payload lie."""
+    parts = []
+    for name, field in layout:
+        high = field.offset + field.width - 1
+        parts.append(f"{name} [{high}:{field.offset}]")
+    return ", ".join(parts)
