@@ -22,6 +22,7 @@ from .array import SystolicArray
 from .emitter import Emitter, result_layout
 from .feeder import Feeder
 from .loader import Loader, element_layout
+from .memory import NO_COLLISIONS
 from .program import Program
 from .requantize import Requantize
 from .scoreboard import IMAGE_WIDTH, Job, Scoreboard
@@ -166,6 +167,7 @@ class Accelerator(wiring.Component):
             shape=data.ArrayLayout(segment, width // segment),
             depth=program.activation_words,
             init=[],
+            attrs=NO_COLLISIONS,
         )
         write_port = activations.write_port(granularity=1)
         read_port = activations.read_port()
@@ -200,7 +202,10 @@ class Accelerator(wiring.Component):
         ]
 
         m.submodules.outputs = outputs = Memory(
-            shape=program.network.output.width, depth=program.output_words, init=[]
+            shape=program.network.output.width,
+            depth=program.output_words,
+            init=[],
+            attrs=NO_COLLISIONS,
         )
         output_write, output_read = outputs.write_port(), outputs.read_port()
         m.d.comb += [
@@ -257,5 +262,3 @@ class Accelerator(wiring.Component):
             self.trace.level.eq(Array(writer.levels)[mode]),
             self.trace.step.eq(sequencer.o_control.enable),
         ]
-
-

@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .memory import ReadSignature, address_width
+from .memory import NO_COLLISIONS, ReadSignature, address_width
 from .program import Program
 from .scoreboard import Job
 
@@ -121,7 +121,7 @@ class Feeder(wiring.Component):
     def _row_buffers(self, m: Module, write: dict[str, Signal], filling, reading) -> None:
         depth = self.program.row_buffer_words
         for row in range(self.program.geometry.rows):
-            buffer = Memory(shape=self.word.size, depth=2 * depth, init=[])
+            buffer = Memory(shape=self.word.size, depth=2 * depth, init=[], attrs=NO_COLLISIONS)
             m.submodules[f"row_{row}"] = buffer
             write_port, read_port = buffer.write_port(), buffer.read_port()
             m.d.comb += [

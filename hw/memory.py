@@ -5,7 +5,14 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-__all__ = ["ReadSignature", "WriteSignature", "address_width"]
+__all__ = ["NO_COLLISIONS", "ReadSignature", "WriteSignature", "address_width"]
+
+NO_COLLISIONS = {"no_rw_check": 1}
+"""Attribute of memories in which a word is never read, to be used, in the cycle of its writing.
+
+Contexts and banks keep readers and writers apart. Without it, synthesis adds registers and
+comparators that give such a read the old word.
+"""
 
 
 def address_width(depth: int) -> int:

@@ -143,7 +143,7 @@ class WeightQuantizer(nn.Module):
         rows = magnitude if self.per_channel else magnitude.reshape(1, -1)
         if self.format == Bipolar():
             scale = rows.mean(dim=1, keepdim=True)
-        elif isinstance(self.format, Fixed) and self.format.width < 6:
+        elif self.format.max_level < 16:
             # few levels: clip the tails rather than spend levels on them
             scale = 2 * rows.mean(dim=1, keepdim=True) / self.format.max_level**0.5
         else:

@@ -15,7 +15,7 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue] (
 
 from ..errors import ToolError
 
-__all__ = ["convert", "keep_shared", "share_modules"]
+__all__ = ["convert", "free_collisions", "keep_shared", "share_modules"]
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\\$]\S+|[^\s"]+')
 _WORTHWHILE = 64  # bits of wires: a smaller module gains more from its surroundings than it costs
@@ -136,6 +136,37 @@ def keep_shared(text: str) -> str:
         for child, times in children[module.name].items():
             copies[child] += number * times
     return _render(preamble, modules)
+
+
+def free_collisions(text: str) -> str:
+    r"""Free the result of reads that meet a write, in memories with the attribute ``no_rw_check``.
+
+    Amaranth promises the old word where a read and a write meet at one address. Block RAM with two
+    ports does not, and Yosys adds registers and comparators that make up for it. A memory whose
+    user never looks at such a word says so with ``\no_rw_check``.
+    """
+    lines = text.splitlines(keepends=True)
+    free: set[str] = set()  # memories of the current module that carry the attribute
+    marked = chosen = False
+    for index, line in enumerate(lines):
+        words = line.split()
+        if not words:
+            continue
+        if words[0] == "module":
+            free.clear()
+        elif words[0] == "attribute":
+            marked = marked or words[1] == r"\no_rw_check"
+            continue
+        elif words[0] == "memory" and marked:
+            free.add(words[-1])
+        elif words[0] == "cell":
+            chosen = False
+        elif words[:2] == ["parameter", r"\MEMID"]:
+            chosen = words[2].strip('"').replace(r"\\", "\\") in free
+        elif words[:2] == ["parameter", r"\COLLISION_X_MASK"] and chosen:
+            lines[index] = line.replace("0", "1") if words[2] == "1'0" else line
+        marked = False
+    return "".join(lines)
 
 
 # --- reading and writing -----------------------------------------------------------------------

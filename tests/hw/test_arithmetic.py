@@ -3,6 +3,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from narrowgauge.hw.arithmetic import Accumulator, bits_for, round_shift
 from narrowgauge.hw.errors import GeometryError
 

@@ -61,10 +61,10 @@ def test_padding_by_hand():
     st.integers(1, 9), st.integers(1, 5), st.integers(0, 2**32 - 1),
 )  # fmt: skip
 def test_accumulator_bits_hold_every_step_and_not_one_bit_less(formats, inputs, lanes, seed):
-    weight, input = map(parse, formats)
+    weight = parse(formats[0])
     chance = np.random.default_rng(seed)
     codes = chance.integers(0, 1 << weight.width, (3, inputs))
-    net = network(dense(*formats, "int16", weight.to_level(codes).tolist()))
+    net = network(dense(formats[0], formats[1], "int16", weight.to_level(codes).tolist()))
     (mapped,) = map_network(net, lanes)
     low, high = mapped.accumulator_range(operands(net).activation)
     register = Accumulator(accumulator_bits(net, lanes))

@@ -151,7 +151,7 @@ def written(path, change):
 
 def test_another_version_says_what_to_do(tmp_path):
     path = written(tmp_path / "old", lambda header: header.update(version=99))
-    with pytest.raises(NetworkError, match="version 99.*version 1.*export"):
+    with pytest.raises(NetworkError, match=r"version 99.*version 1.*export"):
         load(path)
 
 

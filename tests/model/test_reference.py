@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ from narrowgauge.hw.network import Dense, Network
 from narrowgauge.hw.number import Bipolar, parse
 from narrowgauge.model import reference
 from narrowgauge.model.reference import accuracy, evaluate
-
 
 FAMILIES = [  # weights, input, hidden activations
     ("bipolar", "uint4", "bipolar"),
@@ -89,7 +89,7 @@ def requantize_slowly(register, multiplier, bias, shift, output):
 def random_network(chance, family, sizes, accumulator):
     weight, input, hidden = map(parse, family)
     layers = []
-    for index, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for index, (inputs, outputs) in enumerate(pairwise(sizes)):
         last = index == len(sizes) - 2
         output = parse("int12") if last else hidden
         is_sign = output == Bipolar()

@@ -4,6 +4,7 @@ import pytest
 from amaranth.lib.wiring import In, Out
 
 from narrowgauge.hw.errors import FitError, ToolError
+from narrowgauge.hw.synth import tools
 from narrowgauge.hw.synth.flow import Netlist, pack, synthesis_script, synthesize
 from narrowgauge.hw.synth.measure import measure
 from narrowgauge.hw.synth.report import parse
@@ -43,11 +44,40 @@ def test_budgets_are_what_the_tool_has(name):
 def test_sharing_costs_little():
     each = synthesize(convert(Array(3, 3), share=False), target("up5k")).cells
     shared = synthesize(convert(Array(3, 3)), target("up5k")).cells
-    assert shared["SB_LUT4"] <= 1.05 * each["SB_LUT4"]
+    assert shared["SB_LUT4"] <= 1.02 * each["SB_LUT4"]
     registers = [
         sum(n for cell, n in cells.items() if cell.startswith("SB_DFF")) for cells in (each, shared)
     ]
-    assert registers[1] <= 1.05 * registers[0]
+    assert registers[1] <= 1.02 * registers[0]
+
+
+EQUIVALENCE = """
+read_rtlil gold.il
+proc; memory; flatten; opt_clean; rename -top gold; design -stash gold
+read_json gate.json
+delete =A:blackbox
+read_verilog -overwrite +/ecp5/cells_sim.v
+hierarchy -top top; proc; flatten; opt_clean; rename -top gate; design -stash gate
+design -copy-from gold -as gold gold
+design -copy-from gate -as gate gate
+miter -equiv -flatten -make_outputs gold gate miter
+hierarchy -top miter
+setundef -undriven -zero
+sat -verify -prove trigger 0 -seq 4 -set-init-zero miter
+"""
+
+
+# The same proof for iCE40, whose cell models are harder on the solver, takes minutes: it passed.
+def test_the_mapped_netlist_does_what_the_design_does(tmp_path):
+    design, other = (Array(6, 1, width=3, offsets={(0, 0): offset}) for offset in (0, 1))
+    netlist = synthesize(convert(design), target("ecp5-25k"))
+    (tmp_path / "gate.json").write_text(netlist.text)
+    (tmp_path / "equal.ys").write_text(EQUIVALENCE)
+    (tmp_path / "gold.il").write_text(convert(design, share=False))
+    tools.run(tools.find("yosys"), ["-q", "-s", "equal.ys"], tmp_path, timeout=120)
+    (tmp_path / "gold.il").write_text(convert(other, share=False))
+    with pytest.raises(ToolError, match="proof did fail"):
+        tools.run(tools.find("yosys"), ["-q", "-s", "equal.ys"], tmp_path, timeout=120)
 
 
 @pytest.mark.parametrize("name", ["up5k", "ecp5-25k"])
