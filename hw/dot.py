@@ -89,9 +89,7 @@ class XnorPopcount(DotProduct):
         # two lanes are four bits: their count is two 4-input functions, no adder
         for i in range(0, self.lanes - 1, 2):
             pair = Signal(2, reset_less=True)
-            m.d.sync += pair.eq(
-                (agree[i] ^ agree[i + 1]) | ((agree[i] & agree[i + 1]) << 1)
-            )
+            m.d.sync += pair.eq((agree[i] ^ agree[i + 1]) | ((agree[i] & agree[i + 1]) << 1))
             counts.append(Term(pair, 0, 2))
         if self.lanes % 2:
             single = Signal(reset_less=True)

@@ -23,7 +23,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Mux, Shape, ShapeCastable, Value, ValueCastable, signed, unsigned
+from amaranth.hdl import (
+    Cat,
+    Const,
+    Mux,
+    Shape,
+    ShapeCastable,
+    Value,
+    ValueCastable,
+    signed,
+    unsigned,
+)
 
 from .errors import FormatError
 
@@ -126,7 +136,9 @@ class Format(ShapeCastable):
         """
         if isinstance(value, (int, float)):
             return int(
-                self.quantize(np.asarray(value, np.float64), scale, rounding=rounding, generator=generator)
+                self.quantize(
+                    np.asarray(value, np.float64), scale, rounding=rounding, generator=generator
+                )
             )
         xp = _namespace(value)
         x = xp.clip(value / scale, float(self.min_level), float(self.max_level))
@@ -350,7 +362,9 @@ class Fixed(Format):
         return code.as_signed() if self.signed else code.as_unsigned()
 
 
-_NAME = re.compile(r"(?P<bipolar>bipolar)|pow2_(?P<pow2>[0-9]{1,3})|(?P<u>u?)int(?P<fixed>[0-9]{1,3})")
+_NAME = re.compile(
+    r"(?P<bipolar>bipolar)|pow2_(?P<pow2>[0-9]{1,3})|(?P<u>u?)int(?P<fixed>[0-9]{1,3})"
+)
 
 
 def parse(text: str) -> Format:

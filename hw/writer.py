@@ -165,14 +165,15 @@ class Writer(wiring.Component):
         geometry, segment = self.program.geometry, self.program.segment
         width = self.program.operands.activation.width
         segments = geometry.lanes // segment
-        words = max(-(-record.tiles * geometry.columns // geometry.lanes)
-                    for record in self.program.records)
+        words = max(
+            -(-record.tiles * geometry.columns // geometry.lanes) for record in self.program.records
+        )
         # where the current segment goes, and where the tile's first one went
         word, part = Signal(range(words + 1)), Signal(range(segments))
         tile_word, tile_part = Signal.like(word), Signal.like(part)
         codes = Signal(segment * width, reset_less=True)
         filled = Signal(range(segment))
-        collected = Cat(codes[width:], self._code())
+        collected = Cat(codes[width:], self._code(m))
 
         ends = self.i_valid & (filled == segment - 1)
         # a segment without a channel is not written: there may be no word for it
@@ -207,14 +208,15 @@ class Writer(wiring.Component):
                 self.activations.enable[index].eq(ends & used & hidden & (fresh | chosen)),
             ]
 
-    def _code(self):
+    def _code(self, m: Module) -> Signal:
         """Return the activation code of the current level, code 0 for a channel that is not one."""
         program = self.program
-        mode = Array(record.mode for record in program.records)[self.jobs.payload.layer]
-        level = Array(self.levels[:-1])[mode] if len(program.modes) > 1 else Const(0, 1)
-        width = program.operands.activation.width
-        if program.operands.activation == Bipolar():
-            code = (level > 0) if len(program.modes) > 1 else level
-        else:
-            code = level
-        return Mux(self.o_used, code, 0)[:width] if width > 1 else Mux(self.o_used, code, 0)[0]
+        code = Signal(program.operands.activation.width)
+        if len(program.modes) > 1:
+            mode = Array(record.mode for record in program.records)[self.jobs.payload.layer]
+            level = Array(self.levels[:-1])[mode]
+            if program.operands.activation == Bipolar():
+                level = level > 0
+            with m.If(self.o_used):
+                m.d.comb += code.eq(level)  # sign-extends a narrower format's level
+        return code

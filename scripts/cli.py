@@ -58,7 +58,9 @@ def main() -> None:
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted; what was measured is kept, and the same command goes on from there", 130)
+        _fail(
+            "interrupted; what was measured is kept, and the same command goes on from there", 130
+        )
     except OSError as error:
         _fail(f"{error.filename or 'a file'}: {error.strerror or error}", 1)
     sys.exit(status or 0)

@@ -69,4 +69,6 @@ class Step:
         self._reporter._progress.update(self._task, completed=1, note=note)
         if not self._reporter._live:
             with self._reporter._lock:
-                print(f"{self._title}: {seconds:.1f} s {note}".rstrip(), file=sys.stderr, flush=True)
+                print(
+                    f"{self._title}: {seconds:.1f} s {note}".rstrip(), file=sys.stderr, flush=True
+                )

@@ -30,7 +30,9 @@ Examples:
 @click.option("--weight", default="int8", show_default=True, help="Weight format.")
 @click.option("--activation", help="Activation format [default: what goes with the weights].")
 @options.accumulator
-@click.option("--lanes", default=4, show_default=True, help="Lanes that the accumulator allows for.")
+@click.option(
+    "--lanes", default=4, show_default=True, help="Lanes that the accumulator allows for."
+)
 @click.option("--epochs", type=int, help="Training epochs [default: the recipe's].")
 @click.option("--seed", default=0, show_default=True, help="Seed of the training.")
 @click.option(

@@ -195,7 +195,14 @@ def _build(accelerator: Accelerator, *, waveforms: bool) -> Path:
     command = f"read_rtlil top.il; write_cxxrtl -g{level} top.cc"
     text = rtlil.convert(accelerator, name="top", emit_src=False)
     yosys, compiler = find("yosys"), find_compiler()
-    recipe = [text, command, _definitions(accelerator), HARNESS.read_text(), yosys.version, *compiler]
+    recipe = [
+        text,
+        command,
+        _definitions(accelerator),
+        HARNESS.read_text(),
+        yosys.version,
+        *compiler,
+    ]
     digest = hashlib.sha256("\0".join(recipe).encode()).hexdigest()[:32]
     folder = Path(os.environ.get("NARROWGAUGE_CACHE") or user_cache_dir("narrowgauge")) / "sim"
     library = folder / f"{digest}.so"

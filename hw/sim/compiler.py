@@ -26,7 +26,9 @@ def find_compiler() -> list[str]:
         command = shlex.split(os.environ["CXX"])
         if shutil.which(command[0]):
             return command
-        raise ToolError(f"CXX is {os.environ['CXX']!r}, which is not on the PATH; unset it or fix it")
+        raise ToolError(
+            f"CXX is {os.environ['CXX']!r}, which is not on the PATH; unset it or fix it"
+        )
     for name in ("c++", "g++", "clang++"):
         if shutil.which(name):
             return [name]

@@ -1,0 +1,100 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from narrowgauge.hw.dot import (
+    AddSubtract,
+    Multiply,
+    ShiftAdd,
+    XnorPopcount,
+    dot_product,
+)
+from narrowgauge.hw.errors import GeometryError
+from narrowgauge.hw.mapping import Operands
+from narrowgauge.hw.number import Bipolar, Fixed, PowerOfTwo, parse
+
+from .networks import random_levels
+from .simulation import clocked
+
+PAIRS = [
+    ("bipolar", "bipolar", XnorPopcount),
+    ("bipolar", "uint4", AddSubtract),
+    ("bipolar", "int3", AddSubtract),
+    ("pow2_4", "uint8", ShiftAdd),
+    ("pow2_3", "int5", ShiftAdd),
+    ("pow2_2", "uint1", ShiftAdd),
+    ("int8", "uint8", Multiply),
+    ("int4", "uint4", Multiply),
+    ("uint3", "int6", Multiply),
+    ("int2", "int2", Multiply),
+    ("uint1", "uint1", Multiply),
+    ("int1", "uint5", Multiply),
+    ("int5", "int11", Multiply),
+]
+
+
+def operand_words(operands, lanes, count=40):
+    """Random words of levels, and the four corners of the operands' ranges."""
+    rng = np.random.default_rng(lanes)
+    weights = random_levels(rng, operands.weight, (count, lanes))
+    activations = random_levels(rng, operands.activation, (count, lanes))
+    for index in range(4):
+        weight, activation = operands.weight, operands.activation
+        weights[index] = weight.max_level if index % 2 else weight.min_level
+        activations[index] = activation.max_level if index // 2 else activation.min_level
+    return weights, activations
+
+
+def sums(dot, weights, activations):
+    def drive(ctx, index):
+        for lane in range(dot.lanes):
+            ctx.set(dot.i_weights[lane], int(weights[index, lane]))
+            ctx.set(dot.i_activations[lane], int(activations[index, lane]))
+
+    return clocked(dot, drive, lambda ctx: ctx.get(dot.o), range(len(weights)), dot.latency)
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize(("weight", "activation", "kind"), PAIRS)
+def test_equals_the_integer_sum_after_its_latency(weight, activation, kind, lanes):
+    operands = Operands(parse(weight), parse(activation))
+    dot = dot_product(operands, lanes)
+    assert type(dot) is kind
+    weights, activations = operand_words(operands, lanes)
+    assert sums(dot, weights, activations) == (weights * activations).sum(axis=1).tolist()
+
+
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_multiplies_in_dsp_blocks_alike(lanes):
+    operands = Operands(parse("int8"), parse("uint8"))
+    weights, activations = operand_words(operands, lanes)
+    dot = dot_product(operands, lanes, dsp=True)
+    assert sums(dot, weights, activations) == (weights * activations).sum(axis=1).tolist()
+
+
+def test_a_wrong_lane_is_seen():
+    operands = Operands(parse("int4"), parse("uint4"))
+    weights, activations = operand_words(operands, 3)
+    wrong = weights.copy()
+    wrong[7, 1] = -wrong[7, 1] - 1
+    activations[7, 1] = 3
+    got = sums(dot_product(operands, 3), wrong, activations)
+    expected = (weights * activations).sum(axis=1).tolist()
+    assert [i for i, pair in enumerate(zip(got, expected, strict=True)) if pair[0] != pair[1]] == [
+        7
+    ]
+
+
+def test_width_holds_the_worst_operands():
+    dot = dot_product(Operands(Fixed(8), Fixed(8, signed=False)), 4)
+    assert dot.width == 18  # 4 * -128 * 255 = -130560
+    assert dot_product(Operands(Bipolar(), Bipolar()), 64).width == 8
+
+
+def test_formats_without_a_dot_product_are_refused():
+    operands = Operands(PowerOfTwo(4), PowerOfTwo(4))
+    with pytest.raises(GeometryError, match="no dot product of pow2_4 weights and pow2_4"):
+        dot_product(operands, 4)
+    with pytest.raises(GeometryError, match="at least 1 lane, not 0"):
+        dot_product(replace(operands, activation=Fixed(4)), 0)
