@@ -1,0 +1,1 @@
+"""Boards: the accelerator on a real FPGA board (planned)."""

@@ -1,0 +1,1 @@
+"""The hardware: number formats, arithmetic, the systolic array and the accelerator."""

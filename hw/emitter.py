@@ -15,8 +15,9 @@ __all__ = ["Emitter", "result_layout"]
 def result_layout(program: Program) -> data.StructLayout:
     """Return the layout of an output element.
 
-    ``level`` is the next level of the last layer, in the order of its channels; with the last one of
-    an image, ``last`` is set and ``label`` is the class: the first channel with the highest level.
+    ``level`` is the next level of the last layer, in the order of its channels; with the last one
+    of an image, ``last`` is set and ``label`` is the class: the first channel with the highest
+    level.
     """
     return data.StructLayout(
         {

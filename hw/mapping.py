@@ -7,8 +7,8 @@ a multi-bit input of a bipolar network is decided here and nowhere else.
 pairs takes ``steps = ceil(inputs / lanes)`` steps, in ascending order. Lanes beyond the input carry
 code 0 as activation and, as weight, 0 or (where the weight format has no zero) +1.
 
-**Bit planes.** A bipolar array reads an unsigned ``a``-bit input ``x`` as planes of single bits, the
-most significant first, each plane a whole pass over the input; between passes the accumulator
+**Bit planes.** A bipolar array reads an unsigned ``a``-bit input ``x`` as planes of single bits,
+the most significant first, each plane a whole pass over the input; between passes the accumulator
 doubles. With ``s_i = 2 * bit_i - 1``, ``x = (sum_i 2**i * s_i + 2**a - 1) / 2``, so the array ends
 with ``2 * (w . x) - (2**a - 1) * sum(w)``; the constant joins the bias.
 """

@@ -44,7 +44,7 @@ GRAMMAR = "bipolar, pow2_N (N = 2 to 6), intN or uintN (N = 1 to 32)"
 
 
 def _namespace(array: Any) -> Any:
-    """The module, torch or NumPy, whose functions work on ``array``."""
+    """Return the module, torch or NumPy, whose functions work on ``array``."""
     return sys.modules["torch"] if type(array).__module__.startswith("torch") else np
 
 
@@ -100,7 +100,7 @@ class Format(ShapeCastable):
         return f"the integers {self.min_level} to {self.max_level}"
 
     def _worst(self, level: Any) -> int:
-        """The offending integer of ``level`` that an error names."""
+        """Return the offending integer of ``level`` that an error names."""
         if isinstance(level, int):
             return level
         return int(level[~self.holds(level)].reshape(-1)[0])
@@ -318,7 +318,7 @@ class PowerOfTwo(Format):
 
 @dataclass(frozen=True)
 class Fixed(Format):
-    """Two's complement (``int8``) or unsigned (``uint8``) integers; the level is the code itself."""
+    """Two's complement (``int8``) or unsigned (``uint8``) integers."""
 
     width: int
     signed: bool = True

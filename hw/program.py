@@ -96,7 +96,8 @@ class Program:
             raise GeometryError(f"contexts is 1 or 2, not {contexts}")
         if len(network.layers) > MAX_LAYERS:
             raise GeometryError(
-                f"network {network.name} has {len(network.layers)} layers; the limit is {MAX_LAYERS}"
+                f"network {network.name} has {len(network.layers)} layers, "
+                f"the limit is {MAX_LAYERS}"
             )
         self.network, self.geometry, self.contexts = network, geometry, contexts
         self.operands: Operands = operands(network)

@@ -57,11 +57,13 @@ def _draw(axes: Any, rows: Sequence[dict[str, Any]], points: Sequence[dict[str, 
         colour = _COLOURS[index % len(_COLOURS)]
         accuracy = 100 * row["accuracy_hardware"]
         axes.scatter(row["lut"], accuracy, s=70, color=colour, zorder=3)
+        leftwards = row["lut"] > 0.7 * largest
         axes.annotate(
             f"{row['weight']}\n{row['lut']} LUT, {accuracy:.2f} %",
             (row["lut"], accuracy),
-            xytext=(8, -6),
+            xytext=(-8 if leftwards else 8, -6),
             textcoords="offset points",
+            ha="right" if leftwards else "left",
             va="top",
             fontsize=9,
             color=colour,

@@ -21,7 +21,8 @@ LIBRARIES = ("amaranth", "torch", "numpy", "safetensors", "scikit-learn", "matpl
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 def command(as_json: bool) -> int:
     """Show versions of the tools, libraries and compiler, where results are kept, and what is
-    missing. Exits with 1 when something that `narrowgauge run` needs is missing."""
+    missing. Exits with 1 when something that `narrowgauge run` needs is missing.
+    """
     found = {"narrowgauge": {"version": importlib.metadata.version("narrowgauge")}}
     found["python"] = {"version": platform.python_version()}
     for name in TOOLS:
@@ -38,7 +39,7 @@ def command(as_json: bool) -> int:
 
 
 def _tool(name: str) -> dict[str, Any]:
-    from ..hw.synth.tools import find
+    from ..hw.tools import find
 
     try:
         tool = find(name)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..hw import tools
 from ..hw.accelerator import Accelerator
 from ..hw.array import Geometry
 from ..hw.errors import NarrowgaugeError
@@ -12,7 +13,6 @@ from ..hw.files import write_atomically
 from ..hw.network import Network, to_bytes
 from ..hw.number import parse
 from ..hw.program import Program
-from ..hw.synth import tools
 from ..hw.synth.build import accelerator_for, cost
 from ..hw.synth.fit import largest_geometry
 from ..hw.synth.store import Store

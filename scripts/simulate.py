@@ -34,7 +34,8 @@ Examples:
 @options.json_output
 def command(network: Path, as_json: bool, images: int | None, **values: Any) -> int:
     """Run the test images of the network's data set through its accelerator and the reference, and
-    compare every sum and every level."""
+    compare every sum and every level.
+    """
     from ..hw.accelerator import Accelerator
     from ..hw.network import load
     from ..hw.program import Program

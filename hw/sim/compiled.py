@@ -16,7 +16,7 @@ from platformdirs import user_cache_dir
 
 from ..accelerator import Accelerator
 from ..errors import MismatchError, ToolError
-from ..synth.tools import find, run
+from ..tools import find, run
 from .compiler import compile_library, cxxrtl_headers, find_compiler
 from .run import EVENT, Run, Stimulus
 

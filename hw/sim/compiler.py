@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from ..errors import ToolError
-from ..synth.tools import Tool
+from ..tools import Tool
 
 __all__ = ["compile_library", "cxxrtl_headers", "find_compiler"]
 

@@ -14,6 +14,7 @@ from .vcd import cut_window
 __all__ = ["AmaranthEngine"]
 
 IDLE_LIMIT = 20_000
+FEMTOSECONDS = 1_000_000_000  # a cycle, in the unit of Amaranth's waveforms
 
 
 class AmaranthEngine:
@@ -50,7 +51,7 @@ class AmaranthEngine:
             try:
                 with simulator.write_vcd(str(whole)):
                     simulator.run()
-                cut_window(whole, stimulus.window, ticks_per_cycle=1_000_000)
+                cut_window(whole, stimulus.window, ticks_per_cycle=FEMTOSECONDS)
             finally:
                 whole.unlink(missing_ok=True)
         return session.result(time.perf_counter() - started)

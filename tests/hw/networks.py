@@ -1,5 +1,7 @@
 """Random networks, geometries and operands."""
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -35,7 +37,7 @@ def random_network(seed, family, widths, accumulator, *, output=None):
     weight, first, hidden = map(parse, family)
     output = output or Fixed(12)
     layers = []
-    for index, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
+    for index, (inputs, outputs) in enumerate(pairwise(widths)):
         last = index == len(widths) - 2
         target = output if last else hidden
         scaled = not last and target != Bipolar()

@@ -8,7 +8,7 @@ from .simulation import clocked
 
 
 def reference(accumulator, steps):
-    """What the register gives for (value, enable, double, last) steps, and whether it overflowed."""
+    """What the register gives for (value, enable, double, last) steps, and its overflow flag."""
     total, sticky, seen = 0, False, []
     for value, enable, double, last in steps:
         exact = total + value

@@ -3,8 +3,8 @@
 import pytest
 from amaranth.lib.wiring import In, Out
 
+from narrowgauge.hw import tools
 from narrowgauge.hw.errors import FitError, ToolError
-from narrowgauge.hw.synth import tools
 from narrowgauge.hw.synth.flow import Netlist, pack, synthesis_script, synthesize
 from narrowgauge.hw.synth.measure import measure
 from narrowgauge.hw.synth.report import parse
@@ -137,7 +137,7 @@ def test_a_routed_design_is_measured_over_its_seeds(name, store):
 
 def test_results_are_looked_up_before_they_are_measured(store, monkeypatch):
     first = measure(Shell(Through(3)), "up5k", seeds=[5], store=store)
-    monkeypatch.setattr("narrowgauge.hw.synth.tools.run", pytest.fail)
+    monkeypatch.setattr("narrowgauge.hw.tools.run", pytest.fail)
     assert measure(Shell(Through(3)), "up5k", seeds=[5], store=store) == first
 
 

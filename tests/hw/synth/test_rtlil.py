@@ -3,8 +3,8 @@ import re
 import pytest
 from amaranth.lib.wiring import In, Out
 
+from narrowgauge.hw import tools
 from narrowgauge.hw.errors import ToolError
-from narrowgauge.hw.synth import tools
 from narrowgauge.hw.synth.rtlil import convert, keep_shared, share_modules
 
 from .designs import Array, Several, Table

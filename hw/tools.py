@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from ..errors import ToolError
+from .errors import ToolError
 
 __all__ = ["Tool", "find", "run", "warm"]
 

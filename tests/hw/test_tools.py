@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
+from narrowgauge.hw import tools
 from narrowgauge.hw.errors import ToolError
-from narrowgauge.hw.synth import tools
 
 
 @pytest.fixture

@@ -1,0 +1,126 @@
+"""Both engines do the same, cycle by cycle."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from narrowgauge.hw.accelerator import Accelerator
+from narrowgauge.hw.arithmetic import Accumulator
+from narrowgauge.hw.array import Geometry
+from narrowgauge.hw.errors import MismatchError, NetworkError, ToolError
+from narrowgauge.hw.program import Program
+from narrowgauge.hw.sim import compiled, interpreted
+from narrowgauge.hw.sim.compare import compare
+from narrowgauge.hw.sim.compiled import CompiledEngine
+from narrowgauge.hw.sim.engine import make_engine
+from narrowgauge.hw.sim.interpreted import AmaranthEngine
+from narrowgauge.hw.sim.run import EVENT, Stimulus, Window
+from narrowgauge.model.reference import evaluate
+
+from ..networks import random_levels, random_network
+
+needs_compiler = pytest.mark.skipif(
+    not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler here"
+)
+
+
+def accelerator(family=("int4", "uint4", "uint4"), widths=(9, 6, 5), overflow="saturate"):
+    network = random_network(4, family, widths, Accumulator(7, overflow))
+    return Accelerator(Program(network, Geometry(2, 3, 4)))
+
+
+def images_for(design, count):
+    network = design.program.network
+    return random_levels(np.random.default_rng(0), network.input, (count, network.inputs))
+
+
+@needs_compiler
+@pytest.mark.parametrize("family", [("int4", "uint4", "uint4"), ("bipolar", "uint4", "bipolar")])
+def test_engines_agree_cycle_by_cycle(family):
+    design = accelerator(family)
+    images = images_for(design, 7)
+    runs = [
+        make(design).run(Stimulus(images, traced=5)) for make in (CompiledEngine, AmaranthEngine)
+    ]
+    fast, slow = runs
+    assert (fast.cycles, fast.steps, fast.overflows) == (slow.cycles, slow.steps, slow.overflows)
+    assert (fast.levels == slow.levels).all()
+    assert (fast.labels == slow.labels).all()
+    assert len(fast.events) == len(slow.events) == 5 * (6 + 5)
+    for field in EVENT.names:
+        assert (fast.events[field] == slow.events[field]).all(), field
+
+
+@needs_compiler
+def test_pauses_change_cycles_and_nothing_else():
+    design = accelerator()
+    images = images_for(design, 40)
+    engine = CompiledEngine(design)
+    steady = engine.run(Stimulus(images))
+    paused = engine.run(Stimulus(images, gaps=0.5, stalls=0.8, seed=3, traced=40))
+    assert paused.cycles > steady.cycles
+    assert (paused.levels == steady.levels).all()
+    expected = evaluate(design.program.network, images, 4, trace=True)
+    comparison = compare(paused, expected, design.program.network, design.program.geometry)
+    assert comparison, str(comparison.first)
+    assert paused.overflows == tuple(int(layer.overflowed.sum()) for layer in expected.layers)
+
+
+@needs_compiler
+def test_a_compiled_design_is_kept(monkeypatch):
+    CompiledEngine(accelerator())
+
+    def fail(*_, **__):
+        raise AssertionError("compiled again")
+
+    monkeypatch.setattr(compiled, "compile_library", fail)
+    CompiledEngine(accelerator())
+
+
+@pytest.mark.parametrize(
+    "make", [pytest.param(CompiledEngine, marks=needs_compiler), AmaranthEngine]
+)
+def test_waveforms_of_a_window(make, tmp_path):
+    design = accelerator()
+    window = Window(tmp_path / "waves.vcd", 20, 30)
+    make(design).run(Stimulus(images_for(design, 2), window=window))
+    text = window.path.read_text()
+    times = [int(line[1:]) for line in text.splitlines() if line.startswith("#")]
+    unit = 2 if make is CompiledEngine else 1_000_000_000
+    assert "$enddefinitions" in text
+    assert 20 * unit <= times[0]
+    assert times[-1] <= 30 * unit
+    assert len(times) >= 10
+    assert list(tmp_path.iterdir()) == [window.path]
+
+
+def test_without_a_compiler_it_says_so_and_goes_on(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.warns(UserWarning, match="CXX is 'no-such-compiler'.*Amaranth's simulator"):
+        engine = make_engine(accelerator())
+    assert engine.name == "amaranth"
+    with pytest.raises(ToolError, match="CXX is 'no-such-compiler'"):
+        make_engine(accelerator(), "compiled")
+
+
+def test_unknown_engines_and_wrong_images_are_refused():
+    with pytest.raises(ToolError, match="engine is auto, compiled, amaranth, not 'verilator'"):
+        make_engine(accelerator(), "verilator")
+    with pytest.raises(NetworkError, match="takes images of 9 levels; got an array of shape"):
+        AmaranthEngine(accelerator()).run(Stimulus(np.zeros((2, 8), np.int64)))
+
+
+@pytest.mark.parametrize(
+    "make", [pytest.param(CompiledEngine, marks=needs_compiler), AmaranthEngine]
+)
+def test_an_accelerator_that_stands_still_is_reported(make, monkeypatch):
+    """No image ever completes: the stream ends before the only image does."""
+    monkeypatch.setattr(interpreted, "IDLE_LIMIT", 200)
+    monkeypatch.setattr(compiled, "IDLE_LIMIT", 200)
+    design = accelerator()
+    stimulus = Stimulus(images_for(design, 1))
+    codes = stimulus.codes
+    monkeypatch.setattr(Stimulus, "codes", lambda self, made: codes(made)[:-1])
+    with pytest.raises(MismatchError, match="stood still for 200 cycles"):
+        make(design).run(stimulus)

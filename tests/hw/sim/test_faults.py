@@ -1,0 +1,151 @@
+"""Planted faults: the comparison must catch each one, and say where it is."""
+
+import numpy as np
+import pytest
+from amaranth.hdl import Module
+
+from narrowgauge.hw import array, requantize
+from narrowgauge.hw.accelerator import Accelerator
+from narrowgauge.hw.arithmetic import Accumulator
+from narrowgauge.hw.array import Geometry
+from narrowgauge.hw.dot import DotProduct, dot_product
+from narrowgauge.hw.number import Bipolar
+from narrowgauge.hw.program import Program
+from narrowgauge.hw.sim.compare import compare
+from narrowgauge.hw.sim.interpreted import AmaranthEngine
+from narrowgauge.hw.sim.run import Stimulus
+from narrowgauge.model.reference import evaluate
+
+from ..networks import random_levels, random_network
+
+GEOMETRY = Geometry(2, 3, 4)
+FAMILIES = [
+    ("bipolar", "uint4", "bipolar"),
+    ("pow2_4", "uint8", "uint8"),
+    ("int4", "uint4", "uint4"),
+    ("bipolar", "uint3", "uint5"),
+]
+
+
+def run(family, edit=None):
+    """Compare an accelerator, whose program ``edit`` may damage, with the reference."""
+    network = random_network(6, family, [12, 7, 5], Accumulator(16))
+    program = Program(network, GEOMETRY)
+    if edit:
+        edit(program)
+    images = random_levels(np.random.default_rng(3), network.input, (6, 12))
+    simulated = AmaranthEngine(Accelerator(program)).run(Stimulus(images, traced=6))
+    expected = evaluate(network, images, GEOMETRY.lanes, trace=True)
+    return compare(simulated, expected, network, GEOMETRY)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids="-".join)
+def test_without_a_fault_all_is_equal(family):
+    comparison = run(family)
+    assert comparison
+    assert (comparison.images, comparison.mismatches, comparison.traced) == (6, 0, 6)
+
+
+class StuckDot(DotProduct):
+    """A dot product whose lowest output bit is stuck at 1."""
+
+    def __init__(self, inner):
+        super().__init__(inner.operands, inner.lanes)
+        self.inner, self.latency = inner, inner.latency
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.inner = inner = self.inner
+        m.d.comb += [
+            inner.i_weights.eq(self.i_weights),
+            inner.i_activations.eq(self.i_activations),
+            self.o.eq(inner.o | 1),
+        ]
+        return m
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids="-".join)
+def test_a_fault_in_one_mac_is_located(family, monkeypatch):
+    made = []
+
+    def make(operands, lanes, *, dsp=False):
+        made.append(None)
+        dot = dot_product(operands, lanes, dsp=dsp)
+        return StuckDot(dot) if len(made) == 1 + 1 * GEOMETRY.columns + 2 else dot
+
+    monkeypatch.setattr(array, "dot_product", make)
+    comparison = run(family)
+    assert len(made) == GEOMETRY.elements
+    assert comparison.mismatches > 0
+    first = comparison.first
+    assert (first.stage, first.row, first.column) == ("sum", 1, 2)
+    assert (first.layer, first.cycle is not None) == ("layer0", True)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids="-".join)
+def test_a_fault_in_the_requantiser_is_located(family, monkeypatch):
+    right = requantize._clamp
+
+    def wrong(fmt, value, total):
+        if fmt == Bipolar():
+            return right(fmt, value, total - 1)  # the sign of 0 is wrong
+        return right(fmt, value + 1, total)
+
+    monkeypatch.setattr(requantize, "_clamp", wrong)
+    if family[0] == "bipolar" and family[2] == "bipolar":
+        # the sign goes wrong at exactly 0 only: put channel 3 there
+        comparison = run(family, lambda program: _zero_channel(program, 3))
+    else:
+        comparison = run(family)
+    assert comparison.mismatches > 0
+    assert comparison.first.stage == "level"
+    assert abs(comparison.first.hardware - comparison.first.reference) in (1, 2)
+    assert comparison.first.codes is not None
+
+
+def _zero_channel(program, channel):
+    """Give a channel of the first layer a sum that its bias can cancel, in some image."""
+    layer = program.network.layers[0]
+    images = random_levels(np.random.default_rng(3), layer.input, (6, 12))
+    layer.bias[channel] = -int(images[0] @ layer.weights[channel])
+    program.__init__(program.network, program.geometry)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+@pytest.mark.parametrize("family", FAMILIES, ids="-".join)
+def test_a_fault_in_the_weight_memory_is_located(family, layer):
+    tile, channel_in_tile, step = 1, 1, 0
+    channel = tile * GEOMETRY.columns + channel_in_tile
+
+    def edit(program):
+        width = program.operands.weight.width
+        record = program.records[layer]
+        word = record.weight_base + tile * record.steps + step
+        lane = _lane_that_counts(program.network, layer, channel)
+        bit = (channel_in_tile * GEOMETRY.lanes + lane) * width + width - 1
+        program.weight_image[word] ^= 1 << bit  # the sign
+
+    comparison = run(family, edit)
+    assert comparison.mismatches > 0
+    first = comparison.first
+    assert (first.stage, first.layer, first.channel) == ("sum", f"layer{layer}", channel)
+    assert f"layer layer{layer}, image" in str(first)
+
+
+def _lane_that_counts(network, layer, channel):
+    """A lane of the first step whose weight and activation are not 0 in some image."""
+    images = random_levels(np.random.default_rng(3), network.input, (6, 12))
+    levels = evaluate(network, images, GEOMETRY.lanes, trace=True).layers[layer - 1].levels
+    inputs = images if layer == 0 else levels.numpy()
+    products = (
+        inputs[:, : GEOMETRY.lanes] * network.layers[layer].weights[channel, : GEOMETRY.lanes]
+    )
+    return int(abs(products).sum(axis=0).argmax())
+
+
+def test_a_fault_in_the_parameter_memory_is_located():
+    def edit(program):
+        program.parameter_image[4] ^= 1 << (program.bias_width - 1)
+
+    comparison = run(FAMILIES[2], edit)
+    assert (comparison.first.stage, comparison.first.channel) == ("level", 4)
