@@ -12,6 +12,8 @@
 The `Scoreboard` offers jobs, the `Sequencer` walks through their steps.
 """
 
+from typing import Any
+
 from amaranth.hdl import Array, Module, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
@@ -76,6 +78,10 @@ class Accelerator(wiring.Component):
     o : Out(stream.Signature(result_layout(program)))
     trace : Out(trace_layout(program))
     """
+
+    i: stream.Interface
+    o: stream.Interface
+    trace: data.View
 
     def __init__(self, program: Program, *, dsp: bool = False, requantize_dsp: bool = False):
         self.program, self.dsp, self.requantize_dsp = program, dsp, requantize_dsp
@@ -226,7 +232,8 @@ class Accelerator(wiring.Component):
         )
         port = memory.read_port()
         parameters = program.parameter_layout(port.data)
-        valid, total = array.o_valid, array.o
+        valid: Any = array.o_valid
+        total: Any = array.o
         m.d.comb += [
             parameter_reader.i_valid.eq(array.o_valid),
             port.addr.eq(parameter_reader.o_address),

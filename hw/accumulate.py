@@ -51,6 +51,11 @@ class Accumulate(wiring.Component):
     o_overflow : Out(1)
     """
 
+    i: Signal
+    i_control: data.View
+    o: Signal
+    o_overflow: Signal
+
     latency = 0
 
     def __init__(self, accumulator: Accumulator, step_width: int, *, doubling: bool = False):

@@ -89,6 +89,13 @@ class PE(wiring.Component):
     i_drain, o_drain : In/Out(drained(accumulator))
     """
 
+    i_weights: data.View
+    i_activations: data.View
+    i_control: data.View
+    i_shift: Signal
+    i_drain: data.View
+    o_drain: data.View
+
     def __init__(self, dot: DotProduct, accumulator: Accumulator, *, doubling: bool):
         self.dot = dot
         self.accumulate = Accumulate(accumulator, dot.width, doubling=doubling)
@@ -163,6 +170,12 @@ class SystolicArray(wiring.Component):
     o : Out(drained(accumulator))
     o_valid : Out(1)
     """
+
+    i_activations: data.View
+    i_weights: data.View
+    i_control: data.View
+    o: data.View
+    o_valid: Signal
 
     def __init__(
         self,

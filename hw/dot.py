@@ -43,6 +43,10 @@ class DotProduct(wiring.Component):
     o : Out(signed(width))
     """
 
+    i_weights: data.View
+    i_activations: data.View
+    o: Signal
+
     latency: int
 
     def __init__(self, operands: Operands, lanes: int):
@@ -58,6 +62,9 @@ class DotProduct(wiring.Component):
                 "o": Out(signed(self.width)),
             }
         )
+
+    def elaborate(self, platform) -> Module:
+        raise NotImplementedError
 
     @property
     def pairs(self) -> list:

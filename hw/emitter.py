@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from .memory import ReadSignature
+from .memory import ReadInterface, ReadSignature
 from .program import Program
 from .scoreboard import Batch
 
@@ -43,6 +43,12 @@ class Emitter(wiring.Component):
         The output memory.
     o : Out(stream.Signature(result_layout(program)))
     """
+
+    i_full: Signal
+    i_done: data.View
+    o_emitted: Signal
+    read: ReadInterface
+    o: stream.Interface
 
     def __init__(self, program: Program):
         self.program = program

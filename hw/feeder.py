@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .memory import NO_COLLISIONS, ReadSignature, address_width
+from .memory import NO_COLLISIONS, ReadInterface, ReadSignature, address_width
 from .program import Program
 from .scoreboard import Job
 
@@ -33,6 +33,18 @@ class Feeder(wiring.Component):
     o_words : Out(ArrayLayout(word, rows))
         The rows' words, one cycle after their address.
     """
+
+    i_offer: Signal
+    i_job: data.View
+    o_take: Signal
+    read: ReadInterface
+    o_fetched: Signal
+    o_fetched_job: data.View
+    o_full: Signal
+    o_job: data.View
+    i_release: Signal
+    i_address: Signal
+    o_words: data.View
 
     def __init__(self, program: Program):
         self.program = program

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from .memory import WriteSignature
+from .memory import WriteInterface, WriteSignature
 from .number import Bipolar
 from .program import Program
 from .scoreboard import Batch
@@ -40,6 +40,14 @@ class Loader(wiring.Component):
     o_loaded : Out(1), o_context, o_batch
         A batch is complete.
     """
+
+    i: stream.Interface
+    i_loaded: Signal
+    write: WriteInterface
+    i_granted: Signal
+    o_loaded: Signal
+    o_context: Signal
+    o_batch: data.View
 
     def __init__(self, program: Program):
         self.program = program

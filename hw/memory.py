@@ -1,13 +1,22 @@
 """Ports between the accelerator's parts and its memories."""
 
-from amaranth.hdl import Shape
+from typing import Any
+
+from amaranth.hdl import Shape, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-__all__ = ["NO_COLLISIONS", "ReadSignature", "WriteSignature", "address_width"]
+__all__ = [
+    "NO_COLLISIONS",
+    "ReadInterface",
+    "ReadSignature",
+    "WriteInterface",
+    "WriteSignature",
+    "address_width",
+]
 
-NO_COLLISIONS = {"no_rw_check": 1}
+NO_COLLISIONS: Any = {"no_rw_check": 1}
 """Attribute of memories in which a word is never read, to be used, in the cycle of its writing.
 
 Contexts and banks keep readers and writers apart. Without it, synthesis adds registers and
@@ -18,6 +27,21 @@ comparators that give such a read the old word.
 def address_width(depth: int) -> int:
     """Return the bits that address ``depth`` words; at least 1."""
     return max(1, ceil_log2(depth))
+
+
+class ReadInterface(wiring.PureInterface):
+    """What `ReadSignature` creates."""
+
+    address: Signal
+    data: Signal
+
+
+class WriteInterface(wiring.PureInterface):
+    """What `WriteSignature` creates."""
+
+    address: Signal
+    data: Signal
+    enable: Signal
 
 
 class ReadSignature(wiring.Signature):
@@ -31,6 +55,9 @@ class ReadSignature(wiring.Signature):
 
     def __init__(self, depth: int, shape):
         super().__init__({"address": Out(address_width(depth)), "data": In(shape)})
+
+    def create(self, *, path=None, src_loc_at=0) -> ReadInterface:
+        return ReadInterface(self, path=path, src_loc_at=1 + src_loc_at)
 
 
 class WriteSignature(wiring.Signature):
@@ -50,3 +77,6 @@ class WriteSignature(wiring.Signature):
             "enable": Out(segments),
         }
         super().__init__(members)
+
+    def create(self, *, path=None, src_loc_at=0) -> WriteInterface:
+        return WriteInterface(self, path=path, src_loc_at=1 + src_loc_at)

@@ -43,6 +43,10 @@ class Requantize(wiring.Component):
     o : Out of the level shape of ``modes[k].output``, in ``outputs[k]`` (members ``o_0``, ``o_1``)
     """
 
+    i: Signal
+    i_bias: Signal
+    i_multiplier: Signal
+
     def __init__(
         self,
         width: int,

@@ -63,6 +63,22 @@ class Scoreboard(wiring.Component):
         The batch that a context computes.
     """
 
+    i_loaded: Signal
+    i_loaded_context: Signal
+    i_batch: data.View
+    o_loaded: Signal
+    o_offer: Signal
+    o_job: data.View
+    i_take: Signal
+    i_fetched: Signal
+    i_fetched_job: data.View
+    i_written: Signal
+    i_written_job: data.View
+    o_full: Signal
+    i_emitted: Signal
+    o_running: data.View
+    o_done: data.View
+
     def __init__(self, program: Program):
         self.program = program
         job, batch = Job(program), Batch(program)

@@ -1,7 +1,7 @@
 """The loops of a layer: tiles, bit planes, steps."""
 
 from amaranth.hdl import Array, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .accumulate import CONTROL
@@ -36,6 +36,14 @@ class Sequencer(wiring.Component):
     o_control : Out(CONTROL)
         The step, one cycle after its addresses: together with the words.
     """
+
+    i_full: Signal
+    i_job: data.View
+    o_release: Signal
+    jobs: stream.Interface
+    o_weight_address: Signal
+    o_word_address: Signal
+    o_control: data.View
 
     def __init__(self, program: Program, interval: int):
         self.program, self.interval = program, interval

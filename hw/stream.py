@@ -19,6 +19,9 @@ class Queue(wiring.Component):
     o : Out(stream.Signature(shape))
     """
 
+    i: stream.Interface
+    o: stream.Interface
+
     latency = 1
 
     def __init__(self, shape):

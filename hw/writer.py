@@ -1,10 +1,10 @@
 """From the array's sums to the activation and output memories."""
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .memory import WriteSignature, address_width
+from .memory import WriteInterface, WriteSignature, address_width
 from .number import Bipolar
 from .program import Program
 from .scoreboard import Job
@@ -26,6 +26,10 @@ class ParameterReader(wiring.Component):
     o_address : Out(address of its parameters)
         Combinational.
     """
+
+    jobs: stream.Interface
+    i_valid: Signal
+    o_address: Signal
 
     def __init__(self, program: Program):
         self.program = program
@@ -81,6 +85,16 @@ class Writer(wiring.Component):
     o_used : Out(1)
         The channel is one of the layer's outputs.
     """
+
+    jobs: stream.Interface
+    i_valid: Signal
+    activations: WriteInterface
+    outputs: WriteInterface
+    o_written: Signal
+    o_written_job: data.View
+    o_row: Signal
+    o_channel: Signal
+    o_used: Signal
 
     def __init__(self, program: Program):
         self.program = program

@@ -1,5 +1,6 @@
 """The command ``narrowgauge``: a name for each command, loaded when it is used."""
 
+import errno
 import importlib
 import sys
 import warnings
@@ -42,10 +43,24 @@ class _Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    invoke_without_command=True,
+    epilog="""\b
+Examples:
+  narrowgauge doctor
+  narrowgauge run --formats bipolar,int8 --seeds 1
+  narrowgauge run --help
+
+Exit status: 0 for success, 1 for an error, 2 for a misuse, 130 for an interrupt.""",
+)
 @click.version_option(version("narrowgauge"), prog_name="narrowgauge")
-def group() -> None:
+@click.pass_context
+def group(context: click.Context) -> None:
     """Measure what narrow arithmetic costs in hardware and what it is worth in accuracy."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 def main() -> None:
@@ -62,8 +77,16 @@ def main() -> None:
             "interrupted; what was measured is kept, and the same command goes on from there", 130
         )
     except OSError as error:
-        _fail(f"{error.filename or 'a file'}: {error.strerror or error}", 1)
+        _fail(_describe(error), 1)
     sys.exit(status or 0)
+
+
+def _describe(error: OSError) -> str:
+    """Return what the system says, and what to do."""
+    advice = "; make room and repeat the command: what was measured is kept"
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}{advice if full else ''}"
 
 
 def _fail(message: str, status: int) -> None:

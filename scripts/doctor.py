@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ..hw.errors import NarrowgaugeError
+from .progress import Reporter, standard_output
 
 __all__ = ["command"]
 
@@ -25,8 +26,10 @@ def command(as_json: bool) -> int:
     """
     found = {"narrowgauge": {"version": importlib.metadata.version("narrowgauge")}}
     found["python"] = {"version": platform.python_version()}
-    for name in TOOLS:
-        found[name] = _tool(name)
+    with Reporter() as reporter:
+        for name in TOOLS:
+            with reporter.step(f"start {name}"):  # the first call may compile it
+                found[name] = _tool(name)
     found["C++ compiler"] = _compiler()
     for name in LIBRARIES:
         found[name] = _library(name)
@@ -83,13 +86,14 @@ def _store() -> dict[str, Any]:
 
 
 def _print(found: dict[str, dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    table = Table(show_header=False, box=None)
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for _ in range(3):
+        table.add_column(overflow="fold")
     for name, item in found.items():
         if "missing" in item:
             table.add_row(name, "[red]missing", item["missing"])
         else:
             table.add_row(name, f"[green]{item['version']}", item.get("command", ""))
-    Console(highlight=False, soft_wrap=True).print(table)
+    standard_output().print(table)

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,19 @@ from ..hw.errors import NarrowgaugeError
 from ..hw.sim.engine import ENGINES
 from ..hw.synth.targets import TARGETS
 
-__all__ = ["accumulator", "engine", "geometry", "json_output", "network_file", "seeds", "target"]
+__all__ = [
+    "Numbers",
+    "accumulator",
+    "engine",
+    "geometry",
+    "json_output",
+    "make_folder",
+    "make_geometry",
+    "network_file",
+    "seed_range",
+    "seeds",
+    "target",
+]
 
 
 class Numbers(click.ParamType):
@@ -50,7 +63,11 @@ geometry = _stacked(
         "--hop", default=8, show_default=True, help="Elements that share a pipeline register."
     ),
     click.option(
-        "--contexts", default=2, show_default=True, help="Groups of images in flight, 1 or 2."
+        "--contexts",
+        type=click.IntRange(1, 2),
+        default=2,
+        show_default=True,
+        help="Groups of images in flight.",
     ),
 )
 
@@ -94,6 +111,18 @@ network_file = click.argument("network", type=click.Path(path_type=Path))
 def make_geometry(values: dict[str, Any]) -> Geometry:
     """Take the geometry out of a command's parameters."""
     return Geometry(*(values.pop(name) for name in ("rows", "columns", "lanes", "hop")))
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder that results go to; raises `NarrowgaugeError` where that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise NarrowgaugeError(
+            f"cannot write to {path} ({error.strerror}); name another folder with --output"
+        ) from error
 
 
 def seed_range(count: int) -> tuple[int, ...]:

@@ -9,7 +9,15 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-__all__ = ["Reporter"]
+__all__ = ["Reporter", "standard_output"]
+
+
+def standard_output() -> Console:
+    """Return a console that is as wide as the terminal; elsewhere, wide enough for everything."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 200
+    return console
 
 
 class Reporter:

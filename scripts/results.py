@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from ..hw.files import write_atomically
 
-__all__ = ["COLUMNS", "print_table", "write_results"]
+__all__ = ["COLUMNS", "in_order", "print_table", "write_results"]
 
 Row = dict[str, Any]
 
@@ -57,9 +58,14 @@ COLUMNS = (
 """The columns of a result file, in order (``failure`` says why a row ends early)."""
 
 
-def write_results(rows: Sequence[Row], folder: Path) -> None:
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    """Return rows with their columns in the order of a result file."""
+    return [{name: row[name] for name in COLUMNS if name in row} for row in rows]
+
+
+def write_results(rows: Iterable[Row], folder: Path) -> None:
     """Write ``results.json`` and ``results.csv``, each whole or not at all."""
-    ordered = [{name: row[name] for name in COLUMNS if name in row} for row in rows]
+    ordered = in_order(rows)
     write_atomically(folder / "results.json", (json.dumps(ordered, indent=2) + "\n").encode())
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
@@ -74,33 +80,54 @@ def _cell(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, (dict, list, tuple)) else value
 
 
-_TABLE = (
-    ("weights", lambda row: row["weight"]),
-    ("activations", lambda row: row.get("activation")),
-    ("acc.", lambda row: row.get("accumulator_bits")),
-    ("array", lambda row: "{rows}x{columns}x{lanes}".format(**row) if "rows" in row else None),
-    ("accuracy", lambda row: _percent(row.get("accuracy_hardware", row.get("accuracy_float")))),
-    ("mismatches", lambda row: row.get("mismatches")),
-    ("overflows", lambda row: row.get("overflows")),
-    ("cycles/image", lambda row: _number(row.get("cycles_per_image"))),
-    ("used", lambda row: _percent(row.get("utilisation"), 0)),
-    ("LUT", lambda row: row.get("lut")),
-    ("FF", lambda row: row.get("ff")),
-    ("BRAM", lambda row: row.get("bram")),
-    ("DSP", lambda row: row.get("dsp")),
-    ("Fmax MHz", lambda row: _number(row.get("fmax_mhz"))),
-    ("images/s", lambda row: _number(row.get("images_per_second"), 0)),
-)
+_TABLE = {  # a narrow terminal goes without the columns of high rank
+    "weights": (0, lambda row: row["weight"]),
+    "acti-\nvations": (3, lambda row: row.get("activation")),
+    "accumu-\nlator": (2, lambda row: row.get("accumulator_bits")),
+    "array": (0, lambda row: _array(row)),
+    "accuracy": (0, lambda row: _percent(row.get("accuracy_hardware", row.get("accuracy_float")))),
+    "mis-\nmatches": (0, lambda row: row.get("mismatches")),
+    "over-\nflows": (5, lambda row: row.get("overflows")),
+    "cycles/\nimage": (1, lambda row: _number(row.get("cycles_per_image"))),
+    "used": (8, lambda row: _percent(row.get("utilisation"), 0)),
+    "LUT": (0, lambda row: row.get("lut")),
+    "FF": (7, lambda row: row.get("ff")),
+    "BRAM": (4, lambda row: row.get("bram")),
+    "DSP": (6, lambda row: row.get("dsp")),
+    "Fmax\nMHz": (0, lambda row: _number(row.get("fmax_mhz"))),
+    "images/s": (0, lambda row: _number(row.get("images_per_second"), 0)),
+}
 
 
-def print_table(rows: Iterable[Row], console: Console, *, title: str) -> None:
-    """Print the rows as one table; an empty cell was not measured."""
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for index, (name, _) in enumerate(_TABLE):
-        table.add_column(name, justify="left" if index < 2 else "right", no_wrap=True)
+def print_table(rows: Sequence[Row], console: Console, *, title: str) -> None:
+    """Print the rows as one table; an empty cell was not measured.
+
+    Where the console is too narrow, the least important columns are left out, and named below.
+    """
+    console.print(f"[bold]{title}", soft_wrap=True)
+    names = list(_TABLE)
+    while console.measure(_table(rows, names), options=console.options.update(width=1000)).maximum > (
+        console.width
+    ) and any(_TABLE[name][0] for name in names):
+        names.remove(max(names, key=lambda name: _TABLE[name][0]))
+    console.print(_table(rows, names))
+    hidden = [name.replace("-\n", "").replace("\n", " ") for name in _TABLE if name not in names]
+    if hidden:
+        console.print(f"in results.csv only: {', '.join(hidden)}", soft_wrap=True)
+
+
+def _table(rows: Iterable[Row], names: Sequence[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for name in names:
+        left = name in ("weights", "acti-\nvations")
+        table.add_column(name, justify="left" if left else "right", vertical="bottom", no_wrap=True)
     for row in rows:
-        table.add_row(*(_shown(function(row)) for _, function in _TABLE))
-    console.print(table)
+        table.add_row(*(_shown(_TABLE[name][1](row)) for name in names))
+    return table
+
+
+def _array(row: Row) -> str | None:
+    return "{rows}x{columns}x{lanes}".format(**row) if "rows" in row else None
 
 
 def _shown(value: Any) -> str:

@@ -14,19 +14,41 @@ __all__ = ["Comparison", "Difference", "compare"]
 
 
 class ExpectedLayer(Protocol):
-    """What the reference says of one layer; arrays of shape (images, outputs)."""
+    """What the reference says of one layer; integer arrays of shape (images, outputs)."""
 
-    accumulators: Any
-    overflowed: Any
-    levels: Any
+    @property
+    def accumulators(self) -> Any:
+        """The register after the last step."""
+        ...
+
+    @property
+    def overflowed(self) -> Any:
+        """Whether any step left the register's range."""
+        ...
+
+    @property
+    def levels(self) -> Any:
+        """The output levels."""
+        ...
 
 
 class Expected(Protocol):
     """What the reference says of a network."""
 
-    levels: Any
-    labels: Any
-    layers: Sequence[Any]
+    @property
+    def levels(self) -> Any:
+        """Output levels of the last layer, of shape (images, outputs)."""
+        ...
+
+    @property
+    def labels(self) -> Any:
+        """Classes, of shape (images,)."""
+        ...
+
+    @property
+    def layers(self) -> Sequence[ExpectedLayer]:
+        """The layers, where they were traced."""
+        ...
 
 
 @dataclass(frozen=True)

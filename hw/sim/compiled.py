@@ -11,11 +11,11 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from amaranth.back import rtlil
 from platformdirs import user_cache_dir
 
 from ..accelerator import Accelerator
 from ..errors import MismatchError, ToolError
+from ..rtlil import convert
 from ..tools import find, run
 from .compiler import compile_library, cxxrtl_headers, find_compiler
 from .run import EVENT, Run, Stimulus
@@ -193,7 +193,7 @@ def _build(accelerator: Accelerator, *, waveforms: bool) -> Path:
     """
     level = 2 if waveforms else 0
     command = f"read_rtlil top.il; write_cxxrtl -g{level} top.cc"
-    text = rtlil.convert(accelerator, name="top", emit_src=False)
+    text = convert(accelerator, share=False)
     yosys, compiler = find("yosys"), find_compiler()
     recipe = [
         text,

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import tools
+from .. import rtlil, tools
 from ..errors import FitError, ToolError
-from . import rtlil
 from .targets import Target
 
 __all__ = ["Netlist", "pack", "place_and_route", "synthesis_script", "synthesize"]

@@ -12,9 +12,8 @@ from typing import Any
 
 from amaranth.lib import wiring
 
-from .. import tools
+from .. import rtlil, tools
 from ..errors import FitError
-from . import rtlil
 from .flow import Netlist, pack, place_and_route, synthesis_script, synthesize
 from .jobs import Job, run_jobs
 from .report import RESOURCES, Report, check_fit, parse

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from amaranth.lib import wiring
 
+from ..rtlil import convert as to_rtlil
 from ..tools import find, run
-from .rtlil import convert as to_rtlil
 
 __all__ = ["convert"]
 

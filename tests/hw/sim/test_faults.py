@@ -78,6 +78,7 @@ def test_a_fault_in_one_mac_is_located(family, monkeypatch):
     assert len(made) == GEOMETRY.elements
     assert comparison.mismatches > 0
     first = comparison.first
+    assert first is not None
     assert (first.stage, first.row, first.column) == ("sum", 1, 2)
     assert (first.layer, first.cycle is not None) == ("layer0", True)
 
@@ -98,9 +99,11 @@ def test_a_fault_in_the_requantiser_is_located(family, monkeypatch):
     else:
         comparison = run(family)
     assert comparison.mismatches > 0
-    assert comparison.first.stage == "level"
-    assert abs(comparison.first.hardware - comparison.first.reference) in (1, 2)
-    assert comparison.first.codes is not None
+    first = comparison.first
+    assert first is not None
+    assert first.stage == "level"
+    assert abs(first.hardware - first.reference) in (1, 2)
+    assert first.codes is not None
 
 
 def _zero_channel(program, channel):
@@ -128,6 +131,7 @@ def test_a_fault_in_the_weight_memory_is_located(family, layer):
     comparison = run(family, edit)
     assert comparison.mismatches > 0
     first = comparison.first
+    assert first is not None
     assert (first.stage, first.layer, first.channel) == ("sum", f"layer{layer}", channel)
     assert f"layer layer{layer}, image" in str(first)
 
@@ -148,4 +152,6 @@ def test_a_fault_in_the_parameter_memory_is_located():
         program.parameter_image[4] ^= 1 << (program.bias_width - 1)
 
     comparison = run(FAMILIES[2], edit)
-    assert (comparison.first.stage, comparison.first.channel) == ("level", 4)
+    first = comparison.first
+    assert first is not None
+    assert (first.stage, first.channel) == ("level", 4)

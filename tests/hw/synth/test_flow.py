@@ -5,10 +5,10 @@ from amaranth.lib.wiring import In, Out
 
 from narrowgauge.hw import tools
 from narrowgauge.hw.errors import FitError, ToolError
+from narrowgauge.hw.rtlil import convert
 from narrowgauge.hw.synth.flow import Netlist, pack, synthesis_script, synthesize
 from narrowgauge.hw.synth.measure import measure
 from narrowgauge.hw.synth.report import parse
-from narrowgauge.hw.synth.rtlil import convert
 from narrowgauge.hw.synth.shell import Shell
 from narrowgauge.hw.synth.store import Store
 from narrowgauge.hw.synth.targets import TARGETS, target

@@ -5,9 +5,9 @@ from amaranth.lib.wiring import In, Out
 
 from narrowgauge.hw import tools
 from narrowgauge.hw.errors import ToolError
-from narrowgauge.hw.synth.rtlil import convert, keep_shared, share_modules
+from narrowgauge.hw.rtlil import convert, keep_shared, share_modules
 
-from .designs import Array, Several, Table
+from .synth.designs import Array, Several, Table
 
 EQUIVALENCE = """
 read_rtlil gold.il

@@ -13,7 +13,7 @@ from typing import Any
 
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue] (not in the stubs)
 
-from ..errors import ToolError
+from .errors import ToolError
 
 __all__ = ["convert", "free_collisions", "keep_shared", "share_modules"]
 
