@@ -83,10 +83,14 @@ class MappedLayer:
             return -reach, reach
         low, high = self.layer.input.min_level, self.layer.input.max_level
         low, high = min(low, activation.zero_level), max(high, activation.zero_level)
-        products = np.stack([self.weights * low, self.weights * high])
+        # low <= 0 <= high: the extremes meet the positive and the negative weights apart. In Python
+        # integers, because 32-bit weights and inputs leave no room in 64 bits.
+        positive = self.weights.clip(min=0).sum(axis=1).tolist()
+        negative = self.weights.clip(max=0).sum(axis=1).tolist()
+        sums = list(zip(positive, negative, strict=True))
         return (
-            int(products.min(axis=0).clip(max=0).sum(axis=1).min()),
-            int(products.max(axis=0).clip(min=0).sum(axis=1).max()),
+            min(plus * low + minus * high for plus, minus in sums),
+            max(plus * high + minus * low for plus, minus in sums),
         )
 
 

@@ -276,5 +276,5 @@ def _from_parts(header: dict, arrays: dict[str, np.ndarray]) -> Network:
         name=header["name"],
         layers=tuple(layers),
         accumulator=Accumulator(**header["accumulator"]),
-        about=header["about"],
+        about=dict(header["about"]),
     )

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.mapping import accumulator_bits, map_network, operands
+from narrowgauge.hw.mapping import Operands, accumulator_bits, map_layer, map_network, operands
 from narrowgauge.hw.network import Dense, Network
 from narrowgauge.hw.number import Bipolar, Fixed, PowerOfTwo, parse
 
@@ -83,3 +83,11 @@ def test_accumulator_range_by_hand():
     net = network(dense("bipolar", "uint2", "int8", [[1, -1, 1]]))
     (mapped,) = map_network(net, 2)
     assert mapped.accumulator_range(operands(net).activation) == (-12, 12)
+
+
+def test_the_range_of_wide_operands_is_exact():
+    wide = Fixed(32)
+    layer = Dense("wide", wide, wide, wide, np.full((1, 4), wide.min_level), [0], [1], 0)
+    mapped = map_layer(layer, 4, Operands(wide, wide))
+    reach = 4 * (1 << 31) * (1 << 31)
+    assert mapped.accumulator_range(wide) == (-reach + 4 * (1 << 31), reach)
