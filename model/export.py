@@ -16,6 +16,7 @@ from ..hw.number import MAX_WIDTH, Fixed, Format
 from .fold import FoldedLayer, Integers, reach, solve_together
 from .mlp import BIAS, Hidden, Mlp, activation_scale, weight_quantizer
 from .norm import constants
+from .recipe import Recipe, default_activation
 from .train import Trained
 
 __all__ = ["FoldReport", "export"]
@@ -87,7 +88,7 @@ def export(
     compared = [count for _, count in solutions] + [0]
     reports = tuple(_report(layer, count) for layer, count in zip(layers, compared, strict=True))
     network = Network(
-        name=name or "-".join([recipe.dataset, str(recipe.weight), *map(str, recipe.widths)]),
+        name=name or _name(recipe),
         layers=tuple(layers),
         accumulator=accumulator or Accumulator(48),
         about=_about(trained, reports),
@@ -106,6 +107,16 @@ def _hidden(model: Mlp, input: Format) -> list[FoldedLayer]:
         layers.append(layer)
         input, scale = layer.output, activation_scale(module)
     return layers
+
+
+def _name(recipe: Recipe) -> str:
+    """Return the name that tells a network from those of other recipes in the same study."""
+    formats = [str(recipe.weight_format)]
+    if recipe.weight_format and recipe.activation_format != default_activation(
+        recipe.weight_format
+    ):
+        formats.append(str(recipe.activation_format))
+    return "-".join([recipe.dataset, *formats, *map(str, recipe.widths)])
 
 
 def _folded(name: str, module: Hidden, input: Format, input_scale: Tensor) -> FoldedLayer:

@@ -2,15 +2,17 @@
 
 import errno
 import importlib
+import os
 import sys
 import warnings
 from importlib.metadata import version
+from typing import NoReturn
 
 import click
 
 from ..hw.errors import NarrowgaugeError
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "group", "main"]
 
 COMMANDS = {
     "run": "The main job: train, build, simulate, place and route, compare.",
@@ -68,6 +70,7 @@ def main() -> None:
     warnings.showwarning = _show_warning
     try:
         status = group.main(standalone_mode=False)
+        sys.stdout.flush()
     except NarrowgaugeError as error:
         _fail(str(error), 1)
     except click.ClickException as error:
@@ -77,8 +80,17 @@ def main() -> None:
             "interrupted; what was measured is kept, and the same command goes on from there", 130
         )
     except OSError as error:
+        _drop_output()
         _fail(_describe(error), 1)
     sys.exit(status or 0)
+
+
+def _drop_output() -> None:
+    """Forget what standard output does not take, so that Python does not try again at its exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _describe(error: OSError) -> str:
@@ -89,7 +101,7 @@ def _describe(error: OSError) -> str:
     return f"{where}{error.strerror or error}{advice if full else ''}"
 
 
-def _fail(message: str, status: int) -> None:
+def _fail(message: str, status: int) -> NoReturn:
     print(f"narrowgauge: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(status)
 

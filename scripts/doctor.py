@@ -18,11 +18,18 @@ TOOLS = ("yosys", "nextpnr-ice40", "nextpnr-ecp5")
 LIBRARIES = ("amaranth", "torch", "numpy", "safetensors", "scikit-learn", "matplotlib")
 
 
-@click.command("doctor")
+@click.command(
+    "doctor",
+    epilog="""\b
+Examples:
+  narrowgauge doctor
+  narrowgauge doctor --json""",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 def command(as_json: bool) -> int:
-    """Show versions of the tools, libraries and compiler, where results are kept, and what is
-    missing. Exits with 1 when something that `narrowgauge run` needs is missing.
+    """Show tools, libraries, versions, where results are kept, and how to get what is missing.
+
+    Exits with 1 when something that `narrowgauge run` needs is missing.
     """
     found = {"narrowgauge": {"version": importlib.metadata.version("narrowgauge")}}
     found["python"] = {"version": platform.python_version()}
@@ -86,6 +93,7 @@ def _store() -> dict[str, Any]:
 
 
 def _print(found: dict[str, dict[str, Any]]) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -93,7 +101,8 @@ def _print(found: dict[str, dict[str, Any]]) -> None:
         table.add_column(overflow="fold")
     for name, item in found.items():
         if "missing" in item:
-            table.add_row(name, "[red]missing", item["missing"])
+            table.add_row(name, "[red]missing", escape(item["missing"]))
         else:
-            table.add_row(name, f"[green]{item['version']}", item.get("command", ""))
+            version, command = escape(item["version"]), escape(item.get("command", ""))
+            table.add_row(name, f"[green]{version}", command)
     standard_output().print(table)

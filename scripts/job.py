@@ -7,6 +7,7 @@ from typing import Any
 
 from ..hw import tools
 from ..hw.accelerator import Accelerator
+from ..hw.arithmetic import Accumulator
 from ..hw.array import Geometry
 from ..hw.errors import NarrowgaugeError
 from ..hw.files import write_atomically
@@ -55,7 +56,12 @@ class Plan:
         self.data = load_dataset(self.dataset)
         self.device: Target = find_target(self.target)
         self.seed_numbers = seed_range(self.seeds)
-        extra = {} if self.epochs is None else {"epochs": self.epochs}
+        self.programs = ["yosys", str(self.device.family.router)]
+        for name in self.programs:
+            tools.find(name)
+        if self.accumulator is not None:
+            Accumulator(self.accumulator, self.overflow)
+        extra: dict[str, Any] = {} if self.epochs is None else {"epochs": self.epochs}
         self.recipe = Recipe(dataset=self.dataset, widths=self.widths, seed=self.seed, **extra)
         self.accuracy_float: float | None = None
         self._warming: Future | None = None
@@ -66,9 +72,14 @@ class Plan:
         shape = "-".join(map(str, (self.data.inputs, *self.widths, self.data.classes)))
         return f"{shape} on {self.dataset}, {self.target}, {len(self.data.test_images)} test images"
 
-    def warm(self, executor: Executor) -> None:
+    def warm(self, executor: Executor, reporter: Reporter) -> None:
         """Start the tools once, in the background: their first call may compile them."""
-        self._warming = executor.submit(tools.warm, ["yosys", str(self.device.family.router)])
+
+        def start() -> None:
+            with reporter.step(f"start {' and '.join(self.programs)}"):
+                tools.warm(self.programs)
+
+        self._warming = executor.submit(start)
 
     def tools_ready(self) -> None:
         """Wait for `warm`; raises `ToolError` when a tool is missing."""
@@ -112,18 +123,21 @@ class FormatJob:
     """
 
     def __init__(self, plan: Plan, text: str):
-        weight, _, activation = text.strip().partition("/")
-        self.plan, self.weight, self.activation = plan, weight, activation or None
+        weight, _, activation = text.partition("/")
+        self.plan, self.text = plan, text
+        self.weight, self.activation = weight, activation or None
         for name in filter(None, (weight, activation)):
             parse(name)
-        Recipe(weight=weight, activation=self.activation)
+        recipe = Recipe(weight=weight, activation=self.activation)
         self.row: dict[str, Any] = {}
+        self._names = {"weight": weight, "activation": str(recipe.activation_format)}
         self.failure: str | None = None
         self.network: Network | None = None
 
     def train(self, output: Path, reporter: Reporter) -> None:
         """Train, export, and write the network file into ``output``."""
         plan = self.plan
+        self.row = self._names | {"dataset": plan.dataset, "target": plan.target, "routed": False}
         try:
             network = plan.trainer.network(self.weight, self.activation, plan.geometry.lanes)
             network = pipeline.set_accumulator(
@@ -134,17 +148,14 @@ class FormatJob:
             return
         self.network = network
         write_atomically(output / f"{network.name}.safetensors", to_bytes(network))
-        self.row = {
+        self.row |= {
             "weight": str(network.layers[0].weight),
             "activation": str(network.layers[-1].input),
             "accumulator_bits": network.accumulator.width,
             "overflow": network.accumulator.overflow,
             "network": network.name,
-            "dataset": plan.dataset,
             "accuracy_float": plan.accuracy_float,
             "parameter_bits": network.parameter_bits,
-            "target": plan.target,
-            "routed": False,
         }
 
     def measure(self, reporter: Reporter) -> None:
@@ -161,7 +172,7 @@ class FormatJob:
         plan, geometry = self.plan, self.plan.geometry
         assert self.network is not None
         if plan.fit:
-            with reporter.step(f"fit {self.weight} to {plan.target}") as step:
+            with reporter.step(f"fit {self.text} to {plan.target}") as step:
                 geometry = largest_geometry(
                     self.network, plan.device, plan.store, contexts=plan.contexts
                 )
@@ -172,7 +183,7 @@ class FormatJob:
 
     def _simulate(self, accelerator: Accelerator, reporter: Reporter) -> None:
         plan = self.plan
-        with reporter.step(f"simulate {self.weight}") as step:
+        with reporter.step(f"simulate {self.text}") as step:
             checked = pipeline.check(accelerator, plan.data, plan.store, engine=plan.engine)
             step.note(f"{checked.images} images, {checked.mismatches} mismatches")
         self.row |= checked.row(accelerator)
@@ -181,7 +192,7 @@ class FormatJob:
 
     def _route(self, accelerator: Accelerator, reporter: Reporter) -> None:
         plan = self.plan
-        with reporter.step(f"place and route {self.weight}") as step:
+        with reporter.step(f"place and route {self.text}") as step:
             measured = cost(accelerator, plan.device, plan.store, plan.seed_numbers)
             step.note(f"{measured.lut} LUT, {measured.fmax_mhz:.1f} MHz")
         wanted = ("lut", "ff", "carry", "bram", "spram", "dsp", "fmax_mhz", "fmax_mhz_min")
@@ -194,5 +205,5 @@ class FormatJob:
             self.row["images_per_second"] = 1e6 * measured.fmax_mhz / self.row["cycles_per_image"]
 
     def _fail(self, error: NarrowgaugeError) -> None:
-        self.failure = f"{self.weight}: {error}"
+        self.failure = f"{self.text}: {error}"
         self.row["failure"] = str(error)

@@ -29,7 +29,14 @@ from ..model.reference import Result, accuracy, evaluate
 from ..model.train import Trained, train
 from .progress import Reporter
 
-__all__ = ["Checked", "Trainer", "check", "set_accumulator", "simulate_and_compare"]
+__all__ = [
+    "Checked",
+    "Trainer",
+    "check",
+    "set_accumulator",
+    "simulate_and_compare",
+    "source_digest",
+]
 
 PACKAGE = Path(__file__).parents[1]
 TRACED = 8  # images compared layer by layer, sum by sum; all images are compared at the end

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-__all__ = ["Reporter", "standard_output"]
+__all__ = ["Reporter", "Step", "standard_output"]
 
 
 def standard_output() -> Console:

@@ -20,7 +20,7 @@ __all__ = ["COLUMNS", "in_order", "print_table", "write_results"]
 
 Row = dict[str, Any]
 
-COLUMNS = (
+COLUMNS: tuple[str, ...] = (
     "weight",
     "activation",
     "accumulator_bits",
@@ -82,13 +82,13 @@ def _cell(value: Any) -> Any:
 
 _TABLE = {  # a narrow terminal goes without the columns of high rank
     "weights": (0, lambda row: row["weight"]),
-    "acti-\nvations": (3, lambda row: row.get("activation")),
+    "acti-\nvations": (1, lambda row: row.get("activation")),
     "accumu-\nlator": (2, lambda row: row.get("accumulator_bits")),
     "array": (0, lambda row: _array(row)),
     "accuracy": (0, lambda row: _percent(row.get("accuracy_hardware", row.get("accuracy_float")))),
     "mis-\nmatches": (0, lambda row: row.get("mismatches")),
     "over-\nflows": (5, lambda row: row.get("overflows")),
-    "cycles/\nimage": (1, lambda row: _number(row.get("cycles_per_image"))),
+    "cycles/\nimage": (3, lambda row: _number(row.get("cycles_per_image"))),
     "used": (8, lambda row: _percent(row.get("utilisation"), 0)),
     "LUT": (0, lambda row: row.get("lut")),
     "FF": (7, lambda row: row.get("ff")),
@@ -104,20 +104,22 @@ def print_table(rows: Sequence[Row], console: Console, *, title: str) -> None:
 
     Where the console is too narrow, the least important columns are left out, and named below.
     """
-    console.print(f"[bold]{title}", soft_wrap=True)
+    console.print(title, style="bold", markup=False, soft_wrap=True)
     names = list(_TABLE)
-    while console.measure(_table(rows, names), options=console.options.update(width=1000)).maximum > (
-        console.width
-    ) and any(_TABLE[name][0] for name in names):
-        names.remove(max(names, key=lambda name: _TABLE[name][0]))
+    dispensable = sorted((name for name in names if _TABLE[name][0]), key=lambda n: _TABLE[n][0])
+    unlimited = console.options.update(width=1000)
+    while dispensable and (
+        console.measure(_table(rows, names), options=unlimited).maximum > console.width
+    ):
+        names.remove(dispensable.pop())
     console.print(_table(rows, names))
     hidden = [name.replace("-\n", "").replace("\n", " ") for name in _TABLE if name not in names]
     if hidden:
-        console.print(f"in results.csv only: {', '.join(hidden)}", soft_wrap=True)
+        console.print(f"in results.csv: {', '.join(hidden)}", soft_wrap=True)
 
 
 def _table(rows: Iterable[Row], names: Sequence[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, collapse_padding=True)
     for name in names:
         left = name in ("weights", "acti-\nvations")
         table.add_column(name, justify="left" if left else "right", vertical="bottom", no_wrap=True)

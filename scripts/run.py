@@ -10,7 +10,9 @@ from typing import Any
 import click
 
 from . import options
-from .progress import Reporter
+from .chart import write_chart
+from .progress import Reporter, standard_output
+from .results import in_order, print_table, write_results
 
 __all__ = ["command"]
 
@@ -57,22 +59,32 @@ Examples:
 )
 @options.json_output
 def command(**values: Any) -> int:
-    """Train one network at every number format, build an accelerator for each, simulate the whole
-    test set in cycles, place and route, and put it all side by side.
+    """Put one network at every number format side by side: accuracy, logic cells, speed.
+
+    Each version is trained and gets an accelerator, which runs the whole test set cycle by cycle,
+    is compared with the network to the last bit, and is placed and routed.
 
     Results are kept as they come: a repeated or interrupted run computes only what is missing.
     """
-    from .job import FormatJob, Plan  # here: torch takes seconds to import
-
     as_json, output, formats = values.pop("as_json"), values.pop("output"), values.pop("formats")
-    plan = Plan(geometry=options.make_geometry(values), **values)
-    jobs = [FormatJob(plan, text) for text in dict.fromkeys(formats.split(","))]
+    geometry = options.make_geometry(values)
     with Reporter() as reporter:
+        with reporter.step("load PyTorch"):
+            from .job import FormatJob, Plan  # here, so that --help does not wait for it
+        plan = Plan(geometry=geometry, **values)
+        texts = dict.fromkeys(text.strip() for text in formats.split(","))
+        jobs = [FormatJob(plan, text) for text in texts]
+        options.make_folder(output)
         failures = _run_jobs(plan, jobs, output, reporter)
+        with reporter.step("draw"):
+            charts = write_chart(plan.rows(jobs), output)
     if as_json:
-        print(json.dumps([row for row in plan.rows(jobs)], indent=2))
+        print(json.dumps(in_order(plan.rows(jobs)), indent=2))
     else:
-        _show(plan, jobs, output)
+        console = standard_output()
+        print_table(plan.rows(jobs), console, title=plan.title)
+        names = ["results.json", "results.csv", *(path.name for path in charts)]
+        console.print(f"written to {output}{os.sep}: {', '.join(names)}", markup=False)
     for failure in failures:
         print(f"narrowgauge: {failure}", file=sys.stderr)
     return 1 if failures else 0
@@ -80,7 +92,6 @@ def command(**values: Any) -> int:
 
 def _run_jobs(plan: Any, jobs: list[Any], output: Path, reporter: Reporter) -> list[str]:
     """Train here, one format after the other; simulate and route the trained ones meanwhile."""
-    from .results import write_results
 
     def finish(job: Any) -> None:
         job.measure(reporter)
@@ -88,7 +99,7 @@ def _run_jobs(plan: Any, jobs: list[Any], output: Path, reporter: Reporter) -> l
 
     workers = max(2, os.cpu_count() or 1)
     with ThreadPoolExecutor(workers) as executor:
-        plan.warm(executor)
+        plan.warm(executor, reporter)
         pending: list[Future] = []
         try:
             plan.start(reporter)
@@ -104,19 +115,3 @@ def _run_jobs(plan: Any, jobs: list[Any], output: Path, reporter: Reporter) -> l
         finally:
             write_results(plan.rows(jobs), output)
     return [job.failure for job in jobs if job.failure]
-
-
-def _show(plan: Any, jobs: list[Any], output: Path) -> None:
-    from rich.console import Console
-
-    from .chart import write_chart
-    from .results import print_table
-
-    rows = plan.rows(jobs)
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 200
-    charts = write_chart(rows, output)
-    print_table(rows, console, title=plan.title)
-    names = ["results.json", "results.csv", *(path.name for path in charts)]
-    console.print(f"written to {output}{os.sep}: {', '.join(names)}")

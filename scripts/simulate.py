@@ -12,6 +12,8 @@ from .progress import Reporter
 
 __all__ = ["command"]
 
+CHANCE = click.FloatRange(0, 0.99)
+
 
 @click.command(
     "simulate",
@@ -25,30 +27,44 @@ Examples:
 @options.geometry
 @click.option("--accumulator", type=int, metavar="BITS", help="Accumulator [default: the file's].")
 @click.option("--overflow", type=click.Choice(["wrap", "saturate"]), help="Its overflow mode.")
-@click.option("--images", type=int, help="Test images to run [default: all].")
-@click.option("--gaps", default=0.0, show_default=True, help="Chance that the input pauses.")
-@click.option("--stalls", default=0.0, show_default=True, help="Chance that the output pauses.")
+@click.option("--images", type=click.IntRange(1), help="Test images to run [default: all].")
+@click.option(
+    "--gaps", type=CHANCE, default=0.0, show_default=True, help="Chance that the input pauses."
+)
+@click.option(
+    "--stalls", type=CHANCE, default=0.0, show_default=True, help="Chance that the output pauses."
+)
 @options.engine
 @click.option("--vcd", type=click.Path(path_type=Path), help="Write waveforms to this file.")
 @click.option("--window", default="0:1000", show_default=True, help="Cycles of the waveforms.")
 @options.json_output
 def command(network: Path, as_json: bool, images: int | None, **values: Any) -> int:
-    """Run the test images of the network's data set through its accelerator and the reference, and
-    compare every sum and every level.
+    """Run test images through a network file's accelerator, cycle by cycle.
+
+    Every sum and every level is compared with the reference's.
     """
     from ..hw.accelerator import Accelerator
     from ..hw.network import load
     from ..hw.program import Program
-    from ..model.data import load as load_dataset
-    from .pipeline import set_accumulator, simulate_and_compare
 
     loaded = load(network)
     geometry = options.make_geometry(values)
-    if values["accumulator"] or values["overflow"]:
-        width = values["accumulator"] or loaded.accumulator.width
+    window = _window(values["vcd"], values["window"])
+    with Reporter() as reporter, reporter.step("load PyTorch"):
+        from ..model.data import load as load_dataset
+        from .pipeline import set_accumulator, simulate_and_compare
+
+    if values["accumulator"] is not None or values["overflow"]:
+        width = values["accumulator"]
+        width = loaded.accumulator.width if width is None else width
         overflow = values["overflow"] or loaded.accumulator.overflow
         loaded = set_accumulator(loaded, width, overflow, geometry.lanes)
     dataset = load_dataset(str(loaded.about.get("dataset", "digits")))
+    if dataset.inputs != loaded.inputs:
+        raise NarrowgaugeError(
+            f"{network} takes {loaded.inputs} inputs, but an image of {dataset.name} has "
+            f"{dataset.inputs}: it needs another data set, which its header can name"
+        )
     levels = dataset.levels(dataset.test_images[:images], loaded.input)
     accelerator = Accelerator(Program(loaded, geometry, contexts=values["contexts"]))
     with Reporter() as reporter, reporter.step(f"simulate {len(levels)} images") as step:
@@ -59,7 +75,7 @@ def command(network: Path, as_json: bool, images: int | None, **values: Any) -> 
             gaps=values["gaps"],
             stalls=values["stalls"],
             traced=len(levels),
-            window=_window(values["vcd"], values["window"]),
+            window=window,
         )
         step.note(f"{run.cycles / run.seconds:,.0f} cycles/s, {run.engine} engine")
     macs = sum(layer.macs for layer in loaded) * len(levels)

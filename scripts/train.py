@@ -31,7 +31,11 @@ Examples:
 @click.option("--activation", help="Activation format [default: what goes with the weights].")
 @options.accumulator
 @click.option(
-    "--lanes", default=4, show_default=True, help="Lanes that the accumulator allows for."
+    "--lanes",
+    type=click.IntRange(1),
+    default=4,
+    show_default=True,
+    help="Lanes that the accumulator allows for.",
 )
 @click.option("--epochs", type=int, help="Training epochs [default: the recipe's].")
 @click.option("--seed", default=0, show_default=True, help="Seed of the training.")
@@ -45,17 +49,23 @@ Examples:
 @options.json_output
 def command(output: Path, as_json: bool, **values: Any) -> int:
     """Train a float network, then its version in one number format, and write the integers."""
-    from ..hw.network import save  # here: torch takes seconds to import
+    from ..hw.arithmetic import Accumulator
+    from ..hw.network import save
     from ..hw.synth.store import Store
-    from ..model.data import load
-    from ..model.recipe import Recipe
-    from ..model.reference import accuracy, evaluate
-    from .pipeline import Trainer, set_accumulator
 
-    extra = {} if values["epochs"] is None else {"epochs": values["epochs"]}
-    recipe = Recipe(values["dataset"], values["widths"], seed=values["seed"], **extra)
-    dataset = load(values["dataset"])
+    if values["accumulator"] is not None:
+        Accumulator(values["accumulator"], values["overflow"])
+    options.make_folder(output.parent)
     with Reporter() as reporter:
+        with reporter.step("load PyTorch"):
+            from ..model.data import load
+            from ..model.recipe import Recipe
+            from ..model.reference import accuracy, evaluate
+            from .pipeline import Trainer, set_accumulator
+
+        extra: dict[str, Any] = {} if values["epochs"] is None else {"epochs": values["epochs"]}
+        recipe = Recipe(values["dataset"], values["widths"], seed=values["seed"], **extra)
+        dataset = load(values["dataset"])
         trainer = Trainer(recipe, Store(), reporter)
         network = trainer.network(values["weight"], values["activation"], values["lanes"])
         network = set_accumulator(

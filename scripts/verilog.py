@@ -1,5 +1,6 @@
 """``narrowgauge verilog``: the accelerator for other people's designs."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,14 @@ def command(network: Path, output: Path, name: str, trace: bool, **values: Any) 
     give levels and class. Equal modules are written once.
     """
     from ..hw.accelerator import Accelerator
+    from ..hw.errors import NarrowgaugeError
     from ..hw.files import write_atomically
     from ..hw.network import load
     from ..hw.program import Program
     from ..hw.synth.verilog import convert
 
+    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+        raise NarrowgaugeError(f"--name is a Verilog name such as classifier, not {name!r}")
     program = Program(load(network), options.make_geometry(values), contexts=values["contexts"])
     accelerator = Accelerator(program)
     with Reporter() as reporter, reporter.step("write Verilog"):

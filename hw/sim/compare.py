@@ -10,7 +10,7 @@ from ..array import Geometry
 from ..network import Network
 from .run import Run
 
-__all__ = ["Comparison", "Difference", "compare"]
+__all__ = ["Comparison", "Difference", "Expected", "ExpectedLayer", "compare"]
 
 
 class ExpectedLayer(Protocol):

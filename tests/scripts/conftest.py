@@ -1,0 +1,87 @@
+import os
+import re
+import subprocess
+import sys
+import warnings
+from dataclasses import dataclass, replace
+
+import pytest
+
+from narrowgauge.hw.arithmetic import Accumulator
+from narrowgauge.hw.network import save
+from narrowgauge.scripts.cli import main
+
+from ..hw.networks import random_network
+
+COMMAND = (sys.executable, "-c", "from narrowgauge.scripts.cli import main; main()")
+PROGRESS = re.compile(r".+: \d+\.\d s\b.*")
+
+
+@dataclass
+class Finished:
+    """What a command left behind."""
+
+    status: int
+    out: str
+    err: str
+
+    def fails_with(self, status, *words):
+        """One line that says all of ``words``, the exit status, and no result."""
+        lines = [line for line in self.err.splitlines() if not PROGRESS.fullmatch(line)]
+        assert self.status == status, self.err
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("narrowgauge: ")
+        for word in words:
+            assert word in lines[0]
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """Results go to a folder of this test; the tools' own cache stays where it is."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("NARROWGAUGE_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def invoke(cache, monkeypatch, capsys):
+    """Run a command in this process, through ``main``."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["narrowgauge", *map(str, arguments)])
+        capsys.readouterr()
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
+            main()
+        return Finished(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+def run_command(*arguments, **environment):
+    """Run a command in a process of its own."""
+    done = subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def command(cache):
+    """Run a command in a process of its own, with the test's cache."""
+    return run_command
+
+
+def write_network(path, family=("int4", "uint4", "uint4"), widths=(64, 4, 10), bits=14):
+    """A network file of random integers that takes the digits."""
+    network = random_network(1, family, widths, Accumulator(bits))
+    save(replace(network, about={"dataset": "digits"}), path)
+    return path
+
+
+@pytest.fixture
+def network_file(tmp_path):
+    return write_network(tmp_path / "small.safetensors")

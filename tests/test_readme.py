@@ -1,0 +1,111 @@
+"""What README and documentation promise: current figures, commands that parse, code that runs."""
+
+import importlib.util
+import json
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from narrowgauge.hw.arithmetic import Accumulator
+from narrowgauge.hw.network import save
+from narrowgauge.scripts.cli import COMMANDS, group
+
+from .hw.networks import random_network
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+SPAN = re.compile(r"(?<!`)`(narrowgauge\s[^`]+)`(?!`)")
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+spec = importlib.util.spec_from_file_location("update", ROOT / "docs" / "update.py")
+assert spec is not None
+assert spec.loader is not None
+update = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(update)
+
+
+def read(page):
+    return page.read_text(encoding="utf-8")
+
+
+def blocks(page, language):
+    return [text for found, text in BLOCK.findall(read(page)) if found == language]
+
+
+def shell_commands():
+    """Every narrowgauge command in a block or a code span, with its page."""
+    for page in PAGES:
+        lines = [line for text in blocks(page, "sh") for line in text.splitlines()]
+        spans = SPAN.findall(BLOCK.sub("", read(page)))
+        for line in lines + spans:
+            for part in " ".join(line.split()).split(" && "):
+                words = shlex.split(part)
+                if words and Path(words[0]).name == "narrowgauge":
+                    yield pytest.param(words[1:], id=f"{page.name}: {part}")
+
+
+@pytest.mark.parametrize("words", list(shell_commands()))
+def test_every_command_shown_parses(words):
+    name, *arguments = words
+    assert name in COMMANDS
+    command = group.get_command(click.Context(group), name)
+    if arguments or not any(parameter.required for parameter in command.params):
+        command.make_context(name, arguments)
+
+
+def test_an_option_that_does_not_exist_would_be_seen():
+    with pytest.raises(click.UsageError, match="--sedes"):
+        group.get_command(click.Context(group), "run").make_context("run", ["--sedes", "3"])
+
+
+def test_the_two_commands_stand_alone_in_a_block():
+    single = [text.strip() for text in blocks(ROOT / "README.md", "sh") if text.count("\n") == 1]
+    for end in (".venv/bin/narrowgauge run", ".venv/bin/pytest -n auto"):
+        (line,) = [line for line in single if line.endswith(end)]
+        assert line.startswith("python3 -m venv .venv && .venv/bin/pip install -q -e ")
+
+
+def test_the_table_is_current():
+    assert update.main(["--check"]) == 0
+
+
+def test_a_table_that_is_not_current_is_seen(tmp_path, monkeypatch, capsys):
+    rows = json.loads(read(update.RESULTS))
+    rows[-1]["lut"] += 1
+    changed = tmp_path / "results.json"
+    changed.write_text(json.dumps(rows), encoding="utf-8")
+    monkeypatch.setattr(update, "RESULTS", changed)
+    assert update.main(["--check"]) == 1
+    assert "docs/update.py" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for link in LINK.findall(read(page)):
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.is_file(), link
+        if anchor:
+            titles = [re.sub(r"[^\w\- ]", "", title) for title in HEADING.findall(read(target))]
+            assert anchor in [title.lower().replace(" ", "-") for title in titles], link
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name
+)
+def test_python_code_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NARROWGAUGE_CACHE", str(tmp_path))
+    network = random_network(0, ("int4", "uint4", "uint4"), [64, 64, 32, 10], Accumulator(11))
+    save(network, "digits.safetensors")
+    names = {"__name__": page.stem}
+    for number, code in enumerate(blocks(page, "python")):
+        exec(compile(code, f"{page.name}, block {number}", "exec"), names)
