@@ -4,9 +4,10 @@ The formats themselves are in `number`. The maps are written with operators only
 serve ``int``, NumPy and torch; neither module imports torch.
 """
 
+import re
 import sys
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from amaranth.hdl import Const, Shape, ShapeCastable, Value, ValueCastable, unsigned
@@ -37,11 +38,20 @@ class Format(ShapeCastable):
         Bits of a code.
     min_level, max_level : int
         The smallest and the largest level.
+    names, pattern : str
+        Of the class: its names, as an error lists them, and the regular expression that they match.
     """
 
+    names: ClassVar[str]
+    pattern: ClassVar[str]
     width: int
     min_level: int
     max_level: int
+
+    @classmethod
+    @abstractmethod
+    def from_name(cls, match: re.Match[str]) -> Self:
+        """Return the format whose name matched ``pattern``."""
 
     # --- codes and levels ----------------------------------------------------------------------
 

@@ -15,29 +15,33 @@ constants and simulation values are levels::
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from amaranth.hdl import Cat, Const, Mux, Shape, Value, signed, unsigned
 
 from .errors import FormatError
 from .format import Code, Format, integers, namespace
 
-__all__ = ["Bipolar", "Code", "Fixed", "Format", "PowerOfTwo", "common", "parse"]
+__all__ = ["FORMATS", "Bipolar", "Code", "Fixed", "Format", "PowerOfTwo", "common", "parse"]
 
 MAX_WIDTH = 32
-GRAMMAR = "bipolar, pow2_N (N = 2 to 6), intN or uintN (N = 1 to 32)"
 
 
 @dataclass(frozen=True)
 class Bipolar(Format):
     """One bit: code 0 is level -1, code 1 is level +1. There is no zero."""
 
+    names = pattern = "bipolar"
     width = 1
     min_level = -1
     max_level = 1
 
     def __str__(self) -> str:
         return "bipolar"
+
+    @classmethod
+    def from_name(cls, match: re.Match[str]) -> Self:
+        return cls()
 
     def holds(self, level: Any) -> Any:
         level = integers(level)
@@ -67,14 +71,22 @@ class PowerOfTwo(Format):
     Field 0 is level 0 and field ``f`` is ``2**(f - 1)``, so ``pow2_4`` holds 0, ±1, ±2, ... ±64.
     """
 
+    names = "pow2_N (N = 2 to 6)"
+    pattern = "pow2_([0-9]{1,3})"
     width: int
 
     def __post_init__(self) -> None:
         if not 2 <= self.width <= 6:
-            raise FormatError(f"pow2_N needs N = 2 to 6, not {self.width}; formats are {GRAMMAR}")
+            raise FormatError(
+                f"pow2_N needs N = 2 to 6, not {self.width}; formats are {_all_names()}"
+            )
 
     def __str__(self) -> str:
         return f"pow2_{self.width}"
+
+    @classmethod
+    def from_name(cls, match: re.Match[str]) -> Self:
+        return cls(int(match[1]))
 
     @property
     def max_exponent(self) -> int:
@@ -129,6 +141,8 @@ class PowerOfTwo(Format):
 class Fixed(Format):
     """Two's complement (``int8``) or unsigned (``uint8``) integers."""
 
+    names = f"intN or uintN (N = 1 to {MAX_WIDTH})"
+    pattern = "(u?)int([0-9]{1,3})"
     width: int
     signed: bool = True
 
@@ -136,11 +150,15 @@ class Fixed(Format):
         if not 1 <= self.width <= MAX_WIDTH:
             raise FormatError(
                 f"{'' if self.signed else 'u'}intN needs N = 1 to {MAX_WIDTH}, not {self.width}; "
-                f"formats are {GRAMMAR}"
+                f"formats are {_all_names()}"
             )
 
     def __str__(self) -> str:
         return f"{'int' if self.signed else 'uint'}{self.width}"
+
+    @classmethod
+    def from_name(cls, match: re.Match[str]) -> Self:
+        return cls(int(match[2]), signed=not match[1])
 
     @property
     def max_level(self) -> int:  # type: ignore[override]
@@ -171,9 +189,8 @@ class Fixed(Format):
         return code.as_signed() if self.signed else code.as_unsigned()
 
 
-_NAME = re.compile(
-    r"(?P<bipolar>bipolar)|pow2_(?P<pow2>[0-9]{1,3})|(?P<u>u?)int(?P<fixed>[0-9]{1,3})"
-)
+FORMATS: tuple[type[Format], ...] = (Bipolar, PowerOfTwo, Fixed)
+"""Every kind of format; a new one joins here."""
 
 
 def parse(text: str) -> Format:
@@ -182,16 +199,17 @@ def parse(text: str) -> Format:
     Raises
     ------
     FormatError
-        For a name outside the grammar, or a width outside its range; the text says what is allowed.
+        For a name that no format has, or a width outside its range; the text says what is allowed.
     """
-    match = _NAME.fullmatch(text)
-    if match is None:
-        raise FormatError(f"unknown number format {text!r}; formats are {GRAMMAR}")
-    if match["bipolar"]:
-        return Bipolar()
-    if match["pow2"]:
-        return PowerOfTwo(int(match["pow2"]))
-    return Fixed(int(match["fixed"]), signed=not match["u"])
+    for kind in FORMATS:
+        match = re.fullmatch(kind.pattern, text)
+        if match:
+            return kind.from_name(match)
+    raise FormatError(f"unknown number format {text!r}; formats are {_all_names()}")
+
+
+def _all_names() -> str:
+    return ", ".join(kind.names for kind in FORMATS)
 
 
 def common(formats: Iterable[Format]) -> Format:

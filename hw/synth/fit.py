@@ -17,6 +17,8 @@ COLUMNS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 LANES = (1, 2, 4, 8, 16, 32, 64)
 FULL = 0.95  # of the logic cells; beyond that, routing fails or becomes slow
 TRIES = 6
+SMALLEST = Geometry(1, 1, 1)
+PROBES = (5, 2)  # lanes of the arrays to learn from; the fewer, the more noise in what they tell
 
 
 def largest_geometry(
@@ -38,7 +40,10 @@ def largest_geometry(
         program = Program(network, geometry, contexts=contexts)
         return cost(accelerator_for(program, target), target, store).lut or 0
 
-    costs = _Costs(lut)
+    lut(SMALLEST)
+    costs = _learn(lut)
+    if costs is None:
+        return SMALLEST
     room = FULL * target.budget["lut"]
     candidates = sorted(_candidates(network, target, contexts), key=lambda pair: pair[0])
     tries = 0
@@ -53,21 +58,29 @@ def largest_geometry(
             room *= FULL
         if tries == TRIES:
             break
-    return costs.smallest
+    return SMALLEST
+
+
+def _learn(lut: Callable[[Geometry], int]) -> "_Costs | None":
+    """Return what elements and lanes cost, or None where nothing fits to learn it from."""
+    for lanes in PROBES:
+        try:
+            return _Costs(lut, lanes)
+        except FitError:
+            continue
+    return None
 
 
 class _Costs:
     """Logic cells as a linear function of elements and of lanes, from three measured arrays."""
 
-    smallest = Geometry(1, 1, 1)
-
-    def __init__(self, lut: Callable[[Geometry], int]):
-        single = lut(self.smallest)
-        wide = lut(Geometry(1, 1, 5))
-        several = lut(Geometry(2, 2, 5))
-        self.lane = (wide - single) / 4
+    def __init__(self, lut: Callable[[Geometry], int], lanes: int):
+        single = lut(SMALLEST)
+        wide = lut(Geometry(1, 1, lanes))
+        several = lut(Geometry(2, 2, lanes))
+        self.lane = (wide - single) / (lanes - 1)
         element = (several - wide) / 3
-        self.element = element - 5 * self.lane
+        self.element = element - lanes * self.lane
         self.base = wide - element
 
     def predict(self, geometry: Geometry) -> float:

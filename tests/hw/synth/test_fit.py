@@ -38,7 +38,7 @@ def measured(monkeypatch):
     return calls
 
 
-@pytest.mark.parametrize("budget", [600, 1000, 2500, 5280])
+@pytest.mark.parametrize("budget", [800, 1000, 2500, 5280])
 def test_no_faster_array_fits(measured, budget):
     device = replace(UP5K, budget={**UP5K.budget, "lut": budget})
     found = largest_geometry(NETWORK, device, Store())
@@ -53,6 +53,14 @@ def test_no_faster_array_fits(measured, budget):
                     program = Program(NETWORK, Geometry(rows, columns, lanes))
                     blocks = sum(device.family.brams(*shape) for shape in program.memories.values())
                     assert program.cycles_per_image >= cycles or blocks > device.budget["bram"]
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"), [(580, Geometry(2, 2, 1)), (400, Geometry(1, 1, 1))]
+)
+def test_where_probes_do_not_fit_smaller_ones_teach(measured, budget, expected):
+    device = replace(UP5K, budget={**UP5K.budget, "lut": budget})
+    assert largest_geometry(NETWORK, device, Store()) == expected
 
 
 def test_what_does_not_fit_after_all_is_replaced_by_something_smaller(measured, monkeypatch):
