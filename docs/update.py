@@ -58,7 +58,7 @@ def caption(rows: Sequence[Row]) -> str:
     tools = ", ".join(f"{name} {version}" for name, version in row["tools"].items())
     return (
         "Data set {dataset}, {images} test images; array of {rows}x{columns} elements with {lanes} "
-        "lanes; {target}, median and range of {seeds} placements; ".format(**row)
+        f"lanes; {{target}}, median and range of {len(row['seeds'])} placements; ".format(**row)
         + f"{tools}."
     )
 

@@ -1,7 +1,7 @@
 """Integer arithmetic after the dot product: accumulate and requantise.
 
 The functions are written with operators, so the same lines run on ``int``, NumPy and torch
-integers; the gates in `accumulator` and `requantize` are compared with them by equality.
+integers; the gates in `accumulate` and `requantize` are compared with them by equality.
 """
 
 from dataclasses import dataclass

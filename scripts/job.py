@@ -200,7 +200,7 @@ class FormatJob:
         for name in (*wanted, "fmax_mhz_max", "tools", "routed"):
             if name in columns:
                 self.row[name] = columns[name]
-        self.row["seeds"] = len(measured.seeds)
+        self.row["seeds"] = list(measured.seeds)
         if measured.fmax_mhz:
             self.row["images_per_second"] = 1e6 * measured.fmax_mhz / self.row["cycles_per_image"]
 

@@ -92,7 +92,7 @@ target = click.option(
     type=click.Choice(list(TARGETS)),
     default="up5k",
     show_default=True,
-    help="Device to place and route for.",
+    help="Device that the accelerator is for.",
 )
 seeds = click.option(
     "--seeds", default=3, show_default=True, help="Placements; Fmax is given as their median."

@@ -23,11 +23,12 @@ from ..hw.sim.engine import make_engine
 from ..hw.sim.run import Run, Stimulus
 from ..hw.synth.store import Store
 from ..model.data import Dataset
+from ..model.data import load as load_dataset
 from ..model.export import export
 from ..model.recipe import Recipe
 from ..model.reference import Result, accuracy, evaluate
-from ..model.train import Trained, train
-from .progress import Reporter
+from ..model.train import Progress, Trained, train
+from .progress import Reporter, Step
 
 __all__ = [
     "Checked",
@@ -94,23 +95,31 @@ class Trainer:
 
     def _train_float(self) -> Trained:
         if self._float is None:
-            self._float = self._run(self.recipe, "float", None)
+            with self.reporter.step("train float") as step:
+                self._float = train(self.recipe, _shown(step))
+                step.note(f"{100 * self._float.accuracy:.2f} % on the test images")
         return self._float
 
     def _train(self, recipe: Recipe, lanes: int) -> bytes:
-        trained = self._run(recipe, str(recipe.weight), self._train_float())
-        network, _ = export(trained, lanes=lanes)
-        return to_bytes(network)
+        """Train and export; what is reported is the accuracy of the integers, which run."""
+        start = self._train_float()
+        with self.reporter.step(f"train {recipe.weight}") as step:
+            network, _ = export(train(recipe, _shown(step), start=start), lanes=lanes)
+            data = load_dataset(recipe.dataset)
+            result = evaluate(network, data.levels(data.test_images, network.input), lanes)
+            share = accuracy(result, data.test_labels)
+            step.note(f"{100 * share:.2f} % on the test images")
+        about = {**network.about, "accuracy_reference": share}
+        return to_bytes(replace(network, about=about))
 
-    def _run(self, recipe: Recipe, title: str, start: Trained | None) -> Trained:
-        with self.reporter.step(f"train {title}") as step:
 
-            def show(epoch: int, epochs: int, loss: float, _: float) -> None:
-                step.note(f"epoch {epoch} of {epochs}, loss {loss:.3f}")
+def _shown(step: Step) -> Progress:
+    """Return a callback that says how far a training is."""
 
-            trained = train(recipe, show, start=start)
-            step.note(f"{100 * trained.accuracy:.2f} % on the test images")
-        return trained
+    def show(epoch: int, epochs: int, loss: float, _: float) -> None:
+        step.note(f"epoch {epoch} of {epochs}, loss {loss:.3f}")
+
+    return show
 
 
 def set_accumulator(network: Network, bits: int | None, overflow: str, lanes: int) -> Network:

@@ -25,6 +25,7 @@ Examples:
 )
 @options.network_file
 @options.geometry
+@options.target
 @click.option("--accumulator", type=int, metavar="BITS", help="Accumulator [default: the file's].")
 @click.option("--overflow", type=click.Choice(["wrap", "saturate"]), help="Its overflow mode.")
 @click.option("--images", type=click.IntRange(1), help="Test images to run [default: all].")
@@ -43,9 +44,10 @@ def command(network: Path, as_json: bool, images: int | None, **values: Any) -> 
 
     Every sum and every level is compared with the reference's.
     """
-    from ..hw.accelerator import Accelerator
     from ..hw.network import load
     from ..hw.program import Program
+    from ..hw.synth.build import accelerator_for
+    from ..hw.synth.targets import target as find_target
 
     loaded = load(network)
     geometry = options.make_geometry(values)
@@ -66,7 +68,8 @@ def command(network: Path, as_json: bool, images: int | None, **values: Any) -> 
             f"{dataset.inputs}: it needs another data set, which its header can name"
         )
     levels = dataset.levels(dataset.test_images[:images], loaded.input)
-    accelerator = Accelerator(Program(loaded, geometry, contexts=values["contexts"]))
+    program = Program(loaded, geometry, contexts=values["contexts"])
+    accelerator = accelerator_for(program, find_target(values["target"]))
     with Reporter() as reporter, reporter.step(f"simulate {len(levels)} images") as step:
         run, comparison, expected = simulate_and_compare(
             accelerator,

@@ -21,6 +21,7 @@ Examples:
 )
 @options.network_file
 @options.geometry
+@options.target
 @click.option("--name", default="narrowgauge", show_default=True, help="Name of the top module.")
 @click.option("--trace", is_flag=True, help="Keep the trace port.")
 @click.option(
@@ -36,17 +37,18 @@ def command(network: Path, output: Path, name: str, trace: bool, **values: Any) 
     Ports: clk, rst; i__payload, i__valid, i__ready take elements, o__payload, o__valid, o__ready
     give levels and class. Equal modules are written once.
     """
-    from ..hw.accelerator import Accelerator
     from ..hw.errors import NarrowgaugeError
     from ..hw.files import write_atomically
     from ..hw.network import load
     from ..hw.program import Program
+    from ..hw.synth.build import accelerator_for
+    from ..hw.synth.targets import target as find_target
     from ..hw.synth.verilog import convert
 
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
         raise NarrowgaugeError(f"--name is a Verilog name such as classifier, not {name!r}")
     program = Program(load(network), options.make_geometry(values), contexts=values["contexts"])
-    accelerator = Accelerator(program)
+    accelerator = accelerator_for(program, find_target(values["target"]))
     with Reporter() as reporter, reporter.step("write Verilog"):
         text = convert(accelerator, name=name, ignore=() if trace else ("trace",))
     write_atomically(output, text.encode())

@@ -49,18 +49,24 @@ def shell_commands():
                     yield pytest.param(words[1:], id=f"{page.name}: {part}")
 
 
+def find(name):
+    command = group.get_command(click.Context(group), name)
+    assert command is not None
+    return command
+
+
 @pytest.mark.parametrize("words", list(shell_commands()))
 def test_every_command_shown_parses(words):
     name, *arguments = words
     assert name in COMMANDS
-    command = group.get_command(click.Context(group), name)
+    command = find(name)
     if arguments or not any(parameter.required for parameter in command.params):
         command.make_context(name, arguments)
 
 
 def test_an_option_that_does_not_exist_would_be_seen():
     with pytest.raises(click.UsageError, match="--sedes"):
-        group.get_command(click.Context(group), "run").make_context("run", ["--sedes", "3"])
+        find("run").make_context("run", ["--sedes", "3"])
 
 
 def test_the_two_commands_stand_alone_in_a_block():

@@ -40,7 +40,6 @@ def largest_geometry(
         program = Program(network, geometry, contexts=contexts)
         return cost(accelerator_for(program, target), target, store).lut or 0
 
-    lut(SMALLEST)
     costs = _learn(lut)
     if costs is None:
         return SMALLEST
@@ -63,9 +62,10 @@ def largest_geometry(
 
 def _learn(lut: Callable[[Geometry], int]) -> "_Costs | None":
     """Return what elements and lanes cost, or None where nothing fits to learn it from."""
+    single = lut(SMALLEST)
     for lanes in PROBES:
         try:
-            return _Costs(lut, lanes)
+            return _Costs(lut, single, lanes)
         except FitError:
             continue
     return None
@@ -74,8 +74,7 @@ def _learn(lut: Callable[[Geometry], int]) -> "_Costs | None":
 class _Costs:
     """Logic cells as a linear function of elements and of lanes, from three measured arrays."""
 
-    def __init__(self, lut: Callable[[Geometry], int], lanes: int):
-        single = lut(SMALLEST)
+    def __init__(self, lut: Callable[[Geometry], int], single: int, lanes: int):
         wide = lut(Geometry(1, 1, lanes))
         several = lut(Geometry(2, 2, lanes))
         self.lane = (wide - single) / (lanes - 1)

@@ -87,7 +87,9 @@ def test_accumulator_range_by_hand():
 
 def test_the_range_of_wide_operands_is_exact():
     wide = Fixed(32)
-    layer = Dense("wide", wide, wide, wide, np.full((1, 4), wide.min_level), [0], [1], 0)
+    layer = Dense(
+        "wide", wide, wide, wide, np.full((1, 4), wide.min_level), np.zeros(1), np.ones(1), 0
+    )
     mapped = map_layer(layer, 4, Operands(wide, wide))
     reach = 4 * (1 << 31) * (1 << 31)
     assert mapped.accumulator_range(wide) == (-reach + 4 * (1 << 31), reach)

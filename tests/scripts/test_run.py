@@ -55,7 +55,12 @@ def test_rows_have_the_columns_that_were_measured(finished):
     for row in rows[1:]:
         assert set(row) == MEASURED
         assert list(row) == [name for name in COLUMNS if name in row]
-        assert (row["mismatches"], row["routed"], row["images"], row["seeds"]) == (0, True, 450, 1)
+        assert (row["mismatches"], row["routed"], row["images"], row["seeds"]) == (
+            0,
+            True,
+            450,
+            [1],
+        )
         assert (row["accumulator_bits"], row["overflow"], row["overflows"]) == (16, "saturate", 0)
         assert (row["rows"], row["columns"], row["lanes"]) == (1, 1, 1)
         assert row["accuracy_hardware"] == row["accuracy_reference"] > 0.1

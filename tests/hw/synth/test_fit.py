@@ -55,12 +55,11 @@ def test_no_faster_array_fits(measured, budget):
                     assert program.cycles_per_image >= cycles or blocks > device.budget["bram"]
 
 
-@pytest.mark.parametrize(
-    ("budget", "expected"), [(580, Geometry(2, 2, 1)), (400, Geometry(1, 1, 1))]
-)
-def test_where_probes_do_not_fit_smaller_ones_teach(measured, budget, expected):
-    device = replace(UP5K, budget={**UP5K.budget, "lut": budget})
-    assert largest_geometry(NETWORK, device, Store()) == expected
+def test_where_probes_do_not_fit_smaller_ones_teach(measured):
+    device = replace(UP5K, budget={**UP5K.budget, "lut": 580})  # 2x2x5 takes 700, 2x2x2 takes 556
+    assert largest_geometry(NETWORK, device, Store()).macs >= 4
+    device = replace(UP5K, budget={**UP5K.budget, "lut": 360})
+    assert largest_geometry(NETWORK, device, Store()) == fit.SMALLEST
 
 
 def test_what_does_not_fit_after_all_is_replaced_by_something_smaller(measured, monkeypatch):
