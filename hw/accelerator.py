@@ -12,6 +12,7 @@
 The `Scoreboard` offers jobs, the `Sequencer` walks through their steps.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from amaranth.hdl import Array, Module, Signal, signed, unsigned
@@ -21,6 +22,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from .array import SystolicArray
+from .dot import DotProduct
 from .emitter import Emitter, result_layout
 from .feeder import Feeder
 from .loader import Loader, element_layout
@@ -71,6 +73,8 @@ class Accelerator(wiring.Component):
         Multiply in DSP blocks in the array, where its formats multiply.
     requantize_dsp : bool
         Multiply in a DSP block in the requantiser.
+    make_dot : callable, optional
+        Builds the dot product of one element instead of `dot.dot_product`.
 
     Members
     -------
@@ -83,8 +87,16 @@ class Accelerator(wiring.Component):
     o: stream.Interface
     trace: data.View
 
-    def __init__(self, program: Program, *, dsp: bool = False, requantize_dsp: bool = False):
+    def __init__(
+        self,
+        program: Program,
+        *,
+        dsp: bool = False,
+        requantize_dsp: bool = False,
+        make_dot: Callable[[], DotProduct] | None = None,
+    ):
         self.program, self.dsp, self.requantize_dsp = program, dsp, requantize_dsp
+        self.make_dot = make_dot
         super().__init__(
             {
                 "i": In(stream.Signature(element_layout(program))),
@@ -106,6 +118,7 @@ class Accelerator(wiring.Component):
             accumulator,
             doubling=program.doubling,
             dsp=self.dsp,
+            make_dot=self.make_dot,
         )
         m.submodules.sequencer = sequencer = Sequencer(program, array.interval)
         m.submodules.parameter_reader = parameter_reader = ParameterReader(program)

@@ -53,21 +53,15 @@ def _draw(axes: Any, rows: Sequence[dict[str, Any]], points: Sequence[dict[str, 
             color="#666666",
             fontsize=9,
         )
-    below = 6
-    previous = None
     for index, row in enumerate(sorted(points, key=lambda row: row["lut"])):
         colour = _COLOURS[index % len(_COLOURS)]
         accuracy = 100 * row["accuracy_hardware"]
         axes.scatter(row["lut"], accuracy, s=70, color=colour, zorder=3)
         leftwards = row["lut"] > 0.7 * largest
-        # labels of neighbours stand at different heights
-        near = previous is not None and row["lut"] - previous < 0.3 * largest
-        below = 36 if near and below == 6 else 6
-        previous = row["lut"]
         axes.annotate(
-            f"{row['weight']}\n{row['lut']} LUT, {accuracy:.2f} %",
+            f"{row['weight']}\n{row['lut']} LUT\n{accuracy:.2f} %",
             (row["lut"], accuracy),
-            xytext=(-8 if leftwards else 8, -below),
+            xytext=(-8 if leftwards else 8, -6),
             textcoords="offset points",
             ha="right" if leftwards else "left",
             va="top",

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from ..accelerator import Accelerator
+from ..errors import FitError
 from ..program import Program
 from .measure import Measurement, measure
 from .shell import Shell
@@ -28,7 +29,20 @@ def cost(
     Raises
     ------
     FitError
-        With numbers, when it does not fit.
+        With numbers, when it does not fit; at once, when the weights alone do not.
     """
+    _check_weights(accelerator.program, target)
     shell = Shell(accelerator, ignore=["trace"])
     return measure(shell, target, seeds=seeds, dsp=accelerator.requantize_dsp, store=store)
+
+
+def _check_weights(program: Program, target: Target) -> None:
+    """Refuse a network whose weights alone need more block RAM than there is."""
+    needed = target.family.brams(*program.memories["weights"])
+    available = target.budget["bram"]
+    if needed > available:
+        raise FitError(
+            f"network {program.network.name} does not fit {target.name}: at {program.geometry} its "
+            f"weights alone need {needed} of {available} block RAMs; take a smaller network, "
+            "narrower weights or a larger target"
+        )
