@@ -6,7 +6,6 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from .memory import WriteInterface, WriteSignature
-from .number import Bipolar
 from .program import Program
 from .scoreboard import Batch
 
@@ -27,7 +26,8 @@ class Loader(wiring.Component):
 
     One element is accepted a cycle, but for ``planes - 1`` cycles a word of a layer that reads bit
     planes, and for the lanes that the last word of an image leaves empty. Images fill the rows of a
-    context; a batch is reported when all rows are filled, or after an element marked ``last``.
+    context; a batch is reported when all rows are filled, or after an image whose last element is
+    marked ``last``.
 
     Members
     -------
@@ -68,9 +68,10 @@ class Loader(wiring.Component):
         m = Module()
         program, record = self.program, self.program.records[0]
         lanes, inputs = program.geometry.lanes, program.network.inputs
-        code = program.network.input
-
-        word = Signal(data.ArrayLayout(code, lanes), reset_less=True)
+        bitwise = program.mapped[0].bitwise
+        # a word of the memory, or, where that holds one plane, the elements that make all of them
+        width = (program.network.input if bitwise else program.operands.activation).width
+        word = Signal(data.ArrayLayout(width, lanes), reset_less=True)
         lane = Signal(range(lanes))
         element = Signal(range(inputs))
         pending = Signal()  # the word is complete and waits to be written
@@ -88,8 +89,8 @@ class Loader(wiring.Component):
         m.d.comb += self.i.ready.eq(free & ~padding & (~pending | (word_done & ~final)))
 
         with m.If(shift):
-            incoming = Mux(padding, 0, self.i.payload.code.as_value())
-            m.d.sync += word.eq(Cat(word.as_value()[code.width :], incoming))
+            incoming = Mux(padding, 0, self._encoded())[:width]
+            m.d.sync += word.eq(Cat(word.as_value()[width:], incoming))
             m.d.sync += lane.eq(Mux(lane == lanes - 1, 0, lane + 1))
         with m.If(word_done):
             m.d.sync += pending.eq(0)
@@ -110,21 +111,17 @@ class Loader(wiring.Component):
         m.d.comb += [
             self.write.enable.eq(pending),
             self.write.address.eq(base + offset + plane * record.steps),
-            self.write.data.eq(self._encode(word, plane)),
+            self.write.data.eq(_plane(word, plane) if bitwise else word.as_value()),
         ]
         return m
 
-    def _encode(self, word, plane) -> Value:
-        """Return the activation word of the collected elements: their levels, or one bit plane."""
+    def _encoded(self) -> Value:
+        """Return the arriving element as an operand of the array, or as it is for bit planes."""
         source, target = self.program.network.input, self.program.operands.activation
-        codes = [word[lane] for lane in range(self.program.geometry.lanes)]
-        if target == Bipolar() and source != Bipolar():
-            # the most significant plane comes first
-            from_top = [code.as_value()[::-1].bit_select(plane, 1) for code in codes]
-            return Cat(*from_top)
-        if source == target:
-            return word.as_value()
-        return Cat(*(_extended(code.level, target.width) for code in codes))
+        code = self.i.payload.code
+        if source == target or self.program.mapped[0].bitwise:
+            return code.as_value()
+        return _extended(code.level, target.width)
 
     def _walk_images(self, m: Module, image_done, closing) -> Signal:
         """Count rows, contexts and images; return the first word of the current image's area."""
@@ -152,6 +149,11 @@ class Loader(wiring.Component):
                     base.eq(Mux(following == 0, 0, rows * words)),
                 ]
         return base
+
+
+def _plane(word, plane) -> Value:
+    """Return one bit of every element of ``word``; plane 0 is the most significant bit."""
+    return Cat(*(word[lane][::-1].bit_select(plane, 1) for lane in range(len(word))))
 
 
 def _extended(level: Value, width: int) -> Value:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .arithmetic import bits_for
+from .errors import FormatError, NetworkError
 from .network import Dense, Network
 from .number import Bipolar, Fixed, Format, common
 
@@ -37,15 +38,30 @@ def operands(network: Network) -> Operands:
 
     A network whose weights and hidden activations are bipolar runs on an XNOR array, which reads
     an unsigned input as bit planes; every other one on an array of the narrowest common formats.
+
+    Raises
+    ------
+    NetworkError
+        When no operand of 32 bits holds the levels of all layers.
     """
-    weight = common(layer.weight for layer in network)
+    weight = _common(network, "weights", [layer.weight for layer in network])
     hidden = {layer.input for layer in network.layers[1:]}
     has_planes = network.input == Bipolar() or network.input.min_level == 0
     if weight == Bipolar() and hidden <= {Bipolar()} and has_planes:
         return Operands(weight, Bipolar())
-    activation = common(layer.input for layer in network)
+    activation = _common(network, "inputs", [layer.input for layer in network])
     # a multiplier has no one-bit mode: +-1 meets other weights as a two-bit integer
     return Operands(weight, Fixed(2) if activation == Bipolar() else activation)
+
+
+def _common(network: Network, what: str, formats: list[Format]) -> Format:
+    try:
+        return common(formats)
+    except FormatError as error:
+        raise NetworkError(
+            f"network {network.name}: no operand holds all its {what}, which are "
+            f"{', '.join(sorted({str(fmt) for fmt in formats}))}"
+        ) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +72,10 @@ class MappedLayer:
     ----------
     layer : Dense
         The layer it came from.
+    bitwise : bool
+        The array is bipolar and the input is not: it is read as bit planes.
     planes : int
-        Passes over the input: 1, or the bits of a multi-bit input on a bipolar array.
+        Passes over the input: 1, or the bits of a bitwise input.
     steps : int
         Steps a pass.
     weights : int array of shape (outputs, steps * lanes)
@@ -69,6 +87,7 @@ class MappedLayer:
     """
 
     layer: Dense
+    bitwise: bool
     planes: int
     steps: int
     weights: np.ndarray
@@ -78,7 +97,7 @@ class MappedLayer:
 
     def accumulator_range(self, activation: Format) -> tuple[int, int]:
         """Return the lowest and the highest sum that any input can reach at any step."""
-        if self.planes > 1:
+        if self.bitwise:
             reach = ((1 << self.planes) - 1) * int(abs(self.weights).sum(axis=1).max())
             return -reach, reach
         low, high = self.layer.input.min_level, self.layer.input.max_level
@@ -96,19 +115,19 @@ class MappedLayer:
 
 def map_layer(layer: Dense, lanes: int, array: Operands) -> MappedLayer:
     """Lay ``layer`` on an array of ``lanes`` lanes with the operand formats ``array``."""
-    planes = 1
-    if array.activation == Bipolar() and layer.input != Bipolar():
-        planes = layer.input.width
+    bitwise = array.activation == Bipolar() and layer.input != Bipolar()
+    planes = layer.input.width if bitwise else 1
     steps = -(-layer.inputs // lanes)
     padding = steps * lanes - layer.inputs
     pad_weight = 0 if array.weight.holds(0) else 1
     weights = np.pad(layer.weights, ((0, 0), (0, padding)), constant_values=pad_weight)
-    if planes > 1:
+    if bitwise:
         gain, offset = 2, -((1 << planes) - 1) * weights.sum(axis=1)
     else:
         gain, offset = 1, padding * pad_weight * array.activation.zero_level
     return MappedLayer(
         layer=layer,
+        bitwise=bitwise,
         planes=planes,
         steps=steps,
         weights=weights,

@@ -20,7 +20,7 @@ from safetensors.numpy import save as to_safetensors
 from .arithmetic import Accumulator
 from .errors import FormatError, GeometryError, NetworkError
 from .files import write_atomically
-from .number import Format, parse
+from .number import Bipolar, Fixed, Format, parse
 
 __all__ = ["VERSION", "Dense", "Network", "from_bytes", "load", "save", "to_bytes"]
 
@@ -81,6 +81,12 @@ class Dense:
             raise NetworkError(f"layer {self.name}: shift is 0 to {MAX_SHIFT}, not {self.shift}")
         if (self.multiplier < 1).any():
             raise NetworkError(f"layer {self.name}: multipliers are positive integers")
+        for end in ("input", "output"):
+            if not isinstance(getattr(self, end), (Bipolar, Fixed)):
+                raise NetworkError(
+                    f"layer {self.name}: an {end} is bipolar, intN or uintN, "
+                    f"not {getattr(self, end)}"
+                )
         try:
             self.weight.to_code(self.weights)
         except FormatError as error:

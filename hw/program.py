@@ -277,17 +277,24 @@ class Program:
         }
 
     @property
-    def cycles_per_image(self) -> float:
-        """Cycles that an image takes in steady state, when fill and drain of layers overlap.
+    def fetch_cycles(self) -> int:
+        """Cycles that the longest fetch of a job takes."""
+        return self.geometry.rows * self.row_buffer_words + 3
 
-        The slower of computing a batch and loading it. A tile takes its steps, or as long as the
-        drain of the tile before it.
+    @property
+    def cycles_per_image(self) -> float:
+        """Cycles that an image takes in steady state with two contexts; more with one.
+
+        The slowest of loading, fetching, computing and emitting a batch. A tile takes its steps, or
+        as long as the drain of the tile before it.
         """
+        rows, first = self.geometry.rows, self.records[0]
         interval = self.geometry.elements + self.geometry.skew
-        computing = sum(1 + r.tiles * max(r.words, interval) for r in self.records)
-        first = self.records[0]
         loading = first.steps * (self.geometry.lanes + first.planes - 1) + 1
-        return max(computing / self.geometry.rows, loading)
+        fetching = sum(rows * record.words + 3 for record in self.records) / rows
+        computing = sum(1 + r.tiles * max(r.words, interval) for r in self.records) / rows
+        emitting = 2 * self.network.outputs + 1 / rows
+        return max(loading, fetching, computing, emitting)
 
 
 def _pack(codes: list[int], width: int) -> int:

@@ -39,7 +39,7 @@ def Batch(program: Program) -> data.StructLayout:
 class Scoreboard(wiring.Component):
     """Track what each context waits for, and offer the next job.
 
-    A context is *loaded* when its input area holds a batch, *busy* from the offer of a job until
+    A context is *loaded* when its input area holds a batch, *busy* from the taking of a job until
     its outputs are written, and *full* while its last outputs wait to be emitted. A job is offered
     when its input is there and, for the last layer, when the output area is free.
 
@@ -105,7 +105,8 @@ class Scoreboard(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        ready = [self._context(m, context) for context in range(self.program.contexts)]
+        states = [self._context(m, context) for context in range(self.program.contexts)]
+        ready, layers = zip(*states, strict=True)
         latest = Signal(ceil_log2(self.program.contexts))
         chosen = Signal.like(latest)
         if self.program.contexts == 2:
@@ -114,22 +115,19 @@ class Scoreboard(wiring.Component):
         m.d.comb += [
             self.o_offer.eq(Array(ready)[chosen]),
             self.o_job.context.eq(chosen),
-            self.o_job.layer.eq(Array(self._layers)[chosen]),
+            self.o_job.layer.eq(Array(layers)[chosen]),
         ]
         with m.If(self.i_take):
             m.d.sync += latest.eq(chosen)
         return m
 
     def _context(self, m: Module, context: int):
-        """Track one context; return whether its next job is ready."""
+        """Track one context; return whether its next job is ready, and that job's layer."""
         last = len(self.program.records) - 1
         layer = Signal(range(last + 1), name=f"layer_{context}")
         busy = Signal(name=f"busy_{context}")
         waiting = Signal(Batch(self.program), name=f"waiting_{context}")
         loaded, full = self.o_loaded[context], self.o_full[context]
-        if context == 0:
-            self._layers = []
-        self._layers.append(layer)
         ready = ~busy & ((layer != 0) | loaded) & ((layer != last) | ~full)
 
         with m.If(self.i_take & (self.o_job.context == context)):
@@ -149,4 +147,4 @@ class Scoreboard(wiring.Component):
                     full.eq(1),
                     self.o_done[context].eq(self.o_running[context]),
                 ]
-        return ready
+        return ready, layer

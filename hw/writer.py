@@ -1,11 +1,11 @@
 """From the array's sums to the activation and output memories."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .memory import WriteInterface, WriteSignature, address_width
-from .number import Bipolar
+from .number import Bipolar, Format
 from .program import Program
 from .scoreboard import Job
 
@@ -163,7 +163,7 @@ class Writer(wiring.Component):
         image = self._image(m, job.context, records[-1].outputs)
         m.d.sync += [
             self.outputs.address.eq(image + self.o_channel),
-            self.outputs.data.eq(self.levels[-1]),
+            self.outputs.data.eq(_encoded(self.program.network.output, self.levels[-1])),
             self.outputs.enable.eq(self.i_valid & last_layer & self.o_used),
         ]
         return m
@@ -229,8 +229,11 @@ class Writer(wiring.Component):
         if len(program.modes) > 1:
             mode = Array(record.mode for record in program.records)[self.jobs.payload.layer]
             level = Array(self.levels[:-1])[mode]
-            if program.operands.activation == Bipolar():
-                level = level > 0
             with m.If(self.o_used):
-                m.d.comb += code.eq(level)  # sign-extends a narrower format's level
+                m.d.comb += code.eq(_encoded(program.operands.activation, level))
         return code
+
+
+def _encoded(fmt: Format, level) -> Value:
+    """Return the code of a level that ``fmt`` holds; assigned to a wider signal it is extended."""
+    return level > 0 if fmt == Bipolar() else level

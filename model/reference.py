@@ -172,12 +172,12 @@ class _Layer:
     def _pad(self, levels: Tensor) -> Tensor:
         """Fill the last step; bit planes are padded by 0 bits, which `_planes` turns into -1."""
         padding = self.weights.shape[1] - levels.shape[1]
-        value = 0 if self.mapped.planes > 1 else self.activation.zero_level
+        value = 0 if self.mapped.bitwise else self.activation.zero_level
         return torch.nn.functional.pad(levels, (0, padding), value=value)
 
     def _planes(self, padded: Tensor) -> Iterator[Tensor]:
         """Yield what each pass reads, as float64: bit planes from the highest, or all at once."""
-        if self.mapped.planes == 1:
+        if not self.mapped.bitwise:
             yield padded.double()
             return
         for bit in reversed(range(self.mapped.planes)):

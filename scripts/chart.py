@@ -59,7 +59,7 @@ def _draw(axes: Any, rows: Sequence[dict[str, Any]], points: Sequence[dict[str, 
         axes.scatter(row["lut"], accuracy, s=70, color=colour, zorder=3)
         leftwards = row["lut"] > 0.7 * largest
         axes.annotate(
-            f"{row['weight']}\n{row['lut']} LUT\n{accuracy:.2f} %",
+            f"{_label(row, points)}\n{row['lut']} LUT\n{accuracy:.2f} %",
             (row["lut"], accuracy),
             xytext=(-8 if leftwards else 8, -6),
             textcoords="offset points",
@@ -85,3 +85,9 @@ def _draw(axes: Any, rows: Sequence[dict[str, Any]], points: Sequence[dict[str, 
     axes.grid(alpha=0.25)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def _label(row: dict[str, Any], points: Sequence[dict[str, Any]]) -> str:
+    """Name a point by its weights, and by its activations where other points share the weights."""
+    shared = [point for point in points if point["weight"] == row["weight"]]
+    return row["weight"] if len(shared) == 1 else f"{row['weight']}/{row['activation']}"

@@ -193,18 +193,22 @@ def check(
 def _check(accelerator: Accelerator, dataset: Dataset, levels: Any, engine: str) -> Checked:
     run, comparison, expected = simulate_and_compare(accelerator, levels, engine, traced=TRACED)
     labels = dataset.test_labels
+    counted = tuple(int(layer.overflowed.sum()) for layer in expected.layers)
+    first = str(comparison.first or "")
+    if not first and run.overflows != counted:
+        first = f"overflows a layer: {run.overflows} in hardware, {counted} in the reference"
     return Checked(
         images=len(levels),
         accuracy_reference=accuracy(expected, labels),
         accuracy_hardware=float((run.labels == labels).mean()),
         mismatches=comparison.mismatches,
         overflows=sum(run.overflows),
-        overflows_reference=sum(int(layer.overflowed.sum()) for layer in expected.layers),
+        overflows_reference=sum(counted),
         cycles=run.cycles,
         steps=run.steps,
         seconds=run.seconds,
         engine=run.engine,
-        first=str(comparison.first or ""),
+        first=first,
     )
 
 

@@ -110,7 +110,7 @@ def _run_jobs(plan: Any, jobs: list[Any], output: Path, reporter: Reporter) -> l
             for future in pending:
                 future.result()
         except BaseException:
-            executor.shutdown(cancel_futures=True, wait=False)
+            executor.shutdown(cancel_futures=True)
             raise
         finally:
             write_results(plan.rows(jobs), output)

@@ -63,6 +63,8 @@ def _fields(layout: Any) -> str:
     """Describe where the fields of a payload lie."""
     parts = []
     for name, field in layout:
+        if not field.width:
+            continue
         high = field.offset + field.width - 1
         parts.append(f"{name} [{high}:{field.offset}]")
     return ", ".join(parts)

@@ -122,11 +122,9 @@ def compare(run: Run, expected: Expected, network: Network, geometry: Geometry) 
     wrong = (run.levels != levels).any(axis=1) | (run.labels != labels)
     traced = len(np.unique(run.events["image"])) if expected.layers else 0
     found = [
-        *_trace_differences(run, expected, network, geometry),
+        *_trace_differences(run, expected, network, geometry, wrong),
         *_result_differences(run, levels, labels, network, geometry),
     ]
-    for difference in found:
-        wrong[difference.image] = True
     timed = [difference for difference in found if difference.cycle is not None]
     first = min(timed, key=_time) if timed else next(iter(found), None)
     return Comparison(len(wrong), int(wrong.sum()), traced, first)
@@ -137,8 +135,10 @@ def _time(difference: Difference) -> tuple[int, int]:
     return difference.cycle or 0, stages.index(difference.stage)
 
 
-def _trace_differences(run: Run, expected: Expected, network: Network, geometry: Geometry):
-    """Yield the first difference of each stage of each layer."""
+def _trace_differences(
+    run: Run, expected: Expected, network: Network, geometry: Geometry, wrong: np.ndarray
+):
+    """Yield the first difference of each stage of each layer; mark all images that differ."""
     for index, (layer, wanted) in enumerate(zip(network, expected.layers, strict=False)):
         events = run.events[run.events["layer"] == index]
         places = events["image"].astype(np.int64), events["channel"].astype(np.int64)
@@ -150,6 +150,7 @@ def _trace_differences(run: Run, expected: Expected, network: Network, geometry:
             reference = np.asarray(reference).astype(np.int64)[places]
             hardware = events[field].astype(np.int64)
             different = np.flatnonzero(hardware != reference)
+            wrong[places[0][different]] = True
             if different.size:
                 at = different[0]
                 codes = None

@@ -24,6 +24,8 @@ __all__ = ["CompiledEngine"]
 
 IDLE_LIMIT = 100_000
 HARNESS = Path(__file__).with_name("harness.cc")
+SOURCES = (HARNESS, Path(__file__), Path(__file__).with_name("compiler.py"))
+"""What decides, with the design and the tools, what is compiled."""
 
 
 class _Request(ctypes.Structure):
@@ -91,9 +93,11 @@ class CompiledEngine:
         sums = sum(layer.outputs for layer in network)
         events = np.zeros(min(stimulus.traced, images) * sums, EVENT)
         raw = np.zeros((images, network.outputs), np.uint64)
-        labels = np.zeros(images, np.uint32)
-        overflows = np.zeros(len(network.layers), np.uint64)
+        # as many as the ports can claim: hardware under test may be wrong
+        labels = np.zeros(raw.size, np.uint32)
+        overflows = np.zeros(1 << self.accelerator.trace.shape()["layer"].width, np.uint64)
         window = stimulus.window
+        idle_limit = IDLE_LIMIT + self.accelerator.program.fetch_cycles
         request = _Request(
             codes=codes.ctypes.data,
             elements=codes.size,
@@ -102,7 +106,7 @@ class CompiledEngine:
             stall_threshold=_threshold(stimulus.stalls),
             seed=stimulus.seed,
             traced=stimulus.traced,
-            idle_limit=IDLE_LIMIT,
+            idle_limit=idle_limit,
             window_start=window.start if window else 0,
             window_stop=window.stop if window else 0,
             window_path=os.fsencode(window.path) if window else None,
@@ -124,15 +128,17 @@ class CompiledEngine:
             raise ToolError("the design has a combinational loop, which this engine does not run")
         if status:
             raise MismatchError(
-                f"the accelerator stood still for {IDLE_LIMIT} cycles after {reply.accepted} of "
+                f"the accelerator stood still for {idle_limit} cycles after {reply.accepted} of "
                 f"{codes.size} elements and {reply.emitted} of {raw.size} levels"
             )
+        if reply.images != images:
+            raise MismatchError(f"{reply.images} last levels came for {images} images")
         return Run(
             levels=network.output.to_level(raw.astype(np.int64)),
-            labels=labels.astype(np.int64),
+            labels=labels[:images].astype(np.int64),
             cycles=reply.cycles,
             steps=reply.steps,
-            overflows=tuple(overflows.tolist()),
+            overflows=tuple(overflows[: len(network.layers)].tolist()),
             events=events[: reply.events],
             seconds=seconds,
             engine=self.name,
@@ -199,7 +205,7 @@ def _build(accelerator: Accelerator, *, waveforms: bool) -> Path:
         text,
         command,
         _definitions(accelerator),
-        HARNESS.read_text(),
+        *(path.read_text() for path in SOURCES),
         yosys.version,
         *compiler,
     ]

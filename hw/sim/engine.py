@@ -27,8 +27,8 @@ class Engine(Protocol):
 def make_engine(accelerator: Accelerator, name: str = "auto") -> Engine:
     """Return the engine called ``name``.
 
-    ``auto`` is the compiled engine; where no C++ compiler is found, it warns and takes Amaranth's
-    simulator.
+    ``auto`` is the compiled engine; where that cannot be had (no C++ compiler, no Yosys), it warns
+    and takes Amaranth's simulator.
 
     Raises
     ------

@@ -106,7 +106,10 @@ int simulate(const Request *request, Reply *reply) {
         // the old state, and commit() makes the step. It is complete unless there is a
         // combinational loop.
         top.p_clk.set<bool>(true);
-        if (!top.eval()) return 3;
+        if (!top.eval()) {
+            if (window) fclose(window);
+            return 3;
+        }
         bool inside = window && reply->cycles >= request->window_start &&
                       reply->cycles < request->window_stop;
         if (inside) vcd.sample(2 * reply->cycles);
@@ -125,7 +128,7 @@ int simulate(const Request *request, Reply *reply) {
         if (field(top.p_trace, OFFSET_VALID, 1)) {
             uint32_t layer = field(top.p_trace, OFFSET_LAYER, WIDTH_LAYER);
             uint32_t overflow = field(top.p_trace, OFFSET_OVERFLOW, 1);
-            uint32_t image = field(top.p_trace, OFFSET_IMAGE, 32);
+            uint32_t image = field(top.p_trace, OFFSET_IMAGE, WIDTH_IMAGE);
             request->overflows[layer] += overflow;
             if (image < request->traced && reply->events < request->event_limit) {
                 request->events[reply->events++] = Event{
@@ -154,7 +157,7 @@ int simulate(const Request *request, Reply *reply) {
             return 1;
         }
     }
-    if (window && fclose(window)) return 2;
+    if (window && (ferror(window) | fclose(window))) return 2;
     return 0;
 }
 }

@@ -75,6 +75,7 @@ class _Session:
         """Feed and drain the streams until every image has its label."""
         accelerator, chance = self.accelerator, random.Random(self.stimulus.seed)
         accepted = idle = 0
+        limit = IDLE_LIMIT + accelerator.program.fetch_cycles
         offered = False
         while len(self.labels) < self.images:
             offered = accepted < len(self.codes) and (
@@ -97,9 +98,9 @@ class _Session:
             self._record(trace)
             self.cycles += 1
             idle = 0 if moved else idle + 1
-            if idle > IDLE_LIMIT:
+            if idle > limit:
                 raise MismatchError(
-                    f"the accelerator stood still for {IDLE_LIMIT} cycles after {accepted} of "
+                    f"the accelerator stood still for {limit} cycles after {accepted} of "
                     f"{len(self.codes)} elements and {len(self.labels)} of {self.images} images"
                 )
 
@@ -134,6 +135,8 @@ class _Session:
     def result(self, seconds: float) -> Run:
         """Return what has come out."""
         outputs = self.accelerator.program.network.outputs
+        if len(self.levels) != self.images * outputs:
+            raise MismatchError(f"{len(self.levels)} levels came for {self.images} images")
         return Run(
             levels=np.asarray(self.levels, np.int64).reshape(self.images, outputs),
             labels=np.asarray(self.labels, np.int64),

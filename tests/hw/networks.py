@@ -14,6 +14,8 @@ FAMILIES = [  # weights, input, hidden activations
     ("bipolar", "bipolar", "bipolar"),
     ("bipolar", "uint4", "bipolar"),
     ("bipolar", "int3", "bipolar"),
+    ("bipolar", "uint1", "bipolar"),
+    ("bipolar", "bipolar", "uint4"),
     ("bipolar", "uint3", "uint5"),
     ("bipolar", "int3", "int4"),
     ("pow2_4", "uint8", "uint8"),
@@ -71,4 +73,6 @@ def networks(draw, max_width=14):
     """Networks of one to four layers."""
     widths = draw(st.lists(st.integers(1, max_width), min_size=2, max_size=5))
     seed = draw(st.integers(0, 1 << 16))
-    return random_network(seed, draw(st.sampled_from(FAMILIES)), widths, draw(accumulators))
+    output = parse(draw(st.sampled_from(["int12", "bipolar", "uint1", "int32", "uint5"])))
+    family, accumulator = draw(st.sampled_from(FAMILIES)), draw(accumulators)
+    return random_network(seed, family, widths, accumulator, output=output)

@@ -62,7 +62,7 @@ def one_channel(mapped, activation, accumulator, image, weights):
     lanes = len(weights) // mapped.steps
     register, overflowed = 0, False
     for plane in reversed(range(mapped.planes)):
-        if mapped.planes > 1:
+        if mapped.bitwise:
             inputs = [2 * (level >> plane & 1) - 1 for level in image]
             inputs += [-1] * (len(weights) - len(image))
         else:

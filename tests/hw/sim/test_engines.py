@@ -122,5 +122,5 @@ def test_an_accelerator_that_stands_still_is_reported(make, monkeypatch):
     stimulus = Stimulus(images_for(design, 1))
     codes = stimulus.codes
     monkeypatch.setattr(Stimulus, "codes", lambda self, made: codes(made)[:-1])
-    with pytest.raises(MismatchError, match="stood still for 200 cycles"):
+    with pytest.raises(MismatchError, match="stood still for"):
         make(design).run(stimulus)
