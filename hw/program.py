@@ -283,10 +283,11 @@ class Program:
 
     @property
     def cycles_per_image(self) -> float:
-        """Cycles that an image takes in steady state with two contexts; more with one.
+        """Cycles that an image takes at least, in steady state.
 
-        The slowest of loading, fetching, computing and emitting a batch. A tile takes its steps, or
-        as long as the drain of the tile before it.
+        The slowest of loading, fetching, computing and emitting a batch, which two contexts let
+        overlap; a tile takes its steps, or as long as the drain of the tile before it. Jobs that
+        wait for each other add a few per cent in small layers, and a single context adds more.
         """
         rows, first = self.geometry.rows, self.records[0]
         interval = self.geometry.elements + self.geometry.skew

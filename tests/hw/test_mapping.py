@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from narrowgauge.hw.arithmetic import Accumulator
+from narrowgauge.hw.errors import NetworkError
 from narrowgauge.hw.mapping import Operands, accumulator_bits, map_layer, map_network, operands
 from narrowgauge.hw.network import Dense, Network
 from narrowgauge.hw.number import Bipolar, Fixed, PowerOfTwo, parse
@@ -93,3 +95,12 @@ def test_the_range_of_wide_operands_is_exact():
     mapped = map_layer(layer, 4, Operands(wide, wide))
     reach = 4 * (1 << 31) * (1 << 31)
     assert mapped.accumulator_range(wide) == (-reach + 4 * (1 << 31), reach)
+
+
+def test_levels_that_no_operand_holds_are_refused():
+    wide, narrow = Fixed(32, signed=False), Fixed(4)
+    first = Dense("a", narrow, wide, narrow, np.ones((2, 3)), np.zeros(2), np.ones(2), 0)
+    second = Dense("b", narrow, narrow, narrow, np.ones((1, 2)), np.zeros(1), np.ones(1), 0)
+    network = Network("mixed", (first, second), Accumulator(16))
+    with pytest.raises(NetworkError, match=r"mixed: no operand holds all its inputs.*int4, uint32"):
+        operands(network)

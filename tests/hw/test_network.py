@@ -195,6 +195,8 @@ def test_inconsistent_headers_are_refused(tmp_path, change):
         ({"shift": 41}, "shift is 0 to 40"),
         ({"weights": np.full((3, 5), 128)}, "int8 holds"),
         ({"weight": parse("pow2_4"), "weights": np.full((3, 5), 3)}, "powers of two"),
+        ({"output": parse("pow2_4")}, "an output is bipolar, intN or uintN, not pow2_4"),
+        ({"input": parse("pow2_3")}, "an input is bipolar, intN or uintN, not pow2_3"),
     ],
 )
 def test_impossible_layers_are_refused_by_name(change, text):

@@ -155,3 +155,17 @@ def test_a_fault_in_the_parameter_memory_is_located():
     first = comparison.first
     assert first is not None
     assert (first.stage, first.channel) == ("level", 4)
+
+
+def test_every_image_that_differs_is_counted():
+    network = random_network(6, FAMILIES[2], [12, 7, 5], Accumulator(16))
+    images = random_levels(np.random.default_rng(3), network.input, (6, 12))
+    simulated = AmaranthEngine(Accelerator(Program(network, GEOMETRY))).run(
+        Stimulus(images, traced=6)
+    )
+    simulated.events["overflow"] ^= 1
+    expected = evaluate(network, images, GEOMETRY.lanes, trace=True)
+    comparison = compare(simulated, expected, network, GEOMETRY)
+    assert comparison.mismatches == 6
+    assert comparison.first is not None
+    assert comparison.first.stage == "overflow"
