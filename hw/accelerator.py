@@ -15,7 +15,7 @@ The `Scoreboard` offers jobs, the `Sequencer` walks through their steps.
 from collections.abc import Callable
 from typing import Any
 
-from amaranth.hdl import Array, Module, Signal, signed, unsigned
+from amaranth.hdl import Array, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -23,16 +23,20 @@ from amaranth.utils import ceil_log2
 
 from .array import SystolicArray
 from .dot import DotProduct
+from .drain import Drain
 from .emitter import Emitter, result_layout
 from .feeder import Feeder
 from .loader import Loader, element_layout
 from .memory import NO_COLLISIONS
+from .pool import MaxPool
 from .program import Program
+from .record import field
 from .requantize import Requantize
 from .scoreboard import IMAGE_WIDTH, Job, Scoreboard
 from .sequencer import Sequencer
+from .storage import ActivationMemory
 from .stream import Queue
-from .writer import ParameterReader, Writer
+from .writer import Writer
 
 __all__ = ["Accelerator", "trace_layout"]
 
@@ -40,21 +44,30 @@ __all__ = ["Accelerator", "trace_layout"]
 def trace_layout(program: Program) -> data.StructLayout:
     """Return the layout of the trace: every sum and every level, as they pass.
 
-    ``valid`` marks a sum of a real image and channel; ``image`` counts images from reset; ``level``
-    is wide enough for every layer's output. ``step`` is high in each cycle in which the array
-    computes.
+    ``sums`` has an entry a chain: ``valid`` marks a sum of a real image, position and channel;
+    ``image`` counts images from reset, ``element`` is the place in the layer's output, channels
+    last; ``level`` is wide enough for every layer's output. ``step`` is high in each cycle in which
+    the array computes. ``running`` is high while layer ``current`` has the array, or the max pool.
     """
     levels = [mode.output.level_shape.width for mode in program.modes]
-    return data.StructLayout(
+    layer = unsigned(ceil_log2(len(program.records)))
+    entry = data.StructLayout(
         {
             "valid": 1,
-            "layer": unsigned(ceil_log2(len(program.records))),
             "image": unsigned(IMAGE_WIDTH),
-            "channel": unsigned(ceil_log2(max(record.outputs for record in program.records))),
+            "element": unsigned(32),
             "sum": signed(program.network.accumulator.width),
             "overflow": 1,
             "level": signed(max(levels) + 1),
+        }
+    )
+    return data.StructLayout(
+        {
+            "sums": data.ArrayLayout(entry, program.geometry.chains),
+            "layer": layer,
             "step": 1,
+            "running": 1,
+            "current": layer,
         }
     )
 
@@ -108,46 +121,45 @@ class Accelerator(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         program = self.program
-        accumulator = program.network.accumulator
         m.submodules.scoreboard = scoreboard = Scoreboard(program)
         m.submodules.loader = loader = Loader(program)
         m.submodules.feeder = feeder = Feeder(program)
         m.submodules.array = array = SystolicArray(
             program.geometry,
             program.operands,
-            accumulator,
+            program.network.accumulator,
             doubling=program.doubling,
             dsp=self.dsp,
             make_dot=self.make_dot,
         )
         m.submodules.sequencer = sequencer = Sequencer(program, array.interval)
-        m.submodules.parameter_reader = parameter_reader = ParameterReader(program)
-        m.submodules.requantize = requantize = Requantize(
-            accumulator.width,
-            bias_width=program.bias_width,
-            multiplier_width=program.multiplier_width,
-            modes=program.modes,
-            dsp=self.requantize_dsp,
-        )
+        m.submodules.jobs = jobs = Queue(Job(program))
+        m.submodules.drain = drain = Drain(program)
         m.submodules.writer = writer = Writer(program)
         m.submodules.emitter = emitter = Emitter(program)
-        self._connect_jobs(m, sequencer.jobs, parameter_reader.jobs, writer.jobs)
-        self._connect_memories(m, loader, feeder, sequencer, array, writer, emitter)
+        m.submodules.activations = activations = ActivationMemory(program)
 
         wiring.connect(m, wiring.flipped(self.i), loader.i)
+        wiring.connect(m, sequencer.jobs, jobs.i)
+        wiring.connect(m, jobs.o, drain.jobs)
         wiring.connect(m, emitter.o, wiring.flipped(self.o))
+        wiring.connect(m, loader.write, activations.i_loader)
+        wiring.connect(m, writer.activations, activations.i_writer)
+        wiring.connect(m, feeder.read, activations.read)
         m.d.comb += [
+            loader.i_granted.eq(activations.o_loader_granted),
             loader.i_loaded.eq(scoreboard.o_loaded),
             scoreboard.i_loaded.eq(loader.o_loaded),
             scoreboard.i_loaded_context.eq(loader.o_context),
             scoreboard.i_batch.eq(loader.o_batch),
+            feeder.i_granted.eq(activations.o_read_granted),
             feeder.i_offer.eq(scoreboard.o_offer),
             feeder.i_job.eq(scoreboard.o_job),
             scoreboard.i_take.eq(feeder.o_take),
             scoreboard.i_fetched.eq(feeder.o_fetched),
             scoreboard.i_fetched_job.eq(feeder.o_fetched_job),
             sequencer.i_full.eq(feeder.o_full),
-            sequencer.i_job.eq(feeder.o_job),
+            sequencer.i_bank.eq(feeder.o_bank),
             feeder.i_release.eq(sequencer.o_release),
             feeder.i_address.eq(sequencer.o_word_address),
             array.i_activations.eq(feeder.o_words),
@@ -158,85 +170,57 @@ class Accelerator(wiring.Component):
             emitter.i_done.eq(scoreboard.o_done),
             scoreboard.i_emitted.eq(emitter.o_emitted),
         ]
-        drained_sum = self._connect_drain(m, array, parameter_reader, requantize, writer)
-        self._trace(m, scoreboard, writer, drained_sum, sequencer)
+        if program.pools:
+            self._connect_pool(m, feeder, activations, scoreboard)
+        self._connect_weights(m, sequencer, array)
+        self._connect_outputs(m, writer, emitter)
+        sums = self._connect_drain(m, array, drain, writer)
+        self._trace(m, scoreboard, writer, sums, sequencer, feeder)
         return m
 
-    def _connect_jobs(self, m: Module, jobs, *followers) -> None:
-        """Give each follower of the sums its own queue of the jobs that the sequencer starts."""
-        queues = []
-        for index, follower in enumerate(followers):
-            m.submodules[f"jobs_{index}"] = queue = Queue(Job(self.program))
-            queues.append(queue)
-            m.d.comb += [
-                queue.i.payload.eq(jobs.payload),
-                queue.i.valid.eq(jobs.valid & jobs.ready),
-            ]
-            wiring.connect(m, queue.o, follower)
-        # the first follower is always ahead of the second, so this queue is the fuller one
-        m.d.comb += jobs.ready.eq(queues[-1].i.ready)
-
-    def _connect_memories(
-        self, m: Module, loader, feeder, sequencer, array, writer, emitter
-    ) -> None:
-        program = self.program
-        width = program.geometry.lanes * program.operands.activation.width
-        segment = program.segment * program.operands.activation.width
-        m.submodules.activations = activations = Memory(
-            shape=data.ArrayLayout(segment, width // segment),
-            depth=program.activation_words,
-            init=[],
-            attrs=NO_COLLISIONS,
-        )
-        write_port = activations.write_port(granularity=1)
-        read_port = activations.read_port()
-        # sums cannot wait, elements can
-        writing = writer.activations.enable.any()
-        m.d.comb += loader.i_granted.eq(~writing)
-        with m.If(writing):
-            m.d.comb += [
-                write_port.addr.eq(writer.activations.address),
-                write_port.data.as_value().eq(writer.activations.data),
-                write_port.en.eq(writer.activations.enable),
-            ]
-        with m.Else():
-            m.d.comb += [
-                write_port.addr.eq(loader.write.address),
-                write_port.data.as_value().eq(loader.write.data),
-                write_port.en.eq(loader.write.enable.replicate(width // segment)),
-            ]
+    def _connect_pool(self, m: Module, feeder, activations, scoreboard) -> None:
+        m.submodules.pool = pool = MaxPool(self.program)
+        wiring.connect(m, pool.write, activations.i_pool)
         m.d.comb += [
-            read_port.addr.eq(feeder.read.address),
-            feeder.read.data.eq(read_port.data),
+            pool.i_job.eq(feeder.o_fetched_job),
+            pool.i_tap.eq(feeder.o_tap),
+            pool.i_valid.eq(feeder.o_tap_valid),
+            pool.i_first.eq(feeder.o_tap_first),
+            pool.i_last.eq(feeder.o_tap_last),
+            pool.i_granted.eq(activations.o_pool_granted),
+            feeder.i_pool_ready.eq(pool.o_ready),
+            scoreboard.i_pooled.eq(pool.o_written),
+            scoreboard.i_pooled_job.eq(pool.o_written_job),
         ]
 
+    def _connect_weights(self, m: Module, sequencer, array) -> None:
+        program = self.program
         columns = array.i_weights.as_value()
         m.submodules.weights = weights = Memory(
             shape=len(columns), depth=program.weight_words, init=program.weight_image
         )
-        weight_port = weights.read_port()
-        m.d.comb += [
-            weight_port.addr.eq(sequencer.o_weight_address),
-            columns.eq(weight_port.data),
-        ]
+        port = weights.read_port()
+        m.d.comb += [port.addr.eq(sequencer.o_weight_address), columns.eq(port.data)]
 
+    def _connect_outputs(self, m: Module, writer, emitter) -> None:
+        program = self.program
         m.submodules.outputs = outputs = Memory(
-            shape=program.network.output.width,
+            shape=program.geometry.chains * program.network.output.width,
             depth=program.output_words,
             init=[],
             attrs=NO_COLLISIONS,
         )
-        output_write, output_read = outputs.write_port(), outputs.read_port()
+        write, read = outputs.write_port(), outputs.read_port()
         m.d.comb += [
-            output_write.addr.eq(writer.outputs.address),
-            output_write.data.eq(writer.outputs.data),
-            output_write.en.eq(writer.outputs.enable),
-            output_read.addr.eq(emitter.read.address),
-            emitter.read.data.eq(output_read.data),
+            write.addr.eq(writer.outputs.address),
+            write.data.eq(writer.outputs.data),
+            write.en.eq(writer.outputs.enable),
+            read.addr.eq(emitter.read.address),
+            emitter.read.data.eq(read.data),
         ]
 
-    def _connect_drain(self, m: Module, array, parameter_reader, requantize, writer) -> Signal:
-        """Requantise sums on their way to the writer; return the sum that arrives there."""
+    def _connect_drain(self, m: Module, array, drain, writer) -> Any:
+        """Requantise sums on their way to the writer; return the sums that arrive there."""
         program = self.program
         m.submodules.parameters = memory = Memory(
             shape=program.parameter_layout.size,
@@ -245,40 +229,73 @@ class Accelerator(wiring.Component):
         )
         port = memory.read_port()
         parameters = program.parameter_layout(port.data)
+        m.d.comb += [drain.i_valid.eq(array.o_valid), port.addr.eq(drain.o_address)]
+        chains = [self._requantize(program) for _ in range(program.geometry.chains)]
         valid: Any = array.o_valid
-        total: Any = array.o
-        m.d.comb += [
-            parameter_reader.i_valid.eq(array.o_valid),
-            port.addr.eq(parameter_reader.o_address),
-        ]
-        # one cycle for the parameter memory, then the requantiser's
-        for stage in range(1 + requantize.latency):
-            later_valid = Signal(name=f"drain_valid_{stage}")
-            later_total = Signal(total.shape(), name=f"drain_{stage}", reset_less=True)
-            m.d.sync += [later_valid.eq(valid), later_total.eq(total)]
-            valid, total = later_valid, later_total
-            if stage == 0:
-                m.d.comb += [
-                    requantize.i.eq(total.sum),
-                    requantize.i_bias.eq(parameters.bias),
-                    requantize.i_multiplier.eq(parameters.multiplier),
-                ]
-        m.d.comb += writer.i_valid.eq(valid)
-        for level, output in zip(writer.levels, requantize.outputs, strict=True):
-            m.d.comb += level.eq(output)
-        return total
+        # one cycle for the parameter memory, then the requantisers'
+        stages = 1 + chains[0].latency
+        sums, where = _delayed(m, array.o, stages), _delayed(m, drain.o, stages)
+        for stage in range(stages):
+            later = Signal(name=f"drain_valid_{stage}")
+            m.d.sync += later.eq(valid)
+            valid = later
+        for index, requantize in enumerate(chains):
+            m.submodules[f"requantize_{index}"] = requantize
+            m.d.comb += [
+                requantize.i.eq(sums[1][index].sum),
+                requantize.i_bias.eq(parameters.bias),
+                requantize.i_multiplier.eq(parameters.multiplier),
+            ]
+            for levels, output in zip(writer.levels, requantize.outputs, strict=True):
+                m.d.comb += levels[index].eq(output)
+        m.d.comb += [writer.i_valid.eq(valid), writer.i_where.eq(where[-1])]
+        return sums[-1]
 
-    def _trace(self, m: Module, scoreboard, writer, total, sequencer) -> None:
-        job = writer.jobs.payload
-        batch = scoreboard.o_running[job.context]
-        mode = Array(record.mode for record in self.program.records)[job.layer]
+    def _requantize(self, program: Program) -> Requantize:
+        return Requantize(
+            program.network.accumulator.width,
+            bias_width=program.bias_width,
+            multiplier_width=program.multiplier_width,
+            modes=program.modes,
+            dsp=self.requantize_dsp,
+        )
+
+    def _trace(self, m: Module, scoreboard, writer, sums, sequencer, feeder) -> None:
+        where, program = writer.i_where, self.program
+        batch = scoreboard.o_running[where.job.context]
+        records = program.records
+        layer = where.job.layer
+        mode = field([record.place.mode for record in records], layer)
+        single = field([record.mapped.patch.count == 1 for record in records], layer)
+        step = field([record.place.channels for record in records], layer)
+        for index, entry in enumerate(self.trace.sums):
+            image = where.image + Mux(single, index, 0)
+            levels = Array(levels[index] for levels in writer.levels)
+            m.d.comb += [
+                entry.valid.eq(
+                    writer.i_valid & where.used & where.rows[index] & (image < batch.count)
+                ),
+                entry.image.eq(batch.image + image),
+                entry.element.eq(where.element + Mux(single, 0, index * step)),
+                entry.sum.eq(sums[index].sum),
+                entry.overflow.eq(sums[index].overflow),
+                entry.level.eq(levels[mode]),
+            ]
         m.d.comb += [
-            self.trace.valid.eq(writer.i_valid & writer.o_used & (writer.o_row < batch.count)),
-            self.trace.layer.eq(job.layer),
-            self.trace.image.eq(batch.image + writer.o_row),
-            self.trace.channel.eq(writer.o_channel),
-            self.trace.sum.eq(total.sum),
-            self.trace.overflow.eq(total.overflow),
-            self.trace.level.eq(Array(writer.levels)[mode]),
+            self.trace.layer.eq(layer),
             self.trace.step.eq(sequencer.o_control.enable),
+            self.trace.running.eq(sequencer.o_running | feeder.o_pooling),
+            self.trace.current.eq(
+                Mux(sequencer.o_running, sequencer.o_layer, feeder.o_fetched_job.layer)
+            ),
         ]
+
+
+def _delayed(m: Module, source: Any, cycles: int) -> list[Any]:
+    """Return ``source`` delayed by 0, 1, ... ``cycles`` cycles."""
+    stages = [source]
+    for _ in range(cycles):
+        stage = Signal(source.shape(), reset_less=True)
+        m.d.sync += stage.eq(stages[-1])
+        stages.append(stage)
+    return stages

@@ -32,6 +32,9 @@ class Geometry:
         Processing elements that share one pipeline register, along rows and columns alike. At 1
         every element has its own; a hop as long as the array broadcasts, which on small FPGAs is
         cheaper: a register that only passes data on takes a whole logic cell.
+    chains : int
+        Chains by which sums leave the array, one sum a cycle each; rows take turns on them. One is
+        enough where a tile takes at least ``rows * columns`` steps.
 
     Raises
     ------
@@ -43,12 +46,16 @@ class Geometry:
     columns: int
     lanes: int
     hop: int = 8
+    chains: int = 1
 
     def __post_init__(self) -> None:
-        for name, limit in (("rows", 64), ("columns", 256), ("lanes", 1024), ("hop", 256)):
+        limits = {"rows": 64, "columns": 256, "lanes": 1024, "hop": 256, "chains": 64}
+        for name, limit in limits.items():
             size = getattr(self, name)
             if not 1 <= size <= limit:
                 raise GeometryError(f"{name} is 1 to {limit}, not {size}")
+        if self.rows % self.chains:
+            raise GeometryError(f"chains divide the rows: {self.chains} does not divide {self.rows}")
 
     def __str__(self) -> str:
         return f"{self.rows}x{self.columns}x{self.lanes}"
@@ -62,6 +69,11 @@ class Geometry:
     def macs(self) -> int:
         """Multiply-accumulates a cycle."""
         return self.elements * self.lanes
+
+    @property
+    def drain_cycles(self) -> int:
+        """Cycles that the sums of a tile take to leave the array."""
+        return self.elements // self.chains
 
     @property
     def skew(self) -> int:
@@ -137,8 +149,9 @@ class SystolicArray(wiring.Component):
 
     Each cycle takes one word of activations a row, one word of weights a column, and the control
     of the step. The step with ``last`` ends the tile of ``rows * columns`` sums; ``latency``
-    cycles after it they leave one a cycle, row by row, while the next tile computes. Two steps
-    with ``last`` must be at least ``interval`` cycles apart.
+    cycles after it they leave, one a cycle and chain, row by row, while the next tile computes: the
+    first chain has rows 0, ``chains``, ``2 * chains``, ..., the second one those that follow. Two
+    steps with ``last`` must be at least ``interval`` cycles apart.
 
     Parameters
     ----------
@@ -158,7 +171,7 @@ class SystolicArray(wiring.Component):
     Attributes
     ----------
     latency : int
-        Cycles from the operands of the last step to the first drained sum.
+        Cycles from the operands of the last step to the first drained sums.
     interval : int
         Least cycles between two last steps.
 
@@ -167,7 +180,7 @@ class SystolicArray(wiring.Component):
     i_activations : In(ArrayLayout(ArrayLayout(format, lanes), rows))
     i_weights : In(ArrayLayout(ArrayLayout(format, lanes), columns))
     i_control : In(CONTROL)
-    o : Out(drained(accumulator))
+    o : Out(ArrayLayout(drained(accumulator), chains))
     o_valid : Out(1)
     """
 
@@ -195,7 +208,7 @@ class SystolicArray(wiring.Component):
         ]
         self._dot_latency = self.elements[0][0].dot.latency
         self.latency = self._dot_latency + geometry.skew + 1
-        self.interval = geometry.elements + geometry.skew
+        self.interval = geometry.drain_cycles + geometry.skew
         activations = data.ArrayLayout(operands.activation, geometry.lanes)
         weights = data.ArrayLayout(operands.weight, geometry.lanes)
         super().__init__(
@@ -203,7 +216,7 @@ class SystolicArray(wiring.Component):
                 "i_activations": In(data.ArrayLayout(activations, geometry.rows)),
                 "i_weights": In(data.ArrayLayout(weights, geometry.columns)),
                 "i_control": In(CONTROL),
-                "o": Out(drained(accumulator)),
+                "o": Out(data.ArrayLayout(drained(accumulator), geometry.chains)),
                 "o_valid": Out(1),
             }
         )
@@ -213,12 +226,14 @@ class SystolicArray(wiring.Component):
         rows, columns, hop = self.geometry.rows, self.geometry.columns, self.geometry.hop
         controls = self._delayed(m, self.i_control, self.latency)
         draining = self._drain_counter(m, controls[-1])
-        chain = [element for row in self.elements for element in row]
-        for element, following in zip(chain, [*chain[1:], None], strict=True):
-            m.d.comb += element.i_shift.eq(draining)
-            if following is not None:
-                m.d.comb += element.i_drain.eq(following.o_drain)
-        m.d.comb += [self.o.eq(chain[0].o_drain), self.o_valid.eq(draining)]
+        m.d.comb += self.o_valid.eq(draining)
+        for index in range(self.geometry.chains):
+            chain = [each for row in self.elements[index :: self.geometry.chains] for each in row]
+            m.d.comb += self.o[index].eq(chain[0].o_drain)
+            for element, following in zip(chain, [*chain[1:], None], strict=True):
+                m.d.comb += element.i_shift.eq(draining)
+                if following is not None:
+                    m.d.comb += element.i_drain.eq(following.o_drain)
 
         for r in range(rows):
             word = self._delayed(m, self.i_activations[r], r // hop)[-1]
@@ -250,11 +265,11 @@ class SystolicArray(wiring.Component):
 
     def _drain_counter(self, m: Module, control):
         """Return the signal that is high while sums leave, from the cycle of ``control.last``."""
-        remaining = Signal(range(self.geometry.elements))
+        remaining = Signal(range(self.geometry.drain_cycles))
         starts = control.enable & control.last
         draining = starts | (remaining != 0)
         with m.If(starts):
-            m.d.sync += remaining.eq(self.geometry.elements - 1)
+            m.d.sync += remaining.eq(self.geometry.drain_cycles - 1)
         with m.Elif(remaining != 0):
             m.d.sync += remaining.eq(remaining - 1)
         return draining

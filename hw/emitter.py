@@ -39,7 +39,7 @@ class Emitter(wiring.Component):
         Output areas that hold a batch.
     o_emitted : Out(contexts)
         The area has been read.
-    read : Out(ReadSignature(output_words, level))
+    read : Out(ReadSignature(output_words, levels of all chains))
         The output memory.
     o : Out(stream.Signature(result_layout(program)))
     """
@@ -52,12 +52,13 @@ class Emitter(wiring.Component):
 
     def __init__(self, program: Program):
         self.program = program
+        word = program.geometry.chains * program.network.output.width
         super().__init__(
             {
                 "i_full": In(program.contexts),
                 "i_done": In(data.ArrayLayout(Batch(program), program.contexts)),
                 "o_emitted": Out(program.contexts),
-                "read": Out(ReadSignature(program.output_words, program.network.output.width)),
+                "read": Out(ReadSignature(program.output_words, word)),
                 "o": Out(stream.Signature(result_layout(program))),
             }
         )
@@ -65,26 +66,28 @@ class Emitter(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         program = self.program
-        outputs, rows = program.network.outputs, program.geometry.rows
+        outputs, chains = program.network.outputs, program.geometry.chains
         fmt = program.network.output
         context = Signal(ceil_log2(program.contexts))
-        row, channel = Signal(range(rows)), Signal(range(outputs))
+        image, channel = Signal(range(program.batch)), Signal(range(outputs))
+        chain = Signal(range(chains))
         address = Signal(range(program.output_words))
         best = Signal(fmt.level_shape)
         best_channel = Signal(range(outputs))
 
-        level = fmt.level_of(self.read.data)
+        code = self.read.data.word_select(chain, fmt.width)
+        level = fmt.level_of(code)
         better = (channel == 0) | (level > best)
         last_channel = channel == outputs - 1
         m.d.comb += [
             self.read.address.eq(address),
-            self.o.payload.level.as_value().eq(self.read.data),
+            self.o.payload.level.as_value().eq(code),
             self.o.payload.last.eq(last_channel),
             self.o.payload.label.eq(Mux(better, channel, best_channel)),
         ]
         with m.FSM():
             with m.State("Idle"):
-                m.d.sync += address.eq(Mux(context, rows * outputs, 0))
+                m.d.sync += address.eq(Mux(context, program.output_rows * outputs, 0))
                 with m.If(self.i_full.bit_select(context, 1)):
                     m.next = "Read"
             with m.State("Read"):
@@ -97,9 +100,14 @@ class Emitter(wiring.Component):
                     with m.If(better):
                         m.d.sync += [best.eq(level), best_channel.eq(channel)]
                     with m.If(last_channel):
-                        m.d.sync += [channel.eq(0), row.eq(row + 1)]
-                        with m.If(row == self.i_done[context].count - 1):
-                            m.d.sync += [row.eq(0)]
+                        # the chains' images lie side by side
+                        m.d.sync += [channel.eq(0), image.eq(image + 1), chain.eq(chain + 1)]
+                        with m.If(chain == chains - 1):
+                            m.d.sync += chain.eq(0)
+                        with m.Else():
+                            m.d.sync += address.eq(address - (outputs - 1))
+                        with m.If(image == self.i_done[context].count - 1):
+                            m.d.sync += [image.eq(0), chain.eq(0)]
                             m.d.comb += self.o_emitted.bit_select(context, 1).eq(1)
                             if program.contexts == 2:
                                 m.d.sync += context.eq(~context)

@@ -6,18 +6,27 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .memory import NO_COLLISIONS, ReadInterface, ReadSignature, address_width
+from .packer import Packer
 from .program import Program
+from .record import field
 from .scoreboard import Job
+from .walker import Walker
 
-__all__ = ["Feeder"]
+__all__ = ["Bank", "Feeder"]
+
+
+def Bank(program: Program) -> data.StructLayout:
+    """Return what goes with a filled bank: its job, and where in the job it stands."""
+    return data.StructLayout({"job": Job(program), "first": 1, "next_group": 1})
 
 
 class Feeder(wiring.Component):
-    """Copy the input of a job once into the row buffers, from where it is replayed for every tile.
+    """Copy the patches of a job into the row buffers, from where they are replayed for every tile.
 
-    Every row has a buffer of two banks: one is filled, one word a cycle, while the array reads the
-    other. Filling takes ``rows * words`` cycles, computing ``words * tiles``: it is hidden whenever
-    a layer has at least as many tiles as the array has rows.
+    Every row has a buffer of two banks: one is filled, about a word a cycle, while the array reads
+    the other. Filling takes at least ``rows * words`` cycles, computing ``words * tiles``: it is
+    hidden whenever a layer has at least as many tiles as the array has rows. The patches of a max
+    pool go to the pool's unit instead.
 
     Members
     -------
@@ -25,26 +34,40 @@ class Feeder(wiring.Component):
         The job to fetch, from the scoreboard.
     read : Out(ReadSignature(activation_words, word))
         The activation memory.
+    i_granted : In(1)
+        The memory reads in this cycle.
     o_fetched : Out(1), o_fetched_job : Out(Job)
-        The job's input is in a bank.
-    o_full : Out(1), o_job : Out(Job), i_release : In(1)
+        All of the job's input has been read.
+    o_full : Out(1), o_bank : Out(Bank), i_release : In(1)
         The bank to compute from, and the end of its use.
     i_address : In(address of a word in the bank)
     o_words : Out(ArrayLayout(word, rows))
         The rows' words, one cycle after their address.
+    o_tap : Out(word), o_tap_valid, o_tap_first, o_tap_last : Out(1), i_pool_ready : In(1)
+        Words of a window, for the max pool of ``o_fetched_job``; ``i_pool_ready`` when a window
+        may end.
+    o_pooling : Out(1)
+        A max pool's windows are being read.
     """
 
     i_offer: Signal
     i_job: data.View
     o_take: Signal
     read: ReadInterface
+    i_granted: Signal
     o_fetched: Signal
     o_fetched_job: data.View
     o_full: Signal
-    o_job: data.View
+    o_bank: data.View
     i_release: Signal
     i_address: Signal
     o_words: data.View
+    o_tap: data.View
+    o_tap_valid: Signal
+    o_tap_first: Signal
+    o_tap_last: Signal
+    o_pooling: Signal
+    i_pool_ready: Signal
 
     def __init__(self, program: Program):
         self.program = program
@@ -56,90 +79,118 @@ class Feeder(wiring.Component):
                 "i_job": In(Job(program)),
                 "o_take": Out(1),
                 "read": Out(ReadSignature(program.activation_words, self.word.size)),
+                "i_granted": In(1, init=1),
                 "o_fetched": Out(1),
                 "o_fetched_job": Out(Job(program)),
                 "o_full": Out(1),
-                "o_job": Out(Job(program)),
+                "o_bank": Out(Bank(program)),
                 "i_release": In(1),
                 "i_address": In(address_width(program.row_buffer_words)),
                 "o_words": Out(data.ArrayLayout(self.word, geometry.rows)),
+                "o_tap": Out(self.word),
+                "o_tap_valid": Out(1),
+                "o_tap_first": Out(1),
+                "o_tap_last": Out(1),
+                "o_pooling": Out(1),
+                "i_pool_ready": In(1, init=1),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        banks = Array([Signal(Job(self.program), name=f"job_{bank}") for bank in range(2)])
+        m.submodules.walker = walker = Walker(self.program)
+        m.submodules.packer = packer = Packer(self.program, walker.form)
+        banks = Array([Signal(Bank(self.program), name=f"bank_{bank}") for bank in range(2)])
         full = Signal(2)
         filling = Signal()  # the bank that is filled next
         reading = Signal()  # the bank that is computed from
         m.d.comb += [
             self.o_full.eq(full.bit_select(reading, 1)),
-            self.o_job.eq(banks[reading]),
+            self.o_bank.eq(banks[reading]),
         ]
         with m.If(self.i_release):
             m.d.sync += [full.bit_select(reading, 1).eq(0), reading.eq(~reading)]
 
-        write = self._fetch(m, full.bit_select(filling, 1))
-        with m.If(self.o_fetched):
+        filled, description = self._fetch(m, walker, packer, full.bit_select(filling, 1))
+        with m.If(filled):
             m.d.sync += [
                 full.bit_select(filling, 1).eq(1),
-                banks[filling].eq(self.o_fetched_job),
+                banks[filling].eq(description),
                 filling.eq(~filling),
             ]
-        self._row_buffers(m, write, filling, reading)
+        self._row_buffers(m, packer, filling, reading)
         return m
 
-    def _fetch(self, m: Module, occupied) -> dict[str, Signal]:
-        """Read the words of an offered job, row after row; return where each is to be written."""
-        program = self.program
-        rows = program.geometry.rows
-        count = Array(record.words for record in program.records)
-        first = Array(record.input_base for record in program.records)
-        row, word = Signal(range(rows)), Signal(range(program.row_buffer_words))
-        base = Signal(range(program.activation_words))
-        job = self.o_fetched_job
-        ending = Signal()
-        # a word is written one cycle after its address was put out
-        write = {
-            "enable": Signal(),
-            "row": Signal.like(row),
-            "word": Signal.like(word),
-        }
-        m.d.comb += self.read.address.eq(base + word)
-        m.d.sync += [write["enable"].eq(0), write["row"].eq(row), write["word"].eq(word)]
-        m.d.sync += [ending.eq(0), self.o_fetched.eq(ending)]
+    def _fetch(self, m: Module, walker: Walker, packer: Packer, occupied) -> tuple:
+        """Run a job through walker and packer; return when a bank is filled, and its description.
+
+        A word takes three cycles from its address to its row buffer, so a bank is full two cycles
+        after its last address.
+        """
+        job, pools = self.o_fetched_job, self.program.pools
+        description = Signal(Bank(self.program))
+        to_pool = field([not record.on_array for record in self.program.records], job.layer)
+        m.d.comb += [
+            walker.i_job.eq(job),
+            self.read.address.eq(walker.o_word),
+            packer.i_job.eq(job),
+            packer.i_data.eq(self.read.data),
+            packer.i_step.eq(walker.o_step),
+            self.o_tap.eq(packer.o_word),
+            self.o_tap_valid.eq(packer.o_valid & to_pool),
+            self.o_tap_first.eq(packer.o_place.first),
+            self.o_tap_last.eq(packer.o_place.last),
+            description.job.eq(job),
+        ]
+        filled, ended = Signal(), Signal()  # at the end of this job's last bank, or its last window
         with m.FSM():
             with m.State("Idle"):
-                m.d.comb += self.o_take.eq(self.i_offer & ~occupied)
-                context_base = Mux(self.i_job.context, rows * program.image_words, 0)
+                m.d.comb += self.o_take.eq(self.i_offer)
                 m.d.sync += [
-                    job.eq(self.i_job),
-                    base.eq(context_base + first[self.i_job.layer]),
-                ]
+                    job.eq(self.i_job), description.first.eq(1), description.next_group.eq(0),
+                ]  # fmt: skip
                 with m.If(self.o_take):
+                    m.next = "Start"
+            with m.State("Start"):
+                m.d.comb += walker.i_start.eq(1)
+                m.next = "Wait"
+            with m.State("Wait"):
+                with m.If(~occupied | to_pool):
                     m.next = "Read"
             with m.State("Read"):
-                m.d.sync += [write["enable"].eq(1), word.eq(word + 1)]
-                with m.If(word == count[job.layer] - 1):
-                    m.d.sync += [word.eq(0), row.eq(row + 1), base.eq(base + program.image_words)]
-                    with m.If(row == rows - 1):
-                        m.d.sync += [row.eq(0), ending.eq(1)]
-                        m.next = "End"
-            with m.State("End"):
-                with m.If(self.o_fetched):
+                hold = to_pool & walker.o_pass_end & ~self.i_pool_ready if pools else 0
+                m.d.comb += [
+                    walker.i_enable.eq(self.i_granted & ~hold),
+                    self.o_pooling.eq(to_pool),
+                ]
+                m.d.sync += ended.eq(walker.o_job_end)
+                with m.If(walker.i_enable & walker.o_bank_end & (~to_pool | walker.o_job_end)):
+                    m.next = "Settle"
+            with m.State("Settle"):
+                m.next = "Fill"
+            with m.State("Fill"):
+                m.d.comb += [filled.eq(~to_pool), self.o_fetched.eq(ended)]
+                m.d.sync += [
+                    description.first.eq(0), description.next_group.eq(walker.o_group_start),
+                ]  # fmt: skip
+                with m.If(ended):
                     m.next = "Idle"
-        return write
+                with m.Else():
+                    m.next = "Wait"
+        return filled, description
 
-    def _row_buffers(self, m: Module, write: dict[str, Signal], filling, reading) -> None:
+    def _row_buffers(self, m: Module, packer: Packer, filling, reading) -> None:
         depth = self.program.row_buffer_words
+        place = packer.o_place
         for row in range(self.program.geometry.rows):
             buffer = Memory(shape=self.word.size, depth=2 * depth, init=[], attrs=NO_COLLISIONS)
             m.submodules[f"row_{row}"] = buffer
             write_port, read_port = buffer.write_port(), buffer.read_port()
             m.d.comb += [
-                write_port.addr.eq(Mux(filling, depth, 0) + write["word"]),
-                write_port.data.eq(self.read.data),
-                write_port.en.eq(write["enable"] & (write["row"] == row)),
+                write_port.addr.eq(Mux(filling, depth, 0) + place.word),
+                write_port.data.eq(packer.o_word),
+                # the words of a window are not for the array
+                write_port.en.eq(packer.o_valid & (place.row == row) & ~self.o_tap_valid),
                 read_port.addr.eq(Mux(reading, depth, 0) + self.i_address),
                 self.o_words[row].as_value().eq(read_port.data),
             ]

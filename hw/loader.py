@@ -25,16 +25,15 @@ class Loader(wiring.Component):
     """Pack elements into activation words and fill the input areas of the contexts in turn.
 
     One element is accepted a cycle, but for ``planes - 1`` cycles a word of a layer that reads bit
-    planes, and for the lanes that the last word of an image leaves empty. Images fill the rows of a
-    context; a batch is reported when all rows are filled, or after an image whose last element is
-    marked ``last``.
+    planes, and for the lanes that the last word of an image leaves empty. Images fill a context; a
+    batch is reported when it is complete, or after an image whose last element is marked ``last``.
 
     Members
     -------
     i : In(stream.Signature(element_layout(program)))
     i_loaded : In(contexts)
         Input areas that must not be written.
-    write : Out(WriteSignature(activation_words, lanes * width))
+    write : Out(WriteSignature(activation_words, lanes * width, segments))
     i_granted : In(1)
         The write port is free in this cycle.
     o_loaded : Out(1), o_context, o_batch
@@ -52,11 +51,12 @@ class Loader(wiring.Component):
     def __init__(self, program: Program):
         self.program = program
         width = program.geometry.lanes * program.operands.activation.width
+        segments = program.geometry.lanes // program.segment
         super().__init__(
             {
                 "i": In(stream.Signature(element_layout(program))),
                 "i_loaded": In(program.contexts),
-                "write": Out(WriteSignature(program.activation_words, width)),
+                "write": Out(WriteSignature(program.activation_words, width, segments)),
                 "i_granted": In(1),
                 "o_loaded": Out(1),
                 "o_context": Out(ceil_log2(program.contexts)),
@@ -66,9 +66,9 @@ class Loader(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        program, record = self.program, self.program.records[0]
+        program, planes = self.program, self.program.input_planes
         lanes, inputs = program.geometry.lanes, program.network.inputs
-        bitwise = program.mapped[0].bitwise
+        bitwise = self._bitwise
         # a word of the memory, or, where that holds one plane, the elements that make all of them
         width = (program.network.input if bitwise else program.operands.activation).width
         word = Signal(data.ArrayLayout(width, lanes), reset_less=True)
@@ -78,11 +78,11 @@ class Loader(wiring.Component):
         padding = Signal()  # the image is complete, its last word is not
         final = Signal()  # the complete word is the image's last
         closing = Signal()  # ... and the image is the batch's last
-        plane = Signal(range(record.planes))
-        offset = Signal(range(record.steps))
+        plane = Signal(range(planes))
+        offset = Signal(range(program.plane_words))
 
         written = pending & self.i_granted
-        word_done = written & (plane == record.planes - 1)
+        word_done = written & (plane == planes - 1)
         free = ~self.i_loaded.bit_select(self.o_context, 1)
         accept = self.i.valid & self.i.ready
         shift = accept | (padding & ~pending)
@@ -103,50 +103,54 @@ class Loader(wiring.Component):
                 with m.If(lane != lanes - 1):
                     m.d.sync += padding.eq(1)
         with m.If(written):
-            m.d.sync += plane.eq(Mux(plane == record.planes - 1, 0, plane + 1))
+            m.d.sync += plane.eq(Mux(plane == planes - 1, 0, plane + 1))
         with m.If(word_done):
             m.d.sync += offset.eq(Mux(final, 0, offset + 1))
 
         base = self._walk_images(m, word_done & final, closing)
         m.d.comb += [
-            self.write.enable.eq(pending),
-            self.write.address.eq(base + offset + plane * record.steps),
+            self.write.enable.eq(pending.replicate(len(self.write.enable))),
+            self.write.address.eq(base + offset + plane * program.plane_words),
             self.write.data.eq(_plane(word, plane) if bitwise else word.as_value()),
         ]
         return m
+
+    @property
+    def _bitwise(self) -> bool:
+        return any(mapped.bitwise for mapped in self.program.mapped)
 
     def _encoded(self) -> Value:
         """Return the arriving element as an operand of the array, or as it is for bit planes."""
         source, target = self.program.network.input, self.program.operands.activation
         code = self.i.payload.code
-        if source == target or self.program.mapped[0].bitwise:
+        if source == target or self._bitwise:
             return code.as_value()
         return _extended(code.level, target.width)
 
     def _walk_images(self, m: Module, image_done, closing) -> Signal:
-        """Count rows, contexts and images; return the first word of the current image's area."""
+        """Count images and contexts; return the first word of the current image's area."""
         program = self.program
-        rows, words = program.geometry.rows, program.image_words
-        row = Signal(range(rows))
+        batch, words = program.batch, program.image_words
+        index = Signal(range(batch))
         base = Signal(range(program.activation_words))
         context = Signal(ceil_log2(program.contexts))
         image = Signal.like(self.o_batch.image)
-        full = closing | (row == rows - 1)
+        full = closing | (index == batch - 1)
         m.d.comb += [
             self.o_context.eq(context),
             self.o_loaded.eq(image_done & full),
-            self.o_batch.count.eq(row + 1),
+            self.o_batch.count.eq(index + 1),
             self.o_batch.image.eq(image),
         ]
         with m.If(image_done):
-            m.d.sync += [row.eq(row + 1), base.eq(base + words)]
+            m.d.sync += [index.eq(index + 1), base.eq(base + words)]
             with m.If(full):
                 following = Mux(context == program.contexts - 1, 0, context + 1)
                 m.d.sync += [
-                    row.eq(0),
-                    image.eq(image + row + 1),
+                    index.eq(0),
+                    image.eq(image + index + 1),
                     context.eq(following),
-                    base.eq(Mux(following == 0, 0, rows * words)),
+                    base.eq(Mux(following == 0, 0, batch * words)),
                 ]
         return base
 

@@ -1,151 +1,116 @@
-"""A quantised network as plain integers, and the file that carries it.
+"""A quantised network: layers as plain integers, and the accumulator that all of them share."""
 
-Of every layer the network file holds exactly what the hardware needs: weight levels and the
-requantisation integers. The file is one ``safetensors`` file: arrays ``N.weights``, ``N.bias`` and
-``N.multiplier`` for layer ``N``, and a JSON header under the key ``narrowgauge``. It holds no code
-and can be read without this package.
-"""
-
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
-import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load as from_safetensors
-from safetensors.numpy import save as to_safetensors
-
 from .arithmetic import Accumulator
-from .errors import FormatError, GeometryError, NetworkError
-from .files import write_atomically
-from .number import Bipolar, Fixed, Format, parse
+from .errors import NetworkError
+from .layers import Dense, Layer, MaxPool, Size, Weighted
+from .number import Format
 
-__all__ = ["VERSION", "Dense", "Network", "from_bytes", "load", "save", "to_bytes"]
+__all__ = ["INPUT", "Network"]
 
-VERSION = 1
-MAX_SHIFT = 40
-
-
-@dataclass(frozen=True, eq=False)
-class Dense:
-    """A fully connected layer.
-
-    For an input vector ``x`` of levels, ``acc = weights @ x`` is accumulated in the network's
-    accumulator, and the output level of channel ``c`` is
-    ``clamp(round_shift(acc[c] * multiplier[c] + bias[c], shift))`` in the range of ``output``; for
-    a `Bipolar` output it is ``+1 if acc[c] * multiplier[c] + bias[c] >= 0 else -1``.
-
-    Parameters
-    ----------
-    name : str
-        Names the layer in reports and errors.
-    weight, input, output : Format
-        Formats of the weights, the input levels and the output levels.
-    weights : int array of shape (outputs, inputs)
-        Weight levels.
-    bias : int array of shape (outputs,)
-        Added to the scaled accumulator.
-    multiplier : int array of shape (outputs,)
-        Positive scale of the accumulator; all 1 where scales are powers of two.
-    shift : int
-        Rounding shift, 0 to 40.
-    """
-
-    name: str
-    weight: Format
-    input: Format
-    output: Format
-    weights: np.ndarray
-    bias: np.ndarray
-    multiplier: np.ndarray
-    shift: int
-
-    kind = "dense"
-
-    def __post_init__(self) -> None:
-        for array in ("weights", "bias", "multiplier"):
-            object.__setattr__(self, array, np.asarray(getattr(self, array), np.int64))
-        if self.weights.ndim != 2 or 0 in self.weights.shape:
-            raise NetworkError(
-                f"layer {self.name}: weights have shape (outputs, inputs), not {self.weights.shape}"
-            )
-        for array in ("bias", "multiplier"):
-            if getattr(self, array).shape != (self.outputs,):
-                raise NetworkError(
-                    f"layer {self.name}: {array} has shape ({self.outputs},), "
-                    f"not {getattr(self, array).shape}"
-                )
-        if not 0 <= self.shift <= MAX_SHIFT:
-            raise NetworkError(f"layer {self.name}: shift is 0 to {MAX_SHIFT}, not {self.shift}")
-        if (self.multiplier < 1).any():
-            raise NetworkError(f"layer {self.name}: multipliers are positive integers")
-        for end in ("input", "output"):
-            if not isinstance(getattr(self, end), (Bipolar, Fixed)):
-                raise NetworkError(
-                    f"layer {self.name}: an {end} is bipolar, intN or uintN, "
-                    f"not {getattr(self, end)}"
-                )
-        try:
-            self.weight.to_code(self.weights)
-        except FormatError as error:
-            raise NetworkError(f"layer {self.name}: {error}") from error
-
-    @property
-    def inputs(self) -> int:
-        """Length of the input vector."""
-        return self.weights.shape[1]
-
-    @property
-    def outputs(self) -> int:
-        """Length of the output vector."""
-        return self.weights.shape[0]
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates an image."""
-        return self.inputs * self.outputs
-
-    @property
-    def parameter_bits(self) -> int:
-        """Bits that the weight codes take."""
-        return self.weights.size * self.weight.width
+INPUT = "input"
+"""The network's input, as a source of layers."""
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Layers in order, and the accumulator that all of them share.
+    """Layers in the order in which they run.
 
     Parameters
     ----------
     name : str
         Names the network in reports.
-    layers : tuple of Dense
-        At least one; each layer's outputs are the next one's inputs.
+    layers : tuple of Layer
+        At least one; each reads the layers before it that it names, or the one right before it.
+        The last one gives the result: one position, one level a class.
     accumulator : Accumulator
         Register of every dot product.
     about : mapping
         Plain data about its origin: data set, training command, accuracies.
+    input_size : Size, optional
+        Size of an image, channels last; None is the vector that a first `Dense` takes.
+
+    Raises
+    ------
+    NetworkError
+        When layers do not fit together; the text names them.
     """
 
     name: str
-    layers: tuple[Dense, ...]
+    layers: tuple[Layer, ...]
     accumulator: Accumulator
     about: Mapping[str, Any] = field(default_factory=dict)
+    input_size: Size | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", tuple(self.layers))
         if not self.layers:
             raise NetworkError(f"network {self.name} has no layers")
-        for before, after in zip(self.layers, self.layers[1:], strict=False):
-            if before.outputs != after.inputs or before.output != after.input:
-                raise NetworkError(
-                    f"layer {after.name} takes {after.inputs} x {after.input}, but "
-                    f"{before.name} gives {before.outputs} x {before.output}"
-                )
+        if self.input_size is None:
+            first = self.layers[0]
+            if not isinstance(first, Dense):
+                raise NetworkError(f"network {self.name}: layer {first.name} needs an input size")
+            object.__setattr__(self, "input_size", Size(1, 1, first.weights.shape[1]))
+        self._check_sources()
+        last = self.layers[-1]
+        if isinstance(last, MaxPool) or self.sizes[last.name].positions != 1:
+            raise NetworkError(
+                f"the last layer, {last.name}, gives {self.sizes[last.name]}: a network ends with "
+                "sums at one position (dense, convolution or average pool)"
+            )
 
-    def __iter__(self) -> Iterator[Dense]:
+    def _check_sources(self) -> None:
+        """Check names, formats and uses; sizes are checked where they are computed."""
+        names = [INPUT, *(layer.name for layer in self.layers)]
+        for name in names:
+            if names.count(name) > 1:
+                raise NetworkError(f"network {self.name} has two layers called {name}")
+        formats: dict[str, Format] = {INPUT: self.input}
+        used: set[str] = set()
+        for layer in self.layers:
+            sources = self.sources(layer)
+            for source, wanted in zip(sources, layer.inputs, strict=True):
+                if source not in formats:
+                    raise NetworkError(f"layer {layer.name} reads {source}, not a layer before it")
+                if formats[source] != wanted:
+                    raise NetworkError(
+                        f"layer {layer.name} takes {wanted}, but {source} gives {formats[source]}"
+                    )
+            used.update(sources)
+            formats[layer.name] = layer.output
+        for name in names[:-1]:
+            if name not in used:
+                raise NetworkError(f"network {self.name}: nothing reads {name}")
+
+    def __iter__(self) -> Iterator[Layer]:
         return iter(self.layers)
+
+    @cached_property
+    def _before(self) -> dict[str, str]:
+        names = [INPUT, *(layer.name for layer in self.layers)]
+        return dict(zip(names[1:], names, strict=False))
+
+    def sources(self, layer: Layer) -> tuple[str, ...]:
+        """Return the names of what ``layer`` reads."""
+        return layer.sources or (self._before[layer.name],)
+
+    @cached_property
+    def sizes(self) -> dict[str, Size]:
+        """Size of the input and of every layer's output, by name."""
+        assert self.input_size is not None
+        sizes = {INPUT: Size(*self.input_size)}
+        for layer in self.layers:
+            read = [sizes[source] for source in self.sources(layer)]
+            sizes[layer.name] = layer.output_size(*read)
+        return sizes
+
+    def macs(self, layer: Layer) -> int:
+        """Return the multiply-accumulates of ``layer``, an image."""
+        return layer.macs(*(self.sizes[source] for source in self.sources(layer)))
 
     @property
     def input(self) -> Format:
@@ -160,127 +125,23 @@ class Network:
     @property
     def inputs(self) -> int:
         """Elements of one image."""
-        return self.layers[0].inputs
+        return self.sizes[INPUT].elements
 
     @property
     def outputs(self) -> int:
         """Levels that one image gives: one a class."""
-        return self.layers[-1].outputs
+        return self.sizes[self.layers[-1].name].channels
+
+    @property
+    def parameters(self) -> int:
+        """Weights."""
+        return sum(layer.weights.size for layer in self.layers if isinstance(layer, Weighted))
 
     @property
     def parameter_bits(self) -> int:
         """Bits that all weight codes take."""
-        return sum(layer.parameter_bits for layer in self.layers)
+        return sum(layer.weight_bits for layer in self.layers)
 
     def with_accumulator(self, accumulator: Accumulator) -> "Network":
         """Return the same integers on another accumulator."""
         return replace(self, accumulator=accumulator)
-
-
-def save(network: Network, path: Path | str) -> None:
-    """Write a network file, whole or not at all."""
-    write_atomically(Path(path), to_bytes(network))
-
-
-def to_bytes(network: Network) -> bytes:
-    """Return the content of a network file; equal networks have equal bytes."""
-    header = {
-        "version": VERSION,
-        "name": network.name,
-        "accumulator": {
-            "width": network.accumulator.width,
-            "overflow": network.accumulator.overflow,
-        },
-        "about": dict(network.about),
-        "layers": [
-            {
-                "kind": layer.kind,
-                "name": layer.name,
-                "weight": str(layer.weight),
-                "input": str(layer.input),
-                "output": str(layer.output),
-                "shift": layer.shift,
-            }
-            for layer in network
-        ],
-    }
-    arrays = {}
-    for index, layer in enumerate(network):
-        arrays[f"{index}.weights"] = _smallest(layer.weights)
-        arrays[f"{index}.bias"] = layer.bias
-        arrays[f"{index}.multiplier"] = layer.multiplier
-    return to_safetensors(arrays, {"narrowgauge": json.dumps(header)})
-
-
-def _smallest(levels: np.ndarray) -> np.ndarray:
-    """Return ``levels`` in the narrowest integer type that holds them, contiguous."""
-    for kind in (np.int8, np.int16, np.int32):
-        if np.iinfo(kind).min <= levels.min() and levels.max() <= np.iinfo(kind).max:
-            return np.ascontiguousarray(levels, kind)
-    return np.ascontiguousarray(levels)
-
-
-def load(path: Path | str) -> Network:
-    """Read a network file.
-
-    Raises
-    ------
-    NetworkError
-        For a file that is missing, truncated, not a network, of another version, or inconsistent;
-        the text names the file and what is wrong.
-    """
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise NetworkError(f"{path}: cannot be read ({error.strerror})") from error
-    return from_bytes(content, origin=str(path))
-
-
-def from_bytes(content: bytes, *, origin: str) -> Network:
-    """Read the content of a network file; errors name ``origin``. See `load`."""
-    try:
-        arrays = from_safetensors(content)
-        length = int.from_bytes(content[:8], "little")
-        metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise NetworkError(f"{origin}: not a network file, or cut short ({error})") from error
-    if "narrowgauge" not in metadata:
-        raise NetworkError(f"{origin}: a safetensors file, but not written by narrowgauge")
-    try:
-        return _from_parts(json.loads(metadata["narrowgauge"]), arrays)
-    except (NetworkError, FormatError, GeometryError) as error:
-        raise NetworkError(f"{origin}: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise NetworkError(f"{origin}: damaged header ({reason})") from error
-
-
-def _from_parts(header: dict, arrays: dict[str, np.ndarray]) -> Network:
-    """Build the network from a parsed header and its arrays."""
-    if header["version"] != VERSION:
-        raise NetworkError(
-            f"network file version {header['version']}, this narrowgauge reads version {VERSION}; "
-            "export the network again"
-        )
-    layers = []
-    for index, record in enumerate(header["layers"]):
-        if record["kind"] != Dense.kind:
-            raise NetworkError(f"layer {record['name']}: unknown kind {record['kind']!r}")
-        layers.append(
-            Dense(
-                name=record["name"],
-                weight=parse(record["weight"]),
-                input=parse(record["input"]),
-                output=parse(record["output"]),
-                weights=arrays[f"{index}.weights"],
-                bias=arrays[f"{index}.bias"],
-                multiplier=arrays[f"{index}.multiplier"],
-                shift=record["shift"],
-            )
-        )
-    return Network(
-        name=header["name"],
-        layers=tuple(layers),
-        accumulator=Accumulator(**header["accumulator"]),
-        about=dict(header["about"]),
-    )

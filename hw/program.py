@@ -1,60 +1,28 @@
-"""From a network to what the accelerator needs: layer records and memory images.
+"""From a network to what the accelerator needs: where everything lies, and layer records.
 
 Every size and every limit is settled here, before any gate is built, and an error names the layer
 and the limit.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
 from math import gcd
 
-import numpy as np
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data
 
+from .allocation import allocate
 from .arithmetic import bits_for
 from .array import Geometry
+from .contents import parameter_pairs, weight_words
 from .errors import GeometryError
 from .mapping import MappedLayer, Operands, map_network, operands
-from .network import Network
-from .number import Bipolar, Format
+from .network import INPUT, Network
+from .record import Mode, Place, Record, Tiles, feed_of
 
-__all__ = ["LayerRecord", "Mode", "Program"]
+__all__ = ["Program"]
 
 MAX_WORDS = 1 << 20
 MAX_LAYERS = 64
-
-
-@dataclass(frozen=True)
-class LayerRecord:
-    """One layer as the sequencer runs it; all bases are word addresses.
-
-    ``input_base`` and ``output_base`` count from the start of an image's region of the activation
-    memory. ``mode`` indexes `Program.modes`.
-    """
-
-    planes: int
-    steps: int
-    tiles: int
-    outputs: int
-    weight_base: int
-    parameter_base: int
-    input_base: int
-    output_base: int
-    mode: int
-
-    @property
-    def words(self) -> int:
-        """Activation words of one image's input."""
-        return self.planes * self.steps
-
-
-@dataclass(frozen=True)
-class Mode:
-    """A requantisation that some layer uses: its output format and its shift."""
-
-    output: Format
-    shift: int
 
 
 class Program:
@@ -67,8 +35,12 @@ class Program:
     geometry : Geometry
         On which array.
     contexts : int
-        Groups of ``rows`` images in flight. With two, one group's drain and fill hide behind the
-        other one's computing; with one, half of the activation memory is saved.
+        Groups of images in flight. With two, one group's drain and fill hide behind the other one's
+        computing; with one, half of the activation memory is saved.
+    batch : int, optional
+        Images of a group, at most ``rows``; None takes as many. Layers with a single position, as
+        dense ones, use a row of the array for each image of the batch; convolutions use all rows
+        for any batch.
 
     Attributes
     ----------
@@ -76,78 +48,157 @@ class Program:
         Formats that the array multiplies.
     mapped : tuple of MappedLayer
         The layers as the array runs them.
-    records : tuple of LayerRecord
+    records : tuple of Record
         The program of the sequencer.
     modes : tuple of Mode
         The distinct requantisations; the last layer's is always the last.
     image_words : int
-        Activation words an image: its input, and two areas that the layers use in turn.
+        Activation words of an image's region.
 
     Raises
     ------
     GeometryError
-        When the network needs more words than an accelerator can address.
+        When the network needs more words than an accelerator can address, or the geometry cannot
+        run it.
     NetworkError
         When no operand formats fit the network.
     """
 
-    def __init__(self, network: Network, geometry: Geometry, *, contexts: int = 2):
+    def __init__(
+        self,
+        network: Network,
+        geometry: Geometry,
+        *,
+        contexts: int = 2,
+        batch: int | None = None,
+    ):
+        batch = geometry.rows if batch is None else batch
         if contexts not in (1, 2):
             raise GeometryError(f"contexts is 1 or 2, not {contexts}")
+        if not 1 <= batch <= geometry.rows:
+            raise GeometryError(f"batch is 1 to the array's {geometry.rows} rows, not {batch}")
         if len(network.layers) > MAX_LAYERS:
             raise GeometryError(
                 f"network {network.name} has {len(network.layers)} layers, "
                 f"the limit is {MAX_LAYERS}"
             )
-        self.network, self.geometry, self.contexts = network, geometry, contexts
+        self.network, self.geometry = network, geometry
+        self.contexts, self.batch = contexts, batch
         self.operands: Operands = operands(network)
         self.mapped: tuple[MappedLayer, ...] = map_network(network, geometry.lanes)
         self.modes = self._collect_modes()
-        self.image_words, areas = self._allocate()
-        self.records = self._make_records(areas)
+        self.segment = self._find_segment()
+        self._allocation = allocate(network, self._tensor_words())
+        self.image_words = self._allocation.words
+        self.records = self._make_records()
         self._check_limits()
 
     def _collect_modes(self) -> tuple[Mode, ...]:
         """Return the hidden layers' modes without repetition, then the last layer's."""
-        modes = [Mode(mapped.layer.output, mapped.shift) for mapped in self.mapped]
+        modes = [Mode(each.layer.output, each.shift) for each in self.mapped if each.on_array]
         return (*dict.fromkeys(modes[:-1]), modes[-1])
 
-    def _allocate(self) -> tuple[int, list[int]]:
-        """Return an image's activation words, and where each layer's input starts.
+    def _find_segment(self) -> int:
+        """Return the codes that are written at once: what tiles, words and channels share."""
+        segment, reason = gcd(self.geometry.columns, self.geometry.lanes), ""
+        for mapped in self.mapped:
+            counts = [mapped.channels] if mapped.patch.count > 1 else []
+            if mapped.patch.groups > 1 and not mapped.shared:
+                counts.append(mapped.group_channels)
+            narrower = gcd(segment, *counts)
+            if narrower < segment:
+                reason = f", because layer {mapped.layer.name} gives {min(counts)} channels a group"
+            segment = narrower
+        if self.geometry.chains > segment:
+            raise GeometryError(
+                f"network {self.network.name} at {self.geometry} writes {segment} codes at once"
+                f"{reason}: chains is at most {segment}, not {self.geometry.chains}"
+            )
+        return segment
 
-        The network's input has its own area, so the next image can arrive while this one is
-        computed; hidden layers read and write two further areas in turn.
-        """
-        words = [mapped.planes * mapped.steps for mapped in self.mapped]
-        first = words[0]
-        odd = max(words[1::2], default=0)
-        even = max(words[2::2], default=0)
-        bases = [0] + [first if layer % 2 else first + odd for layer in range(1, len(words))]
-        return first + odd + even, bases
+    def _tensor_words(self) -> dict[str, int]:
+        """Return the activation words of every tensor, by name."""
+        lanes = self.geometry.lanes
+        words = {name: -(-size.elements // lanes) for name, size in self.network.sizes.items()}
+        return words | {INPUT: words[INPUT] * self.input_planes}
 
-    def _make_records(self, areas: list[int]) -> tuple[LayerRecord, ...]:
-        columns = self.geometry.columns
+    @property
+    def input_planes(self) -> int:
+        """Bit planes in which the input is stored; 1 where it is stored as codes."""
+        return max(mapped.planes if mapped.bitwise else 1 for mapped in self.mapped)
+
+    @property
+    def plane_words(self) -> int:
+        """Words of the input, or of one bit plane of it."""
+        return -(-self.network.inputs // self.geometry.lanes)
+
+    def _make_records(self) -> tuple[Record, ...]:
         records, weight_base, parameter_base = [], 0, 0
-        for index, mapped in enumerate(self.mapped):
-            tiles = -(-mapped.layer.outputs // columns)
-            last = index == len(self.mapped) - 1
-            mode = Mode(mapped.layer.output, mapped.shift)
-            records.append(
-                LayerRecord(
+        columns = self.geometry.columns
+        for mapped in self.mapped:
+            tiles = -(-mapped.group_channels // columns) if mapped.on_array else 0
+            stored = mapped.weights.shape[1] // self.geometry.lanes if mapped.on_array else 0
+            own = 0 if mapped.shared else 1
+            record = Record(
+                mapped,
+                self._feed(mapped),
+                Tiles(
                     planes=mapped.planes,
+                    bitwise=mapped.bitwise,
                     steps=mapped.steps,
                     tiles=tiles,
-                    outputs=mapped.layer.outputs,
                     weight_base=weight_base,
+                    group_weights=own * tiles * stored,
                     parameter_base=parameter_base,
-                    input_base=areas[index],
-                    output_base=0 if last else areas[index + 1],
-                    mode=len(self.modes) - 1 if last else self.modes.index(mode),
-                )
+                    group_parameters=own * tiles * columns,
+                ),
+                self._place(mapped),
             )
-            weight_base += tiles * mapped.steps
-            parameter_base += tiles * columns
+            copies = mapped.patch.groups if own else 1
+            weight_base += copies * tiles * stored
+            parameter_base += copies * tiles * columns
+            records.append(record)
         return tuple(records)
+
+    def _feed(self, mapped: MappedLayer):
+        lanes, bases = self.geometry.lanes, self._allocation.bases
+        first, *others = (lanes * bases[name] for name in self.network.sources(mapped.layer))
+        return feed_of(
+            mapped,
+            base=first,
+            other=others[0] if others else None,
+            image=self.image_words * lanes,
+            plane=self.plane_words * lanes,
+            lanes=lanes,
+            pad=0 if mapped.bitwise else self.operands.activation.to_code(mapped.pad),
+        )
+
+    def _place(self, mapped: MappedLayer) -> Place:
+        lanes, rows = self.geometry.lanes, self.geometry.rows
+        name, positions = mapped.layer.name, mapped.patch.count
+        image = self.image_words * lanes
+        is_last = mapped is self.mapped[-1]
+        single = positions == 1 and mapped.on_array
+        mode = Mode(mapped.layer.output, mapped.shift)
+        row_step = image if single else mapped.channels
+        if not mapped.on_array:
+            index = 0
+        else:
+            index = len(self.modes) - 1 if is_last else self.modes.index(mode)
+        return Place(
+            start=0 if is_last else self._allocation.bases[name] * lanes,
+            mode=index,
+            channels=mapped.channels,
+            group_channels=mapped.group_channels,
+            groups=mapped.patch.groups,
+            images=1 if single else self.batch,
+            chunks=1 if single else -(-positions // rows),
+            positions=self.batch if single else positions,
+            row_step=row_step,
+            chunk_step=0 if single else rows * row_step,
+            image_step=0 if single else image,
+            group_step=mapped.group_channels if mapped.patch.groups > 1 else 0,
+        )
 
     def _check_limits(self) -> None:
         for what, words in (
@@ -166,7 +217,7 @@ class Program:
     @property
     def images(self) -> int:
         """Images in flight."""
-        return self.contexts * self.geometry.rows
+        return self.contexts * self.batch
 
     @property
     def activation_words(self) -> int:
@@ -176,66 +227,68 @@ class Program:
     @property
     def weight_words(self) -> int:
         """Words of the weight memory, of ``columns * lanes`` codes each."""
-        last = self.records[-1]
-        return last.weight_base + last.tiles * last.steps
+        return len(self.weight_image)
+
+    @property
+    def output_rows(self) -> int:
+        """Rows of sums, one a chain, that the output memory keeps for a context."""
+        return -(-self.batch // self.geometry.chains)
 
     @property
     def output_words(self) -> int:
-        """Words of the output memory, one level each."""
-        return self.images * self.network.outputs
+        """Words of the output memory: one level a chain each."""
+        return self.contexts * self.output_rows * self.network.outputs
 
     @property
     def row_buffer_words(self) -> int:
         """Words of one bank of a row buffer."""
-        return max(record.words for record in self.records)
+        return max(record.tiles.words for record in self.array_records)
 
     @property
-    def segment(self) -> int:
-        """Codes that are written to an activation word at once: what tiles and words share."""
-        return gcd(self.geometry.columns, self.geometry.lanes)
+    def array_records(self) -> list[Record]:
+        """The records of layers that run on the array."""
+        return [record for record in self.records if record.on_array]
+
+    @property
+    def pools(self) -> list[Record]:
+        """The records of max pools."""
+        return [record for record in self.records if not record.on_array]
+
+    @property
+    def sums(self) -> int:
+        """Sums that an image takes, over all layers."""
+        return sum(r.place.channels * r.mapped.patch.count for r in self.array_records)
 
     @property
     def doubling(self) -> bool:
         """Whether a layer reads bit planes."""
-        return any(record.planes > 1 for record in self.records)
+        return any(record.tiles.bitwise for record in self.records)
+
+    @property
+    def last_input_layer(self) -> int:
+        """Index of the last layer that reads the network's input."""
+        layers = enumerate(self.network)
+        return max(index for index, layer in layers if INPUT in self.network.sources(layer))
 
     # --- memory images -------------------------------------------------------------------------
 
     @cached_property
     def weight_image(self) -> list[int]:
         """Words of the weight memory: tile by tile, step by step; column 0, lane 0 lowest."""
-        columns, lanes = self.geometry.columns, self.geometry.lanes
-        words: list[int] = []
-        for mapped, record in zip(self.mapped, self.records, strict=True):
-            missing = record.tiles * columns - mapped.layer.outputs
-            # a missing channel may compute anything, the writer discards it
-            levels = np.pad(mapped.weights, ((0, missing), (0, 0)), mode="edge")
-            codes = self.operands.weight.to_code(levels)
-            codes = codes.reshape(record.tiles, columns, record.steps, lanes)
-            codes = codes.transpose(0, 2, 1, 3).reshape(-1, columns * lanes)
-            words += [_pack(word, self.operands.weight.width) for word in codes.tolist()]
-        return words
+        return weight_words(self.mapped, self.operands.weight, self.geometry)
 
     @cached_property
     def parameters(self) -> list[tuple[int, int]]:
         """Bias and multiplier of every channel; the rounding half has joined the bias."""
-        pairs: list[tuple[int, int]] = []
-        for mapped, record in zip(self.mapped, self.records, strict=True):
-            half = 0
-            if mapped.shift and mapped.layer.output != Bipolar():
-                half = 1 << (mapped.shift - 1)
-            pairs += zip((mapped.bias + half).tolist(), mapped.multiplier.tolist(), strict=True)
-            missing = record.tiles * self.geometry.columns - record.outputs
-            pairs += [(0, 1)] * missing
-        return pairs
+        return parameter_pairs(self.mapped, self.geometry)
 
-    @property
+    @cached_property
     def multiplier_width(self) -> int:
         """Bits of the multipliers; 0 where all are 1 and nothing is multiplied."""
         widest = max(multiplier for _, multiplier in self.parameters)
         return widest.bit_length() if widest > 1 else 0
 
-    @property
+    @cached_property
     def bias_width(self) -> int:
         """Bits of the biases."""
         biases = [bias for bias, _ in self.parameters]
@@ -273,13 +326,26 @@ class Program:
             "weights": (weight, self.weight_words),
             "parameters": (self.parameter_layout.size, len(self.parameters)),
             "activations": (activation, self.activation_words),
-            "outputs": (self.network.output.width, self.output_words),
+            "outputs": (self.geometry.chains * self.network.output.width, self.output_words),
         }
 
-    @property
-    def fetch_cycles(self) -> int:
-        """Cycles that the longest fetch of a job takes."""
-        return self.geometry.rows * self.row_buffer_words + 3
+    def fetch_cycles(self, record: Record) -> int:
+        """Return the cycles that fetching a layer's input takes a context, at least."""
+        feed, lanes = record.feed, self.geometry.lanes
+        unit = gcd(lanes, *feed.steps)
+        # words that a run touches, on average over the places where it can begin
+        touched = (feed.length + lanes - unit) / lanes
+        positions = feed.groups * self.batch * feed.width * feed.height
+        runs = feed.planes * feed.outer * feed.inner
+        overhead = 3 * record.banks if record.on_array else 3
+        return int(positions * max(runs * touched, record.tiles.words)) + overhead
+
+    def compute_cycles(self, record: Record) -> int:
+        """Return the cycles that a layer keeps the array busy a context, at least."""
+        if not record.on_array:
+            return 0
+        interval = self.geometry.drain_cycles + self.geometry.skew
+        return record.banks * (1 + record.tiles.tiles * max(record.tiles.words, interval))
 
     @property
     def cycles_per_image(self) -> float:
@@ -289,18 +355,15 @@ class Program:
         overlap; a tile takes its steps, or as long as the drain of the tile before it. Jobs that
         wait for each other add a few per cent in small layers, and a single context adds more.
         """
-        rows, first = self.geometry.rows, self.records[0]
-        interval = self.geometry.elements + self.geometry.skew
-        loading = first.steps * (self.geometry.lanes + first.planes - 1) + 1
-        fetching = sum(rows * record.words + 3 for record in self.records) / rows
-        computing = sum(1 + r.tiles * max(r.words, interval) for r in self.records) / rows
-        emitting = 2 * self.network.outputs + 1 / rows
+        loading = self.plane_words * (self.geometry.lanes + self.input_planes - 1) + 1
+        fetching = sum(map(self.fetch_cycles, self.records)) / self.batch
+        computing = sum(map(self.compute_cycles, self.records)) / self.batch
+        emitting = 2 * self.network.outputs + 1 / self.batch
         return max(loading, fetching, computing, emitting)
 
-
-def _pack(codes: list[int], width: int) -> int:
-    """Return codes of ``width`` bits side by side, the first one lowest."""
-    word = 0
-    for code in reversed(codes):
-        word = (word << width) | code
-    return word
+    @property
+    def longest_job(self) -> int:
+        """Cycles that the longest layer takes a context, as a bound for standing still."""
+        return max(
+            2 * self.fetch_cycles(record) + self.compute_cycles(record) for record in self.records
+        )

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from .adder import Term, adder_tree, partial_products, tree_latency
 from .number import Bipolar, Format
-from .program import Mode
+from .record import Mode
 
 __all__ = ["Requantize"]
 

@@ -1,6 +1,6 @@
 """Which job may run next: the state of every context.
 
-A **context** is a group of ``rows`` images in flight, a **job** one layer of one context. Contexts
+A **context** is a batch of images in flight, a **job** one layer of one context. Contexts
 take turns, so that one is filled and drained while the other computes.
 """
 
@@ -27,21 +27,22 @@ def Job(program: Program) -> data.StructLayout:
 
 
 def Batch(program: Program) -> data.StructLayout:
-    """Return the layout of a batch: how many of its rows hold images, and the first one's number.
+    """Return the layout of a batch: how many images it has, and the first one's number.
 
     Numbers count from reset; they serve the trace only, and vanish in synthesis with it.
     """
     return data.StructLayout(
-        {"count": range(program.geometry.rows + 1), "image": unsigned(IMAGE_WIDTH)}
+        {"count": range(program.batch + 1), "image": unsigned(IMAGE_WIDTH)}
     )
 
 
 class Scoreboard(wiring.Component):
     """Track what each context waits for, and offer the next job.
 
-    A context is *loaded* when its input area holds a batch, *busy* from the taking of a job until
-    its outputs are written, and *full* while its last outputs wait to be emitted. A job is offered
-    when its input is there and, for the last layer, when the output area is free.
+    A context is *loaded* while its input area holds a batch that is still to be read, *busy* from
+    the taking of a job until its outputs are written, and *full* while its last outputs wait to be
+    emitted. A job is offered when its input is there and, for the last layer, when the output area
+    is free.
 
     Members
     -------
@@ -55,6 +56,8 @@ class Scoreboard(wiring.Component):
         The input of job ``i_fetched_job`` has been read.
     i_written : In(1)
         The outputs of job ``i_written_job`` have been written.
+    i_pooled : In(1)
+        The outputs of job ``i_pooled_job``, a max pool, have been written.
     o_full : Out(contexts)
         Output areas that hold a batch, ``o_done[context]``.
     i_emitted : In(contexts)
@@ -74,6 +77,8 @@ class Scoreboard(wiring.Component):
     i_fetched_job: data.View
     i_written: Signal
     i_written_job: data.View
+    i_pooled: Signal
+    i_pooled_job: data.View
     o_full: Signal
     i_emitted: Signal
     o_running: data.View
@@ -96,6 +101,8 @@ class Scoreboard(wiring.Component):
                 "i_fetched_job": In(job),
                 "i_written": In(1),
                 "i_written_job": In(job),
+                "i_pooled": In(1),
+                "i_pooled_job": In(job),
                 "o_full": Out(contexts),
                 "i_emitted": In(contexts),
                 "o_running": Out(data.ArrayLayout(batch, contexts)),
@@ -132,14 +139,18 @@ class Scoreboard(wiring.Component):
 
         with m.If(self.i_take & (self.o_job.context == context)):
             m.d.sync += busy.eq(1)
+            with m.If(layer == 0):
+                m.d.sync += self.o_running[context].eq(waiting)
         with m.If(self.i_fetched & (self.i_fetched_job.context == context)):
-            with m.If(self.i_fetched_job.layer == 0):
-                m.d.sync += [loaded.eq(0), self.o_running[context].eq(waiting)]
+            with m.If(self.i_fetched_job.layer == self.program.last_input_layer):
+                m.d.sync += loaded.eq(0)
         with m.If(self.i_loaded & (self.i_loaded_context == context)):
             m.d.sync += [loaded.eq(1), waiting.eq(self.i_batch)]
         with m.If(self.i_emitted[context]):
             m.d.sync += full.eq(0)
-        with m.If(self.i_written & (self.i_written_job.context == context)):
+        written = self.i_written & (self.i_written_job.context == context)
+        pooled = self.i_pooled & (self.i_pooled_job.context == context)
+        with m.If(written | pooled):
             m.d.sync += [busy.eq(0), layer.eq(layer + 1)]
             with m.If(layer == last):
                 m.d.sync += [

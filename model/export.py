@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ..hw.arithmetic import Accumulator, bits_for
 from ..hw.errors import NetworkError
+from ..hw.layers import Layer, Requantised, Size
 from ..hw.mapping import accumulator_bits
-from ..hw.network import Dense, Network
-from ..hw.number import MAX_WIDTH, Fixed, Format
-from .fold import FoldedLayer, Integers, reach, solve_together
-from .mlp import BIAS, Hidden, Mlp, activation_scale, weight_quantizer
-from .norm import constants
+from ..hw.network import Network
+from .export_layers import final_layer, folded, max_pool, requantised
+from .fold import solve_together
 from .recipe import Recipe, default_activation
+from .steps import Block
+from .steps import MaxPool as MaxPoolStep
 from .train import Trained
 
 __all__ = ["FoldReport", "export"]
@@ -68,130 +68,108 @@ def export(
         Register of the dot products; None takes the narrowest that cannot overflow, wrapping.
         The integers do not depend on it.
     name : str, optional
-        Name of the network; None makes one from data set, formats and widths.
+        Name of the network; None makes one from data set, network and formats.
 
     Raises
     ------
     NetworkError
         For a float network; or when no shift is exact, with the layer and the channel.
     """
-    recipe, model = trained.recipe, trained.model
-    if recipe.weight_format is None:
+    if trained.recipe.is_float:
         raise NetworkError("a float network has no integers; train it with a weight format")
     with torch.no_grad():
-        hidden = _hidden(model, trained.input)
-        solutions = solve_together(hidden)
-        layers = [
-            _dense(layer, integers) for layer, (integers, _) in zip(hidden, solutions, strict=True)
-        ]
-        layers.append(_head(model, layers[-1].output if layers else trained.input))
-    compared = [count for _, count in solutions] + [0]
-    reports = tuple(_report(layer, count) for layer, count in zip(layers, compared, strict=True))
+        layers, compared = _layers(trained)
+    reports = tuple(
+        _report(layer, compared.get(layer.name, 0))
+        for layer in layers
+        if isinstance(layer, Requantised)
+    )
     network = Network(
-        name=name or _name(recipe),
+        name=name or _name(trained.recipe),
         layers=tuple(layers),
         accumulator=accumulator or Accumulator(48),
         about=_about(trained, reports),
+        input_size=Size(*trained.model.image_shape),
     )
     if accumulator is None:
         network = network.with_accumulator(Accumulator(accumulator_bits(network, lanes)))
     return network, reports
 
 
-def _hidden(model: Mlp, input: Format) -> list[FoldedLayer]:
-    """Return the float functions of all hidden layers, at the start of which ``input`` is read."""
-    layers = []
-    scale = torch.tensor(model.input_scale, dtype=torch.float64)
-    for index, module in enumerate(model.hidden_layers):
-        layer = _folded(f"hidden{index}", module, input, scale.double())
-        layers.append(layer)
-        input, scale = layer.output, activation_scale(module)
-    return layers
+def _layers(trained: Trained) -> tuple[list[Layer], dict[str, int]]:
+    """Return all layers, and how many accumulator levels of each were compared."""
+    model = trained.model
+    *hidden, (last, last_step) = model.items()
+    functions = {
+        node.name: folded(model, node, step)
+        for node, step in hidden
+        if not isinstance(step, MaxPoolStep)
+    }
+    solved = solve_together(list(functions.values()))
+    solutions = dict(zip(functions, solved, strict=True))
+    pooled = {
+        node.name: step.pool_name
+        for node, step in hidden
+        if isinstance(step, Block) and step.pool is not None
+    }
+    layers: list[Layer] = []
+    for node, step in hidden:
+        sources = tuple(pooled.get(source, source) for source in node.sources)
+        if isinstance(step, MaxPoolStep):
+            layers.append(max_pool(node.name, step.pool, step.output, sources))
+            continue
+        integers, _ = solutions[node.name]
+        layers.append(requantised(model, node.name, step, integers, sources))
+        if isinstance(step, Block) and step.pool is not None:
+            layers.append(max_pool(step.pool_name, step.pool, step.output, (node.name,)))
+    sources = tuple(pooled.get(source, source) for source in last.sources)
+    layers.append(final_layer(model, last.name, last_step, sources))
+    return layers, {name: count for name, (_, count) in solutions.items()}
 
 
 def _name(recipe: Recipe) -> str:
     """Return the name that tells a network from those of other recipes in the same study."""
-    formats = [str(recipe.weight_format)]
-    if recipe.weight_format and recipe.activation_format != default_activation(
-        recipe.weight_format
-    ):
-        formats.append(str(recipe.activation_format))
-    return "-".join([recipe.dataset, *formats, *map(str, recipe.widths)])
+    dataset = recipe.dataset.partition(":")[0]
+    parts = [dataset] if recipe.network == "mlp" else [dataset, recipe.network]
+    if recipe.width != 1:
+        parts.append(f"x{recipe.width:g}")
+    parts.append(str(recipe.weight_format))
+    assert recipe.weight_format is not None
+    if recipe.activation_format != default_activation(recipe.weight_format):
+        parts.append(str(recipe.activation_format))
+    if recipe.network == "mlp":
+        parts += map(str, recipe.widths)
+    return "-".join(parts)
 
 
-def _folded(name: str, module: Hidden, input: Format, input_scale: Tensor) -> FoldedLayer:
-    """Return the float function of one hidden layer, with signs moved into the weights."""
-    quantizer, shadow = weight_quantizer(module.linear)
-    mean, deviation, gamma, beta = (constant.numpy() for constant in constants(module.norm))
-    sign = np.where(gamma < 0, -1, 1)
-    unit = (quantizer.scale(shadow).reshape(-1).double() * input_scale).numpy()
-    return FoldedLayer(
-        name=name,
-        weight=quantizer.format,
-        input=input,
-        output=module.activation.format,  # type: ignore[arg-type]
-        weights=quantizer.levels(shadow).numpy() * sign[:, None],
-        unit=np.broadcast_to(unit, gamma.shape) * sign,
-        mean=mean,
-        deviation=deviation,
-        gamma=gamma,
-        beta=beta,
-        step=float(activation_scale(module)),
-    )
-
-
-def _dense(layer: FoldedLayer, integers: Integers) -> Dense:
-    return Dense(
-        name=layer.name,
-        weight=layer.weight,
-        input=layer.input,
-        output=layer.output,
-        weights=layer.weights,
-        bias=integers.bias,
-        multiplier=integers.multiplier,
-        shift=integers.shift,
-    )
-
-
-def _head(model: Mlp, input: Format) -> Dense:
-    """Return the last layer: sums and bias in units of the accumulator, in a format for them all.
-
-    Sums of more than 32 bits, which take 16-bit operands, lose their lowest bits.
-    """
-    quantizer, shadow = weight_quantizer(model.head.linear)
-    weights = quantizer.levels(shadow).numpy()
-    unit = model.head.unit(model.last_scale)
-    bias = BIAS.quantize(model.head.bias.detach() / unit).numpy()
-    low, high = (end + bias for end in reach(weights, input))
-    width = bits_for(min(int(low.min()), -1), max(int(high.max()), 0))
-    return Dense(
-        name="head",
-        weight=quantizer.format,
-        input=input,
-        output=Fixed(min(width, MAX_WIDTH)),
-        weights=weights,
-        bias=bias,
-        multiplier=np.ones(len(bias), np.int64),
-        shift=max(width - MAX_WIDTH, 0),
-    )
-
-
-def _report(layer: Dense, compared: int) -> FoldReport:
+def _report(layer: Requantised, compared: int) -> FoldReport:
+    low, high = int(layer.bias.min()), int(layer.bias.max())
     return FoldReport(
         layer=layer.name,
-        channels=layer.outputs,
+        channels=len(layer.bias),
         shift=layer.shift,
-        multiplier_bits=int(layer.multiplier.max()).bit_length(),
-        bias_bits=bits_for(min(int(layer.bias.min()), 0), max(int(layer.bias.max()), 0)),
+        multiplier_bits=int(np.max(layer.multiplier)).bit_length(),
+        bias_bits=bits_for(min(low, 0), max(high, 0)),
         levels_compared=compared,
     )
 
 
 def _about(trained: Trained, reports: Sequence[FoldReport]) -> dict[str, Any]:
     """Return the network's origin as plain JSON data."""
+    recipe = trained.recipe
     about: dict[str, Any] = {
-        "dataset": trained.recipe.dataset,
-        "recipe": trained.recipe.plain(),
+        "dataset": recipe.dataset,
+        "network": recipe.network,
+        "weight": str(recipe.weight_format),
+        "activation": str(recipe.activation_format),
+        "first": recipe.first,
+        "last": recipe.last,
+        "command": recipe.command(),
+        "seed": recipe.seed,
+        "epochs": recipe.schedule.epochs,
+        "seconds": round(trained.seconds, 1),
+        "device": trained.device,
+        "recipe": recipe.plain(),
         "accuracy_trained": trained.accuracy,
         "fold": [asdict(report) for report in reports],
     }

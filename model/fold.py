@@ -1,6 +1,6 @@
 """Folding: BatchNorm, scales and activation of a trained model become integers.
 
-A hidden channel computes, from its accumulator level, BatchNorm of ``unit * acc`` quantised to the
+A channel of a hidden layer computes, from its accumulator level, a norm of ``unit * acc`` quantised to the
 activation format. The sign of a channel with negative gamma is moved into its weights; then that is
 a monotone step function of ``acc``, and so is ``round_shift(acc * multiplier + bias, shift)``.
 
@@ -27,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..hw.errors import NetworkError
-from ..hw.network import MAX_SHIFT
+from ..hw.layers import MAX_SHIFT
 from ..hw.number import Bipolar, Format
 from .reference import requantize
 
@@ -52,23 +52,22 @@ class FoldedLayer:
     ----------
     name : str
         The layer.
-    weight, input, output : Format
-        Its formats.
-    weights : int64 array of shape (channels, inputs)
-        Weight levels, signs flipped where gamma was negative.
+    output : Format
+        Its output.
+    low, high : int64 arrays of shape (channels,)
+        The lowest and the highest accumulator level, over all inputs; see `reach`.
     unit : float64 array of shape (channels,)
         Value of accumulator level 1; of the sign of ``gamma``.
     mean, deviation, gamma, beta : float64 arrays of shape (channels,)
-        BatchNorm.
+        The norm.
     step : float
         Value of output level 1.
     """
 
     name: str
-    weight: Format
-    input: Format
     output: Format
-    weights: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
     unit: np.ndarray
     mean: np.ndarray
     deviation: np.ndarray
@@ -89,8 +88,7 @@ class FoldedLayer:
 
     def product_limit(self, shift: int) -> float:
         """Return a bound of accumulator times multiplier, and of the bias, at ``shift``."""
-        low, high = self.reach()
-        farthest = np.maximum(-low, high) + 1
+        farthest = np.maximum(-self.low, self.high) + 1
         levels = (self.slope + 2.0**-shift * 3) * farthest + np.abs(self.offset)
         return float((levels.max() + self.output.max_level + 1) * 2.0**shift)
 
@@ -104,13 +102,9 @@ class FoldedLayer:
         """Output level at accumulator 0, before rounding; shape (channels,)."""
         return (self.beta - self.mean / self.deviation * self.gamma) / self.step
 
-    def reach(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the lowest and highest accumulator level of each channel, over all inputs."""
-        return reach(self.weights, self.input)
-
     def thresholds(self) -> np.ndarray:
         """Return where each level above the lowest is reached, shape (channels, levels - 1)."""
-        return _thresholds(self.levels, self.output, *self.reach())
+        return _thresholds(self.levels, self.output, self.low, self.high)
 
 
 def reach(weights: np.ndarray, fmt: Format) -> tuple[np.ndarray, np.ndarray]:
@@ -165,7 +159,7 @@ def solve(
     if layer.output == Bipolar():
         one = np.ones(len(thresholds), np.int64)
         return Integers(one, -thresholds[:, 0], 0), one == 1
-    low, high = (end[:, None] for end in layer.reach())
+    low, high = layer.low[:, None], layer.high[:, None]
     thresholds = thresholds[:, ::stride]
     target = (_goals(layer.output)[::stride] << shift) - ((1 << shift) >> 1)
     nominal = np.round(layer.offset * 2.0**shift).astype(np.int64)
@@ -197,7 +191,7 @@ def check(layer: FoldedLayer, integers: Integers, thresholds: np.ndarray) -> int
     NetworkError
         At the first difference; the text names layer, channel, accumulator and both levels.
     """
-    low, high = layer.reach()
+    low, high = layer.low, layer.high
 
     def folded(accumulator: np.ndarray) -> np.ndarray:
         multiplier, bias = integers.multiplier[:, None], integers.bias[:, None]

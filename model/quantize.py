@@ -1,7 +1,6 @@
 """Quantisers with straight-through gradients, for weights and for activations.
 
-A quantiser rounds in the forward pass, through `Format.quantize`, and lets gradients pass as if it
-had not. Weights keep their float shadow through `torch.nn.utils.parametrize`; the optimiser moves
+A quantiser rounds in the forward pass and lets gradients pass as if it had not. Weights keep their float shadow through `torch.nn.utils.parametrize`; the optimiser moves
 the shadow, the network computes with its quantised image.
 """
 
@@ -14,17 +13,20 @@ from ..hw.errors import FormatError
 from ..hw.number import Bipolar, Fixed, Format, PowerOfTwo
 
 __all__ = [
+    "MAX_ACTIVATION_WIDTH",
     "SCALES",
     "ActivationQuantizer",
     "WeightQuantizer",
     "check_activation",
     "check_weight",
+    "nearest",
     "straight_through",
 ]
 
 SCALES = ("learned", "statistics")
 ACTIVATION_RANGE = 3.0  # after BatchNorm, about the 99.9th percentile of a unit normal
 MAX_ACTIVATION_WIDTH = 16
+SAMPLE = 100_000  # values from which a scale is fitted
 
 
 def check_weight(fmt: Format) -> Format:
@@ -56,14 +58,65 @@ def check_activation(fmt: Format) -> Format:
     return fmt
 
 
+def nearest(x: Tensor, fmt: Format) -> Tensor:
+    """Return the levels nearest to ``x``, which is clamped already, as floats; halves go up.
+
+    Those of `Format.quantize` in fewer passes over memory, which is what training spends its time
+    on. They differ at the float just below one half, and at bipolar values that vanish beside 1.
+    """
+    if isinstance(fmt, Fixed):
+        return (x + 0.5).floor_()
+    if fmt == Bipolar():
+        return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
+    return fmt.quantize(x).to(x.dtype)
+
+
+class _StraightThrough(torch.autograd.Function):
+    """See `straight_through`; one function, so that only two tensors are kept for the gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        value: Tensor,
+        scale: Tensor,
+        fmt: Format,
+        low: int,
+        passes: bool,
+        chance: dict[str, Any],
+    ) -> Tensor:
+        """Return ``scale * level``."""
+        x = value / scale
+        clamped = x.clamp(low, fmt.max_level)
+        levels = fmt.quantize(clamped, **chance).to(x.dtype) if chance else nearest(clamped, fmt)
+        ctx.save_for_backward(x, levels, scale)
+        ctx.limits = (low, fmt.max_level, passes)
+        return levels * scale
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of value and scale."""
+        (grad,) = grads
+        x, levels, scale = ctx.saved_tensors
+        low, high, passes = ctx.limits
+        of_value = grad
+        inside = None if passes else (x >= low) & (x <= high)
+        if inside is not None:
+            of_value = grad * inside
+        of_scale = None
+        if ctx.needs_input_grad[1]:
+            slope = levels - (x if inside is None else x * inside)
+            of_scale = (grad * slope).float().sum_to_size(scale.shape).to(scale.dtype)
+        return of_value, of_scale, None, None, None, None
+
+
 def straight_through(
     value: Tensor,
     scale: Tensor,
     fmt: Format,
     *,
     low: int | None = None,
-    rounding: str = "nearest",
-    generator: torch.Generator | None = None,
+    passes: bool = False,
+    chance: dict[str, Any] | None = None,
 ) -> Tensor:
     """Quantise ``value`` to ``fmt``, with gradients as if rounding were the identity.
 
@@ -80,17 +133,19 @@ def straight_through(
         Target format.
     low : int, optional
         Smallest level used, where that is not the format's own.
-    rounding, generator
-        As in `Format.quantize`.
+    passes : bool
+        Let gradients pass outside the range too.
+    chance : dict, optional
+        ``rounding`` and ``generator`` of `Format.quantize`, for stochastic rounding.
 
     Returns
     -------
     Tensor
         ``scale * level``, of the shape of ``value``.
     """
-    x = torch.clamp(value / scale, fmt.min_level if low is None else low, fmt.max_level)
-    levels = fmt.quantize(x.detach(), rounding=rounding, generator=generator)
-    return (levels + (x - x.detach())) * scale  # the difference is exactly 0: levels stay exact
+    least = fmt.min_level if low is None else low
+    found: Any = _StraightThrough.apply(value, scale, fmt, least, passes, chance or {})
+    return found
 
 
 class WeightQuantizer(nn.Module):
@@ -105,7 +160,7 @@ class WeightQuantizer(nn.Module):
     ----------
     fmt : Format
         Format of the weights; see `check_weight`.
-    weight : Tensor of shape (outputs, inputs)
+    weight : Tensor of shape (outputs, ...)
         Shadow weights at the start; a learned scale begins at their statistics.
     per_channel : bool
         One scale for each output, or one for all.
@@ -138,20 +193,20 @@ class WeightQuantizer(nn.Module):
             self.log2_scale = nn.Parameter(self._statistics(weight.detach()).log2())
 
     def _statistics(self, weight: Tensor) -> Tensor:
-        """Return the scale that the weights themselves suggest, of shape (outputs or 1, 1)."""
+        """Return the scale that the weights themselves suggest, of shape (outputs or 1, 1, ...)."""
         magnitude = weight.abs()
-        rows = magnitude if self.per_channel else magnitude.reshape(1, -1)
+        rows = magnitude.flatten(1) if self.per_channel else magnitude.reshape(1, -1)
         if self.format == Bipolar():
-            scale = rows.mean(dim=1, keepdim=True)
+            scale = rows.mean(dim=1)
         elif self.format.max_level < 16:
             # few levels: clip the tails rather than spend levels on them
-            scale = 2 * rows.mean(dim=1, keepdim=True) / self.format.max_level**0.5
+            scale = 2 * rows.mean(dim=1) / self.format.max_level**0.5
         else:
-            scale = rows.amax(dim=1, keepdim=True) / self.format.max_level
-        return scale.clamp(min=1e-8)
+            scale = rows.amax(dim=1) / self.format.max_level
+        return scale.clamp(min=1e-8).reshape(-1, *[1] * (weight.ndim - 1))
 
     def scale(self, weight: Tensor) -> Tensor:
-        """Return the value of level 1, of shape (outputs, 1), or (1, 1) if not per channel."""
+        """Return the value of level 1, of shape (outputs, 1, ...), or (1, 1, ...) for one scale."""
         if self.log2_scale is None:
             return self._statistics(weight.detach())
         return torch.exp2(self.log2_scale)
@@ -160,8 +215,7 @@ class WeightQuantizer(nn.Module):
         """Return the integer levels of ``weight``, int64 of the same shape."""
         limit = self.format.max_level
         with torch.no_grad():
-            x = torch.clamp(weight / self.scale(weight), -limit, limit)
-            return self.format.quantize(x)
+            return nearest((weight / self.scale(weight)).clamp(-limit, limit), self.format).long()
 
     def _chance(self) -> dict[str, Any]:
         if self.training and self.rounding == "stochastic":
@@ -170,12 +224,14 @@ class WeightQuantizer(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the quantised values of ``weight``, of the same shape."""
-        scale = self.scale(weight)
-        if self.format == Bipolar():
-            values = self.format.quantize(weight.detach(), scale, **self._chance()) * scale
-            return values + (weight - weight.detach())
-        low = -self.format.max_level
-        return straight_through(weight, scale, self.format, low=low, **self._chance())
+        return straight_through(
+            weight,
+            self.scale(weight),
+            self.format,
+            low=-self.format.max_level,
+            passes=self.format == Bipolar(),
+            chance=self._chance(),
+        )
 
 
 class ActivationQuantizer(nn.Module):
@@ -216,4 +272,18 @@ class ActivationQuantizer(nn.Module):
         chance = {}
         if self.training and self.rounding == "stochastic":
             chance = {"rounding": "stochastic", "generator": self.generator}
-        return straight_through(value, self.scale, self.format, **chance)
+        return straight_through(value, self.scale, self.format, chance=chance)
+
+    @torch.no_grad()
+    def fit(self, sample: Tensor) -> None:
+        """Start the scale where the values of ``sample`` lose least, in the mean square."""
+        if self.log2_scale is None or not bool((sample > 0).any()):
+            return
+        sample = sample[torch.linspace(0, len(sample) - 1, min(len(sample), SAMPLE)).long()]
+        low, high = self.format.min_level, self.format.max_level
+        losses = {}
+        for share in range(2, 21):
+            scale = sample.max() * share / 20 / high
+            levels = nearest((sample / scale).clamp(low, high), self.format)
+            losses[float(scale)] = float((levels * scale - sample.clamp(min=low)).square().mean())
+        self.log2_scale.fill_(torch.tensor(min(losses, key=losses.__getitem__)).log2())

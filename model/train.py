@@ -1,29 +1,37 @@
-"""Quantised training: from a recipe to a network with accuracy.
+"""Training, in float and quantised: from a recipe to a network with accuracy.
 
-Training is deterministic: the same recipe gives the same network on the same machine. It runs on
-one thread, which is quickest for networks of this size and fixes the order of every sum.
+Training is deterministic: the same recipe gives the same network on the same machine, also when it
+was killed and went on from a checkpoint. Small networks run on one thread, which is quickest for
+them. Convolutions run in bfloat16 where the machine has instructions for it; evaluation does not.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
 
 from ..hw.errors import NetworkError
 from ..hw.number import Format
+from .blocks import Model
+from .checkpoint import Checkpoint
 from .data import Dataset, input_scale, load
-from .mlp import Mlp
+from .evaluation import accuracy, settle_statistics
+from .feed import Feed
+from .fit import Fit, deterministic, find_device
+from .lower import lower
 from .norm import round_norms
 from .recipe import Recipe
+from .topologies import build
 
-__all__ = ["Epoch", "Progress", "Recipe", "Trained", "train"]
+__all__ = ["Epoch", "Progress", "Recipe", "Trained", "train", "untrained"]
 
-Progress = Callable[[int, int, float, float], None]
-"""Called after every epoch with its number from 1, the number of epochs, loss and accuracy."""
+Progress = Callable[[int, int, float, float, float], None]
+"""Called after every epoch: its number from 1, of how many, loss, accuracy, and seconds left."""
+
+CALIBRATION = 512  # images from which activation scales start
 
 
 class Epoch(NamedTuple):
@@ -41,7 +49,7 @@ class Trained:
     ----------
     recipe : Recipe
         What it was trained with.
-    model : Mlp
+    model : Model
         The torch model, in evaluation mode.
     accuracy : float
         Share of test images that the torch model labels right.
@@ -50,22 +58,29 @@ class Trained:
     history : tuple of Epoch
         Mean training loss and accuracy of every epoch.
     seconds : float
-        Duration of the training.
+        Duration of the training, that of ``start`` included.
     input : Format
         Format in which the network reads pixels.
+    device : str
+        What it was trained on.
     """
 
     recipe: Recipe
-    model: Mlp
+    model: Model
     accuracy: float
     accuracy_float: float | None
     history: tuple[Epoch, ...]
     seconds: float
     input: Format
+    device: str
 
 
 def train(
-    recipe: Recipe, progress: Progress | None = None, *, start: Trained | None = None
+    recipe: Recipe,
+    progress: Progress | None = None,
+    *,
+    start: Trained | None = None,
+    checkpoints: Path | None = None,
 ) -> Trained:
     """Train one network.
 
@@ -76,146 +91,107 @@ def train(
     progress : callable, optional
         Called after every epoch; see `Progress`.
     start : Trained, optional
-        A float network of the same widths, whose weights and BatchNorm are the starting point.
+        A float network of the same shape, whose weights and BatchNorm are the starting point.
+    checkpoints : Path, optional
+        Folder for what is saved after every epoch: a killed training goes on from it, and a
+        finished one is not repeated.
 
     Raises
     ------
     DataError
         For an unknown data set.
     NetworkError
-        When ``start`` is quantised or has other layers.
+        When ``start`` is quantised or has another shape, or for a layer that does not exist.
     """
-    began = perf_counter()
-    dataset = load(recipe.dataset)
-    with _deterministic(recipe.seed) as generator:
-        model = _build(recipe, dataset, start, generator)
-        images = _images(recipe, dataset, dataset.train_images)
-        labels = torch.from_numpy(dataset.train_labels)
-        history = _fit(model, images, labels, recipe, generator, progress)
-        _settle_statistics(model, images)
-        if recipe.weight is not None and recipe.multiplier_bits is not None:
-            round_norms(model, recipe.multiplier_bits)
-        tests = _images(recipe, dataset, dataset.test_images)
-        accuracy = _accuracy(model, tests, torch.from_numpy(dataset.test_labels))
-    is_float = recipe.weight is None
+    if start is not None:
+        _check_start(recipe, start.recipe)
+    dataset, device = load(recipe.dataset), find_device()
+    checkpoint = Checkpoint(checkpoints, recipe.digest(start=start and start.recipe))
+    state = checkpoint.load() or {}
+    fmt = None if recipe.is_float else recipe.input_format(dataset)
+    with deterministic(recipe.seed):
+        fit = Fit(recipe, untrained(recipe, dataset), dataset, device)
+        model = fit.model
+        feed = Feed(dataset, dataset.train_images, dataset.train_labels, fmt, device)
+        if start is not None:
+            model.load_state_dict(start.model.state_dict())
+        if not recipe.is_float:
+            _quantize(model, recipe, dataset, feed, fit, started=start is not None)
+        if not state.get("finished"):
+            teacher = start.model if start is not None else None
+            fit.run(feed, teacher, checkpoint, state, progress)
+            settle_statistics(model, feed)
+            tests = Feed(dataset, dataset.test_images, dataset.test_labels, fmt, device)
+            unrounded = {key: value.clone() for key, value in model.state_dict().items()}
+            _round(model, recipe)
+            state = fit.state() | {"model": unrounded, "accuracy": accuracy(model, tests)}
+            checkpoint.save(**state, finished=True)
+        else:
+            model.load_state_dict(state["model"])
+            _round(model, recipe)
+    model.cpu().eval()
+    before = None if start is None else start.accuracy
     return Trained(
         recipe=recipe,
         model=model,
-        accuracy=accuracy,
-        accuracy_float=accuracy if is_float else start.accuracy if start is not None else None,
-        history=history,
-        seconds=perf_counter() - began,
+        accuracy=state["accuracy"],
+        accuracy_float=state["accuracy"] if recipe.is_float else before,
+        history=tuple(Epoch(*each) for each in state["history"]),
+        seconds=state["seconds"] + (0.0 if start is None else start.seconds),
         input=recipe.input_format(dataset),
+        device=state["device"],
     )
 
 
-@contextmanager
-def _deterministic(seed: int) -> Iterator[torch.Generator]:
-    """Seed a private random state on one thread; both are put back afterwards."""
-    threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        torch.set_num_threads(1)
-        try:
-            yield torch.Generator().manual_seed(seed)
-        finally:
-            torch.set_num_threads(threads)
+def untrained(recipe: Recipe, dataset: Dataset) -> Model:
+    """Return the float model of a recipe as it is before the first step."""
+    module = build(
+        recipe.network,
+        dataset.image_shape,
+        dataset.classes,
+        width=recipe.width,
+        widths=recipe.widths,
+    )
+    return lower(module, dataset.image_shape)
 
 
-def _images(recipe: Recipe, dataset: Dataset, images: Any) -> Tensor:
-    """Return input values, float32: exact pixels for float networks, else those of the format."""
-    if recipe.weight is None:
-        return torch.from_numpy(dataset.values(images))
-    fmt = recipe.input_format(dataset)
-    return torch.from_numpy(dataset.levels(images, fmt)).float() * input_scale(fmt)
+def _check_start(recipe: Recipe, start: Recipe) -> None:
+    def shape(each: Recipe) -> tuple[object, ...]:
+        widths = each.widths if each.network == "mlp" else ()
+        return each.network, each.width, widths
 
-
-def _build(
-    recipe: Recipe, dataset: Dataset, start: Trained | None, generator: torch.Generator
-) -> Mlp:
-    """Return the model as it is before the first step."""
-    sizes = (dataset.inputs, *recipe.widths, dataset.classes)
-    model = Mlp(sizes, input_scale(recipe.input_format(dataset)))
-    if start is not None:
-        if start.recipe.weight is not None or start.recipe.widths != recipe.widths:
-            raise NetworkError(
-                f"start is a float network of widths {recipe.widths}, not one of weights "
-                f"{start.recipe.weight or 'float'} and widths {start.recipe.widths}"
-            )
-        model.load_state_dict(start.model.state_dict())
-    if recipe.weight_format is not None:
-        model.quantize(
-            recipe.weight_format,
-            recipe.activation_format,
-            scale=recipe.scale,
-            rounding=recipe.rounding,
-            generator=generator,
+    if not start.is_float or shape(start) != shape(recipe):
+        raise NetworkError(
+            f"start is a float network {recipe.network} of width {recipe.width:g} and widths "
+            f"{recipe.widths}, not {start.network} of weights {start.weight or 'float'}, width "
+            f"{start.width:g} and widths {start.widths}"
         )
-    return model
 
 
-def _fit(
-    model: Mlp,
-    images: Tensor,
-    labels: Tensor,
-    recipe: Recipe,
-    generator: torch.Generator,
-    progress: Progress | None,
-) -> tuple[Epoch, ...]:
-    """Run all epochs; return what each gave."""
-    steps = -(-len(images) // recipe.batch)
-    optimizer = torch.optim.AdamW(
-        _groups(model, recipe.decay), lr=recipe.peak_rate, foreach=True, weight_decay=0.0
+def _quantize(
+    model: Model, recipe: Recipe, dataset: Dataset, feed: Feed, fit: Fit, *, started: bool
+) -> None:
+    """Put quantisers on the model, whose scales follow from what it computes in float."""
+    model.train(not started)  # running statistics that are not there yet
+    images, _ = next(feed.batches(CALIBRATION, CALIBRATION))
+    samples = model.calibrate(images)
+    names = [node.name for node, _ in model.items()]
+    model.quantize(
+        recipe.formats(names, [node.name for node, _ in model.weighted()]),
+        recipe.input_format(dataset),
+        input_scale(recipe.input_format(dataset)),
+        scale=recipe.scale,
+        rounding=recipe.rounding,
+        generator=fit.chance,
     )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.peak_rate, total_steps=steps * recipe.epochs, pct_start=0.2
-    )
-    history = []
-    model.train()
-    for epoch in range(recipe.epochs):
-        loss_sum, right = 0.0, 0
-        for batch in torch.randperm(len(images), generator=generator).tensor_split(steps):
-            logits = model(images[batch])
-            loss = nn.functional.cross_entropy(logits, labels[batch])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            loss_sum += loss.item() * len(batch)
-            right += int((logits.argmax(dim=1) == labels[batch]).sum())
-        history.append(Epoch(loss_sum / len(images), right / len(images)))
-        if progress is not None:
-            progress(epoch + 1, recipe.epochs, *history[-1])
-    return tuple(history)
+    model.to(feed.images.device)
+    model.fit_scales(samples)
 
 
-def _groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Split the parameters: weights decay; biases, BatchNorm and scales do not."""
-    decaying, others = [], []
-    for name, parameter in model.named_parameters():
-        is_weight = parameter.ndim == 2 and "log2_scale" not in name
-        (decaying if is_weight else others).append(parameter)
-    return [{"params": decaying, "weight_decay": decay}, {"params": others}]
-
-
-@torch.no_grad()
-def _settle_statistics(model: nn.Module, images: Tensor) -> None:
-    """Replace BatchNorm's running averages by the statistics of all training images.
-
-    The running averages lag behind weights whose levels still move; the fold uses them as
-    constants.
-    """
-    model.eval()  # rounding is nearest here, as it will be in the integers
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm1d):
-            module.reset_running_stats()
-            module.momentum = None  # the cumulative average of what follows
-            module.train()
-    model(images)
-    model.eval()
-
-
-def _accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Return the share of images labelled right."""
-    with torch.no_grad():
-        return float((model(images).argmax(dim=1) == labels).double().mean())
+def _round(model: Model, recipe: Recipe) -> None:
+    """Round the norms of a quantised model; the last act of training."""
+    device = model.device
+    model.cpu().eval()
+    if not recipe.is_float and recipe.multiplier_bits is not None:
+        round_norms(model, recipe.multiplier_bits)
+    model.to(device)

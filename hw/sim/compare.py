@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..array import Geometry
+from ..layers import Layer
 from ..network import Network
 from .run import Run
 
@@ -14,7 +15,10 @@ __all__ = ["Comparison", "Difference", "Expected", "ExpectedLayer", "compare"]
 
 
 class ExpectedLayer(Protocol):
-    """What the reference says of one layer; integer arrays of shape (images, outputs)."""
+    """What the reference says of one layer; integer arrays of shape (images, elements).
+
+    A max pool has no sums: accumulators and overflows are None.
+    """
 
     @property
     def accumulators(self) -> Any:
@@ -60,26 +64,26 @@ class Difference:
     stage : str
         ``sum`` (array or weight memory), ``overflow`` (its flag), ``level`` (requantiser or
         parameter memory) or ``result`` (on the way out).
-    layer, image, channel, cycle
-        Where and when; the cycle is None where the trace does not reach.
+    layer, image, element, cycle
+        Where and when; the element counts in the layer's output, channels last; the cycle is None
+        where the trace does not reach.
     hardware, reference : int
         What the two say.
     codes : tuple of int or None
         Their codes, where the stage has levels.
-    row, column : int
-        The processing element that summed it.
+    place : str
+        The element in words: row, column and channel, and the processing element that summed it.
     """
 
     stage: str
     layer: str
     image: int
-    channel: int
+    element: int
     cycle: int | None
     hardware: int
     reference: int
     codes: tuple[int, int] | None
-    row: int
-    column: int
+    place: str
 
     def __str__(self) -> str:
         what = f"{self.hardware} in hardware, {self.reference} in the reference"
@@ -87,8 +91,8 @@ class Difference:
             what += f" (codes {self.codes[0]:#x} and {self.codes[1]:#x})"
         when = "" if self.cycle is None else f", cycle {self.cycle}"
         return (
-            f"first difference: {self.stage} of layer {self.layer}, image {self.image}, channel "
-            f"{self.channel}{when}, element ({self.row}, {self.column}): {what}"
+            f"first difference: {self.stage} of layer {self.layer}, image {self.image}, "
+            f"{self.place}{when}: {what}"
         )
 
 
@@ -140,8 +144,10 @@ def _trace_differences(
 ):
     """Yield the first difference of each stage of each layer; mark all images that differ."""
     for index, (layer, wanted) in enumerate(zip(network, expected.layers, strict=False)):
+        if wanted.accumulators is None:
+            continue
         events = run.events[run.events["layer"] == index]
-        places = events["image"].astype(np.int64), events["channel"].astype(np.int64)
+        places = events["image"].astype(np.int64), events["element"].astype(np.int64)
         for stage, field, reference in (
             ("sum", "sum", wanted.accumulators),
             ("overflow", "overflow", wanted.overflowed),
@@ -156,18 +162,17 @@ def _trace_differences(
                 codes = None
                 if stage == "level":
                     codes = _codes(layer.output, int(hardware[at]), int(reference[at]))
-                image, channel = int(places[0][at]), int(places[1][at])
+                image, element = int(places[0][at]), int(places[1][at])
                 yield Difference(
                     stage=stage,
                     layer=layer.name,
                     image=image,
-                    channel=channel,
+                    element=element,
                     cycle=int(events["cycle"][at]),
                     hardware=int(hardware[at]),
                     reference=int(reference[at]),
                     codes=codes,
-                    row=image % geometry.rows,
-                    column=channel % geometry.columns,
+                    place=_place(network, layer, image, element, geometry),
                 )
 
 
@@ -175,7 +180,7 @@ def _result_differences(run: Run, levels, labels, network: Network, geometry: Ge
     """Yield the first difference of the streamed levels, and of the labels."""
     layer = network.layers[-1]
     different = np.argwhere(run.levels != levels)
-    places = [(int(image), int(channel)) for image, channel in different[:1]]
+    places = [(int(image), int(element)) for image, element in different[:1]]
     pairs = [(int(run.levels[place]), int(levels[place])) for place in places]
     codes = [_codes(layer.output, *pair) for pair in pairs]
     if not places:
@@ -183,19 +188,29 @@ def _result_differences(run: Run, levels, labels, network: Network, geometry: Ge
         places = [(int(image), int(run.labels[image])) for image in wrong]
         pairs = [(int(run.labels[image]), int(labels[image])) for image in wrong]
         codes = [None for _ in wrong]
-    for (image, channel), (hardware, reference), pair in zip(places, pairs, codes, strict=True):
+    for (image, element), (hardware, reference), pair in zip(places, pairs, codes, strict=True):
         yield Difference(
             stage="result",
             layer=layer.name,
             image=image,
-            channel=channel,
+            element=element,
             cycle=None,
             hardware=hardware,
             reference=reference,
             codes=pair,
-            row=image % geometry.rows,
-            column=channel % geometry.columns,
+            place=_place(network, layer, image, element, geometry),
         )
+
+
+def _place(network: Network, layer: Layer, image: int, element: int, geometry: Geometry) -> str:
+    """Return where an element of a layer's output is, and which processing element summed it."""
+    size = network.sizes[layer.name]
+    position, channel = divmod(element, size.channels)
+    row = (position if size.positions > 1 else image) % geometry.rows
+    where = f"channel {channel}"
+    if size.positions > 1:
+        where = f"position ({position // size.width}, {position % size.width}), {where}"
+    return f"{where}, processing element ({row}, {channel % geometry.columns})"
 
 
 def _codes(fmt, hardware: int, reference: int) -> tuple[int, int] | None:

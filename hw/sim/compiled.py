@@ -46,6 +46,7 @@ class _Request(ctypes.Structure):
         ("raw_levels", ctypes.c_void_p),
         ("labels", ctypes.c_void_p),
         ("overflows", ctypes.c_void_p),
+        ("layer_cycles", ctypes.c_void_p),
     ]
 
 
@@ -90,14 +91,15 @@ class CompiledEngine:
         network = self.accelerator.program.network
         codes = np.ascontiguousarray(stimulus.codes(self.accelerator), np.uint32)
         images = len(stimulus.images)
-        sums = sum(layer.outputs for layer in network)
-        events = np.zeros(min(stimulus.traced, images) * sums, EVENT)
+        program = self.accelerator.program
+        events = np.zeros(min(stimulus.traced, images) * program.sums, EVENT)
         raw = np.zeros((images, network.outputs), np.uint64)
         # as many as the ports can claim: hardware under test may be wrong
         labels = np.zeros(raw.size, np.uint32)
-        overflows = np.zeros(1 << self.accelerator.trace.shape()["layer"].width, np.uint64)
+        layers = 1 << self.accelerator.trace.shape()["layer"].width
+        overflows, layer_cycles = np.zeros(layers, np.uint64), np.zeros(layers, np.uint64)
         window = stimulus.window
-        idle_limit = IDLE_LIMIT + self.accelerator.program.fetch_cycles
+        idle_limit = IDLE_LIMIT + program.longest_job
         request = _Request(
             codes=codes.ctypes.data,
             elements=codes.size,
@@ -115,6 +117,7 @@ class CompiledEngine:
             raw_levels=raw.ctypes.data,
             labels=labels.ctypes.data,
             overflows=overflows.ctypes.data,
+            layer_cycles=layer_cycles.ctypes.data,
         )
         reply = _Reply()
         path = _build(self.accelerator, waveforms=True) if window else self._plain
@@ -139,6 +142,7 @@ class CompiledEngine:
             cycles=reply.cycles,
             steps=reply.steps,
             overflows=tuple(overflows[: len(network.layers)].tolist()),
+            layer_cycles=tuple(layer_cycles[: len(network.layers)].tolist()),
             events=events[: reply.events],
             seconds=seconds,
             engine=self.name,
@@ -161,18 +165,25 @@ def _definitions(accelerator: Accelerator) -> str:
     element = accelerator.i.payload.shape()
     result = accelerator.o.payload.shape()
     trace = accelerator.trace.shape()
+    entry = trace["sums"].shape.elem_shape
     values = {
         "OFFSET_LAST": element["last"].offset,
         "WIDTH_LEVEL": result["level"].width,
         "OFFSET_LABEL": result["label"].offset,
         "WIDTH_LABEL": result["label"].width,
         "OFFSET_RESULT_LAST": result["last"].offset,
-        "OFFSET_TRACE_LEVEL": trace["level"].offset,
-        "WIDTH_TRACE_LEVEL": trace["level"].width,
+        "OFFSET_TRACE_LEVEL": entry["level"].offset,
+        "WIDTH_TRACE_LEVEL": entry["level"].width,
+        "OFFSET_SUMS": trace["sums"].offset,
+        "WIDTH_ENTRY": entry.size,
+        "CHAINS": accelerator.program.geometry.chains,
     }
-    for name in ("valid", "layer", "image", "channel", "sum", "overflow", "step"):
+    for name in ("layer", "step", "running", "current"):
         values[f"OFFSET_{name.upper()}"] = trace[name].offset
         values[f"WIDTH_{name.upper()}"] = trace[name].width
+    for name in ("valid", "image", "element", "sum", "overflow"):
+        values[f"OFFSET_{name.upper()}"] = entry[name].offset
+        values[f"WIDTH_{name.upper()}"] = entry[name].width
     lines = [f"#define {name} {value}" for name, value in values.items()]
     return "\n".join(["#define DESIGN p_top", *lines, ""])
 

@@ -48,7 +48,7 @@ struct Chance {
 struct Event {
     uint64_t cycle;
     int64_t sum, level;
-    uint32_t image, channel, layer, overflow;
+    uint32_t image, element, layer, overflow;
 };
 
 }  // namespace
@@ -65,7 +65,7 @@ struct Request {
     uint64_t event_limit;
     uint64_t *raw_levels;
     uint32_t *labels;
-    uint64_t *overflows;
+    uint64_t *overflows, *layer_cycles;
 };
 
 struct Reply {
@@ -89,7 +89,7 @@ int simulate(const Request *request, Reply *reply) {
         vcd.add_without_memories(items);
     }
     *reply = Reply{};
-    uint64_t idle = 0;
+    uint64_t idle = 0, waited = 0;
     bool offered = false;
     while (reply->emitted < request->results) {
         // a stream's promise: what is offered stays until it is taken
@@ -125,18 +125,26 @@ int simulate(const Request *request, Reply *reply) {
             moved = true;
         }
         if (field(top.p_trace, OFFSET_STEP, 1)) reply->steps++, moved = true;
-        if (field(top.p_trace, OFFSET_VALID, 1)) {
+        // waiting counts for the layer that is waited for
+        waited++;
+        if (field(top.p_trace, OFFSET_RUNNING, 1)) {
+            request->layer_cycles[field(top.p_trace, OFFSET_CURRENT, WIDTH_LAYER)] += waited;
+            waited = 0, moved = true;
+        }
+        for (unsigned chain = 0; chain < CHAINS; chain++) {
+            unsigned base = OFFSET_SUMS + chain * WIDTH_ENTRY;
+            if (!field(top.p_trace, base + OFFSET_VALID, 1)) continue;
             uint32_t layer = field(top.p_trace, OFFSET_LAYER, WIDTH_LAYER);
-            uint32_t overflow = field(top.p_trace, OFFSET_OVERFLOW, 1);
-            uint32_t image = field(top.p_trace, OFFSET_IMAGE, WIDTH_IMAGE);
+            uint32_t overflow = field(top.p_trace, base + OFFSET_OVERFLOW, 1);
+            uint32_t image = field(top.p_trace, base + OFFSET_IMAGE, WIDTH_IMAGE);
             request->overflows[layer] += overflow;
             if (image < request->traced && reply->events < request->event_limit) {
                 request->events[reply->events++] = Event{
                     reply->cycles,
-                    signed_field(top.p_trace, OFFSET_SUM, WIDTH_SUM),
-                    signed_field(top.p_trace, OFFSET_TRACE_LEVEL, WIDTH_TRACE_LEVEL),
+                    signed_field(top.p_trace, base + OFFSET_SUM, WIDTH_SUM),
+                    signed_field(top.p_trace, base + OFFSET_TRACE_LEVEL, WIDTH_TRACE_LEVEL),
                     image,
-                    uint32_t(field(top.p_trace, OFFSET_CHANNEL, WIDTH_CHANNEL)),
+                    uint32_t(field(top.p_trace, base + OFFSET_ELEMENT, WIDTH_ELEMENT)),
                     layer,
                     overflow};
             }

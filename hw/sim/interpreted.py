@@ -69,13 +69,14 @@ class _Session:
         self.labels: list[int] = []
         self.events: list[tuple] = []
         self.overflows = [0] * len(network.layers)
-        self.cycles = self.steps = 0
+        self.layer_cycles = [0] * len(network.layers)
+        self.cycles = self.steps = self.waited = 0
 
     async def drive(self, ctx) -> None:
         """Feed and drain the streams until every image has its label."""
         accelerator, chance = self.accelerator, random.Random(self.stimulus.seed)
         accepted = idle = 0
-        limit = IDLE_LIMIT + accelerator.program.fetch_cycles
+        limit = IDLE_LIMIT + accelerator.program.longest_job
         offered = False
         while len(self.labels) < self.images:
             offered = accepted < len(self.codes) and (
@@ -89,7 +90,7 @@ class _Session:
             *_, taken, valid, result, trace = await ctx.tick().sample(
                 accelerator.i.ready, accelerator.o.valid, accelerator.o.payload, accelerator.trace
             )
-            moved = trace.step or trace.valid
+            moved = trace.running or any(entry.valid for entry in trace.sums)
             if offered and taken:
                 accepted, offered, moved = accepted + 1, False, True
             if valid and ready:
@@ -116,21 +117,26 @@ class _Session:
 
     def _record(self, trace) -> None:
         self.steps += trace.step
-        if not trace.valid:
-            return
-        self.overflows[trace.layer] += trace.overflow
-        if trace.image < self.stimulus.traced:
-            self.events.append(
-                (
-                    self.cycles,
-                    trace.sum,
-                    trace.level,
-                    trace.image,
-                    trace.channel,
-                    trace.layer,
-                    trace.overflow,
+        self.waited += 1
+        if trace.running:  # waiting counts for the layer that is waited for
+            self.layer_cycles[trace.current] += self.waited
+            self.waited = 0
+        for entry in trace.sums:
+            if not entry.valid:
+                continue
+            self.overflows[trace.layer] += entry.overflow
+            if entry.image < self.stimulus.traced:
+                self.events.append(
+                    (
+                        self.cycles,
+                        entry.sum,
+                        entry.level,
+                        entry.image,
+                        entry.element,
+                        trace.layer,
+                        entry.overflow,
+                    )
                 )
-            )
 
     def result(self, seconds: float) -> Run:
         """Return what has come out."""
@@ -143,6 +149,7 @@ class _Session:
             cycles=self.cycles,
             steps=self.steps,
             overflows=tuple(self.overflows),
+            layer_cycles=tuple(self.layer_cycles),
             events=np.array(self.events, EVENT),
             seconds=seconds,
             engine=AmaranthEngine.name,

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..accelerator import Accelerator
 from ..errors import NetworkError
+from ..network import INPUT
 
 __all__ = ["EVENT", "Run", "Stimulus", "Window"]
 
@@ -16,7 +17,7 @@ EVENT = np.dtype(
         ("sum", np.int64),
         ("level", np.int64),
         ("image", np.uint32),
-        ("channel", np.uint32),
+        ("element", np.uint32),
         ("layer", np.uint32),
         ("overflow", np.uint32),
     ]
@@ -39,7 +40,7 @@ class Stimulus:
 
     Parameters
     ----------
-    images : int array of shape (images, inputs)
+    images : int array of shape (images, inputs) or (images, height, width, channels)
         Input levels.
     gaps, stalls : float
         Probability that the input holds an element back, or the output is not taken, in a cycle.
@@ -62,9 +63,10 @@ class Stimulus:
         """Return the input codes, flat; raises `NetworkError` when images do not fit."""
         network = accelerator.program.network
         images = np.asarray(self.images)
-        if images.ndim != 2 or images.shape[1] != network.inputs:
+        size = tuple(network.sizes[INPUT])
+        if images.shape[1:] not in (size, (network.inputs,)):
             raise NetworkError(
-                f"network {network.name} takes images of {network.inputs} levels; "
+                f"network {network.name} takes images of {size} or {network.inputs} levels; "
                 f"got an array of shape {images.shape}"
             )
         return network.input.to_code(images).reshape(-1)
@@ -86,6 +88,8 @@ class Run:
         Cycles in which the array computed.
     overflows : tuple of int
         Sums in each layer of which at least one step overflowed.
+    layer_cycles : tuple of int
+        Cycles in which each layer had the array, or the max pool, or was waited for.
     events : EVENT array
         The traced sums, in the order in which they left the array.
     seconds : float
@@ -99,6 +103,7 @@ class Run:
     cycles: int
     steps: int
     overflows: tuple[int, ...]
+    layer_cycles: tuple[int, ...]
     events: np.ndarray
     seconds: float
     engine: str

@@ -1,13 +1,12 @@
 """Random networks, geometries and operands."""
 
-from itertools import pairwise
-
 import numpy as np
 from hypothesis import strategies as st
 
 from narrowgauge.hw.arithmetic import OVERFLOWS, Accumulator
 from narrowgauge.hw.array import Geometry
-from narrowgauge.hw.network import Dense, Network
+from narrowgauge.hw.layers import Add, AveragePool, Conv2d, Dense, MaxPool, Size, Window
+from narrowgauge.hw.network import INPUT, Network
 from narrowgauge.hw.number import Bipolar, Fixed, parse
 
 FAMILIES = [  # weights, input, hidden activations
@@ -33,29 +32,85 @@ def random_levels(rng, fmt, shape):
     return fmt.to_level(rng.integers(0, 1 << fmt.width, shape))
 
 
+def random_images(seed, network, count):
+    """Images of uniformly drawn codes, of shape (images, height, width, channels)."""
+    shape = (count, *network.sizes[INPUT])
+    return random_levels(np.random.default_rng(seed), network.input, shape)
+
+
 def random_network(seed, family, widths, accumulator, *, output=None):
-    """A network of random integers, ``widths`` from its input to its output."""
-    rng = np.random.default_rng(seed)
-    weight, first, hidden = map(parse, family)
-    output = output or Fixed(12)
-    layers = []
-    for index, (inputs, outputs) in enumerate(pairwise(widths)):
-        last = index == len(widths) - 2
-        target = output if last else hidden
-        scaled = not last and target != Bipolar()
-        layers.append(
-            Dense(
-                name=f"layer{index}",
-                weight=weight,
-                input=hidden if index else first,
-                output=target,
-                weights=random_levels(rng, weight, (outputs, inputs)),
-                bias=rng.integers(-30, 30, outputs) * (100 if scaled else 1),
-                multiplier=rng.integers(1, 60, outputs) if scaled else np.ones(outputs),
-                shift=7 if scaled else 0,
-            )
-        )
-    return Network("random", tuple(layers), accumulator)
+    """A dense network of random integers, ``widths`` from its input to its output."""
+    spec = [("dense", outputs) for outputs in widths[1:]]
+    return random_convnet(seed, family, (Size(1, 1, widths[0]), *spec), accumulator, output=output)
+
+
+def random_convnet(seed, family, spec, accumulator, *, output=None):
+    """A network of random integers.
+
+    ``spec`` is the input's size and then one tuple a layer; layer ``N`` is called ``layerN``::
+
+        ("conv", channels, window, groups)
+        ("max", window)
+        ("average", window or None)
+        ("add", other source, summands)     other and the layer before
+        ("dense", outputs)
+
+    All give the family's hidden format, but the last one, which gives ``output``.
+    """
+    builder = _Builder(np.random.default_rng(seed), family, Size(*spec[0]))
+    for index, layer in enumerate(spec[1:]):
+        builder.add(index, *layer, last=(output or Fixed(12)) if index == len(spec) - 2 else None)
+    return Network("random", tuple(builder.layers), accumulator, input_size=spec[0])
+
+
+class _Builder:
+    """Layers of random integers, each on the one before."""
+
+    def __init__(self, rng, family, size):
+        self.rng = rng
+        self.weight, first, self.hidden = map(parse, family)
+        self.layers, self.before = [], INPUT
+        self.sizes, self.formats = {INPUT: size}, {INPUT: first}
+
+    def add(self, index, kind, *parameters, last):
+        before = self.formats[self.before]
+        output = before if kind == "max" else last or self.hidden
+        self.scaled = not last and output != Bipolar()
+        common = {"name": f"layer{index}", "input": before, "output": output}
+        layer = getattr(self, f"_{kind}")(common, self.sizes[self.before], *parameters)
+        read = [self.sizes[source] for source in layer.sources or (self.before,)]
+        self.layers.append(layer)
+        self.before = layer.name
+        self.sizes[layer.name], self.formats[layer.name] = layer.output_size(*read), output
+
+    def _dense(self, common, size, outputs):
+        return Dense(**common, **self._weights(outputs, size.elements), **self._scales(outputs))
+
+    def _conv(self, common, size, channels, window, groups):
+        weights = self._weights(channels, *window.kernel, size.channels // groups)
+        scales = self._scales(channels)
+        return Conv2d(**common, **weights, **scales, window=window, groups=groups)
+
+    def _max(self, common, size, window):
+        return MaxPool(**common, window=window)
+
+    def _average(self, common, size, window):
+        return AveragePool(**common, **self._scales(1), window=window)
+
+    def _add(self, common, size, other, summands):
+        common |= {"input": self.formats[other], "other": common["input"]}
+        return Add(**common, **self._scales(1), sources=(other, self.before), summands=summands)
+
+    def _weights(self, *shape):
+        return {"weight": self.weight, "weights": random_levels(self.rng, self.weight, shape)}
+
+    def _scales(self, channels):
+        rng, scaled = self.rng, self.scaled
+        return {
+            "bias": rng.integers(-30, 30, channels) * (100 if scaled else 1),
+            "multiplier": rng.integers(1, 60, channels) if scaled else np.ones(channels),
+            "shift": 7 if scaled else 0,
+        }
 
 
 geometries = st.builds(
@@ -66,13 +121,75 @@ geometries = st.builds(
     hop=st.sampled_from([1, 2, 8]),
 )
 accumulators = st.builds(Accumulator, st.integers(4, 20), st.sampled_from(OVERFLOWS))
+outputs = st.sampled_from(["int12", "bipolar", "uint1", "int32", "uint5"]).map(parse)
+seeds = st.integers(0, 1 << 16)
 
 
 @st.composite
 def networks(draw, max_width=14):
-    """Networks of one to four layers."""
+    """Dense networks of one to four layers."""
     widths = draw(st.lists(st.integers(1, max_width), min_size=2, max_size=5))
-    seed = draw(st.integers(0, 1 << 16))
-    output = parse(draw(st.sampled_from(["int12", "bipolar", "uint1", "int32", "uint5"])))
     family, accumulator = draw(st.sampled_from(FAMILIES)), draw(accumulators)
-    return random_network(seed, family, widths, accumulator, output=output)
+    return random_network(draw(seeds), family, widths, accumulator, output=draw(outputs))
+
+
+@st.composite
+def windows(draw, size, *, max_kernel=4, max_stride=3):
+    """Windows of any stride and padding that fit into a tensor of ``size``."""
+    kernel, padding = [], []
+    for length in size[:2]:
+        kernel.append(draw(st.integers(1, max_kernel)))
+        sides = [draw(st.integers(0, kernel[-1] - 1)) for _ in range(2)]
+        padding.append(sides if length + sum(sides) >= kernel[-1] else [kernel[-1] - 1] * 2)
+    stride = [draw(st.integers(1, max_stride)) for _ in range(2)]
+    (top, bottom), (left, right) = padding
+    return Window(tuple(kernel), tuple(stride), (top, left, bottom, right))
+
+
+@st.composite
+def convolutions(draw, channels):
+    """Output channels and groups of a convolution over ``channels``."""
+    groups = draw(st.sampled_from([each for each in range(1, channels + 1) if not channels % each]))
+    return groups * draw(st.integers(1, max(1, 6 // groups))), groups
+
+
+@st.composite
+def specs(draw, max_layers=4, max_pixels=6, max_channels=5):
+    """Inputs of `random_convnet`: up to ``max_layers`` mixed layers, and a dense one."""
+    side = st.integers(1, max_pixels)
+    sizes = {INPUT: Size(draw(side), draw(side), draw(st.integers(1, max_channels)))}
+    spec = [sizes[INPUT]]
+    for index in range(draw(st.integers(0, max_layers))):
+        *names, before = sizes
+        equal = [name for name in names if sizes[name] == sizes[before]]
+        layer, size = draw(_layers(sizes[before], equal))
+        spec.append(layer)
+        sizes[f"layer{index}"] = size
+    return (*spec, ("dense", draw(st.integers(1, 6))))
+
+
+@st.composite
+def _layers(draw, size, equal):
+    """One layer over ``size``, and the size it gives; ``equal`` names what can be added to it."""
+    kinds = ["conv", "same", "same", "max", "average", "global"]
+    kind = draw(st.sampled_from(["add"] * (6 if equal else 0) + kinds))
+    if kind == "add":
+        summands = draw(st.tuples(st.integers(1, 9), st.integers(1, 9)))
+        return ("add", draw(st.sampled_from(equal)), summands), size
+    if kind == "same":  # so that something can be added
+        return ("conv", size.channels, Window((3, 3), (1, 1), (1, 1, 1, 1)), 1), size
+    if kind == "global":
+        return ("average", None), Size(1, 1, size.channels)
+    window = draw(windows(size))
+    height, width = window.positions(size)
+    if kind == "conv":
+        channels, groups = draw(convolutions(size.channels))
+        return ("conv", channels, window, groups), Size(height, width, channels)
+    return (kind, window), Size(height, width, size.channels)
+
+
+@st.composite
+def convnets(draw, **limits):
+    """Small networks of all kinds of layers and families, valid by construction."""
+    spec, family = draw(specs(**limits)), draw(st.sampled_from(FAMILIES))
+    return random_convnet(draw(seeds), family, spec, draw(accumulators), output=draw(outputs))

@@ -1,0 +1,421 @@
+"""The layers that an accelerator runs, as plain integers.
+
+Tensors are **channels last**: a `Size` of height, width and channels, its elements in that order.
+Every layer maps the levels of its inputs to the levels of its output. All but `MaxPool` sum
+products in the accelerator's accumulator and then requantise: with ``acc`` the sum, the output
+level of channel ``c`` is ``clamp(round_shift(acc * multiplier[c] + bias[c], shift))`` in the range
+of ``output``; for a `Bipolar` output it is ``+1 if acc * multiplier[c] + bias[c] >= 0 else -1``.
+
+Outside the image a window reads level 0, or -1 where the layer's input is bipolar.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from .errors import FormatError, NetworkError
+from .number import Bipolar, Fixed, Format
+
+__all__ = [
+    "LAYERS",
+    "MAX_SHIFT",
+    "MAX_SUMMAND",
+    "Add",
+    "AveragePool",
+    "Conv2d",
+    "Dense",
+    "Layer",
+    "MaxPool",
+    "Size",
+    "Window",
+]
+
+MAX_SHIFT = 40
+MAX_SUMMAND = 255  # the largest multiplier of a summand of `Add`
+
+
+class Size(NamedTuple):
+    """Height, width and channels of a tensor; a vector is 1 x 1 x its length."""
+
+    height: int
+    width: int
+    channels: int
+
+    @property
+    def elements(self) -> int:
+        """Elements of one image."""
+        return self.height * self.width * self.channels
+
+    @property
+    def positions(self) -> int:
+        """Pixels: elements of one channel."""
+        return self.height * self.width
+
+    def __str__(self) -> str:
+        return f"{self.height}x{self.width}x{self.channels}"
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window that slides over an image.
+
+    Parameters
+    ----------
+    kernel, stride : tuple of int
+        Height and width; rows and columns from one position to the next.
+    padding : tuple of int
+        Rows and columns outside the image: top, left, bottom, right.
+    """
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def __post_init__(self) -> None:
+        for name, count, least in (("kernel", 2, 1), ("stride", 2, 1), ("padding", 4, 0)):
+            given = tuple(int(each) for each in getattr(self, name))
+            object.__setattr__(self, name, given)
+            if len(given) != count or min(given) < least:
+                raise NetworkError(f"{name} is {count} numbers of at least {least}, not {given}")
+        (height, width), (top, left, bottom, right) = self.kernel, self.padding
+        if max(top, bottom) >= height or max(left, right) >= width:
+            raise NetworkError(f"padding {self.padding} is not smaller than kernel {self.kernel}")
+
+    @property
+    def taps(self) -> int:
+        """Pixels of the kernel."""
+        return self.kernel[0] * self.kernel[1]
+
+    def positions(self, size: Size) -> tuple[int, int]:
+        """Return height and width of the output over an input of ``size``.
+
+        Raises
+        ------
+        NetworkError
+            When the kernel is larger than the padded input.
+        """
+        top, left, bottom, right = self.padding
+        room = (size.height + top + bottom, size.width + left + right)
+        if room[0] < self.kernel[0] or room[1] < self.kernel[1]:
+            raise NetworkError(
+                f"a kernel of {self.kernel[0]}x{self.kernel[1]} does not fit into {size} "
+                f"with padding {self.padding}"
+            )
+        return (
+            (room[0] - self.kernel[0]) // self.stride[0] + 1,
+            (room[1] - self.kernel[1]) // self.stride[1] + 1,
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Layer:
+    """What all layers have.
+
+    Parameters
+    ----------
+    name : str
+        Names the layer in reports and errors, and as a source of others.
+    sources : tuple of str
+        Names of the layers that it reads, or ``input``; empty is the layer before.
+    input, output : Format
+        Formats of the levels that it reads and gives.
+    """
+
+    name: str
+    input: Format
+    output: Format
+    sources: tuple[str, ...] = ()
+
+    kind: ClassVar[str]
+    """Name of the kind in network files."""
+    source_count: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sources", tuple(self.sources))
+        for end in ("input", "output"):
+            if not isinstance(getattr(self, end), (Bipolar, Fixed)):
+                raise NetworkError(
+                    f"layer {self.name}: an {end} is bipolar, intN or uintN, "
+                    f"not {getattr(self, end)}"
+                )
+        if self.sources and len(self.sources) != self.source_count:
+            raise NetworkError(
+                f"layer {self.name}: {self.kind} reads {self.source_count} tensors, "
+                f"not {', '.join(self.sources)}"
+            )
+
+    @property
+    def inputs(self) -> tuple[Format, ...]:
+        """Formats of all tensors that it reads."""
+        return (self.input,)
+
+    @property
+    def weight_bits(self) -> int:
+        """Bits that its weight codes take."""
+        return 0
+
+    def output_size(self, *sizes: Size) -> Size:
+        """Return the size of its output, given those of its inputs; raises `NetworkError`."""
+        raise NotImplementedError
+
+    def macs(self, *sizes: Size) -> int:
+        """Return its multiply-accumulates an image: those of its weights, none for pools."""
+        return 0
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Requantised(Layer):
+    """A layer whose sums are requantised; the parameters are those of the module's formula.
+
+    Parameters
+    ----------
+    bias, multiplier : int arrays of shape (channels,), or (1,) for one pair in all channels
+        Added to the scaled accumulator; its positive scale.
+    shift : int
+        Rounding shift, 0 to 40.
+    """
+
+    bias: np.ndarray
+    multiplier: np.ndarray
+    shift: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for array in ("bias", "multiplier"):
+            object.__setattr__(self, array, np.asarray(getattr(self, array), np.int64))
+        if not 0 <= self.shift <= MAX_SHIFT:
+            raise NetworkError(f"layer {self.name}: shift is 0 to {MAX_SHIFT}, not {self.shift}")
+        if (self.multiplier < 1).any():
+            raise NetworkError(f"layer {self.name}: multipliers are positive integers")
+
+    def _check_channels(self, channels: int) -> None:
+        for array in ("bias", "multiplier"):
+            if getattr(self, array).shape != (channels,):
+                raise NetworkError(
+                    f"layer {self.name}: {array} has shape ({channels},), "
+                    f"not {getattr(self, array).shape}"
+                )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Weighted(Requantised):
+    """A layer with weights: an integer array ``weights`` of levels of the format ``weight``."""
+
+    weight: Format
+    weights: np.ndarray
+
+    axes: ClassVar[tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "weights", np.asarray(self.weights, np.int64))
+        if self.weights.ndim != len(self.axes) or 0 in self.weights.shape:
+            raise NetworkError(
+                f"layer {self.name}: weights have shape ({', '.join(self.axes)}), "
+                f"not {self.weights.shape}"
+            )
+        self._check_channels(self.channels)
+        try:
+            self.weight.to_code(self.weights)
+        except FormatError as error:
+            raise NetworkError(f"layer {self.name}: {error}") from error
+
+    @property
+    def channels(self) -> int:
+        """Channels of its output."""
+        return self.weights.shape[0]
+
+    @property
+    def weight_bits(self) -> int:
+        """Bits that its weight codes take."""
+        return self.weights.size * self.weight.width
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Dense(Weighted):
+    """A fully connected layer: weights of shape (outputs, inputs).
+
+    It reads all elements of its input, channels last, so flattening needs no layer.
+    """
+
+    kind = "dense"
+    axes = ("outputs", "inputs")
+
+    def output_size(self, *sizes: Size) -> Size:
+        """Return the size of its output."""
+        (size,) = sizes
+        if size.elements != self.weights.shape[1]:
+            raise NetworkError(
+                f"layer {self.name} takes {self.weights.shape[1]} inputs, "
+                f"but gets {size.elements} ({size})"
+            )
+        return Size(1, 1, self.channels)
+
+    def macs(self, *sizes: Size) -> int:
+        """Return its multiply-accumulates an image."""
+        return self.weights.size
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Conv2d(Weighted):
+    """A convolution: weights of shape (outputs, kernel height, kernel width, inputs a group).
+
+    Parameters
+    ----------
+    window : Window
+        Kernel, stride and padding.
+    groups : int
+        Output channels ``g * outputs / groups`` on read input channels ``g * inputs / groups`` on.
+    """
+
+    window: Window
+    groups: int = 1
+
+    kind = "conv2d"
+    axes = ("outputs", "kernel height", "kernel width", "inputs a group")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weights.shape[1:3] != self.window.kernel:
+            raise NetworkError(
+                f"layer {self.name}: weights of {self.weights.shape[1:3]} are not of the kernel "
+                f"{self.window.kernel}"
+            )
+        if self.groups < 1 or self.channels % self.groups:
+            raise NetworkError(
+                f"layer {self.name}: {self.groups} groups do not divide {self.channels} outputs"
+            )
+
+    def output_size(self, *sizes: Size) -> Size:
+        """Return the size of its output."""
+        (size,) = sizes
+        wanted = self.groups * self.weights.shape[3]
+        if size.channels != wanted:
+            raise NetworkError(
+                f"layer {self.name} takes {wanted} channels, but gets {size.channels} ({size})"
+            )
+        return Size(*_positions(self.name, self.window, size), self.channels)
+
+    def macs(self, *sizes: Size) -> int:
+        """Return its multiply-accumulates an image."""
+        return self.output_size(*sizes).positions * self.weights.size
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AveragePool(Requantised):
+    """The sum over a window in each channel, requantised with one multiplier and bias.
+
+    Padding counts as level 0 (-1 for bipolar), so a window at the edge has the same divisor.
+
+    Parameters
+    ----------
+    window : Window or None
+        Kernel, stride and padding; None is the whole image.
+    """
+
+    window: Window | None = None
+
+    kind = "average_pool"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_channels(1)
+
+    def output_size(self, *sizes: Size) -> Size:
+        """Return the size of its output."""
+        (size,) = sizes
+        if self.window is None:
+            return Size(1, 1, size.channels)
+        return Size(*_positions(self.name, self.window, size), size.channels)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Add(Requantised):
+    """The weighted sum of two tensors of one size, requantised with one multiplier and bias.
+
+    ``acc = summands[0] * x + summands[1] * y``: two tensors at different scales meet in a ratio of
+    integers.
+
+    Parameters
+    ----------
+    other : Format
+        Format of the second source.
+    summands : tuple of int
+        Their multipliers, 1 to 255.
+    """
+
+    other: Format
+    summands: tuple[int, int] = (1, 1)
+
+    kind = "add"
+    source_count = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_channels(1)
+        object.__setattr__(self, "summands", tuple(int(each) for each in self.summands))
+        if len(self.summands) != 2 or not all(1 <= each <= MAX_SUMMAND for each in self.summands):
+            raise NetworkError(
+                f"layer {self.name}: summands are two integers from 1 to {MAX_SUMMAND}, "
+                f"not {self.summands}"
+            )
+        if not isinstance(self.other, (Bipolar, Fixed)):
+            raise NetworkError(
+                f"layer {self.name}: an input is bipolar, intN or uintN, not {self.other}"
+            )
+        if len(self.sources) != 2:
+            raise NetworkError(f"layer {self.name}: name the two sources of a sum")
+
+    @property
+    def inputs(self) -> tuple[Format, ...]:
+        """Formats of both tensors that it reads."""
+        return (self.input, self.other)
+
+    def output_size(self, *sizes: Size) -> Size:
+        """Return the size of its output."""
+        one, two = sizes
+        if one != two:
+            raise NetworkError(f"layer {self.name} adds tensors of one size, not {one} and {two}")
+        return one
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MaxPool(Layer):
+    """The largest level in a window, in each channel; its formats are equal.
+
+    Padding is never the largest: it counts as the lowest level.
+
+    Parameters
+    ----------
+    window : Window
+        Kernel, stride and padding.
+    """
+
+    window: Window
+
+    kind = "max_pool"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.input != self.output:
+            raise NetworkError(
+                f"layer {self.name}: a max pool keeps its format, "
+                f"it does not turn {self.input} into {self.output}"
+            )
+
+    def output_size(self, *sizes: Size) -> Size:
+        """Return the size of its output."""
+        (size,) = sizes
+        return Size(*_positions(self.name, self.window, size), size.channels)
+
+
+def _positions(name: str, window: Window, size: Size) -> tuple[int, int]:
+    try:
+        return window.positions(size)
+    except NetworkError as error:
+        raise NetworkError(f"layer {name}: {error}") from error
+
+
+LAYERS: tuple[type[Layer], ...] = (Dense, Conv2d, MaxPool, AveragePool, Add)
+"""Every kind of layer; a new one joins here."""

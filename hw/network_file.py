@@ -1,0 +1,144 @@
+"""The network file: one safe file that carries a network's integers.
+
+It is a ``safetensors`` file: the arrays of layer ``N`` under ``N.weights``, ``N.bias`` and
+``N.multiplier``, and a JSON header, with everything else, under the key ``narrowgauge``. It holds
+no code and can be read without this package.
+"""
+
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as from_safetensors
+from safetensors.numpy import save as to_safetensors
+
+from .arithmetic import Accumulator
+from .errors import FormatError, GeometryError, NetworkError
+from .files import write_atomically
+from .layers import LAYERS, Layer, Size, Window
+from .network import Network
+from .number import Format, parse
+
+__all__ = ["VERSION", "from_bytes", "load", "save", "to_bytes"]
+
+VERSION = 2
+ARRAYS = ("weights", "bias", "multiplier")
+FORMATS = ("input", "output", "weight", "other")
+
+
+def save(network: Network, path: Path | str) -> None:
+    """Write a network file, whole or not at all."""
+    write_atomically(Path(path), to_bytes(network))
+
+
+def to_bytes(network: Network) -> bytes:
+    """Return the content of a network file; equal networks have equal bytes."""
+    header = {
+        "version": VERSION,
+        "name": network.name,
+        "accumulator": asdict(network.accumulator),
+        "about": dict(network.about),
+        "input_size": network.input_size,
+        "layers": [_record(layer) for layer in network],
+    }
+    arrays = {
+        f"{index}.{name}": _smallest(getattr(layer, name))
+        for index, layer in enumerate(network)
+        for name in ARRAYS
+        if hasattr(layer, name)
+    }
+    return to_safetensors(arrays, {"narrowgauge": json.dumps(header)})
+
+
+def _record(layer: Layer) -> dict[str, Any]:
+    """Return everything of a layer but its arrays, as plain JSON data."""
+    record: dict[str, Any] = {"kind": layer.kind}
+    for field in fields(layer):
+        value = getattr(layer, field.name)
+        if isinstance(value, Format):
+            record[field.name] = str(value)
+        elif isinstance(value, Window):
+            record[field.name] = asdict(value)
+        elif field.name not in ARRAYS:
+            record[field.name] = value
+    return record
+
+
+def _smallest(levels: np.ndarray) -> np.ndarray:
+    """Return ``levels`` in the narrowest integer type that holds them, contiguous."""
+    for kind in (np.int8, np.int16, np.int32):
+        if np.iinfo(kind).min <= levels.min() and levels.max() <= np.iinfo(kind).max:
+            return np.ascontiguousarray(levels, kind)
+    return np.ascontiguousarray(levels)
+
+
+def load(path: Path | str) -> Network:
+    """Read a network file.
+
+    Raises
+    ------
+    NetworkError
+        For a file that is missing, truncated, not a network, of another version, or inconsistent;
+        the text names the file and what is wrong.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise NetworkError(f"{path}: cannot be read ({error.strerror})") from error
+    return from_bytes(content, origin=str(path))
+
+
+def from_bytes(content: bytes, *, origin: str) -> Network:
+    """Read the content of a network file; errors name ``origin``. See `load`."""
+    try:
+        arrays = from_safetensors(content)
+        length = int.from_bytes(content[:8], "little")
+        metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise NetworkError(f"{origin}: not a network file, or cut short ({error})") from error
+    if "narrowgauge" not in metadata:
+        raise NetworkError(f"{origin}: a safetensors file, but not written by narrowgauge")
+    try:
+        return _from_parts(json.loads(metadata["narrowgauge"]), arrays)
+    except (NetworkError, FormatError, GeometryError) as error:
+        raise NetworkError(f"{origin}: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise NetworkError(f"{origin}: damaged header ({reason})") from error
+
+
+def _from_parts(header: dict, arrays: dict[str, np.ndarray]) -> Network:
+    """Build the network from a parsed header and its arrays."""
+    if header["version"] != VERSION:
+        raise NetworkError(
+            f"network file version {header['version']}, this narrowgauge reads version {VERSION}; "
+            "export the network again"
+        )
+    return Network(
+        name=header["name"],
+        layers=tuple(_layer(index, each, arrays) for index, each in enumerate(header["layers"])),
+        accumulator=Accumulator(**header["accumulator"]),
+        about=dict(header["about"]),
+        input_size=Size(*header["input_size"]),
+    )
+
+
+def _layer(index: int, record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Layer:
+    kinds = {kind.kind: kind for kind in LAYERS}
+    values: dict[str, Any] = dict(record)
+    kind = kinds.get(values.pop("kind"))
+    if kind is None:
+        raise NetworkError(
+            f"layer {record['name']}: unknown kind {record['kind']!r}, there is {', '.join(kinds)}"
+        )
+    for field in fields(kind):
+        if field.name in ARRAYS:
+            values[field.name] = arrays[f"{index}.{field.name}"]
+        elif field.name in FORMATS:
+            values[field.name] = parse(values[field.name])
+        elif field.name == "window" and record["window"] is not None:
+            values["window"] = Window(**record["window"])
+    return kind(**values)

@@ -1,0 +1,108 @@
+"""What every data set is: images, labels, and pixels as input levels."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...hw.errors import FormatError
+from ...hw.number import Bipolar, Format
+
+__all__ = ["Dataset", "input_scale"]
+
+_CHUNK = 1 << 22  # pixels looked up at a time: NumPy makes 8 bytes of each index
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images and labels, split once and for all.
+
+    Attributes
+    ----------
+    name : str
+        What `load` was called with.
+    train_images, test_images : uint8 array of shape (images, height, width, channels)
+        Pixels, 0 to ``pixel_max``; channels last, which is the order in which hardware reads them.
+    train_labels, test_labels : int64 array of shape (images,)
+        Classes, 0 to ``classes - 1``.
+    classes : int
+        Number of classes.
+    pixel_max : int
+        The pixel whose value is 1.
+    input : Format
+        Format in which hardware reads the pixels, unless told otherwise.
+    class_names : tuple of str
+        A name for each class, or empty where the classes are digits.
+    """
+
+    name: str
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    classes: int
+    pixel_max: int
+    input: Format
+    class_names: tuple[str, ...] = ()
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image."""
+        height, width, channels = self.train_images.shape[1:]
+        return height, width, channels
+
+    @property
+    def inputs(self) -> int:
+        """Elements of one image: pixels times channels."""
+        return math.prod(self.image_shape)
+
+    def values(self, images: np.ndarray) -> np.ndarray:
+        """Return pixels as float32 values from 0 to 1, of the same shape."""
+        values = images.astype(np.float32)
+        values /= np.float32(self.pixel_max)
+        return values
+
+    def levels(self, images: np.ndarray, fmt: Format) -> np.ndarray:
+        """Return pixels as input levels of ``fmt``, of the same shape.
+
+        The largest level stands for the brightest pixel, so pixels are their own levels where
+        ``fmt.max_level`` is ``pixel_max``. A `Bipolar` input is +1 from half brightness on. Halves
+        go up, computed without rounding errors.
+
+        Returns
+        -------
+        int16, int32 or int64 array
+            The narrowest of these that holds every level of ``fmt``.
+        """
+        table = self._level_of_pixel(fmt)
+        levels = np.empty(images.shape, table.dtype)
+        pixels, found = images.reshape(-1), levels.reshape(-1)
+        for start in range(0, pixels.size, _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            found[chunk] = table[pixels[chunk]]
+        return levels
+
+    def _level_of_pixel(self, fmt: Format) -> np.ndarray:
+        """Return the level of each pixel from 0 to 255."""
+        pixels = np.arange(256, dtype=np.float64)
+        if fmt == Bipolar():
+            levels = fmt.quantize(2 * pixels - self.pixel_max)
+        else:
+            levels = fmt.quantize(pixels * fmt.max_level / self.pixel_max)
+        for dtype in (np.int16, np.int32):
+            if np.iinfo(dtype).min <= fmt.min_level and fmt.max_level <= np.iinfo(dtype).max:
+                return levels.astype(dtype)
+        return levels
+
+
+def input_scale(fmt: Format) -> float:
+    """Return the value of input level 1, so that the brightest pixel has value 1.
+
+    Raises
+    ------
+    FormatError
+        For ``int1``, whose only levels are -1 and 0.
+    """
+    if fmt.max_level < 1:
+        raise FormatError(f"input format {fmt} has no positive level; use uint1 or wider")
+    return 1.0 / fmt.max_level

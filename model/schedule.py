@@ -1,0 +1,72 @@
+"""How a training runs: epochs, rates and augmentation; one kept default a network and data set."""
+
+from dataclasses import dataclass, replace
+
+from ..hw.number import Bipolar, Format
+
+__all__ = ["Schedule", "default_schedule"]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What a training does with its images.
+
+    Parameters
+    ----------
+    epochs, batch : int
+        Passes over the training images, and images a step.
+    rate : float
+        Peak learning rate of AdamW, under one-cycle annealing.
+    decay : float
+        Weight decay.
+    smoothing : float
+        Share of a label that all classes get.
+    crop : int
+        Pixels by which an image may move, in every direction; what enters is black.
+    flip : bool
+        Whether half of the images are mirrored.
+    distill : float
+        Share of the label that comes from the float network (Hinton et al., 2015).
+    """
+
+    epochs: int
+    batch: int
+    rate: float
+    decay: float = 1e-4
+    smoothing: float = 0.0
+    crop: int = 0
+    flip: bool = False
+    distill: float = 0.0
+
+
+# float, bipolar weights, and all other weights, which start near the float ones
+_DIGITS = (Schedule(40, 32, 4e-3), Schedule(40, 32, 4e-3), Schedule(40, 32, 1e-3))
+_DENSE = (
+    Schedule(40, 128, 4e-3, crop=1),
+    Schedule(80, 128, 4e-3, crop=1, distill=0.5),
+    Schedule(20, 128, 1e-3, crop=1),
+)
+_GREY = (
+    Schedule(15, 128, 4e-3, decay=1e-2, smoothing=0.05, crop=2),
+    Schedule(25, 128, 4e-3, crop=2, distill=0.5),
+    Schedule(8, 128, 1e-3, decay=1e-3, crop=1, distill=0.3),
+)
+_COLOUR = (
+    Schedule(30, 128, 6e-3, decay=2e-2, smoothing=0.05, crop=4, flip=True),
+    Schedule(25, 128, 4e-3, crop=4, flip=True, distill=0.5),
+    Schedule(8, 128, 1e-3, decay=1e-3, crop=4, flip=True, distill=0.3),
+)
+
+
+def default_schedule(network: str, dataset: str, weight: Format | None) -> Schedule:
+    """Return the kept schedule of a network on a data set, float or with weights of a format."""
+    kind = 0 if weight is None else 1 if weight == Bipolar() else 2
+    if dataset == "digits":
+        return _DIGITS[kind]
+    if network == "mlp":
+        return _DENSE[kind]
+    if dataset == "mnist":
+        return _GREY[kind]
+    if dataset == "fashion-mnist":
+        return replace(_GREY[kind], flip=True, epochs=2 * _GREY[kind].epochs)
+    return _COLOUR[kind]

@@ -1,0 +1,206 @@
+import json
+import struct
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import save as to_safetensors
+
+from narrowgauge.hw.arithmetic import Accumulator
+from narrowgauge.hw.errors import NetworkError
+from narrowgauge.hw.layers import Window
+from narrowgauge.hw.network import Network
+from narrowgauge.hw.network_file import from_bytes, load, save, to_bytes
+
+from .networks import convnets
+from .test_network import dense, residual, small
+
+
+def same(one, other):
+    """Compare two networks field by field."""
+    for name in ("name", "accumulator", "input_size", "sizes"):
+        assert getattr(one, name) == getattr(other, name)
+    assert dict(one.about) == dict(other.about)
+    for a, b in zip(one.layers, other.layers, strict=True):
+        assert type(a) is type(b)
+        for field in fields(a):
+            left, right = getattr(a, field.name), getattr(b, field.name)
+            if isinstance(left, np.ndarray):
+                assert left.dtype == right.dtype == np.int64
+                assert np.array_equal(left, right)
+            else:
+                assert (type(left), left) == (type(right), right)
+
+
+@pytest.mark.parametrize("make", [small, residual])
+def test_file_round_trip(tmp_path, make):
+    path = tmp_path / "new folder" / "a.network"
+    save(make(), path)
+    same(load(path), make())
+    first = path.read_bytes()
+    save(load(path), path)
+    assert path.read_bytes() == first
+    assert [each.name for each in path.parent.iterdir()] == ["a.network"]
+
+
+@given(convnets())
+def test_round_trip_of_every_kind(network):
+    content = to_bytes(network)
+    same(from_bytes(content, origin="random"), network)
+    assert to_bytes(from_bytes(content, origin="random")) == content
+
+
+@pytest.mark.parametrize(
+    ("layer", "change"),
+    [
+        (0, {"shift": 3}),
+        (0, {"window": Window((3, 3), (1, 1), (2, 1, 0, 1))}),
+        (1, {"summands": (255, 2)}),
+        (2, {"window": Window((2, 3), (1, 2), (0, 0, 0, 1))}),
+        (3, {"bias": [6]}),
+        (4, {"name": "end"}),
+    ],
+)
+def test_a_changed_field_is_another_network(layer, change):
+    network = residual()
+    layers = list(network.layers)
+    layers[layer] = replace(layers[layer], **change)
+    changed = from_bytes(to_bytes(replace(network, layers=tuple(layers))), origin="changed")
+    with pytest.raises(AssertionError):
+        same(changed, network)
+
+
+@given(
+    st.sampled_from(["bipolar", "pow2_2", "pow2_4", "pow2_6", "int2", "int4", "int8", "int32"]),
+    st.sampled_from(["bipolar", "uint4", "int8", "uint32"]),
+    st.integers(1, 4), st.integers(1, 4), st.integers(0, 2**32 - 1),
+    st.text(max_size=8),
+)  # fmt: skip
+def test_file_round_trip_of_every_format(
+    tmp_path_factory, weight, input, outputs, inputs, seed, name
+):
+    path = tmp_path_factory.getbasetemp() / "random.network"
+    layer = dense("a" + name, weight, input, "int32", outputs, inputs, seed)
+    network = Network(name, (layer,), Accumulator(7), {"text": name})
+    save(network, path)
+    same(load(path), network)
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(NetworkError, match=r"nothing\.network"):
+        load(tmp_path / "nothing.network")
+    with pytest.raises(NetworkError):
+        load(tmp_path)
+
+
+def test_every_truncation_is_an_error(tmp_path):
+    path = tmp_path / "cut.network"
+    save(residual(), path)
+    whole = path.read_bytes()
+    for length in [*range(0, len(whole), 7), len(whole) - 1]:
+        path.write_bytes(whole[:length])
+        with pytest.raises(NetworkError, match=r"cut\.network"):
+            load(path)
+
+
+@given(st.data())
+def test_damage_raises_no_other_error(tmp_path_factory, data):
+    path = tmp_path_factory.getbasetemp() / "damaged.network"
+    save(data.draw(st.sampled_from([small, residual]))(), path)
+    content = bytearray(path.read_bytes())
+    (header,) = struct.unpack("<Q", content[:8])
+    position = data.draw(st.integers(0, 8 + header - 1))
+    content[position] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    try:
+        load(path)
+    except NetworkError as error:
+        assert "damaged.network" in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x04pickle", b"\xff" * 64, bytes(64)])
+def test_other_files_are_refused(tmp_path, content):
+    path = tmp_path / "other"
+    path.write_bytes(content)
+    with pytest.raises(NetworkError, match="other"):
+        load(path)
+
+
+def test_other_safetensors_are_refused(tmp_path):
+    path = tmp_path / "other.safetensors"
+    path.write_bytes(to_safetensors({"a": np.zeros(3)}))
+    with pytest.raises(NetworkError, match="not written by narrowgauge"):
+        load(path)
+
+
+def written(path, change, make=small):
+    """Write a network with its header changed by ``change``."""
+    save(make(), path)
+    content = path.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    outer = json.loads(content[8 : 8 + length])
+    header = json.loads(outer["__metadata__"]["narrowgauge"])
+    header = change(header) or header
+    outer["__metadata__"]["narrowgauge"] = json.dumps(header)
+    text = json.dumps(outer).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + length :])
+    return path
+
+
+def test_another_version_says_what_to_do(tmp_path):
+    path = written(tmp_path / "old", lambda header: header.update(version=99))
+    with pytest.raises(NetworkError, match=r"version 99.*version 2.*export"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header: header.pop("layers"),
+        lambda header: header.pop("version"),
+        lambda header: header.update(layers=[]),
+        lambda header: header.update(layers=3),
+        lambda header: header.update(accumulator={"width": 99, "overflow": "wrap"}),
+        lambda header: header.update(accumulator={"width": "9", "overflow": "wrap"}),
+        lambda header: header.update(accumulator=None),
+        lambda header: header["layers"][0].update(weight="int99"),
+        lambda header: header["layers"][0].update(weight=8),
+        lambda header: header["layers"][0].update(kind="pool"),
+        lambda header: header["layers"][0].update(shift="1"),
+        lambda header: header["layers"][0].update(output="uint4"),
+        lambda header: header["layers"].append(header["layers"][0]),
+        lambda header: ["a list"],
+    ],
+)
+def test_inconsistent_headers_are_refused(tmp_path, change):
+    def changed(header):
+        result = change(header)
+        return result if result == ["a list"] else header
+
+    with pytest.raises(NetworkError, match="strange"):
+        load(written(tmp_path / "strange", changed))
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda layers: layers[0].pop("window"), "strange"),
+        (lambda layers: layers[0].update(window=None), "strange"),
+        (lambda layers: layers[0]["window"].update(kernel=[5, 5]), "conv.*kernel"),
+        (lambda layers: layers[0]["window"].update(padding=[3, 0, 0, 0]), "padding"),
+        (lambda layers: layers[0].update(groups=4), "conv.*4 groups"),
+        (lambda layers: layers[0].update(groups="2"), "strange"),
+        (lambda layers: layers[1].update(summands=[0, 1]), "sum.*1 to 255"),
+        (lambda layers: layers[1].update(sources=["conv"]), "sum.*reads 2 tensors"),
+        (lambda layers: layers[1].update(sources=["input", "mean"]), "sum reads mean"),
+        (lambda layers: layers[2].update(window={"kernel": [9, 9]}), "largest.*9x9"),
+        (lambda layers: layers[3].update(kind="mean_pool"), "mean.*there is dense, conv2d"),
+    ],
+)
+def test_damaged_graphs_are_refused(tmp_path, change, text):
+    path = written(tmp_path / "strange", lambda header: change(header["layers"]), residual)
+    with pytest.raises(NetworkError, match=text) as caught:
+        load(path)
+    assert "strange" in str(caught.value)
