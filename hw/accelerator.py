@@ -15,7 +15,7 @@ The `Scoreboard` offers jobs, the `Sequencer` walks through their steps.
 from collections.abc import Callable
 from typing import Any
 
-from amaranth.hdl import Array, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Array, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -292,10 +292,14 @@ class Accelerator(wiring.Component):
 
 
 def _delayed(m: Module, source: Any, cycles: int) -> list[Any]:
-    """Return ``source`` delayed by 0, 1, ... ``cycles`` cycles."""
-    stages = [source]
+    """Return ``source`` delayed by 0, 1, ... ``cycles`` cycles.
+
+    Bits begin as 1: flags that a program never clears, such as the last round of a loop of one,
+    then take no registers.
+    """
+    shape, stages = source.shape(), [source]
     for _ in range(cycles):
-        stage = Signal(source.shape(), reset_less=True)
-        m.d.sync += stage.eq(stages[-1])
-        stages.append(stage)
+        stage = Signal(shape.size, reset_less=True, init=(1 << shape.size) - 1)
+        m.d.sync += stage.eq(Value.cast(stages[-1]))
+        stages.append(shape(stage))
     return stages

@@ -80,6 +80,4 @@ class CodeAddress:
         part = self.part(address) + self.part(step)
         carry = part >= self.parts
         word = self.word(address) + self.word(step) + carry
-        return Cat(
-            Mux(carry, part - self.parts, part)[: self.part_width], word[: self.word_width]
-        )
+        return Cat(Mux(carry, part - self.parts, part)[: self.part_width], word[: self.word_width])

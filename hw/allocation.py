@@ -29,9 +29,7 @@ def allocate(network: Network, sizes: dict[str, int]) -> Allocation:
         Words of every tensor, by name.
     """
     order = {layer.name: index for index, layer in enumerate(network)}
-    last_use = {
-        source: order[layer.name] for layer in network for source in network.sources(layer)
-    }
+    last_use = {source: order[layer.name] for layer in network for source in network.sources(layer)}
     first = sizes[INPUT]
     bases, top = {INPUT: 0}, first
     for layer in network.layers[:-1]:

@@ -55,7 +55,9 @@ class Geometry:
             if not 1 <= size <= limit:
                 raise GeometryError(f"{name} is 1 to {limit}, not {size}")
         if self.rows % self.chains:
-            raise GeometryError(f"chains divide the rows: {self.chains} does not divide {self.rows}")
+            raise GeometryError(
+                f"chains divide the rows: {self.chains} does not divide {self.rows}"
+            )
 
     def __str__(self) -> str:
         return f"{self.rows}x{self.columns}x{self.lanes}"

@@ -1,6 +1,6 @@
 """From the activation memory to the rows of the array."""
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -100,7 +100,10 @@ class Feeder(wiring.Component):
         m = Module()
         m.submodules.walker = walker = Walker(self.program)
         m.submodules.packer = packer = Packer(self.program, walker.form)
-        banks = Array([Signal(Bank(self.program), name=f"bank_{bank}") for bank in range(2)])
+        first = {"first": 1}  # where jobs have a single bank, it stays
+        banks = Array(
+            [Signal(Bank(self.program), init=first, name=f"bank_{bank}") for bank in range(2)]
+        )
         full = Signal(2)
         filling = Signal()  # the bank that is filled next
         reading = Signal()  # the bank that is computed from
@@ -128,7 +131,7 @@ class Feeder(wiring.Component):
         after its last address.
         """
         job, pools = self.o_fetched_job, self.program.pools
-        description = Signal(Bank(self.program))
+        description = Signal(Bank(self.program), init={"first": 1})
         to_pool = field([not record.on_array for record in self.program.records], job.layer)
         m.d.comb += [
             walker.i_job.eq(job),
@@ -170,9 +173,11 @@ class Feeder(wiring.Component):
                 m.next = "Fill"
             with m.State("Fill"):
                 m.d.comb += [filled.eq(~to_pool), self.o_fetched.eq(ended)]
-                m.d.sync += [
-                    description.first.eq(0), description.next_group.eq(walker.o_group_start),
-                ]  # fmt: skip
+                if any(record.banks > 1 for record in self.program.records):
+                    m.d.sync += [
+                        description.first.eq(0),
+                        description.next_group.eq(walker.o_group_start),
+                    ]
                 with m.If(ended):
                     m.next = "Idle"
                 with m.Else():
@@ -180,17 +185,18 @@ class Feeder(wiring.Component):
         return filled, description
 
     def _row_buffers(self, m: Module, packer: Packer, filling, reading) -> None:
-        depth = self.program.row_buffer_words
+        # banks begin at a power of two, so that their addresses need no adder
+        width = address_width(self.program.row_buffer_words)
         place = packer.o_place
         for row in range(self.program.geometry.rows):
-            buffer = Memory(shape=self.word.size, depth=2 * depth, init=[], attrs=NO_COLLISIONS)
+            buffer = Memory(shape=self.word.size, depth=2 << width, init=[], attrs=NO_COLLISIONS)
             m.submodules[f"row_{row}"] = buffer
             write_port, read_port = buffer.write_port(), buffer.read_port()
             m.d.comb += [
-                write_port.addr.eq(Mux(filling, depth, 0) + place.word),
+                write_port.addr.eq(Cat(place.word[:width], filling)),
                 write_port.data.eq(packer.o_word),
                 # the words of a window are not for the array
                 write_port.en.eq(packer.o_valid & (place.row == row) & ~self.o_tap_valid),
-                read_port.addr.eq(Mux(reading, depth, 0) + self.i_address),
+                read_port.addr.eq(Cat(self.i_address, reading)),
                 self.o_words[row].as_value().eq(read_port.data),
             ]

@@ -27,7 +27,9 @@ __all__ = [
     "Dense",
     "Layer",
     "MaxPool",
+    "Requantised",
     "Size",
+    "Weighted",
     "Window",
 ]
 

@@ -1,8 +1,9 @@
 """The network file: one safe file that carries a network's integers.
 
-It is a ``safetensors`` file: the arrays of layer ``N`` under ``N.weights``, ``N.bias`` and
-``N.multiplier``, and a JSON header, with everything else, under the key ``narrowgauge``. It holds
-no code and can be read without this package.
+It is a ``safetensors`` file. Layer ``N`` has up to three arrays: ``N.weights``, the weight codes
+side by side without gaps, the first in the lowest bits of the first byte; ``N.bias`` and
+``N.multiplier``, plain integers. A JSON header under the key ``narrowgauge`` has everything else,
+the shape of the weights included. The file holds no code and can be read without this package.
 """
 
 import json
@@ -18,7 +19,7 @@ from safetensors.numpy import save as to_safetensors
 from .arithmetic import Accumulator
 from .errors import FormatError, GeometryError, NetworkError
 from .files import write_atomically
-from .layers import LAYERS, Layer, Size, Window
+from .layers import LAYERS, Layer, Requantised, Size, Weighted, Window
 from .network import Network
 from .number import Format, parse
 
@@ -44,12 +45,13 @@ def to_bytes(network: Network) -> bytes:
         "input_size": network.input_size,
         "layers": [_record(layer) for layer in network],
     }
-    arrays = {
-        f"{index}.{name}": _smallest(getattr(layer, name))
-        for index, layer in enumerate(network)
-        for name in ARRAYS
-        if hasattr(layer, name)
-    }
+    arrays = {}
+    for index, layer in enumerate(network):
+        if isinstance(layer, Weighted):
+            arrays[f"{index}.weights"] = _packed(layer)
+        if isinstance(layer, Requantised):
+            arrays[f"{index}.bias"] = _smallest(layer.bias)
+            arrays[f"{index}.multiplier"] = _smallest(layer.multiplier)
     return to_safetensors(arrays, {"narrowgauge": json.dumps(header)})
 
 
@@ -64,7 +66,27 @@ def _record(layer: Layer) -> dict[str, Any]:
             record[field.name] = asdict(value)
         elif field.name not in ARRAYS:
             record[field.name] = value
+    if isinstance(layer, Weighted):
+        record["shape"] = layer.weights.shape
     return record
+
+
+def _packed(layer: Weighted) -> np.ndarray:
+    """Return the weight codes of a layer as bytes."""
+    codes = layer.weight.to_code(layer.weights).reshape(-1, 1)
+    bits = (codes >> np.arange(layer.weight.width)) & 1
+    return np.packbits(bits.astype(np.uint8), bitorder="little")
+
+
+def _unpacked(octets: np.ndarray, fmt: Format, shape: list[int]) -> np.ndarray:
+    """Return the weight levels that `_packed` made bytes of."""
+    count = int(np.prod([int(each) for each in shape]))
+    wanted = -(-count * fmt.width // 8)
+    if octets.dtype != np.uint8 or octets.shape != (wanted,):
+        raise ValueError(f"weights of shape {shape} take {wanted} bytes, not {octets.shape}")
+    bits = np.unpackbits(octets, count=count * fmt.width, bitorder="little")
+    codes = bits.reshape(count, fmt.width).astype(np.int64) << np.arange(fmt.width)
+    return fmt.to_level(codes.sum(axis=1)).reshape(shape)
 
 
 def _smallest(levels: np.ndarray) -> np.ndarray:
@@ -134,6 +156,7 @@ def _layer(index: int, record: dict[str, Any], arrays: dict[str, np.ndarray]) ->
         raise NetworkError(
             f"layer {record['name']}: unknown kind {record['kind']!r}, there is {', '.join(kinds)}"
         )
+    shape = values.pop("shape", None)
     for field in fields(kind):
         if field.name in ARRAYS:
             values[field.name] = arrays[f"{index}.{field.name}"]
@@ -141,4 +164,6 @@ def _layer(index: int, record: dict[str, Any], arrays: dict[str, np.ndarray]) ->
             values[field.name] = parse(values[field.name])
         elif field.name == "window" and record["window"] is not None:
             values["window"] = Window(**record["window"])
+    if issubclass(kind, Weighted):
+        values["weights"] = _unpacked(values["weights"], values["weight"], shape)
     return kind(**values)

@@ -10,12 +10,14 @@ from math import gcd
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data
 
+
 from .allocation import allocate
 from .arithmetic import bits_for
 from .array import Geometry
 from .contents import parameter_pairs, weight_words
 from .errors import GeometryError
 from .mapping import MappedLayer, Operands, map_network, operands
+from .memory import address_width
 from .network import INPUT, Network
 from .record import Mode, Place, Record, Tiles, feed_of
 
@@ -319,7 +321,7 @@ class Program:
         activation = self.geometry.lanes * self.operands.activation.width
         weight = self.geometry.columns * self.geometry.lanes * self.operands.weight.width
         rows = {
-            f"row buffer {row}": (activation, 2 * self.row_buffer_words)
+            f"row buffer {row}": (activation, 2 << address_width(self.row_buffer_words))
             for row in range(self.geometry.rows)
         }
         return rows | {

@@ -175,7 +175,14 @@ def field(values: Sequence[Any], layer: Value) -> Value:
 
 
 def feed_of(
-    mapped: MappedLayer, *, base: int, other: int | None, image: int, plane: int, lanes: int, pad: int
+    mapped: MappedLayer,
+    *,
+    base: int,
+    other: int | None,
+    image: int,
+    plane: int,
+    lanes: int,
+    pad: int,
 ) -> Feed:
     """Return the feed of a layer.
 

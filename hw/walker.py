@@ -10,7 +10,7 @@ from .edge import EdgeMask
 from .memory import address_width
 from .program import Program
 from .record import field
-from .scoreboard import Job
+from .scoreboard import Job, start_address
 
 __all__ = ["Step", "Walker"]
 
@@ -136,6 +136,18 @@ class Walker(wiring.Component):
         form = self.form
         return field([form.const(getattr(feed, name)) for feed in self.feeds], self.i_job.layer)
 
+    def _start(self):
+        """Return the address at which the job begins, from a table of contexts and layers."""
+        return start_address(
+            self.program, self.form, [feed.start for feed in self.feeds], self.i_job
+        )
+
+    def _count(self, loop: str) -> int:
+        """Return how often a loop runs at most."""
+        if loop == "images":
+            return self.program.batch
+        return max(getattr(feed, loop) for feed in self.feeds)
+
     def elaborate(self, platform) -> Module:
         m = Module()
         run_done, run_end = Signal(), Signal()
@@ -177,11 +189,8 @@ class Walker(wiring.Component):
         moves, ends, counters = {}, {}, {}
         go = self.i_enable & run_done
         for name in LOOPS:
-            if name == "images":
-                counts, limit = [self.program.batch], self.program.batch
-            else:
-                counts, limit = [getattr(feed, name) for feed in self.feeds], self._field(name)
-            counter = Signal(range(max(counts)), name=name)
+            limit = self.program.batch if name == "images" else self._field(name)
+            counter = Signal(range(self._count(name)), name=name)
             last = Signal(name=f"last_{name}")
             m.d.comb += last.eq(counter == limit - 1)
             with m.If(go):
@@ -195,16 +204,17 @@ class Walker(wiring.Component):
 
         Returns the unit at which the run begins in its first word, and the one to read from now.
         """
-        form, program = self.form, self.program
+        form = self.form
         starts = {name: Signal(form.width, name=f"{name}_start") for name in ORIGINS.values()}
-        base, step = starts["group"], self._distance("group_step")
-        for loop in reversed(LOOPS[:-1]):
-            base = Mux(ends[loop], base, starts[ORIGINS[loop]])
-            step = Mux(ends[loop], step, self._distance(STEPS[loop]))
-        context = form.const(program.batch * program.image_words * form.lanes)
+        loops = [loop for loop in LOOPS if self._count(loop) > 1]
+        base, step = None, None
+        for loop in reversed(loops):
+            origin, distance = starts[ORIGINS[loop]], self._distance(STEPS[loop])
+            base = origin if base is None else Mux(ends[loop], base, origin)
+            step = distance if step is None else Mux(ends[loop], step, distance)
+        following = form.advance(base, step) if loops else 0
         target = Signal(form.width)
-        first = form.advance(Mux(self.i_job.context, context, 0), self._distance("start"))
-        m.d.comb += target.eq(Mux(self.i_start, first, form.advance(base, step)))
+        m.d.comb += target.eq(Mux(self.i_start, self._start(), following))
         # a loop begins anew when the one around it goes on
         for loop, name in (("inner", "run"), ("outer", "row"), ("planes", "pass"),
                            ("width", "position"), ("groups", "group")):  # fmt: skip
@@ -232,10 +242,15 @@ class Walker(wiring.Component):
         room = parts - part
         rest = (field(lengths, self.i_job.layer) - done).as_unsigned()
         total = level + Mux(run_end, rest, room)
+        if parts == 1:  # the same, with fewer gates
+            last_word = done == field([length - 1 for length in lengths], self.i_job.layer)
+            total = 1
+        else:
+            last_word = rest <= room
         spill = run_end & pass_end & (total > parts) & ~flushing
         tail = flushing | (run_end & ~spill & (pass_end | self._field("separate")))
         m.d.comb += [
-            run_end.eq(rest <= room),
+            run_end.eq(last_word),
             run_done.eq(flushing | (run_end & ~spill)),
             self.o_step.active.eq(self.i_enable),
             self.o_step.emit.eq(self.i_enable & (tail | (total >= parts))),

@@ -1,6 +1,6 @@
 """From requantised levels to the activation and output memories."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,9 +10,10 @@ from .memory import WriteInterface, WriteSignature
 from .number import Bipolar, Format
 from .program import Program
 from .record import field
-from .scoreboard import Job
+from .scoreboard import Job, start_address
 
 __all__ = ["Writer"]
+
 
 class Writer(wiring.Component):
     """Collect levels into segments of activation words; put the last layer's apart.
@@ -50,9 +51,7 @@ class Writer(wiring.Component):
             {
                 "i_valid": In(1),
                 "i_where": In(Whereabouts(program)),
-                "activations": Out(
-                    WriteSignature(program.activation_words, word, self.form.parts)
-                ),
+                "activations": Out(WriteSignature(program.activation_words, word, self.form.parts)),
                 "outputs": Out(WriteSignature(program.output_words, levels)),
                 "o_written": Out(1),
                 "o_written_job": Out(Job(program)),
@@ -114,12 +113,11 @@ class Writer(wiring.Component):
         Like the `Walker`, every loop remembers where it began, and one adder leads to the next.
         """
         form, program, where = self.form, self.program, self.i_where
-        last = where.last
+        last, geometry = where.last, program.geometry
         fresh = Signal(init=1)  # the job's first segment
-        context = form.const(program.batch * program.image_words * form.lanes)
         first, address = Signal(form.width), Signal(form.width)
-        start = Mux(where.job.context, context, 0)
-        m.d.comb += first.eq(form.advance(start[: form.width], self._distance("start")))
+        begins = [record.place.start for record in program.records]
+        m.d.comb += first.eq(start_address(program, form, begins, where.job))
         steps = {
             "column": form.const(program.segment),
             "rank": self._distance("row_step", program.geometry.chains),
@@ -128,9 +126,17 @@ class Writer(wiring.Component):
             "image": self._distance("image_step"),
             "group": self._distance("group_step"),
         }
+        counts = {
+            "column": geometry.columns // program.segment,
+            "rank": geometry.rows // geometry.chains,
+            "tile": max(record.tiles.tiles for record in program.records),
+            "chunk": max(record.place.chunks for record in program.records),
+            "image": max(record.place.images for record in program.records),
+            "group": max(record.place.groups for record in program.records),
+        }
         starts = {name: Signal(form.width, name=f"{name}_start") for name in LOOPS}
-        base, step = starts["group"], steps["group"]
-        for loop in reversed(LOOPS[:-1]):
+        base, step = first, Const(0)  # where no loop goes on, a job ends
+        for loop in reversed([loop for loop in LOOPS if counts[loop] > 1]):
             base, step = Mux(last[loop], base, starts[loop]), Mux(last[loop], step, steps[loop])
         following = Signal(form.width)
         m.d.comb += [
@@ -152,7 +158,7 @@ class Writer(wiring.Component):
         """Write the complete segments, one chain after the other."""
         form, where, chains = self.form, self.i_where, len(segments)
         width = len(segments[0])
-        cursor, step = Signal(form.width), Signal(form.width)
+        cursor = Signal(form.width)
         held = Signal(data.ArrayLayout(width, chains), reset_less=True)
         writing = Signal(chains)  # which of them hold a position
         waiting = Signal(chains)
@@ -162,19 +168,22 @@ class Writer(wiring.Component):
             m.d.sync += [
                 held.eq(Cat(segments)),
                 cursor.eq(address),
-                step.eq(self._distance("row_step")),
                 writing.eq(Mux(used & hidden, where.rows, 0)),
                 waiting.eq(~0),
                 job_end.eq(Cat(where.last[name] for name in LOOPS).all()),
             ]
             m.d.sync += held_job.eq(where.job)
-        with m.Elif(waiting.any()):
-            m.d.sync += [
-                held.eq(held.as_value() >> width),
-                cursor.eq(form.advance(cursor, step)),
-                writing.eq(writing >> 1),
-                waiting.eq(waiting >> 1),
-            ]
+        with m.Else():
+            m.d.sync += [writing.eq(writing >> 1), waiting.eq(waiting >> 1)]
+        if chains > 1:
+            step = Signal(form.width)
+            with m.If(ends):
+                m.d.sync += step.eq(self._distance("row_step"))
+            with m.Else():
+                m.d.sync += [
+                    held.eq(held.as_value() >> width),
+                    cursor.eq(form.advance(cursor, step)),
+                ]
         m.d.comb += [
             self.activations.address.eq(form.word(cursor)),
             self.activations.data.eq(held[0].replicate(form.parts)),

@@ -1,12 +1,15 @@
 """The array that makes the most of a target."""
 
 from collections.abc import Callable, Iterator
+from itertools import product
+from typing import Any
 
 from ..array import Geometry
 from ..errors import FitError, GeometryError
+from ..layers import Weighted
 from ..network import Network
 from ..program import Program
-from .build import accelerator_for, cost
+from .build import accelerator_for, cost, memory_use
 from .store import Store
 from .targets import Target
 
@@ -22,9 +25,18 @@ PROBES = (5, 2)  # lanes of the arrays to learn from; the fewer, the more noise 
 
 
 def largest_geometry(
-    network: Network, target: Target, store: Store, *, contexts: int = 2
+    network: Network,
+    target: Target,
+    store: Store,
+    *,
+    contexts: int = 2,
+    batch: int | None = None,
+    chains: int = 1,
 ) -> Geometry:
     """Return the geometry that classifies most images a cycle and fits ``target``.
+
+    ``contexts``, ``batch`` and ``chains`` are as in `Program` and `Geometry`; a batch or chains
+    that an array of few rows cannot have leave those arrays out.
 
     Three small arrays are synthesised to learn what an element and a lane cost of this network's
     arithmetic; the best candidate that should fit is then synthesised and packed, and the next one
@@ -37,17 +49,22 @@ def largest_geometry(
     """
 
     def lut(geometry: Geometry) -> int:
-        program = Program(network, geometry, contexts=contexts)
+        program = Program(network, geometry, contexts=contexts)  # a batch moves no logic
         return cost(accelerator_for(program, target), target, store).lut or 0
 
     costs = _learn(lut)
     if costs is None:
         return SMALLEST
     room = FULL * target.budget["lut"]
-    candidates = sorted(_candidates(network, target, contexts), key=lambda pair: pair[0])
+
+    def possible(geometry: Geometry) -> bool:
+        return costs.predict(geometry) <= room
+
+    found = _candidates(network, target, possible, chains=chains, contexts=contexts, batch=batch)
+    candidates = sorted(found, key=lambda pair: pair[0])
     tries = 0
     for _, geometry in candidates:
-        if costs.predict(geometry) > room:
+        if not possible(geometry):
             continue
         try:
             lut(geometry)
@@ -89,21 +106,26 @@ class _Costs:
 
 
 def _candidates(
-    network: Network, target: Target, contexts: int
+    network: Network,
+    target: Target,
+    possible: Callable[[Geometry], bool],
+    *,
+    chains: int,
+    **options: Any,
 ) -> Iterator[tuple[tuple[float, int], Geometry]]:
     """Yield geometries whose memories fit, with cycles an image and elements to order them by."""
-    widest_input = max(layer.inputs for layer in network)
-    widest_output = max(layer.outputs for layer in network)
-    for rows in ROWS:
-        for columns in COLUMNS:
-            for lanes in LANES:
-                if columns >= 2 * widest_output or lanes >= 2 * widest_input:
-                    continue
-                geometry = Geometry(rows, columns, lanes)
-                try:
-                    program = Program(network, geometry, contexts=contexts)
-                except GeometryError:
-                    continue
-                blocks = sum(target.family.brams(*shape) for shape in program.memories.values())
-                if blocks <= target.budget["bram"]:
-                    yield (program.cycles_per_image, geometry.macs), geometry
+    weights = [layer.weights for layer in network if isinstance(layer, Weighted)]
+    longest = max((each[0].size for each in weights), default=1)
+    widest = max(size.channels for size in network.sizes.values())
+    for rows, columns, lanes in product(ROWS, COLUMNS, LANES):
+        if columns >= 2 * widest or lanes >= 2 * longest:
+            continue
+        try:
+            geometry = Geometry(rows, columns, lanes, chains=chains)
+            if not possible(geometry):
+                continue
+            program = Program(network, geometry, **options)
+        except GeometryError:
+            continue
+        if sum(use.blocks for use in memory_use(program, target)) <= target.budget["bram"]:
+            yield (program.cycles_per_image, geometry.macs), geometry
