@@ -12,7 +12,7 @@
 The `Scoreboard` offers jobs, the `Sequencer` walks through their steps.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from amaranth.hdl import Array, Module, Mux, Signal, Value, signed, unsigned
@@ -25,6 +25,7 @@ from .array import SystolicArray
 from .dot import DotProduct
 from .drain import Drain
 from .emitter import Emitter, result_layout
+from .errors import GeometryError
 from .feeder import Feeder
 from .loader import Loader, element_layout
 from .memory import NO_COLLISIONS
@@ -34,7 +35,7 @@ from .record import field
 from .requantize import Requantize
 from .scoreboard import IMAGE_WIDTH, Job, Scoreboard
 from .sequencer import Sequencer
-from .storage import ActivationMemory
+from .storage import ActivationMemory, WeightMemory
 from .stream import Queue
 from .writer import Writer
 
@@ -88,16 +89,27 @@ class Accelerator(wiring.Component):
         Multiply in a DSP block in the requantiser.
     make_dot : callable, optional
         Builds the dot product of one element instead of `dot.dot_product`.
+    single_port : collection of str
+        Which of ``weights`` and ``activations`` lie in RAM with a single port and no contents.
 
     Members
     -------
     i : In(stream.Signature(element_layout(program)))
     o : Out(stream.Signature(result_layout(program)))
+    weights : In(stream.Signature(word of the weight memory))
+        Where weights have a single port: they are loaded, in the order of `Program.weight_image`,
+        after every reset, and images wait for them.
     trace : Out(trace_layout(program))
+
+    Raises
+    ------
+    GeometryError
+        For another memory.
     """
 
     i: stream.Interface
     o: stream.Interface
+    weights: stream.Interface
     trace: data.View
 
     def __init__(
@@ -107,16 +119,26 @@ class Accelerator(wiring.Component):
         dsp: bool = False,
         requantize_dsp: bool = False,
         make_dot: Callable[[], DotProduct] | None = None,
+        single_port: Collection[str] = (),
     ):
         self.program, self.dsp, self.requantize_dsp = program, dsp, requantize_dsp
-        self.make_dot = make_dot
-        super().__init__(
-            {
-                "i": In(stream.Signature(element_layout(program))),
-                "o": Out(stream.Signature(result_layout(program))),
-                "trace": Out(trace_layout(program)),
-            }
-        )
+        self.make_dot, self.single_port = make_dot, tuple(sorted(single_port))
+        for name in self.single_port:
+            if name not in ("weights", "activations"):
+                raise GeometryError(f"single_port is weights or activations, not {name}")
+        members: dict[str, Any] = {
+            "i": In(stream.Signature(element_layout(program))),
+            "o": Out(stream.Signature(result_layout(program))),
+            "trace": Out(trace_layout(program)),
+        }
+        if self.loads_weights:
+            members["weights"] = In(stream.Signature(program.memories["weights"][0]))
+        super().__init__(members)
+
+    @property
+    def loads_weights(self) -> bool:
+        """Whether the weights come over a stream after every reset."""
+        return "weights" in self.single_port
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -137,7 +159,10 @@ class Accelerator(wiring.Component):
         m.submodules.drain = drain = Drain(program)
         m.submodules.writer = writer = Writer(program)
         m.submodules.emitter = emitter = Emitter(program)
-        m.submodules.activations = activations = ActivationMemory(program)
+        m.submodules.activations = activations = ActivationMemory(
+            program, single_port="activations" in self.single_port
+        )
+        m.submodules.weights = weights = WeightMemory(program, loaded=self.loads_weights)
 
         wiring.connect(m, wiring.flipped(self.i), loader.i)
         wiring.connect(m, sequencer.jobs, jobs.i)
@@ -153,7 +178,7 @@ class Accelerator(wiring.Component):
             scoreboard.i_loaded_context.eq(loader.o_context),
             scoreboard.i_batch.eq(loader.o_batch),
             feeder.i_granted.eq(activations.o_read_granted),
-            feeder.i_offer.eq(scoreboard.o_offer),
+            feeder.i_offer.eq(scoreboard.o_offer & weights.o_ready),
             feeder.i_job.eq(scoreboard.o_job),
             scoreboard.i_take.eq(feeder.o_take),
             scoreboard.i_fetched.eq(feeder.o_fetched),
@@ -172,7 +197,12 @@ class Accelerator(wiring.Component):
         ]
         if program.pools:
             self._connect_pool(m, feeder, activations, scoreboard)
-        self._connect_weights(m, sequencer, array)
+        m.d.comb += [
+            weights.i_address.eq(sequencer.o_weight_address),
+            array.i_weights.as_value().eq(weights.o_word),
+        ]
+        if self.loads_weights:
+            wiring.connect(m, wiring.flipped(self.weights), weights.i)
         self._connect_outputs(m, writer, emitter)
         sums = self._connect_drain(m, array, drain, writer)
         self._trace(m, scoreboard, writer, sums, sequencer, feeder)
@@ -192,15 +222,6 @@ class Accelerator(wiring.Component):
             scoreboard.i_pooled.eq(pool.o_written),
             scoreboard.i_pooled_job.eq(pool.o_written_job),
         ]
-
-    def _connect_weights(self, m: Module, sequencer, array) -> None:
-        program = self.program
-        columns = array.i_weights.as_value()
-        m.submodules.weights = weights = Memory(
-            shape=len(columns), depth=program.weight_words, init=program.weight_image
-        )
-        port = weights.read_port()
-        m.d.comb += [port.addr.eq(sequencer.o_weight_address), columns.eq(port.data)]
 
     def _connect_outputs(self, m: Module, writer, emitter) -> None:
         program = self.program

@@ -9,6 +9,7 @@ from amaranth.utils import ceil_log2
 
 __all__ = [
     "NO_COLLISIONS",
+    "SINGLE_PORT",
     "ReadInterface",
     "ReadSignature",
     "WriteInterface",
@@ -22,6 +23,9 @@ NO_COLLISIONS: Any = {"no_rw_check": 1}
 Contexts and banks keep readers and writers apart. Without it, synthesis adds registers and
 comparators that give such a read the old word.
 """
+
+SINGLE_PORT: Any = {**NO_COLLISIONS, "ram_style": "huge"}
+"""Attributes of memories in RAM with a single port, which begins without contents."""
 
 
 def address_width(depth: int) -> int:

@@ -182,7 +182,7 @@ class Program:
         is_last = mapped is self.mapped[-1]
         single = positions == 1 and mapped.on_array
         mode = Mode(mapped.layer.output, mapped.shift)
-        row_step = image if single else mapped.channels
+        row_step = mapped.channels if positions > 1 else image
         if not mapped.on_array:
             index = 0
         else:

@@ -15,7 +15,7 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue] (
 
 from .errors import ToolError
 
-__all__ = ["convert", "free_collisions", "keep_shared", "share_modules"]
+__all__ = ["convert", "forget_contents", "free_collisions", "keep_shared", "share_modules"]
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\\$]\S+|[^\s"]+')
 _WORTHWHILE = 64  # bits of wires: a smaller module gains more from its surroundings than it costs
@@ -167,6 +167,37 @@ def free_collisions(text: str) -> str:
             lines[index] = line.replace("0", "1") if words[2] == "1'0" else line
         marked = False
     return "".join(lines)
+
+
+def forget_contents(text: str) -> str:
+    r"""Take the contents from memories with the attribute ``\ram_style "huge"``: RAM without them.
+
+    Amaranth gives every memory contents, zeros where nothing else was said, and synthesis would
+    look for a RAM that can begin with them.
+    """
+    lines = text.splitlines(keepends=True)
+    huge: set[str] = set()  # memories of the current module that carry the attribute
+    marked, start, forget = False, 0, False
+    kept: list[str] = []
+    for line in lines:
+        words = line.split()
+        if words[:1] == ["module"]:
+            huge.clear()
+        elif words[:1] == ["memory"] and marked:
+            huge.add(words[-1])
+        elif words[:2] == ["cell", "$meminit_v2"]:
+            start, forget = len(kept), False
+        elif words[:2] == ["parameter", r"\MEMID"]:
+            forget = words[2].strip('"').replace(r"\\", "\\") in huge
+        kept.append(line)
+        if words[:1] == ["attribute"]:
+            marked = marked or words[1:] == [r"\ram_style", '"huge"']
+        elif words:
+            marked = False
+        if words == ["end"] and start:
+            kept = kept[:start] if forget else kept
+            start = 0
+    return "".join(kept)
 
 
 # --- reading and writing -----------------------------------------------------------------------

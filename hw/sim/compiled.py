@@ -47,6 +47,8 @@ class _Request(ctypes.Structure):
         ("labels", ctypes.c_void_p),
         ("overflows", ctypes.c_void_p),
         ("layer_cycles", ctypes.c_void_p),
+        ("weights", ctypes.c_void_p),
+        ("weight_words", ctypes.c_uint64),
     ]
 
 
@@ -78,6 +80,8 @@ class CompiledEngine:
 
     def __init__(self, accelerator: Accelerator):
         self.accelerator = accelerator
+        if accelerator.loads_weights and accelerator.program.memories["weights"][0] > 64:
+            raise ToolError("the compiled engine loads weight words of at most 64 bits")
         self._plain = _build(accelerator, waveforms=False)
 
     def run(self, stimulus: Stimulus) -> Run:
@@ -98,6 +102,8 @@ class CompiledEngine:
         labels = np.zeros(raw.size, np.uint32)
         layers = 1 << self.accelerator.trace.shape()["layer"].width
         overflows, layer_cycles = np.zeros(layers, np.uint64), np.zeros(layers, np.uint64)
+        loaded = program.weight_image if self.accelerator.loads_weights else []
+        weights = np.array(loaded, np.uint64)
         window = stimulus.window
         idle_limit = IDLE_LIMIT + program.longest_job
         request = _Request(
@@ -118,6 +124,8 @@ class CompiledEngine:
             labels=labels.ctypes.data,
             overflows=overflows.ctypes.data,
             layer_cycles=layer_cycles.ctypes.data,
+            weights=weights.ctypes.data,
+            weight_words=weights.size,
         )
         reply = _Reply()
         path = _build(self.accelerator, waveforms=True) if window else self._plain
@@ -184,6 +192,8 @@ def _definitions(accelerator: Accelerator) -> str:
     for name in ("valid", "image", "element", "sum", "overflow"):
         values[f"OFFSET_{name.upper()}"] = entry[name].offset
         values[f"WIDTH_{name.upper()}"] = entry[name].width
+    if accelerator.loads_weights:
+        values["LOADS_WEIGHTS"] = 1
     lines = [f"#define {name} {value}" for name, value in values.items()]
     return "\n".join(["#define DESIGN p_top", *lines, ""])
 

@@ -66,6 +66,8 @@ struct Request {
     uint64_t *raw_levels;
     uint32_t *labels;
     uint64_t *overflows, *layer_cycles;
+    const uint64_t *weights;
+    uint64_t weight_words;
 };
 
 struct Reply {
@@ -89,6 +91,19 @@ int simulate(const Request *request, Reply *reply) {
         vcd.add_without_memories(items);
     }
     *reply = Reply{};
+#ifdef LOADS_WEIGHTS
+    // a word a cycle; images wait, and so do the counted cycles
+    for (uint64_t word = 0; word < request->weight_words; word++) {
+        top.p_weights____payload.set<uint64_t>(request->weights[word]);
+        top.p_weights____valid.set<bool>(true);
+        top.p_clk.set<bool>(true);
+        if (!top.eval()) return 3;
+        top.commit();
+        top.p_clk.set<bool>(false);
+        top.prev_p_clk.set<bool>(false);
+    }
+    top.p_weights____valid.set<bool>(false);
+#endif
     uint64_t idle = 0, waited = 0;
     bool offered = false;
     while (reply->emitted < request->results) {

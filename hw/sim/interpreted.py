@@ -78,6 +78,7 @@ class _Session:
         accepted = idle = 0
         limit = IDLE_LIMIT + accelerator.program.longest_job
         offered = False
+        await self._load_weights(ctx)
         while len(self.labels) < self.images:
             offered = accepted < len(self.codes) and (
                 offered or chance.random() >= self.stimulus.gaps
@@ -104,6 +105,17 @@ class _Session:
                     f"the accelerator stood still for {limit} cycles after {accepted} of "
                     f"{len(self.codes)} elements and {len(self.labels)} of {self.images} images"
                 )
+
+    async def _load_weights(self, ctx) -> None:
+        """Send the weights where they have to be loaded, a word a cycle; these are not counted."""
+        accelerator = self.accelerator
+        if not accelerator.loads_weights:
+            return
+        ctx.set(accelerator.weights.valid, 1)
+        for word in accelerator.program.weight_image:
+            ctx.set(accelerator.weights.payload, word)
+            await ctx.tick()
+        ctx.set(accelerator.weights.valid, 0)
 
     def _element(self, index: int) -> int:
         """Return the bits of an input element."""

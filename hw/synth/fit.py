@@ -9,7 +9,8 @@ from ..errors import FitError, GeometryError
 from ..layers import Weighted
 from ..network import Network
 from ..program import Program
-from .build import accelerator_for, cost, memory_use
+from .build import accelerator_for, cost
+from .placement import fits
 from .store import Store
 from .targets import Target
 
@@ -127,5 +128,5 @@ def _candidates(
             program = Program(network, geometry, **options)
         except GeometryError:
             continue
-        if sum(use.blocks for use in memory_use(program, target)) <= target.budget["bram"]:
+        if fits(program, target):
             yield (program.cycles_per_image, geometry.macs), geometry

@@ -119,7 +119,7 @@ def measure(
     """
     chosen = target(on) if isinstance(on, str) else on
     text = design if isinstance(design, str) else rtlil.convert(design)
-    text = rtlil.free_collisions(text)
+    text = rtlil.forget_contents(rtlil.free_collisions(text))
     shell = _shell_cost(design, chosen) if isinstance(design, Shell) else {}
     with ExitStack() as stack:
         if executor is None:

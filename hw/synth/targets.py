@@ -76,7 +76,13 @@ class Target:
     def synthesis(self, *, dsp: bool) -> tuple[str, ...]:
         """Return the Yosys command and options, with or without inferred multiplier blocks."""
         infer = dsp and self.budget.get("dsp", 0) > 0
-        return self.family.synthesis + (self.family.with_dsp if infer else self.family.without_dsp)
+        single_port = ("-spram",) if self.budget.get("spram") else ()
+        multiplier = self.family.with_dsp if infer else self.family.without_dsp
+        return self.family.synthesis + single_port + multiplier
+
+    def sprams(self, width: int, depth: int) -> int:
+        """Return the single-port RAMs, of 16 x 16384 bits, that such a memory takes."""
+        return -(-width // 16) * -(-depth // 16384)
 
 
 _ICE40 = Family(

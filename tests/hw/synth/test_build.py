@@ -3,13 +3,15 @@ import pytest
 from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import FitError
+from narrowgauge.hw.layers import Size, Window
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.synth import build
 from narrowgauge.hw.synth.build import accelerator_for, cost
+from narrowgauge.hw.synth.placement import check_memories, memory_use
 from narrowgauge.hw.synth.store import Store
 from narrowgauge.hw.synth.targets import target
 
-from ..networks import random_network
+from ..networks import random_convnet, random_network
 
 
 def accelerator(widths, device):
@@ -20,8 +22,35 @@ def accelerator(widths, device):
 def test_weights_beyond_the_memories_are_refused_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(build, "measure", pytest.fail)
     device = target("up5k")
-    with pytest.raises(FitError, match="weights alone need 68 of 30 block RAMs; take a smaller"):
+    with pytest.raises(FitError, match=r"memories need at least \d+ of 30 block RAMs") as error:
         cost(accelerator([256, 128, 10], "up5k"), device, Store(tmp_path / "store"))
+    assert "(weights 68, row buffers 4, activations 4)" in str(error.value)
+    assert "layer layer0 has the largest tensors, 262,144 bits of weights" in str(error.value)
+    assert "take a smaller network, narrower weights or a larger target" in str(error.value)
+
+
+def test_tensors_beyond_the_memories_are_refused_at_once():
+    spec = (Size(24, 24, 2), ("conv", 16, Window((3, 3)), 1), ("average", None), ("dense", 4))
+    network = random_convnet(1, ("int8", "uint8", "uint8"), spec, Accumulator(24))
+    program = Program(network, Geometry(2, 2, 4))
+    with pytest.raises(FitError, match=r"\(activations \d+, row buffers \d+, weig") as error:
+        check_memories(program, target("up5k"))
+    assert "layer layer0 has the largest tensors, 2,304 bits of weights" in str(error.value)
+    assert "an output of 22x22x16, 61,952 bits; take fewer lanes, --contexts 1, --batch 1" in str(
+        error.value
+    )
+    check_memories(program, target("ecp5-25k"))
+
+
+def test_every_memory_of_a_program_is_in_its_use():
+    program = accelerator([64, 64, 32, 10], "up5k").program
+    use = {each.name: each for each in memory_use(program, target("up5k"))}
+    assert set(use) == {"weights", "activations", "row buffers", "parameters", "outputs"}
+    buffers = use["row buffers"]
+    assert (buffers.count, buffers.width, buffers.depth, buffers.blocks) == (2, 32, 32, 4)
+    assert buffers.filled == 2 * 32 * 32 / (4 * 4096)
+    assert (use["weights"].width, use["weights"].blocks) == (64, 16)
+    assert not use["outputs"].certain  # 480 bits may become logic
 
 
 def test_the_requantiser_takes_a_dsp_block_where_there_is_one():
