@@ -1,6 +1,6 @@
 """The order in which a job's patches are read: runs, passes, positions, groups."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -150,11 +150,11 @@ class Walker(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        run_done, run_end = Signal(), Signal()
+        run_done = Signal()
         moves, ends, counters = self._loops(m, run_done)
-        entry, part = self._addresses(m, moves, ends)
+        target, entry, part = self._addresses(m, moves, ends)
         pass_end = ends["inner"] & ends["outer"]
-        self._words(m, part, run_end, run_done, pass_end)
+        self._words(m, target, part, run_done, pass_end)
         row, word = self._places(m, moves, ends)
         m.d.comb += [
             self.o_pass_end.eq(run_done & pass_end),
@@ -189,20 +189,25 @@ class Walker(wiring.Component):
         moves, ends, counters = {}, {}, {}
         go = self.i_enable & run_done
         for name in LOOPS:
-            limit = self.program.batch if name == "images" else self._field(name)
-            counter = Signal(range(self._count(name)), name=name)
-            last = Signal(name=f"last_{name}")
-            m.d.comb += last.eq(counter == limit - 1)
+            limit = Const(self.program.batch) if name == "images" else self._field(name)
+            counter, last = Signal(range(self._count(name)), name=name), Signal(name=f"last_{name}")
+            # whether the next round is the last is found out in this one: it decides where to go on
             with m.If(go):
-                m.d.sync += counter.eq(Mux(last, 0, counter + 1))
+                m.d.sync += [
+                    counter.eq(Mux(last, 0, counter + 1)),
+                    last.eq(Mux(last, limit == 1, counter + 2 == limit)),
+                ]
+            with m.If(self.i_start):
+                m.d.sync += last.eq(limit == 1)
             moves[name], ends[name], counters[name] = go, last, counter
             go = go & last
         return moves, ends, counters
 
-    def _addresses(self, m: Module, moves, ends) -> tuple[Signal, Signal]:
+    def _addresses(self, m: Module, moves, ends) -> tuple[Signal, Signal, Signal]:
         """Walk from run to run, and on in each.
 
-        Returns the unit at which the run begins in its first word, and the one to read from now.
+        Returns where the next run begins, the unit at which this one began in its first word, and
+        the unit to read from now.
         """
         form = self.form
         starts = {name: Signal(form.width, name=f"{name}_start") for name in ORIGINS.values()}
@@ -230,38 +235,44 @@ class Walker(wiring.Component):
             ]
         with m.Elif(self.i_enable):
             m.d.sync += [self.o_word.eq(self.o_word + 1), part.eq(0)]
-        return entry, part
+        return target, entry, part
 
-    def _words(self, m: Module, part, run_end, run_done, pass_end) -> None:
-        """Count units: when a run ends, when a word is complete."""
-        parts, feeds = self.form.parts, self.feeds
-        lengths = [-(-feed.length // self.form.unit) for feed in feeds]
-        done = Signal(range(max(lengths) + parts))  # units of the run in the words before this one
+    def _words(self, m: Module, target, part, run_done, pass_end) -> None:
+        """Count units: when a run ends, when a word is complete.
+
+        That the next word ends its run is found out in this one, like the ends of loops.
+        """
+        parts = self.form.parts
+        length = field([-(-feed.length // self.form.unit) for feed in self.feeds], self.i_job.layer)
+        # units of the run from the beginning of this word on, as if it had begun there
+        rest = Signal(range((1 << len(length)) + parts))
+        run_end = Signal()
         level = Signal(range(parts))
-        flushing = Signal()  # a pass ended in a word that was already full
-        room = parts - part
-        rest = (field(lengths, self.i_job.layer) - done).as_unsigned()
-        total = level + Mux(run_end, rest, room)
-        if parts == 1:  # the same, with fewer gates
-            last_word = done == field([length - 1 for length in lengths], self.i_job.layer)
-            total = 1
-        else:
-            last_word = rest <= room
-        spill = run_end & pass_end & (total > parts) & ~flushing
-        tail = flushing | (run_end & ~spill & (pass_end | self._field("separate")))
+        flushing = Signal()  # a pass has ended; what is left of it goes out
+        taken = (Mux(run_end, rest[: len(level) + 1], parts) - part).as_unsigned()
+        total = level + taken[: len(level) + 1]
+        separate = self._field("separate")
+        flushes = run_end & pass_end & ~separate & ~flushing if parts > 1 else Const(0)
+        full = ~flushing & (total >= parts) if parts > 1 else Const(1)
+        tail = flushing | (run_end & (separate | pass_end) & ~flushes)
         m.d.comb += [
-            run_end.eq(last_word),
-            run_done.eq(flushing | (run_end & ~spill)),
+            run_done.eq(flushing | (run_end & ~flushes)),
             self.o_step.active.eq(self.i_enable),
-            self.o_step.emit.eq(self.i_enable & (tail | (total >= parts))),
+            self.o_step.emit.eq(self.i_enable & (full | (tail & ~(flushing & (level == 0))))),
             self.o_step.level.eq(level),
             self.o_step.tail.eq(tail),
         ]
+        with m.If(self.i_start | (self.i_enable & run_done)):
+            m.d.sync += [
+                rest.eq(length + self.form.part(target)),
+                run_end.eq(length + self.form.part(target) <= parts),
+            ]
+        with m.Elif(self.i_enable):
+            m.d.sync += [rest.eq(rest - parts), run_end.eq(rest <= 2 * parts)]
         with m.If(self.i_enable):
             m.d.sync += [
-                flushing.eq(spill),
-                done.eq(Mux(run_done, 0, done + room)),
-                level.eq(Mux(tail, 0, Mux(total >= parts, total - parts, total))),
+                flushing.eq(flushes),
+                level.eq(Mux(tail, 0, Mux(full, total - parts, total))),
             ]
 
     def _places(self, m: Module, moves, ends) -> tuple[Signal, Signal]:
