@@ -1,25 +1,27 @@
-"""Write the table of results in README.md from docs/results/results.json.
+"""Write the tables of README.md and docs/zoo.md from the results and from the zoo's files.
 
 ::
 
-    python docs/update.py          # rewrite the table
-    python docs/update.py --check  # exit with 1 when it is not current
+    python docs/update.py          # rewrite the tables
+    python docs/update.py --check  # exit with 1 when one is not current
 """
 
 import argparse
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+ZOO = ROOT / "docs" / "zoo.md"
 RESULTS = ROOT / "docs" / "results" / "results.json"
-TABLE = re.compile(r"(?<=<!-- results -->\n).*?(?=<!-- /results -->)", re.DOTALL)
+TESTSETS = ROOT / "docs" / "results" / "testsets.json"
 
-Row = dict[str, Any]
+Row = Mapping[str, Any]
+Columns = Mapping[str, Callable[[Any], Any]]
 
 
 def _percent(value: float) -> str:
@@ -32,7 +34,11 @@ def _speed(row: Row) -> str | None:
     return "{fmax_mhz:.1f} ({fmax_mhz_min:.1f} to {fmax_mhz_max:.1f})".format(**row)
 
 
-COLUMNS: dict[str, Callable[[Row], Any]] = {
+def _rounded(row: Row, name: str) -> str | None:
+    return f"{row[name]:,.0f}" if name in row else None
+
+
+COLUMNS: Columns = {
     "weights": lambda row: row["weight"],
     "activations": lambda row: row.get("activation"),
     "accumulator, bits": lambda row: row.get("accumulator_bits"),
@@ -46,53 +52,131 @@ COLUMNS: dict[str, Callable[[Row], Any]] = {
     "Fmax, MHz": _speed,
     "images/s": lambda row: _rounded(row, "images_per_second"),
 }
+ZOO_COLUMNS: Columns = {
+    "name": lambda row: f"`{row['name']}`",
+    "data set": lambda row: row["dataset"],
+    "network": lambda row: row["network"],
+    "weights": lambda row: row["weights"],
+    "activations": lambda row: row["activations"],
+    "float": lambda row: _percent(row["accuracy_float"]),
+    "integers": lambda row: _percent(row["accuracy_integer"]),
+    "number of weights": lambda row: f"{row['parameters']:,}",
+    "bits of weights": lambda row: f"{row['parameter_bits']:,}",
+    "epochs": lambda row: row["epochs"],
+    "trained for, s": lambda row: f"{row['seconds']:,.0f}",
+    "trained on": lambda row: row["device"],
+}
+TESTSETS_COLUMNS: Columns = {
+    "network": lambda row: f"`{row['network']}`",
+    "images": lambda row: f"{row['images']:,}",
+    "images that differ": lambda row: row["mismatches"],
+    "accuracy": lambda row: _percent(row["accuracy_hardware"]),
+    "cycles an image": lambda row: _rounded(row, "cycles_per_image"),
+    "MAC slots used": lambda row: _percent(row["utilisation"]),
+    "best and worst layer with MACs": lambda row: _extremes(row["layers"]),
+    "simulated for, s": lambda row: f"{row['seconds']:,.0f}",
+}
 
 
-def _rounded(row: Row, name: str) -> str | None:
-    return f"{row[name]:,.0f}" if name in row else None
+def _extremes(layers: Sequence[Row]) -> str:
+    """Name the layers that use the array best and worst."""
+    layers = sorted((row for row in layers if row["macs"]), key=lambda row: row["utilisation"])
+    ends = [layers[-1], layers[0]] if len(layers) > 1 else layers
+    return ", ".join(f"{row['layer']} {100 * row['utilisation']:.0f} %" for row in ends)
 
 
-def caption(rows: Sequence[Row]) -> str:
-    """Return what all rows of the table share."""
-    row = next(row for row in rows if row.get("routed"))
-    tools = ", ".join(f"{name} {version}" for name, version in row["tools"].items())
-    return (
-        "Data set {dataset}, {images} test images; array of {rows}x{columns} elements with {lanes} "
-        f"lanes; {{target}}, median and range of {len(row['seeds'])} placements; ".format(**row)
-        + f"{tools}."
-    )
-
-
-def table(rows: Sequence[Row]) -> str:
-    """Return the rows in Markdown; an empty cell was not measured."""
-    lines = [" | ".join(COLUMNS), " | ".join(["---"] * 2 + ["--:"] * (len(COLUMNS) - 2))]
+def table(columns: Columns, rows: Sequence[Row], left: int = 2) -> str:
+    """Return the rows in Markdown, ``left`` columns of text first; empty is not measured."""
+    lines = [" | ".join(columns), " | ".join(["---"] * left + ["--:"] * (len(columns) - left))]
     for row in rows:
-        cells = (function(row) for function in COLUMNS.values())
+        cells = (function(row) for function in columns.values())
         lines.append(" | ".join("" if cell is None else str(cell) for cell in cells))
     return "\n".join(f"| {line} |" for line in lines)
 
 
-def updated(readme: str, rows: Sequence[Row]) -> str:
-    """Return the README with the table of these rows."""
-    if not TABLE.search(readme):
-        raise SystemExit("README.md has no markers <!-- results --> and <!-- /results -->")
-    return TABLE.sub(f"{table(rows)}\n\n{caption(rows)}\n", readme)
+def _versions(tools: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in tools.items())
+
+
+def results() -> str:
+    """Return table and caption of the default run."""
+    rows = _read(RESULTS)
+    row = next(row for row in rows if row.get("routed"))
+    caption = (
+        "Data set {dataset}, {images} test images; array of {rows}x{columns} elements with {lanes} "
+        f"lanes; {{target}}, median and range of {len(row['seeds'])} placements; ".format(**row)
+        + f"{_versions(row['tools'])}."
+    )
+    return f"{table(COLUMNS, rows)}\n\n{caption}\n"
+
+
+def zoo() -> str:
+    """Return the table of the zoo, and the commands that trained it."""
+    from narrowgauge.model import zoo as animals
+
+    rows = []
+    for network in map(animals.load, animals.names()):
+        rows.append(
+            animals.entry(network).plain()
+            | {name: network.about[name] for name in ("epochs", "seconds", "device")}
+            | {f"{name}s": animals.formats(network, name) for name in ("weight", "activation")}
+        )
+    commands = "\n".join(row["command"] for row in rows)
+    return f"{table(ZOO_COLUMNS, rows, 5)}\n\n```sh\n{commands}\n```\n"
+
+
+def testsets() -> str:
+    """Return the table of the simulated test sets; none were before the first one was."""
+    rows = _read(TESTSETS) if TESTSETS.exists() else []
+    if not rows:
+        return "Nothing was simulated yet.\n"
+    row = rows[0]
+    caption = (
+        "Array of {rows}x{columns} elements with {lanes} lanes and {chains} chains, {contexts} "
+        "contexts; seconds of wall time on one core; ".format(**row)
+        + f"{_versions(row['versions'])}. Made by:"
+    )
+    commands = "\n".join(dict.fromkeys(row["command"] for row in rows))
+    return f"{table(TESTSETS_COLUMNS, rows, 1)}\n\n{caption}\n\n```sh\n{commands}\n```\n"
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
+    "results": (README, results),
+    "zoo": (ZOO, zoo),
+    "testsets": (ZOO, testsets),
+}
+"""What stands between ``<!-- NAME -->`` and ``<!-- /NAME -->``, and in which file."""
+
+
+def updated(text: str, name: str, content: str) -> str:
+    """Return ``text`` with ``content`` between the markers called ``name``."""
+    section = re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)", re.DOTALL)
+    if not section.search(text):
+        raise SystemExit(f"there are no markers <!-- {name} --> and <!-- /{name} -->")
+    return section.sub(lambda _: content, text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Rewrite the README, or check it; return the exit status."""
+    """Rewrite the pages, or check them; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="only tell whether it is current")
+    parser.add_argument("--check", action="store_true", help="only tell whether they are current")
     only_check = parser.parse_args(arguments).check
-    readme = README.read_text(encoding="utf-8")
-    wanted = updated(readme, json.loads(RESULTS.read_text(encoding="utf-8")))
-    if wanted == readme:
-        return 0
-    if only_check:
-        print("README.md is not current: run python docs/update.py", file=sys.stderr)
-        return 1
-    README.write_text(wanted, encoding="utf-8")
-    return 0
+    status = 0
+    for name, (path, content) in SECTIONS.items():
+        text = path.read_text(encoding="utf-8")
+        wanted = updated(text, name, content())
+        if wanted == text:
+            continue
+        if only_check:
+            print(f"{path.name} is not current: run python docs/update.py", file=sys.stderr)
+            status = 1
+        else:
+            path.write_text(wanted, encoding="utf-8")
+    return status
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from ..hw.network import INPUT
 from ..hw.number import Fixed, Format
 from .quantize import MAX_ACTIVATION_WIDTH, ActivationQuantizer
-from .steps import AveragePool, Head, Step, Weighted
+from .steps import Head, Step, Weighted
+from .unweighted import AveragePool
 
 __all__ = ["Formats", "Model", "Node", "signed_version"]
 
@@ -121,6 +122,7 @@ class Model(nn.Module):
         last = self.steps[-1]
         if isinstance(last, AveragePool):
             last.activation = None  # plain sums leave the accelerator
+
     def scales(self) -> dict[str, Tensor]:
         """Return the value of level 1 of the input and of every step's output."""
         scales = {INPUT: torch.tensor(self.input_scale, device=self.device)}
@@ -152,7 +154,7 @@ class Model(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, images: Tensor) -> dict[str, Tensor]:
-        """Return a sample of every step's output, from which first scales follow; see `quantize`."""
+        """Return all values that every step gives, by name; see `fit_scales`."""
         values = self.run(images, keep=True)
         return {node.name: values[node.name].float().flatten() for node in self.nodes}
 

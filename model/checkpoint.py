@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ..hw.errors import NarrowgaugeError
 from ..hw.files import write_atomically
 
 __all__ = ["Checkpoint"]
@@ -44,4 +45,10 @@ class Checkpoint:
             return
         buffer = io.BytesIO()
         torch.save({"version": VERSION, **state}, buffer)
-        write_atomically(self.path, buffer.getvalue())
+        try:
+            write_atomically(self.path, buffer.getvalue())
+        except OSError as error:
+            raise NarrowgaugeError(
+                f"cannot write to {self.path.parent} ({error.strerror}); "
+                "name another folder with --checkpoints"
+            ) from error

@@ -16,8 +16,8 @@ from .export_layers import final_layer, folded, max_pool, requantised
 from .fold import solve_together
 from .recipe import Recipe, default_activation
 from .steps import Block
-from .steps import MaxPool as MaxPoolStep
 from .train import Trained
+from .unweighted import MaxPool
 
 __all__ = ["FoldReport", "export"]
 
@@ -84,11 +84,14 @@ def export(
         for layer in layers
         if isinstance(layer, Requantised)
     )
+    name = name or _name(trained.recipe)
+    about = _about(trained, reports)
+    about["command"] += f" -o {name}.safetensors"
     network = Network(
-        name=name or _name(trained.recipe),
+        name=name,
         layers=tuple(layers),
         accumulator=accumulator or Accumulator(48),
-        about=_about(trained, reports),
+        about=about,
         input_size=Size(*trained.model.image_shape),
     )
     if accumulator is None:
@@ -103,7 +106,7 @@ def _layers(trained: Trained) -> tuple[list[Layer], dict[str, int]]:
     functions = {
         node.name: folded(model, node, step)
         for node, step in hidden
-        if not isinstance(step, MaxPoolStep)
+        if not isinstance(step, MaxPool)
     }
     solved = solve_together(list(functions.values()))
     solutions = dict(zip(functions, solved, strict=True))
@@ -115,7 +118,7 @@ def _layers(trained: Trained) -> tuple[list[Layer], dict[str, int]]:
     layers: list[Layer] = []
     for node, step in hidden:
         sources = tuple(pooled.get(source, source) for source in node.sources)
-        if isinstance(step, MaxPoolStep):
+        if isinstance(step, MaxPool):
             layers.append(max_pool(node.name, step.pool, step.output, sources))
             continue
         integers, _ = solutions[node.name]

@@ -14,7 +14,8 @@ from .blocks import Model, Node
 from .fold import FoldedLayer, Integers, reach
 from .lower_check import pair
 from .norm import constants, units
-from .steps import BIAS, Add, AveragePool, Head, Step, Weighted, summands
+from .steps import BIAS, Head, Step, Weighted
+from .unweighted import Add, AveragePool, summands
 
 __all__ = ["final_layer", "folded", "max_pool", "requantised"]
 

@@ -18,7 +18,8 @@ from .recipe import Recipe
 __all__ = ["Fit", "deterministic", "find_device"]
 
 WARMUP = 0.2  # share of all steps in which the rate rises
-SMALL = 200_000  # weights up to which one thread is quickest
+SMALL = 200_000  # weights of dense layers up to which one thread is quickest
+SMALL_IMAGE = 16 * 16  # pixels up to which it is for convolutions
 
 
 def find_device() -> torch.device:
@@ -62,15 +63,17 @@ class Fit:
 
     def __init__(self, recipe: Recipe, model: Model, dataset: Dataset, device: torch.device):
         self.recipe, self.schedule, self.device = recipe, recipe.schedule, device
-        self.model = model.to(device, memory_format=torch.channels_last)
+        self.model = model.to(device)
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.chance = torch.Generator(device).manual_seed(recipe.seed)
         self.history: list[tuple[float, float]] = []
         self.seconds = 0.0
         convolves = any(isinstance(module, nn.Conv2d) for module in model.modules())
         self.mixed = convolves and _has_bfloat16(device)
+        height, width, _ = dataset.image_shape
         weights = sum(parameter.numel() for parameter in model.parameters())
-        if weights < SMALL and not convolves:
+        if height * width <= SMALL_IMAGE if convolves else weights < SMALL:
             torch.set_num_threads(1)
 
     def run(
@@ -108,12 +111,17 @@ class Fit:
 
     def state(self) -> dict[str, Any]:
         """Return everything that the next epoch depends on."""
-        return {
-            "recipe": self.recipe.plain(),
+        return self.outcome() | {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "chance": self.chance.get_state(),
+        }
+
+    def outcome(self) -> dict[str, Any]:
+        """Return what is worth keeping of a training that has ended, apart from the model."""
+        return {
+            "recipe": self.recipe.plain(),
             "history": self.history,
             "seconds": self.seconds,
             "device": str(self.device),

@@ -1,8 +1,9 @@
 """Folding: BatchNorm, scales and activation of a trained model become integers.
 
-A channel of a hidden layer computes, from its accumulator level, a norm of ``unit * acc`` quantised to the
-activation format. The sign of a channel with negative gamma is moved into its weights; then that is
-a monotone step function of ``acc``, and so is ``round_shift(acc * multiplier + bias, shift)``.
+A channel of a hidden layer computes, from its accumulator level, a norm of ``unit * acc`` quantised
+to the activation format. The sign of a channel with negative gamma is moved into its weights; then
+that is a monotone step function of ``acc``, and so is
+``round_shift(acc * multiplier + bias, shift)``.
 
 **Solving.** Let ``T[k]`` be the smallest accumulator at which the float function reaches level
 ``k``. Integers that give the same function satisfy, with ``c[k] = k * 2**shift - 2**(shift - 1)``::

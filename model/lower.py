@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, fx, nn
-from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn.utils import parametrize
 
 from ..hw.errors import NetworkError
@@ -28,7 +27,8 @@ from .lower_check import (
     pair,
 )
 from .norm import Divide, Shift
-from .steps import Add, AveragePool, Block, Head, MaxPool, Step
+from .steps import Block, Head, Step
+from .unweighted import Add, AveragePool, MaxPool
 
 __all__ = ["lower"]
 
@@ -59,13 +59,24 @@ def lower(module: nn.Module, image_shape: tuple[int, int, int]) -> Model:
     lowering = _Lowering(graph)
     lowering.check(graph)  # before shapes: an unsupported module may not even run
     try:
-        ShapeProp(graph).propagate(torch.zeros(1, channels, height, width))
+        with torch.no_grad():
+            _Shapes(graph).run(torch.zeros(1, channels, height, width))
     except Exception as error:  # likewise
         raise NetworkError(
-            f"{type(module).__name__} does not take images of {height}x{width}x{channels}: "
-            f"{_line(error)}"
+            f"the network does not take images of {height}x{width}x{channels}: {_line(error)}"
         ) from error
     return lowering.model(graph, image_shape)
+
+
+class _Shapes(fx.Interpreter):
+    """Runs a graph and notes, in every node, the shape that an image has there."""
+
+    def run_node(self, n: fx.Node) -> Any:
+        """Run one node."""
+        result = super().run_node(n)
+        if isinstance(result, Tensor):
+            n.meta["shape"] = tuple(result.shape[1:])
+        return result
 
 
 def _line(error: Exception) -> str:
@@ -113,7 +124,11 @@ class _Lowering:
         return method_of(node.op, target)
 
     def _path(self, node: fx.Node) -> str:
-        return str(node.target) if node.op == "call_module" else node.name
+        """Return the path of a node's module, or that of the module that calls a function."""
+        if node.op == "call_module":
+            return str(node.target)
+        scopes = [scope for scope in node.meta.get("nn_module_stack", ()) if scope]
+        return ".".join([*scopes[-1:], node.name.partition("_")[0]])
 
     def _refuse(self, node: fx.Node, reason: str = "is not supported") -> NoReturn:
         kind = str(getattr(node.target, "__name__", node.target))
@@ -141,7 +156,7 @@ class _Lowering:
         return Model(nodes, [_step(each) for each in self.steps], image_shape)
 
     def _shape(self, node: fx.Node) -> tuple[int, ...]:
-        return tuple(node.meta["tensor_meta"].shape[1:])
+        return node.meta["shape"]
 
     def _source(self, node: fx.Node) -> _Value:
         return self.values[node.all_input_nodes[0]]
@@ -150,9 +165,11 @@ class _Lowering:
         return self.modules[str(node.target)]
 
     def _append(self, node: fx.Node, kind: str, sources: tuple[_Value, ...], **more: Any) -> _Value:
-        name = self._path(node)
-        if any(each.name == name for each in self.steps):
+        name, taken = self._path(node), {each.name for each in self.steps}
+        if name in taken and node.op == "call_module":
             self._refuse(node, "is used twice")
+        while name in taken:  # a second sum of one module
+            name += "'"
         value = _Value(name, kind, sources, self._shape(node), **more)
         self.steps.append(value)
         return value

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from ..hw.layers import MAX_SHIFT
 from ..hw.number import Bipolar
 from .blocks import Model
-from .steps import Add, AveragePool, Block, Step, summands
+from .steps import Block, Step
+from .unweighted import Add, AveragePool, summands
 
 __all__ = ["Affine", "Constants", "Divide", "Shift", "constants", "round_norms", "units"]
 

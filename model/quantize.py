@@ -1,7 +1,8 @@
 """Quantisers with straight-through gradients, for weights and for activations.
 
-A quantiser rounds in the forward pass and lets gradients pass as if it had not. Weights keep their float shadow through `torch.nn.utils.parametrize`; the optimiser moves
-the shadow, the network computes with its quantised image.
+A quantiser rounds in the forward pass and lets gradients pass as if it had not. Weights keep their
+float shadow through `torch.nn.utils.parametrize`; the optimiser moves the shadow, the network
+computes with its quantised image.
 """
 
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from ..hw.errors import FormatError
 from ..hw.number import Bipolar, Fixed, Format, PowerOfTwo
+from .rounding import nearest, straight_through
 
 __all__ = [
     "MAX_ACTIVATION_WIDTH",
@@ -19,13 +21,12 @@ __all__ = [
     "WeightQuantizer",
     "check_activation",
     "check_weight",
-    "nearest",
-    "straight_through",
 ]
 
 SCALES = ("learned", "statistics")
 ACTIVATION_RANGE = 3.0  # after BatchNorm, about the 99.9th percentile of a unit normal
 MAX_ACTIVATION_WIDTH = 16
+POW2_OCTAVES = 14  # between the smallest and the largest power of two at the start
 SAMPLE = 100_000  # values from which a scale is fitted
 
 
@@ -56,96 +57,6 @@ def check_activation(fmt: Format) -> Format:
             f"with a level above 0, not {fmt}"
         )
     return fmt
-
-
-def nearest(x: Tensor, fmt: Format) -> Tensor:
-    """Return the levels nearest to ``x``, which is clamped already, as floats; halves go up.
-
-    Those of `Format.quantize` in fewer passes over memory, which is what training spends its time
-    on. They differ at the float just below one half, and at bipolar values that vanish beside 1.
-    """
-    if isinstance(fmt, Fixed):
-        return (x + 0.5).floor_()
-    if fmt == Bipolar():
-        return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
-    return fmt.quantize(x).to(x.dtype)
-
-
-class _StraightThrough(torch.autograd.Function):
-    """See `straight_through`; one function, so that only two tensors are kept for the gradient."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        value: Tensor,
-        scale: Tensor,
-        fmt: Format,
-        low: int,
-        passes: bool,
-        chance: dict[str, Any],
-    ) -> Tensor:
-        """Return ``scale * level``."""
-        x = value / scale
-        clamped = x.clamp(low, fmt.max_level)
-        levels = fmt.quantize(clamped, **chance).to(x.dtype) if chance else nearest(clamped, fmt)
-        ctx.save_for_backward(x, levels, scale)
-        ctx.limits = (low, fmt.max_level, passes)
-        return levels * scale
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradients of value and scale."""
-        (grad,) = grads
-        x, levels, scale = ctx.saved_tensors
-        low, high, passes = ctx.limits
-        of_value = grad
-        inside = None if passes else (x >= low) & (x <= high)
-        if inside is not None:
-            of_value = grad * inside
-        of_scale = None
-        if ctx.needs_input_grad[1]:
-            slope = levels - (x if inside is None else x * inside)
-            of_scale = (grad * slope).float().sum_to_size(scale.shape).to(scale.dtype)
-        return of_value, of_scale, None, None, None, None
-
-
-def straight_through(
-    value: Tensor,
-    scale: Tensor,
-    fmt: Format,
-    *,
-    low: int | None = None,
-    passes: bool = False,
-    chance: dict[str, Any] | None = None,
-) -> Tensor:
-    """Quantise ``value`` to ``fmt``, with gradients as if rounding were the identity.
-
-    Within the range the gradient of ``value`` is 1 and outside it is 0; ``scale`` gets the gradient
-    of learned step sizes (Esser et al., "Learned step size quantization", 2020, equation 3).
-
-    Parameters
-    ----------
-    value : Tensor
-        Any shape.
-    scale : Tensor
-        Value of level 1; broadcasts against ``value``.
-    fmt : Format
-        Target format.
-    low : int, optional
-        Smallest level used, where that is not the format's own.
-    passes : bool
-        Let gradients pass outside the range too.
-    chance : dict, optional
-        ``rounding`` and ``generator`` of `Format.quantize`, for stochastic rounding.
-
-    Returns
-    -------
-    Tensor
-        ``scale * level``, of the shape of ``value``.
-    """
-    least = fmt.min_level if low is None else low
-    found: Any = _StraightThrough.apply(value, scale, fmt, least, passes, chance or {})
-    return found
 
 
 class WeightQuantizer(nn.Module):
@@ -202,8 +113,19 @@ class WeightQuantizer(nn.Module):
             # few levels: clip the tails rather than spend levels on them
             scale = 2 * rows.mean(dim=1) / self.format.max_level**0.5
         else:
-            scale = rows.amax(dim=1) / self.format.max_level
+            scale = rows.amax(dim=1) / self._largest
         return scale.clamp(min=1e-8).reshape(-1, *[1] * (weight.ndim - 1))
+
+    @property
+    def _largest(self) -> int:
+        """The level at which the largest weight starts.
+
+        Not the largest level of pow2_6, 2**30: weights that far below the largest add nothing, and
+        accumulators would have to hold both.
+        """
+        if isinstance(self.format, PowerOfTwo):
+            return min(self.format.max_level, 1 << POW2_OCTAVES)
+        return self.format.max_level
 
     def scale(self, weight: Tensor) -> Tensor:
         """Return the value of level 1, of shape (outputs, 1, ...), or (1, 1, ...) for one scale."""

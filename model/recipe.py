@@ -249,4 +249,4 @@ OPTIONS: dict[str, Any] = {
 }
 
 # what a float training has no use for, so that all formats share one
-_PLAIN: dict[str, Any] = {"scale": "learned", "rounding": "nearest", "multiplier_bits": None}
+_PLAIN: dict[str, Any] = {"scale": "learned", "rounding": "nearest", "multiplier_bits": 10}

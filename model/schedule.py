@@ -44,29 +44,29 @@ _DIGITS = (Schedule(40, 32, 4e-3), Schedule(40, 32, 4e-3), Schedule(40, 32, 1e-3
 _DENSE = (
     Schedule(40, 128, 4e-3, crop=1),
     Schedule(80, 128, 4e-3, crop=1, distill=0.5),
-    Schedule(20, 128, 1e-3, crop=1),
+    Schedule(40, 128, 1e-3, crop=1),
 )
 _GREY = (
-    Schedule(15, 128, 4e-3, decay=1e-2, smoothing=0.05, crop=2),
-    Schedule(25, 128, 4e-3, crop=2, distill=0.5),
-    Schedule(8, 128, 1e-3, decay=1e-3, crop=1, distill=0.3),
+    Schedule(10, 128, 4e-3, decay=1e-2, smoothing=0.05, crop=2),
+    Schedule(20, 128, 4e-3, crop=2, distill=0.5),
+    Schedule(6, 128, 1e-3, decay=1e-3, crop=1, distill=0.3),
+)
+_FASHION = (
+    replace(_GREY[0], epochs=15, flip=True),
+    replace(_GREY[1], flip=True),
+    replace(_GREY[2], epochs=8, flip=True),
 )
 _COLOUR = (
-    Schedule(30, 128, 6e-3, decay=2e-2, smoothing=0.05, crop=4, flip=True),
-    Schedule(25, 128, 4e-3, crop=4, flip=True, distill=0.5),
-    Schedule(8, 128, 1e-3, decay=1e-3, crop=4, flip=True, distill=0.3),
+    Schedule(24, 128, 6e-3, decay=2e-2, smoothing=0.05, crop=4, flip=True),
+    Schedule(12, 128, 4e-3, crop=4, flip=True, distill=0.5),
+    Schedule(5, 128, 1e-3, decay=1e-3, crop=4, flip=True, distill=0.3),
 )
+_BY_DATASET = {"digits": _DIGITS, "mnist": _GREY, "fashion-mnist": _FASHION}
 
 
 def default_schedule(network: str, dataset: str, weight: Format | None) -> Schedule:
     """Return the kept schedule of a network on a data set, float or with weights of a format."""
     kind = 0 if weight is None else 1 if weight == Bipolar() else 2
-    if dataset == "digits":
-        return _DIGITS[kind]
-    if network == "mlp":
+    if network == "mlp" and dataset != "digits":
         return _DENSE[kind]
-    if dataset == "mnist":
-        return _GREY[kind]
-    if dataset == "fashion-mnist":
-        return replace(_GREY[kind], flip=True, epochs=2 * _GREY[kind].epochs)
-    return _COLOUR[kind]
+    return _BY_DATASET.get(dataset, _COLOUR)[kind]

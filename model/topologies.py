@@ -84,7 +84,7 @@ def lenet5(image_shape: ImageShape, classes: int, width: float = 1.0) -> nn.Modu
         **_convolution(1, channels, one, kernel=5, pool=nn.MaxPool2d(2)),
         **_convolution(2, one, two, kernel=5, pool=nn.MaxPool2d(2)),
         "flatten": nn.Flatten(),
-        "dense1": nn.Linear(two * max(rows, 0) * max(columns, 0), three, bias=False),
+        "dense1": nn.Linear(two * max(rows, 1) * max(columns, 1), three, bias=False),
         "norm3": nn.BatchNorm1d(three),
         "relu3": nn.ReLU(),
         "dense2": nn.Linear(three, classes),

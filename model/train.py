@@ -8,10 +8,7 @@ them. Convolutions run in bfloat16 where the machine has instructions for it; ev
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 from typing import NamedTuple
-
-import torch
 
 from ..hw.errors import NetworkError
 from ..hw.number import Format
@@ -26,7 +23,7 @@ from .norm import round_norms
 from .recipe import Recipe
 from .topologies import build
 
-__all__ = ["Epoch", "Progress", "Recipe", "Trained", "train", "untrained"]
+__all__ = ["Epoch", "Progress", "Recipe", "Trained", "check_recipe", "train", "untrained"]
 
 Progress = Callable[[int, int, float, float, float], None]
 """Called after every epoch: its number from 1, of how many, loss, accuracy, and seconds left."""
@@ -124,7 +121,7 @@ def train(
             tests = Feed(dataset, dataset.test_images, dataset.test_labels, fmt, device)
             unrounded = {key: value.clone() for key, value in model.state_dict().items()}
             _round(model, recipe)
-            state = fit.state() | {"model": unrounded, "accuracy": accuracy(model, tests)}
+            state = fit.outcome() | {"model": unrounded, "accuracy": accuracy(model, tests)}
             checkpoint.save(**state, finished=True)
         else:
             model.load_state_dict(state["model"])
@@ -155,6 +152,24 @@ def untrained(recipe: Recipe, dataset: Dataset) -> Model:
     return lower(module, dataset.image_shape)
 
 
+def check_recipe(recipe: Recipe) -> None:
+    """Refuse, before anything is trained, a network or formats of layers that cannot be.
+
+    Raises
+    ------
+    NetworkError
+        For images that the network does not take, or a layer that does not exist.
+    """
+    model = untrained(recipe, load(recipe.dataset))
+    if not recipe.is_float:
+        recipe.formats(*_names(model))
+
+
+def _names(model: Model) -> tuple[list[str], list[str]]:
+    """Return the names of all steps, and of those with weights."""
+    return [node.name for node, _ in model.items()], [node.name for node, _ in model.weighted()]
+
+
 def _check_start(recipe: Recipe, start: Recipe) -> None:
     def shape(each: Recipe) -> tuple[object, ...]:
         widths = each.widths if each.network == "mlp" else ()
@@ -175,9 +190,8 @@ def _quantize(
     model.train(not started)  # running statistics that are not there yet
     images, _ = next(feed.batches(CALIBRATION, CALIBRATION))
     samples = model.calibrate(images)
-    names = [node.name for node, _ in model.items()]
     model.quantize(
-        recipe.formats(names, [node.name for node, _ in model.weighted()]),
+        recipe.formats(*_names(model)),
         recipe.input_format(dataset),
         input_scale(recipe.input_format(dataset)),
         scale=recipe.scale,

@@ -17,9 +17,10 @@ __all__ = ["COMMANDS", "group", "main"]
 COMMANDS = {
     "run": "The main job: train, build, simulate, place and route, compare.",
     "train": "Train one network and write its network file.",
-    "simulate": "Run a network file's accelerator and compare it with the reference.",
-    "synthesize": "Place and route a network file's accelerator.",
-    "verilog": "Write a network file's accelerator as Verilog.",
+    "zoo": "List the trained networks that come with narrowgauge.",
+    "simulate": "Run a network's accelerator and compare it with the reference.",
+    "synthesize": "Place and route a network's accelerator.",
+    "verilog": "Write a network's accelerator as Verilog.",
     "doctor": "Show tools and versions, and what is missing.",
 }
 

@@ -1,172 +1,74 @@
-"""What ``narrowgauge run`` does for each format, and what the formats share."""
+"""What ``narrowgauge run`` does for each network: train it or take it, build, check, route."""
 
-from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..hw import tools
 from ..hw.accelerator import Accelerator
-from ..hw.arithmetic import Accumulator
-from ..hw.array import Geometry
 from ..hw.errors import NarrowgaugeError
 from ..hw.files import write_atomically
-from ..hw.network import Network, to_bytes
+from ..hw.layers import Weighted
+from ..hw.network import Network
+from ..hw.network_file import to_bytes
 from ..hw.number import parse
-from ..hw.program import Program
 from ..hw.synth.build import accelerator_for, cost
 from ..hw.synth.fit import largest_geometry
-from ..hw.synth.store import Store
-from ..hw.synth.targets import Target
-from ..hw.synth.targets import target as find_target
-from ..model.data import load as load_dataset
+from ..hw.synth.placement import check_memories
 from ..model.recipe import Recipe
-from . import pipeline
-from .options import seed_range
+from . import check, pipeline
+from .plan import Plan
 from .progress import Reporter
 
-__all__ = ["FormatJob", "Plan"]
+__all__ = ["FormatJob", "GivenJob", "Job", "all_rows", "make_jobs"]
+
+COSTS = ("lut", "ff", "carry", "bram", "spram", "dsp", "fmax_mhz", "fmax_mhz_min", "fmax_mhz_max")
 
 
-@dataclass
-class Plan:
-    """What was asked for; checked before anything is computed.
-
-    Raises
-    ------
-    NarrowgaugeError
-        For an option that cannot be, with what is allowed.
-    """
-
-    dataset: str
-    widths: tuple[int, ...]
-    accumulator: int | None
-    overflow: str
-    geometry: Geometry
-    contexts: int
-    fit: bool
-    target: str
-    seeds: int
-    epochs: int | None
-    seed: int
-    engine: str
-    store: Store = field(default_factory=Store)
-
-    def __post_init__(self) -> None:
-        self.data = load_dataset(self.dataset)
-        self.device: Target = find_target(self.target)
-        self.seed_numbers = seed_range(self.seeds)
-        self.programs = ["yosys", str(self.device.family.router)]
-        for name in self.programs:
-            tools.find(name)
-        if self.accumulator is not None:
-            Accumulator(self.accumulator, self.overflow)
-        extra: dict[str, Any] = {} if self.epochs is None else {"epochs": self.epochs}
-        self.recipe = Recipe(dataset=self.dataset, widths=self.widths, seed=self.seed, **extra)
-        self.accuracy_float: float | None = None
-        self._warming: Future | None = None
-
-    @property
-    def title(self) -> str:
-        """What the table shows."""
-        shape = "-".join(map(str, (self.data.inputs, *self.widths, self.data.classes)))
-        return f"{shape} on {self.dataset}, {self.target}, {len(self.data.test_images)} test images"
-
-    def warm(self, executor: Executor, reporter: Reporter) -> None:
-        """Start the tools once, in the background: their first call may compile them."""
-
-        def start() -> None:
-            with reporter.step(f"start {' and '.join(self.programs)}"):
-                tools.warm(self.programs)
-
-        self._warming = executor.submit(start)
-
-    def tools_ready(self) -> None:
-        """Wait for `warm`; raises `ToolError` when a tool is missing."""
-        if self._warming:
-            self._warming.result()
-
-    def start(self, reporter: Reporter) -> None:
-        """Train the float network, from which the others start."""
-        self.trainer = pipeline.Trainer(self.recipe, self.store, reporter)
-        self.accuracy_float = self.trainer.accuracy_float()
-
-    def rows(self, jobs: list["FormatJob"]) -> list[dict[str, Any]]:
-        """Return the result rows so far: float first, then one a format."""
-        if self.accuracy_float is None:
-            return []
-        first = {
-            "weight": "float",
-            "activation": "float",
-            "network": "-".join([self.dataset, "float", *map(str, self.widths)]),
-            "dataset": self.dataset,
-            "images": len(self.data.test_images),
-            "accuracy_float": self.accuracy_float,
-        }
-        return [first, *(job.row for job in jobs if job.row)]
-
-
-class FormatJob:
-    """One format of a plan: ``WEIGHT`` or ``WEIGHT/ACTIVATION``.
+class Job:
+    """One network of a plan.
 
     Attributes
     ----------
+    text : str
+        What it is called in progress and errors.
     row : dict
         What is known so far, in the columns of a result row.
     failure : str or None
         Why it ended early.
-
-    Raises
-    ------
-    FormatError
-        For a format that does not exist or cannot be used.
     """
 
     def __init__(self, plan: Plan, text: str):
-        weight, _, activation = text.partition("/")
         self.plan, self.text = plan, text
-        self.weight, self.activation = weight, activation or None
-        for name in filter(None, (weight, activation)):
-            parse(name)
-        recipe = Recipe(weight=weight, activation=self.activation)
         self.row: dict[str, Any] = {}
-        self._names = {"weight": weight, "activation": str(recipe.activation_format)}
         self.failure: str | None = None
         self.network: Network | None = None
 
-    def train(self, output: Path, reporter: Reporter) -> None:
-        """Train, export, and write the network file into ``output``."""
-        plan = self.plan
-        self.row = self._names | {"dataset": plan.dataset, "target": plan.target, "routed": False}
-        try:
-            network = plan.trainer.network(self.weight, self.activation, plan.geometry.lanes)
-            network = pipeline.set_accumulator(
-                network, plan.accumulator, plan.overflow, plan.geometry.lanes
-            )
-        except NarrowgaugeError as error:
-            self._fail(error)
-            return
-        self.network = network
-        write_atomically(output / f"{network.name}.safetensors", to_bytes(network))
-        self.row |= {
-            "weight": str(network.layers[0].weight),
-            "activation": str(network.layers[-1].input),
-            "accumulator_bits": network.accumulator.width,
-            "overflow": network.accumulator.overflow,
-            "network": network.name,
-            "accuracy_float": plan.accuracy_float,
-            "parameter_bits": network.parameter_bits,
-        }
+    def prepare(self, output: Path, reporter: Reporter) -> None:
+        """Get the network, and write its file into ``output``."""
+        raise NotImplementedError
 
     def measure(self, reporter: Reporter) -> None:
-        """Simulate all test images and compare; place and route; both fill the row."""
+        """Simulate test images and compare; place and route; both fill the row."""
         try:
             self.plan.tools_ready()
             accelerator = self._build(reporter)
             self._simulate(accelerator, reporter)
-            self._route(accelerator, reporter)
+            if self.plan.route:
+                self._route(accelerator, reporter)
         except NarrowgaugeError as error:
             self._fail(error)
+
+    def _take(self, network: Network, output: Path, accuracy_float: float | None) -> None:
+        """Put the network on the accumulator that was asked for, write it, and begin the row."""
+        self.network = network
+        write_atomically(output / f"{network.name}.safetensors", to_bytes(network))
+        known = {} if accuracy_float is None else {"accuracy_float": accuracy_float}
+        self.row |= known | {
+            "accumulator_bits": network.accumulator.width,
+            "overflow": network.accumulator.overflow,
+            "network": network.name,
+            "parameter_bits": network.parameter_bits,
+        }
 
     def _build(self, reporter: Reporter) -> Accelerator:
         plan, geometry = self.plan, self.plan.geometry
@@ -174,19 +76,33 @@ class FormatJob:
         if plan.fit:
             with reporter.step(f"fit {self.text} to {plan.target}") as step:
                 geometry = largest_geometry(
-                    self.network, plan.device, plan.store, contexts=plan.contexts
+                    self.network,
+                    plan.device,
+                    plan.store,
+                    contexts=plan.contexts,
+                    batch=plan.batch,
+                    chains=geometry.chains,
                 )
                 step.note(str(geometry))
-        self.row |= {"rows": geometry.rows, "columns": geometry.columns, "lanes": geometry.lanes}
-        program = Program(self.network, geometry, contexts=plan.contexts)
+        self.row |= {name: getattr(geometry, name) for name in ("rows", "columns", "lanes")}
+        program = plan.program(self.network, geometry)
+        self.row |= {
+            "chains": geometry.chains,
+            "contexts": program.contexts,
+            "batch": program.batch,
+        }
+        if plan.route:
+            check_memories(program, plan.device)  # before a simulation that may take long
         return accelerator_for(program, plan.device)
 
     def _simulate(self, accelerator: Accelerator, reporter: Reporter) -> None:
         plan = self.plan
         with reporter.step(f"simulate {self.text}") as step:
-            checked = pipeline.check(accelerator, plan.data, plan.store, engine=plan.engine)
+            checked = check.check(
+                accelerator, plan.data, plan.store, engine=plan.engine, images=plan.test_images
+            )
             step.note(f"{checked.images} images, {checked.mismatches} mismatches")
-        self.row |= checked.row(accelerator)
+        self.row |= checked.row(accelerator.program)
         if checked.first:
             raise NarrowgaugeError(checked.first)
 
@@ -195,9 +111,8 @@ class FormatJob:
         with reporter.step(f"place and route {self.text}") as step:
             measured = cost(accelerator, plan.device, plan.store, plan.seed_numbers)
             step.note(f"{measured.lut} LUT, {measured.fmax_mhz:.1f} MHz")
-        wanted = ("lut", "ff", "carry", "bram", "spram", "dsp", "fmax_mhz", "fmax_mhz_min")
         columns = measured.row()
-        for name in (*wanted, "fmax_mhz_max", "tools", "routed"):
+        for name in (*COSTS, "tools", "routed"):
             if name in columns:
                 self.row[name] = columns[name]
         self.row["seeds"] = list(measured.seeds)
@@ -207,3 +122,77 @@ class FormatJob:
     def _fail(self, error: NarrowgaugeError) -> None:
         self.failure = f"{self.text}: {error}"
         self.row["failure"] = str(error)
+
+
+class FormatJob(Job):
+    """A network to train, at one format: ``WEIGHT`` or ``WEIGHT/ACTIVATION``.
+
+    Raises
+    ------
+    FormatError
+        For a format that does not exist or cannot be used.
+    """
+
+    def __init__(self, plan: Plan, text: str):
+        super().__init__(plan, text)
+        weight, _, activation = text.partition("/")
+        self.weight, self.activation = weight, activation or None
+        for name in filter(None, (weight, activation)):
+            parse(name)
+        recipe = Recipe(weight=weight, activation=self.activation)
+        self._names = {
+            "weight": str(recipe.weight_format),
+            "activation": str(recipe.activation_format),
+        }
+
+    def prepare(self, output: Path, reporter: Reporter) -> None:
+        """Train, export, and write the network file into ``output``."""
+        plan, lanes = self.plan, self.plan.geometry.lanes
+        self.row = self._names | _began(plan, plan.recipe.dataset)
+        try:
+            network = plan.trainer.network(self.weight, self.activation, lanes)
+            network = pipeline.set_accumulator(network, plan.accumulator, plan.overflow, lanes)
+        except NarrowgaugeError as error:
+            self._fail(error)
+            return
+        self._take(network, output, plan.accuracy_float)
+
+
+class GivenJob(Job):
+    """A network that is there: of a file, or of the zoo."""
+
+    def __init__(self, plan: Plan):
+        assert plan.given is not None
+        super().__init__(plan, plan.given.name)
+        self.given = plan.given
+
+    def prepare(self, output: Path, reporter: Reporter) -> None:
+        """Take the network, and write its file into ``output``."""
+        plan, network = self.plan, self.given
+        weights = [layer.weight for layer in network if isinstance(layer, Weighted)]
+        names = {
+            "weight": network.about.get("weight", str(weights[0]) if weights else "none"),
+            "activation": network.about.get("activation", str(network.layers[-1].input)),
+        }
+        self.row = names | _began(plan, plan.data.name)
+        if plan.accumulator is not None or plan.overflow != network.accumulator.overflow:
+            bits = plan.accumulator or network.accumulator.width
+            network = pipeline.set_accumulator(network, bits, plan.overflow, plan.geometry.lanes)
+        self._take(network, output, network.about.get("accuracy_float"))
+
+
+def _began(plan: Plan, dataset: str) -> dict[str, Any]:
+    return {"dataset": dataset, "target": plan.target, "routed": False}
+
+
+def make_jobs(plan: Plan, formats: str) -> list[Job]:
+    """Return the plan's jobs: the given network's, or one a format, between commas."""
+    if plan.given is not None:
+        return [GivenJob(plan)]
+    return [FormatJob(plan, text) for text in dict.fromkeys(map(str.strip, formats.split(",")))]
+
+
+def all_rows(plan: Plan, jobs: Iterable[Job]) -> list[dict[str, Any]]:
+    """Return the result rows so far: float first, then one a job."""
+    first = plan.float_row()
+    return [*([first] if first else []), *(job.row for job in jobs if job.row)]

@@ -18,6 +18,8 @@ __all__ = [
     "accumulator",
     "engine",
     "geometry",
+    "grouping",
+    "images",
     "json_output",
     "make_folder",
     "make_geometry",
@@ -56,11 +58,24 @@ def _stacked(*options: Callable) -> Callable:
 
 
 geometry = _stacked(
-    click.option("--rows", default=2, show_default=True, help="Rows of the array: images."),
+    click.option(
+        "--rows", default=2, show_default=True, help="Rows of the array: pixels or images."
+    ),
     click.option("--columns", default=2, show_default=True, help="Columns: output channels."),
     click.option("--lanes", default=4, show_default=True, help="Products a step in each element."),
     click.option(
         "--hop", default=8, show_default=True, help="Elements that share a pipeline register."
+    ),
+    click.option(
+        "--chains",
+        default=1,
+        show_default=True,
+        help="Chains by which sums leave the array, a sum a cycle each.",
+    ),
+    click.option(
+        "--batch",
+        type=click.IntRange(1),
+        help="Images of a group, up to the rows [default: as many].",
     ),
     click.option(
         "--contexts",
@@ -105,12 +120,21 @@ engine = click.option(
     help="Simulator: compiled C++, or Amaranth's own.",
 )
 json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
-network_file = click.argument("network", type=click.Path(path_type=Path))
+network_file = click.argument(
+    "network", type=click.Path(path_type=Path), metavar="FILE-OR-ZOO-NAME"
+)
+images = click.option("--images", type=click.IntRange(1), help="Test images to run [default: all].")
 
 
 def make_geometry(values: dict[str, Any]) -> Geometry:
-    """Take the geometry out of a command's parameters."""
-    return Geometry(*(values.pop(name) for name in ("rows", "columns", "lanes", "hop")))
+    """Take the geometry out of a command's parameters; `grouping` is what they say of images."""
+    names = ("rows", "columns", "lanes", "hop", "chains")
+    return Geometry(**{name: values.pop(name) for name in names})
+
+
+def grouping(values: dict[str, Any]) -> dict[str, Any]:
+    """Take ``contexts`` and ``batch``, as `Program` takes them, out of a command's parameters."""
+    return {name: values.pop(name) for name in ("contexts", "batch")}
 
 
 def make_folder(path: Path) -> None:

@@ -6,7 +6,7 @@ Units are in the names; what was not measured is absent, never 0.
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,14 @@ from rich.table import Table
 
 from ..hw.files import write_atomically
 
-__all__ = ["COLUMNS", "in_order", "print_table", "write_results"]
+__all__ = [
+    "COLUMNS",
+    "LAYER_COLUMNS",
+    "in_order",
+    "print_layers",
+    "print_table",
+    "write_results",
+]
 
 Row = dict[str, Any]
 
@@ -28,6 +35,9 @@ COLUMNS: tuple[str, ...] = (
     "rows",
     "columns",
     "lanes",
+    "chains",
+    "contexts",
+    "batch",
     "network",
     "dataset",
     "images",
@@ -39,6 +49,7 @@ COLUMNS: tuple[str, ...] = (
     "parameter_bits",
     "cycles_per_image",
     "utilisation",
+    "layers",
     "target",
     "lut",
     "ff",
@@ -80,12 +91,32 @@ def _cell(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, (dict, list, tuple)) else value
 
 
+LAYER_COLUMNS: dict[str, Callable[[Row], Any]] = {
+    "layer": lambda row: row["layer"],
+    "kind": lambda row: row["kind"],
+    "output": lambda row: row["size"],
+    "MACs": lambda row: f"{row['macs']:,}",
+    "cycles/image": lambda row: _number(row["cycles_per_image"]),
+    "used": lambda row: _percent(row["utilisation"], 0) if row["macs"] else None,
+}
+
+
+def print_layers(layers: Iterable[Row], console: Console) -> None:
+    """Print what the layers took, a line each; pools and sums have no MACs to use the array for."""
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, collapse_padding=True)
+    for name in LAYER_COLUMNS:
+        table.add_column(name, justify="left" if name in ("layer", "kind") else "right")
+    for row in layers:
+        table.add_row(*(_shown(function(row)) for function in LAYER_COLUMNS.values()))
+    console.print(table)
+
+
 _TABLE = {  # a narrow terminal goes without the columns of high rank
     "weights": (0, lambda row: row["weight"]),
     "acti-\nvations": (1, lambda row: row.get("activation")),
     "accumu-\nlator": (2, lambda row: row.get("accumulator_bits")),
     "array": (0, lambda row: _array(row)),
-    "accuracy": (0, lambda row: _percent(row.get("accuracy_hardware", row.get("accuracy_float")))),
+    "accuracy": (0, lambda row: _percent(_accuracy(row))),
     "mis-\nmatches": (0, lambda row: row.get("mismatches")),
     "over-\nflows": (5, lambda row: row.get("overflows")),
     "cycles/\nimage": (3, lambda row: _number(row.get("cycles_per_image"))),
@@ -126,6 +157,11 @@ def _table(rows: Iterable[Row], names: Sequence[str]) -> Table:
     for row in rows:
         table.add_row(*(_shown(_TABLE[name][1](row)) for name in names))
     return table
+
+
+def _accuracy(row: Row) -> float | None:
+    """Return what hardware reached; the float network has none, and its own counts."""
+    return row.get("accuracy_float" if row["weight"] == "float" else "accuracy_hardware")
 
 
 def _array(row: Row) -> str | None:

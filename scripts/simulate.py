@@ -1,4 +1,4 @@
-"""``narrowgauge simulate``: a network file through its accelerator, cycle by cycle."""
+"""``narrowgauge simulate``: a network through its accelerator, cycle by cycle."""
 
 import json
 from pathlib import Path
@@ -8,11 +8,13 @@ import click
 
 from ..hw.errors import NarrowgaugeError
 from . import options
-from .progress import Reporter
+from .progress import Reporter, standard_output
+from .results import print_layers
 
 __all__ = ["command"]
 
 CHANCE = click.FloatRange(0, 0.99)
+SUMS = 20_000_000  # sums that are compared unless told otherwise; each takes some 60 bytes
 
 
 @click.command(
@@ -21,6 +23,7 @@ CHANCE = click.FloatRange(0, 0.99)
 Examples:
   narrowgauge simulate digits.safetensors
   narrowgauge simulate digits.safetensors --accumulator 10 --overflow saturate --images 100
+  narrowgauge simulate mnist-lenet5-int4 --images 20 --rows 4 --columns 4 --lanes 8 --chains 2
   narrowgauge simulate digits.safetensors --images 4 --vcd waves.vcd --window 0:500""",
 )
 @options.network_file
@@ -28,7 +31,12 @@ Examples:
 @options.target
 @click.option("--accumulator", type=int, metavar="BITS", help="Accumulator [default: the file's].")
 @click.option("--overflow", type=click.Choice(["wrap", "saturate"]), help="Its overflow mode.")
-@click.option("--images", type=click.IntRange(1), help="Test images to run [default: all].")
+@options.images
+@click.option(
+    "--traced",
+    type=click.IntRange(0),
+    help="Images compared sum by sum [default: all, or those of the first 20 million sums].",
+)
 @click.option(
     "--gaps", type=CHANCE, default=0.0, show_default=True, help="Chance that the input pauses."
 )
@@ -40,35 +48,26 @@ Examples:
 @click.option("--window", default="0:1000", show_default=True, help="Cycles of the waveforms.")
 @options.json_output
 def command(network: Path, as_json: bool, images: int | None, **values: Any) -> int:
-    """Run test images through a network file's accelerator, cycle by cycle.
+    """Run test images through a network's accelerator, cycle by cycle.
 
-    Every sum and every level is compared with the reference's.
+    Every sum and every level is compared with the reference's. The network is a network file, or
+    one of the zoo by its name.
     """
-    from ..hw.network import load
     from ..hw.program import Program
     from ..hw.synth.build import accelerator_for
     from ..hw.synth.targets import target as find_target
 
-    loaded = load(network)
-    geometry = options.make_geometry(values)
+    geometry, groups = options.make_geometry(values), options.grouping(values)
     window = _window(values["vcd"], values["window"])
     with Reporter() as reporter, reporter.step("load PyTorch"):
-        from ..model.data import load as load_dataset
-        from .pipeline import set_accumulator, simulate_and_compare
+        from .check import simulate_and_compare
+        from .networks import input_levels, load_images, load_network
 
-    if values["accumulator"] is not None or values["overflow"]:
-        width = values["accumulator"]
-        width = loaded.accumulator.width if width is None else width
-        overflow = values["overflow"] or loaded.accumulator.overflow
-        loaded = set_accumulator(loaded, width, overflow, geometry.lanes)
-    dataset = load_dataset(str(loaded.about.get("dataset", "digits")))
-    if dataset.inputs != loaded.inputs:
-        raise NarrowgaugeError(
-            f"{network} takes {loaded.inputs} inputs, but an image of {dataset.name} has "
-            f"{dataset.inputs}: it needs another data set, which its header can name"
-        )
-    levels = dataset.levels(dataset.test_images[:images], loaded.input)
-    program = Program(loaded, geometry, contexts=values["contexts"])
+    loaded = _with_accumulator(load_network(network, geometry.lanes), geometry.lanes, values)
+    dataset = load_images(loaded, network)
+    levels = input_levels(loaded, dataset, slice(images))
+    labels = dataset.test_labels[:images]
+    program = Program(loaded, geometry, **groups)
     accelerator = accelerator_for(program, find_target(values["target"]))
     with Reporter() as reporter, reporter.step(f"simulate {len(levels)} images") as step:
         run, comparison, expected = simulate_and_compare(
@@ -77,24 +76,11 @@ def command(network: Path, as_json: bool, images: int | None, **values: Any) -> 
             values["engine"],
             gaps=values["gaps"],
             stalls=values["stalls"],
-            traced=len(levels),
+            traced=_traced(values["traced"], program.sums, len(levels)),
             window=window,
         )
         step.note(f"{run.cycles / run.seconds:,.0f} cycles/s, {run.engine} engine")
-    macs = sum(layer.macs for layer in loaded) * len(levels)
-    summary = {
-        "network": loaded.name,
-        "images": len(levels),
-        "accuracy_hardware": float((run.labels == dataset.test_labels[:images]).mean()),
-        "mismatches": comparison.mismatches,
-        "overflows": {layer.name: n for layer, n in zip(loaded, run.overflows, strict=True)},
-        "overflows_reference": {t.name: int(t.overflowed.sum()) for t in expected.layers},
-        "cycles": run.cycles,
-        "cycles_per_image": run.cycles / len(levels),
-        "utilisation": macs / (geometry.macs * run.cycles),
-        "engine": run.engine,
-        "cycles_per_second": run.cycles / run.seconds,
-    }
+    summary = _summary(program, run, comparison, expected, labels)
     if as_json:
         print(json.dumps(summary, indent=2))
     else:
@@ -102,6 +88,45 @@ def command(network: Path, as_json: bool, images: int | None, **values: Any) -> 
     if comparison.first:
         raise NarrowgaugeError(str(comparison.first))
     return 0
+
+
+def _with_accumulator(network: Any, lanes: int, values: dict[str, Any]) -> Any:
+    """Return the network on the accumulator that was asked for, if any was."""
+    from .pipeline import set_accumulator
+
+    width, overflow = values["accumulator"], values["overflow"]
+    if width is None and not overflow:
+        return network
+    width = network.accumulator.width if width is None else width
+    return set_accumulator(network, width, overflow or network.accumulator.overflow, lanes)
+
+
+def _traced(asked: int | None, sums: int, images: int) -> int:
+    """Return how many images are compared sum by sum."""
+    return min(images, max(1, SUMS // sums) if asked is None else asked)
+
+
+def _summary(program: Any, run: Any, comparison: Any, expected: Any, labels: Any) -> dict[str, Any]:
+    """Return what came out, as plain data."""
+    from .check import layer_use, total_macs, used
+
+    network, images = program.network, len(run.labels)
+    names = [layer.name for layer in network]
+    return {
+        "network": network.name,
+        "images": images,
+        "traced": comparison.traced,
+        "accuracy_hardware": float((run.labels == labels).mean()),
+        "mismatches": comparison.mismatches,
+        "overflows": dict(zip(names, run.overflows, strict=True)),
+        "overflows_reference": dict(zip(names, expected.overflows, strict=True)),
+        "cycles": run.cycles,
+        "cycles_per_image": run.cycles / images,
+        "utilisation": used(program, total_macs(network), run.cycles / images),
+        "layers": layer_use(program, run.layer_cycles, images),
+        "engine": run.engine,
+        "cycles_per_second": run.cycles / run.seconds,
+    }
 
 
 def _window(path: Path | None, text: str):
@@ -117,11 +142,15 @@ def _window(path: Path | None, text: str):
 
 
 def _print(summary: dict[str, Any]) -> None:
-    overflows = ", ".join(f"{name} {count}" for name, count in summary["overflows"].items())
+    overflows = ", ".join(
+        f"{name} {count}" for name, count in summary["overflows"].items() if count
+    )
     print(
         f"{summary['network']}: {summary['images']} images, {summary['mismatches']} mismatches, "
-        f"{100 * summary['accuracy_hardware']:.2f} % right\n"
-        f"{summary['cycles_per_image']:.1f} cycles an image, "
+        f"{100 * summary['accuracy_hardware']:.2f} % right; "
+        f"{summary['traced']} compared sum by sum\n"
+        f"{summary['cycles_per_image']:,.1f} cycles an image, "
         f"{100 * summary['utilisation']:.1f} % of the MAC slots used; "
-        f"sums that overflowed: {overflows}"
+        f"sums that overflowed: {overflows or 'none'}"
     )
+    print_layers(summary["layers"], standard_output())

@@ -1,6 +1,7 @@
 """``narrowgauge train``: one network, one network file."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +12,58 @@ from .progress import Reporter
 
 __all__ = ["command"]
 
+RECIPE = (
+    *("dataset", "network", "widths", "width", "first", "last", "layers", "input"),
+    *("weight", "activation", "epochs", "batch", "rate", "multiplier_bits", "seed"),
+)
+
+
+class LayerFormats(click.ParamType):
+    """``NAME=WEIGHT/ACTIVATION``."""
+
+    name = "NAME=W/A"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
+        """Return name and formats."""
+        if isinstance(value, tuple):
+            return value
+        name, separator, formats = value.partition("=")
+        if not (name and separator and formats):
+            self.fail(f"{value!r} is not a layer and its formats such as conv1=int8/uint8")
+        return name, formats
+
 
 @click.command(
     "train",
     epilog="""\b
 Examples:
   narrowgauge train --weight int4 -o digits.safetensors
-  narrowgauge train --weight bipolar --widths 256,256 --accumulator 12 -o wide.safetensors""",
+  narrowgauge train --weight bipolar --widths 256,256 --accumulator 12 -o wide.safetensors
+  narrowgauge train --dataset mnist --network lenet5 --weight int4 --first int8 -o l.safetensors""",
 )
 @click.option("--dataset", default="digits", show_default=True, help="Data set.")
+@click.option(
+    "--network",
+    default="mlp",
+    show_default=True,
+    help="mlp, lenet5, cifar10_full, all_cnn_c, resnet8 or resnet18.",
+)
 @click.option(
     "--widths",
     type=options.Numbers(),
     default="64,32",
     show_default=True,
-    help="Widths of the hidden layers.",
+    help="Widths of the hidden layers of mlp.",
 )
+@click.option("--width", default=1.0, show_default=True, help="Multiplies all channels.")
 @click.option("--weight", default="int8", show_default=True, help="Weight format.")
 @click.option("--activation", help="Activation format [default: what goes with the weights].")
+@click.option("--first", metavar="W/A", help="Formats of the first layer with weights.")
+@click.option("--last", metavar="W/A", help="Formats of the last layer with weights.")
+@click.option(
+    "--layer", "layers", type=LayerFormats(), multiple=True, help="Formats of a layer; repeatable."
+)
+@click.option("--input", help="Format of the pixels [default: the data set's].")
 @options.accumulator
 @click.option(
     "--lanes",
@@ -38,7 +73,21 @@ Examples:
     help="Lanes that the accumulator allows for.",
 )
 @click.option("--epochs", type=int, help="Training epochs [default: the recipe's].")
+@click.option("--batch", type=int, help="Images a step [default: the recipe's].")
+@click.option("--rate", type=float, help="Peak learning rate [default: the recipe's].")
+@click.option(
+    "--multiplier-bits",
+    type=int,
+    default=10,
+    show_default=True,
+    help="Bits of the multipliers that rescale sums.",
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of the training.")
+@click.option(
+    "--checkpoints",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder from which a killed training goes on [default: in the cache].",
+)
 @click.option(
     "-o",
     "--output",
@@ -50,7 +99,7 @@ Examples:
 def command(output: Path, as_json: bool, **values: Any) -> int:
     """Train a float network, then its version in one number format, and write the integers."""
     from ..hw.arithmetic import Accumulator
-    from ..hw.network import save
+    from ..hw.network_file import save
     from ..hw.synth.store import Store
 
     if values["accumulator"] is not None:
@@ -63,25 +112,26 @@ def command(output: Path, as_json: bool, **values: Any) -> int:
             from ..model.reference import accuracy, evaluate
             from .pipeline import Trainer, set_accumulator
 
-        extra: dict[str, Any] = {} if values["epochs"] is None else {"epochs": values["epochs"]}
-        recipe = Recipe(values["dataset"], values["widths"], seed=values["seed"], **extra)
-        dataset = load(values["dataset"])
-        trainer = Trainer(recipe, Store(), reporter)
+        recipe = Recipe(**{name: values[name] for name in RECIPE})
+        trainer = Trainer(recipe, Store(), reporter, checkpoints=values["checkpoints"])
         network = trainer.network(values["weight"], values["activation"], values["lanes"])
-        network = set_accumulator(
-            network, values["accumulator"], values["overflow"], values["lanes"]
-        )
-        with reporter.step("evaluate the integers"):
-            levels = dataset.levels(dataset.test_images, network.input)
-            result = evaluate(network, levels, values["lanes"])
+        bits, lanes = values["accumulator"], values["lanes"]
+        network = set_accumulator(network, bits, values["overflow"], lanes)
+        share = network.about["accuracy_reference"]
+        if bits is not None:  # the accumulator decides what its overflows do
+            dataset = load(values["dataset"])
+            with reporter.step("evaluate the integers"):
+                levels = dataset.levels(dataset.test_images, network.input)
+                share = accuracy(evaluate(network, levels, lanes), dataset.test_labels)
+            network = replace(network, about={**network.about, "accuracy_reference": share})
     save(network, output)
     summary = {
         "file": str(output),
         "network": network.name,
         "accumulator_bits": network.accumulator.width,
         "parameter_bits": network.parameter_bits,
-        "accuracy_float": trainer.accuracy_float(),
-        "accuracy_reference": accuracy(result, dataset.test_labels),
+        "accuracy_float": network.about["accuracy_float"],
+        "accuracy_reference": share,
     }
     if as_json:
         print(json.dumps(summary, indent=2))

@@ -32,22 +32,25 @@ Examples:
     help="Verilog file to write.",
 )
 def command(network: Path, output: Path, name: str, trace: bool, **values: Any) -> int:
-    """Write the accelerator of a network file, its weights included, as one Verilog file.
+    """Write a network's accelerator, its weights included, as one Verilog file.
+
+    The network is a network file, or one of the zoo by its name.
 
     Ports: clk, rst; i__payload, i__valid, i__ready take elements, o__payload, o__valid, o__ready
     give levels and class. Equal modules are written once.
     """
     from ..hw.errors import NarrowgaugeError
     from ..hw.files import write_atomically
-    from ..hw.network import load
     from ..hw.program import Program
     from ..hw.synth.build import accelerator_for
     from ..hw.synth.targets import target as find_target
     from ..hw.synth.verilog import convert
+    from .networks import load_network
 
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
         raise NarrowgaugeError(f"--name is a Verilog name such as classifier, not {name!r}")
-    program = Program(load(network), options.make_geometry(values), contexts=values["contexts"])
+    geometry = options.make_geometry(values)
+    program = Program(load_network(network, geometry.lanes), geometry, **options.grouping(values))
     accelerator = accelerator_for(program, find_target(values["target"]))
     with Reporter() as reporter, reporter.step("write Verilog"):
         text = convert(accelerator, name=name, ignore=() if trace else ("trace",))

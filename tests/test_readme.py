@@ -10,7 +10,7 @@ import click
 import pytest
 
 from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.network import save
+from narrowgauge.hw.network_file import save
 from narrowgauge.scripts.cli import COMMANDS, group
 
 from .hw.networks import random_network

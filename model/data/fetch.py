@@ -134,6 +134,9 @@ def _download(source: Source, remote: Remote, missing: Iterable[str]) -> Path:
     try:
         path = pooch.retrieve(remote.url, f"md5:{remote.md5}", remote.file, source.cache)
     except OSError as error:  # those of requests, too
+        response = getattr(error, "response", None)
+        if response is not None:
+            response.close()  # pooch leaves it open
         given = os.environ.get("NARROWGAUGE_DATA")
         archive = f", or {source.archive.file}," if source.archive else ""
         raise DataError(

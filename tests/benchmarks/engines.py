@@ -17,8 +17,9 @@ import numpy as np
 from narrowgauge.hw.accelerator import Accelerator
 from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.array import Geometry
+from narrowgauge.hw.layers import Dense
 from narrowgauge.hw.mapping import accumulator_bits
-from narrowgauge.hw.network import Dense, Network
+from narrowgauge.hw.network import Network
 from narrowgauge.hw.number import Bipolar, Fixed, parse
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.sim.compiled import CompiledEngine

@@ -8,27 +8,41 @@ from hypothesis import strategies as st
 from narrowgauge.hw.accelerator import Accelerator
 from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.array import Geometry
+from narrowgauge.hw.errors import GeometryError
+from narrowgauge.hw.layers import Add, AveragePool, Conv2d, Size, Window
+from narrowgauge.hw.network import Network
+from narrowgauge.hw.number import parse
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.sim.compare import compare
 from narrowgauge.hw.sim.interpreted import AmaranthEngine
 from narrowgauge.hw.sim.run import Stimulus
 from narrowgauge.model.reference import evaluate
 
-from .networks import FAMILIES, geometries, networks, random_levels, random_network
+from .networks import (
+    FAMILIES,
+    accumulators,
+    convnets,
+    geometries,
+    networks,
+    random_convnet,
+    random_images,
+    random_levels,
+    random_network,
+)
 
+PLACES = [(), ("activations",), ("weights",), ("activations", "weights")]
 pauses = st.sampled_from([0.0, 0.3, 0.7])
 
 
-def check(network, geometry, images, *, contexts=2, dsp=False, **stimulus):
+def check(network, geometry, images, *, contexts=2, batch=None, single_port=(), dsp=False, **more):
     """Run ``images`` through hardware and reference; return the run and the comparison."""
-    accelerator = Accelerator(
-        Program(network, geometry, contexts=contexts), dsp=dsp, requantize_dsp=dsp
-    )
-    run = AmaranthEngine(accelerator).run(Stimulus(images, traced=len(images), **stimulus))
+    program = Program(network, geometry, contexts=contexts, batch=batch)
+    accelerator = Accelerator(program, dsp=dsp, requantize_dsp=dsp, single_port=single_port)
+    run = AmaranthEngine(accelerator).run(Stimulus(images, traced=len(images), **more))
     expected = evaluate(network, images, geometry.lanes, trace=True)
-    sums = sum(layer.outputs for layer in network)
-    assert len(run.events) == len(images) * sums, "every sum of every image is traced, once"
-    assert run.overflows == tuple(int(t.overflowed.sum()) for t in expected.layers)
+    assert len(run.events) == len(images) * program.sums, "every sum of every image, once"
+    counts = tuple(0 if t.overflowed is None else int(t.overflowed.sum()) for t in expected.layers)
+    assert run.overflows == counts
     return run, compare(run, expected, network, geometry)
 
 
@@ -51,6 +65,81 @@ def test_equals_the_reference(network, geometry, count, contexts, dsp, gaps, sta
     assert comparison.mismatches == 0
 
 
+@settings(max_examples=30)
+@given(
+    network=convnets(),
+    geometry=geometries,
+    count=st.integers(1, 4),
+    contexts=st.integers(1, 2),
+    batch=st.integers(1, 4),
+    single_port=st.sampled_from(PLACES),
+    pause=pauses,
+)
+def test_networks_of_all_kinds_of_layers_equal_the_reference(
+    network, geometry, count, contexts, batch, single_port, pause
+):
+    images = random_images(count, network, count)
+    batch = min(batch, geometry.rows)
+    options = {"contexts": contexts, "batch": batch, "single_port": single_port}
+    _, comparison = check(network, geometry, images, **options, gaps=pause, stalls=pause)
+    assert comparison, str(comparison.first)
+
+
+@settings(max_examples=12)
+@given(
+    seed=st.integers(0, 99),
+    family=st.sampled_from(FAMILIES),
+    pixels=st.tuples(st.integers(3, 6), st.integers(3, 6), st.integers(1, 5)),
+    kernel=st.integers(1, 3),
+    stride=st.integers(1, 2),
+    channels=st.sampled_from([4, 8, 12]),
+    rows=st.sampled_from([2, 4]),
+    columns=st.sampled_from([4, 8]),
+    lanes=st.sampled_from([4, 8]),
+    batch=st.integers(1, 2),
+    accumulator=accumulators,
+)
+def test_several_chains_equal_the_reference(
+    seed, family, pixels, kernel, stride, channels, rows, columns, lanes, batch, accumulator
+):
+    window, pad = Window((kernel, kernel), (stride, stride), (kernel - 1,) * 4), Window((1, 1))
+    spec = (
+        Size(*pixels), ("conv", channels, window, 1), ("conv", channels, pad, 2),
+        ("add", "layer0", (1, 3)), ("max", Window((2, 2), (1, 1), (1, 1, 0, 0))),
+        ("average", Window((2, 2), (2, 2), (0, 0, 1, 1))), ("dense", 7), ("dense", 5),
+    )  # fmt: skip
+    network = random_convnet(seed, family, spec, accumulator)
+    images = random_images(seed, network, 3)
+    geometry = Geometry(rows, columns, lanes, chains=2)
+    _, comparison = check(network, geometry, images, batch=batch)
+    assert comparison, str(comparison.first)
+
+
+def test_a_residual_connection_at_two_scales():
+    """By hand: a pixel 3 and its double 6 at weights 5 and 2 make 27, halved upwards 14."""
+    four, one = parse("int4"), Window((1, 1))
+    network = Network(
+        "residual",
+        (
+            Conv2d(
+                name="double", input=parse("uint4"), output=parse("uint4"), weight=four,
+                weights=np.full((1, 1, 1, 1), 2), bias=[0], multiplier=[1], window=one,
+            ),
+            Add(
+                name="sum", input=parse("uint4"), other=parse("uint4"), output=parse("uint8"),
+                sources=("input", "double"), summands=(5, 2), bias=[0], multiplier=[1], shift=1,
+            ),
+            AveragePool(name="total", input=parse("uint8"), output=parse("int16"),
+                        bias=[0], multiplier=[1]),
+        ),
+        Accumulator(16),
+        input_size=Size(1, 2, 1),
+    )  # fmt: skip
+    run, comparison = check(network, Geometry(2, 2, 2), np.array([[3, 0], [3, 3]]))
+    assert comparison, str(comparison.first)
+    assert run.levels.tolist() == [[14], [28]]
+
+
 @pytest.mark.parametrize("overflow", ["wrap", "saturate"])
 @pytest.mark.parametrize("family", FAMILIES, ids="-".join)
 def test_equals_the_reference_where_it_overflows_often(family, overflow):
@@ -68,7 +157,7 @@ def test_the_array_is_busy_on_wide_layers():
     images = random_levels(np.random.default_rng(0), network.input, (8, 256))
     run, comparison = check(network, geometry, images)
     assert comparison, str(comparison.first)
-    macs = sum(layer.macs for layer in network)
+    macs = sum(map(network.macs, network))
     cycles = run.events["cycle"][-1] - run.events["cycle"][0]
     assert len(images) * macs / (geometry.macs * cycles) >= 0.9
 
@@ -88,3 +177,9 @@ def test_equal_logits_give_the_first_class():
     run, comparison = check(network, Geometry(1, 4, 2), np.zeros((3, 4), np.int64))
     assert comparison
     assert run.labels.tolist() == [1, 1, 1]
+
+
+def test_unknown_memories_are_refused():
+    network = random_network(3, ("int4", "uint4", "uint4"), [4, 6], Accumulator(12))
+    with pytest.raises(GeometryError, match="single_port is weights or activations, not rows"):
+        Accelerator(Program(network, Geometry(1, 1, 1)), single_port=["rows"])

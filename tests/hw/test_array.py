@@ -1,4 +1,6 @@
 import random
+from dataclasses import replace
+from itertools import product
 
 import pytest
 from hypothesis import given, settings
@@ -37,18 +39,21 @@ def random_tiles(chance, geometry, operands):
 
 
 def expected_sums(tiles, geometry, accumulator):
+    chains = geometry.chains
     for tile in tiles:
-        for row in range(geometry.rows):
-            for column in range(geometry.columns):
-                total, flag = 0, False
-                for activations, weights, double in tile:
-                    pairs = zip(activations[row], weights[column], strict=True)
-                    exact = total + sum(a * w for a, w in pairs)
-                    flag, total = flag or accumulator.overflows(exact), accumulator.fit(exact)
-                    if double:
-                        flag = flag or accumulator.overflows(2 * total)
-                        total = accumulator.fit(2 * total)
-                yield total, int(flag)
+        for rank, column, chain in product(
+            range(geometry.rows // chains), range(geometry.columns), range(chains)
+        ):
+            row = rank * chains + chain
+            total, flag = 0, False
+            for activations, weights, double in tile:
+                pairs = zip(activations[row], weights[column], strict=True)
+                exact = total + sum(a * w for a, w in pairs)
+                flag, total = flag or accumulator.overflows(exact), accumulator.fit(exact)
+                if double:
+                    flag = flag or accumulator.overflows(2 * total)
+                    total = accumulator.fit(2 * total)
+            yield total, int(flag)
 
 
 def schedule(chance, tiles, interval):
@@ -83,7 +88,9 @@ def drive(array, cycles):
                 ctx.set(array.i_control.double, double)
                 ctx.set(array.i_control.last, last)
             if ctx.get(array.o_valid):
-                seen.append((cycle, (ctx.get(array.o.sum), ctx.get(array.o.overflow))))
+                for each in range(array.geometry.chains):
+                    sums = array.o[each]
+                    seen.append((cycle, (ctx.get(sums.sum), ctx.get(sums.overflow))))
             await ctx.tick()
 
     run(array, testbench)
@@ -95,9 +102,12 @@ def drive(array, cycles):
     geometry=geometries,
     accumulator=accumulators,
     formats=st.sampled_from([("bipolar", "bipolar"), ("int4", "uint4"), ("pow2_4", "uint3")]),
+    chains=st.sampled_from([1, 2, 3]),
     seed=st.integers(0, 999),
 )
-def test_drains_the_sums_of_all_elements(geometry, accumulator, formats, seed):
+def test_drains_the_sums_of_all_elements(geometry, accumulator, formats, chains, seed):
+    if geometry.rows % chains == 0:
+        geometry = replace(geometry, chains=chains)
     chance, operands = random.Random(seed), Operands(*map(parse, formats))
     array = SystolicArray(geometry, operands, accumulator, doubling=True)
     tiles = random_tiles(chance, geometry, operands)
@@ -119,8 +129,13 @@ def test_last_steps_closer_than_the_interval_spoil_the_drain():
     assert [pair for _, pair in seen] != list(expected_sums(tiles, geometry, accumulator))
 
 
-@pytest.mark.parametrize("field", ["rows", "columns", "lanes", "hop"])
+@pytest.mark.parametrize("field", ["rows", "columns", "lanes", "hop", "chains"])
 def test_impossible_geometries_are_refused(field):
     sizes = {"rows": 2, "columns": 2, "lanes": 2, "hop": 1, field: 0}
     with pytest.raises(GeometryError, match=f"{field} is 1 to"):
         Geometry(**sizes)
+
+
+def test_chains_divide_the_rows():
+    with pytest.raises(GeometryError, match="2 does not divide 3"):
+        Geometry(3, 2, 2, chains=2)

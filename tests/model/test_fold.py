@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from narrowgauge.hw.errors import NetworkError
 from narrowgauge.hw.number import parse
-from narrowgauge.model.fold import FoldedLayer, Integers, check, solve, solve_together
+from narrowgauge.model.fold import FoldedLayer, Integers, check, reach, solve, solve_together
 from narrowgauge.model.reference import requantize
 
 
@@ -23,13 +23,13 @@ def layer(weights, output="uint4", input="uint2", seed=0, **changes):
         "beta": chance.normal(size=count),
         "step": 0.11,
     } | changes
-    return FoldedLayer("it", parse("int4"), parse(input), parse(output), weights, **fields)
+    return FoldedLayer("it", parse(output), *reach(weights, parse(input)), **fields)
 
 
 def brute_force(it, integers):
     """Compare at every accumulator level there is; return how many differ."""
     differences = 0
-    low, high = it.reach()
+    low, high = it.low, it.high
     for channel in range(len(low)):
         levels = np.arange(low[channel], high[channel] + 1)
         expected = it.levels(np.tile(levels, (len(low), 1)))[channel]
@@ -48,7 +48,7 @@ def test_thresholds_by_hand():
     # the value is acc / 4 at steps of 1: levels 1, 2, 3 are reached at 2, 6, 10 (halves go up)
     it = layer([[3, 2]], output="uint2", mean=np.zeros(1), deviation=np.ones(1),
                gamma=np.ones(1), beta=np.zeros(1), step=1.0)  # fmt: skip
-    assert [end.tolist() for end in it.reach()] == [[0], [15]]
+    assert [it.low.tolist(), it.high.tolist()] == [[0], [15]]
     assert it.thresholds().tolist() == [[2, 6, 10]]
     ((integers, compared),) = solve_together([it])
     assert brute_force(it, integers) == 0
@@ -69,7 +69,7 @@ def test_integers_equal_the_float_function_at_every_level(seed, output, input):
     it = layer(random_weights(seed), output, input, seed, step=0.05)
     ((integers, compared),) = solve_together([it])
     assert brute_force(it, integers) == 0
-    low, high = it.reach()
+    low, high = it.low, it.high
     assert 3 <= compared <= int((high - low + 1).sum())
 
 
@@ -92,7 +92,7 @@ def test_the_check_raises_exactly_where_brute_force_differs(seed, output, channe
 def test_a_planted_bias_off_by_one_is_caught(output):
     it = layer(random_weights(3), output, "uint4", step=0.3)
     thresholds = it.thresholds()
-    low, high = (end[:, None] for end in it.reach())
+    low, high = it.low[:, None], it.high[:, None]
     assert ((low < thresholds) & (thresholds <= high)).any(axis=1).all()
     ((integers, _),) = solve_together([it])
     if output == "uint4":  # the largest exact bias: one more is too much
@@ -137,7 +137,7 @@ def test_ties_of_exact_fractions_go_up_in_both(seed):
     it = layer(random_weights(seed), "uint4", "uint4", mean=chance.integers(-4, 5, 3) / 4,
                deviation=power, gamma=np.ones(3), beta=np.zeros(3), step=0.5)  # fmt: skip
     values = [Fraction(1, 4), Fraction(0.5)]
-    low, _ = it.reach()
+    low = it.low
     for channel, accumulator in enumerate(low.tolist()):
         exact = (accumulator * values[0] - Fraction(it.mean[channel])) / Fraction(power[channel])
         level = min(max((exact / values[1] + Fraction(1, 2)).__floor__(), 0), 15)

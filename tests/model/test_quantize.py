@@ -12,8 +12,8 @@ from narrowgauge.model.quantize import (
     WeightQuantizer,
     check_activation,
     check_weight,
-    straight_through,
 )
+from narrowgauge.model.rounding import nearest, straight_through
 
 WEIGHTS = ["bipolar", "pow2_2", "pow2_4", "int2", "int4", "int8"]
 
@@ -57,6 +57,10 @@ def test_weights_are_scaled_levels_of_a_symmetric_range(name, scale, per_channel
     quantizer = WeightQuantizer(fmt, weight, per_channel=per_channel, scale=scale)
     levels, unit = quantizer.levels(weight), quantizer.scale(weight)
     assert unit.shape == (6 if per_channel else 1, 1)
+    kernel = weight.reshape(6, 10, 2, 2)
+    quantizer = WeightQuantizer(fmt, kernel, per_channel=per_channel, scale=scale)
+    assert torch.equal(quantizer.levels(kernel), levels.reshape(6, 10, 2, 2))
+    quantizer = WeightQuantizer(fmt, weight, per_channel=per_channel, scale=scale)
     assert fmt.holds(levels).all()
     assert fmt.holds(-levels).all()
     assert torch.equal(quantizer(weight), levels * unit)
@@ -117,3 +121,31 @@ def test_impossible_activations_are_refused(name):
 def test_unknown_scales_are_refused():
     with pytest.raises(FormatError, match="learned or statistics"):
         WeightQuantizer(parse("int4"), torch.ones(1, 1), scale="guessed")
+
+
+@pytest.mark.parametrize("name", ["bipolar", "pow2_4", "int2", "uint4", "int8", "uint8", "uint16"])
+def test_the_fast_path_gives_the_levels_of_the_format(name):
+    fmt = parse(name)
+    reach = 1.2 * fmt.max_level
+    chance = torch.rand(20_000, generator=torch.Generator().manual_seed(1))
+    value = torch.cat([(2 * chance - 1) * reach, torch.arange(-40, 40) / 2])  # ties too
+    clamped = value.clamp(fmt.min_level, fmt.max_level)
+    assert torch.equal(nearest(clamped, fmt).long(), fmt.quantize(value))
+
+
+def test_a_fitted_scale_loses_less_than_one_that_holds_everything():
+    sample = torch.randn(5000, generator=torch.Generator().manual_seed(0)).relu()
+    quantizer = ActivationQuantizer(parse("uint2"))
+    quantizer.fit(sample)
+    fitted = (quantizer(sample) - sample).square().mean()
+    assert quantizer.log2_scale is not None
+    with torch.no_grad():
+        quantizer.log2_scale.fill_((sample.max() / 3).log2())
+    assert fitted < 0.7 * (quantizer(sample) - sample).square().mean()
+
+
+def test_a_dead_activation_keeps_its_scale():
+    quantizer = ActivationQuantizer(parse("uint4"))
+    before = quantizer.scale.item()
+    quantizer.fit(torch.zeros(10))
+    assert quantizer.scale.item() == before

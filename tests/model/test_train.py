@@ -1,20 +1,19 @@
-import json
 from dataclasses import replace
 
 import pytest
 import torch
 
-from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.errors import DataError, FormatError, NetworkError
-from narrowgauge.hw.mapping import accumulator_bits
-from narrowgauge.hw.network import load as load_network
-from narrowgauge.hw.network import save
+from narrowgauge.hw.errors import DataError, FormatError, NarrowgaugeError, NetworkError
 from narrowgauge.hw.number import parse
+from narrowgauge.model import fit
+from narrowgauge.model.checkpoint import Checkpoint
 from narrowgauge.model.data import load
 from narrowgauge.model.export import export
+from narrowgauge.model.feed import Feed
 from narrowgauge.model.recipe import Recipe, default_activation
 from narrowgauge.model.reference import accuracy, evaluate
-from narrowgauge.model.train import train
+from narrowgauge.model.schedule import Schedule
+from narrowgauge.model.train import check_recipe, train
 
 QUICK = Recipe(widths=(24,), epochs=6)
 FAMILIES = ["bipolar", "pow2_2", "pow2_4", "int2", "int4", "int8", "int12"]
@@ -40,6 +39,11 @@ def integer_accuracy(network, digits, lanes=16):
     return accuracy(evaluate(network, images, lanes), digits.test_labels)
 
 
+def integers(network):
+    names = ("weights", "bias", "multiplier")
+    return [getattr(layer, name).tolist() for layer in network for name in names]
+
+
 def test_default_activations():
     pairs = {"bipolar": "bipolar", "pow2_4": "uint8", "int4": "uint4", "int8": "uint8"}
     assert {name: str(default_activation(parse(name))) for name in pairs} == pairs
@@ -55,15 +59,6 @@ def test_every_family_trains_and_its_integers_agree(weight, quick_float, digits)
     assert integer_accuracy(network, digits) > 0.8
     # the torch model sums in float32, where equal logits are told apart by rounding errors
     assert abs(integer_accuracy(network, digits) - trained.accuracy) < 0.01
-    levels = digits.levels(digits.test_images, network.input)
-    result = evaluate(network, levels, 16, trace=True)
-    assert not any(bool(trace.overflowed.any()) for trace in result.layers)
-    with torch.no_grad():
-        values = torch.from_numpy(levels).float() * trained.model.input_scale
-        hidden = trained.model.hidden_layers[0]
-        step = getattr(hidden.activation, "scale")  # noqa: B009
-        expected = (hidden(values) / step).round().long()
-    assert (result.layers[0].levels != expected).double().mean() < 1e-3
 
 
 def test_exact_folding_without_rounded_norms(quick_float, digits):
@@ -71,22 +66,6 @@ def test_exact_folding_without_rounded_norms(quick_float, digits):
     network, reports = export(train(recipe, start=quick_float), lanes=16)
     assert reports[0].levels_compared > 500
     assert integer_accuracy(network, digits) > 0.9
-
-
-def test_negative_gamma_flips_weights(quick_float, digits):
-    trained = train(replace(QUICK, weight="int4", multiplier_bits=None), start=quick_float)
-    network, _ = export(trained, lanes=16)
-    layer = trained.model.hidden_layers[0]
-    with torch.no_grad():
-        layer.norm.weight[3] *= -1  # type: ignore[index, operator]
-        values = torch.from_numpy(digits.levels(digits.test_images, network.input)).float() / 15
-        expected = (layer(values) / layer.activation.scale).round().long()  # type: ignore[operator]
-    flipped, _ = export(trained, lanes=16)
-    assert (flipped.layers[0].weights[3] == -network.layers[0].weights[3]).all()
-    levels = digits.levels(digits.test_images, network.input)
-    got = evaluate(flipped, levels, 16, trace=True).layers[0].levels
-    assert (got[:, 3] != expected[:, 3]).double().mean() < 1e-2
-    assert expected[:, 3].max() > 0
 
 
 @pytest.mark.parametrize("rounding", ["nearest", "stochastic"])
@@ -100,10 +79,7 @@ def test_training_is_deterministic_and_leaves_no_trace(rounding):
     torch.manual_seed(2)
     other = train(recipe)
     assert one.history == other.history
-    pairs = zip(export(one, lanes=4)[0], export(other, lanes=4)[0], strict=True)
-    for a, b in pairs:
-        assert (a.weights == b.weights).all()
-        assert (a.bias == b.bias).all()
+    assert integers(export(one, lanes=4)[0]) == integers(export(other, lanes=4)[0])
     assert train(replace(recipe, seed=1)).history != one.history
 
 
@@ -120,28 +96,134 @@ def test_progress_is_reported_each_epoch():
     seen = []
     trained = train(replace(QUICK, epochs=3), lambda *report: seen.append(report))
     assert [report[:2] for report in seen] == [(1, 3), (2, 3), (3, 3)]
-    assert [report[2:] for report in seen] == [tuple(epoch) for epoch in trained.history]
+    assert [report[2:4] for report in seen] == [tuple(epoch) for epoch in trained.history]
     assert seen[-1][2] < seen[0][2]
+    assert seen[0][4] > seen[1][4] > seen[2][4] == 0
 
 
-def test_about_is_plain_data_that_survives_the_file(tmp_path, quick_float):
-    network, _ = export(train(replace(QUICK, weight="int4"), start=quick_float), lanes=16)
-    assert json.loads(json.dumps(network.about)) == network.about
-    assert network.about["recipe"]["activation"] == "uint4"
-    assert network.about["accuracy_float"] == quick_float.accuracy
-    assert network.name == "digits-int4-24"
-    save(network, tmp_path / "file")
-    assert load_network(tmp_path / "file").about == network.about
+# --- checkpoints ---------------------------------------------------------------------------------
 
 
-def test_the_accumulator_is_the_narrowest_unless_given(quick_float):
-    trained = train(replace(QUICK, weight="int4"), start=quick_float)
-    network, _ = export(trained, lanes=16)
-    assert network.accumulator == Accumulator(accumulator_bits(network, 16))
-    narrow, _ = export(trained, lanes=16, accumulator=Accumulator(8, "saturate"), name="mine")
-    assert (narrow.name, narrow.accumulator) == ("mine", Accumulator(8, "saturate"))
-    for one, other in zip(network, narrow, strict=True):
-        assert (one.bias == other.bias).all()
+class Killed(Exception):
+    """Stands for whatever ends a training."""
+
+
+def killed_after(count):
+    def progress(epoch, *_):
+        if epoch == count:
+            raise Killed
+
+    return progress
+
+
+@pytest.mark.parametrize("network", ["mlp", "resnet8"])
+@pytest.mark.parametrize("changes", [{}, {"weight": "int4", "rounding": "stochastic"}])
+def test_a_killed_training_goes_on_to_the_same_result(tmp_path, network, changes):
+    base = Recipe(network=network, widths=(12,), width=0.25, epochs=4, crop=1)
+    start = train(replace(base, epochs=1)) if changes else None
+    recipe = replace(base, **changes)
+    whole = train(recipe, start=start)
+    for count in (1, 3):
+        with pytest.raises(Killed):
+            train(recipe, killed_after(count), start=start, checkpoints=tmp_path)
+    seen = []
+    resumed = train(recipe, lambda epoch, *_: seen.append(epoch), start=start, checkpoints=tmp_path)
+    assert seen == [4]
+    assert resumed.history == whole.history
+    assert resumed.accuracy == whole.accuracy
+    states = whole.model.state_dict(), resumed.model.state_dict()
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
+
+
+def test_a_finished_training_is_not_repeated(tmp_path):
+    first = train(QUICK, checkpoints=tmp_path)
+    again = train(QUICK, killed_after(1), checkpoints=tmp_path)
+    assert again.history == first.history
+    assert again.seconds == first.seconds
+    low = replace(QUICK, weight="int4")
+    one = train(low, start=first, checkpoints=tmp_path)
+    other = train(low, killed_after(1), start=again, checkpoints=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+    assert integers(export(one, lanes=4)[0]) == integers(export(other, lanes=4)[0])
+
+
+def test_a_damaged_checkpoint_is_begun_anew(tmp_path):
+    recipe = replace(QUICK, epochs=2)
+    expected = train(recipe, checkpoints=tmp_path)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:1000])
+    assert train(recipe, checkpoints=tmp_path).history == expected.history
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(NarrowgaugeError, match=r"taken.*--checkpoints"):
+        Checkpoint(tmp_path / "taken", "digest").save(epoch=1)
+
+
+def test_all_formats_share_one_float_training():
+    recipe = Recipe(weight="int4", first="int8", layers=(("hidden0", "int3"),), input="uint8")
+    assert recipe.float_version() == Recipe()
+    assert recipe.float_version().digest() == Recipe(weight="bipolar").float_version().digest()
+    others = [
+        Recipe(),
+        Recipe(seed=1),
+        Recipe(weight="int4"),
+        Recipe(epochs=3),
+        Recipe(widths=(3,)),
+    ]
+    assert len({other.digest() for other in others}) == 5
+    assert Recipe(epochs=40).digest() == Recipe().digest()
+
+
+# --- images --------------------------------------------------------------------------------------
+
+
+def feed(digits, fmt=None):
+    part = digits.train_images, digits.train_labels
+    return Feed(digits, *part, fmt and parse(fmt), torch.device("cpu"))
+
+
+def test_values_are_those_of_the_data_set(digits):
+    images, labels = next(feed(digits, "uint4").batches(2000))
+    levels = torch.from_numpy(digits.levels(digits.train_images, parse("uint4")))
+    assert torch.equal(images.permute(0, 2, 3, 1), levels.float() * (1 / 15))
+    assert labels.tolist() == digits.train_labels.tolist()
+    images, _ = next(feed(digits).batches(2000))
+    values = torch.from_numpy(digits.values(digits.train_images))
+    assert torch.equal(images.permute(0, 2, 3, 1), values)
+
+
+def test_images_move_and_turn_and_nothing_else(digits):
+    source = feed(digits)
+    source.images, source.labels = source.images[:1].repeat(400, 1, 1, 1), source.labels[:400]
+    original = digits.train_images[0, :, :, 0].astype(float) / 16
+    canvas = torch.nn.functional.pad(torch.from_numpy(original).float(), (1, 1, 1, 1))
+    expected = {
+        tuple(each.flatten().tolist())
+        for row in range(3)
+        for column in range(3)
+        for view in [canvas[row : row + 8, column : column + 8]]
+        for each in (view, view.flip(1))
+    }
+    schedule = Schedule(1, 100, 0.1, crop=1, flip=True)
+    batches = list(source.epoch(schedule, torch.Generator().manual_seed(0)))
+    assert [len(labels) for _, labels in batches] == [100] * 4
+    found = {tuple(image.flatten().tolist()) for images, _ in batches for image in images}
+    assert found == expected
+
+
+def test_the_rate_rises_and_falls():
+    rates = [fit._one_cycle(step / 100) for step in range(100)]
+    assert rates[0] == pytest.approx(0.04)
+    assert max(rates) == pytest.approx(1)
+    assert rates.index(max(rates)) == 20
+    assert rates[20:] == sorted(rates[20:], reverse=True)
+    assert rates[-1] < 0.001
+
+
+# --- errors --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -153,6 +235,10 @@ def test_the_accumulator_is_the_narrowest_unless_given(quick_float):
         ({"input": "int1"}, FormatError),
         ({"scale": "guessed"}, FormatError),
         ({"rounding": "floor"}, FormatError),
+        ({"network": "alexnet"}, NetworkError),
+        ({"weight": "int4", "first": "int99"}, FormatError),
+        ({"weight": "int4", "last": "uint4"}, FormatError),
+        ({"weight": "int4", "layers": [("hidden0", "/pow2_3")]}, FormatError),
         ({"widths": (0,)}, NetworkError),
         ({"epochs": 0}, NetworkError),
         ({"multiplier_bits": 0}, NetworkError),
@@ -168,8 +254,10 @@ def test_impossible_trainings_are_refused(quick_float):
         train(Recipe(dataset="letters"))
     with pytest.raises(NetworkError, match=r"\(64, 32\)"):
         train(Recipe(weight="int4"), start=quick_float)
-    with pytest.raises(NetworkError, match="float network has no integers"):
-        export(quick_float, lanes=4)
+    with pytest.raises(NetworkError, match="no layer 'conv'; there is hidden0, hidden1, head"):
+        check_recipe(Recipe(weight="int4", layers=(("conv", "int8"),)))
+    with pytest.raises(NetworkError, match="8x8x1"):
+        check_recipe(Recipe(network="lenet5"))
 
 
 @pytest.mark.slow

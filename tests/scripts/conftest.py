@@ -8,7 +8,11 @@ from dataclasses import dataclass, replace
 import pytest
 
 from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.network import save
+from narrowgauge.hw.layers import Size
+from narrowgauge.hw.network_file import save
+from narrowgauge.model import zoo
+from narrowgauge.model.data import load
+from narrowgauge.model.reference import accuracy, evaluate
 from narrowgauge.scripts.cli import main
 
 from ..hw.networks import random_network
@@ -85,3 +89,42 @@ def write_network(path, family=("int4", "uint4", "uint4"), widths=(64, 4, 10), b
 @pytest.fixture
 def network_file(tmp_path):
     return write_network(tmp_path / "small.safetensors")
+
+
+CARD = {
+    "dataset": "digits",
+    "network": "mlp",
+    "weight": "int4",
+    "activation": "uint4",
+    "accuracy_float": 0.5,
+    "command": "narrowgauge train --weight int4 -o digits-tiny-int4.safetensors",
+    "seed": 0,
+    "epochs": 1,
+    "seconds": 1.5,
+    "device": "cpu",
+}
+
+
+def tiny_network():
+    """A network of random integers with a card, whose accuracy is the true one."""
+    network = random_network(1, ("int4", "uint4", "uint4"), (64, 4, 10), Accumulator(14))
+    network = replace(network, input_size=Size(8, 8, 1))
+    digits = load("digits")
+    levels = digits.levels(digits.test_images, network.input)
+    share = accuracy(evaluate(network, levels, 4), digits.test_labels)
+    about = {**CARD, "accuracy_reference": share}
+    return replace(network, name="digits-tiny-int4", about=about)
+
+
+def with_about(network, **about):
+    """The same network with something else on its card."""
+    return replace(network, about={**network.about, **about})
+
+
+@pytest.fixture
+def small_zoo(tmp_path, monkeypatch):
+    """A zoo of one tiny network, ``digits-tiny-int4``; its folder."""
+    folder = tmp_path / "zoo"
+    monkeypatch.setattr(zoo, "folder", lambda: folder)
+    save(tiny_network(), folder / "digits-tiny-int4.network")
+    return folder

@@ -84,7 +84,7 @@ def test_csv_has_the_same_columns_and_values(finished):
     for row, cells in zip(rows, table, strict=True):
         assert {name for name, cell in cells.items() if cell} == set(row)
         for name, value in row.items():
-            text = json.dumps(value) if isinstance(value, dict) else str(value)
+            text = json.dumps(value) if isinstance(value, dict | list) else str(value)
             assert cells[name] == text
 
 

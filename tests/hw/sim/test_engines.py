@@ -1,6 +1,7 @@
 """Both engines do the same, cycle by cycle."""
 
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from narrowgauge.hw.accelerator import Accelerator
 from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import MismatchError, NetworkError, ToolError
+from narrowgauge.hw import layers
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.sim import compiled, interpreted
 from narrowgauge.hw.sim.compare import compare
@@ -18,7 +20,7 @@ from narrowgauge.hw.sim.interpreted import AmaranthEngine
 from narrowgauge.hw.sim.run import EVENT, Stimulus, Window
 from narrowgauge.model.reference import evaluate
 
-from ..networks import random_levels, random_network
+from ..networks import random_convnet, random_levels, random_network
 
 needs_compiler = pytest.mark.skipif(
     not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler here"
@@ -30,24 +32,45 @@ def accelerator(family=("int4", "uint4", "uint4"), widths=(9, 6, 5), overflow="s
     return Accelerator(Program(network, Geometry(2, 3, 4)))
 
 
+def convolutional(**options):
+    """All kinds of layers on two chains."""
+    three = layers.Window((3, 3), (1, 1), (1, 1, 1, 1))
+    two = layers.Window((2, 2), (2, 2))
+    spec = (
+        layers.Size(6, 5, 3), ("conv", 4, three, 1), ("max", two), ("conv", 4, three, 2),
+        ("add", "layer1", (2, 3)), ("average", None), ("dense", 3),
+    )  # fmt: skip
+    network = random_convnet(2, ("int4", "uint4", "uint4"), spec, Accumulator(9, "saturate"))
+    return Accelerator(Program(network, Geometry(2, 4, 4, chains=2), batch=1), **options)
+
+
 def images_for(design, count):
     network = design.program.network
     return random_levels(np.random.default_rng(0), network.input, (count, network.inputs))
 
 
 @needs_compiler
-@pytest.mark.parametrize("family", [("int4", "uint4", "uint4"), ("bipolar", "uint4", "bipolar")])
-def test_engines_agree_cycle_by_cycle(family):
-    design = accelerator(family)
+@pytest.mark.parametrize(
+    "make_design",
+    [
+        accelerator,
+        partial(accelerator, ("bipolar", "uint4", "bipolar")),
+        convolutional,
+        partial(convolutional, single_port=("weights", "activations")),
+    ],
+)
+def test_engines_agree_cycle_by_cycle(make_design):
+    design = make_design()
     images = images_for(design, 7)
     runs = [
         make(design).run(Stimulus(images, traced=5)) for make in (CompiledEngine, AmaranthEngine)
     ]
     fast, slow = runs
     assert (fast.cycles, fast.steps, fast.overflows) == (slow.cycles, slow.steps, slow.overflows)
+    assert fast.layer_cycles == slow.layer_cycles
     assert (fast.levels == slow.levels).all()
     assert (fast.labels == slow.labels).all()
-    assert len(fast.events) == len(slow.events) == 5 * (6 + 5)
+    assert len(fast.events) == len(slow.events) == 5 * design.program.sums
     for field in EVENT.names or ():
         assert (fast.events[field] == slow.events[field]).all(), field
 
@@ -107,7 +130,7 @@ def test_without_a_compiler_it_says_so_and_goes_on(monkeypatch):
 def test_unknown_engines_and_wrong_images_are_refused():
     with pytest.raises(ToolError, match="engine is auto, compiled, amaranth, not 'verilator'"):
         make_engine(accelerator(), "verilator")
-    with pytest.raises(NetworkError, match="takes images of 9 levels; got an array of shape"):
+    with pytest.raises(NetworkError, match=r"takes images of \(1, 1, 9\) or 9 levels; got an"):
         AmaranthEngine(accelerator()).run(Stimulus(np.zeros((2, 8), np.int64)))
 
 

@@ -1,5 +1,7 @@
 """Planted faults: the comparison must catch each one, and say where it is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from amaranth.hdl import Module
@@ -9,6 +11,7 @@ from narrowgauge.hw.accelerator import Accelerator
 from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.dot import DotProduct, dot_product
+from narrowgauge.hw.layers import Size, Window
 from narrowgauge.hw.number import Bipolar
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.sim.compare import compare
@@ -16,7 +19,7 @@ from narrowgauge.hw.sim.interpreted import AmaranthEngine
 from narrowgauge.hw.sim.run import Stimulus
 from narrowgauge.model.reference import evaluate
 
-from ..networks import random_levels, random_network
+from ..networks import random_convnet, random_levels, random_network
 
 GEOMETRY = Geometry(2, 3, 4)
 FAMILIES = [
@@ -79,7 +82,8 @@ def test_a_fault_in_one_mac_is_located(family, monkeypatch):
     assert comparison.mismatches > 0
     first = comparison.first
     assert first is not None
-    assert (first.stage, first.row, first.column) == ("sum", 1, 2)
+    assert first.stage == "sum"
+    assert first.place.endswith("processing element (1, 2)")
     assert (first.layer, first.cycle is not None) == ("layer0", True)
 
 
@@ -123,7 +127,7 @@ def test_a_fault_in_the_weight_memory_is_located(family, layer):
     def edit(program):
         width = program.operands.weight.width
         record = program.records[layer]
-        word = record.weight_base + tile * record.steps + step
+        word = record.tiles.weight_base + tile * record.tiles.steps + step
         lane = _lane_that_counts(program.network, layer, channel)
         bit = (channel_in_tile * GEOMETRY.lanes + lane) * width + width - 1
         program.weight_image[word] ^= 1 << bit  # the sign
@@ -132,7 +136,7 @@ def test_a_fault_in_the_weight_memory_is_located(family, layer):
     assert comparison.mismatches > 0
     first = comparison.first
     assert first is not None
-    assert (first.stage, first.layer, first.channel) == ("sum", f"layer{layer}", channel)
+    assert (first.stage, first.layer, first.element) == ("sum", f"layer{layer}", channel)
     assert f"layer layer{layer}, image" in str(first)
 
 
@@ -154,7 +158,7 @@ def test_a_fault_in_the_parameter_memory_is_located():
     comparison = run(FAMILIES[2], edit)
     first = comparison.first
     assert first is not None
-    assert (first.stage, first.channel) == ("level", 4)
+    assert (first.stage, first.element) == ("level", 4)
 
 
 def test_every_image_that_differs_is_counted():
@@ -169,3 +173,52 @@ def test_every_image_that_differs_is_counted():
     assert comparison.mismatches == 6
     assert comparison.first is not None
     assert comparison.first.stage == "overflow"
+
+
+def convolutional(edit=None):
+    """Compare an accelerator for all kinds of layers, whose records ``edit`` may damage."""
+    three, two = Window((3, 3), (1, 1), (1, 1, 1, 1)), Window((2, 2), (2, 2))
+    spec = (
+        Size(6, 5, 3), ("conv", 4, three, 1), ("max", two), ("conv", 4, three, 2),
+        ("add", "layer1", (2, 3)), ("average", None), ("dense", 3),
+    )  # fmt: skip
+    network = random_convnet(2, ("int4", "uint4", "uint4"), spec, Accumulator(20))
+    geometry = Geometry(2, 4, 4, chains=2)
+    program = Program(network, geometry, batch=1)
+    if edit:
+        edit(program)
+    images = random_levels(np.random.default_rng(5), network.input, (3, network.inputs))
+    simulated = AmaranthEngine(Accelerator(program)).run(Stimulus(images, traced=3))
+    expected = evaluate(network, images, geometry.lanes, trace=True)
+    return compare(simulated, expected, network, geometry)
+
+
+def test_all_kinds_of_layers_are_equal():
+    comparison = convolutional()
+    assert comparison, str(comparison.first)
+
+
+@pytest.mark.parametrize(
+    ("layer", "part", "change", "seen"),
+    [
+        (0, "feed", {"left": 0}, "layer0"),  # the window starts in the image's first column
+        (0, "feed", {"input_rows": 5}, "layer0"),  # the last row counts as padding
+        (0, "feed", {"pad": 3}, "layer0"),
+        (1, "feed", {"x_step": 4}, "layer2"),  # windows of the pool overlap
+        (1, "place", {"row_step": 0}, "layer2"),  # its outputs lie on top of each other
+        (2, "feed", {"group_step": 0}, "layer2"),  # both groups read the same channels
+        (2, "tiles", {"group_weights": 0}, "layer2"),
+        (3, "feed", {"outer_step": 0}, "layer3"),  # one tensor is added to itself
+    ],
+)
+def test_a_fault_in_a_record_is_located(layer, part, change, seen):
+    def edit(program):
+        records = list(program.records)
+        part_of = replace(getattr(records[layer], part), **change)
+        records[layer] = replace(records[layer], **{part: part_of})
+        program.records = tuple(records)
+
+    comparison = convolutional(edit)
+    assert comparison.mismatches > 0
+    assert comparison.first is not None
+    assert comparison.first.layer == seen

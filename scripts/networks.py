@@ -1,0 +1,63 @@
+"""Networks that commands take by the path of a network file, or by a name in the zoo."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ..hw import network_file
+from ..hw.arithmetic import Accumulator
+from ..hw.errors import DataError, NetworkError
+from ..hw.mapping import accumulator_bits
+from ..hw.network import INPUT, Network
+from ..model import zoo
+from ..model.data import Dataset, load
+
+__all__ = ["input_levels", "load_images", "load_network"]
+
+
+def load_network(path: Path, lanes: int) -> Network:
+    """Return the network in the file ``path``, or else the one of that name in the zoo.
+
+    A file keeps its accumulator. A network of the zoo gets the narrowest that cannot overflow on an
+    array of ``lanes`` lanes.
+
+    Raises
+    ------
+    NetworkError
+        Where there is neither, and for a damaged file.
+    """
+    name = str(path)
+    if path.exists():
+        return network_file.load(path)
+    if name in zoo.names():
+        network = zoo.load(name)
+        return network.with_accumulator(Accumulator(accumulator_bits(network, lanes)))
+    raise NetworkError(
+        f"{name}: no such file, and no network of the zoo, which has "
+        f"{', '.join(zoo.names()) or 'none'}"
+    )
+
+
+def load_images(network: Network, origin: Path | str) -> Dataset:
+    """Return the data set that the network's card names.
+
+    Raises
+    ------
+    DataError
+        Where it is missing, or has images of another size; the text names ``origin``.
+    """
+    dataset = load(str(network.about.get("dataset", "digits")))
+    size = tuple(network.sizes[INPUT])
+    if size not in (dataset.image_shape, (1, 1, dataset.inputs)):
+        raise DataError(
+            f"{origin} takes {network.inputs} inputs ({network.sizes[INPUT]}), but an image of "
+            f"{dataset.name} has {dataset.inputs} ({'x'.join(map(str, dataset.image_shape))}): it "
+            "needs another data set, which its header can name"
+        )
+    return dataset
+
+
+def input_levels(network: Network, dataset: Dataset, images: slice = slice(None)) -> np.ndarray:
+    """Return test images as levels, in the shape that the network reads."""
+    levels = dataset.levels(dataset.test_images[images], network.input)
+    return levels.reshape(-1, *network.sizes[INPUT])
