@@ -51,7 +51,7 @@ def Whereabouts(program: Program) -> data.StructLayout:
 
 
 class Drain(wiring.Component):
-    """Follow the sums through the loops of their job: columns, ranks, tiles, chunks, images, groups.
+    """Follow the sums through the loops of their job.
 
     Sums come rank by rank, so the parameters of a tile's channels are read once a rank.
 
@@ -165,10 +165,8 @@ class Drain(wiring.Component):
         first = counters["rank"] * geometry.chains
         m.d.comb += self.o.rows.eq(Cat(left > first + k for k in range(geometry.chains)))
         # for the trace alone; gone after synthesis
-        single = field(
-            [record.place.images == 1 and record.place.chunks == 1 and record.mapped.patch.count == 1
-             for record in records], self.jobs.payload.layer,
-        )  # fmt: skip
+        counts = [record.mapped.patch.count for record in records]
+        single = field([count == 1 for count in counts], self.jobs.payload.layer)
         position = passed + first
         m.d.comb += [
             self.o.image.eq(Mux(single, position, counters["image"])),

@@ -79,7 +79,7 @@ class Feeder(wiring.Component):
                 "i_job": In(Job(program)),
                 "o_take": Out(1),
                 "read": Out(ReadSignature(program.activation_words, self.word.size)),
-                "i_granted": In(1, init=1),
+                "i_granted": In(1),
                 "o_fetched": Out(1),
                 "o_fetched_job": Out(Job(program)),
                 "o_full": Out(1),
@@ -92,7 +92,7 @@ class Feeder(wiring.Component):
                 "o_tap_first": Out(1),
                 "o_tap_last": Out(1),
                 "o_pooling": Out(1),
-                "i_pool_ready": In(1, init=1),
+                "i_pool_ready": In(1),
             }
         )
 

@@ -59,7 +59,7 @@ class MaxPool(wiring.Component):
                 "i_last": In(1),
                 "o_ready": Out(1),
                 "write": Out(WriteSignature(program.activation_words, word.size, self.form.parts)),
-                "i_granted": In(1, init=1),
+                "i_granted": In(1),
                 "o_written": Out(1),
                 "o_written_job": Out(Job(program)),
             }
@@ -86,7 +86,7 @@ class MaxPool(wiring.Component):
         return m
 
     def _walk(self, m: Module, ends):
-        """Return where the window goes, whether its group is the last, and whether it ends a job."""
+        """Return where the window goes, whether its group is the last, whether it ends a job."""
         form, program = self.form, self.program
         moves, go = [], ends
         lasts = []

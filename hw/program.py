@@ -10,7 +10,6 @@ from math import gcd
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data
 
-
 from .allocation import allocate
 from .arithmetic import bits_for
 from .array import Geometry

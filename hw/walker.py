@@ -212,12 +212,13 @@ class Walker(wiring.Component):
         form = self.form
         starts = {name: Signal(form.width, name=f"{name}_start") for name in ORIGINS.values()}
         loops = [loop for loop in LOOPS if self._count(loop) > 1]
-        base, step = None, None
+        base = step = Const(0)  # where no loop goes on, a job ends
         for loop in reversed(loops):
             origin, distance = starts[ORIGINS[loop]], self._distance(STEPS[loop])
-            base = origin if base is None else Mux(ends[loop], base, origin)
-            step = distance if step is None else Mux(ends[loop], step, distance)
-        following = form.advance(base, step) if loops else 0
+            outermost = loop == loops[-1]
+            base = origin if outermost else Mux(ends[loop], base, origin)
+            step = distance if outermost else Mux(ends[loop], step, distance)
+        following = form.advance(base, step)
         target = Signal(form.width)
         m.d.comb += target.eq(Mux(self.i_start, self._start(), following))
         # a loop begins anew when the one around it goes on

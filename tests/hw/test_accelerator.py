@@ -1,5 +1,7 @@
 """The whole accelerator against the integer reference, by equality, in Amaranth's simulator."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from narrowgauge.hw.accelerator import Accelerator
 from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import GeometryError
-from narrowgauge.hw.layers import Add, AveragePool, Conv2d, Size, Window
+from narrowgauge.hw.layers import Add, AveragePool, Conv2d, Dense, Size, Window
 from narrowgauge.hw.network import Network
 from narrowgauge.hw.number import parse
 from narrowgauge.hw.program import Program
@@ -30,6 +32,7 @@ from .networks import (
     random_network,
 )
 
+ONE: Any = {"bias": np.zeros(1, int), "multiplier": np.ones(1, int)}
 PLACES = [(), ("activations",), ("weights",), ("activations", "weights")]
 pauses = st.sampled_from([0.0, 0.3, 0.7])
 
@@ -123,14 +126,14 @@ def test_a_residual_connection_at_two_scales():
         (
             Conv2d(
                 name="double", input=parse("uint4"), output=parse("uint4"), weight=four,
-                weights=np.full((1, 1, 1, 1), 2), bias=[0], multiplier=[1], window=one,
+                weights=np.full((1, 1, 1, 1), 2), **ONE, window=one,
             ),
             Add(
                 name="sum", input=parse("uint4"), other=parse("uint4"), output=parse("uint8"),
-                sources=("input", "double"), summands=(5, 2), bias=[0], multiplier=[1], shift=1,
+                sources=("input", "double"), summands=(5, 2), **ONE, shift=1,
             ),
             AveragePool(name="total", input=parse("uint8"), output=parse("int16"),
-                        bias=[0], multiplier=[1]),
+                        **ONE),
         ),
         Accumulator(16),
         input_size=Size(1, 2, 1),
@@ -172,8 +175,10 @@ def test_images_without_end_need_no_reset():
 
 def test_equal_logits_give_the_first_class():
     network = random_network(3, ("int4", "uint4", "uint4"), [4, 6], Accumulator(12))
-    network.layers[0].weights[:] = network.layers[0].weights[0]
-    network.layers[0].bias[:] = [1, 5, 5, 2, 5, 0]
+    (layer,) = network.layers
+    assert isinstance(layer, Dense)
+    layer.weights[:] = layer.weights[0]
+    layer.bias[:] = [1, 5, 5, 2, 5, 0]
     run, comparison = check(network, Geometry(1, 4, 2), np.zeros((3, 4), np.int64))
     assert comparison
     assert run.labels.tolist() == [1, 1, 1]

@@ -6,7 +6,7 @@ from narrowgauge.hw.allocation import allocate
 from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import GeometryError
-from narrowgauge.hw.layers import Size, Window
+from narrowgauge.hw.layers import Dense, Size, Window
 from narrowgauge.hw.program import MAX_LAYERS, Program
 
 from .networks import random_convnet, random_network
@@ -28,7 +28,9 @@ def test_records_follow_each_other_in_memory():
 
 def test_weight_words_hold_column_0_lane_0_lowest():
     made = program([4, 2], Geometry(1, 2, 2))
-    weights = made.network.layers[0].weights
+    (layer,) = made.network.layers
+    assert isinstance(layer, Dense)
+    weights = layer.weights
     codes = made.operands.weight.to_code(weights)
     expected = [
         sum(
@@ -70,7 +72,7 @@ def test_more_chains_than_codes_written_at_once_are_refused():
     spec = (Size(6, 6, 1), ("conv", 6, three, 1), ("conv", 5, three, 1), ("dense", 2))
     network = random_convnet(1, ("int4", "uint4", "uint4"), spec, Accumulator(16))
     assert Program(network, Geometry(2, 4, 4)).segment == 1
-    with pytest.raises(GeometryError, match="layer layer1 gives 5 channels.*chains is at most 1"):
+    with pytest.raises(GeometryError, match=r"layer layer1 gives 5 channels.*chains is at most 1"):
         Program(network, Geometry(2, 4, 4, chains=2))
 
 
@@ -102,7 +104,10 @@ def test_tensors_share_memory_only_when_none_is_still_read():
     ("spec", "least"),
     [
         ((Size(12, 12, 20), ("conv", 50, Window((5, 5)), 1), ("dense", 4)), 0.9),
-        ((Size(32, 32, 3), ("conv", 32, Window((5, 5), (1, 1), (2,) * 4), 1), ("dense", 4)), 0.85),
+        (
+            (Size(32, 32, 3), ("conv", 32, Window((5, 5), (1, 1), (2, 2, 2, 2)), 1), ("dense", 4)),
+            0.85,
+        ),
     ],
 )
 def test_convolutions_should_fill_the_array(spec, least):
