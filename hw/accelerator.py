@@ -29,7 +29,7 @@ from .errors import GeometryError
 from .feeder import Feeder
 from .loader import Loader, element_layout
 from .memory import NO_COLLISIONS
-from .pool import MaxPool
+from .pool import PoolUnit
 from .program import Program
 from .record import field
 from .requantize import Requantize
@@ -209,7 +209,7 @@ class Accelerator(wiring.Component):
         return m
 
     def _connect_pool(self, m: Module, feeder, activations, scoreboard) -> None:
-        m.submodules.pool = pool = MaxPool(self.program)
+        m.submodules.pool = pool = PoolUnit(self.program)
         wiring.connect(m, pool.write, activations.i_pool)
         m.d.comb += [
             pool.i_job.eq(feeder.o_fetched_job),

@@ -10,10 +10,10 @@ from .program import Program
 from .record import field
 from .scoreboard import Job
 
-__all__ = ["MaxPool"]
+__all__ = ["PoolUnit"]
 
 
-class MaxPool(wiring.Component):
+class PoolUnit(wiring.Component):
     """Keep the largest of the codes that pass in each lane; write them when the window ends.
 
     A window takes a cycle a tap, and as many to write as a word has segments, which hides behind

@@ -18,7 +18,16 @@ from .blocks import Model
 from .steps import Block, Step
 from .unweighted import Add, AveragePool, summands
 
-__all__ = ["Affine", "Constants", "Divide", "Shift", "constants", "round_norms", "units"]
+__all__ = [
+    "Affine",
+    "Constants",
+    "Divide",
+    "Shift",
+    "along_channels",
+    "constants",
+    "round_norms",
+    "units",
+]
 
 
 class Constants(NamedTuple):

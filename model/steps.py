@@ -16,7 +16,7 @@ from ..hw.number import Fixed, Format
 from .quantize import ActivationQuantizer, WeightQuantizer
 from .rounding import straight_through
 
-__all__ = ["BIAS", "Block", "Head", "Step", "Weighted"]
+__all__ = ["BIAS", "Block", "Head", "Magnitude", "Step", "Weighted"]
 
 BIAS = Fixed(32)
 """Format of the last layer's bias, in units of its accumulator."""

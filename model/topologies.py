@@ -13,7 +13,18 @@ from torch import Tensor, nn
 
 from ..hw.errors import NetworkError
 
-__all__ = ["NETWORKS", "ImageShape", "build", "mlp"]
+__all__ = [
+    "NETWORKS",
+    "ImageShape",
+    "Residual",
+    "all_cnn_c",
+    "build",
+    "cifar10_full",
+    "lenet5",
+    "mlp",
+    "resnet8",
+    "resnet18",
+]
 
 ImageShape = tuple[int, int, int]
 """Height, width and channels of an image."""

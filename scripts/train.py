@@ -10,7 +10,7 @@ import click
 from . import options
 from .progress import Reporter
 
-__all__ = ["command"]
+__all__ = ["LayerFormats", "command"]
 
 RECIPE = (
     *("dataset", "network", "widths", "width", "first", "last", "layers", "input"),

@@ -57,10 +57,15 @@ def test_module(name):
     assert doctest.testmod(module).failed == 0
     names = getattr(module, "__all__", None)
     if names is not None:
-        assert names == sorted(names, key=lambda name: (not name.isupper(), name))
+        assert names == sorted(names, key=natural)
         assert len(names) == len(set(names))
         missing = [name for name in names if not hasattr(module, name)]
         assert not missing
+
+
+def natural(name):
+    """Constants first, and resnet8 before resnet18."""
+    return not name.isupper(), [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", name)]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)

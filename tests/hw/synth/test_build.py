@@ -21,9 +21,9 @@ def accelerator(widths, device):
 
 def test_weights_beyond_the_memories_are_refused_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(build, "measure", pytest.fail)
-    device = target("up5k")
-    with pytest.raises(FitError, match=r"memories need at least \d+ of 30 block RAMs") as error:
-        cost(accelerator([256, 128, 10], "up5k"), device, Store(tmp_path / "store"))
+    device = target("hx8k")
+    with pytest.raises(FitError, match=r"memories need at least \d+ of 32 block RAMs") as error:
+        cost(accelerator([256, 128, 10], "hx8k"), device, Store(tmp_path / "store"))
     assert "(weights 68, row buffers 4, activations 4)" in str(error.value)
     assert "layer layer0 has the largest tensors, 262,144 bits of weights" in str(error.value)
     assert "take a smaller network, narrower weights or a larger target" in str(error.value)
