@@ -138,6 +138,8 @@ def _print_card(network: Any) -> None:
         markup=False,
         soft_wrap=True,
     )
+    if "remark" in about:
+        console.print(about["remark"], markup=False, soft_wrap=True)
     table = _table(
         "layer", "kind", "weights", "input", "output", "size", "count", "bits", "MACs", left=5
     )

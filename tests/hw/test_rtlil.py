@@ -5,7 +5,7 @@ from amaranth.lib.wiring import In, Out
 
 from narrowgauge.hw import tools
 from narrowgauge.hw.errors import ToolError
-from narrowgauge.hw.rtlil import convert, keep_shared, share_modules
+from narrowgauge.hw.rtlil import convert, forget_contents, keep_shared, share_modules
 
 from .synth.designs import Array, Several, Table
 
@@ -122,6 +122,33 @@ def test_what_is_inside_of_a_kept_module_is_not_kept_even_if_another_has_it_too(
     text += "module \\top\n" + "".join(cell.format("inner", n) for n in range(5))
     text += cell.format("edge", 9) + "end\n"
     assert kept(text) == [r"\inner"]
+
+
+MEMORY = """module \\top
+  {attribute}
+  memory width 4 size 2 \\mem
+  cell $meminit_v2 $1
+    parameter \\MEMID "\\\\mem"
+    connect \\DATA 8'00000000
+  end
+  cell $memrd_v2 $2
+    parameter \\MEMID "\\\\mem"
+  end
+end
+"""
+
+
+def test_memories_without_contents_lose_them():
+    text = MEMORY.format(attribute='attribute \\ram_style "huge"')
+    assert "meminit" not in forget_contents(text)
+    assert "memrd" in forget_contents(text)
+    assert forget_contents(text).count("end") == 2
+
+
+@pytest.mark.parametrize("attribute", ['attribute \\ram_style "block"', "attribute \\keep 1"])
+def test_other_memories_keep_theirs(attribute):
+    text = MEMORY.format(attribute=attribute)
+    assert forget_contents(text) == text
 
 
 @pytest.mark.parametrize("text", ["", "hello", "module \\top\n  cell $and \\x\nend\n"])
