@@ -189,6 +189,9 @@ class Walker(wiring.Component):
         moves, ends, counters = {}, {}, {}
         go = self.i_enable & run_done
         for name in LOOPS:
+            if self._count(name) == 1:  # in all layers: no gates
+                moves[name], ends[name], counters[name] = go, Const(1), Const(0)
+                continue
             limit = Const(self.program.batch) if name == "images" else self._field(name)
             counter, last = Signal(range(self._count(name)), name=name), Signal(name=f"last_{name}")
             # whether the next round is the last is found out in this one: it decides where to go on
