@@ -29,7 +29,7 @@ def found(design, name, **options):
 
 def test_the_script_flattens_after_mapping():
     lines = synthesis_script(target("up5k"), dsp=True, options=["-abc9"]).splitlines()
-    assert lines[1] == "synth_ice40 -dsp -abc9 -run :check"
+    assert lines[1] == "synth_ice40 -spram -dsp -abc9 -run :check"
     assert lines.index("opt_clean") > lines.index("flatten -noscopeinfo") > 1
 
 
