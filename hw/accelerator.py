@@ -22,6 +22,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from .array import SystolicArray
+from .contents import ThresholdTable
 from .dot import DotProduct
 from .drain import Drain
 from .emitter import Emitter, result_layout
@@ -37,6 +38,7 @@ from .scoreboard import IMAGE_WIDTH, Job, Scoreboard
 from .sequencer import Sequencer
 from .storage import ActivationMemory, WeightMemory
 from .stream import Queue
+from .thresholds import Thresholds
 from .writer import Writer
 
 __all__ = ["Accelerator", "trace_layout"]
@@ -250,11 +252,20 @@ class Accelerator(wiring.Component):
         )
         port = memory.read_port()
         parameters = program.parameter_layout(port.data)
-        m.d.comb += [drain.i_valid.eq(array.o_valid), port.addr.eq(drain.o_address)]
         chains = [self._requantize(program) for _ in range(program.geometry.chains)]
         valid: Any = array.o_valid
         # one cycle for the parameter memory, then the requantisers'
         stages = 1 + chains[0].latency
+        late = 0  # where thresholds take longer, requantisers begin later
+        if program.thresholds:
+            late = max(0, Thresholds.least_latency(program.thresholds) - stages)
+            stages += late
+        address = drain.o_address
+        for cycle in range(late):
+            later = Signal.like(address, name=f"parameter_address_{cycle}", reset_less=True)
+            m.d.sync += later.eq(address)
+            address = later
+        m.d.comb += [drain.i_valid.eq(array.o_valid), port.addr.eq(address)]
         sums, where = _delayed(m, array.o, stages), _delayed(m, drain.o, stages)
         for stage in range(stages):
             later = Signal(name=f"drain_valid_{stage}")
@@ -263,12 +274,18 @@ class Accelerator(wiring.Component):
         for index, requantize in enumerate(chains):
             m.submodules[f"requantize_{index}"] = requantize
             m.d.comb += [
-                requantize.i.eq(sums[1][index].sum),
+                requantize.i.eq(sums[1 + late][index].sum),
                 requantize.i_bias.eq(parameters.bias),
                 requantize.i_multiplier.eq(parameters.multiplier),
             ]
-            for levels, output in zip(writer.levels, requantize.outputs, strict=True):
-                m.d.comb += levels[index].eq(output)
+            scaled, counted = iter(requantize.outputs), iter(())
+            if program.thresholds:
+                search = self._search(program, program.thresholds, stages)
+                m.submodules[f"thresholds_{index}"] = search
+                m.d.comb += [search.i.eq(array.o[index].sum), search.i_row.eq(drain.o_address)]
+                counted = iter(search.levels)
+            for mode, levels in zip(program.modes, writer.levels, strict=True):
+                m.d.comb += levels[index].eq(next(counted if mode.thresholds else scaled))
         m.d.comb += [writer.i_valid.eq(valid), writer.i_where.eq(where[-1])]
         return sums[-1]
 
@@ -277,9 +294,14 @@ class Accelerator(wiring.Component):
             program.network.accumulator.width,
             bias_width=program.bias_width,
             multiplier_width=program.multiplier_width,
-            modes=program.modes,
+            modes=[mode for mode in program.modes if not mode.thresholds],
             dsp=self.requantize_dsp,
         )
+
+    def _search(self, program: Program, table: ThresholdTable, latency: int) -> Thresholds:
+        outputs = [mode.output for mode in program.modes if mode.thresholds]
+        width = program.network.accumulator.width
+        return Thresholds(width, table, outputs, latency=latency)
 
     def _trace(self, m: Module, scoreboard, writer, sums, sequencer, feeder) -> None:
         where, program = writer.i_where, self.program

@@ -8,15 +8,68 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import GeometryError
+from .number import Bipolar, Format
 
-__all__ = ["OVERFLOWS", "Accumulator", "bits_for", "round_shift"]
+__all__ = [
+    "OVERFLOWS",
+    "ROUNDINGS",
+    "Accumulator",
+    "bits_for",
+    "count_thresholds",
+    "requantize",
+    "round_shift",
+]
 
 OVERFLOWS = ("wrap", "saturate")
+ROUNDINGS = ("half_up", "half_even")
+"""Where a half goes: up, or to the even one of its neighbours."""
 
 
-def round_shift(level: Any, shift: int) -> Any:
-    """Divide by ``2**shift``; halves go up."""
-    return level if shift == 0 else (level + (1 << (shift - 1))) >> shift
+def round_shift(level: Any, shift: int, rounding: str = "half_up") -> Any:
+    """Divide by ``2**shift``; ``rounding`` says where halves go."""
+    if shift == 0:
+        return level
+    total = level + (1 << (shift - 1))
+    rounded = total >> shift
+    if rounding == "half_up":
+        return rounded
+    # a half has become a whole, with nothing below it: the odd one steps back
+    return rounded - (rounded & 1) * ((total & ((1 << shift) - 1)) == 0)
+
+
+def requantize(
+    accumulator: Any,
+    multiplier: Any,
+    bias: Any,
+    shift: int,
+    output: Format,
+    *,
+    low: int | None = None,
+    high: int | None = None,
+    rounding: str = "half_up",
+) -> Any:
+    """Return the output levels of accumulators (``int``, NumPy or torch; arguments broadcast).
+
+    ``clamp(round_shift(accumulator * multiplier + bias, shift))`` from ``low`` to ``high``, by
+    default the range of ``output``; the sign for `Bipolar`.
+    """
+    scaled = accumulator * multiplier + bias
+    if output == Bipolar():
+        return 2 * (scaled >= 0) - 1
+    low = output.min_level if low is None else low
+    high = output.max_level if high is None else high
+    return _clip(round_shift(scaled, shift, rounding), low, high)
+
+
+def count_thresholds(accumulator: Any, thresholds: Any) -> Any:
+    """Return how many of ``thresholds``, along their first axis, are at most ``accumulator``."""
+    return sum(accumulator >= each for each in thresholds)
+
+
+def _clip(level: Any, low: int, high: int) -> Any:
+    if isinstance(level, int):
+        return min(max(level, low), high)
+    return level.clip(low, high)
 
 
 def bits_for(low: int, high: int) -> int:
@@ -69,6 +122,4 @@ class Accumulator:
         """Return what the register holds after the exact sum ``level`` was put into it."""
         if self.overflow == "wrap":
             return ((level - self.min_level) & ((1 << self.width) - 1)) + self.min_level
-        if isinstance(level, int):
-            return min(max(level, self.min_level), self.max_level)
-        return level.clip(self.min_level, self.max_level)
+        return _clip(level, self.min_level, self.max_level)

@@ -1,14 +1,17 @@
-"""What the weight and parameter memories hold."""
+"""What the memories of weights, parameters and thresholds hold."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from .arithmetic import Accumulator, bits_for
 from .array import Geometry
 from .mapping import MappedLayer
 from .number import Bipolar, Format
 
-__all__ = ["parameter_pairs", "weight_words"]
+__all__ = ["ThresholdTable", "parameter_pairs", "threshold_table", "weight_words"]
 
 
 def weight_words(mapped: Sequence[MappedLayer], fmt: Format, geometry: Geometry) -> list[int]:
@@ -33,10 +36,12 @@ def weight_words(mapped: Sequence[MappedLayer], fmt: Format, geometry: Geometry)
 def parameter_pairs(mapped: Sequence[MappedLayer], geometry: Geometry) -> list[tuple[int, int]]:
     """Return bias and multiplier of every channel of every tile, in the order of the weights.
 
-    The half of the rounding shift has joined the bias.
+    The half of the rounding shift has joined the bias. Layers with thresholds have no parameters.
     """
     pairs: list[tuple[int, int]] = []
     for layer in mapped:
+        if layer.thresholds is not None:
+            continue
         half = 0
         if layer.on_array and layer.shift and layer.layer.output != Bipolar():
             half = 1 << (layer.shift - 1)
@@ -44,7 +49,73 @@ def parameter_pairs(mapped: Sequence[MappedLayer], geometry: Geometry) -> list[t
         for bias, multiplier in zip(biases, multipliers, strict=True):
             pairs += zip(bias.tolist(), multiplier.tolist(), strict=True)
             pairs += [(0, 1)] * (-len(bias) % geometry.columns)
-    return pairs
+    return pairs or [(0, 1)]
+
+
+@dataclass(frozen=True, eq=False)
+class ThresholdTable:
+    """The thresholds of all layers that have them, as a binary search reads them.
+
+    Attributes
+    ----------
+    bits : int
+        Bits of the widest output: stages of the search.
+    width : int
+        Bits of a threshold, in two's complement.
+    rows : int64 array of shape (channels of all tiles, 2**bits - 1)
+        Thresholds of each channel, ascending.
+    """
+
+    bits: int
+    width: int
+    rows: np.ndarray
+
+    @cached_property
+    def images(self) -> list[list[int]]:
+        """Words of the memory of each stage.
+
+        Stage ``j`` knows the upper ``j`` bits of the count, and asks for the next one. Its address
+        is the row, and below it the bits that are known.
+        """
+        words = self.rows & ((1 << self.width) - 1)
+        halves = [1 << (self.bits - 1 - stage) for stage in range(self.bits)]
+        return [words[:, half - 1 :: 2 * half].reshape(-1).tolist() for half in halves]
+
+    def memories(self, chains: int) -> dict[str, tuple[int, int]]:
+        """Return width and depth of every memory; each chain has its own."""
+        return {
+            f"thresholds {stage}, chain {chain}": (self.width, len(image))
+            for chain in range(chains)
+            for stage, image in enumerate(self.images)
+        }
+
+
+def threshold_table(
+    mapped: Sequence[MappedLayer], geometry: Geometry, accumulator: Accumulator
+) -> ThresholdTable | None:
+    """Return the thresholds of every channel of every tile, or None where no layer has any.
+
+    What lies outside the sums that a layer can reach moves next to them, where it means the same
+    and takes fewer bits. Layers with a narrower output are filled with what no sum reaches.
+    """
+    counts = [layer.thresholds.shape[1] for layer in mapped if layer.thresholds is not None]
+    if not counts:
+        return None
+    rows: list[np.ndarray] = []
+    for layer in mapped:
+        if layer.thresholds is None:
+            continue
+        low, high = layer.accumulator_range()
+        if accumulator.overflows(low) or accumulator.overflows(high):
+            low, high = accumulator.min_level, accumulator.max_level
+        missing = max(counts) - layer.thresholds.shape[1]
+        clipped = layer.thresholds.clip(low, high + 1)
+        filled = np.pad(clipped, ((0, 0), (0, missing)), constant_values=high + 1)
+        for group in _groups(layer, filled):
+            rows.append(np.pad(group, ((0, -len(group) % geometry.columns), (0, 0)), mode="edge"))
+    table = np.concatenate(rows)
+    width = bits_for(int(table.min()), int(table.max()))
+    return ThresholdTable(max(counts).bit_length(), width, table)
 
 
 def _groups(layer: MappedLayer, rows: np.ndarray) -> list[np.ndarray]:

@@ -61,7 +61,7 @@ class Drain(wiring.Component):
         Jobs in the order of their sums; taken with the last sum.
     i_valid : In(1)
         Sums leave the array in this cycle.
-    o_address : Out(address of their bias and multiplier)
+    o_address : Out(address of their bias and multiplier, or of their thresholds)
     o : Out(Whereabouts)
         Both are combinational.
     """
@@ -77,7 +77,7 @@ class Drain(wiring.Component):
             {
                 "jobs": In(stream.Signature(Job(program))),
                 "i_valid": In(1),
-                "o_address": Out(address_width(len(program.parameter_image))),
+                "o_address": Out(address_width(program.parameter_rows)),
                 "o": Out(Whereabouts(program)),
             }
         )

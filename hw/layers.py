@@ -3,8 +3,12 @@
 Tensors are **channels last**: a `Size` of height, width and channels, its elements in that order.
 Every layer maps the levels of its inputs to the levels of its output. All but `MaxPool` sum
 products in the accelerator's accumulator and then requantise: with ``acc`` the sum, the output
-level of channel ``c`` is ``clamp(round_shift(acc * multiplier[c] + bias[c], shift))`` in the range
-of ``output``; for a `Bipolar` output it is ``+1 if acc * multiplier[c] + bias[c] >= 0 else -1``.
+level of channel ``c`` is ``clamp(round_shift(acc * multiplier[c] + bias[c], shift))``, from ``low``
+to ``high``, which are the ends of ``output`` unless they are given. Halves go up, or with the
+rounding ``half_even`` to the even level. For a `Bipolar` output the level is
+``+1 if acc * multiplier[c] + bias[c] >= 0 else -1``. A layer with thresholds counts instead: its
+level is the lowest of ``output`` and one more for each of ``thresholds[c]`` with
+``acc >= threshold``.
 
 Outside the image a window reads level 0, or -1 where the layer's input is bipolar.
 """
@@ -14,7 +18,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from .arithmetic import ROUNDINGS
 from .errors import FormatError, NetworkError
+from .layer import MAX_SHIFT, Layer, Requantised
 from .number import Bipolar, Fixed, Format
 from .window import Size, Window
 
@@ -22,6 +28,7 @@ __all__ = [
     "LAYERS",
     "MAX_SHIFT",
     "MAX_SUMMAND",
+    "ROUNDINGS",
     "Add",
     "AveragePool",
     "Conv2d",
@@ -34,98 +41,7 @@ __all__ = [
     "Window",
 ]
 
-MAX_SHIFT = 40
 MAX_SUMMAND = 255  # the largest multiplier of a summand of `Add`
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Layer:
-    """What all layers have.
-
-    Parameters
-    ----------
-    name : str
-        Names the layer in reports and errors, and as a source of others.
-    sources : tuple of str
-        Names of the layers that it reads, or ``input``; empty is the layer before.
-    input, output : Format
-        Formats of the levels that it reads and gives.
-    """
-
-    name: str
-    input: Format
-    output: Format
-    sources: tuple[str, ...] = ()
-
-    kind: ClassVar[str]
-    """Name of the kind in network files."""
-    source_count: ClassVar[int] = 1
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "sources", tuple(self.sources))
-        for end in ("input", "output"):
-            if not isinstance(getattr(self, end), (Bipolar, Fixed)):
-                raise NetworkError(
-                    f"layer {self.name}: an {end} is bipolar, intN or uintN, "
-                    f"not {getattr(self, end)}"
-                )
-        if self.sources and len(self.sources) != self.source_count:
-            raise NetworkError(
-                f"layer {self.name}: {self.kind} reads {self.source_count} tensors, "
-                f"not {', '.join(self.sources)}"
-            )
-
-    @property
-    def inputs(self) -> tuple[Format, ...]:
-        """Formats of all tensors that it reads."""
-        return (self.input,)
-
-    @property
-    def weight_bits(self) -> int:
-        """Bits that its weight codes take."""
-        return 0
-
-    def output_size(self, *sizes: Size) -> Size:
-        """Return the size of its output, given those of its inputs; raises `NetworkError`."""
-        raise NotImplementedError
-
-    def macs(self, *sizes: Size) -> int:
-        """Return its multiply-accumulates an image: those of its weights, none for pools."""
-        return 0
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Requantised(Layer):
-    """A layer whose sums are requantised; the parameters are those of the module's formula.
-
-    Parameters
-    ----------
-    bias, multiplier : int arrays of shape (channels,), or (1,) for one pair in all channels
-        Added to the scaled accumulator; its positive scale.
-    shift : int
-        Rounding shift, 0 to 40.
-    """
-
-    bias: np.ndarray
-    multiplier: np.ndarray
-    shift: int = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for array in ("bias", "multiplier"):
-            object.__setattr__(self, array, np.asarray(getattr(self, array), np.int64))
-        if not 0 <= self.shift <= MAX_SHIFT:
-            raise NetworkError(f"layer {self.name}: shift is 0 to {MAX_SHIFT}, not {self.shift}")
-        if (self.multiplier < 1).any():
-            raise NetworkError(f"layer {self.name}: multipliers are positive integers")
-
-    def _check_channels(self, channels: int) -> None:
-        for array in ("bias", "multiplier"):
-            if getattr(self, array).shape != (channels,):
-                raise NetworkError(
-                    f"layer {self.name}: {array} has shape ({channels},), "
-                    f"not {getattr(self, array).shape}"
-                )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

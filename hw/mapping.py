@@ -19,6 +19,7 @@ them.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,8 @@ from .layers import Add, Layer, MaxPool, Requantised, Weighted
 from .network import INPUT, Network
 from .number import Bipolar, Fixed, Format, common
 from .patch import Patch, patch_of
+
+FAR = 1 << 54  # beyond every sum that the reference takes, with room for a gain in 64 bits
 
 __all__ = ["MappedLayer", "Operands", "accumulator_bits", "map_network", "operands"]
 
@@ -100,6 +103,8 @@ class MappedLayer:
         Weight levels. Output channel ``c`` has row ``c``, or ``c % lanes`` where rows are `shared`.
     bias, multiplier : int64 arrays of shape (channels,), and shift : int
         Requantisation of what the *array* accumulates: padding and planes are accounted for.
+    rounding : str, and thresholds : int64 array of shape (channels, levels less one) or None
+        The same; a shift that only takes back a gain never meets a half.
     channels : int
         Output channels, of which each group of the patch gives `group_channels`.
     """
@@ -115,6 +120,8 @@ class MappedLayer:
     multiplier: np.ndarray
     shift: int
     channels: int
+    rounding: str = "half_up"
+    thresholds: np.ndarray | None = None
 
     @property
     def on_array(self) -> bool:
@@ -206,9 +213,9 @@ def _map_weighted(layer: Weighted, patch: Patch, lanes: int, array: Operands) ->
     flat = layer.weights.reshape(layer.channels, -1)
     weights = np.pad(flat, ((0, 0), (0, padding)), constant_values=pad_weight)
     if bitwise:
-        gain, offset = 2, -((1 << planes) - 1) * weights.sum(axis=1)
+        doublings, offset = 1, -((1 << planes) - 1) * weights.sum(axis=1)
     else:
-        gain, offset = 1, padding * pad_weight * pad
+        doublings, offset = 0, padding * pad_weight * pad
     return MappedLayer(
         layer=layer,
         patch=patch,
@@ -217,11 +224,30 @@ def _map_weighted(layer: Weighted, patch: Patch, lanes: int, array: Operands) ->
         bitwise=bitwise,
         steps=steps,
         weights=weights,
-        bias=gain * layer.bias - offset * layer.multiplier,
-        multiplier=layer.multiplier,
-        shift=layer.shift + gain - 1,
         channels=layer.channels,
+        **_scaling(layer, doublings, offset),
     )
+
+
+def _scaling(layer: Requantised, doublings: int, offset: Any = 0) -> dict[str, Any]:
+    """Return the requantisation of sums that are doubled, so often, and then moved by ``offset``.
+
+    The array's sum is ``(acc << doublings) + offset``; thresholds move with it.
+    """
+    if layer.thresholds is not None:
+        thresholds = layer.thresholds.clip(-FAR, FAR) << doublings
+        return {
+            "bias": layer.bias,
+            "multiplier": layer.multiplier,
+            "shift": 0,
+            "thresholds": thresholds + np.reshape(offset, (-1, 1)),
+        }
+    return {
+        "bias": (layer.bias << doublings) - offset * layer.multiplier,
+        "multiplier": layer.multiplier,
+        "shift": layer.shift + doublings,
+        "rounding": layer.rounding if layer.shift else "half_up",
+    }
 
 
 def _map_selecting(
@@ -244,6 +270,10 @@ def _map_selecting(
         both = np.broadcast_to(picked[None, :, None], (rows, len(picked), lanes))
         passes, weights = 2, np.concatenate([both, np.where(own, both, -both)], axis=1)
         doubling += 1
+    scaling = _scaling(layer, doubling)
+    for name, each in scaling.items():  # a row a lane
+        if isinstance(each, np.ndarray):
+            scaling[name] = np.repeat(each, rows, axis=0)
     return MappedLayer(
         layer=layer,
         patch=patch,
@@ -252,10 +282,8 @@ def _map_selecting(
         bitwise=False,
         steps=patch.steps(lanes),
         weights=weights.reshape(rows, -1),
-        bias=np.repeat(layer.bias << doubling, rows),
-        multiplier=np.repeat(layer.multiplier, rows),
-        shift=layer.shift + doubling,
         channels=channels,
+        **scaling,
     )
 
 

@@ -1,9 +1,13 @@
 """The network file: one safe file that carries a network's integers.
 
-It is a ``safetensors`` file. Layer ``N`` has up to three arrays: ``N.weights``, the weight codes
-side by side without gaps, the first in the lowest bits of the first byte; ``N.bias`` and
-``N.multiplier``, plain integers. A JSON header under the key ``narrowgauge`` has everything else,
-the shape of the weights included. The file holds no code and can be read without this package.
+It is a ``safetensors`` file. Layer ``N`` has up to four arrays: ``N.weights``, the weight codes
+side by side without gaps, the first in the lowest bits of the first byte; ``N.bias``,
+``N.multiplier`` and ``N.thresholds``, plain integers. A JSON header under the key ``narrowgauge``
+has everything else, the shape of the weights included. The file holds no code and can be read
+without this package.
+
+A header has the oldest version that knows everything in it: version 3 brought the ends of the
+clamp, the rounding and the thresholds.
 """
 
 import json
@@ -23,10 +27,12 @@ from .layers import LAYERS, Layer, Requantised, Size, Weighted, Window
 from .network import Network
 from .number import Format, parse
 
-__all__ = ["VERSION", "from_bytes", "load", "save", "to_bytes"]
+__all__ = ["VERSIONS", "from_bytes", "load", "save", "to_bytes"]
 
-VERSION = 2
-ARRAYS = ("weights", "bias", "multiplier")
+VERSIONS = (2, 3)
+ARRAYS = ("weights", "bias", "multiplier", "thresholds")
+SINCE_3 = ("low", "high", "rounding", "thresholds")
+"""Fields that version 2 does not have; they are left out where they say nothing."""
 FORMATS = ("input", "output", "weight", "other")
 
 
@@ -38,7 +44,7 @@ def save(network: Network, path: Path | str) -> None:
 def to_bytes(network: Network) -> bytes:
     """Return the content of a network file; equal networks have equal bytes."""
     header = {
-        "version": VERSION,
+        "version": 3 if any(_new_fields(layer) for layer in network) else 2,
         "name": network.name,
         "accumulator": asdict(network.accumulator),
         "about": dict(network.about),
@@ -52,13 +58,26 @@ def to_bytes(network: Network) -> bytes:
         if isinstance(layer, Requantised):
             arrays[f"{index}.bias"] = _smallest(layer.bias)
             arrays[f"{index}.multiplier"] = _smallest(layer.multiplier)
+            if layer.thresholds is not None:
+                arrays[f"{index}.thresholds"] = _smallest(layer.thresholds)
     return to_safetensors(arrays, {"narrowgauge": json.dumps(header)})
+
+
+def _new_fields(layer: Layer) -> set[str]:
+    """Return the fields of a layer that only version 3 can say."""
+    if not isinstance(layer, Requantised):
+        return set()
+    given = {name for name in SINCE_3 if getattr(layer, name) is not None}
+    return given - {"rounding"} if layer.rounding == "half_up" else given
 
 
 def _record(layer: Layer) -> dict[str, Any]:
     """Return everything of a layer but its arrays, as plain JSON data."""
     record: dict[str, Any] = {"kind": layer.kind}
+    left_out = set(SINCE_3) - _new_fields(layer)
     for field in fields(layer):
+        if field.name in left_out:
+            continue
         value = getattr(layer, field.name)
         if isinstance(value, Format):
             record[field.name] = str(value)
@@ -134,10 +153,10 @@ def from_bytes(content: bytes, *, origin: str) -> Network:
 
 def _from_parts(header: dict, arrays: dict[str, np.ndarray]) -> Network:
     """Build the network from a parsed header and its arrays."""
-    if header["version"] != VERSION:
+    if header["version"] not in VERSIONS:
         raise NetworkError(
-            f"network file version {header['version']}, this narrowgauge reads version {VERSION}; "
-            "export the network again"
+            f"network file version {header['version']}, this narrowgauge reads version "
+            f"{' and '.join(map(str, VERSIONS))}; export the network again"
         )
     return Network(
         name=header["name"],
@@ -158,7 +177,9 @@ def _layer(index: int, record: dict[str, Any], arrays: dict[str, np.ndarray]) ->
         )
     shape = values.pop("shape", None)
     for field in fields(kind):
-        if field.name in ARRAYS:
+        if field.name == "thresholds":
+            values["thresholds"] = arrays.get(f"{index}.thresholds")
+        elif field.name in ARRAYS:
             values[field.name] = arrays[f"{index}.{field.name}"]
         elif field.name in FORMATS:
             values[field.name] = parse(values[field.name])

@@ -13,7 +13,7 @@ from amaranth.lib import data
 from .allocation import allocate
 from .arithmetic import bits_for
 from .array import Geometry
-from .contents import parameter_pairs, weight_words
+from .contents import ThresholdTable, parameter_pairs, threshold_table, weight_words
 from .errors import GeometryError
 from .mapping import MappedLayer, Operands, map_network, operands
 from .memory import address_width
@@ -96,7 +96,7 @@ class Program:
 
     def _collect_modes(self) -> tuple[Mode, ...]:
         """Return the hidden layers' modes without repetition, then the last layer's."""
-        modes = [Mode(each.layer.output, each.shift) for each in self.mapped if each.on_array]
+        modes = [Mode.of(each) for each in self.mapped if each.on_array]
         return (*dict.fromkeys(modes[:-1]), modes[-1])
 
     def _find_segment(self) -> int:
@@ -134,12 +134,14 @@ class Program:
         return -(-self.network.inputs // self.geometry.lanes)
 
     def _make_records(self) -> tuple[Record, ...]:
-        records, weight_base, parameter_base = [], 0, 0
+        records, weight_base = [], 0
+        parameter_bases = {False: 0, True: 0}  # thresholds are in memories of their own
         columns = self.geometry.columns
         for mapped in self.mapped:
             tiles = -(-mapped.group_channels // columns) if mapped.on_array else 0
             stored = mapped.weights.shape[1] // self.geometry.lanes if mapped.on_array else 0
             own = 0 if mapped.shared else 1
+            thresholds = mapped.thresholds is not None
             record = Record(
                 mapped,
                 self._feed(mapped),
@@ -150,14 +152,14 @@ class Program:
                     tiles=tiles,
                     weight_base=weight_base,
                     group_weights=own * tiles * stored,
-                    parameter_base=parameter_base,
+                    parameter_base=parameter_bases[thresholds],
                     group_parameters=own * tiles * columns,
                 ),
                 self._place(mapped),
             )
             copies = mapped.patch.groups if own else 1
             weight_base += copies * tiles * stored
-            parameter_base += copies * tiles * columns
+            parameter_bases[thresholds] += copies * tiles * columns
             records.append(record)
         return tuple(records)
 
@@ -180,12 +182,11 @@ class Program:
         image = self.image_words * lanes
         is_last = mapped is self.mapped[-1]
         single = positions == 1 and mapped.on_array
-        mode = Mode(mapped.layer.output, mapped.shift)
         row_step = mapped.channels if positions > 1 else image
         if not mapped.on_array:
             index = 0
         else:
-            index = len(self.modes) - 1 if is_last else self.modes.index(mode)
+            index = len(self.modes) - 1 if is_last else self.modes.index(Mode.of(mapped))
         return Place(
             start=0 if is_last else self._allocation.bases[name] * lanes,
             mode=index,
@@ -206,6 +207,7 @@ class Program:
             ("weight", self.weight_words),
             ("activation", self.activation_words),
             ("output", self.output_words),
+            ("threshold", len(self.thresholds.images[-1]) if self.thresholds else 0),
         ):
             if words > MAX_WORDS:
                 raise GeometryError(
@@ -295,6 +297,16 @@ class Program:
         biases = [bias for bias, _ in self.parameters]
         return bits_for(min(biases), max(biases))
 
+    @cached_property
+    def thresholds(self) -> ThresholdTable | None:
+        """The thresholds of the layers that have them."""
+        return threshold_table(self.mapped, self.geometry, self.network.accumulator)
+
+    @property
+    def parameter_rows(self) -> int:
+        """Rows that a layer's channels can have parameters, or thresholds, in."""
+        return max(len(self.parameters), len(self.thresholds.rows) if self.thresholds else 0)
+
     @property
     def parameter_layout(self) -> data.StructLayout:
         """Layout of a word of the parameter memory."""
@@ -323,12 +335,17 @@ class Program:
             f"row buffer {row}": (activation, 2 << address_width(self.row_buffer_words))
             for row in range(self.geometry.rows)
         }
-        return rows | {
-            "weights": (weight, self.weight_words),
-            "parameters": (self.parameter_layout.size, len(self.parameters)),
-            "activations": (activation, self.activation_words),
-            "outputs": (self.geometry.chains * self.network.output.width, self.output_words),
-        }
+        searches = self.thresholds.memories(self.geometry.chains) if self.thresholds else {}
+        return (
+            rows
+            | searches
+            | {
+                "weights": (weight, self.weight_words),
+                "parameters": (self.parameter_layout.size, len(self.parameters)),
+                "activations": (activation, self.activation_words),
+                "outputs": (self.geometry.chains * self.network.output.width, self.output_words),
+            }
+        )
 
     def fetch_cycles(self, record: Record) -> int:
         """Return the cycles that fetching a layer's input takes a context, at least."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from amaranth.hdl import Array, Const, Shape, Value
 
+from .layer import Requantised
 from .mapping import MappedLayer
 from .number import Format
 
@@ -18,10 +19,49 @@ __all__ = ["Feed", "Mode", "Place", "Record", "Tiles", "feed_of", "field"]
 
 @dataclass(frozen=True)
 class Mode:
-    """A requantisation that some layer uses: its output format and its shift."""
+    """A requantisation that some layer uses.
+
+    Attributes
+    ----------
+    output : Format
+        The format of its levels.
+    shift : int
+        Rounding shift.
+    low, high : int, optional
+        Ends of the clamp, where they are not the format's.
+    rounding : str
+        Where halves go, if any can be.
+    thresholds : bool
+        Whether sums are compared with thresholds instead.
+    """
 
     output: Format
     shift: int
+    low: int | None = None
+    high: int | None = None
+    rounding: str = "half_up"
+    thresholds: bool = False
+
+    @classmethod
+    def of(cls, mapped: MappedLayer) -> "Mode":
+        """Return the mode of a layer that runs on the array; equal ones share their gates."""
+        layer = mapped.layer
+        assert isinstance(layer, Requantised)
+        output, (low, high) = layer.output, layer.clamp
+        return cls(
+            output,
+            mapped.shift,
+            None if low == output.min_level else low,
+            None if high == output.max_level else high,
+            mapped.rounding,
+            mapped.thresholds is not None,
+        )
+
+    @property
+    def clamp(self) -> tuple[int, int]:
+        """The ends of the clamp."""
+        low = self.output.min_level if self.low is None else self.low
+        return low, self.output.max_level if self.high is None else self.high
 
 
 @dataclass(frozen=True)
@@ -93,6 +133,7 @@ class Feed:
 class Tiles:
     """What the array computes: tiles of output channels; bases are word addresses.
 
+    ``parameter_base`` is one in the parameter memory, or in those of the thresholds.
     ``group_weights`` and ``group_parameters`` lead from one group of channels to the next; both
     are 0 where groups share them.
     """

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .adder import Term, adder_tree, partial_products, tree_latency
-from .number import Bipolar, Format
+from .number import Bipolar
 from .record import Mode
 
 __all__ = ["Requantize"]
@@ -17,7 +17,8 @@ class Requantize(wiring.Component):
     """Scale, shift and clamp: ``clamp((i * multiplier + bias) >> shift, low, high)``.
 
     With the half ``2**(shift - 1)`` in the bias, where `Program` puts it, this is the rounding
-    requantisation of `Dense`. A `Bipolar` output is ``+1 if i * multiplier + bias >= 0 else -1``.
+    requantisation of `Dense`: halves leave nothing below the shift, so that those of ``half_even``
+    are seen there. A `Bipolar` output is ``+1 if i * multiplier + bias >= 0 else -1``.
     Every mode has an output of its own, always valid; a new input each cycle.
 
     Parameters
@@ -26,7 +27,7 @@ class Requantize(wiring.Component):
         Bits of the signed accumulator, the signed bias and the unsigned multiplier; a
         ``multiplier_width`` of 0 multiplies by 1, with no gates.
     modes : sequence of Mode
-        Output format and shift of each output.
+        What each output is; none of them with thresholds.
     dsp : bool
         Multiply in a DSP block.
 
@@ -80,7 +81,7 @@ class Requantize(wiring.Component):
         total = self._scaled(m)
         for mode, output in zip(self.modes, self.outputs, strict=True):
             level = Signal.like(output, reset_less=True)
-            m.d.sync += level.eq(_clamp(mode.output, total >> mode.shift, total))
+            m.d.sync += level.eq(_clamp(mode, _shifted(mode, total), total))
             m.d.comb += output.eq(level)
         return m
 
@@ -99,15 +100,57 @@ class Requantize(wiring.Component):
         return adder_tree(m, [Term.of(product), Term.of(delayed)])
 
 
-def _clamp(fmt: Format, value: Value, total: Value) -> Value:
-    """Return ``value`` clamped to the levels of ``fmt``; ``total`` gives a bipolar sign."""
-    if fmt == Bipolar():
+def _shifted(mode: Mode, total: Value) -> Value:
+    """Return ``total``, which has the half in it, shifted and rounded."""
+    level = total >> mode.shift
+    if mode.rounding == "half_up":
+        return level
+    # a half that went up to an odd level steps back, which only takes its lowest bit
+    return Cat(level[0] & total[: mode.shift].any(), level[1:]).as_signed()
+
+
+def _clamp(mode: Mode, value: Value, total: Value) -> Value:
+    """Return ``value`` clamped as ``mode`` says; ``total`` gives a bipolar sign."""
+    if mode.output == Bipolar():
         return Mux(total[-1], Const(-1, 2), Const(1, 2))
-    shape = fmt.level_shape
+    low, high = mode.clamp
+    if low == high:
+        return Const(low, mode.output.level_shape)
+    shape = Shape.cast(range(low, high + 1))
+    level = _fitted(value, shape)
+    if shape != mode.output.level_shape:  # it will be extended
+        level = level[: shape.width].as_signed() if shape.signed else level[: shape.width]
+    # where the ends are not those of the shape
+    if low > _ends(shape)[0]:
+        level = Mux(_exceeds(level, shape, low - 1), level, Const(low, shape))
+    if high < _ends(shape)[1]:
+        level = Mux(_exceeds(level, shape, high), Const(high, shape), level)
+    return level
+
+
+def _ends(shape: Shape) -> tuple[int, int]:
+    """Return the lowest and the highest level of a shape."""
+    low = -(1 << (shape.width - 1)) if shape.signed else 0
+    return low, low + (1 << shape.width) - 1
+
+
+def _fitted(value: Value, shape: Shape) -> Value:
+    """Return ``value`` clamped to the range of ``shape``."""
     magnitude = shape.width - shape.signed
     if len(value) <= magnitude + 1:
         value = value | Const(0, signed(magnitude + 2))
     negative, upper = value[-1], value[magnitude:-1]
-    low, high = Const(fmt.min_level, shape), Const(fmt.max_level, shape)
+    low, high = (Const(end, shape) for end in _ends(shape))
     fits = Mux(negative, upper.all() & shape.signed, ~upper.any())
     return Mux(fits, value[: shape.width], Mux(negative, low, high))
+
+
+def _exceeds(level: Value, shape: Shape, limit: int) -> Value:
+    """Return ``level > limit`` in gates that merge with others; a ``>`` would be a carry chain."""
+    exceeds: Value = Const(0)
+    above = limit - _ends(shape)[0]
+    for bit in range(shape.width):
+        # counted from the lowest level, where a sign bit stands upside down
+        each = level[bit] ^ (shape.signed and bit == shape.width - 1)
+        exceeds = each & exceeds if above >> bit & 1 else each | exceeds
+    return exceeds

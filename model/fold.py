@@ -21,6 +21,7 @@ below ``a`` at which either one steps, or the low end. Neither steps between ``s
 they differ at ``s`` too, and ``s`` was compared.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -32,7 +33,7 @@ from ..hw.layers import MAX_SHIFT
 from ..hw.number import Bipolar, Format
 from .reference import requantize
 
-__all__ = ["FoldedLayer", "Integers", "check", "reach", "solve", "solve_together"]
+__all__ = ["FoldedLayer", "Integers", "StepFunction", "check", "reach", "solve", "solve_together"]
 
 UNBOUNDED = 1 << 62  # beyond every sum and product that is let into int64
 
@@ -45,9 +46,8 @@ class Integers(NamedTuple):
     shift: int
 
 
-@dataclass(frozen=True, eq=False)
-class FoldedLayer:
-    """The float function of a hidden layer's channels, nowhere falling, over the levels they reach.
+class StepFunction(ABC):
+    """What a layer's channels do to their sums: functions to integer levels that nowhere fall.
 
     Attributes
     ----------
@@ -57,6 +57,61 @@ class FoldedLayer:
         Its output.
     low, high : int64 arrays of shape (channels,)
         The lowest and the highest accumulator level, over all inputs; see `reach`.
+    """
+
+    name: str
+    output: Format
+    low: np.ndarray
+    high: np.ndarray
+
+    @abstractmethod
+    def levels(self, accumulator: np.ndarray) -> np.ndarray:
+        """Return the output levels of accumulators of shape (channels, any)."""
+
+    @property
+    @abstractmethod
+    def slope(self) -> np.ndarray:
+        """Output levels per accumulator level, before rounding; shape (channels,)."""
+
+    @property
+    @abstractmethod
+    def offset(self) -> np.ndarray:
+        """Output level at accumulator 0, before rounding; shape (channels,)."""
+
+    @property
+    def bottom(self) -> int:
+        """The lowest level that it gives."""
+        return self.output.min_level
+
+    @property
+    def top(self) -> int:
+        """The highest level that it gives."""
+        return self.output.max_level
+
+    @property
+    def goals(self) -> np.ndarray:
+        """The levels above the lowest."""
+        if self.output == Bipolar():
+            return np.array([1])
+        return np.arange(self.bottom + 1, self.top + 1)
+
+    def product_limit(self, shift: int) -> float:
+        """Return a bound of accumulator times multiplier, and of the bias, at ``shift``."""
+        farthest = np.maximum(-self.low, self.high) + 1
+        levels = (self.slope + 2.0**-shift * 3) * farthest + np.abs(self.offset)
+        return float((levels.max() + self.output.max_level + 1) * 2.0**shift)
+
+    def thresholds(self) -> np.ndarray:
+        """Return where each level above the lowest is reached, shape (channels, levels - 1)."""
+        return _thresholds(self.levels, self.goals, self.low, self.high)
+
+
+@dataclass(frozen=True, eq=False)
+class FoldedLayer(StepFunction):
+    """The float function of a hidden layer's channels over the levels they reach.
+
+    Attributes
+    ----------
     unit : float64 array of shape (channels,)
         Value of accumulator level 1; of the sign of ``gamma``.
     mean, deviation, gamma, beta : float64 arrays of shape (channels,)
@@ -87,12 +142,6 @@ class FoldedLayer:
             (accumulator * unit - mean) / deviation * gamma + beta, self.step
         )
 
-    def product_limit(self, shift: int) -> float:
-        """Return a bound of accumulator times multiplier, and of the bias, at ``shift``."""
-        farthest = np.maximum(-self.low, self.high) + 1
-        levels = (self.slope + 2.0**-shift * 3) * farthest + np.abs(self.offset)
-        return float((levels.max() + self.output.max_level + 1) * 2.0**shift)
-
     @property
     def slope(self) -> np.ndarray:
         """Output levels per accumulator level, before rounding; shape (channels,)."""
@@ -103,10 +152,6 @@ class FoldedLayer:
         """Output level at accumulator 0, before rounding; shape (channels,)."""
         return (self.beta - self.mean / self.deviation * self.gamma) / self.step
 
-    def thresholds(self) -> np.ndarray:
-        """Return where each level above the lowest is reached, shape (channels, levels - 1)."""
-        return _thresholds(self.levels, self.output, self.low, self.high)
-
 
 def reach(weights: np.ndarray, fmt: Format) -> tuple[np.ndarray, np.ndarray]:
     """Return the ends of ``weights @ x`` over all ``x`` of ``fmt``, each of shape (outputs,)."""
@@ -115,13 +160,16 @@ def reach(weights: np.ndarray, fmt: Format) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _thresholds(
-    function: Callable[[np.ndarray], np.ndarray], output: Format, low: np.ndarray, high: np.ndarray
+    function: Callable[[np.ndarray], np.ndarray],
+    goals: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
 ) -> np.ndarray:
-    """Return the smallest accumulators from ``low`` at which each level of ``output`` is reached.
+    """Return the smallest accumulators from ``low`` at which each level of ``goals`` is reached.
 
     Levels that are never reached get ``high + 1``. Bisection over all channels and levels at once.
     """
-    goal = _goals(output)[None, :]
+    goal = goals[None, :]
     below = np.broadcast_to(low[:, None] - 1, (len(low), goal.shape[1])).copy()
     reached = np.broadcast_to(high[:, None] + 1, below.shape).copy()
     while (reached - below > 1).any():
@@ -134,35 +182,38 @@ def _thresholds(
     return reached
 
 
-def _goals(output: Format) -> np.ndarray:
-    """Return the levels of ``output`` above its lowest."""
-    if output == Bipolar():
-        return np.array([1])
-    return np.arange(output.min_level + 1, output.max_level + 1)
-
-
 def solve(
-    layer: FoldedLayer, thresholds: np.ndarray, shift: int, *, stride: int = 1
+    layer: StepFunction,
+    thresholds: np.ndarray,
+    shift: int,
+    *,
+    stride: int = 1,
+    rounding: str = "half_up",
 ) -> tuple[Integers, np.ndarray]:
     """Return integers for one shift, and which channels they are exact for.
 
     Parameters
     ----------
-    layer : FoldedLayer
+    layer : StepFunction
         The float function.
     thresholds : int64 array of shape (channels, levels - 1)
-        Its `FoldedLayer.thresholds`.
+        Its `StepFunction.thresholds`.
     shift : int
         The rounding shift to use; a `Bipolar` output has none, and is always exact.
     stride : int
         Look at every so many thresholds only, to rule out a shift quickly.
+    rounding : str
+        ``half_up``, or ``half_even``: then an odd level is reached only beyond the tie.
     """
     if layer.output == Bipolar():
         one = np.ones(len(thresholds), np.int64)
         return Integers(one, -thresholds[:, 0], 0), one == 1
     low, high = layer.low[:, None], layer.high[:, None]
     thresholds = thresholds[:, ::stride]
-    target = (_goals(layer.output)[::stride] << shift) - ((1 << shift) >> 1)
+    goals = layer.goals[::stride]
+    target = (goals << shift) - ((1 << shift) >> 1)
+    if rounding == "half_even" and shift:
+        target = target + goals % 2
     nominal = np.round(layer.offset * 2.0**shift).astype(np.int64)
     base = np.floor(layer.slope * 2.0**shift).astype(np.int64)
     multiplier = np.maximum(base, 1)
@@ -170,8 +221,11 @@ def solve(
     for nearby in (0, 1, -1, 2):
         trial = np.maximum(base + nearby, 1)
         at, before = trial[:, None] * thresholds, trial[:, None] * (thresholds - 1)
-        least = np.where(thresholds <= high, target - at, -UNBOUNDED).max(axis=1)
-        most = np.where(thresholds > low, target - 1 - before, UNBOUNDED).min(axis=1)
+        lower = np.where(thresholds <= high, target - at, -UNBOUNDED)
+        upper = np.where(thresholds > low, target - 1 - before, UNBOUNDED)
+        # a layer that always gives one level has no thresholds
+        least = lower.max(axis=1, initial=-UNBOUNDED)
+        most = upper.min(axis=1, initial=UNBOUNDED)
         better = ~exact & (least <= most)
         multiplier = np.where(better, trial, multiplier)
         bias = np.where(better, nominal.clip(least, most), bias)
@@ -179,7 +233,9 @@ def solve(
     return Integers(multiplier, bias, shift), exact
 
 
-def check(layer: FoldedLayer, integers: Integers, thresholds: np.ndarray) -> int:
+def check(
+    layer: StepFunction, integers: Integers, thresholds: np.ndarray, *, rounding: str = "half_up"
+) -> int:
     """Compare integers with the float function at every level at which either one steps.
 
     Returns
@@ -196,9 +252,18 @@ def check(layer: FoldedLayer, integers: Integers, thresholds: np.ndarray) -> int
 
     def folded(accumulator: np.ndarray) -> np.ndarray:
         multiplier, bias = integers.multiplier[:, None], integers.bias[:, None]
-        return requantize(accumulator, multiplier, bias, integers.shift, layer.output)
+        return requantize(
+            accumulator,
+            multiplier,
+            bias,
+            integers.shift,
+            layer.output,
+            low=layer.bottom,
+            high=layer.top,
+            rounding=rounding,
+        )
 
-    own = _thresholds(folded, layer.output, low, high)
+    own = _thresholds(folded, layer.goals, low, high)
     ends = np.stack([low, high], axis=1)
     levels = np.concatenate([thresholds, thresholds - 1, own, own - 1, ends], axis=1)
     levels = levels.clip(low[:, None], high[:, None])
@@ -212,7 +277,7 @@ def check(layer: FoldedLayer, integers: Integers, thresholds: np.ndarray) -> int
     return sum(len(np.unique(row)) for row in levels)
 
 
-def solve_together(layers: Sequence[FoldedLayer]) -> list[tuple[Integers, int]]:
+def solve_together(layers: Sequence[StepFunction]) -> list[tuple[Integers, int]]:
     """Return integers at the smallest common shift, and the number of levels compared, per layer.
 
     Raises
@@ -243,7 +308,7 @@ def solve_together(layers: Sequence[FoldedLayer]) -> list[tuple[Integers, int]]:
     )
 
 
-def _first_inexact(layers: Sequence[FoldedLayer], exact: Sequence[np.ndarray]) -> str:
+def _first_inexact(layers: Sequence[StepFunction], exact: Sequence[np.ndarray]) -> str:
     """Name the first layer and channel that are not exact, or return nothing."""
     for layer, channels in zip(layers, exact, strict=True):
         for channel in np.flatnonzero(~channels)[:1]:

@@ -4,21 +4,20 @@ It starts from `hw.mapping`, as the accelerator does, so patches, lanes, padding
 the same by construction; `accumulate` adds the order of accumulation, and this module the rest.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..hw.arithmetic import round_shift
+from ..hw.arithmetic import requantize
 from ..hw.errors import FormatError, NetworkError
-from ..hw.layers import MaxPool
+from ..hw.layers import MaxPool, Requantised
 from ..hw.mapping import MappedLayer, map_network
 from ..hw.network import INPUT, Network
-from ..hw.number import Bipolar, Format
+from ..hw.number import Format
 from .accumulate import Sums
 from .words import over_window, padded
 
@@ -70,7 +69,12 @@ class Result:
 
 
 def evaluate(
-    network: Network, images: Tensor | np.ndarray, lanes: int, *, trace: bool = False
+    network: Network,
+    images: Tensor | np.ndarray,
+    lanes: int,
+    *,
+    trace: bool = False,
+    replaced: Mapping[str, Tensor] | None = None,
 ) -> Result:
     """Run ``network`` on an array of ``lanes`` lanes.
 
@@ -84,6 +88,9 @@ def evaluate(
         Pairs a step; decides where a saturating accumulator saturates.
     trace : bool
         Whether to keep accumulators, overflows and levels of every layer.
+    replaced : mapping, optional
+        Levels that later layers read in place of those of the layers named, of shape (images,
+        height, width, channels): to look at one layer after the other, each from given inputs.
 
     Raises
     ------
@@ -101,11 +108,16 @@ def evaluate(
         )
     layers = [_Layer(each, lanes, network) for each in map_network(network, lanes)]
     largest = max(each.elements for each in network.sizes.values())
-    batches = levels.reshape(len(levels), *size).split(max(1, BATCH // largest))
+    at_once = max(1, BATCH // largest)
+    batches = [{INPUT: batch} for batch in levels.reshape(len(levels), *size).split(at_once)]
+    for name, given in (replaced or {}).items():
+        for batch, part in zip(batches, given.split(at_once), strict=True):
+            batch[name] = part
 
-    def run(batch: Tensor) -> list[LayerTrace]:
+    def run(batch: dict[str, Tensor]) -> list[LayerTrace]:
         with torch.autocast("cpu", enabled=False):  # which would round levels and sums
-            return _run(network, layers, _checked(network, batch), trace)
+            images = _checked(network, batch.pop(INPUT))
+            return _run(network, layers, images, trace, batch)
 
     parts = _side_by_side(run, batches)
     traces = tuple(_joined(traces) for traces in zip(*parts, strict=True))
@@ -116,18 +128,6 @@ def evaluate(
 def accuracy(result: Result, labels: Tensor | np.ndarray) -> float:
     """Return the share of images whose label is right."""
     return float((result.labels == torch.as_tensor(labels)).double().mean())
-
-
-def requantize(accumulator: Any, multiplier: Any, bias: Any, shift: int, output: Format) -> Any:
-    """Return the output levels of accumulators (NumPy or torch; arguments broadcast).
-
-    ``clamp(round_shift(accumulator * multiplier + bias, shift))`` in the range of ``output``; the
-    sign for `Bipolar`.
-    """
-    scaled = accumulator * multiplier + bias
-    if output == Bipolar():
-        return 2 * (scaled >= 0) - 1
-    return round_shift(scaled, shift).clip(output.min_level, output.max_level)
 
 
 def _checked(network: Network, batch: Tensor) -> Tensor:
@@ -148,7 +148,7 @@ def _smallest(fmt: Format) -> torch.dtype:
 
 
 def _side_by_side(
-    run: Callable[[Tensor], list[LayerTrace]], batches: Sequence[Tensor]
+    run: Callable[[dict[str, Tensor]], list[LayerTrace]], batches: Sequence[dict[str, Tensor]]
 ) -> list[list[LayerTrace]]:
     """Run batches on as many threads as torch may use, one each.
 
@@ -168,7 +168,11 @@ def _side_by_side(
 
 
 def _run(
-    network: Network, layers: Sequence["_Layer"], images: Tensor, trace: bool
+    network: Network,
+    layers: Sequence["_Layer"],
+    images: Tensor,
+    trace: bool,
+    replaced: Mapping[str, Tensor],
 ) -> list[LayerTrace]:
     """Run one batch; return all layers, or the last one only."""
     last_use = {source: layer for layer in network for source in network.sources(layer)}
@@ -176,7 +180,8 @@ def _run(
     for layer, runner in zip(network, layers, strict=True):
         sources = network.sources(layer)
         traced = runner.run([tensors[source] for source in sources], trace)
-        tensors[layer.name] = traced.levels
+        levels = traced.levels
+        tensors[layer.name] = replaced[layer.name].to(levels) if layer.name in replaced else levels
         for source in set(sources):
             if last_use[source] is layer:
                 del tensors[source]
@@ -224,6 +229,13 @@ class _Layer:
     def _prepare_scaling(self) -> None:
         """Choose the type that holds all scaled sums; refuse what int64 would wrap."""
         mapped, output = self.mapped, self.mapped.layer.output
+        if mapped.thresholds is not None:
+            # as near to the sums as it takes to tell them apart, so that one type holds both
+            held = self.sums.held
+            thresholds = torch.from_numpy(mapped.thresholds.clip(-held, held + 1))
+            self.scaled = torch.int32 if held + 1 < 1 << 31 else torch.int64
+            self.thresholds = self._by_channel(thresholds).to(self.scaled)
+            return
         largest = self.sums.held * int(mapped.multiplier.max()) + int(abs(mapped.bias).max())
         largest += 1 << mapped.shift
         if largest >= 1 << 63:
@@ -232,12 +244,15 @@ class _Layer:
             )
         narrow = max(largest, -output.min_level, output.max_level) < 1 << 31
         self.scaled = torch.int32 if narrow else torch.int64
-        parameters = [torch.from_numpy(each) for each in (mapped.multiplier, mapped.bias)]
-        if mapped.shared:  # row c % lanes serves channel c
-            parameters = [
-                each.repeat(mapped.patch.groups)[: mapped.channels] for each in parameters
-            ]
-        self.multiplier, self.bias = (each.to(self.scaled) for each in parameters)
+        self.multiplier, self.bias = (
+            self._by_channel(torch.from_numpy(each)).to(self.scaled)
+            for each in (mapped.multiplier, mapped.bias)
+        )
+
+    def _by_channel(self, rows: Tensor) -> Tensor:
+        """Return the row of each channel; where rows are shared, ``c % lanes`` serves ``c``."""
+        channels = torch.arange(self.mapped.channels)
+        return rows[channels % len(rows) if self.mapped.shared else channels]
 
     def run(self, tensors: Sequence[Tensor], trace: bool) -> LayerTrace:
         """Run the layer on levels of shape (images, height, width, channels)."""
@@ -248,20 +263,37 @@ class _Layer:
         return _joined([self._part(part, trace) for part in parts])
 
     def _part(self, tensors: Sequence[Tensor], trace: bool) -> LayerTrace:
-        mapped = self.mapped
         registers = self.sums.registers(tensors, flags=trace)
-        levels = requantize(
-            registers.values.to(self.scaled),
+        levels = self._levels(registers.values.to(self.scaled)).to(self.dtype)
+        kept = registers.values if trace else None
+        return LayerTrace(self.mapped.layer.name, kept, registers.overflowed, levels)
+
+    def _levels(self, sums: Tensor) -> Tensor:
+        mapped, layer = self.mapped, self.mapped.layer
+        if mapped.thresholds is not None:
+            return _reached(sums, self.thresholds) + layer.output.min_level
+        assert isinstance(layer, Requantised)
+        low, high = layer.clamp
+        return requantize(
+            sums,
             self.multiplier,
             self.bias,
             mapped.shift,
-            mapped.layer.output,
-        ).to(self.dtype)
-        kept = registers.values if trace else None
-        return LayerTrace(mapped.layer.name, kept, registers.overflowed, levels)
+            layer.output,
+            low=low,
+            high=high,
+            rounding=mapped.rounding,
+        )
 
     def _largest(self, tensor: Tensor) -> Tensor:
         mapped = self.mapped
         assert isinstance(mapped.layer, MaxPool)
         image = padded(tensor, mapped.patch, mapped.channels, mapped.pad, self.dtype)
         return over_window(image, mapped.patch, torch.maximum).contiguous()
+
+
+def _reached(sums: Tensor, thresholds: Tensor) -> Tensor:
+    """Return `count_thresholds` of sums, whose last dimension is channels, by bisection."""
+    by_channel = sums.flatten(0, -2).T.contiguous()
+    counts = torch.searchsorted(thresholds, by_channel, right=True, out_int32=True)
+    return counts.T.reshape(sums.shape)

@@ -15,7 +15,8 @@ from ..hw.synth.build import accelerator_for, cost
 from ..hw.synth.fit import largest_geometry
 from ..hw.synth.placement import check_memories
 from ..model.recipe import Recipe
-from . import check, pipeline
+from . import pipeline
+from .checked import check
 from .plan import Plan
 from .progress import Reporter
 
@@ -98,7 +99,7 @@ class Job:
     def _simulate(self, accelerator: Accelerator, reporter: Reporter) -> None:
         plan = self.plan
         with reporter.step(f"simulate {self.text}") as step:
-            checked = check.check(
+            checked = check(
                 accelerator, plan.data, plan.store, engine=plan.engine, images=plan.test_images
             )
             step.note(f"{checked.images} images, {checked.mismatches} mismatches")

@@ -60,7 +60,7 @@ def command(network: Path, as_json: bool, images: int | None, **values: Any) -> 
     geometry, groups = options.make_geometry(values), options.grouping(values)
     window = _window(values["vcd"], values["window"])
     with Reporter() as reporter, reporter.step("load PyTorch"):
-        from .check import simulate_and_compare
+        from .checked import simulate_and_compare
         from .networks import input_levels, load_images, load_network
 
     loaded = _with_accumulator(load_network(network, geometry.lanes), geometry.lanes, values)
@@ -108,7 +108,7 @@ def _traced(asked: int | None, sums: int, images: int) -> int:
 
 def _summary(program: Any, run: Any, comparison: Any, expected: Any, labels: Any) -> dict[str, Any]:
     """Return what came out, as plain data."""
-    from .check import layer_use, total_macs, used
+    from .checked import layer_use, total_macs, used
 
     network, images = program.network, len(run.labels)
     names = [layer.name for layer in network]

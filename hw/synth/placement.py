@@ -20,7 +20,8 @@ class MemoryUse:
     Attributes
     ----------
     name : str
-        ``weights``, ``activations``, ``row buffers``, ``parameters`` or ``outputs``.
+        ``weights``, ``activations``, ``row buffers``, ``parameters``, ``outputs``, or
+        ``thresholds N`` of a stage of the search, one a chain.
     count, width, depth : int
         How many there are; bits of a word; words of each.
     kind : str
@@ -74,7 +75,7 @@ def _use(program: Program, target: Target, choice: tuple[str, ...]) -> list[Memo
     bits = {"bram": max(width * depth for width, depth in family.bram_shapes), "spram": 16 << 14}
     shapes: dict[str, list[tuple[int, int]]] = {}
     for name, shape in program.memories.items():
-        kind = "row buffers" if name.startswith(ROW_BUFFER) else name
+        kind = "row buffers" if name.startswith(ROW_BUFFER) else name.partition(",")[0]
         shapes.setdefault(kind, []).append(shape)
     found = []
     for name, each in shapes.items():

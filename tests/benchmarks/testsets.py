@@ -22,7 +22,7 @@ from narrowgauge.hw.files import write_atomically
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.synth.store import Store
 from narrowgauge.hw.tools import find
-from narrowgauge.scripts.check import Checked, check, layer_use, total_macs, used
+from narrowgauge.scripts.checked import Checked, check, layer_use, total_macs, used
 from narrowgauge.scripts.networks import load_images, load_network
 
 GEOMETRY = Geometry(4, 4, 8, chains=2)

@@ -24,6 +24,9 @@ FAMILIES = [  # weights, input, hidden activations
     ("int3", "int4", "int4"),
     ("uint2", "uint3", "uint2"),
     ("int2", "bipolar", "bipolar"),
+    ("e3m2", "uint4", "uint8"),
+    ("e2m1", "int3", "bipolar"),
+    ("e5m2", "uint3", "int4"),
 ]
 
 
@@ -38,14 +41,14 @@ def random_images(seed, network, count):
     return random_levels(np.random.default_rng(seed), network.input, shape)
 
 
-def random_network(seed, family, widths, accumulator, *, output=None):
+def random_network(seed, family, widths, accumulator, **options):
     """A dense network of random integers, ``widths`` from its input to its output."""
     spec = [("dense", outputs) for outputs in widths[1:]]
-    return random_convnet(seed, family, (Size(1, 1, widths[0]), *spec), accumulator, output=output)
+    return random_convnet(seed, family, (Size(1, 1, widths[0]), *spec), accumulator, **options)
 
 
-def random_convnet(seed, family, spec, accumulator, *, output=None):
-    """A network of random integers.
+def random_convnet(seed, family, spec, accumulator, *, output=None, varied=False):
+    """A network of random integers; a ``varied`` one has clamps, roundings and thresholds.
 
     ``spec`` is the input's size and then one tuple a layer; layer ``N`` is called ``layerN``::
 
@@ -57,7 +60,7 @@ def random_convnet(seed, family, spec, accumulator, *, output=None):
 
     All give the family's hidden format, but the last one, which gives ``output``.
     """
-    builder = _Builder(np.random.default_rng(seed), family, Size(*spec[0]))
+    builder = _Builder(np.random.default_rng(seed), family, Size(*spec[0]), varied)
     for index, layer in enumerate(spec[1:]):
         builder.add(index, *layer, last=(output or Fixed(12)) if index == len(spec) - 2 else None)
     return Network("random", tuple(builder.layers), accumulator, input_size=spec[0])
@@ -66,8 +69,8 @@ def random_convnet(seed, family, spec, accumulator, *, output=None):
 class _Builder:
     """Layers of random integers, each on the one before."""
 
-    def __init__(self, rng, family, size):
-        self.rng = rng
+    def __init__(self, rng, family, size, varied):
+        self.rng, self.varied = rng, varied
         self.weight, first, self.hidden = map(parse, family)
         self.layers, self.before = [], INPUT
         self.sizes, self.formats = {INPUT: size}, {INPUT: first}
@@ -75,7 +78,7 @@ class _Builder:
     def add(self, index, kind, *parameters, last):
         before = self.formats[self.before]
         output = before if kind == "max" else last or self.hidden
-        self.scaled = not last and output != Bipolar()
+        self.scaled, self.output = not last and output != Bipolar(), output
         common = {"name": f"layer{index}", "input": before, "output": output}
         layer = getattr(self, f"_{kind}")(common, self.sizes[self.before], *parameters)
         read = [self.sizes[source] for source in layer.sources or (self.before,)]
@@ -106,11 +109,41 @@ class _Builder:
 
     def _scales(self, channels):
         rng, scaled = self.rng, self.scaled
+        if self.varied and self.output != Bipolar():
+            return random_requantisation(rng, self.output, channels)
         return {
             "bias": rng.integers(-30, 30, channels) * (100 if scaled else 1),
             "multiplier": rng.integers(1, 60, channels) if scaled else np.ones(channels),
             "shift": 7 if scaled else 0,
         }
+
+
+def random_requantisation(rng, output, channels):
+    """Parameters of any kind for a layer with ``output``, an integer format."""
+    kind = rng.choice(["thresholds", "half_up", "half_even"])
+    if kind == "thresholds" and output.width <= 8:
+        ones = {"bias": np.zeros(channels), "multiplier": np.ones(channels)}
+        return {**ones, "thresholds": random_thresholds(rng, output, channels)}
+    ends = np.sort(rng.integers(output.min_level, output.max_level + 1, 2))
+    low, high = (int(end) if rng.integers(2) else None for end in ends)
+    # small powers of two, so that there are halves
+    return {
+        "bias": rng.integers(-30, 30, channels),
+        "multiplier": 1 << rng.integers(0, 3, channels),
+        "shift": int(rng.integers(0, 5)),
+        "low": low,
+        "high": high,
+        "rounding": "half_up" if kind == "thresholds" else str(kind),
+    }
+
+
+def random_thresholds(rng, output, channels):
+    """Ascending thresholds; some are equal, and some are beyond every sum."""
+    count = output.max_level - output.min_level
+    spread = int(rng.choice([4, 40, 300]))
+    levels = rng.integers(-spread, spread + 1, (channels, count))
+    far = rng.random(levels.shape) < 0.1
+    return np.sort(np.where(far, rng.choice([-(1 << 62), 1 << 19, 1 << 62]), levels), axis=1)
 
 
 geometries = st.builds(
@@ -130,7 +163,8 @@ def networks(draw, max_width=14):
     """Dense networks of one to four layers."""
     widths = draw(st.lists(st.integers(1, max_width), min_size=2, max_size=5))
     family, accumulator = draw(st.sampled_from(FAMILIES)), draw(accumulators)
-    return random_network(draw(seeds), family, widths, accumulator, output=draw(outputs))
+    options = {"output": draw(outputs), "varied": draw(st.booleans())}
+    return random_network(draw(seeds), family, widths, accumulator, **options)
 
 
 @st.composite
@@ -192,4 +226,5 @@ def _layers(draw, size, equal):
 def convnets(draw, **limits):
     """Small networks of all kinds of layers and families, valid by construction."""
     spec, family = draw(specs(**limits)), draw(st.sampled_from(FAMILIES))
-    return random_convnet(draw(seeds), family, spec, draw(accumulators), output=draw(outputs))
+    options = {"output": draw(outputs), "varied": draw(st.booleans())}
+    return random_convnet(draw(seeds), family, spec, draw(accumulators), **options)

@@ -1,5 +1,6 @@
 """The whole accelerator against the integer reference, by equality, in Amaranth's simulator."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from narrowgauge.hw.accelerator import Accelerator
 from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import GeometryError
-from narrowgauge.hw.layers import Add, AveragePool, Conv2d, Dense, Size, Window
+from narrowgauge.hw.layers import Add, AveragePool, Conv2d, Dense, Requantised, Size, Window
 from narrowgauge.hw.network import Network
 from narrowgauge.hw.number import parse
 from narrowgauge.hw.program import Program
@@ -20,6 +21,7 @@ from narrowgauge.hw.sim.interpreted import AmaranthEngine
 from narrowgauge.hw.sim.run import Stimulus
 from narrowgauge.model.reference import evaluate
 
+from ..model.oracles import by_definition
 from .networks import (
     FAMILIES,
     accumulators,
@@ -101,9 +103,10 @@ def test_networks_of_all_kinds_of_layers_equal_the_reference(
     lanes=st.sampled_from([4, 8]),
     batch=st.integers(1, 2),
     accumulator=accumulators,
+    varied=st.booleans(),
 )
 def test_several_chains_equal_the_reference(
-    seed, family, pixels, kernel, stride, channels, rows, columns, lanes, batch, accumulator
+    seed, family, pixels, kernel, stride, channels, rows, columns, lanes, batch, accumulator, varied
 ):
     window, pad = Window((kernel, kernel), (stride, stride), (kernel - 1,) * 4), Window((1, 1))
     spec = (
@@ -111,11 +114,40 @@ def test_several_chains_equal_the_reference(
         ("add", "layer0", (1, 3)), ("max", Window((2, 2), (1, 1), (1, 1, 0, 0))),
         ("average", Window((2, 2), (2, 2), (0, 0, 1, 1))), ("dense", 7), ("dense", 5),
     )  # fmt: skip
-    network = random_convnet(seed, family, spec, accumulator)
+    network = random_convnet(seed, family, spec, accumulator, varied=varied)
     images = random_images(seed, network, 3)
     geometry = Geometry(rows, columns, lanes, chains=2)
     _, comparison = check(network, geometry, images, batch=batch)
     assert comparison, str(comparison.first)
+
+
+@pytest.mark.parametrize("rounding", ["thresholds", "half_even"])
+@pytest.mark.parametrize(
+    ("family", "spec"),
+    [
+        (FAMILIES[1], (Size(1, 1, 7), ("dense", 5))),  # bit planes
+        (FAMILIES[1], (Size(2, 2, 3), ("conv", 6, Window((2, 2)), 3))),
+        (FAMILIES[0], (Size(2, 3, 5), ("average", None))),  # two passes, the sum doubled
+        (FAMILIES[0], (Size(1, 1, 5), ("conv", 5, Window((1, 1)), 1), ("add", "input", (1, 2)))),
+    ],
+    ids=["planes", "planes of groups", "pool", "sum"],
+)
+def test_where_the_array_has_another_sum_than_the_layer(family, spec, rounding):
+    plain = random_convnet(2, family, spec, Accumulator(12), output=parse("int4"))
+    *rest, last = plain.layers
+    assert isinstance(last, Requantised)
+    zeros = 0 * last.bias
+    change: dict[str, Any] = {"bias": zeros, "shift": 1, "rounding": rounding, "low": -7}
+    if rounding == "thresholds":
+        steps = np.sort(np.random.default_rng(0).integers(-9, 10, (len(zeros), 15)))
+        change = {"bias": zeros, "thresholds": steps}
+    network = replace(plain, layers=(*rest, replace(last, **change)))
+    images = random_images(0, network, 5)
+    run, comparison = check(network, Geometry(2, 2, 4), images)
+    assert comparison, str(comparison.first)
+    assert len(np.unique(run.levels)) > 2
+    for image, levels in zip(images, run.levels.tolist(), strict=True):
+        assert levels == by_definition(network, image)[-1]
 
 
 def test_a_residual_connection_at_two_scales():

@@ -1,11 +1,20 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from narrowgauge.hw.arithmetic import Accumulator, bits_for, round_shift
+from narrowgauge.hw.arithmetic import (
+    Accumulator,
+    bits_for,
+    count_thresholds,
+    requantize,
+    round_shift,
+)
 from narrowgauge.hw.errors import GeometryError
+from narrowgauge.hw.number import Bipolar, Fixed
 
 
 def test_round_shift_by_hand():
@@ -63,3 +72,38 @@ def test_numpy_and_torch_equal_int(sums, width, overflow):
 def test_impossible_accumulators_are_refused(width, overflow):
     with pytest.raises(GeometryError):
         Accumulator(width, overflow)
+
+
+def test_halves_go_to_the_even_side_by_hand():
+    # -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2.5
+    halves = (-3, -2, -1, 0, 1, 2, 3, 5)
+    assert [round_shift(x, 1, "half_even") for x in halves] == [-2, -1, 0, 0, 0, 1, 2, 2]
+    assert [round_shift(x, 2, "half_even") for x in (-6, -5, -2, 1, 2, 3, 6)] == [
+        -2, -1, 0, 0, 0, 1, 2,
+    ]  # fmt: skip
+    assert [round_shift(x, 0, "half_even") for x in (-1, 1)] == [-1, 1]
+
+
+@given(st.integers(-(2**20), 2**20), st.integers(0, 12))
+def test_half_even_is_the_rounding_of_python_everywhere(level, shift):
+    expected = round(Fraction(level, 2**shift))
+    assert round_shift(level, shift, "half_even") == expected
+    assert round_shift(np.array([level]), shift, "half_even").tolist() == [expected]
+    for dtype in (torch.int32, torch.int64):
+        rounded = round_shift(torch.tensor([level], dtype=dtype), shift, "half_even")
+        assert (rounded.tolist(), rounded.dtype) == ([expected], dtype)
+
+
+def test_requantisation_by_hand():
+    assert requantize(5, 3, -1, 2, Fixed(4)) == 4  # 14 / 4 is 3.5
+    assert requantize(6, 3, 0, 2, Fixed(4), rounding="half_even") == 4  # 4.5
+    assert requantize(6, 3, 0, 2, Fixed(4), low=-7, high=3) == 3
+    assert requantize(-60, 3, 0, 2, Fixed(4), low=-7, high=3) == -7
+    assert requantize(np.array([-1, 0]), 1, 0, 0, Bipolar()).tolist() == [-1, 1]
+    assert requantize(torch.tensor([-99, 2]), 1, 0, 0, Fixed(4), low=0).tolist() == [0, 2]
+
+
+def test_thresholds_by_hand():
+    assert [count_thresholds(x, [-2, 3, 3]) for x in (-3, -2, 2, 3)] == [0, 1, 1, 3]
+    two = np.array([[0, 5], [1, 6]])  # of each channel, ascending: transposed, they come first
+    assert count_thresholds(np.array([[0, 0], [5, 6]]), two.T).tolist() == [[1, 0], [2, 2]]

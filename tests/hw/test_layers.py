@@ -11,7 +11,9 @@ from narrowgauge.hw.errors import NetworkError
 from narrowgauge.hw.layers import Add, AveragePool, Conv2d, Dense, MaxPool, Size, Window
 from narrowgauge.hw.number import parse
 
-FOUR, EIGHT, POWER = parse("uint4"), parse("int8"), parse("pow2_3")
+FOUR, EIGHT, POWER, BIT = (parse(name) for name in ("uint4", "int8", "pow2_3", "bipolar"))
+FIFTEEN = np.tile(np.arange(15), (3, 1))
+STEPS: dict[str, Any] = {"output": FOUR, "thresholds": FIFTEEN}
 ONE: dict[str, Any] = {"bias": [0], "multiplier": [1]}
 THREE: dict[str, Any] = {"bias": np.zeros(3), "multiplier": np.ones(3)}
 WINDOW = Window((3, 2), (2, 1), (1, 0, 2, 1))
@@ -75,6 +77,19 @@ def test_arrays_become_levels():
     assert add(summands=np.array([2, 3])).summands == (2, 3)
 
 
+def test_clamps_and_thresholds_by_hand():
+    assert (dense().clamp, dense().uses_thresholds) == ((-128, 127), False)
+    narrow = dense(low=np.int64(-127), high=9, rounding="half_even")
+    assert (narrow.clamp, type(narrow.low)) == ((-127, 9), int)
+    assert dense(low=3, high=3).clamp == (3, 3)
+    steps = dense(**STEPS)
+    assert steps.uses_thresholds
+    assert steps.thresholds is not None
+    assert steps.thresholds.dtype == np.int64
+    equal = dense(**STEPS | {"thresholds": np.full((3, 15), -(1 << 62))})
+    assert equal.clamp == (0, 15)
+
+
 @pytest.mark.parametrize(
     ("values", "text"),
     [
@@ -114,6 +129,27 @@ def test_impossible_windows_are_refused(values, text):
         (conv, {"bias": [0]}, "bias has shape (6,), not (1,)"),
         (average, {"bias": [0, 0]}, "bias has shape (1,), not (2,)"),
         (average, {"shift": 41}, "shift is 0 to 40, not 41"),
+        (dense, {"low": -129}, "a clamp lies in -128 to 127 of int8, not from -129 to 127"),
+        (dense, {"high": 128}, "a clamp lies in -128 to 127 of int8, not from -128 to 128"),
+        (dense, {"low": 3, "high": 2}, "a clamp lies in -128 to 127 of int8, not from 3 to 2"),
+        (dense, {"low": 0.5}, "low is an integer, not 0.5"),
+        (add, {"rounding": "down"}, "rounding is half_up or half_even, not 'down'"),
+        (dense, {"output": BIT, "low": -1}, "a bipolar output is a sign"),
+        (dense, {"output": BIT, "high": 1}, "a bipolar output is a sign"),
+        (dense, {"output": BIT, "rounding": "half_even"}, "a bipolar output is a sign"),
+        (dense, {**STEPS, "thresholds": np.zeros((1, 15))}, "shape (3, 15), not (1, 15)"),
+        (dense, {**STEPS, "thresholds": np.zeros((3, 16))}, "shape (3, 15), not (3, 16)"),
+        (dense, {**STEPS, "thresholds": 0}, "thresholds has shape (3, 15), not ()"),
+        (average, {**STEPS, "thresholds": np.zeros((3, 15))}, "shape (1, 15), not (3, 15)"),
+        (dense, {**STEPS, "thresholds": -FIFTEEN}, "thresholds of a channel ascend"),
+        (dense, {**STEPS, "bias": [0, 0, 1]}, "multipliers are 1, biases and shift 0"),
+        (dense, {**STEPS, "multiplier": [1, 2, 1]}, "multipliers are 1, biases and shift 0"),
+        (dense, {**STEPS, "shift": 1}, "multipliers are 1, biases and shift 0"),
+        (dense, {**STEPS, "low": 0}, "with thresholds there is no low, high or rounding"),
+        (dense, {**STEPS, "high": 9}, "with thresholds there is no low, high or rounding"),
+        (dense, {**STEPS, "rounding": "half_even"}, "there is no low, high or rounding"),
+        (dense, {**STEPS, "output": parse("int9")}, "of at most 8 bits, not int9"),
+        (dense, {**STEPS, "output": BIT}, "of at most 8 bits, not bipolar"),
         (add, {"summands": (1, 2, 3)}, "two integers from 1 to 255, not (1, 2, 3)"),
         (add, {"summands": (0, 2)}, "two integers from 1 to 255, not (0, 2)"),
         (add, {"summands": (2, 256)}, "two integers from 1 to 255, not (2, 256)"),

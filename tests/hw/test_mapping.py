@@ -10,7 +10,7 @@ from narrowgauge.hw.errors import NetworkError
 from narrowgauge.hw.layers import Add, AveragePool, Conv2d, Dense, MaxPool, Size, Window
 from narrowgauge.hw.mapping import Operands, accumulator_bits, map_network, operands
 from narrowgauge.hw.network import INPUT, Network
-from narrowgauge.hw.number import Bipolar, Fixed, PowerOfTwo, parse
+from narrowgauge.hw.number import Bipolar, Fixed, MiniFloat, PowerOfTwo, parse
 
 from .networks import FAMILIES, convnets
 
@@ -76,6 +76,22 @@ def test_operands_by_hand():
     assert operands(mixed).activation == Fixed(8, signed=False)
 
 
+def test_minifloats_alone_may_be_wider_than_any_integer():
+    square = [[1, -1], [1, 1]]
+    wide = dense("e5m2", "uint4", "uint8", [[7 << 30, -1], [0, 3]], "first")
+    alone = network(wide, dense("e5m2", "uint8", "int32", square))
+    assert operands(alone).weight == MiniFloat(5, 2)
+    mixed = network(wide, dense("int4", "uint8", "int8", square))
+    with pytest.raises(
+        NetworkError, match="no operand holds all its weights, which are e5m2, int4"
+    ):
+        operands(mixed)
+    narrow = network(
+        dense("e3m2", "uint4", "uint8", square, "first"), dense("int4", "uint8", "int8", square)
+    )
+    assert operands(narrow).weight == Fixed(10)
+
+
 def test_signed_inputs_have_no_bit_planes():
     signed = network(dense("bipolar", "int4", "int8", [[1, -1, 1]]))
     assert operands(signed).activation == Fixed(4)
@@ -97,7 +113,8 @@ def test_padding_by_hand():
 
 @given(
     st.sampled_from([("bipolar", "uint3"), ("bipolar", "bipolar"), ("int3", "uint2"),
-                     ("pow2_3", "uint3"), ("int4", "int3"), ("pow2_2", "bipolar")]),
+                     ("pow2_3", "uint3"), ("e4m2", "int3"), ("int4", "int3"),
+                     ("pow2_2", "bipolar")]),
     st.integers(1, 9), st.integers(1, 5), st.integers(0, 2**32 - 1),
 )  # fmt: skip
 def test_accumulator_bits_hold_every_step_and_not_one_bit_less(formats, inputs, lanes, seed):
@@ -178,6 +195,64 @@ def test_groups_by_hand():
     assert mapped.bias.tolist() == [1, 1]  # the lane without a code adds 1 * -1
 
 
+STEPS: dict[str, Any] = {"bias": [0], "multiplier": [1]}
+
+
+def test_thresholds_move_with_the_sum_by_hand():
+    """Where the array ends with ``gain * acc + offset``, so do thresholds."""
+    weights, steps = np.array([[1, -1, 1]]), np.array([[-7, 0, 1 << 62]])
+
+    def mapped(weight, input, lanes):
+        layer = Dense(
+            name="only", weight=parse(weight), weights=weights, input=parse(input),
+            output=parse("uint2"), **STEPS, thresholds=steps,
+        )  # fmt: skip
+        (only,) = map_network(network(layer), lanes)
+        assert (only.shift, only.bias.tolist(), only.multiplier.tolist()) == (0, [0], [1])
+        assert only.thresholds is not None
+        return only.thresholds.tolist()
+
+    far = 1 << 54
+    assert mapped("int2", "uint2", 2) == [[-7, 0, far]]
+    # the lane without a code adds 1 * -1
+    assert mapped("bipolar", "bipolar", 2) == [[-8, -1, far - 1]]
+    # 2 * acc - 3 * (1 - 1 + 1 + 1)
+    assert mapped("bipolar", "uint2", 2) == [[-20, -6, 2 * far - 6]]
+
+
+def test_thresholds_of_pools_and_sums_by_hand():
+    pool = AveragePool(
+        name="mean", input=parse("uint4"), output=parse("uint1"), **STEPS,
+        thresholds=np.array([[-5]]),
+    )  # fmt: skip
+    mapped = map_network(network(pool, size=Size(1, 2, 3)), 2)[0]
+    assert mapped.thresholds is not None
+    assert mapped.thresholds.tolist() == [[-5], [-5]]  # a row a lane
+    # odd with even summands: doubled, and twice for the two passes
+    both = Add(
+        name="sum", input=parse("bipolar"), other=parse("bipolar"), output=parse("uint1"),
+        sources=(INPUT, "first"), summands=(1, 2), **STEPS, thresholds=np.array([[-3]]),
+    )  # fmt: skip
+    first = pointwise("bipolar", "bipolar", "bipolar", 1)
+    mapped = map_network(network(first, both, size=Size(1, 1, 1)), 1)[1]
+    assert mapped.thresholds is not None
+    assert (mapped.thresholds.tolist(), mapped.shift) == ([[-12]], 0)
+
+
+def test_a_shift_that_takes_back_a_gain_meets_no_half():
+    def mapped(shift, input):
+        layer = Dense(
+            name="only", weight=Bipolar(), weights=np.array([[1, -1, 1]]), input=parse(input),
+            output=parse("int8"), **STEPS, shift=shift, rounding="half_even",
+        )  # fmt: skip
+        (only,) = map_network(network(layer), 2)
+        return only.shift, only.rounding
+
+    assert mapped(0, "uint2") == (1, "half_up")
+    assert mapped(1, "uint2") == (2, "half_even")
+    assert mapped(1, "bipolar") == (1, "half_even")
+
+
 def test_max_pools_by_hand():
     pool = MaxPool(name="max", input=parse("int4"), output=parse("int4"), window=Window((2, 2)))
     net = network(pool, dense("int4", "int4", "int8", [[1, 1, 1]]), size=Size(2, 2, 3))
@@ -220,6 +295,8 @@ def picks(weight, summands):
 def test_summands_by_hand():
     assert picks("int4", (3, 7)) == ([[3], [7]], 0)
     assert picks("int4", (3, 20)) == ([[3, 0, 0], [7, 7, 6]], 0)
+    assert picks("e2m1", (9, 7)) == ([[8, 1], [6, 1]], 0)
+    assert picks("e5m10", (255, 7)) == ([[255], [7]], 0)
     assert picks("pow2_3", (4, 7)) == ([[4, 0, 0], [4, 2, 1]], 0)
     assert picks("uint2", (1, 5)) == ([[1, 0], [3, 2]], 0)
     # everything twice, for the two passes; odd with odd

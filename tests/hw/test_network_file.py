@@ -1,6 +1,7 @@
 import json
 import struct
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from narrowgauge.hw.errors import NetworkError
 from narrowgauge.hw.layers import Window
 from narrowgauge.hw.network import Network
 from narrowgauge.hw.network_file import from_bytes, load, save, to_bytes
+from narrowgauge.model import zoo
 
 from .networks import convnets
 from .test_network import dense, residual, small
@@ -52,10 +54,44 @@ def test_round_trip_of_every_kind(network):
     assert to_bytes(from_bytes(content, origin="random")) == content
 
 
+def test_what_version_2_can_say_stays_version_2():
+    """Byte by byte: the zoo was written before clamps, roundings and thresholds."""
+    files = sorted((Path(zoo.__file__).parent / "zoo").glob("*.network"))
+    assert files
+    for path in files:
+        assert to_bytes(load(path)) == path.read_bytes(), path.name
+    assert header(to_bytes(residual()))["version"] == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"low": -7}, {"high": 0}, {"rounding": "half_even"},
+        {"bias": [0, 0], "multiplier": [1, 1], "shift": 0,
+         "thresholds": np.sort(np.arange(510).reshape(2, 255) * 977 % 4099)},
+    ],
+)  # fmt: skip
+def test_what_version_2_cannot_say_is_version_3(change):
+    network = residual()
+    layers = list(network.layers)
+    layers[0] = replace(layers[0], **change)
+    changed = replace(network, layers=tuple(layers))
+    content = to_bytes(changed)
+    same(from_bytes(content, origin="changed"), changed)
+    read = header(content)
+    assert read["version"] == 3
+    new = {"low", "high", "rounding", "thresholds"}
+    assert new & read["layers"][0].keys() == new & change.keys() - {"thresholds"}
+    assert not any(new & layer.keys() for layer in read["layers"][1:])
+
+
 @pytest.mark.parametrize(
     ("layer", "change"),
     [
         (0, {"shift": 3}),
+        (0, {"low": -7}),
+        (1, {"high": 100}),
+        (3, {"rounding": "half_even"}),
         (0, {"window": Window((3, 3), (1, 1), (2, 1, 0, 1))}),
         (1, {"summands": (255, 2)}),
         (2, {"window": Window((2, 3), (1, 2), (0, 0, 0, 1))}),
@@ -73,7 +109,7 @@ def test_a_changed_field_is_another_network(layer, change):
 
 
 @given(
-    st.sampled_from(["bipolar", "pow2_2", "pow2_4", "pow2_6", "int2", "int4", "int8", "int32"]),
+    st.sampled_from(["bipolar", "pow2_2", "pow2_4", "pow2_6", "e2m1", "e5m10", "int2", "int8", "int32"]),
     st.sampled_from(["bipolar", "uint4", "int8", "uint32"]),
     st.integers(1, 4), st.integers(1, 4), st.integers(0, 2**32 - 1),
     st.text(max_size=8),
@@ -149,6 +185,11 @@ def written(path, change, make=small):
     return path
 
 
+def header(content):
+    (length,) = struct.unpack("<Q", content[:8])
+    return json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["narrowgauge"])
+
+
 def test_another_version_says_what_to_do(tmp_path):
     path = written(tmp_path / "old", lambda header: header.update(version=99))
     with pytest.raises(NetworkError, match=r"version 99.*version 2.*export"):
@@ -186,6 +227,9 @@ def test_inconsistent_headers_are_refused(tmp_path, change):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
+        (lambda layers: layers[0].update(low=-200), "conv: a clamp lies in -128 to 127"),
+        (lambda layers: layers[0].update(high="9"), "conv: high is an integer, not '9'"),
+        (lambda layers: layers[0].update(rounding=None), "conv: rounding is half_up or half_even"),
         (lambda layers: layers[0].pop("window"), "strange"),
         (lambda layers: layers[0].update(window=None), "strange"),
         (lambda layers: layers[0]["window"].update(kernel=[5, 5]), "conv.*kernel"),

@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from narrowgauge.hw.arithmetic import round_shift
+from narrowgauge.hw.arithmetic import ROUNDINGS, requantize
 from narrowgauge.hw.number import Bipolar, Fixed
 from narrowgauge.hw.program import Mode
 from narrowgauge.hw.requantize import Requantize
+from narrowgauge.hw.rtlil import convert
 
 from .simulation import clocked
 
@@ -14,15 +17,23 @@ MODES = [
     Mode(Bipolar(), 0),
     Mode(Fixed(24), 0),
     Mode(Fixed(3, signed=False), 1),
+    Mode(Fixed(8), 4, low=-127, rounding="half_even"),
+    Mode(Fixed(2), 10, low=-1, rounding="half_even"),
+    Mode(Fixed(6, signed=False), 3, high=41),
+    Mode(Fixed(8), 1, low=0),
+    Mode(Fixed(5), 6, low=-13, high=-3, rounding="half_even"),
+    Mode(Fixed(5), 6, low=5, high=6),
+    Mode(Fixed(24), 18, rounding="half_even"),
 ]
 
 
 def expected(mode, total, half):
-    if mode.output == Bipolar():
-        return 1 if total >= 0 else -1
     # the component expects the rounding half in the bias
-    level = round_shift(total - half, mode.shift)
-    return min(max(level, mode.output.min_level), mode.output.max_level)
+    bias = 0 if mode.output == Bipolar() else -half
+    low, high = mode.clamp
+    return requantize(
+        total, 1, bias, mode.shift, mode.output, low=low, high=high, rounding=mode.rounding
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,3 +64,41 @@ def test_equals_the_integer_formula(mode, multiplier_width, dsp):
     totals = [s * m + b for s, m, b in zip(sums, multipliers, biases, strict=True)]
     assert seen == [expected(mode, total, half) for total in totals]
     assert len(set(seen)) > 1
+
+
+@st.composite
+def modes(draw):
+    fmt = Fixed(draw(st.integers(1, 6)), signed=draw(st.booleans()))
+    levels = st.integers(fmt.min_level, fmt.max_level)
+    low, high = sorted((draw(levels), draw(levels)))
+    return Mode(fmt, draw(st.integers(0, 9)), low, high, draw(st.sampled_from(ROUNDINGS)))
+
+
+@settings(max_examples=25)
+@given(st.lists(modes(), min_size=1, max_size=4), st.integers(0, 7))
+def test_every_sum_at_every_clamp_and_rounding(modes, bias):
+    """All sums of 8 bits: below and above every end, and every half."""
+    component = Requantize(8, bias_width=4, multiplier_width=0, modes=modes)
+
+    def drive(ctx, total):
+        ctx.set(component.i, total - bias)
+        ctx.set(component.i_bias, bias)
+
+    def sample(ctx):
+        return [ctx.get(output) for output in component.outputs]
+
+    totals = range(-128 + bias, 128)
+    seen = clocked(component, drive, sample, totals, component.latency)
+    assert seen == [
+        [expected(mode, total, (1 << mode.shift) >> 1) for mode in modes] for total in totals
+    ]
+
+
+def test_what_a_mode_does_not_ask_for_has_no_gates():
+    def text(mode):
+        return convert(Requantize(12, bias_width=9, multiplier_width=0, modes=[mode]))
+
+    plain = text(Mode(Fixed(4), 3))
+    assert plain == text(Mode(Fixed(4), 3, -8, 7))
+    assert plain.count("cell ") < text(Mode(Fixed(4), 3, rounding="half_even")).count("cell ")
+    assert plain.count("cell ") < text(Mode(Fixed(4), 3, low=-6)).count("cell ")

@@ -12,7 +12,7 @@ from narrowgauge.hw.synth.targets import target
 from narrowgauge.model.data import load
 from narrowgauge.model.recipe import Recipe
 from narrowgauge.model.reference import accuracy, evaluate
-from narrowgauge.scripts.check import simulate_and_compare
+from narrowgauge.scripts.checked import simulate_and_compare
 from narrowgauge.scripts.pipeline import Trainer, set_accumulator
 from narrowgauge.scripts.progress import Reporter
 

@@ -5,6 +5,8 @@ accumulators. `by_register` follows every accumulator through every word that `h
 `hw.mapping` describe.
 """
 
+import math
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -23,12 +25,19 @@ class Trace(NamedTuple):
     levels: list
 
 
-def requantize_slowly(acc, multiplier, bias, shift, output):
-    scaled = acc * multiplier + bias
-    if output == Bipolar():
+def requantize_slowly(acc, c, layer, bias, multiplier, shift, rounding, thresholds):
+    """Return the level of one sum of channel or row ``c``."""
+    if thresholds is not None:
+        return layer.output.min_level + len([t for t in thresholds[c].tolist() if acc >= t])
+    scaled = acc * int(multiplier[c]) + int(bias[c])
+    if layer.output == Bipolar():
         return 1 if scaled >= 0 else -1
-    half = 2**shift // 2
-    return min(max((scaled + half) // 2**shift, output.min_level), output.max_level)
+    # round() of a fraction goes to the even side
+    level = Fraction(scaled, 2**shift)
+    level = round(level) if rounding == "half_even" else math.floor(level + Fraction(1, 2))
+    low = layer.output.min_level if layer.low is None else layer.low
+    high = layer.output.max_level if layer.high is None else layer.high
+    return min(max(level, low), high)
 
 
 def outside(fmt):
@@ -67,7 +76,7 @@ def finish(layer, acc, c):
     if len(layer.bias) == 1:
         c = 0
     return requantize_slowly(
-        acc, int(layer.multiplier[c]), int(layer.bias[c]), layer.shift, layer.output
+        acc, c, layer, layer.bias, layer.multiplier, layer.shift, layer.rounding, layer.thresholds
     )
 
 
@@ -158,8 +167,8 @@ def follow(mapped, accumulator, lanes, tensors):
             flags.append(flag)
             levels.append(
                 requantize_slowly(
-                    register, int(mapped.multiplier[row]), int(mapped.bias[row]),
-                    mapped.shift, mapped.layer.output,
+                    register, row, mapped.layer, mapped.bias, mapped.multiplier, mapped.shift,
+                    mapped.rounding, mapped.thresholds,
                 )
             )  # fmt: skip
     return Trace(registers, flags, levels)

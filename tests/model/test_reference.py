@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from narrowgauge.hw.arithmetic import OVERFLOWS, Accumulator
+from narrowgauge.hw.arithmetic import OVERFLOWS, Accumulator, count_thresholds
 from narrowgauge.hw.errors import FormatError, NetworkError
 from narrowgauge.hw.layers import Dense, Size, Window
 from narrowgauge.hw.mapping import accumulator_bits
@@ -179,6 +179,30 @@ def test_sums_around_the_ends_of_each_type(width, overflow):
     network = one_layer(weights, weight="int24", input="uint20", output="int32")
     images = level.to_level(rng.integers(0, 1 << 20, (4, 1, 1, 9)))
     assert_followed(network.with_accumulator(Accumulator(width, overflow)), images, 2)
+
+
+@given(st.integers(0, 99), st.sampled_from([torch.int32, torch.int64]), st.integers(1, 255))
+def test_bisection_counts_thresholds(seed, dtype, count):
+    rng = np.random.default_rng(seed)
+    thresholds = np.sort(rng.integers(-50, 50, (3, count)))
+    sums = torch.from_numpy(rng.integers(-60, 60, (4, 2, 5, 3)))
+    counts = reference._reached(sums.to(dtype), torch.from_numpy(thresholds).to(dtype))
+    assert torch.equal(counts.long(), count_thresholds(sums, torch.from_numpy(thresholds.T)))
+
+
+@pytest.mark.parametrize("width", [31, 32, 33, 46])
+@pytest.mark.parametrize("overflow", OVERFLOWS)
+def test_thresholds_around_the_ends_of_each_type(width, overflow):
+    rng = np.random.default_rng(width)
+    wide, level = parse("int24"), parse("uint20")
+    weights = wide.to_level(rng.integers(0, 1 << 24, (3, 9)))
+    (plain,) = one_layer(weights, weight="int24", input="uint20", output="uint4").layers
+    ends = [1 << 30, (1 << 31) - 1, 1 << 31, 1 << 32, 1 << 45, 1 << 62]
+    steps = np.sort([0, 1, 1, *ends, *(-each for each in ends)])
+    layer = replace(plain, thresholds=np.tile(steps, (3, 1)))
+    network = Network("ends", (layer,), Accumulator(width, overflow))
+    images = level.to_level(rng.integers(0, 1 << 20, (4, 1, 1, 9)))
+    assert_followed(network, images, 2)
 
 
 @pytest.mark.parametrize("overflow", OVERFLOWS)

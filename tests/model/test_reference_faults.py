@@ -1,8 +1,12 @@
 """Faults planted into the reference, each of which its tests must find."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
+from narrowgauge.hw import arithmetic
 from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.layers import Size, Window
 from narrowgauge.model import accumulate, reference, words
@@ -115,7 +119,33 @@ def lanes_without_a_code(patch):
 
 
 def rounding(patch):
-    patch.setattr(reference, "round_shift", lambda level, shift: level >> shift)
+    patch.setattr(arithmetic, "round_shift", lambda level, shift, rounding: level >> shift)
+
+
+def halves_up(patch):
+    original = arithmetic.round_shift
+    patch.setattr(arithmetic, "round_shift", lambda level, shift, rounding: original(level, shift))
+
+
+def clamp_of_the_format(patch):
+    original = reference.requantize
+    patch.setattr(
+        reference,
+        "requantize",
+        lambda *args, low, high, rounding: original(*args, rounding=rounding),
+    )
+
+
+def thresholds_reached_too_late(patch):
+    original = reference._reached
+    patch.setattr(reference, "_reached", lambda sums, thresholds: original(sums - 1, thresholds))
+
+
+def thresholds_of_the_next_channel(patch):
+    original = reference._reached
+    patch.setattr(
+        reference, "_reached", lambda sums, thresholds: original(sums, thresholds.roll(1, 0))
+    )
 
 
 def wrapping(patch):
@@ -183,6 +213,41 @@ def test_planted_faults_are_caught(monkeypatch, plant, spec, family, accumulator
     plant(monkeypatch)
     with pytest.raises(AssertionError):
         check(network, images, LANES)
+
+
+@pytest.mark.parametrize(
+    ("plant", "kind"),
+    [
+        (halves_up, "half_even"),
+        (clamp_of_the_format, "clamp"),
+        (thresholds_reached_too_late, "thresholds"),
+        (thresholds_of_the_next_channel, "thresholds"),
+    ],
+)
+@pytest.mark.parametrize("family", [PLANES, INT4])
+def test_planted_faults_in_requantisation_are_caught(monkeypatch, plant, kind, family):
+    plain = random_convnet(4, (*family[:2], "uint4"), CONV, WIDE)
+    network = requantised(plain, kind)
+    images = random_images(0, network, 3)
+    for check in (assert_defined, assert_followed):
+        check(network, images, LANES)
+        with monkeypatch.context() as patch:
+            plant(patch)
+            with pytest.raises(AssertionError):
+                check(network, images, LANES)
+
+
+def requantised(network, kind):
+    """Give the first layer another requantisation."""
+    first, *rest = network.layers
+    ones = {"bias": 0 * first.bias, "multiplier": 0 * first.bias + 1, "shift": 0}
+    steps = np.arange(15) * 3 + np.arange(len(first.bias))[:, None] * 4 - 30
+    changes = {
+        "half_even": ones | {"shift": 1, "rounding": "half_even"},
+        "clamp": {"low": 2, "high": 9},
+        "thresholds": ones | {"thresholds": steps},
+    }
+    return replace(network, layers=(replace(first, **changes[kind]), *rest))
 
 
 def test_a_step_that_float32_would_round_is_caught(monkeypatch):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from narrowgauge.scripts import check
+from narrowgauge.scripts import checked
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,17 +53,17 @@ def test_a_row_has_everything(simulate):
 
 def test_repeated_it_simulates_nothing_and_keeps_one_row(simulate, monkeypatch):
     before = simulate(NAME, "--images", 20)
-    monkeypatch.setattr(check, "simulate_and_compare", pytest.fail)
+    monkeypatch.setattr(checked, "simulate_and_compare", pytest.fail)
     assert simulate(NAME, "--images", 20) == before
 
 
 def test_a_difference_is_a_row_and_an_error(simulate, monkeypatch, capsys):
-    true = check.reference
+    true = checked.reference
 
     def reversed_images(program, images, traced):
         return true(program, images[::-1].copy(), traced)
 
-    monkeypatch.setattr(check, "reference", reversed_images)
+    monkeypatch.setattr(checked, "reference", reversed_images)
     status, (row,) = simulate(NAME, "--images", 20)
     assert status == 1
     assert row["mismatches"] > 0

@@ -229,9 +229,9 @@ def test_a_missing_data_set_is_one_line(invoke, small_zoo, tmp_path, monkeypatch
 def test_a_network_that_does_not_fit_is_refused_before_it_is_simulated(
     invoke, small_zoo, tmp_path, monkeypatch
 ):
-    from narrowgauge.scripts import check
+    from narrowgauge.scripts import checked
 
-    monkeypatch.setattr(check, "check", pytest.fail)
+    monkeypatch.setattr(checked, "check", pytest.fail)
     options = ["--network", NAME, "--rows", "2", "--columns", "64", "--lanes", "64"]
     finished = invoke("run", *options, "--target", "hx8k", "--output", tmp_path / "out")
     finished.fails_with(1, "does not fit hx8k", "of 32 block RAMs", "layer0", "larger target")
@@ -241,7 +241,7 @@ def test_a_difference_ends_with_1(invoke, small_zoo, tmp_path, monkeypatch):
     from narrowgauge.model import reference
 
     requantize = reference.requantize
-    monkeypatch.setattr(reference, "requantize", lambda *a: requantize(*a) ^ 1)
+    monkeypatch.setattr(reference, "requantize", lambda *a, **k: requantize(*a, **k) ^ 1)
     options = ["--network", NAME, "--images", "4", "--no-route"]
     finished = run(invoke, tmp_path, *options)
     finished.fails_with(1, "first difference: ", "layer0")

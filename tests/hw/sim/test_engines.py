@@ -32,7 +32,7 @@ def accelerator(family=("int4", "uint4", "uint4"), widths=(9, 6, 5), overflow="s
     return Accelerator(Program(network, Geometry(2, 3, 4)))
 
 
-def convolutional(**options):
+def convolutional(seed=2, varied=False, **options):
     """All kinds of layers on two chains."""
     three = layers.Window((3, 3), (1, 1), (1, 1, 1, 1))
     two = layers.Window((2, 2), (2, 2))
@@ -40,7 +40,8 @@ def convolutional(**options):
         layers.Size(6, 5, 3), ("conv", 4, three, 1), ("max", two), ("conv", 4, three, 2),
         ("add", "layer1", (2, 3)), ("average", None), ("dense", 3),
     )  # fmt: skip
-    network = random_convnet(2, ("int4", "uint4", "uint4"), spec, Accumulator(9, "saturate"))
+    family, register = ("int4", "uint4", "uint4"), Accumulator(9, "saturate")
+    network = random_convnet(seed, family, spec, register, varied=varied)
     return Accelerator(Program(network, Geometry(2, 4, 4, chains=2), batch=1), **options)
 
 
@@ -55,8 +56,10 @@ def images_for(design, count):
     [
         accelerator,
         partial(accelerator, ("bipolar", "uint4", "bipolar")),
+        partial(accelerator, ("e5m2", "uint8", "uint8")),  # sums of lanes have 44 bits
         convolutional,
         partial(convolutional, single_port=("weights", "activations")),
+        partial(convolutional, seed=4, varied=True),  # with thresholds, and halves to even
     ],
 )
 def test_engines_agree_cycle_by_cycle(make_design):

@@ -27,6 +27,7 @@ FAMILIES = [
     ("pow2_4", "uint8", "uint8"),
     ("int4", "uint4", "uint4"),
     ("bipolar", "uint3", "uint5"),
+    ("e3m2", "uint4", "uint8"),
 ]
 
 
@@ -91,10 +92,10 @@ def test_a_fault_in_one_mac_is_located(family, monkeypatch):
 def test_a_fault_in_the_requantiser_is_located(family, monkeypatch):
     right = requantize._clamp
 
-    def wrong(fmt, value, total):
-        if fmt == Bipolar():
-            return right(fmt, value, total - 1)  # the sign of 0 is wrong
-        return right(fmt, value + 1, total)
+    def wrong(mode, value, total):
+        if mode.output == Bipolar():
+            return right(mode, value, total - 1)  # the sign of 0 is wrong
+        return right(mode, value + 1, total)
 
     monkeypatch.setattr(requantize, "_clamp", wrong)
     if family[0] == "bipolar" and family[2] == "bipolar":
@@ -159,6 +160,74 @@ def test_a_fault_in_the_parameter_memory_is_located():
     first = comparison.first
     assert first is not None
     assert (first.stage, first.element) == ("level", 4)
+
+
+def requantised(edit=None, **changes):
+    """Compare an accelerator whose first layer is requantised in another way."""
+    plain = random_network(6, FAMILIES[2], [12, 7, 5], Accumulator(16))
+    ones = {"bias": np.zeros(7), "multiplier": np.ones(7), "shift": 0}
+    first = replace(plain.layers[0], **(ones | changes))
+    network = replace(plain, layers=(first, plain.layers[1]))
+    program = Program(network, GEOMETRY)
+    if edit:
+        edit(program)
+    images = random_levels(np.random.default_rng(3), network.input, (6, 12))
+    simulated = AmaranthEngine(Accelerator(program)).run(Stimulus(images, traced=6))
+    expected = evaluate(network, images, GEOMETRY.lanes, trace=True)
+    return compare(simulated, expected, network, GEOMETRY), expected.layers[0]
+
+
+STEPS = np.tile(np.arange(15) * 9 - 60, (7, 1))
+
+
+@pytest.mark.parametrize("stage", range(4))
+def test_one_wrong_threshold_is_located(stage):
+    comparison, layer = requantised(thresholds=STEPS)
+    assert comparison, str(comparison.first)
+    channel = 4
+    assert layer.levels[:, channel].max() == 15
+
+    def edit(program):
+        # every search for level 15 meets it, and goes the other way now
+        word = channel << stage | 15 >> (4 - stage)
+        program.thresholds.images[stage][word] = (1 << (program.thresholds.width - 1)) - 1
+
+    comparison, _ = requantised(edit, thresholds=STEPS)
+    first = comparison.first
+    assert first is not None
+    assert (first.stage, first.layer, first.element) == ("level", "layer0", channel)
+    assert first.hardware < first.reference
+
+
+def test_halves_that_always_go_up_are_located(monkeypatch):
+    changes = {"shift": 2, "rounding": "half_even"}
+    comparison, _ = requantised(**changes)
+    assert comparison, str(comparison.first)
+    right = requantize._shifted
+    monkeypatch.setattr(
+        requantize, "_shifted", lambda mode, total: right(replace(mode, rounding="half_up"), total)
+    )
+    comparison, layer = requantised(**changes)
+    first = comparison.first
+    assert first is not None
+    assert (first.stage, first.layer, first.hardware) == ("level", "layer0", first.reference + 1)
+    assert layer.accumulators is not None
+    assert layer.accumulators[first.image, first.element] % 4 == 2  # a half
+
+
+def test_a_clamp_that_is_forgotten_is_located(monkeypatch):
+    changes = {"low": 3, "high": 12}
+    comparison, _ = requantised(**changes)
+    assert comparison, str(comparison.first)
+    right = requantize._clamp
+    monkeypatch.setattr(
+        requantize,
+        "_clamp",
+        lambda mode, *values: right(replace(mode, low=None, high=None), *values),
+    )
+    comparison, _ = requantised(**changes)
+    assert comparison.first is not None
+    assert comparison.first.stage == "level"
 
 
 def test_every_image_that_differs_is_counted():
