@@ -1,0 +1,1 @@
+"""Quantised networks from and for other tools, as QONNX."""

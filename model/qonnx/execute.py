@@ -1,0 +1,252 @@
+"""Executing a QONNX graph on batches: every tensor, as onnxruntime and qonnx compute it.
+
+`qonnx.core.onnx_exec` builds a session for each node of each call and needs every shape to be that
+of the batch. Here a node of ONNX gets one session, which takes any batch, and the operators of
+QONNX run as they do there. Exporters write the batch that they traced into Reshape; its first
+dimension grows with the batch here.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import helper, numpy_helper
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op import registry
+
+from ...hw.errors import NetworkError
+from .node import attributes, refuse
+
+__all__ = ["Executor"]
+
+BATCH = 128  # images at a time
+
+Arrays = dict[str, np.ndarray]
+
+
+class Executor:
+    """A graph of one input, ready to run.
+
+    Parameters
+    ----------
+    model : ModelWrapper, ModelProto or bytes
+        After `qonnx.util.cleanup`; the first dimension of its input is the batch.
+    batch : int
+        Images at a time.
+
+    Attributes
+    ----------
+    input : str
+        Name of the tensor that takes the images.
+    outputs : tuple of str
+        Names of the graph's outputs.
+    constants : dict of arrays
+        Initialisers, and tensors computed from them alone, such as quantised weights.
+
+    Raises
+    ------
+    NetworkError
+        For a graph of several inputs, or one in which the batch does not stay the first dimension.
+    """
+
+    def __init__(self, model: ModelWrapper | onnx.ModelProto | bytes, batch: int = BATCH) -> None:
+        self.batch = batch
+        self._model = _proto(model)
+        self._graph = self._model.graph
+        self._opsets = {each.domain: each.version for each in self._model.opset_import}
+        self.constants: Arrays = {
+            each.name: numpy_helper.to_array(each) for each in self._graph.initializer
+        }
+        self.input, self._traced, self._dimensions = self._find_input()
+        self.outputs = tuple(each.name for each in self._graph.output)
+        self._sessions: dict[tuple[str, ...], onnxruntime.InferenceSession] = {}  # by outputs
+        self._nodes = self._fold_constants()
+        self._shapes = {each.name: _shape(each) for each in self._graph.value_info}
+
+    def run(self, images: np.ndarray, keep: Collection[str] | None = None) -> Arrays:
+        """Return the tensors that depend on the images.
+
+        Parameters
+        ----------
+        images : array of shape (n, ...)
+            As the graph reads them; they become float32.
+        keep : collection of str, optional
+            Names of the tensors to return; all of them by default, which takes memory.
+
+        Returns
+        -------
+        dict of arrays of shape (n, ...)
+            By name of tensor, in the order of the nodes. A tensor into whose first dimension a
+            Reshape drew others has a multiple of n there.
+
+        Raises
+        ------
+        NetworkError
+            For images of another shape, for a name in ``keep`` that no tensor has, or for a node
+            that cannot be executed; the text names it.
+        """
+        images = np.asarray(images, np.float32)
+        if not self._accepts(images):
+            wanted = ["n", *("?" if each is None else each for each in self._dimensions)]
+            raise NetworkError(
+                f"the model reads images of shape ({', '.join(map(str, wanted))}), "
+                f"not {images.shape}"
+            )
+        self._check_names(keep)
+        starts = range(0, len(images), self.batch)
+        parts = [self._run_batch(images[start : start + self.batch], keep) for start in starts]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    # ------------------------------------------------------------------ the graph
+
+    def _find_input(self) -> tuple[str, int, tuple[int | None, ...]]:
+        """Return the input's name, the batch that was traced, and an image's dimensions."""
+        inputs = [each for each in self._graph.input if each.name not in self.constants]
+        if len(inputs) != 1:
+            names = ", ".join(each.name for each in inputs) or "none"
+            raise NetworkError(f"a model with one input is needed; the inputs of this: {names}")
+        shape = _shape(inputs[0])
+        if not shape:
+            raise NetworkError(f"input {inputs[0].name} has no shape; its first must be the batch")
+        return inputs[0].name, shape[0] or 1, shape[1:]
+
+    def _accepts(self, images: np.ndarray) -> bool:
+        """Whether images have the shape of the input."""
+        if images.ndim != len(self._dimensions) + 1 or not len(images):
+            return False
+        pairs = zip(self._dimensions, images.shape[1:], strict=True)
+        return all(wanted in (None, given) for wanted, given in pairs)
+
+    def _check_names(self, keep: Collection[str] | None) -> None:
+        """Raise for a name that no tensor has."""
+        known = {self.input, *(name for node in self._nodes for name in node.output)}
+        missing = sorted(set(keep or ()) - known)
+        if missing:
+            raise NetworkError(f"no tensor that depends on the images is called {missing[0]}")
+
+    def _fold_constants(self) -> list[Any]:
+        """Run the nodes that the input does not reach; return the others."""
+        reached = {self.input}
+        rest = []
+        for node in self._graph.node:
+            if reached.isdisjoint(node.input):
+                self._step(node, self.constants, 1)
+                continue
+            reached.update(node.output)
+            order = attributes(node).get("perm") if node.op_type == "Transpose" else None
+            if order is not None and order[0] != 0:
+                refuse(node, "moves the batch out of the first dimension, which is not supported")
+            rest.append(node)
+        return rest
+
+    # ------------------------------------------------------------------ running
+
+    def _run_batch(self, images: np.ndarray, keep: Collection[str] | None) -> Arrays:
+        """Return the tensors of one batch."""
+        context = {**self.constants, self.input: images}
+        for node in self._nodes:
+            self._step(node, context, len(images))
+            self._check_shapes(node, context, len(images))
+        found = [self.input, *(name for node in self._nodes for name in node.output if name)]
+        return {name: context[name] for name in found if keep is None or name in keep}
+
+    def _step(self, node: Any, context: Arrays, images: int) -> None:
+        """Execute ``node``: put what it gives for a batch of ``images`` into ``context``."""
+        try:
+            if node.op_type == "Reshape" and node.input[0] not in self.constants:
+                self._reshape(node, context, images)
+            elif registry.is_custom_op(node.domain, node.op_type):
+                self._execute_custom(node, context)
+            else:
+                self._execute(node, context)
+        except NetworkError:
+            raise
+        except Exception as error:  # of onnxruntime, or whatever an operator raises
+            refuse(node, f"cannot be executed: {' '.join(str(error).split())[:200]}")
+
+    def _reshape(self, node: Any, context: Arrays, images: int) -> None:
+        """Reshape with a first dimension that grows with the batch."""
+        data, shape = context[node.input[0]], [int(each) for each in context[node.input[1]]]
+        if node.input[1] in self.constants and shape and shape[0] > 0:
+            if shape[0] % self._traced:
+                refuse(node, f"shape {shape} draws several images together")
+            shape[0] = shape[0] // self._traced * images
+        if not attributes(node).get("allowzero", 0):
+            shape = [each or data.shape[axis] for axis, each in enumerate(shape)]
+        context[node.output[0]] = data.reshape(shape)
+
+    def _execute_custom(self, node: Any, context: Arrays) -> None:
+        """Execute an operator of QONNX as its own package does."""
+        version = self._opsets.get(node.domain, 1)
+        context.setdefault(node.output[0], np.zeros([1] * context[node.input[0]].ndim, np.float32))
+        with np.errstate(all="ignore"):  # the logarithm of zero in FloatQuant
+            registry.getCustomOp(node, version).execute_node(context, self._graph)
+        for name in node.output:
+            if context[name].dtype == np.float64:  # numpy's doing: QONNX has no such values
+                context[name] = context[name].astype(np.float32)
+
+    def _execute(self, node: Any, context: Arrays) -> None:
+        """Execute an operator of ONNX."""
+        free = [n for n in dict.fromkeys(node.input) if n and n not in self.constants]
+        key = tuple(node.output)
+        if key not in self._sessions:
+            self._sessions[key] = self._session(node, {name: context[name] for name in free})
+        names = [name for name in node.output if name]
+        results: Any = self._sessions[key].run(names, {name: context[name] for name in free})
+        context.update(zip(names, results, strict=True))
+
+    def _session(self, node: Any, free: Arrays) -> onnxruntime.InferenceSession:
+        """Return a session of one node, for inputs of the types of ``free`` and of any shape."""
+        fixed = [name for name in dict.fromkeys(node.input) if name and name not in free]
+        graph = helper.make_graph(
+            [node],
+            "node",
+            [_typed(name, array) for name, array in free.items()],
+            [onnx.ValueInfoProto(name=name) for name in node.output if name],
+            [numpy_helper.from_array(self.constants[name], name) for name in fixed],
+        )
+        model = helper.make_model(
+            graph, opset_imports=self._model.opset_import, ir_version=self._model.ir_version
+        )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # a pool of threads for each node would be one too many
+        options.log_severity_level = 4  # errors come as exceptions
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+
+    def _check_shapes(self, node: Any, context: Arrays, images: int) -> None:
+        """Raise if what a node gave is not the traced shape with another batch."""
+        for name in node.output:
+            traced = [each or 0 for each in self._shapes.get(name, ())]
+            if not traced or 0 in traced:
+                continue
+            given = context[name].shape
+            if [*given[1:]] != traced[1:] or given[0] * self._traced != traced[0] * images:
+                refuse(
+                    node,
+                    f"gives shape {[*given]} for {images} images, but {traced} for the "
+                    f"{self._traced} that were traced, so it does not treat each image alone",
+                )
+
+
+def _proto(model: ModelWrapper | onnx.ModelProto | bytes) -> onnx.ModelProto:
+    """Return a model as its protocol buffer."""
+    if isinstance(model, bytes):
+        return onnx.load_from_string(model)
+    return model.model if isinstance(model, ModelWrapper) else model
+
+
+def _shape(value: Any) -> tuple[int | None, ...]:
+    """Return the dimensions that a tensor is declared with; None for a free one."""
+    return tuple(
+        each.dim_value if each.HasField("dim_value") and each.dim_value > 0 else None
+        for each in value.type.tensor_type.shape.dim
+    )
+
+
+def _typed(name: str, array: np.ndarray) -> Any:
+    """Return the declaration of an input of any shape."""
+    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), None)

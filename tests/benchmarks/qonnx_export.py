@@ -1,0 +1,135 @@
+"""Whole test sets through qonnx's own executor; run by hand, for minutes.
+
+``python tests/benchmarks/qonnx_export.py [NETWORK...] [--images 10000]`` exports networks of the
+zoo (by default all for MNIST) as QONNX, executes the graphs on test images, compares every image
+with the integer reference, and keeps a row for each network in ``docs/results/qonnx.json``, with
+the command that made it. Exits with 1 where anything differs.
+"""
+
+import argparse
+import json
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from narrowgauge.hw.errors import NarrowgaugeError
+from narrowgauge.hw.files import write_atomically
+from narrowgauge.hw.network import INPUT, Network
+from narrowgauge.model import zoo
+from narrowgauge.model.qonnx.export import Exported, export
+from narrowgauge.model.reference import evaluate
+from narrowgauge.scripts.networks import input_levels, load_images, load_network
+
+OUTPUT = Path(__file__).parents[2] / "docs" / "results" / "qonnx.json"
+DATASET = "mnist"
+BATCH = 500
+THRESHOLD_BATCH = 100  # the executor compares every element with every threshold at once
+TOOLS = ("narrowgauge", "qonnx", "onnx", "onnxruntime", "numpy", "torch")
+
+
+def execute(name: str, images: int | None) -> dict[str, Any]:
+    """Return a network's row.
+
+    Raises
+    ------
+    NarrowgaugeError
+        For a network or a data set that is not there, and for a network that cannot be exported.
+    """
+    network = load_network(Path(name), 1)
+    dataset = load_images(network, name)
+    count = min(images or len(dataset.test_images), len(dataset.test_images))
+    levels = input_levels(network, dataset, slice(count))
+    started = time.perf_counter()
+    found, methods = run(network, levels)
+    seconds = time.perf_counter() - started
+    expected = evaluate(network, levels, 1)
+    classes = found.argmax(axis=1)
+    return {
+        "network": network.name,
+        "dataset": dataset.name,
+        "images": count,
+        "same_class": int((classes == expected.labels.numpy()).sum()),
+        "same_levels": int((found == expected.levels.numpy()).all(axis=1).sum()),
+        "accuracy": float((classes == dataset.test_labels[:count]).mean()),
+        "methods": methods,
+        "seconds": round(seconds, 1),
+    }
+
+
+def run(network: Network, levels: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
+    """Export and execute a network; return the levels of its last layer, and how layers were made.
+
+    The last images fill a batch with images from the start, which are dropped.
+    """
+    exported = export(network)
+    methods = {layer.layer: layer.method for layer in exported.layers if layer.method}
+    size = min(THRESHOLD_BATCH if "thresholds" in methods.values() else BATCH, len(levels))
+    exported = export(network, batch=size)
+    parts = []
+    for start in range(0, len(levels), size):
+        chosen = np.arange(start, start + size) % len(levels)
+        parts.append(_outputs(exported, levels[chosen]))
+        print(
+            f"{network.name}: {min(start + size, len(levels))} images", file=sys.stderr, flush=True
+        )
+    return np.concatenate(parts)[: len(levels)], methods
+
+
+def _outputs(exported: Exported, levels: np.ndarray) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what these libraries import
+        from qonnx.core.modelwrapper import ModelWrapper
+        from qonnx.core.onnx_exec import execute_onnx
+
+    graph = exported.model.graph
+    shape = [each.dim_value for each in graph.input[0].type.tensor_type.shape.dim]
+    values = levels.transpose(0, 3, 1, 2).reshape(shape).astype(np.float32)
+    return execute_onnx(ModelWrapper(exported.model), {INPUT: values})[graph.output[0].name]
+
+
+def keep(row: dict[str, Any], output: Path) -> None:
+    """Put a row into the file, in the place of the one that the network had."""
+    rows = json.loads(output.read_text()) if output.exists() else []
+    rows = [each for each in rows if each["network"] != row["network"]] + [row]
+    rows.sort(key=lambda each: each["network"])
+    write_atomically(output, (json.dumps(rows, indent=1) + "\n").encode())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; return the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("networks", nargs="*", metavar="NETWORK")
+    parser.add_argument("--images", type=int, help="of each network [default: all]")
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    given = parser.parse_args(arguments)
+    names = given.networks or [each.name for each in zoo.entries() if each.dataset == DATASET]
+    versions = {name: version(name) for name in TOOLS}
+    status = 0
+    for name in names:
+        try:
+            row = execute(name, given.images)
+        except NarrowgaugeError as error:
+            print(f"qonnx_export: {error}", file=sys.stderr)
+            return 1
+        command = f"python tests/benchmarks/qonnx_export.py {name}"
+        command += f" --images {given.images}" if given.images else ""
+        keep({**row, "versions": versions, "command": command}, given.output)
+        print(
+            f"{name}: {row['images']} images, {row['same_class']} with the same class, "
+            f"{row['same_levels']} with the same levels, {row['seconds']} s"
+        )
+        if row["same_levels"] != row["images"]:
+            status = 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
