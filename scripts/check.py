@@ -1,202 +1,137 @@
-"""Hardware against reference: images through both, compared; kept in the store."""
+"""``narrowgauge check``: a graph, the integers and the hardware on the same images."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
+import click
 
-from ..hw.accelerator import Accelerator
-from ..hw.network import Network
-from ..hw.network_file import to_bytes
-from ..hw.program import Program
-from ..hw.sim.compare import Comparison, compare
-from ..hw.sim.engine import make_engine
-from ..hw.sim.run import Run, Stimulus
-from ..hw.synth.store import Store
-from ..model import zoo
-from ..model.data import Dataset
-from ..model.reference import LayerTrace, evaluate
-from .networks import input_levels
-from .pipeline import source_digest
+from ..hw.errors import MismatchError
+from . import imports, options
+from .progress import Reporter, standard_output
 
-__all__ = [
-    "Checked",
-    "Reference",
+__all__ = ["command"]
+
+
+@click.command(
     "check",
-    "layer_use",
-    "reference",
-    "simulate_and_compare",
-    "total_macs",
-    "used",
-]
+    epilog="""\b
+Examples:
+  narrowgauge check model.onnx --data mnist --images 500
+  narrowgauge check model.onnx --data images.npz --rows 4 --columns 4 --lanes 8 --json""",
+)
+@imports.model_file
+@click.option(
+    "--data",
+    required=True,
+    help="A data set, or a .npy or .npz file with images as the model reads them.",
+)
+@click.option(
+    "--images", type=click.IntRange(1), default=200, show_default=True, help="Images to run."
+)
+@imports.reading
+@options.geometry
+@options.target
+@options.engine
+@options.json_output
+def command(model: Path, data: str, images: int, as_json: bool, **values: Any) -> int:
+    """Compare an ONNX network with its accelerator, layer by layer.
 
-TRACED = 8  # images compared layer by layer, sum by sum; all images are compared at the end
-SUMS = 1 << 22  # sums that the reference keeps at a time
-
-
-@dataclass(frozen=True, eq=False)
-class Reference:
-    """What the reference says: results of all images, and the layers of the first ones.
-
-    Attributes
-    ----------
-    levels : int64 array of shape (images, outputs)
-    labels : int64 array of shape (images,)
-    layers : tuple of LayerTrace
-        Sums and levels of the images that were traced.
-    overflows : tuple of int
-        Sums of each layer, over all images, of which at least one step overflowed.
+    The same images go through QONNX's executor, through the integer reference and through the
+    accelerator, cycle by cycle. Executor and reference are compared in every quantised tensor, each
+    layer from the same inputs; reference and accelerator in every sum and level. The executor
+    computes in float32: where its rounding decides between two levels that is shown in float64, and
+    counted as a tie.
     """
+    geometry, groups = options.make_geometry(values), options.grouping(values)
+    with Reporter() as reporter:
+        imported = imports.load_model(model, values, geometry.lanes, reporter)
+        inputs, labels = imports.load_data(data, imported, images)
+        from ..model.qonnx.agree import agree
 
-    levels: np.ndarray
-    labels: np.ndarray
-    layers: tuple[LayerTrace, ...]
-    overflows: tuple[int, ...]
+        with reporter.step(f"{len(inputs)} images in QONNX's executor and the reference"):
+            agreement = agree(imported, inputs, geometry.lanes)
+        with reporter.step(f"{len(inputs)} images in hardware") as step:
+            run, comparison = _simulate(imported, agreement, geometry, groups, values)
+            step.note(f"{run.cycles:,} cycles, {run.engine} engine")
+    summary = _summary(imported, agreement, run, comparison, labels)
+    if as_json:
+        print(json.dumps(summary, indent=2))
+    else:
+        _print(summary, imported)
+    wrong = [each.first for each in agreement.tensors if each.first]
+    if comparison.first:
+        wrong.append(f"hardware and reference: {comparison.first}")
+    if wrong:
+        raise MismatchError(f"{model}: {wrong[0]}")
+    return 0
 
 
-def reference(program: Program, images: np.ndarray, traced: int) -> Reference:
-    """Evaluate images, a few at a time, so that only the sums of the traced ones are kept."""
-    network, lanes = program.network, program.geometry.lanes
-    results, layers = [], ()
-    overflows = np.zeros(len(network.layers), np.int64)
-    step = max(1, SUMS // program.sums)
-    starts = [0, *range(traced, len(images), step)] if traced else range(0, len(images), step)
-    for start in starts:
-        stop = traced if start < traced else start + step
-        part = evaluate(network, torch.as_tensor(images[start:stop]), lanes, trace=True)
-        overflows += [_overflowed(layer) for layer in part.layers]
-        results.append(part)
-        if start < traced:
-            layers = part.layers
-    return Reference(
-        levels=np.concatenate([part.levels.numpy() for part in results]),
-        labels=np.concatenate([part.labels.numpy() for part in results]),
-        layers=layers,
-        overflows=tuple(overflows.tolist()),
+def _simulate(
+    imported: Any, agreement: Any, geometry: Any, groups: dict[str, Any], values: dict[str, Any]
+) -> tuple[Any, Any]:
+    from ..hw.program import Program
+    from ..hw.synth.build import accelerator_for
+    from ..hw.synth.targets import target as find_target
+    from .checked import simulate_and_compare
+
+    program = Program(imported.network, geometry, **groups)
+    accelerator = accelerator_for(program, find_target(values["target"]))
+    levels = agreement.levels
+    run, comparison, _ = simulate_and_compare(
+        accelerator, levels, values["engine"], traced=len(levels)
     )
+    return run, comparison
 
 
-def _overflowed(layer: LayerTrace) -> int:
-    return 0 if layer.overflowed is None else int(layer.overflowed.sum())
-
-
-def simulate_and_compare(
-    accelerator: Accelerator, levels: np.ndarray, engine: str, *, traced: int, **stimulus: Any
-) -> tuple[Run, Comparison, Reference]:
-    """Run images through hardware and reference; return both results and their comparison.
-
-    The first ``traced`` images are compared sum by sum; the others by levels and labels.
-    """
-    program = accelerator.program
-    run = make_engine(accelerator, engine).run(Stimulus(levels, traced=traced, **stimulus))
-    expected = reference(program, levels, min(traced, len(levels)))
-    return run, compare(run, expected, program.network, program.geometry), expected
-
-
-@dataclass(frozen=True)
-class Checked:
-    """What simulating and comparing a network on test images gave.
-
-    ``layer_cycles`` are those of all images; ``first`` describes the first difference, empty where
-    there is none.
-    """
-
-    images: int
-    accuracy_reference: float
-    accuracy_hardware: float
-    mismatches: int
-    overflows: int
-    overflows_reference: int
-    cycles: int
-    steps: int
-    layer_cycles: Sequence[int]
-    seconds: float
-    engine: str
-    first: str
-
-    def row(self, program: Program) -> dict[str, Any]:
-        """Return its columns of a result row."""
-        layers = layer_use(program, self.layer_cycles, self.images)
-        return {
-            "images": self.images,
-            "accuracy_reference": self.accuracy_reference,
-            "accuracy_hardware": self.accuracy_hardware,
-            "mismatches": self.mismatches,
-            "overflows": self.overflows,
-            "cycles_per_image": self.cycles / self.images,
-            "utilisation": used(program, total_macs(program.network), self.cycles / self.images),
-            "layers": layers,
-        }
-
-
-def total_macs(network: Network) -> int:
-    """Return the multiply-accumulates of an image."""
-    return sum(network.macs(layer) for layer in network)
-
-
-def used(program: Program, macs: int, cycles: float) -> float:
-    """Return the share of the array's products in ``cycles`` that are those of the network."""
-    return macs / (program.geometry.macs * cycles) if cycles else 0.0
-
-
-def layer_use(program: Program, layer_cycles: Sequence[int], images: int) -> list[dict[str, Any]]:
-    """Return what `zoo.layer_rows` says of each layer, its cycles an image and its utilisation."""
-    rows = zoo.layer_rows(program.network)
-    for row, cycles in zip(rows, layer_cycles, strict=True):
-        row["cycles_per_image"] = cycles / images
-        row["utilisation"] = used(program, row["macs"], cycles / images)
-    return rows
-
-
-def check(
-    accelerator: Accelerator,
-    dataset: Dataset,
-    store: Store,
-    *,
-    engine: str = "auto",
-    images: slice = slice(None),
-) -> Checked:
-    """Run test images through hardware and reference and compare them."""
-    program = accelerator.program
-    network, geometry = program.network, program.geometry
-    levels = input_levels(network, dataset, images)
-    labels = dataset.test_labels[images]
-    parts = {
-        "network": to_bytes(network),
-        "geometry": [str(geometry), geometry.hop, geometry.chains],
-        "groups": [program.contexts, program.batch],
-        "blocks": [accelerator.dsp, accelerator.requantize_dsp, accelerator.single_port],
-        "images": levels.tobytes(),
-        "labels": labels.tobytes(),
-        "engine": engine,
-        "fields": list(Checked.__annotations__),
-        "sources": [source_digest("hw"), source_digest("hw/sim"), source_digest("model")],
+def _summary(
+    imported: Any, agreement: Any, run: Any, comparison: Any, labels: Any
+) -> dict[str, Any]:
+    """Return what came out, as plain data."""
+    images = len(run.labels)
+    found = {
+        "network": imported.network.name,
+        "images": images,
+        "tensors": [asdict(each) for each in agreement.tensors],
+        "same_levels": agreement.same_levels,
+        "same_class": agreement.same_class,
+        "hardware_mismatches": comparison.mismatches,
+        "cycles_per_image": run.cycles / images,
+        "layers": [asdict(each) for each in imported.report],
     }
-    stored = store.compute(
-        "checked", parts, lambda: vars(_check(accelerator, labels, levels, engine))
-    )
-    return Checked(**stored)
+    if labels is not None:
+        found["accuracy_hardware"] = float((run.labels == labels).mean())
+    return found
 
 
-def _check(accelerator: Accelerator, labels: np.ndarray, levels: Any, engine: str) -> Checked:
-    run, comparison, expected = simulate_and_compare(accelerator, levels, engine, traced=TRACED)
-    first = str(comparison.first or "")
-    if not first and run.overflows != expected.overflows:
-        first = f"overflows a layer: {run.overflows} in hardware, {expected.overflows} in the "
-        first += "reference"
-    return Checked(
-        images=len(levels),
-        accuracy_reference=float((expected.labels == labels).mean()),
-        accuracy_hardware=float((run.labels == labels).mean()),
-        mismatches=comparison.mismatches,
-        overflows=sum(run.overflows),
-        overflows_reference=sum(expected.overflows),
-        cycles=run.cycles,
-        steps=run.steps,
-        layer_cycles=list(run.layer_cycles),
-        seconds=run.seconds,
-        engine=run.engine,
-        first=first,
+def _print(summary: dict[str, Any], imported: Any) -> None:
+    from rich import box
+    from rich.table import Table
+
+    images = summary["images"]
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, collapse_padding=True)
+    for name in ("layer", "levels from", "levels compared", "executor = integers"):
+        table.add_column(name, justify="right" if name == "levels compared" else "left")
+    methods = {row.layer: imports.method(row) for row in imported.report}
+    for each in summary["tensors"]:
+        method = methods.get(each["layer"], "")
+        table.add_row(each["layer"], method, f"{each['elements']:,}", _verdict(each))
+    standard_output().print(table)
+    right = summary.get("accuracy_hardware")
+    print(
+        f"{summary['network']}: {images} images; all levels the same in {summary['same_levels']}, "
+        f"the same class in {summary['same_class']}\n"
+        f"hardware and integers, every sum and level: {summary['hardware_mismatches']} images "
+        f"differ; {summary['cycles_per_image']:,.1f} cycles an image"
+        + ("" if right is None else f"; {100 * right:.2f} % right")
     )
+
+
+def _verdict(each: dict[str, Any]) -> str:
+    """Return how a tensor agrees, in words."""
+    if not each["different"]:
+        return "equal"
+    if each["different"] == each["ties"]:
+        return f"{each['ties']} ties, within {each['distance']:.1e} of a border"
+    return f"{each['different']} differ, {each['ties']} of them ties"

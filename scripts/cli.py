@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import keyword
 import os
 import sys
 import warnings
@@ -21,6 +22,9 @@ COMMANDS = {
     "simulate": "Run a network's accelerator and compare it with the reference.",
     "synthesize": "Place and route a network's accelerator.",
     "verilog": "Write a network's accelerator as Verilog.",
+    "import": "Read a quantised network in ONNX, of Brevitas or QKeras for example.",
+    "check": "Compare an ONNX network with its accelerator, layer by layer.",
+    "export": "Write a network as QONNX.",
     "doctor": "Show tools and versions, and what is missing.",
 }
 
@@ -34,7 +38,9 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return importlib.import_module(f".{cmd_name}", __package__).command
+        # a module cannot have the name of a keyword, as a command may
+        module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        return importlib.import_module(f".{module}", __package__).command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

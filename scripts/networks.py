@@ -11,6 +11,7 @@ from ..hw.mapping import accumulator_bits
 from ..hw.network import INPUT, Network
 from ..model import zoo
 from ..model.data import Dataset, load
+from ..model.preparation import Preparation
 
 __all__ = ["input_levels", "load_images", "load_network"]
 
@@ -47,6 +48,13 @@ def load_images(network: Network, origin: Path | str) -> Dataset:
         Where it is missing, or has images of another size; the text names ``origin``.
     """
     dataset = load(str(network.about.get("dataset", "digits")))
+    preparation = Preparation.from_about(network.about)
+    if preparation is not None:
+        try:
+            preparation.images(dataset.values(dataset.test_images[:1]))
+        except DataError as error:
+            raise DataError(f"{origin}: {error}; data set {dataset.name}") from error
+        return dataset
     size = tuple(network.sizes[INPUT])
     if size not in (dataset.image_shape, (1, 1, dataset.inputs)):
         raise DataError(
@@ -59,5 +67,9 @@ def load_images(network: Network, origin: Path | str) -> Dataset:
 
 def input_levels(network: Network, dataset: Dataset, images: slice = slice(None)) -> np.ndarray:
     """Return test images as levels, in the shape that the network reads."""
+    preparation = Preparation.from_about(network.about)
+    if preparation is not None:
+        pixels = dataset.values(dataset.test_images[images])
+        return preparation.levels(preparation.images(pixels))
     levels = dataset.levels(dataset.test_images[images], network.input)
     return levels.reshape(-1, *network.sizes[INPUT])

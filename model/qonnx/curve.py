@@ -1,0 +1,145 @@
+"""What happens to a tensor between two quantisers, exactly.
+
+A curve maps the sums of a layer to real values, channel by channel. As long as it is built from
+scales, offsets and clips its constants are rational numbers, which float32 constants always are, so
+nothing is ever rounded; a sigmoid or another bent function ends that, and what follows it is
+evaluated in float64.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Curve", "fractions"]
+
+INFINITY = float("inf")
+
+
+def fractions(values: Any) -> np.ndarray:
+    """Return numbers as an object array of exact `Fraction` values, of the same shape."""
+    array = np.asarray(values)
+    if array.dtype == object:
+        return array
+    flat = [Fraction(each) for each in array.astype(np.float64).ravel().tolist()]
+    return np.array([*flat, None], object)[:-1].reshape(array.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """``min(max(gain * sum + offset, low), high)``, and then the bent functions of ``tail``.
+
+    Attributes
+    ----------
+    gain, offset : object arrays of shape (channels,)
+        Fractions.
+    low, high : object arrays of shape (channels,)
+        Fractions, or an infinity where nothing is clipped.
+    tail : tuple of (function, direction)
+        Functions of float64 arrays of shape (channels, any), and of what sign each one's slope is:
+        int arrays of shape (channels,).
+    """
+
+    gain: np.ndarray
+    offset: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    tail: tuple[tuple[Callable[[np.ndarray], np.ndarray], np.ndarray], ...] = ()
+
+    @classmethod
+    def linear(cls, gain: np.ndarray, offset: np.ndarray) -> "Curve":
+        """Return a curve that clips nothing."""
+        return cls(
+            gain,
+            offset,
+            np.full(len(gain), -INFINITY, object),
+            np.full(len(gain), INFINITY, object),
+        )
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether it is exact: nothing but scales, offsets and clips."""
+        return not self.tail
+
+    @property
+    def clips(self) -> bool:
+        """Whether anything is clipped."""
+        return any(each != -INFINITY for each in self.low) or any(
+            each != INFINITY for each in self.high
+        )
+
+    @property
+    def direction(self) -> np.ndarray:
+        """Whether each channel rises (1), falls (-1) or is constant (0)."""
+        sign = np.array([(each > 0) - (each < 0) for each in self.gain], np.int64)
+        for _, direction in self.tail:
+            sign = sign * direction
+        return sign
+
+    def scaled(self, factor: np.ndarray) -> "Curve":
+        """Multiply by ``factor``, Fractions of shape (channels,)."""
+        if self.tail:
+            numbers = factor.astype(np.float64)[:, None]
+            return self.bent(lambda values: values * numbers, np.sign(numbers[:, 0]).astype(int))
+        ends = [
+            np.array([_times(end, each) for end, each in zip(ends, factor, strict=True)], object)
+            for ends in (self.low, self.high)
+        ]
+        falling = np.array([each < 0 for each in factor])
+        return Curve(
+            self.gain * factor,
+            self.offset * factor,
+            np.where(falling, ends[1], ends[0]),
+            np.where(falling, ends[0], ends[1]),
+        )
+
+    def shifted(self, amount: np.ndarray) -> "Curve":
+        """Add ``amount``, Fractions of shape (channels,)."""
+        if self.tail:
+            numbers = amount.astype(np.float64)[:, None]
+            return self.bent(lambda values: values + numbers, np.ones(len(amount), np.int64))
+        return Curve(self.gain, self.offset + amount, self.low + amount, self.high + amount)
+
+    def clipped(self, low: Fraction | float, high: Fraction | float) -> "Curve":
+        """Limit the values to ``low`` and ``high``; either may be an infinity."""
+        if self.tail:
+            ends = float(low), float(high)
+            return self.bent(lambda values: values.clip(*ends), np.ones(len(self.gain), np.int64))
+
+        def inside(ends: np.ndarray) -> np.ndarray:
+            return np.array([min(max(each, low), high) for each in ends], object)
+
+        return replace(self, low=inside(self.low), high=inside(self.high))
+
+    def bent(self, function: Callable[[np.ndarray], np.ndarray], direction: np.ndarray) -> "Curve":
+        """Apply a monotone function of float64."""
+        return replace(self, tail=(*self.tail, (function, direction)))
+
+    def of(self, channels: Sequence[int] | np.ndarray) -> "Curve":
+        """Return the curves of some channels only; not for bent ones."""
+        arrays = (self.gain, self.offset, self.low, self.high)
+        return Curve(*(each[channels] for each in arrays))
+
+    def flipped(self, channels: np.ndarray) -> "Curve":
+        """Return the curve over the negative sums of the channels where ``channels`` is true."""
+        return replace(self, gain=np.where(channels, -self.gain, self.gain))
+
+    def values(self, sums: np.ndarray) -> np.ndarray:
+        """Return the values at integer sums of shape (channels, any): Fractions, or float64."""
+        exact = sums.astype(object) * self.gain[:, None] + self.offset[:, None]
+        clipped = exact
+        if self.clips:
+            clipped = np.minimum(np.maximum(exact, self.low[:, None]), self.high[:, None])
+        if not self.tail:
+            return clipped
+        values = clipped.astype(np.float64)
+        for function, _ in self.tail:
+            values = function(values)
+        return values
+
+
+def _times(end: Any, factor: Fraction) -> Any:
+    """Multiply the end of a range, which may be infinite; an end times 0 is 0."""
+    return end * factor if factor else Fraction(0)

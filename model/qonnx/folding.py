@@ -1,0 +1,286 @@
+"""From planned layers to integers, and a report of what that took."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ...hw.errors import NetworkError
+from ...hw.layers import MAX_SHIFT, Layer
+from ...hw.number import MAX_WIDTH, Bipolar, Fixed
+from ..fold import UNBOUNDED, Integers, StepFunction, check, solve
+from .steps import Steps
+from .walk import Planned
+
+__all__ = ["Solution", "build", "solve_all"]
+
+ROUNDINGS = ("half_up", "half_even")
+MAX_THRESHOLD_BITS = 8
+LOGIT_BITS = 8
+SAMPLES = 257
+WIDE = 12  # bits from which levels are looked at one by one only if they must be
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """How the sums of a layer become levels, as parameters of its `Layer`.
+
+    Attributes
+    ----------
+    method : str
+        ``sign``, ``shift``, ``multiplier``, ``thresholds`` or ``sums``.
+    parameters : dict
+        Of `hw.layers.Requantised`.
+    compared : int
+        Accumulator levels, over all channels, at which integers and graph were compared.
+    error : float
+        Largest rounding of a logit, relative to the largest logit that can be; 0 where exact.
+    """
+
+    method: str
+    parameters: dict[str, Any]
+    compared: int
+    error: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """A step function, the shift that is enough for it, and how ties are rounded."""
+
+    function: StepFunction
+    thresholds: np.ndarray
+    shift: int
+    rounding: str
+    integers: Integers | None
+
+
+def solve_all(planned: Sequence[Planned]) -> dict[str, Solution]:
+    """Return the integers of all layers.
+
+    Raises
+    ------
+    NetworkError
+        Where no integers are exact; the text names the layer.
+    """
+    functions = [each.steps for each in planned if each.steps is not None]
+    whole = {each.name: _whole_numbers(each) for each in functions if each.output.width > WIDE}
+    found = {name: each for name, each in whole.items() if each is not None}
+    found |= _with_few_shifts([_smallest(each) for each in functions if each.name not in found])
+    bits = max(
+        (int(np.max(each.parameters["multiplier"])).bit_length() for each in found.values()),
+        default=1,
+    )
+    for each in planned:
+        if each.ends is not None:
+            found[each.name] = _as_they_are(each)
+        elif each.steps is None:
+            found[each.name] = _logits(each, max(bits, LOGIT_BITS))
+    return found
+
+
+def _smallest(function: StepFunction) -> _Trial:
+    """Return the integers of the smallest shift that are exact; none where thresholds must do."""
+    thresholds = function.thresholds()
+    is_line = not isinstance(function, Steps) or function.is_line
+    if function.output == Bipolar():
+        integers, _ = solve(function, thresholds, 0)
+        return _Trial(function, thresholds, 0, "half_up", integers)
+    for shift in range(MAX_SHIFT + 1) if is_line else ():
+        if function.product_limit(shift) >= UNBOUNDED:
+            break
+        for rounding in ROUNDINGS if shift else ROUNDINGS[:1]:
+            integers, exact = solve(function, thresholds, shift, rounding=rounding)
+            if exact.all():
+                return _Trial(function, thresholds, shift, rounding, integers)
+    if function.output.width > MAX_THRESHOLD_BITS:
+        raise NetworkError(
+            f"layer {function.name}: no multiplier and shift give its function exactly, and "
+            f"{function.output} is too wide for thresholds, which have up to "
+            f"{MAX_THRESHOLD_BITS} bits; quantise it to fewer bits"
+        )
+    return _Trial(function, thresholds, 0, "half_up", None)
+
+
+def _whole_numbers(function: StepFunction) -> Solution | None:
+    """Return the integers of wide levels that are whole multiples of the sums, plus a bias.
+
+    Then nothing is rounded but the bias, once; so every sum is exact, unless that is a tie. They
+    are compared at the ends and at some sums between.
+    """
+    if not isinstance(function, Steps) or not function.is_line or function.quantizer.divisor:
+        return None
+    slope, offset = function.exact_slope, function.exact_offset
+    if function.mirrored.any() or any(each.denominator != 1 or each < 1 for each in slope):
+        return None
+    if any(each.denominator == 2 for each in offset):
+        return None
+    if not function.rounds_to_nearest:
+        return None
+    multiplier, bias = slope.astype(np.int64), np.array([round(each) for each in offset], np.int64)
+    sums = np.linspace(function.low, function.high, SAMPLES, axis=1).round().astype(np.int64)
+    found = sums * multiplier[:, None] + bias[:, None]
+    if (found.clip(function.bottom, function.top) != function.levels(sums)).any():
+        return None
+    ends = _ends(function.output, function.bottom, function.top)
+    return Solution("sums", {"multiplier": multiplier, "bias": bias, **ends}, sums.size)
+
+
+def _with_few_shifts(trials: Sequence[_Trial]) -> dict[str, Solution]:
+    """Return parameters of all trials, in few shifts and the narrowest multipliers.
+
+    A shift that another layer has costs no gates, unless it takes a wider multiplier.
+    """
+    solved = [each.integers for each in trials if each.integers is not None]
+    limit = max((int(each.multiplier.max()) for each in solved), default=1).bit_length()
+    found, used = {}, []
+    for trial in sorted(trials, key=lambda each: -each.shift):
+        name, integers = trial.function.name, trial.integers
+        if integers is None:
+            found[name] = _with_thresholds(trial.function, trial.thresholds)
+            continue
+        if trial.function.output != Bipolar():
+            shared = [each for each in (_at(trial, shift, limit) for shift in used) if each]
+            integers = shared[-1] if shared else integers
+            used += [integers.shift] if integers.shift not in used else []
+        found[name] = _solution(trial, integers)
+    return found
+
+
+def _at(trial: _Trial, shift: int, limit: int) -> Integers | None:
+    """Return the integers of a larger shift, if they are exact within ``limit`` bits."""
+    if shift < trial.shift or trial.function.product_limit(shift) >= UNBOUNDED:
+        return None
+    integers, exact = solve(trial.function, trial.thresholds, shift, rounding=trial.rounding)
+    narrow = int(integers.multiplier.max()).bit_length() <= limit
+    return integers if exact.all() and narrow else None
+
+
+def _solution(trial: _Trial, integers: Integers) -> Solution:
+    """Return the parameters of integers, checked."""
+    function, thresholds = trial.function, trial.thresholds
+    compared = check(function, integers, thresholds, rounding=trial.rounding)
+    parameters: dict[str, Any] = {
+        "multiplier": integers.multiplier, "bias": integers.bias, "shift": integers.shift,
+        **_ends(function.output, function.bottom, function.top),
+    }  # fmt: skip
+    if trial.rounding != "half_up":
+        parameters["rounding"] = trial.rounding
+    method = "sign"
+    if function.output != Bipolar() and trial.integers is not None:
+        method = "shift" if (trial.integers.multiplier == 1).all() else "multiplier"
+    return Solution(method, parameters, compared)
+
+
+def _ends(output: Any, bottom: int, top: int) -> dict[str, int]:
+    """Return the ends of the clamp where they are not those of the format."""
+    found = {}
+    if output != Bipolar() and bottom != output.min_level:
+        found["low"] = bottom
+    if output != Bipolar() and top != output.max_level:
+        found["high"] = top
+    return found
+
+
+def _with_thresholds(function: StepFunction, thresholds: np.ndarray) -> Solution:
+    """Return one threshold for each level above the lowest of the format."""
+    output, channels = function.output, len(thresholds)
+    below = function.bottom - output.min_level
+    above = output.max_level - function.top
+    always = np.broadcast_to(function.low[:, None], (channels, below))
+    never = np.broadcast_to(function.high[:, None] + 1, (channels, above))
+    if isinstance(function, Steps) and len(function.goals) != thresholds.shape[1]:
+        raise NetworkError(f"layer {function.name}: thresholds of another format")
+    table = np.concatenate([always, thresholds, never], axis=1)
+    compared = _check_thresholds(function, table)
+    one = np.ones(channels, np.int64)
+    parameters = {"multiplier": one, "bias": 0 * one, "thresholds": table}
+    return Solution("thresholds", parameters, compared)
+
+
+def _check_thresholds(function: StepFunction, table: np.ndarray) -> int:
+    """Compare thresholds with the graph on both sides of each; return how many levels that is."""
+    sides = np.concatenate([table, table - 1], axis=1)
+    sums = sides.clip(function.low[:, None], function.high[:, None])
+    counted = (sums[:, :, None] >= table[:, None, :]).sum(axis=2) + function.output.min_level
+    for channel, place in np.argwhere(counted != function.levels(sums))[:1]:
+        raise NetworkError(
+            f"layer {function.name}, channel {channel}: thresholds differ from the graph at "
+            f"accumulator {sums[channel, place]}"
+        )
+    return sum(len(np.unique(row)) for row in sums)
+
+
+def _as_they_are(planned: Planned) -> Solution:
+    """Return parameters of sums that are levels already."""
+    assert planned.ends is not None
+    channels = planned.draft.size.channels if planned.draft.is_weighted else 1
+    one = np.ones(channels, np.int64)
+    parameters = {"multiplier": one, "bias": 0 * one, **_ends(planned.output, *planned.ends)}
+    return Solution("sums", parameters, 0)
+
+
+# --- the last layer --------------------------------------------------------------------------
+
+
+def _logits(planned: Planned, bits: int) -> Solution:
+    """Return parameters of a last layer without a quantiser: its levels are logits.
+
+    Where all channels have one scale and biases are whole sums, they are exact; else multipliers
+    have ``bits`` bits. Levels of more than 32 bits lose the lowest ones.
+    """
+    curve, draft = planned.curve, planned.draft
+    assert curve is not None
+    rows = slice(None) if draft.is_weighted else slice(1)
+    gain, offset = curve.gain[rows], curve.offset[rows]
+    low, high = draft.low[rows], draft.high[rows]
+    if min(gain) <= 0:
+        raise NetworkError(f"layer {planned.name}: a logit is multiplied by zero")
+    units = offset / gain
+    exact = len({*gain.tolist()}) == 1 and all(Fraction(each).denominator == 1 for each in units)
+    one = np.ones(len(gain), np.int64)
+    if exact:
+        multiplier, bias = one, units.astype(np.int64)
+        unit = gain[0]
+    else:
+        unit = max(gain) / ((1 << bits) - 1)
+        multiplier = np.array([max(1, round(each / unit)) for each in gain], np.int64)
+        bias = np.array([round(each / unit) for each in offset], np.int64)
+    width = _logit_bits(multiplier, bias, low, high)
+    shift = max(width - MAX_WIDTH, 0)  # the lowest bits of very wide sums are dropped
+    unit, width, exact = unit * 2**shift, width - shift, exact and not shift
+    ends = np.stack([low, high], axis=1).astype(object)
+    largest = float(abs(ends * gain[:, None] + offset[:, None]).max())
+    own_gain, own = (each.astype(object) * unit / 2**shift for each in (multiplier, bias))
+    error = 0.0 if exact else _logit_error(gain, offset, own_gain, own, ends)
+    parameters = {
+        "multiplier": multiplier, "bias": bias, "shift": shift, "output": Fixed(width)
+    }  # fmt: skip
+    return Solution("sums" if exact else "multiplier", parameters, 0, error / max(largest, 1e-300))
+
+
+def _logit_bits(multiplier: np.ndarray, bias: np.ndarray, low: np.ndarray, high: np.ndarray) -> int:
+    ends = int((low * multiplier + bias).min()), int((high * multiplier + bias).max())
+    return max(max(ends[1], 0).bit_length(), (-min(ends[0], -1) - 1).bit_length()) + 1
+
+
+def _logit_error(
+    gain: np.ndarray, offset: np.ndarray, own_gain: np.ndarray, own: np.ndarray, ends: np.ndarray
+) -> float:
+    """Return the largest difference between an integer logit and the graph's, in its values."""
+    errors = abs(ends * (own_gain - gain)[:, None] + (own - offset)[:, None])
+    return float(errors.max())
+
+
+def build(planned: Sequence[Planned | Layer], solutions: dict[str, Solution]) -> list[Layer]:
+    """Return the layers of the network."""
+    layers = []
+    for each in planned:
+        if isinstance(each, Layer):
+            layers.append(each)
+            continue
+        parameters = dict(solutions[each.name].parameters)
+        output = parameters.pop("output", each.output)
+        layers.append(each.draft.layer(each.name, output, parameters))
+    return layers

@@ -1,0 +1,230 @@
+"""Reading an ONNX file: checked, cleaned by the ``qonnx`` package, its shapes known."""
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import google.protobuf.message
+import numpy as np
+import onnx
+from onnx import numpy_helper
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.transformation.fold_constants import FoldConstants
+from qonnx.transformation.general import (
+    GiveUniqueParameterTensors,
+    RemoveStaticGraphInputs,
+    RemoveUnusedTensors,
+    SortGraph,
+)
+from qonnx.transformation.infer_shapes import InferShapes
+
+from ...hw.errors import NetworkError
+from .node import label
+
+__all__ = ["DOMAIN", "clean", "read"]
+
+DOMAIN = "qonnx.custom_op.general"
+OLD_DOMAINS = ("onnx.brevitas", "finn.custom_op.general", "finn", "qonnx")
+KEPT = ("Quant", "IntQuant", "BipolarQuant", "FloatQuant", "Trunc")
+LARGEST = 1 << 31
+
+
+def read(path: Path | str) -> onnx.ModelProto:
+    """Read an ONNX file.
+
+    Raises
+    ------
+    NetworkError
+        Where it is missing, no ONNX model, or cut short; the text names it.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size >= LARGEST:
+            raise NetworkError(f"{path}: larger than an ONNX file can be")
+        model = onnx.load(str(path))
+    except OSError as error:
+        raise NetworkError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (google.protobuf.message.DecodeError, ValueError, TypeError) as error:
+        raise NetworkError(f"{path}: not an ONNX file, or cut short ({error})") from error
+    except onnx.checker.ValidationError as error:  # of external data
+        raise NetworkError(f"{path}: {_first_line(error)}") from error
+    if not model.graph.node or not model.graph.output:
+        raise NetworkError(f"{path}: not an ONNX file, or one without nodes")
+    return model
+
+
+def clean(model: onnx.ModelProto, supported: dict[str, Any], advice: str) -> ModelWrapper:
+    """Return a copy with one image a batch, constants folded and every shape known.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        As it was read.
+    supported : dict
+        Operators by name.
+    advice : str
+        What is said of others.
+
+    Raises
+    ------
+    NetworkError
+        For operators that are not supported, tensors that are not what they say they are, and
+        shapes that are not known.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    _name_nodes(copy.graph)
+    _check_arrays(copy.graph)
+    _check_operators(copy, supported, advice)
+    _fix_domains(copy)
+    _fix_input(copy.graph)
+    del copy.graph.value_info[:]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            wrapped = _transformed(copy)
+    except Exception as error:  # the packages raise plain Exceptions, and many kinds
+        raise NetworkError(f"the graph is inconsistent: {_first_line(error)}") from error
+    _check_shapes(wrapped)
+    return wrapped
+
+
+def _transformed(model: onnx.ModelProto) -> ModelWrapper:
+    wrapped = ModelWrapper(model)
+    for step in (
+        SortGraph(),
+        InferShapes(),
+        GiveUniqueParameterTensors(),
+        FoldConstants(exclude_op_types=list(KEPT)),
+        RemoveUnusedTensors(),
+        RemoveStaticGraphInputs(),
+        InferShapes(),
+    ):
+        wrapped = wrapped.transform(step)
+    onnx.shape_inference.infer_shapes(_standard(wrapped.model), strict_mode=True)
+    return wrapped
+
+
+def _standard(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a model whose quantisers look like what ONNX knows, so that it can be checked."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for node in copy.graph.node:
+        if node.domain == DOMAIN:
+            node.domain, node.op_type = "", "Identity"
+            del node.input[1:]
+            del node.attribute[:]
+    return copy
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:200]
+
+
+def _name_nodes(graph: Any) -> None:
+    """Give a name to every node that has none, or another node's."""
+    taken: set[str] = set()
+    for count, node in enumerate(graph.node):
+        name = node.name or f"{node.op_type}_{count}"
+        while name in taken:
+            name += "_"
+        node.name = name
+        taken.add(name)
+
+
+def _arrays(graph: Any) -> Iterator[tuple[str, Any]]:
+    for tensor in graph.initializer:
+        yield f"constant {tensor.name}", tensor
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.TENSOR:
+                yield label(node), attribute.t
+
+
+def _check_arrays(graph: Any) -> None:
+    """Check that every constant is as large as it says, and a number."""
+    for name, tensor in _arrays(graph):
+        try:
+            values = numpy_helper.to_array(tensor)
+        except Exception as error:
+            raise NetworkError(
+                f"{name}: its data is not of the shape {tuple(tensor.dims)} that it states "
+                f"({_first_line(error)})"
+            ) from error
+        if values.dtype.kind == "f" and np.isnan(values).any():
+            raise NetworkError(f"{name}: holds what is not a number")
+
+
+def _check_operators(model: Any, supported: dict[str, Any], advice: str) -> None:
+    """Refuse what is not supported, before anything is computed."""
+    constants = {each.name for each in model.graph.initializer}
+    reached = {each.name for each in model.graph.input} - constants
+    unknown = []
+    for node in model.graph.node:
+        if reached.isdisjoint(node.input) or node.op_type == "Shape":
+            continue  # constant: folded
+        reached.update(node.output)
+        if node.op_type not in supported:
+            unknown.append(label(node))
+    if unknown:
+        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+        raise NetworkError(f"not supported: {', '.join(unknown[:3])}{more}; {advice}")
+
+
+def _fix_domains(model: Any) -> None:
+    """Bring quantisers of old domains into today's."""
+    versions = {each.domain: each.version for each in model.opset_import}
+    used = [versions[each] for each in (DOMAIN, *OLD_DOMAINS) if each in versions]
+    quantisers = [node for node in model.graph.node if node.op_type in (*KEPT, "MultiThreshold")]
+    for node in quantisers:
+        if node.op_type == "Trunc" and len(node.input) < 6:
+            versions[DOMAIN] = 1
+        node.domain = DOMAIN
+    kept = [each for each in model.opset_import if each.domain not in (DOMAIN, *OLD_DOMAINS)]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+    if quantisers:
+        version = 1 if versions.get(DOMAIN) == 1 else max(used, default=1)
+        model.opset_import.append(onnx.helper.make_opsetid(DOMAIN, version))
+
+
+def _fix_input(graph: Any) -> None:
+    """Make the batch one image; refuse other sizes that are not known."""
+    constants = {each.name for each in graph.initializer}
+    inputs = [each for each in graph.input if each.name not in constants]
+    if len(inputs) != 1:
+        names = ", ".join(each.name for each in inputs) or "none"
+        raise NetworkError(f"a network has one input, this one has {len(inputs)}: {names}")
+    (only,) = inputs
+    sizes = only.type.tensor_type.shape.dim
+    if len(sizes) < 2:
+        raise NetworkError(
+            f"input {only.name} has {len(sizes)} axes; a network reads (batch, ...) of known sizes"
+        )
+    for axis, size in enumerate(sizes[1:], 1):
+        if size.dim_value < 1:
+            name = size.dim_param or "?"
+            raise NetworkError(
+                f"input {only.name} has the dynamic size {name!r} in axis {axis}; export the model "
+                "with fixed sizes (the batch may be dynamic)"
+            )
+    sizes[0].Clear()
+    sizes[0].dim_value = 1
+    for output in graph.output:
+        shape = output.type.tensor_type.shape
+        if shape.dim:
+            shape.dim[0].Clear()
+            shape.dim[0].dim_value = 1
+
+
+def _check_shapes(model: ModelWrapper) -> None:
+    for node in model.graph.node:
+        for name in node.output:
+            shape = model.get_tensor_shape(name) if name else [1]
+            if shape is None or any(size < 1 for size in shape):
+                raise NetworkError(
+                    f"{label(node)}: the shape of its output is not known before it runs; export "
+                    "the model with fixed sizes"
+                )

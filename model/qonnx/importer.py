@@ -1,0 +1,297 @@
+"""Import: a quantised ONNX graph becomes the `hw.network.Network` that hardware runs."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from ...hw.arithmetic import Accumulator, bits_for
+from ...hw.errors import NetworkError
+from ...hw.layers import Layer, Requantised, Weighted
+from ...hw.mapping import accumulator_bits, map_network
+from ...hw.network import Network
+from ...hw.number import Format
+from . import ending, layout, linear, pooling
+from .curve import Curve
+from .elementwise import BENT, activation, arithmetic, batch_norm, bent, same
+from .folding import Solution, build, solve_all
+from .graph import clean, read
+from .input_order import input_tensor
+from .quantise import QUANTISERS, quantise, sums_of
+from .tensors import Levels, Sums, Tensor
+from .walk import Planned, Raw, Walk, Watched
+
+__all__ = ["SUPPORTED", "Imported", "LayerReport", "import_model", "import_qonnx"]
+
+Handler = Callable[[Walk, Any], None]
+
+HANDLERS: dict[str, Handler] = {
+    **dict.fromkeys(QUANTISERS, quantise),
+    "MatMul": linear.matmul,
+    "Gemm": linear.gemm,
+    "Conv": linear.conv,
+    "BatchNormalization": batch_norm,
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), arithmetic),
+    **dict.fromkeys(("Relu", "Clip", "HardSigmoid"), activation),
+    **dict.fromkeys(BENT, bent),
+    **dict.fromkeys(("Sigmoid", "Tanh"), ending.end_or_bent),
+    **dict.fromkeys(("Softmax", "LogSoftmax", "TopK", "ArgMax"), ending.end),
+    "MaxPool": pooling.max_pool,
+    "AveragePool": pooling.average_pool,
+    "GlobalAveragePool": pooling.average_pool,
+    "ReduceMean": pooling.mean,
+    **dict.fromkeys(layout.MOVES, layout.moved),
+    "Pad": layout.pad,
+    **dict.fromkeys(("Identity", "Dropout", "Cast"), same),
+}
+SUPPORTED = tuple(sorted(HANDLERS))
+"""Operators that can be imported."""
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """What importing a layer took.
+
+    Attributes
+    ----------
+    layer, kind : str
+        Its name, which is its node's, and its kind.
+    weight, input, output : str
+        Formats; no weight where there are none.
+    accumulator_bits : int
+        Bits that its sums need, from the weights themselves; 0 for a max pool.
+    method : str
+        How sums become levels: ``sign``, ``shift``, ``multiplier``, ``thresholds``, or ``sums``
+        where they are levels as they are; empty for a max pool.
+    multiplier_bits, shift : int
+        Of the requantiser.
+    rounding : str
+        How it rounds ties.
+    levels_compared : int
+        Accumulator levels, over all channels, at which integers and graph were compared; every one
+        at which either steps, and both ends.
+    logit_error : float
+        Of a last layer without a quantiser: the largest rounding of a logit over the largest logit.
+    """
+
+    layer: str
+    kind: str
+    weight: str
+    input: str
+    output: str
+    accumulator_bits: int
+    method: str
+    multiplier_bits: int
+    shift: int
+    rounding: str
+    levels_compared: int
+    logit_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """A network, and what importing it found.
+
+    Attributes
+    ----------
+    network : Network
+        The integers.
+    report : tuple of LayerReport
+        One a layer.
+    dropped : tuple of str
+        Nodes at the end that need no hardware.
+    model : qonnx.core.modelwrapper.ModelWrapper
+        The graph as it was read: cleaned.
+    watched : tuple of Watched
+        Tensors of the graph that are levels of the network.
+    output : str
+        The graph's output: logits or levels, or the indices that a TopK or ArgMax makes of them.
+    """
+
+    network: Network
+    report: tuple[LayerReport, ...]
+    dropped: tuple[str, ...]
+    model: Any
+    watched: tuple[Watched, ...]
+    output: str
+
+
+def import_qonnx(
+    path: Path | str,
+    *,
+    name: str | None = None,
+    lanes: int = 4,
+    input_format: Format | None = None,
+    input_scale: float | None = None,
+) -> Imported:
+    """Import an ONNX file with quantisers of QONNX.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    name : str, optional
+        Name of the network; None takes that of the file.
+    lanes : int
+        Lanes of the array that the accumulator is sized for.
+    input_format : Format, optional
+        Format of the input where no node quantises it.
+    input_scale : float, optional
+        Value of its level 1; 1 unless given.
+
+    Raises
+    ------
+    NetworkError
+        For what is no such file or cannot be run exactly; the text names the node.
+    """
+    path = Path(path)
+    model = read(path)
+    try:
+        return import_model(
+            model,
+            name=name or path.stem,
+            lanes=lanes,
+            input_format=input_format,
+            input_scale=input_scale,
+        )
+    except NetworkError as error:
+        raise NetworkError(f"{path}: {error}") from error
+
+
+def import_model(
+    model: onnx.ModelProto,
+    *,
+    name: str,
+    lanes: int = 4,
+    input_format: Format | None = None,
+    input_scale: float | None = None,
+) -> Imported:
+    """Import a model that is in memory; see `import_qonnx`."""
+    advice = f"supported are {', '.join(SUPPORTED)}"
+    wrapped = clean(model, HANDLERS, advice)
+    walk = _walked(wrapped, input_format, input_scale)
+    output = _finish(walk)
+    planned = [each for each in walk.layers if isinstance(each, Planned)]
+    solutions = solve_all(planned)
+    layers = build(walk.layers, solutions)
+    about = {"imported": "QONNX"}
+    if walk.preparation is not None:
+        about["preparation"] = walk.preparation.plain()
+    network = Network(
+        name=name,
+        layers=tuple(layers),
+        accumulator=Accumulator(48),
+        about=about,
+        input_size=walk.input_size,
+    )
+    network = network.with_accumulator(Accumulator(accumulator_bits(network, lanes)))
+    report = _report(network, lanes, solutions)
+    network.about["fold"] = [asdict(each) for each in report]  # type: ignore[index]
+    return Imported(network, report, tuple(walk.dropped), wrapped, tuple(walk.watched), output)
+
+
+def _walked(model: Any, input_format: Format | None, input_scale: float | None) -> Walk:
+    """Run all nodes of a cleaned graph."""
+    (given,) = model.graph.input
+    size, index = input_tensor(model, given.name)
+    walk = Walk(model, size, index)
+    channels = size.channels
+    one, none = (np.full(channels, Fraction(each), object) for each in (1, 0))
+    walk.values[given.name] = Raw(size, index, Curve.linear(one, none))
+    if input_format is not None:
+        walk.stated_input = (input_format, 1.0 if input_scale is None else input_scale)
+    else:
+        walk.stated_input = _annotated_input(model, given.name, input_scale)
+    for tensor in model.graph.initializer:
+        walk.values[tensor.name] = model.get_initializer(tensor.name)
+    for node in model.graph.node:
+        HANDLERS[node.op_type](walk, node)
+    return walk
+
+
+def _annotated_input(model: Any, name: str, scale: float | None) -> tuple[Format, float] | None:
+    """Return the input's format where the file annotates it with an integer type."""
+    from .tensors import narrowest
+
+    datatype = model.get_tensor_datatype(name)
+    if not datatype.is_integer():
+        return None
+    return narrowest(int(datatype.min()), int(datatype.max())), 1.0 if scale is None else scale
+
+
+def _finish(walk: Walk) -> str:
+    """Make what the graph gives the last layer; return the name of that tensor."""
+    # old exporters also give scales and bit widths, which are constants
+    outputs = [each.name for each in walk.model.graph.output if each.name in walk.values]
+    found = [walk.values[each] for each in outputs if isinstance(walk.values[each], Tensor)]
+    results = {id(each): each for each in found}
+    if len(results) != 1:
+        names = ", ".join(outputs)
+        raise NetworkError(f"a network has one result, this one has {len(results)}: {names}")
+    (result,) = results.values()
+    if not walk.layers and not isinstance(result, Sums):
+        raise NetworkError("the graph has no layers")
+    last = result
+    if isinstance(result, Levels) and not _ranks(walk, result):
+        last = sums_of(walk, walk.model.find_producer(outputs[0]), result)
+    if isinstance(last, Sums):
+        _finish_sums(walk, last)
+    return [name for name in outputs if walk.values[name] is result][-1]
+
+
+def _ranks(walk: Walk, levels: Levels) -> bool:
+    """Tell whether the last layer's levels are in the order of the values that they stand for."""
+    one_scale = len({*levels.scale.tolist()}) == 1 and levels.scale[0] > 0
+    is_last = levels.source == walk.layers[-1].name and isinstance(walk.layers[-1], Planned)
+    return is_last and one_scale and len({*levels.offset.tolist()}) == 1
+
+
+def _finish_sums(walk: Walk, result: Sums) -> None:
+    """Plan a last layer without a quantiser."""
+    draft, curve = result.draft, result.curve
+    if result.pools:
+        raise NetworkError(f"a max pool, {result.pools[-1].name}, ends the network; not supported")
+    if not curve.is_affine or (draft.is_sum and not draft.summands):
+        raise NetworkError(
+            f"what follows {draft.name} at the end of the network has no quantiser, and is more "
+            "than a scale and an offset; put a Quant node there"
+        )
+    uniform = len({*curve.gain.tolist()}) == 1 and len({*curve.offset.tolist()}) == 1
+    if not draft.is_weighted and not uniform:
+        draft = draft.per_channel()
+    falling = curve.direction < 0
+    name = walk.unique(draft.name)
+    walk.layers.append(Planned(name, draft.flipped(falling), None, curve=curve.flipped(falling)))
+
+
+def _report(
+    network: Network, lanes: int, solutions: dict[str, Solution]
+) -> tuple[LayerReport, ...]:
+    found = []
+    for layer, mapped in zip(network, map_network(network, lanes), strict=True):
+        solution = solutions.get(layer.name)
+        found.append(
+            LayerReport(
+                layer=layer.name,
+                kind=layer.kind,
+                weight=str(layer.weight) if isinstance(layer, Weighted) else "",
+                input=str(layer.input),
+                output=str(layer.output),
+                accumulator_bits=bits_for(*mapped.accumulator_range()) if mapped.on_array else 0,
+                method=solution.method if solution else "",
+                multiplier_bits=_multiplier_bits(layer),
+                shift=layer.shift if isinstance(layer, Requantised) else 0,
+                rounding=getattr(layer, "rounding", ""),
+                levels_compared=solution.compared if solution else 0,
+                logit_error=solution.error if solution else 0.0,
+            )
+        )
+    return tuple(found)
+
+
+def _multiplier_bits(layer: Layer) -> int:
+    return int(layer.multiplier.max()).bit_length() if isinstance(layer, Requantised) else 0

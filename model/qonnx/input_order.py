@@ -1,0 +1,57 @@
+"""Which axis of the input is which: found by following it to the first layer that must know."""
+
+from typing import Any
+
+import numpy as np
+
+from ...hw.window import Size
+from .layout import MOVES
+from .walk import Walk
+
+__all__ = ["input_tensor"]
+
+SPATIAL = ("Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "Pad")
+
+
+def input_tensor(model: Any, name: str) -> tuple[Size, np.ndarray]:
+    """Return the input's size, and the element of it, channels last, at each place in ONNX.
+
+    What a convolution or a pool reads is an image of (channels, height, width). Where there is
+    neither, an input of three axes is one, and any other input a vector.
+    """
+    shape = model.get_tensor_shape(name)
+    places = np.arange(int(np.prod(shape))).reshape(shape)
+    image = _followed(model, name, places)
+    if image is None:
+        if len(shape) != 4:
+            return Size(1, 1, places.size), places
+        image = places
+    image = image[0] if image.ndim == 4 else image[0][:, None, :]
+    channels, height, width = image.shape
+    size = Size(height, width, channels)
+    index = np.empty(places.size, np.int64)
+    index[image.transpose(1, 2, 0).ravel()] = np.arange(places.size)
+    return size, index.reshape(shape)
+
+
+def _followed(model: Any, name: str, places: np.ndarray) -> np.ndarray | None:
+    """Return the places of the input as the first spatial layer reads them, None without one."""
+    for node in model.find_consumers(name) or []:
+        if node.op_type in SPATIAL:
+            return places if places.ndim in (3, 4) else None
+        if node.op_type in ("MatMul", "Gemm"):
+            continue
+        moved = places
+        if node.op_type in MOVES:
+            walk = Walk(model, Size(1, 1, 1))
+            walk.values |= {
+                each.name: model.get_initializer(each.name) for each in model.graph.initializer
+            }
+            try:
+                moved = MOVES[node.op_type](walk, node)(places)
+            except ValueError:
+                return None
+        found = _followed(model, node.output[0], moved)
+        if found is not None:
+            return found
+    return None

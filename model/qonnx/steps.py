@@ -1,0 +1,281 @@
+"""Step functions from sums to levels: a curve and the quantiser behind it, in exact arithmetic."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
+
+import numpy as np
+
+from ...hw.number import Bipolar, Format
+from ..fold import StepFunction
+from .curve import INFINITY, Curve
+from .quantizer import Quantizer
+
+__all__ = ["PairSteps", "Steps", "end_levels"]
+
+MARGIN = 1e-9  # of float64 estimates, relative to what was added up; its rounding is below 1e-14
+
+
+@dataclass(frozen=True, eq=False)
+class Steps(StepFunction):
+    """A layer's step function over its sums, nowhere falling.
+
+    Attributes
+    ----------
+    curve : Curve
+        From sums to values; falls in the channels that are mirrored, and in no other.
+    quantizer : Quantizer
+        From values to codes.
+    mirrored : bool array of shape (channels,)
+        Channels whose levels are stored as ``bottom + top - level``.
+    ends : tuple of int
+        The lowest and the highest level that it can give.
+    """
+
+    name: str
+    output: Format
+    low: np.ndarray
+    high: np.ndarray
+    curve: Curve
+    quantizer: Quantizer
+    mirrored: np.ndarray
+    ends: tuple[int, int]
+
+    @property
+    def bottom(self) -> int:
+        """The lowest level that it gives."""
+        return self.ends[0]
+
+    @property
+    def top(self) -> int:
+        """The highest level that it gives."""
+        return self.ends[1]
+
+    @property
+    def goals(self) -> np.ndarray:
+        """The levels above the lowest: of a sign, whatever its format, only +1."""
+        return np.array([1]) if self.output == Bipolar() else super().goals
+
+    def levels(self, accumulator: np.ndarray) -> np.ndarray:
+        """Return the output levels of accumulators of shape (channels, any)."""
+        if self.curve.is_affine:
+            codes = self._exact_codes(accumulator)
+        else:
+            codes = self.quantizer.codes(self.curve.values(accumulator))
+        levels = codes - self.quantizer.zero
+        return np.where(self.mirrored[:, None], self.bottom + self.top - levels, levels)
+
+    def _exact_codes(self, sums: np.ndarray) -> np.ndarray:
+        """Return codes in exact arithmetic, where float64 leaves a doubt."""
+        curve, scale = self.curve, self.quantizer.scale.astype(np.float64)[:, None]
+        gain, offset, low, high = (
+            each.astype(np.float64)[:, None]
+            for each in (curve.gain, curve.offset, curve.low, curve.high)
+        )
+        estimate = (sums * gain + offset).clip(low, high) / scale
+        doubt = (abs(sums * gain) + abs(offset)) / scale
+        if self._is_whole and doubt.max(initial=0) < 1 << 52:
+            doubt = np.full(doubt.shape, -np.inf)  # float64 rounds nothing
+
+        def exact(channels: np.ndarray, places: np.ndarray) -> np.ndarray:
+            some = curve.of(channels)
+            picked = sums[channels, places][:, None]
+            return some.values(picked)
+
+        return estimated_codes(self.quantizer, estimate, doubt, exact)
+
+    def thresholds(self) -> np.ndarray:
+        """Return where each level above the lowest is reached, shape (channels, levels - 1)."""
+        table = self.quantizer.table
+        if table is None or not self.curve.is_affine or self.curve.clips or self.mirrored.any():
+            return super().thresholds()
+        rows = np.broadcast_to(table, (len(self.low), table.shape[1]))
+        found = [
+            [_first_sum(value, gain, offset, low, high) for value in row]
+            for row, gain, offset, low, high in zip(
+                rows, self.curve.gain, self.curve.offset, self.low.tolist(), self.high.tolist(),
+                strict=True,
+            )
+        ]  # fmt: skip
+        return np.array(found, np.int64)
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether everything that is compared with a table of thresholds is a whole number."""
+        if self.quantizer.table is None or self.curve.clips:
+            return False
+        arrays = (self.curve.gain, self.curve.offset, self.quantizer.scale, self.quantizer.table)
+        return all(each.denominator == 1 for array in arrays for each in array.flat)
+
+    @property
+    def is_line(self) -> bool:
+        """Whether its steps are equally long, but for rounding: a multiplier may give them."""
+        return self.curve.is_affine and self.quantizer.table is None
+
+    @property
+    def rounds_to_nearest(self) -> bool:
+        """Whether the quantiser rounds to the nearest code, whatever it does with ties."""
+        return self.quantizer.rounding in ("ROUND", "HALF_EVEN", "HALF_UP", "HALF_DOWN")
+
+    @property
+    def exact_slope(self) -> np.ndarray:
+        """The slope as Fractions, mirrored or not."""
+        return self.curve.gain / self.quantizer.unit
+
+    @property
+    def exact_offset(self) -> np.ndarray:
+        """The offset as Fractions, mirrored or not."""
+        zero = self.quantizer.zero_point / (self.quantizer.divisor or 1) - self.quantizer.zero
+        return self.curve.offset / self.quantizer.unit + zero
+
+    @property
+    def slope(self) -> np.ndarray:
+        """Output levels per accumulator level, before rounding; shape (channels,)."""
+        if self.output != Bipolar() and self.quantizer.is_bipolar:
+            return np.full(len(self.low), 2.0)  # one step, from -1 to +1
+        slope = self.exact_slope.astype(np.float64)
+        return np.where(self.mirrored, -slope, slope)
+
+    @property
+    def offset(self) -> np.ndarray:
+        """Output level at accumulator 0, before rounding; shape (channels,)."""
+        offset = self.exact_offset.astype(np.float64)
+        return np.where(self.mirrored, self.bottom + self.top - offset, offset)
+
+
+def _first_sum(value: Fraction, gain: Fraction, offset: Fraction, low: int, high: int) -> int:
+    """Return the smallest sum from ``low`` at which a rising line reaches ``value``."""
+    if not gain:
+        return low if offset >= value else high + 1
+    return min(max(math.ceil((value - offset) / gain), low), high + 1)
+
+
+def estimated_codes(
+    quantizer: Quantizer,
+    estimate: np.ndarray,
+    doubt: np.ndarray,
+    exact: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """Return exact codes, computed in float64 wherever that is certain.
+
+    Parameters
+    ----------
+    quantizer : Quantizer
+        From values to codes.
+    estimate, doubt : float64 arrays of shape (channels, any)
+        Values in units of its scale; the size of what was added up for them.
+    exact : callable
+        Returns values as Fractions, of shape (picked, 1), given indices of channels and places.
+    """
+    if quantizer.table is not None:
+        return _counted(quantizer, estimate, doubt, exact)
+    ends = quantizer.low - 2, quantizer.high + 2
+    shifted = estimate + float(quantizer.zero_point)
+    near = abs(2 * shifted - np.round(2 * shifted)) <= 4 * MARGIN * (doubt + abs(shifted) + 1)
+    if quantizer.divisor:
+        near |= True  # two roundings; such layers are small
+    else:
+        near &= (shifted > ends[0]) & (shifted < ends[1])
+    codes = quantizer.codes(estimate * quantizer.scale.astype(np.float64)[:, None])
+    channels, places = np.nonzero(near)
+    if len(channels):
+        values = exact(channels, places)
+        codes[channels, places] = quantizer.of(channels).codes(values)[:, 0]
+    return codes
+
+
+def _counted(
+    quantizer: Quantizer,
+    estimate: np.ndarray,
+    doubt: np.ndarray,
+    exact: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """Return the codes of a table of thresholds; see `estimated_codes`."""
+    scale = quantizer.scale.astype(np.float64)[:, None]
+    values = estimate * scale
+    margin = np.maximum(MARGIN * (doubt * scale + abs(values) + 1), 0)
+    codes, others = quantizer.codes(values - margin), quantizer.codes(values + margin)
+    channels, places = np.nonzero(codes != others)
+    if len(channels):
+        given = exact(channels, places)
+        codes[channels, places] = quantizer.of(channels).codes(given)[:, 0]
+    return codes
+
+
+def end_levels(curve: Curve, quantizer: Quantizer) -> tuple[int, int]:
+    """Return the smallest and the largest level that a quantiser gives behind a curve's clips."""
+    bottom, top = quantizer.low - quantizer.zero, quantizer.high - quantizer.zero
+    if not curve.is_affine or quantizer.is_bipolar or quantizer.table is not None:
+        return bottom, top
+    lows, highs = [], []
+    for end, channel in product(("low", "high"), range(len(curve.gain))):
+        value = getattr(curve, end)[channel]
+        if abs(value) == INFINITY:
+            level = bottom if end == "low" else top
+        else:
+            one = np.array([[Fraction(value)]], object)
+            level = int(quantizer.of(np.array([channel])).codes(one)[0, 0]) - quantizer.zero
+        (lows if end == "low" else highs).append(level)
+    return min(lows), max(highs)
+
+
+@dataclass(frozen=True, eq=False)
+class PairSteps(StepFunction):
+    """The step function of a sum of two tensors, ``summands[0] * x + summands[1] * y``.
+
+    It is known at the sums that pairs of levels make; between two of those it has the level of the
+    lower one.
+
+    Attributes
+    ----------
+    ends : tuple of int
+        The lowest and the highest level that it can give.
+    sums : int64 array of shape (n,)
+        Sums that occur, rising.
+    given : int64 array of shape (n,)
+        Their levels, nowhere falling.
+    rise, start : float
+        Levels per sum, and the level at sum 0, before rounding.
+    """
+
+    name: str
+    output: Format
+    low: np.ndarray
+    high: np.ndarray
+    ends: tuple[int, int]
+    sums: np.ndarray
+    given: np.ndarray
+    rise: float
+    start: float
+
+    @property
+    def bottom(self) -> int:
+        """The lowest level that it gives."""
+        return self.ends[0]
+
+    @property
+    def top(self) -> int:
+        """The highest level that it gives."""
+        return self.ends[1]
+
+    @property
+    def goals(self) -> np.ndarray:
+        """The levels above the lowest."""
+        return np.array([1]) if self.output == Bipolar() else super().goals
+
+    def levels(self, accumulator: np.ndarray) -> np.ndarray:
+        """Return the output levels of accumulators of shape (1, any)."""
+        place = np.searchsorted(self.sums, accumulator, side="right") - 1
+        return self.given[place.clip(0)]
+
+    @property
+    def slope(self) -> np.ndarray:
+        """Output levels per accumulator level, before rounding."""
+        return np.array([self.rise])
+
+    @property
+    def offset(self) -> np.ndarray:
+        """Output level at accumulator 0, before rounding."""
+        return np.array([self.start])

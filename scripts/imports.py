@@ -1,0 +1,180 @@
+"""What the commands that read ONNX files share: their options, their images, their tables."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from ..hw.errors import DataError
+from ..hw.number import parse
+from .progress import Reporter
+
+__all__ = ["Values", "load_data", "load_model", "method", "model_file", "print_report", "reading"]
+
+
+class Values(click.ParamType):
+    """Numbers between commas."""
+
+    name = "x,x,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
+        """Return the numbers."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(float(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of numbers such as 0.5,0.5,0.5", param, ctx)
+
+
+model_file = click.argument("model", type=click.Path(path_type=Path), metavar="MODEL.onnx")
+
+
+def reading(function: Callable) -> Callable:
+    """Add the options that say how images become the input of a model."""
+    for option in reversed(
+        (
+            click.option(
+                "--input-format",
+                metavar="FORMAT",
+                help="Format of the input, such as uint8, where no node quantises it.",
+            ),
+            click.option(
+                "--input-scale",
+                type=float,
+                help="Value of its level 1, such as 0.00392157 [default: 1].",
+            ),
+            click.option(
+                "--mean",
+                type=Values(),
+                help="Taken off the pixels, 0 to 1, of a data set; one, or one a channel.",
+            ),
+            click.option(
+                "--deviation",
+                type=Values(),
+                help="What they are divided by then.",
+            ),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def load_model(model: Path, values: dict[str, Any], lanes: int, reporter: Reporter) -> Any:
+    """Import an ONNX file, with the options of `reading`, as an `Imported`."""
+    with reporter.step("load the libraries"):
+        from ..model.qonnx.extra import require
+
+        require()
+        from ..model.qonnx.importer import import_qonnx
+    fmt = values.pop("input_format")
+    with reporter.step("import") as step:
+        imported = import_qonnx(
+            model,
+            lanes=lanes,
+            input_format=None if fmt is None else parse(fmt),
+            input_scale=values.pop("input_scale"),
+        )
+        compared = sum(each.levels_compared for each in imported.report)
+        step.note(f"{compared:,} accumulator levels compared with the graph")
+    preparation = imported.network.about.get("preparation")
+    for name in ("mean", "deviation"):
+        given = values.pop(name)
+        if given is not None and preparation is not None:
+            preparation[name] = list(given)
+    return imported
+
+
+def load_data(data: str, imported: Any, count: int | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return images as a model reads them, and their labels where they have some.
+
+    Parameters
+    ----------
+    data : str
+        A data set, or a file: ``.npy`` with images, or ``.npz`` with ``images`` and perhaps
+        ``labels``; images of real numbers in the shape that the model reads.
+    imported : Imported
+        The model.
+    count : int, optional
+        How many.
+
+    Raises
+    ------
+    DataError
+        For what is neither, or images of another shape.
+    """
+    from ..model.data import load
+    from ..model.preparation import Preparation
+
+    preparation = Preparation.from_about(imported.network.about)
+    assert preparation is not None
+    if Path(data).suffix in (".npy", ".npz"):
+        return _from_file(Path(data), preparation.shape, count)
+    dataset = load(data)
+    pixels = dataset.values(dataset.test_images[:count])
+    return preparation.images(pixels), dataset.test_labels[:count]
+
+
+def _from_file(
+    path: Path, shape: Sequence[int], count: int | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if path.suffix == ".npy":
+            images, labels = loaded, None
+        else:
+            images, labels = loaded["images"], loaded.get("labels")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (ValueError, KeyError, EOFError) as error:
+        raise DataError(f"{path}: no file of arrays with images ({error})") from error
+    if images.shape[1:] != tuple(shape) or not len(images) or images.dtype.kind not in "fiu":
+        raise DataError(
+            f"{path}: the model reads numbers of shape (images, {', '.join(map(str, shape))}), "
+            f"these are {images.dtype} of shape {images.shape}"
+        )
+    if labels is not None and len(labels) != len(images):
+        raise DataError(f"{path}: {len(images)} images, but {len(labels)} labels")
+    images = images[:count].astype(np.float32)
+    return images, None if labels is None else labels[:count].reshape(len(images))
+
+
+REPORT: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "layer": ("left", lambda row: row.layer),
+    "kind": ("left", lambda row: row.kind),
+    "weights": ("left", lambda row: row.weight),
+    "input": ("left", lambda row: row.input),
+    "output": ("left", lambda row: row.output),
+    "sums": ("right", lambda row: f"{row.accumulator_bits} bits" if row.accumulator_bits else ""),
+    "levels from": ("left", lambda row: method(row)),
+    "compared": ("right", lambda row: f"{row.levels_compared:,}" if row.levels_compared else ""),
+}
+
+
+def method(row: Any) -> str:
+    """Return how a layer's sums become levels, in words."""
+    if row.method == "multiplier":
+        return f"multiplier, {row.multiplier_bits} bits"
+    if row.method == "shift":
+        return "shift" + (", ties to even" if row.rounding == "half_even" else "")
+    return row.method
+
+
+def print_report(imported: Any, console: Any) -> None:
+    """Print what importing each layer took."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, collapse_padding=True)
+    for name, (side, _) in REPORT.items():
+        table.add_column(name, justify=side)  # type: ignore[arg-type]
+    for row in imported.report:
+        table.add_row(*(str(function(row)) for _, function in REPORT.values()))
+    console.print(table)
+    error = max(row.logit_error for row in imported.report)
+    if error:
+        print(f"logits without a quantiser are rounded by at most {error:.1e} of the largest one")
+    if imported.dropped:
+        print(f"dropped at the end, which no class depends on: {', '.join(imported.dropped)}")
