@@ -7,7 +7,7 @@ one an array uses follows from its operand formats (`dot_product`).
 
 from dataclasses import replace
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,9 +15,17 @@ from .adder import Term, adder_tree, partial_products, tree_latency
 from .arithmetic import bits_for
 from .errors import GeometryError
 from .mapping import Operands
-from .number import Bipolar, Fixed, PowerOfTwo
+from .number import Bipolar, Fixed, MiniFloat, PowerOfTwo
 
-__all__ = ["AddSubtract", "DotProduct", "Multiply", "ShiftAdd", "XnorPopcount", "dot_product"]
+__all__ = [
+    "AddSubtract",
+    "DotProduct",
+    "MiniFloatMultiply",
+    "Multiply",
+    "ShiftAdd",
+    "XnorPopcount",
+    "dot_product",
+]
 
 
 class DotProduct(wiring.Component):
@@ -162,6 +170,48 @@ def _signs(level, negate) -> tuple[Term, Term]:
     return Term(flipped, low, high), Term(negate, 0, 1)
 
 
+class MiniFloatMultiply(DotProduct):
+    """Minifloat weights, integer activations: times the significand, shifted, added or subtracted.
+
+    The product is shifted and not the activation, which keeps the adders of the product narrow. It
+    takes one register, however many they are: the shift behind it, with an adder of full width, is
+    the longer way. With ``dsp`` the product is one ``*``, for a multiplier block.
+    """
+
+    def __init__(self, operands: Operands, lanes: int, *, dsp: bool = False):
+        super().__init__(operands, lanes)
+        assert isinstance(operands.weight, MiniFloat)
+        self.weight, self.dsp = operands.weight, dsp
+        self.latency = 1 + tree_latency(2 * lanes)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        terms, carries = [], []
+        for weight, activation in self.pairs:
+            significand, shift, sign = self.weight.fields(weight.as_value())
+            product = _stored(m, self._product(m, activation.level, significand))
+            shifted = (product << _stored(m, shift))[: len(product) + self.weight.max_shift]
+            level = shifted.as_signed() if product.shape().signed else shifted
+            positive, negative = _signs(level, _stored(m, sign))
+            terms.append(positive)
+            carries.append(negative)
+        m.d.comb += self.o.eq(adder_tree(m, terms + carries))
+        return m
+
+    def _product(self, m: Module, level: Value, significand: Value) -> Value:
+        if self.dsp:
+            return level * significand
+        rows = enumerate(partial_products(level, significand))
+        return adder_tree(m, [row.shifted(bit) for bit, row in rows], registered=False)
+
+
+def _stored(m: Module, value: Value) -> Signal:
+    """Return ``value`` a cycle later."""
+    stored = Signal(value.shape(), reset_less=True)
+    m.d.sync += stored.eq(value)
+    return stored
+
+
 class Multiply(DotProduct):
     """Integer weights, integer activations, any two widths, signed or unsigned.
 
@@ -185,11 +235,7 @@ class Multiply(DotProduct):
         m = Module()
         levels = [(w.level, a.level) for w, a in self.pairs]
         if self.dsp:
-            terms = []
-            for w, a in levels:
-                product = Signal((w * a).shape(), reset_less=True)
-                m.d.sync += product.eq(w * a)
-                terms.append(Term.of(product))
+            terms = [Term.of(_stored(m, w * a)) for w, a in levels]
             m.d.comb += self.o.eq(adder_tree(m, terms))
             return m
         # the narrower operand selects, so that there are fewer rows
@@ -241,9 +287,11 @@ def dot_product(operands: Operands, lanes: int, *, dsp: bool = False) -> DotProd
             return AddSubtract(operands, lanes)
         case PowerOfTwo() if integer:
             return ShiftAdd(operands, lanes)
+        case MiniFloat() if integer:
+            return MiniFloatMultiply(operands, lanes, dsp=dsp)
         case Fixed() if integer:
             return Multiply(operands, lanes, dsp=dsp)
     raise GeometryError(
         f"no dot product of {operands.weight} weights and {operands.activation} activations; there "
-        "are bipolar x bipolar, bipolar x integer, pow2 x integer and integer x integer"
+        "are bipolar x bipolar, and bipolar, pow2, minifloat and integer x integer"
     )

@@ -21,8 +21,19 @@ from amaranth.hdl import Cat, Const, Mux, Shape, Value, signed, unsigned
 
 from .errors import FormatError
 from .format import Code, Format, integers, namespace
+from .minifloat import MiniFloat
 
-__all__ = ["FORMATS", "Bipolar", "Code", "Fixed", "Format", "PowerOfTwo", "common", "parse"]
+__all__ = [
+    "FORMATS",
+    "Bipolar",
+    "Code",
+    "Fixed",
+    "Format",
+    "MiniFloat",
+    "PowerOfTwo",
+    "common",
+    "parse",
+]
 
 MAX_WIDTH = 32
 
@@ -77,9 +88,7 @@ class PowerOfTwo(Format):
 
     def __post_init__(self) -> None:
         if not 2 <= self.width <= 6:
-            raise FormatError(
-                f"pow2_N needs N = 2 to 6, not {self.width}; formats are {_all_names()}"
-            )
+            raise FormatError(f"pow2_N needs N = 2 to 6, not {self.width}")
 
     def __str__(self) -> str:
         return f"pow2_{self.width}"
@@ -149,8 +158,7 @@ class Fixed(Format):
     def __post_init__(self) -> None:
         if not 1 <= self.width <= MAX_WIDTH:
             raise FormatError(
-                f"{'' if self.signed else 'u'}intN needs N = 1 to {MAX_WIDTH}, not {self.width}; "
-                f"formats are {_all_names()}"
+                f"{'' if self.signed else 'u'}intN needs N = 1 to {MAX_WIDTH}, not {self.width}"
             )
 
     def __str__(self) -> str:
@@ -189,7 +197,7 @@ class Fixed(Format):
         return code.as_signed() if self.signed else code.as_unsigned()
 
 
-FORMATS: tuple[type[Format], ...] = (Bipolar, PowerOfTwo, Fixed)
+FORMATS: tuple[type[Format], ...] = (Bipolar, PowerOfTwo, MiniFloat, Fixed)
 """Every kind of format; a new one joins here."""
 
 
@@ -204,12 +212,15 @@ def parse(text: str) -> Format:
     for kind in FORMATS:
         match = re.fullmatch(kind.pattern, text)
         if match:
-            return kind.from_name(match)
-    raise FormatError(f"unknown number format {text!r}; formats are {_all_names()}")
+            try:
+                return kind.from_name(match)
+            except FormatError as error:
+                raise FormatError(f"{error}; {_all_names()}") from error
+    raise FormatError(f"unknown number format {text!r}; {_all_names()}")
 
 
 def _all_names() -> str:
-    return ", ".join(kind.names for kind in FORMATS)
+    return f"formats are {', '.join(kind.names for kind in FORMATS)}"
 
 
 def common(formats: Iterable[Format]) -> Format:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..hw.errors import FormatError
-from ..hw.number import Bipolar, Fixed, Format, PowerOfTwo
+from ..hw.number import Bipolar, Fixed, Format, MiniFloat, PowerOfTwo
 from .rounding import nearest, straight_through
 
 __all__ = [
@@ -27,6 +27,7 @@ SCALES = ("learned", "statistics")
 ACTIVATION_RANGE = 3.0  # after BatchNorm, about the 99.9th percentile of a unit normal
 MAX_ACTIVATION_WIDTH = 16
 POW2_OCTAVES = 14  # between the smallest and the largest power of two at the start
+MINIFLOAT_OCTAVES = 7  # of normal numbers below the largest weight at the start
 SAMPLE = 100_000  # values from which a scale is fitted
 
 
@@ -39,7 +40,9 @@ def check_weight(fmt: Format) -> Format:
         For unsigned integers and for ``int1``.
     """
     if isinstance(fmt, Fixed) and (not fmt.signed or fmt.max_level < 1):
-        raise FormatError(f"weights are bipolar, pow2_N or intN with N of at least 2, not {fmt}")
+        raise FormatError(
+            f"weights are bipolar, pow2_N, eEmM or intN with N of at least 2, not {fmt}"
+        )
     return fmt
 
 
@@ -49,9 +52,10 @@ def check_activation(fmt: Format) -> Format:
     Raises
     ------
     FormatError
-        For powers of two, ``int1`` and anything wider than 16 bits.
+        For powers of two, minifloats, ``int1`` and anything wider than 16 bits.
     """
-    if isinstance(fmt, PowerOfTwo) or fmt.max_level < 1 or fmt.width > MAX_ACTIVATION_WIDTH:
+    integer = isinstance(fmt, (Bipolar, Fixed))
+    if not integer or fmt.max_level < 1 or fmt.width > MAX_ACTIVATION_WIDTH:
         raise FormatError(
             f"activations are bipolar, uintN or intN up to {MAX_ACTIVATION_WIDTH} bits "
             f"with a level above 0, not {fmt}"
@@ -121,10 +125,13 @@ class WeightQuantizer(nn.Module):
         """The level at which the largest weight starts.
 
         Not the largest level of pow2_6, 2**30: weights that far below the largest add nothing, and
-        accumulators would have to hold both.
+        accumulators would have to hold both. Minifloats need fewer octaves, because their
+        subnormals go on below, as far apart as integers.
         """
         if isinstance(self.format, PowerOfTwo):
             return min(self.format.max_level, 1 << POW2_OCTAVES)
+        if isinstance(self.format, MiniFloat):
+            return min(self.format.max_level, 1 << (self.format.mantissa + MINIFLOAT_OCTAVES))
         return self.format.max_level
 
     def scale(self, weight: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ..hw.errors import NetworkError
-from ..hw.number import Format
+from ..hw.errors import FormatError, NetworkError
+from ..hw.number import Format, common
 from .blocks import Model
 from .checkpoint import Checkpoint
 from .data import Dataset, input_scale, load
@@ -158,11 +158,20 @@ def check_recipe(recipe: Recipe) -> None:
     Raises
     ------
     NetworkError
-        For images that the network does not take, or a layer that does not exist.
+        For images that the network does not take, a layer that does not exist, or weight formats
+        that no operand of an array holds together.
     """
     model = untrained(recipe, load(recipe.dataset))
-    if not recipe.is_float:
-        recipe.formats(*_names(model))
+    if recipe.is_float:
+        return
+    steps, weighted = _names(model)
+    formats = recipe.formats(steps, weighted)
+    weights = {formats[name].weight for name in weighted}
+    try:
+        common(weights)
+    except FormatError as error:
+        names = ", ".join(sorted(map(str, weights)))
+        raise NetworkError(f"no operand holds all weights, which are {names}") from error
 
 
 def _names(model: Model) -> tuple[list[str], list[str]]:

@@ -23,6 +23,8 @@ def fractions(values: Any) -> np.ndarray:
     array = np.asarray(values)
     if array.dtype == object:
         return array
+    if not np.isfinite(array).all():
+        raise OverflowError("an infinity, which cannot be folded")
     flat = [Fraction(each) for each in array.astype(np.float64).ravel().tolist()]
     return np.array([*flat, None], object)[:-1].reshape(array.shape)
 
@@ -40,6 +42,8 @@ class Curve:
     tail : tuple of (function, direction)
         Functions of float64 arrays of shape (channels, any), and of what sign each one's slope is:
         int arrays of shape (channels,).
+    one_tail : bool
+        Whether the functions of ``tail`` do the same in all channels.
     """
 
     gain: np.ndarray
@@ -47,6 +51,7 @@ class Curve:
     low: np.ndarray
     high: np.ndarray
     tail: tuple[tuple[Callable[[np.ndarray], np.ndarray], np.ndarray], ...] = ()
+    one_tail: bool = True
 
     @classmethod
     def linear(cls, gain: np.ndarray, offset: np.ndarray) -> "Curve":
@@ -81,8 +86,8 @@ class Curve:
     def scaled(self, factor: np.ndarray) -> "Curve":
         """Multiply by ``factor``, Fractions of shape (channels,)."""
         if self.tail:
-            numbers = factor.astype(np.float64)[:, None]
-            return self.bent(lambda values: values * numbers, np.sign(numbers[:, 0]).astype(int))
+            numbers, sign = _column(factor), np.sign(factor.astype(np.float64)).astype(int)
+            return self.bent(lambda values: values * numbers, sign, one=len(numbers) == 1)
         ends = [
             np.array([_times(end, each) for end, each in zip(ends, factor, strict=True)], object)
             for ends in (self.low, self.high)
@@ -98,8 +103,8 @@ class Curve:
     def shifted(self, amount: np.ndarray) -> "Curve":
         """Add ``amount``, Fractions of shape (channels,)."""
         if self.tail:
-            numbers = amount.astype(np.float64)[:, None]
-            return self.bent(lambda values: values + numbers, np.ones(len(amount), np.int64))
+            numbers, sign = _column(amount), np.ones(len(amount), np.int64)
+            return self.bent(lambda values: values + numbers, sign, one=len(numbers) == 1)
         return Curve(self.gain, self.offset + amount, self.low + amount, self.high + amount)
 
     def clipped(self, low: Fraction | float, high: Fraction | float) -> "Curve":
@@ -113,14 +118,29 @@ class Curve:
 
         return replace(self, low=inside(self.low), high=inside(self.high))
 
-    def bent(self, function: Callable[[np.ndarray], np.ndarray], direction: np.ndarray) -> "Curve":
-        """Apply a monotone function of float64."""
-        return replace(self, tail=(*self.tail, (function, direction)))
+    def bent(
+        self,
+        function: Callable[[np.ndarray], np.ndarray],
+        direction: np.ndarray,
+        *,
+        one: bool = True,
+    ) -> "Curve":
+        """Apply a monotone function of float64: ``one`` for all channels, or not."""
+        tail = (*self.tail, (function, direction))
+        return replace(self, tail=tail, one_tail=self.one_tail and one)
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether all channels have one curve."""
+        arrays = (self.gain, self.offset, self.low, self.high)
+        return self.one_tail and all(len({*each.tolist()}) == 1 for each in arrays)
 
     def of(self, channels: Sequence[int] | np.ndarray) -> "Curve":
-        """Return the curves of some channels only; not for bent ones."""
+        """Return the curves of some channels only; their tail must be one for all."""
+        assert self.one_tail
         arrays = (self.gain, self.offset, self.low, self.high)
-        return Curve(*(each[channels] for each in arrays))
+        tail = tuple((function, direction[channels]) for function, direction in self.tail)
+        return Curve(*(each[channels] for each in arrays), tail=tail)
 
     def flipped(self, channels: np.ndarray) -> "Curve":
         """Return the curve over the negative sums of the channels where ``channels`` is true."""
@@ -143,3 +163,9 @@ class Curve:
 def _times(end: Any, factor: Fraction) -> Any:
     """Multiply the end of a range, which may be infinite; an end times 0 is 0."""
     return end * factor if factor else Fraction(0)
+
+
+def _column(numbers: np.ndarray) -> np.ndarray:
+    """Return numbers for arrays of shape (channels, any): a column, or one where all are equal."""
+    column = numbers.astype(np.float64)[:, None]
+    return column[:1] if (column == column[0]).all() else column

@@ -161,15 +161,15 @@ def bent(walk: Walk, node: Any) -> None:
         refuse(node, "of the input is not supported; quantise the input first")
     sums = sums_of(walk, node, tensor)
     channels = sums.size.channels
-    function = BENT[node.op_type](attributes(node))
+    function, one = BENT[node.op_type](attributes(node)), True
     if node.op_type == "PRelu":
         slope = walk.channels(node, sums, fractions(walk.constant(node, 1, "slope")), "slope")
         if any(each < 0 for each in slope):
             refuse(node, "a negative slope makes it fall and rise, which no requantiser can")
-        numbers = slope.astype(np.float64)[:, None]
+        numbers, one = slope.astype(np.float64)[:, None], channels == 1
         function = lambda x: np.where(x < 0, x * numbers, x)  # noqa: E731
     walk.values[node.output[0]] = replace(
-        sums, curve=sums.curve.bent(function, np.ones(channels, np.int64))
+        sums, curve=sums.curve.bent(function, np.ones(channels, np.int64), one=one)
     )
 
 

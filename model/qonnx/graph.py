@@ -1,14 +1,11 @@
 """Reading an ONNX file: checked, cleaned by the ``qonnx`` package, its shapes known."""
 
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import google.protobuf.message
-import numpy as np
 import onnx
-from onnx import numpy_helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.fold_constants import FoldConstants
 from qonnx.transformation.general import (
@@ -21,13 +18,19 @@ from qonnx.transformation.infer_shapes import InferShapes
 
 from ...hw.errors import NetworkError
 from .node import label
+from .wellformed import check_arrays, check_nodes, check_sizes, explained, sort_nodes
 
 __all__ = ["DOMAIN", "clean", "read"]
 
 DOMAIN = "qonnx.custom_op.general"
 OLD_DOMAINS = ("onnx.brevitas", "finn.custom_op.general", "finn", "qonnx")
 KEPT = ("Quant", "IntQuant", "BipolarQuant", "FloatQuant", "Trunc")
+QUANTISERS = (*KEPT, "MultiThreshold")
 LARGEST = 1 << 31
+INPUT_TYPES = tuple(
+    getattr(onnx.TensorProto, name)
+    for name in ("FLOAT", "FLOAT16", "DOUBLE", "INT8", "UINT8", "INT16", "UINT16", "INT32", "INT64")
+)
 
 
 def read(path: Path | str) -> onnx.ModelProto:
@@ -48,7 +51,7 @@ def read(path: Path | str) -> onnx.ModelProto:
     except (google.protobuf.message.DecodeError, ValueError, TypeError) as error:
         raise NetworkError(f"{path}: not an ONNX file, or cut short ({error})") from error
     except onnx.checker.ValidationError as error:  # of external data
-        raise NetworkError(f"{path}: {_first_line(error)}") from error
+        raise NetworkError(f"{path}: {str(error).strip().splitlines()[0][:200]}") from error
     if not model.graph.node or not model.graph.output:
         raise NetworkError(f"{path}: not an ONNX file, or one without nodes")
     return model
@@ -75,17 +78,23 @@ def clean(model: onnx.ModelProto, supported: dict[str, Any], advice: str) -> Mod
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     _name_nodes(copy.graph)
-    _check_arrays(copy.graph)
+    sort_nodes(copy.graph)
+    check_arrays(copy.graph)
     _check_operators(copy, supported, advice)
+    check_nodes(copy, (DOMAIN, *OLD_DOMAINS), QUANTISERS)
     _fix_domains(copy)
     _fix_input(copy.graph)
+    check_sizes(copy.graph)
     del copy.graph.value_info[:]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             wrapped = _transformed(copy)
+    except NetworkError:
+        raise
     except Exception as error:  # the packages raise plain Exceptions, and many kinds
-        raise NetworkError(f"the graph is inconsistent: {_first_line(error)}") from error
+        raise NetworkError(explained(error, copy.graph)) from error
+    check_arrays(wrapped.graph)  # constants that were computed
     _check_shapes(wrapped)
     return wrapped
 
@@ -102,6 +111,7 @@ def _transformed(model: onnx.ModelProto) -> ModelWrapper:
         InferShapes(),
     ):
         wrapped = wrapped.transform(step)
+        check_sizes(wrapped.graph)
     onnx.shape_inference.infer_shapes(_standard(wrapped.model), strict_mode=True)
     return wrapped
 
@@ -118,11 +128,6 @@ def _standard(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:200]
-
-
 def _name_nodes(graph: Any) -> None:
     """Give a name to every node that has none, or another node's."""
     taken: set[str] = set()
@@ -132,29 +137,6 @@ def _name_nodes(graph: Any) -> None:
             name += "_"
         node.name = name
         taken.add(name)
-
-
-def _arrays(graph: Any) -> Iterator[tuple[str, Any]]:
-    for tensor in graph.initializer:
-        yield f"constant {tensor.name}", tensor
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.TENSOR:
-                yield label(node), attribute.t
-
-
-def _check_arrays(graph: Any) -> None:
-    """Check that every constant is as large as it says, and a number."""
-    for name, tensor in _arrays(graph):
-        try:
-            values = numpy_helper.to_array(tensor)
-        except Exception as error:
-            raise NetworkError(
-                f"{name}: its data is not of the shape {tuple(tensor.dims)} that it states "
-                f"({_first_line(error)})"
-            ) from error
-        if values.dtype.kind == "f" and np.isnan(values).any():
-            raise NetworkError(f"{name}: holds what is not a number")
 
 
 def _check_operators(model: Any, supported: dict[str, Any], advice: str) -> None:
@@ -177,7 +159,7 @@ def _fix_domains(model: Any) -> None:
     """Bring quantisers of old domains into today's."""
     versions = {each.domain: each.version for each in model.opset_import}
     used = [versions[each] for each in (DOMAIN, *OLD_DOMAINS) if each in versions]
-    quantisers = [node for node in model.graph.node if node.op_type in (*KEPT, "MultiThreshold")]
+    quantisers = [node for node in model.graph.node if node.op_type in QUANTISERS]
     for node in quantisers:
         if node.op_type == "Trunc" and len(node.input) < 6:
             versions[DOMAIN] = 1
@@ -198,6 +180,8 @@ def _fix_input(graph: Any) -> None:
         names = ", ".join(each.name for each in inputs) or "none"
         raise NetworkError(f"a network has one input, this one has {len(inputs)}: {names}")
     (only,) = inputs
+    if only.type.tensor_type.elem_type not in INPUT_TYPES:
+        raise NetworkError(f"input {only.name} does not hold float32 or integers")
     sizes = only.type.tensor_type.shape.dim
     if len(sizes) < 2:
         raise NetworkError(
@@ -225,6 +209,6 @@ def _check_shapes(model: ModelWrapper) -> None:
             shape = model.get_tensor_shape(name) if name else [1]
             if shape is None or any(size < 1 for size in shape):
                 raise NetworkError(
-                    f"{label(node)}: the shape of its output is not known before it runs; export "
-                    "the model with fixed sizes"
+                    f"{label(node)}: the shape of its output is not known before it runs, or "
+                    "nothing is left; use fixed sizes, and kernels that fit into their images"
                 )

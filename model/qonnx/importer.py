@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 
 from ...hw.arithmetic import Accumulator, bits_for
-from ...hw.errors import NetworkError
+from ...hw.errors import NarrowgaugeError, NetworkError
 from ...hw.layers import Layer, Requantised, Weighted
 from ...hw.mapping import accumulator_bits, map_network
 from ...hw.network import Network
@@ -21,6 +21,7 @@ from .elementwise import BENT, activation, arithmetic, batch_norm, bent, same
 from .folding import Solution, build, solve_all
 from .graph import clean, read
 from .input_order import input_tensor
+from .node import refuse
 from .quantise import QUANTISERS, quantise, sums_of
 from .tensors import Levels, Sums, Tensor
 from .walk import Planned, Raw, Walk, Watched
@@ -209,8 +210,21 @@ def _walked(model: Any, input_format: Format | None, input_scale: float | None) 
     for tensor in model.graph.initializer:
         walk.values[tensor.name] = model.get_initializer(tensor.name)
     for node in model.graph.node:
-        HANDLERS[node.op_type](walk, node)
+        _run(walk, node)
     return walk
+
+
+def _run(walk: Walk, node: Any) -> None:
+    """Run a node; whatever its constants and attributes make go wrong is an error of the file."""
+    try:
+        with np.errstate(all="raise", under="ignore"):
+            HANDLERS[node.op_type](walk, node)
+    except NarrowgaugeError as error:
+        if str(error).startswith("node "):
+            raise
+        refuse(node, str(error))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        refuse(node, f"its constants or attributes cannot be used ({error})")
 
 
 def _annotated_input(model: Any, name: str, scale: float | None) -> tuple[Format, float] | None:

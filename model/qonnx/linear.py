@@ -181,9 +181,10 @@ def _padded_window(node: Any, tensor: Levels, kernel: tuple[int, ...]) -> Any:
     """Return the window, with what a Pad node put around the tensor."""
     from dataclasses import replace
 
-    image = tensor.size.height, tensor.size.width
+    before, size = tensor.padding, tensor.size
+    image = size.height + before[0] + before[2], size.width + before[1] + before[3]
     window = window_of(node, kernel, image)
-    own, before = window.padding, tensor.padding
+    own = window.padding
     level = tensor.pad_value / tensor.scale[0] - tensor.offset[0]
     if any(before):
         if level != tensor.format.zero_level or (any(own) and tensor.pad_value):

@@ -154,7 +154,7 @@ def _layer(walk: Walk, node: Any, sums: Sums, quantizer: Quantizer) -> Levels:
     if draft.is_sum and not sums.pools:  # tensors cannot be subtracted, but stored upside down
         mirrored = curve.direction < 0
     if not draft.is_weighted:
-        if not _is_uniform(curve, quantizer) or (mirrored.any() and not draft.is_sum):
+        if not (curve.is_uniform and quantizer.is_uniform) or (mirrored.any() and not draft.is_sum):
             draft = draft.per_channel()
         elif draft.is_sum and not draft.summands:
             from .pairs import paired
@@ -171,7 +171,7 @@ def _layer(walk: Walk, node: Any, sums: Sums, quantizer: Quantizer) -> Levels:
         output=fmt,
         low=draft.low[rows],
         high=draft.high[rows],
-        curve=curve if draft.is_weighted or not curve.is_affine else curve.of(np.array([0])),
+        curve=curve if draft.is_weighted else curve.of(np.array([0])),
         quantizer=quantizer if draft.is_weighted else quantizer.of(np.array([0])),
         mirrored=mirrored[rows],
         ends=ends,
@@ -188,14 +188,6 @@ def _mirrored(node: Any, sums: Sums) -> np.ndarray:
     if any((each != found[0]).any() for each in found):
         refuse(node, "the max pools before it read some channels upside down, and others not")
     return found[0] if found else np.zeros(len(direction), bool)
-
-
-def _is_uniform(curve: Curve, quantizer: Quantizer) -> bool:
-    """Whether all channels have one curve, so that one multiplier and bias serve them."""
-    if not curve.is_affine:
-        return len(curve.gain) == 1
-    arrays = (curve.gain, curve.offset, curve.low, curve.high)
-    return quantizer.is_uniform and all(len({*each.tolist()}) == 1 for each in arrays)
 
 
 def _format(walk: Walk, node: Any, quantizer: Quantizer, bottom: int, top: int) -> Format:

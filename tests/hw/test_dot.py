@@ -2,9 +2,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from narrowgauge.hw.dot import (
     AddSubtract,
+    MiniFloatMultiply,
     Multiply,
     ShiftAdd,
     XnorPopcount,
@@ -12,7 +15,7 @@ from narrowgauge.hw.dot import (
 )
 from narrowgauge.hw.errors import GeometryError
 from narrowgauge.hw.mapping import Operands
-from narrowgauge.hw.number import Bipolar, Fixed, PowerOfTwo, parse
+from narrowgauge.hw.number import Bipolar, Fixed, MiniFloat, PowerOfTwo, parse
 
 from .networks import random_levels
 from .simulation import clocked
@@ -24,6 +27,12 @@ PAIRS = [
     ("pow2_4", "uint8", ShiftAdd),
     ("pow2_3", "int5", ShiftAdd),
     ("pow2_2", "uint1", ShiftAdd),
+    ("e1m1", "int3", MiniFloatMultiply),
+    ("e2m1", "uint1", MiniFloatMultiply),
+    ("e3m2", "uint8", MiniFloatMultiply),
+    ("e4m3", "int5", MiniFloatMultiply),
+    ("e5m2", "uint4", MiniFloatMultiply),
+    ("e4m10", "int16", MiniFloatMultiply),
     ("int8", "uint8", Multiply),
     ("int4", "uint4", Multiply),
     ("uint3", "int6", Multiply),
@@ -32,6 +41,9 @@ PAIRS = [
     ("int1", "uint5", Multiply),
     ("int5", "int11", Multiply),
 ]
+
+minifloats = st.builds("e{}m{}".format, st.integers(1, 5), st.integers(1, 10))
+integers = st.builds("{}int{}".format, st.sampled_from(["", "u"]), st.integers(1, 16))
 
 
 def operand_words(operands, lanes, count=40):
@@ -66,11 +78,65 @@ def test_equals_the_integer_sum_after_its_latency(weight, activation, kind, lane
 
 
 @pytest.mark.parametrize("lanes", [1, 4])
-def test_multiplies_in_dsp_blocks_alike(lanes):
-    operands = Operands(parse("int8"), parse("uint8"))
+@pytest.mark.parametrize(
+    ("weight", "activation"), [("int8", "uint8"), ("e3m2", "uint8"), ("e4m7", "int8")]
+)
+def test_multiplies_in_dsp_blocks_alike(weight, activation, lanes):
+    operands = Operands(parse(weight), parse(activation))
     weights, activations = operand_words(operands, lanes)
     dot = dot_product(operands, lanes, dsp=True)
     assert sums(dot, weights, activations) == (weights * activations).sum(axis=1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("weight", "activation"), [("e1m1", "int3"), ("e2m1", "uint2"), ("e3m2", "int4")]
+)
+@pytest.mark.parametrize("dsp", [False, True])
+def test_every_minifloat_times_every_activation(weight, activation, dsp):
+    operands = Operands(parse(weight), parse(activation))
+    codes = [np.arange(1 << fmt.width) for fmt in (operands.weight, operands.activation)]
+    pairs = np.stack(np.meshgrid(*codes), axis=-1).reshape(-1, 2)
+    dot = dot_product(operands, 1, dsp=dsp)
+
+    def drive(ctx, index):  # codes: minus zero, too
+        ctx.set(dot.i_weights.as_value(), int(pairs[index, 0]))
+        ctx.set(dot.i_activations.as_value(), int(pairs[index, 1]))
+
+    got = clocked(dot, drive, lambda ctx: ctx.get(dot.o), range(len(pairs)), dot.latency)
+    weights, activations = (
+        [fmt.to_level(int(code)) for code in column]
+        for fmt, column in zip((operands.weight, operands.activation), pairs.T, strict=True)
+    )
+    assert got == [w * a for w, a in zip(weights, activations, strict=True)]
+
+
+@given(weight=minifloats, activation=integers, lanes=st.integers(1, 5), dsp=st.booleans())
+@settings(max_examples=20)
+def test_minifloats_of_any_widths(weight, activation, lanes, dsp):
+    operands = Operands(parse(weight), parse(activation))
+    weights, activations = operand_words(operands, lanes, count=8)
+    dot = dot_product(operands, lanes, dsp=dsp)
+    # in Python integers, which have no end
+    expected = (weights.astype(object) * activations.astype(object)).sum(axis=1).tolist()
+    assert sums(dot, weights, activations) == expected
+
+
+def test_an_exponent_that_is_not_reduced_is_seen(monkeypatch):
+    operands = Operands(parse("e3m2"), parse("uint4"))
+    weights, activations = operand_words(operands, 1)
+    right = MiniFloat.fields
+
+    def wrong(fmt, code):
+        significand, _, sign = right(fmt, code)
+        return significand, code[fmt.mantissa : fmt.width - 1], sign
+
+    monkeypatch.setattr(MiniFloat, "fields", wrong)
+    got = sums(dot_product(operands, 1), weights, activations)
+    # subnormals have nothing to reduce
+    normal = ((abs(weights) >= 4) & (activations != 0))[:, 0]
+    expected = (weights * activations)[:, 0]
+    assert 0 < normal.sum() < len(normal)
+    assert (np.array(got) != expected).tolist() == normal.tolist()
 
 
 def test_a_wrong_lane_is_seen():

@@ -1,5 +1,6 @@
 import math
 from fractions import Fraction
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from narrowgauge.hw.errors import FormatError, NarrowgaugeError
-from narrowgauge.hw.number import Bipolar, Fixed, PowerOfTwo, common, parse
+from narrowgauge.hw.number import Bipolar, Fixed, MiniFloat, PowerOfTwo, common, parse
 
 NAMES = [
     "bipolar",
     *(f"pow2_{width}" for width in range(2, 7)),
+    *("e1m1", "e1m2", "e2m1", "e3m2", "e4m3", "e5m2", "e2m5", "e1m10", "e5m10"),
     *(f"int{width}" for width in (1, 2, 3, 4, 8, 12, 16, 32)),
     *(f"uint{width}" for width in (1, 2, 4, 8, 16, 32)),
 ]
@@ -29,11 +31,42 @@ def all_levels(fmt):
 def test_levels_by_hand():
     assert all_levels(Bipolar()) == [-1, 1]
     assert all_levels(PowerOfTwo(3)) == [0, 1, 2, 4, 0, -1, -2, -4]
+    assert all_levels(MiniFloat(2, 1))[:8] == [0, 1, 2, 3, 4, 6, 8, 12]
+    assert all_levels(MiniFloat(1, 1)) == [0, 1, 2, 3, 0, -1, -2, -3]
     assert all_levels(Fixed(3)) == [0, 1, 2, 3, -4, -3, -2, -1]
     assert all_levels(Fixed(2, signed=False)) == [0, 1, 2, 3]
     assert parse("pow2_4").max_level == 64
     assert parse("pow2_6").max_level == 1 << 30
+    assert parse("e3m2").max_level == 7 << 6
+    assert parse("e5m2").max_level == 7 << 30
     assert (Bipolar().zero_level, Fixed(4).zero_level, PowerOfTwo(4).zero_level) == (-1, 0, 0)
+
+
+def misread(code):
+    """``e3m2`` by one who gives the subnormals a leading bit."""
+    return Fraction(2) ** ((code >> 2) - 1) * (1 + Fraction(code & 3, 4)) * 4
+
+
+@pytest.mark.parametrize("exponent", range(1, 6))
+@pytest.mark.parametrize("mantissa", range(1, 11))
+def test_minifloats_are_the_floats_of_their_fields(exponent, mantissa):
+    fmt = parse(f"e{exponent}m{mantissa}")
+    levels = []
+    for sign, field, rest in product((1, -1), range(1 << exponent), range(1 << mantissa)):
+        fraction = rest / 2**mantissa
+        value = 2.0 ** (field - 1) * (1 + fraction) if field else fraction
+        levels.append(sign * value * 2**mantissa)
+    codes = np.arange(1 << fmt.width)
+    assert fmt.to_level(codes).tolist() == levels
+    assert (min(levels), max(levels)) == (fmt.min_level, fmt.max_level)
+    negative_zero = 1 << (fmt.width - 1)
+    again = fmt.to_code(fmt.to_level(codes))
+    assert again.tolist() == [0 if code == negative_zero else code for code in codes.tolist()]
+
+
+def test_a_subnormal_with_a_leading_bit_is_seen():
+    levels = all_levels(parse("e3m2"))[:32]
+    assert [code for code in range(32) if levels[code] != misread(code)] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -48,7 +81,8 @@ def test_text_round_trips_and_formats_compare_by_value(name):
 @pytest.mark.parametrize(
     "text",
     ["", "int", "int0", "int33", "uint0", "uint33", "int-4", "Int8", " int8", "int8 ", "int٤",
-     "pow2_1", "pow2_7", "pow2", "bipolar1", "float", "fp32", "int8.4", "uuint4", "int99999"],
+     "pow2_1", "pow2_7", "pow2", "bipolar1", "float", "fp32", "int8.4", "uuint4", "int99999",
+     "e0m2", "e6m2", "e3m0", "e3m11", "e3", "e3m", "m2", "e3m2x", "E3m2"],
 )  # fmt: skip
 def test_malformed_names_are_refused_with_the_grammar(text):
     with pytest.raises(FormatError, match="intN"):
@@ -72,7 +106,7 @@ def test_every_code_round_trips_in_int_numpy_and_torch(name):
     again = [fmt.to_code(level) for level in levels]
     # minus zero is the only second code of a level
     assert [fmt.to_level(code) for code in again] == levels
-    if not isinstance(fmt, PowerOfTwo):
+    if not isinstance(fmt, (MiniFloat, PowerOfTwo)):
         assert again == codes
     assert fmt.to_code(np.array(levels)).tolist() == again
     assert fmt.to_code(torch.tensor(levels)).tolist() == again
@@ -141,6 +175,8 @@ def test_halves_go_up():
         4,
         8,
     ]
+    halves = (-7.0, -4.5, -0.5, 0.5, 4.5, 5.0, 7.0, 10.0)
+    assert [parse("e2m1").quantize(x) for x in halves] == [-6, -4, 0, 1, 4, 6, 8, 12]
     assert [Bipolar().quantize(x) for x in (-1e-9, 0.0, 1e-9)] == [-1, 1, 1]
 
 
@@ -148,7 +184,7 @@ def test_halves_go_up():
 def test_quantize_clamps_and_gives_only_levels(name):
     fmt = parse(name)
     for kind in (torch.float32, torch.float64):
-        levels = fmt.quantize(torch.tensor([-1e12, -3.3, 0.0, 0.7, 1e12], dtype=kind))
+        levels = fmt.quantize(torch.tensor([-1e13, -3.3, 0.0, 0.7, 1e13], dtype=kind))
         assert levels.dtype == torch.int64
         assert fmt.holds(levels).all()
         assert (levels[0], levels[-1]) == (fmt.min_level, fmt.max_level)
@@ -160,7 +196,7 @@ def test_quantize_takes_a_scale_for_each_channel():
     assert Fixed(4).dequantize(np.array([[1, 2], [2, 4]]), scale).tolist() == value.tolist()
 
 
-@pytest.mark.parametrize("name", ["int4", "uint4", "pow2_4", "bipolar"])
+@pytest.mark.parametrize("name", ["int4", "uint4", "pow2_4", "e3m2", "bipolar"])
 @pytest.mark.parametrize("world", ["numpy", "torch"])
 def test_stochastic_rounding_is_right_on_average_and_repeats(name, world):
     fmt = parse(name)
@@ -236,12 +272,19 @@ def test_common_format_holds_all():
     assert common([Fixed(4, signed=False), Fixed(4)]) == Fixed(5)
     assert common([Fixed(4, signed=False), Fixed(8, signed=False)]) == Fixed(8, signed=False)
     assert common([PowerOfTwo(4), Bipolar()]) == Fixed(8)
+    assert common([MiniFloat(5, 2)]) == MiniFloat(5, 2)
+    assert common([MiniFloat(3, 2), Fixed(4)]) == Fixed(10)
+
+
+def test_levels_beyond_32_bits_have_no_common_format():
+    with pytest.raises(FormatError, match="N = 1 to 32, not 34"):
+        common([MiniFloat(5, 2), Fixed(4)])
 
 
 @given(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4))
 def test_common_format_is_the_narrowest(names):
     formats = [parse(name) for name in names]
-    if max(fmt.width for fmt in formats) > 16:
+    if max(fmt.level_shape.width for fmt in formats) > 31:
         return
     meet = common(formats)
     for fmt in formats:

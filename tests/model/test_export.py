@@ -33,6 +33,7 @@ FORMATS = [
     ("int4", "uint4"),
     ("int8", "uint8"),
     ("pow2_4", "uint8"),
+    ("e3m2", "uint4"),
     ("int4", "int5"),
 ]
 

@@ -15,7 +15,7 @@ from narrowgauge.model.quantize import (
 )
 from narrowgauge.model.rounding import nearest, straight_through
 
-WEIGHTS = ["bipolar", "pow2_2", "pow2_4", "int2", "int4", "int8"]
+WEIGHTS = ["bipolar", "pow2_2", "pow2_4", "e2m1", "e3m2", "e5m2", "int2", "int4", "int8"]
 
 
 def test_straight_through_by_hand():
@@ -112,10 +112,19 @@ def test_impossible_weights_are_refused(name):
         check_weight(parse(name))
 
 
-@pytest.mark.parametrize("name", ["pow2_4", "int1", "uint17", "int32"])
+@pytest.mark.parametrize("name", ["pow2_4", "e3m2", "int1", "uint17", "int32"])
 def test_impossible_activations_are_refused(name):
     with pytest.raises(FormatError, match=name):
         check_activation(parse(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "largest"), [("e3m2", 448), ("e4m3", 1 << 10), ("e5m2", 1 << 9), ("pow2_6", 1 << 14)]
+)
+def test_weights_start_where_accumulators_stay_narrow(name, largest):
+    weight = torch.randn(6, 40, generator=torch.Generator().manual_seed(0))
+    levels = WeightQuantizer(parse(name), weight).levels(weight)
+    assert abs(levels).amax(dim=1).tolist() == [largest] * 6
 
 
 def test_unknown_scales_are_refused():
@@ -123,7 +132,9 @@ def test_unknown_scales_are_refused():
         WeightQuantizer(parse("int4"), torch.ones(1, 1), scale="guessed")
 
 
-@pytest.mark.parametrize("name", ["bipolar", "pow2_4", "int2", "uint4", "int8", "uint8", "uint16"])
+@pytest.mark.parametrize(
+    "name", ["bipolar", "pow2_4", "e3m2", "int2", "uint4", "int8", "uint8", "uint16"]
+)
 def test_the_fast_path_gives_the_levels_of_the_format(name):
     fmt = parse(name)
     reach = 1.2 * fmt.max_level

@@ -16,7 +16,7 @@ from narrowgauge.model.schedule import Schedule
 from narrowgauge.model.train import check_recipe, train
 
 QUICK = Recipe(widths=(24,), epochs=6)
-FAMILIES = ["bipolar", "pow2_2", "pow2_4", "int2", "int4", "int8", "int12"]
+FAMILIES = ["bipolar", "pow2_2", "pow2_4", "e3m2", "e5m2", "int2", "int4", "int8", "int12"]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,8 @@ def integers(network):
 
 
 def test_default_activations():
-    pairs = {"bipolar": "bipolar", "pow2_4": "uint8", "int4": "uint4", "int8": "uint8"}
+    pairs = {"bipolar": "bipolar", "int4": "uint4", "int8": "uint8"}
+    pairs |= {"pow2_4": "uint8", "e3m2": "uint8"}
     assert {name: str(default_activation(parse(name))) for name in pairs} == pairs
 
 
@@ -232,6 +233,7 @@ def test_the_rate_rises_and_falls():
         ({"weight": "int99"}, FormatError),
         ({"weight": "uint4"}, FormatError),
         ({"weight": "int4", "activation": "pow2_4"}, FormatError),
+        ({"weight": "int4", "activation": "e3m2"}, FormatError),
         ({"input": "int1"}, FormatError),
         ({"scale": "guessed"}, FormatError),
         ({"rounding": "floor"}, FormatError),
@@ -256,13 +258,16 @@ def test_impossible_trainings_are_refused(quick_float):
         train(Recipe(weight="int4"), start=quick_float)
     with pytest.raises(NetworkError, match="no layer 'conv'; there is hidden0, hidden1, head"):
         check_recipe(Recipe(weight="int4", layers=(("conv", "int8"),)))
+    with pytest.raises(NetworkError, match="no operand holds all weights, which are e5m2, int4"):
+        check_recipe(Recipe(weight="e5m2", first="int4"))
     with pytest.raises(NetworkError, match="8x8x1"):
         check_recipe(Recipe(network="lenet5"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("weight", "points"), [("int8", 1.0), ("int4", 2.0), ("pow2_4", 2.0), ("bipolar", None)]
+    ("weight", "points"),
+    [("int8", 1.0), ("int4", 2.0), ("pow2_4", 2.0), ("e3m2", 1.0), ("bipolar", None)],
 )
 def test_default_recipe_meets_its_bars(weight, points, full_float, digits):
     network, _ = export(train(Recipe(weight=weight), start=full_float), lanes=16)

@@ -1,0 +1,204 @@
+"""Whether a graph is what ONNX says a graph is; checked before anything is computed."""
+
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import AttributeProto, TensorProto, numpy_helper
+
+from ...hw.errors import NetworkError
+from .node import label, refuse
+
+__all__ = ["check_arrays", "check_nodes", "check_sizes", "explained", "sort_nodes"]
+
+OLDEST = 7  # version of the standard operators; onnxruntime runs none before
+MOST = 1 << 27  # elements of a tensor
+KINDS = {
+    AttributeProto.INT: "an integer",
+    AttributeProto.FLOAT: "a number",
+    AttributeProto.STRING: "a text",
+}
+ATTRIBUTES = {
+    "signed": AttributeProto.INT,
+    "narrow": AttributeProto.INT,
+    "rounding_mode": AttributeProto.STRING,
+    "has_inf": AttributeProto.INT,
+    "has_nan": AttributeProto.INT,
+    "has_subnormal": AttributeProto.INT,
+    "saturation": AttributeProto.INT,
+    "out_scale": AttributeProto.FLOAT,
+    "out_bias": AttributeProto.FLOAT,
+    "data_layout": AttributeProto.STRING,
+}
+"""What QONNX's attributes are; the ``onnx`` package knows those of all other operators."""
+INPUTS = {
+    "Quant": (4, 4), "IntQuant": (4, 4), "BipolarQuant": (2, 2), "Trunc": (5, 6),
+    "FloatQuant": (5, 6), "MultiThreshold": (2, 2),
+}  # fmt: skip
+NUMBERS = "iufb"  # kinds of NumPy arrays
+
+
+def sort_nodes(graph: Any) -> None:
+    """Bring nodes into an order in which they can run.
+
+    Raises
+    ------
+    NetworkError
+        Where there is none, or a tensor is defined twice or never.
+    """
+    constants = [each.name for each in graph.initializer]
+    inputs = [each.name for each in graph.input if each.name not in constants]
+    given = [*constants, *inputs, *(name for node in graph.node for name in node.output if name)]
+    known: set[str] = set()
+    for name in given:
+        if name in known:
+            raise NetworkError(f"tensor {name} is defined twice; each is given by one node only")
+        known.add(name)
+    if graph.sparse_initializer:
+        raise NetworkError("sparse constants are not supported, only dense ones")
+    for node in graph.node:
+        for name in node.input:
+            if name and name not in known:
+                refuse(node, f"its input {name} is computed by nothing in the graph")
+    for output in graph.output:
+        if output.name not in known:
+            raise NetworkError(f"output {output.name} is computed by nothing in the graph")
+        if output.name in inputs:
+            raise NetworkError(f"output {output.name} is the input itself; the graph has no layers")
+    nodes = _in_order(list(graph.node), {"", *constants, *inputs})
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _in_order(nodes: list[Any], ready: set[str]) -> list[Any]:
+    """Return nodes, each behind all that it reads, otherwise in the order given."""
+    found: list[Any] = []
+    while nodes:
+        waiting = []
+        for node in nodes:
+            if ready.issuperset(node.input):
+                found.append(node)
+                ready.update(node.output)
+            else:
+                waiting.append(node)
+        if len(waiting) == len(nodes):
+            refuse(waiting[0], "reads what is computed from its own output; there is no order")
+        nodes = waiting
+    return found
+
+
+def check_nodes(model: Any, domains: tuple[str, ...], quantisers: tuple[str, ...]) -> None:
+    """Check operators' versions, and the attributes and inputs of every node.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        The model.
+    domains, quantisers : tuple of str
+        Where QONNX's operators are defined, and their names.
+    """
+    versions = {each.domain.replace("ai.onnx", ""): each.version for each in model.opset_import}
+    newest = onnx.defs.onnx_opset_version()
+    if not OLDEST <= versions.get("", 0) <= newest:
+        raise NetworkError(
+            f"its operators are of opset {versions.get('', 'none')}; opsets {OLDEST} to {newest} "
+            "are supported; export or convert the model to one of those"
+        )
+    context = onnx.checker.C.CheckerContext()
+    context.ir_version = max(model.ir_version, 3)
+    context.opset_imports = {"": versions[""]}
+    for node in model.graph.node:
+        if any(each.type == AttributeProto.GRAPH for each in node.attribute):
+            refuse(node, "control flow is not supported; export the model without")
+        if node.op_type in quantisers:
+            _check_quantiser(node, domains)
+            continue
+        if node.domain not in ("", "ai.onnx"):
+            refuse(node, f"operators of the domain {node.domain} are not supported")
+        node.domain = ""
+        try:
+            onnx.checker.check_node(node, context)
+        except onnx.checker.ValidationError as error:
+            refuse(node, _first_line(error))
+
+
+def _check_quantiser(node: Any, domains: tuple[str, ...]) -> None:
+    """Check a node of QONNX, which the ``onnx`` package does not know."""
+    if node.domain not in domains:
+        refuse(node, f"is of the domain {node.domain!r}, not of {domains[0]}")
+    least, most = INPUTS[node.op_type]
+    if not least <= len(node.input) <= most or not all(node.input):
+        count = f"{least}" if least == most else f"{least} or {most}"
+        refuse(node, f"takes {count} inputs, tensor and scale first, not {len(node.input)}")
+    for each in node.attribute:
+        wanted = ATTRIBUTES.get(each.name, each.type)
+        if each.type != wanted:
+            refuse(node, f"its attribute {each.name} is not {KINDS[wanted]}")
+
+
+def _arrays(graph: Any) -> Iterator[tuple[str, Any]]:
+    for tensor in graph.initializer:
+        yield f"constant {tensor.name}", tensor
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.TENSOR:
+                yield label(node), attribute.t
+
+
+def check_arrays(graph: Any) -> None:
+    """Check that every constant is as large as it says, and numbers."""
+    for name, tensor in _arrays(graph):
+        shape = tuple(tensor.dims)
+        if tensor.data_location == TensorProto.EXTERNAL:
+            raise NetworkError(f"{name}: its data is in another file, which was not read")
+        if any(size < 0 for size in shape):
+            raise NetworkError(f"{name}: has the shape {shape}, with a negative size")
+        try:
+            values = numpy_helper.to_array(tensor)
+        except Exception as error:  # onnx and NumPy raise many kinds
+            raise NetworkError(
+                f"{name}: its data is not of the shape {shape} and the type {tensor.data_type} "
+                f"that it states ({_first_line(error)})"
+            ) from error
+        if values.dtype.kind not in NUMBERS and not _is_small_float(values.dtype):
+            raise NetworkError(f"{name}: holds texts or other things that are no real numbers")
+        if values.dtype.kind == "f" and np.isnan(values).any():
+            raise NetworkError(f"{name}: holds what is not a number")
+
+
+def _is_small_float(dtype: Any) -> bool:
+    """Whether an array is of one of the narrow types that NumPy itself does not have."""
+    return dtype.kind == "V" and dtype.fields is None
+
+
+def check_sizes(graph: Any) -> None:
+    """Check that no tensor that is declared or inferred is larger than can be meant."""
+    makers = {name: label(node) for node in graph.node for name in node.output}
+    for kind, values in (("input", graph.input), ("", graph.value_info), ("", graph.output)):
+        for value in values:
+            shape = [each.dim_value for each in value.type.tensor_type.shape.dim]
+            if math.prod(max(size, 1) for size in shape) > MOST:
+                name = makers.get(value.name, f"{kind or 'tensor'} {value.name}")
+                raise NetworkError(
+                    f"{name}: its shape {tuple(shape)} is too large; up to {MOST} elements are "
+                    "supported"
+                )
+
+
+def explained(error: Exception, graph: Any) -> str:
+    """Return what a package complains of, in one line that names the node where it is known."""
+    text = _first_line(error)
+    found = re.search(r"op_type:\w+, node name: (.+?)\): (.*)", text)
+    if found is None:
+        return f"the graph is inconsistent: {text}"
+    labels = [label(node) for node in graph.node if node.name == found[1]]
+    reason = re.sub(r"^(\[\w+\] *)+", "", found[2])
+    return f"{labels[0] if labels else f'node {found[1]}'}: {reason}"
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:200]
