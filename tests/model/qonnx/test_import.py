@@ -1,0 +1,141 @@
+"""Networks of Brevitas and QKeras: executor, integers and hardware agree on every level."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from narrowgauge.hw.accelerator import Accelerator
+from narrowgauge.hw.array import Geometry
+from narrowgauge.hw.errors import NetworkError
+from narrowgauge.hw.layers import Requantised
+from narrowgauge.hw.program import Program
+from narrowgauge.model.qonnx.agree import agree
+from narrowgauge.model.qonnx.brevitas import import_brevitas
+from narrowgauge.model.qonnx.importer import Imported, import_qonnx
+from narrowgauge.scripts.checked import simulate_and_compare
+
+from . import brevitas_networks
+from .brevitas_networks import NETWORKS, export, infer
+
+HERE = Path(__file__).parent
+IMAGES = 200
+LANES = 4
+REFUSED = ("minifloat activations",)
+RUN = [name for name in NETWORKS if name not in REFUSED]
+BY_DYNAMO = ("bipolar conv", "int8 residual, one scale", "trunc pool", "asymmetric")
+KERAS = ("conv", "dense", "low")
+
+
+def exported(name: str, folder: Path, *, dynamo: bool = False) -> tuple[Path, torch.nn.Module]:
+    module, _, test = brevitas_networks.train(name)
+    path = folder / "model.onnx"
+    export(module, test[:1], path, dynamo=dynamo)
+    return path, module
+
+
+def images() -> np.ndarray:
+    pixels, _ = brevitas_networks.digits()
+    return pixels[-IMAGES:].numpy()
+
+
+def assert_agreement(imported: Imported, inputs: np.ndarray) -> int:
+    """Every level is the same, but for ties; return how many of those there are."""
+    found = agree(imported, inputs, LANES)
+    assert [each.first for each in found.tensors if each.first] == []
+    ties = sum(each.ties for each in found.tensors)
+    assert found.same_levels >= len(inputs) - ties
+    assert found.same_class >= len(inputs) - ties
+    assert all(each.distance < 1e-3 for each in found.tensors)
+    assert sum(each.elements for each in found.tensors) > 10 * len(inputs)
+    return ties
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUN)
+def test_a_brevitas_network_in_executor_integers_and_hardware(name, tmp_path, record_property):
+    path, module = exported(name, tmp_path)
+    imported = import_qonnx(path, lanes=LANES)
+    inputs = images()
+
+    ties = assert_agreement(imported, inputs)
+    record_property("ties", ties)
+    assert ties <= 5
+
+    found = agree(imported, inputs, LANES)
+    classes = infer(module, torch.from_numpy(inputs)).argmax(dim=1)
+    assert int((classes == found.result.labels).sum()) >= IMAGES - ties
+
+    accelerator = Accelerator(Program(imported.network, Geometry(2, 2, LANES)))
+    run, comparison, _ = simulate_and_compare(accelerator, found.levels, "auto", traced=IMAGES)
+    assert comparison.first is None
+    assert comparison.mismatches == 0
+    assert (run.labels == found.result.labels.numpy()).all()
+
+
+@pytest.mark.parametrize("name", BY_DYNAMO)
+def test_the_graphs_of_the_newer_exporter(name):
+    module, _, test = brevitas_networks.train(name)
+    imported = import_brevitas(module, test[:1], lanes=LANES)
+    assert assert_agreement(imported, images()) <= 5
+
+
+@pytest.mark.parametrize("name", KERAS)
+def test_a_qkeras_network_gives_what_qkeras_gives(name):
+    imported = import_qonnx(HERE / f"qkeras/{name}.onnx", lanes=LANES)
+    stored = np.load(HERE / f"qkeras/{name}.npz")
+    assert assert_agreement(imported, stored["images"]) == 0
+
+    found = agree(imported, stored["images"], LANES)
+    assert (found.result.labels.numpy() == stored["output"].argmax(axis=1)).all()
+    own = [stored[key] for key in stored if key not in ("images", "output")]
+    compared = 0
+    traces = {trace.name: trace.levels.numpy() for trace in found.result.layers}
+    for watched in imported.watched[1:]:
+        levels = watched.levels
+        shape = (-1, levels.size.channels)
+        trace = traces[levels.source].reshape(len(found.levels), *shape)
+        values = (trace + levels.offset.astype(float)) * levels.scale.astype(float)
+        compared += any(
+            each.size == values.size and np.array_equal(each.reshape(values.shape), values)
+            for each in own
+        )
+    assert compared == len(imported.watched) - 1
+
+
+@pytest.mark.parametrize("name", ["int4 quantised bias", "bipolar conv", "int6 sigmoid tanh"])
+def test_a_changed_bias_or_threshold_is_found_and_named(name, tmp_path):
+    path, _ = exported(name, tmp_path)
+    imported = import_qonnx(path, lanes=LANES)
+    (at, layer) = next(
+        (index, layer)
+        for index, layer in enumerate(imported.network)
+        if isinstance(layer, Requantised)
+    )
+    if layer.thresholds is None:
+        faulty = replace(layer, bias=layer.bias + (3 << max(layer.shift - 2, 0)))
+    else:
+        faulty = replace(layer, thresholds=layer.thresholds + 9)
+    layers = list(imported.network)
+    layers[at] = faulty
+    planted = replace(imported, network=replace(imported.network, layers=tuple(layers)))
+
+    (first, *_) = [each.first for each in agree(planted, images()).tensors if each.first]
+    assert layer.name in first
+
+
+def test_floating_point_activations_are_refused_by_name(tmp_path):
+    path, _ = exported("minifloat activations", tmp_path)
+    with pytest.raises(NetworkError, match=r"FloatQuant\).*floating point activations"):
+        import_qonnx(path)
+
+
+def test_a_module_that_brevitas_cannot_export():
+    class Stubborn(torch.nn.Module):
+        def forward(self, x):
+            raise RuntimeError("no")
+
+    with pytest.raises(NetworkError, match="Brevitas cannot export the module"):
+        import_brevitas(Stubborn(), torch.zeros(1, 1, 8, 8), dynamo=False)
