@@ -1,4 +1,4 @@
-"""Write the tables of README.md and docs/zoo.md from the results and from the zoo's files.
+"""Write the tables of README.md and of docs/ from the results and from the zoo's files.
 
 ::
 
@@ -19,6 +19,10 @@ README = ROOT / "README.md"
 ZOO = ROOT / "docs" / "zoo.md"
 RESULTS = ROOT / "docs" / "results" / "results.json"
 TESTSETS = ROOT / "docs" / "results" / "testsets.json"
+QONNX = ROOT / "docs" / "qonnx.md"
+BREVITAS = ROOT / "docs" / "brevitas.md"
+EXPORTED = ROOT / "docs" / "results" / "qonnx.json"
+TRAINED = ROOT / "docs" / "results" / "brevitas.json"
 
 Row = Mapping[str, Any]
 Columns = Mapping[str, Callable[[Any], Any]]
@@ -75,6 +79,26 @@ TESTSETS_COLUMNS: Columns = {
     "MAC slots used": lambda row: _percent(row["utilisation"]),
     "best and worst layer with MACs": lambda row: _extremes(row["layers"]),
     "simulated for, s": lambda row: f"{row['seconds']:,.0f}",
+}
+EXPORTED_COLUMNS: Columns = {
+    "network": lambda row: f"`{row['network']}`",
+    "hidden layers": lambda row: ", ".join(sorted({*list(row["methods"].values())[:-1]})),
+    "images": lambda row: f"{row['images']:,}",
+    "same class": lambda row: f"{row['same_class']:,}",
+    "same levels": lambda row: f"{row['same_levels']:,}",
+    "executed for, s": lambda row: f"{row['seconds']:.1f}",
+}
+TRAINED_COLUMNS: Columns = {
+    "network": lambda row: row["network"],
+    "weights": lambda row: ", ".join(row["weights"]),
+    "levels from": lambda row: ", ".join(row["methods"]),
+    "sums, bits": lambda row: row["accumulator_bits"],
+    "sums compared": lambda row: f"{row['sums_compared']:,}",
+    "levels compared": lambda row: f"{row['elements']:,}",
+    "ties": lambda row: row["ties"],
+    "farthest tie": lambda row: f"{row['tie_distance']:.0e}" if row["ties"] else None,
+    "images that differ in hardware": lambda row: row["hardware_mismatches"],
+    "accuracy": lambda row: _percent(row["accuracy"]),
 }
 
 
@@ -140,6 +164,26 @@ def testsets() -> str:
     return f"{table(TESTSETS_COLUMNS, rows, 1)}\n\n{caption}\n\n```sh\n{commands}\n```\n"
 
 
+def exported() -> str:
+    """Return the table of exported networks that QONNX's executor ran."""
+    rows = _read(EXPORTED)
+    caption = (
+        "MNIST test images; levels are those of the last layer. "
+        f"{_versions(rows[0]['versions'])}. Made by `python tests/benchmarks/qonnx_export.py`."
+    )
+    return f"{table(EXPORTED_COLUMNS, rows)}\n\n{caption}\n"
+
+
+def trained() -> str:
+    """Return the table of Brevitas' networks."""
+    rows = _read(TRAINED)
+    caption = (
+        f"Digits, {rows[0]['images']} test images each. {_versions(rows[0]['versions'])}. Made by "
+        f"`{rows[0]['command']}`."
+    )
+    return f"{table(TRAINED_COLUMNS, rows, 3)}\n\n{caption}\n"
+
+
 def _read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
@@ -148,6 +192,8 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "results": (README, results),
     "zoo": (ZOO, zoo),
     "testsets": (ZOO, testsets),
+    "qonnx": (QONNX, exported),
+    "brevitas": (BREVITAS, trained),
 }
 """What stands between ``<!-- NAME -->`` and ``<!-- /NAME -->``, and in which file."""
 

@@ -16,6 +16,7 @@ __all__ = ["command"]
 
 TOOLS = ("yosys", "nextpnr-ice40", "nextpnr-ecp5")
 LIBRARIES = ("amaranth", "torch", "numpy", "safetensors", "scikit-learn", "matplotlib")
+EXTRAS = {"qonnx": "qonnx", "onnx": "qonnx", "onnxruntime": "qonnx", "brevitas": "brevitas"}
 
 
 @click.command(
@@ -40,6 +41,11 @@ def command(as_json: bool) -> int:
     found["C++ compiler"] = _compiler()
     for name in LIBRARIES:
         found[name] = _library(name)
+    for name, extra in EXTRAS.items():
+        found[name] = _library(name)
+        if "missing" in found[name]:
+            advice = f"pip install 'narrowgauge[{extra}]'"
+            found[name] = {"missing": f"optional: {advice}", "optional": True}
     found["result store"] = _store()
     if as_json:
         print(json.dumps(found, indent=2))
