@@ -33,7 +33,13 @@ Examples:
 @click.option("--name", help="Name of the network [default: that of the model's file].")
 @click.option("--data", help="Data set that it was trained for, which other commands then use.")
 @imports.reading
-@click.option("--lanes", default=4, show_default=True, help="Lanes that the accumulator is for.")
+@click.option(
+    "--lanes",
+    type=click.IntRange(1, 1024),
+    default=4,
+    show_default=True,
+    help="Lanes that the accumulator is for.",
+)
 @options.json_output
 def command(model: Path, output: Path, as_json: bool, **values: Any) -> int:
     """Read a quantised network in ONNX, with quantisers of QONNX.
@@ -42,6 +48,8 @@ def command(model: Path, output: Path, as_json: bool, **values: Any) -> int:
     every accumulator level at which either changes. What cannot be run exactly is refused, by the
     name of its node.
     """
+    if output.exists() and model.exists() and output.samefile(model):
+        raise click.BadParameter(f"{output} is the model itself", param_hint="--output")
     name, data, lanes = values.pop("name"), values.pop("data"), values.pop("lanes")
     if data is not None:
         from ..model.data import load

@@ -1,5 +1,8 @@
 """What the commands that read ONNX files share: their options, their images, their tables."""
 
+import math
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,26 +10,49 @@ from typing import Any
 import click
 import numpy as np
 
-from ..hw.errors import DataError
-from ..hw.number import parse
+from ..hw.errors import DataError, FormatError
+from ..hw.number import Bipolar, Fixed, parse
 from .progress import Reporter
 
 __all__ = ["Values", "load_data", "load_model", "method", "model_file", "print_report", "reading"]
 
 
 class Values(click.ParamType):
-    """Numbers between commas."""
+    """Numbers between commas; with ``positive`` all of them above 0."""
 
     name = "x,x,..."
+
+    def __init__(self, positive: bool = False) -> None:
+        self.positive = positive
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
         """Return the numbers."""
         if isinstance(value, tuple):
             return value
         try:
-            return tuple(float(part) for part in value.split(","))
+            found = tuple(float(part) for part in value.split(","))
         except ValueError:
             self.fail(f"{value!r} is not a list of numbers such as 0.5,0.5,0.5", param, ctx)
+        if not all(map(math.isfinite, found)) or (self.positive and min(found) <= 0):
+            kind = "positive" if self.positive else "finite"
+            self.fail(f"{value!r} is not a list of {kind} numbers", param, ctx)
+        return found
+
+
+class Positive(click.ParamType):
+    """A number above 0."""
+
+    name = "x"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Return the number."""
+        try:
+            found = float(value)
+        except ValueError:
+            found = math.nan
+        if not 0 < found < math.inf:
+            self.fail(f"{value!r} is not a positive number", param, ctx)
+        return found
 
 
 model_file = click.argument("model", type=click.Path(path_type=Path), metavar="MODEL.onnx")
@@ -43,8 +69,15 @@ def reading(function: Callable) -> Callable:
             ),
             click.option(
                 "--input-scale",
-                type=float,
+                type=Positive(),
                 help="Value of its level 1, such as 0.00392157 [default: 1].",
+            ),
+            click.option(
+                "--logit-bits",
+                type=click.IntRange(1, 24),
+                default=16,
+                show_default=True,
+                help="Bits of multipliers for logits that no node quantises.",
             ),
             click.option(
                 "--mean",
@@ -53,7 +86,7 @@ def reading(function: Callable) -> Callable:
             ),
             click.option(
                 "--deviation",
-                type=Values(),
+                type=Values(positive=True),
                 help="What they are divided by then.",
             ),
         )
@@ -69,13 +102,17 @@ def load_model(model: Path, values: dict[str, Any], lanes: int, reporter: Report
 
         require()
         from ..model.qonnx.importer import import_qonnx
-    fmt = values.pop("input_format")
+    given = values.pop("input_format")
+    fmt = None if given is None else parse(given)
+    if not isinstance(fmt, Bipolar | Fixed | None):
+        raise FormatError(f"--input-format is bipolar, intN or uintN, not {fmt}")
     with reporter.step("import") as step:
         imported = import_qonnx(
             model,
             lanes=lanes,
-            input_format=None if fmt is None else parse(fmt),
+            input_format=fmt,
             input_scale=values.pop("input_scale"),
+            logit_bits=values.pop("logit_bits"),
         )
         compared = sum(each.levels_compared for each in imported.report)
         step.note(f"{compared:,} accumulator levels compared with the graph")
@@ -120,25 +157,49 @@ def load_data(data: str, imported: Any, count: int | None) -> tuple[np.ndarray, 
 def _from_file(
     path: Path, shape: Sequence[int], count: int | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
+    images, labels = _arrays(path)
+    if images.ndim < 1 or images.shape[1:] != tuple(shape) or not len(images):
+        raise _other_images(path, shape, images)
+    if images.dtype.kind not in "fiu":
+        raise _other_images(path, shape, images)
+    if labels is not None:
+        if labels.ndim < 1 or len(labels) != labels.size or labels.dtype.kind not in "iu":
+            raise DataError(f"{path}: labels are integers, one an image, not {_described(labels)}")
+        if len(labels) != len(images):
+            raise DataError(f"{path}: {len(images)} images, but {len(labels)} labels")
+        labels = labels[:count].reshape(-1)
+    images = images[:count]
+    if images.dtype.kind == "f" and not (abs(images) <= np.finfo(np.float32).max).all():
+        raise DataError(f"{path}: images hold infinities or what is not a number")
+    return images.astype(np.float32), labels
+
+
+def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return images and labels of a file."""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if path.suffix == ".npy":
-            images, labels = loaded, None
-        else:
-            images, labels = loaded["images"], loaded.get("labels")
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray) != (path.suffix == ".npy"):
+                raise ValueError(f"its content is not that of a {path.suffix} file")
+            if isinstance(loaded, np.ndarray):
+                return loaded, None
+            return loaded["images"], loaded["labels"] if "labels" in loaded else None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, KeyError, EOFError) as error:
+    except (ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: no file of arrays with images ({error})") from error
-    if images.shape[1:] != tuple(shape) or not len(images) or images.dtype.kind not in "fiu":
-        raise DataError(
-            f"{path}: the model reads numbers of shape (images, {', '.join(map(str, shape))}), "
-            f"these are {images.dtype} of shape {images.shape}"
-        )
-    if labels is not None and len(labels) != len(images):
-        raise DataError(f"{path}: {len(images)} images, but {len(labels)} labels")
-    images = images[:count].astype(np.float32)
-    return images, None if labels is None else labels[:count].reshape(len(images))
+
+
+def _other_images(path: Path, shape: Sequence[int], images: np.ndarray) -> DataError:
+    wanted = ", ".join(map(str, shape))
+    return DataError(
+        f"{path}: the model reads numbers of shape (images, {wanted}), these are "
+        f"{_described(images)}"
+    )
+
+
+def _described(array: np.ndarray) -> str:
+    return f"{array.dtype} of shape {array.shape}"
 
 
 REPORT: dict[str, tuple[str, Callable[[Any], Any]]] = {

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Curve", "fractions"]
+__all__ = ["Curve", "column", "fractions"]
 
 INFINITY = float("inf")
 
@@ -86,7 +86,7 @@ class Curve:
     def scaled(self, factor: np.ndarray) -> "Curve":
         """Multiply by ``factor``, Fractions of shape (channels,)."""
         if self.tail:
-            numbers, sign = _column(factor), np.sign(factor.astype(np.float64)).astype(int)
+            numbers, sign = column(factor), np.sign(factor.astype(np.float64)).astype(int)
             return self.bent(lambda values: values * numbers, sign, one=len(numbers) == 1)
         ends = [
             np.array([_times(end, each) for end, each in zip(ends, factor, strict=True)], object)
@@ -103,7 +103,7 @@ class Curve:
     def shifted(self, amount: np.ndarray) -> "Curve":
         """Add ``amount``, Fractions of shape (channels,)."""
         if self.tail:
-            numbers, sign = _column(amount), np.ones(len(amount), np.int64)
+            numbers, sign = column(amount), np.ones(len(amount), np.int64)
             return self.bent(lambda values: values + numbers, sign, one=len(numbers) == 1)
         return Curve(self.gain, self.offset + amount, self.low + amount, self.high + amount)
 
@@ -165,7 +165,7 @@ def _times(end: Any, factor: Fraction) -> Any:
     return end * factor if factor else Fraction(0)
 
 
-def _column(numbers: np.ndarray) -> np.ndarray:
+def column(numbers: np.ndarray) -> np.ndarray:
     """Return numbers for arrays of shape (channels, any): a column, or one where all are equal."""
     column = numbers.astype(np.float64)[:, None]
     return column[:1] if (column == column[0]).all() else column

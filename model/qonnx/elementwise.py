@@ -7,21 +7,34 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto
 
+from ...hw.errors import NetworkError
 from ...hw.layers import MAX_SUMMAND
-from .curve import INFINITY, Curve, fractions
+from .curve import INFINITY, Curve, column, fractions
 from .draft import Draft
 from .node import attributes, refuse
 from .quantise import sums_of
-from .tensors import Levels, Sums, Weights
-from .walk import Raw, Walk
+from .tensors import Levels, Sums, Tensor, Weights
+from .walk import Raw, Walk, is_end
 
-__all__ = ["BENT", "activation", "arithmetic", "batch_norm", "bent", "same"]
+__all__ = ["BENT", "activation", "arithmetic", "batch_norm", "bent", "cast", "same"]
 
 
 def same(walk: Walk, node: Any) -> None:
     """Pass a tensor or a constant on."""
+    if node.op_type == "Dropout" and np.any(walk.constant(node, 2, "training_mode")):
+        refuse(node, "still trains; export the model for inference")
     walk.values[node.output[0]] = walk.value(node, 0)
+
+
+def cast(walk: Walk, node: Any) -> None:
+    """Pass on a tensor whose values another type holds, too."""
+    value, wanted = walk.value(node, 0), attributes(node)["to"]
+    keeps = wanted in (TensorProto.FLOAT, TensorProto.DOUBLE) or is_end(walk, node.output[0])
+    if not keeps and isinstance(value, (Tensor, Weights)):
+        refuse(node, "rounds a tensor of the network to another type; only a Quant node may")
+    walk.values[node.output[0]] = value
 
 
 # --- scales and offsets ----------------------------------------------------------------------
@@ -94,6 +107,8 @@ def _affine(node: Any, tensor: Any, factor: np.ndarray, amount: np.ndarray) -> A
 def batch_norm(walk: Walk, node: Any) -> None:
     """Run a BatchNormalization with constant statistics."""
     tensor = walk.tensor(node)
+    if attributes(node).get("training_mode", 0):
+        refuse(node, "still trains; export the model for inference")
     names = ("scale", "offset", "mean", "variance")
     found = []
     for place, name in enumerate(names, 1):
@@ -104,6 +119,8 @@ def batch_norm(walk: Walk, node: Any) -> None:
     gamma, beta, mean, variance = found
     epsilon = float(attributes(node).get("epsilon", 1e-5))
     # the one constant that is no rational number: taken in float64
+    if any(each + Fraction(epsilon) <= 0 for each in variance):
+        refuse(node, "its variance is negative or zero")
     deviation = fractions(np.sqrt(variance.astype(np.float64) + epsilon))
     factor = gamma / deviation
     if isinstance(tensor, Levels) and not all(factor):
@@ -151,6 +168,8 @@ def _is_inside(tensor: Levels, low: Any, high: Any) -> bool:
         for scale, offset in {*zip(tensor.scale, tensor.offset, strict=True)}
         for level in (tensor.low, tensor.high)
     ]
+    if any(tensor.padding):
+        ends.append(tensor.pad_value)
     return low <= min(ends) and max(ends) <= high
 
 
@@ -166,7 +185,8 @@ def bent(walk: Walk, node: Any) -> None:
         slope = walk.channels(node, sums, fractions(walk.constant(node, 1, "slope")), "slope")
         if any(each < 0 for each in slope):
             refuse(node, "a negative slope makes it fall and rise, which no requantiser can")
-        numbers, one = slope.astype(np.float64)[:, None], channels == 1
+        numbers = column(slope)
+        one = len(numbers) == 1
         function = lambda x: np.where(x < 0, x * numbers, x)  # noqa: E731
     walk.values[node.output[0]] = replace(
         sums, curve=sums.curve.bent(function, np.ones(channels, np.int64), one=one)
@@ -179,13 +199,21 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
     return np.where(x < 0, small, 1.0) / (1 + small)
 
 
+def _rising(values: dict[str, Any], default: float) -> float:
+    """Return a slope below zero."""
+    alpha = float(values.get("alpha", default))
+    if alpha < 0:
+        raise NetworkError("a negative slope makes it fall and rise, which no requantiser can")
+    return alpha
+
+
 def _elu(values: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
-    alpha = float(values.get("alpha", 1.0))
+    alpha = _rising(values, 1.0)
     return lambda x: np.where(x < 0, alpha * np.expm1(np.minimum(x, 0)), x)
 
 
 def _leaky(values: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
-    alpha = float(values.get("alpha", 0.01))
+    alpha = _rising(values, 0.01)
     return lambda x: np.where(x < 0, x * alpha, x)
 
 

@@ -32,6 +32,7 @@ from ...hw.layers import (
 from ...hw.mapping import accumulator_bits
 from ...hw.network import INPUT, Network
 from ...hw.number import Bipolar, Fixed, Format
+from ..preparation import KEY
 from .export_float import MulAdd, Plan, plan
 from .export_graph import DOMAIN, GraphWriter, is_sayable
 from .export_sums import sums_of
@@ -290,4 +291,17 @@ def _metadata(network: Network) -> dict[str, str]:
         "narrowgauge.about": json.dumps(dict(network.about)),
         "narrowgauge.accumulator": json.dumps(asdict(network.accumulator)),
         "narrowgauge.formats": json.dumps(unsayable),
+        "narrowgauge.pixels": json.dumps(_pixels(network)),
     }
+
+
+def _pixels(network: Network) -> dict[str, list[float]]:
+    """Return what makes the graph's input of pixels from 0 to 1, as `Dataset.levels` does.
+
+    Nothing for a network that was imported: its input was never pixels alone.
+    """
+    if KEY in network.about:
+        return {}
+    if network.input == Bipolar():
+        return {"mean": [0.5], "deviation": [0.5]}
+    return {"mean": [0.0], "deviation": [1.0 / max(network.input.max_level, 1)]}

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...hw.arithmetic import bits_for
 from ...hw.errors import NetworkError
 from ...hw.layers import MAX_SHIFT, Layer
 from ...hw.number import MAX_WIDTH, Bipolar, Fixed
@@ -14,11 +15,12 @@ from ..fold import UNBOUNDED, Integers, StepFunction, check, solve
 from .steps import Steps
 from .walk import Planned
 
-__all__ = ["Solution", "build", "solve_all"]
+__all__ = ["LOGIT_BITS", "Solution", "build", "solve_all"]
 
 ROUNDINGS = ("half_up", "half_even")
 MAX_THRESHOLD_BITS = 8
-LOGIT_BITS = 8
+LOGIT_BITS = 16  # of the multipliers of logits, unless hidden layers have wider ones
+FARTHEST_BIAS = 1 << 52
 SAMPLES = 257
 WIDE = 12  # bits from which levels are looked at one by one only if they must be
 
@@ -56,7 +58,9 @@ class _Trial:
     integers: Integers | None
 
 
-def solve_all(planned: Sequence[Planned]) -> dict[str, Solution]:
+def solve_all(
+    planned: Sequence[Planned], logit_bits: int = LOGIT_BITS
+) -> dict[str, Solution]:
     """Return the integers of all layers.
 
     Raises
@@ -76,7 +80,7 @@ def solve_all(planned: Sequence[Planned]) -> dict[str, Solution]:
         if each.ends is not None:
             found[each.name] = _as_they_are(each)
         elif each.steps is None:
-            found[each.name] = _logits(each, max(bits, LOGIT_BITS))
+            found[each.name] = _logits(each, max(bits, logit_bits))
     return found
 
 
@@ -240,11 +244,13 @@ def _logits(planned: Planned, bits: int) -> Solution:
     units = offset / gain
     exact = len({*gain.tolist()}) == 1 and all(Fraction(each).denominator == 1 for each in units)
     one = np.ones(len(gain), np.int64)
+    room = 60 - bits_for(int(low.min()), int(high.max()))  # products stay within 64 bits
+    unit = gain[0] if exact else max(gain) / ((1 << max(min(bits, room), 1)) - 1)
+    if max(abs(offset / unit)) > FARTHEST_BIAS:
+        raise NetworkError(f"layer {planned.name}: a bias is far beyond all sums; not supported")
     if exact:
         multiplier, bias = one, units.astype(np.int64)
-        unit = gain[0]
     else:
-        unit = max(gain) / ((1 << bits) - 1)
         multiplier = np.array([max(1, round(each / unit)) for each in gain], np.int64)
         bias = np.array([round(each / unit) for each in offset], np.int64)
     width = _logit_bits(multiplier, bias, low, high)
@@ -254,6 +260,7 @@ def _logits(planned: Planned, bits: int) -> Solution:
     largest = float(abs(ends * gain[:, None] + offset[:, None]).max())
     own_gain, own = (each.astype(object) * unit / 2**shift for each in (multiplier, bias))
     error = 0.0 if exact else _logit_error(gain, offset, own_gain, own, ends)
+    error += float(unit) / 2 if shift else 0.0  # the bits that are dropped
     parameters = {
         "multiplier": multiplier, "bias": bias, "shift": shift, "output": Fixed(width)
     }  # fmt: skip

@@ -1,11 +1,14 @@
 """Reading an ONNX file: checked, cleaned by the ``qonnx`` package, its shapes known."""
 
+import stat
 import warnings
 from pathlib import Path
 from typing import Any
 
 import google.protobuf.message
 import onnx
+import onnxruntime
+from onnx import helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.fold_constants import FoldConstants
 from qonnx.transformation.general import (
@@ -17,8 +20,8 @@ from qonnx.transformation.general import (
 from qonnx.transformation.infer_shapes import InferShapes
 
 from ...hw.errors import NetworkError
-from .node import label
-from .wellformed import check_arrays, check_nodes, check_sizes, explained, sort_nodes
+from .node import CHANNELS_LAST, attributes, label
+from .wellformed import check_arrays, check_nodes, check_sizes, check_texts, explained, sort_nodes
 
 __all__ = ["DOMAIN", "clean", "read"]
 
@@ -43,7 +46,10 @@ def read(path: Path | str) -> onnx.ModelProto:
     """
     path = Path(path)
     try:
-        if path.stat().st_size >= LARGEST:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) and not path.is_dir():
+            raise NetworkError(f"{path}: cannot be read (it is not a file)")
+        if status.st_size >= LARGEST:
             raise NetworkError(f"{path}: larger than an ONNX file can be")
         model = onnx.load(str(path))
     except OSError as error:
@@ -75,6 +81,7 @@ def clean(model: onnx.ModelProto, supported: dict[str, Any], advice: str) -> Mod
         For operators that are not supported, tensors that are not what they say they are, and
         shapes that are not known.
     """
+    check_texts(model)
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     _name_nodes(copy.graph)
@@ -83,6 +90,7 @@ def clean(model: onnx.ModelProto, supported: dict[str, Any], advice: str) -> Mod
     _check_operators(copy, supported, advice)
     check_nodes(copy, (DOMAIN, *OLD_DOMAINS), QUANTISERS)
     _fix_domains(copy)
+    _bring_channels_first(copy.graph)
     _fix_input(copy.graph)
     check_sizes(copy.graph)
     del copy.graph.value_info[:]
@@ -100,6 +108,7 @@ def clean(model: onnx.ModelProto, supported: dict[str, Any], advice: str) -> Mod
 
 
 def _transformed(model: onnx.ModelProto) -> ModelWrapper:
+    onnxruntime.set_default_logger_severity(4)  # it would write to the terminal; errors are raised
     wrapped = ModelWrapper(model)
     for step in (
         SortGraph(),
@@ -170,6 +179,33 @@ def _fix_domains(model: Any) -> None:
     if quantisers:
         version = 1 if versions.get(DOMAIN) == 1 else max(used, default=1)
         model.opset_import.append(onnx.helper.make_opsetid(DOMAIN, version))
+
+
+def _bring_channels_first(graph: Any) -> None:
+    """Replace operators of QONNX's channels last domain by what they are: transposes around ONNX's.
+
+    Its own inference of shapes needs the shapes that it is to infer.
+    """
+    nodes = []
+    for node in graph.node:
+        if node.domain != CHANNELS_LAST:
+            nodes.append(node)
+            continue
+        axes = 2 + len(attributes(node).get("kernel_shape", (0, 0)))
+        first, last = [0, axes - 1, *range(1, axes - 1)], [0, *range(2, axes), 1]
+        before, after = f"{node.name}/first", f"{node.name}/last"
+        moves = [(node.input[0], before, first), (after, node.output[0], last)]
+        node.domain, node.input[0], node.output[0] = "", before, after
+        if node.op_type == "Conv":  # its weights have their channels last, too
+            moves.insert(0, (node.input[1], f"{before}/weights", first))
+            node.input[1] = f"{before}/weights"
+        made = [
+            helper.make_node("Transpose", [given], [wanted], name=f"{wanted}/move", perm=order)
+            for given, wanted, order in moves
+        ]
+        nodes += [*made[:-1], node, made[-1]]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _fix_input(graph: Any) -> None:

@@ -1,5 +1,6 @@
 """Import: a quantised ONNX graph becomes the `hw.network.Network` that hardware runs."""
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -15,10 +16,11 @@ from ...hw.layers import Layer, Requantised, Weighted
 from ...hw.mapping import accumulator_bits, map_network
 from ...hw.network import Network
 from ...hw.number import Format
+from ..preparation import KEY
 from . import ending, layout, linear, pooling
 from .curve import Curve
-from .elementwise import BENT, activation, arithmetic, batch_norm, bent, same
-from .folding import Solution, build, solve_all
+from .elementwise import BENT, activation, arithmetic, batch_norm, bent, cast, same
+from .folding import LOGIT_BITS, Solution, build, solve_all
 from .graph import clean, read
 from .input_order import input_tensor
 from .node import refuse
@@ -29,6 +31,7 @@ from .walk import Planned, Raw, Walk, Watched
 __all__ = ["SUPPORTED", "Imported", "LayerReport", "import_model", "import_qonnx"]
 
 Handler = Callable[[Walk, Any], None]
+PIXELS = ("mean", "deviation")
 
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(QUANTISERS, quantise),
@@ -47,7 +50,8 @@ HANDLERS: dict[str, Handler] = {
     "ReduceMean": pooling.mean,
     **dict.fromkeys(layout.MOVES, layout.moved),
     "Pad": layout.pad,
-    **dict.fromkeys(("Identity", "Dropout", "Cast"), same),
+    **dict.fromkeys(("Identity", "Dropout"), same),
+    "Cast": cast,
 }
 SUPPORTED = tuple(sorted(HANDLERS))
 """Operators that can be imported."""
@@ -128,6 +132,7 @@ def import_qonnx(
     lanes: int = 4,
     input_format: Format | None = None,
     input_scale: float | None = None,
+    logit_bits: int = LOGIT_BITS,
 ) -> Imported:
     """Import an ONNX file with quantisers of QONNX.
 
@@ -143,6 +148,9 @@ def import_qonnx(
         Format of the input where no node quantises it.
     input_scale : float, optional
         Value of its level 1; 1 unless given.
+    logit_bits : int
+        Bits of the multipliers of a last layer without a quantiser, where its channels have several
+        scales; hidden layers may make them wider. Fewer cost less, and round logits more.
 
     Raises
     ------
@@ -158,6 +166,7 @@ def import_qonnx(
             lanes=lanes,
             input_format=input_format,
             input_scale=input_scale,
+            logit_bits=logit_bits,
         )
     except NetworkError as error:
         raise NetworkError(f"{path}: {error}") from error
@@ -170,6 +179,7 @@ def import_model(
     lanes: int = 4,
     input_format: Format | None = None,
     input_scale: float | None = None,
+    logit_bits: int = LOGIT_BITS,
 ) -> Imported:
     """Import a model that is in memory; see `import_qonnx`."""
     advice = f"supported are {', '.join(SUPPORTED)}"
@@ -177,11 +187,12 @@ def import_model(
     walk = _walked(wrapped, input_format, input_scale)
     output = _finish(walk)
     planned = [each for each in walk.layers if isinstance(each, Planned)]
-    solutions = solve_all(planned)
+    solutions = solve_all(planned, logit_bits)
     layers = build(walk.layers, solutions)
-    about = {"imported": "QONNX"}
+    about: dict[str, Any] = {"imported": "QONNX", **_stated(model)}
+    pixels = about.pop("pixels")
     if walk.preparation is not None:
-        about["preparation"] = walk.preparation.plain()
+        about[KEY] = walk.preparation.plain() | pixels
     network = Network(
         name=name,
         layers=tuple(layers),
@@ -193,6 +204,18 @@ def import_model(
     report = _report(network, lanes, solutions)
     network.about["fold"] = [asdict(each) for each in report]  # type: ignore[index]
     return Imported(network, report, tuple(walk.dropped), wrapped, tuple(walk.watched), output)
+
+
+def _stated(model: onnx.ModelProto) -> dict[str, Any]:
+    """Return what a file that narrowgauge wrote says of its data set."""
+    texts = {each.key: each.value for each in model.metadata_props}
+    try:
+        about = json.loads(texts.get("narrowgauge.about", "{}"))
+        pixels = json.loads(texts.get("narrowgauge.pixels", "{}"))
+        kept = {name: list(map(float, pixels[name])) for name in PIXELS if name in pixels}
+        return {name: str(about[name]) for name in ("dataset",) if name in about} | {"pixels": kept}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise NetworkError(f"the narrowgauge metadata is damaged ({error})") from error
 
 
 def _walked(model: Any, input_format: Format | None, input_scale: float | None) -> Walk:
@@ -243,6 +266,8 @@ def _finish(walk: Walk) -> str:
     outputs = [each.name for each in walk.model.graph.output if each.name in walk.values]
     found = [walk.values[each] for each in outputs if isinstance(walk.values[each], Tensor)]
     results = {id(each): each for each in found}
+    if not results:
+        raise NetworkError("no output of the graph is computed from its input")
     if len(results) != 1:
         names = ", ".join(outputs)
         raise NetworkError(f"a network has one result, this one has {len(results)}: {names}")

@@ -10,7 +10,7 @@ from .walk import Walk
 
 __all__ = ["input_tensor"]
 
-SPATIAL = ("Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "Pad")
+SPATIAL = ("Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean", "Pad")
 
 
 def input_tensor(model: Any, name: str) -> tuple[Size, np.ndarray]:

@@ -33,6 +33,9 @@ def moved(walk: Walk, node: Any) -> None:
             if isinstance(tensor, Levels) and any(tensor.padding):
                 refuse(node, "reads a padded tensor; only convolutions can")
             found = replace(tensor, index=move(tensor.index))
+            may_mix = node.op_type == "Reshape" and walk.returns_to_batch(node.output[0])
+            if len(found.index) != 1 and not may_mix:
+                refuse(node, "mixes images: the first axis must stay the batch")
     except NetworkError:
         raise
     except (ValueError, IndexError) as error:

@@ -133,12 +133,15 @@ def conv(walk: Walk, node: Any) -> None:
             f"weights of {weights.levels.shape} over a tensor of {tensor.index.shape}: "
             "a convolution reads images of shape (1, channels, height, width)",
         )
-    if levels.shape[1] * groups != size.channels or len(levels) % groups:
+    if groups < 1 or levels.shape[1] * groups != size.channels or len(levels) % groups:
         refuse(
             node,
             f"weights of {levels.shape} in {groups} groups do not fit {size.channels} channels",
         )
-    window = _padded_window(node, tensor, weights.levels.shape[2:])
+    kernel = weights.levels.shape[2:]
+    if tuple(attributes(node).get("kernel_shape", kernel)) != kernel:
+        refuse(node, f"its kernel_shape is not that of its weights, {kernel}")
+    window = _padded_window(node, tensor, kernel)
     levels = levels.transpose(0, 2, 3, 1)
     each = np.arange(len(levels)) // (len(levels) // groups)
     channel = each[:, None] * levels.shape[3] + np.arange(levels.shape[3])

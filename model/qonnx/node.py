@@ -7,12 +7,24 @@ import onnx.helper
 from ...hw.errors import NetworkError
 from ...hw.window import Window
 
-__all__ = ["attributes", "label", "refuse", "window_of"]
+__all__ = ["CHANNELS_LAST", "PADDINGS", "attributes", "label", "printable", "refuse", "window_of"]
+
+CHANNELS_LAST = "qonnx.custom_op.channels_last"
+"""Domain of operators of QONNX that read images of (batch, height, width, channels)."""
+LONGEST = 100  # characters of a name
+FARTHEST = 1 << 15  # of a kernel and its strides
+PADDINGS = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
 
 
 def label(node: Any) -> str:
     """Return how errors name a node."""
-    return f"node {node.name or node.output[0]} ({node.op_type})"
+    return printable(f"node {node.name or node.output[0]} ({node.op_type})")
+
+
+def printable(text: str, longest: int = LONGEST) -> str:
+    """Return a text from a file as one line, not too long, that a terminal can show."""
+    shown = "".join(each if each.isprintable() else "?" for each in text)
+    return shown if len(shown) <= longest else f"{shown[: longest // 2]}...{shown[-longest // 2 :]}"
 
 
 def refuse(node: Any, text: str) -> NoReturn:
@@ -47,12 +59,18 @@ def window_of(
     if len(kernel) != 2:
         refuse(node, f"a kernel of {len(kernel)} dimensions is not supported, only 1 or 2")
     mode = values.get("auto_pad", "NOTSET")
+    if mode not in PADDINGS:
+        refuse(node, f"auto_pad {mode} is not supported; there are {', '.join(PADDINGS)}")
+    if mode == "VALID":
+        pads = [0] * 4
     if mode.startswith("SAME"):
         pads = _same(kernel, stride, image, mode == "SAME_LOWER")
     if min(pads) < 0:
         refuse(node, f"negative padding {pads} is not supported")
     if ceil and values.get("ceil_mode", 0):
         pads = _ceil(kernel, stride, image, pads)
+    if max(*kernel, *stride) > FARTHEST:
+        refuse(node, f"a kernel {kernel} or strides {stride} beyond {FARTHEST} are not supported")
     try:
         return Window((kernel[0], kernel[1]), (stride[0], stride[1]), tuple(pads))  # type: ignore[arg-type]
     except NetworkError as error:

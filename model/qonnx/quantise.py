@@ -40,7 +40,8 @@ def quantise(walk: Walk, node: Any) -> None:
         sums = sums_of(walk, node, tensor)
         levels = _layer(walk, node, sums, quantizer)
     walk.values[node.output[0]] = levels
-    walk.watched.append(Watched(levels, node.output[0], node.input[0], quantizer, sums))
+    if not any(levels.padding):  # the levels are those before the padding, compared already
+        walk.watched.append(Watched(levels, node.output[0], node.input[0], quantizer, sums))
 
 
 # --- the input -------------------------------------------------------------------------------
@@ -110,6 +111,8 @@ def sums_of(walk: Walk, node: Any, tensor: Raw | Levels | Sums) -> Sums:
     if isinstance(tensor, Sums):
         return tensor
     levels = walk.levels_of(node, tensor)
+    if any(levels.padding):
+        refuse(node, "reads a padded tensor; only convolutions can")
     channels = levels.size.channels
     draft = Draft(
         name=node.name,
@@ -140,6 +143,8 @@ def _changes_nothing(tensor: Levels, quantizer: Quantizer) -> bool:
         sums = np.array([-1, 1])
     for scale, offset, out in {*zip(tensor.scale, tensor.offset, quantizer.out_scale, strict=True)}:
         values = (scale * (sums.astype(object) + offset))[None, :]
+        if any(tensor.padding):
+            values = np.append(values, [[tensor.pad_value]], axis=1)
         channel = np.flatnonzero((tensor.scale == scale) & (quantizer.out_scale == out))[:1]
         codes = quantizer.of(channel).codes(values).astype(object)
         if not np.array_equal((codes - quantizer.out_zero) * out, values):

@@ -16,12 +16,15 @@ from .walk import Raw, Walk, is_end
 __all__ = ["bit_width", "one_number", "positive_scale", "quantizer_of", "rounding_mode"]
 
 WIDEST = 16  # bits of an activation
+FARTHEST_ZERO = 1 << 16
 WIDEST_RESULT = 32  # bits of what the last layer gives
 
 
 def one_number(walk: Walk, node: Any, place: int, what: str) -> Fraction:
     """Return a constant that is one number."""
     value = walk.constant(node, place, what)
+    if value is not None and not np.isfinite(np.asarray(value, np.float64)).all():
+        refuse(node, f"its {what} is infinite")
     if value is None or np.unique(fractions(value).ravel()).size != 1:
         refuse(node, f"its {what} is not one number; only one for the whole tensor can be folded")
     return fractions(value).ravel()[0]
@@ -46,9 +49,17 @@ def rounding_mode(node: Any, values: dict[str, Any], default: str) -> str:
 def positive_scale(walk: Walk, node: Any, place: int) -> np.ndarray:
     """Return a constant scale; refuse one that is not positive."""
     scale = walk.constant(node, place, "scale")
-    if scale is None or not np.all(np.asarray(scale, np.float64) > 0):
+    if scale is None or not np.all(np.asarray(scale, np.float64) > 0) or np.isinf(scale).any():
         refuse(node, "its scale is not a positive number")
     return scale
+
+
+def _zero_point(walk: Walk, node: Any) -> Fraction:
+    """Return the zero point of an activation; refuse one that float32 could not take."""
+    zero = one_number(walk, node, 2, "zero point")
+    if abs(zero) > FARTHEST_ZERO:
+        refuse(node, f"a zero point of {float(zero):g} is beyond {FARTHEST_ZERO}, the limit")
+    return zero
 
 
 def quantizer_of(walk: Walk, node: Any, tensor: Raw | Levels | Sums) -> Quantizer:
@@ -61,7 +72,7 @@ def quantizer_of(walk: Walk, node: Any, tensor: Raw | Levels | Sums) -> Quantize
     scale = walk.channels(node, tensor, positive_scale(walk, node, 1), "scale")
     if node.op_type == "BipolarQuant":
         return _bipolar(scale)
-    zero = one_number(walk, node, 2, "zero point")
+    zero = _zero_point(walk, node)
     if node.op_type == "Trunc":
         return _trunc(walk, node, tensor, values, scale, zero)
     bits, signed = bit_width(walk, node, 3), bool(values.get("signed", 1))
@@ -115,6 +126,8 @@ def _trunc(
     rounding = rounding_mode(node, values, "FLOOR")
     if len(node.input) < 6:
         bits, out_bits = bit_width(walk, node, 3), bit_width(walk, node, 4)
+        if out_bits > bits:
+            refuse(node, f"cannot truncate {bits} bits to {out_bits}")
         divisor = Fraction(2) ** (bits - out_bits)
         limit = 1 << 32  # this version does not clip
         low, high = _reached(tensor, scale, zero, divisor, limit)
@@ -136,10 +149,15 @@ def _reached(
     tensor: Any, scale: np.ndarray, zero: Fraction, divisor: Fraction, limit: int
 ) -> tuple[int, int]:
     """Return ends of the codes that a quantiser which clips nothing can give."""
-    if not isinstance(tensor, Sums):
+    if isinstance(tensor, Levels):
+        ends = np.array([[tensor.low, tensor.high]], object)
+        exact = (ends + tensor.offset[:, None]) * tensor.scale[:, None]
+    elif isinstance(tensor, Sums):
+        ends = np.stack([tensor.draft.low, tensor.draft.high], axis=1)
+        exact = tensor.curve.values(np.broadcast_to(ends, (len(scale), 2)))
+    else:
         return -limit, limit
-    ends = np.stack([tensor.draft.low, tensor.draft.high], axis=1)
-    values = tensor.curve.values(np.broadcast_to(ends, (len(scale), 2))).astype(np.float64)
+    values = exact.astype(np.float64)
     codes = (values / scale.astype(np.float64)[:, None] + float(zero)) / float(divisor)
     return int(np.floor(codes.min())) - 1, int(np.ceil(codes.max())) + 1
 

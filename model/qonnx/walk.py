@@ -97,7 +97,11 @@ class Walk:
     # --- names ---------------------------------------------------------------------------------
 
     def unique(self, name: str) -> str:
-        """Return ``name``, or with a number where a layer has it."""
+        """Return ``name``, or with a number where a layer has it.
+
+        `export` calls the sums of a layer ``layer/sum``; they get their own name back.
+        """
+        name = name.removesuffix("/sum")
         taken = {INPUT, *(layer.name for layer in self.layers)}
         trial, count = name, 2
         while trial in taken:
@@ -165,6 +169,18 @@ class Walk:
                 return True
         return False
 
+    def returns_to_batch(self, tensor: str) -> bool:
+        """Tell whether a tensor whose first axis is not the batch is shaped back before it matters.
+
+        Brevitas' TensorNorm makes one column of a tensor, scales that, and shapes it back.
+        """
+        readers = self.model.find_consumers(tensor) or []
+        return bool(readers) and all(
+            node.op_type in BESIDE_BATCH
+            and (node.op_type == "Reshape" or self.returns_to_batch(node.output[0]))
+            for node in readers
+        )
+
     # --- layers --------------------------------------------------------------------------------
 
     def levels_of(self, node: Any, tensor: Raw | Levels | Sums) -> Levels:
@@ -210,6 +226,7 @@ class Walk:
 PASSING = (
     "MaxPool", "Identity", "Transpose", "Reshape", "Mul", "Div", "Dropout", "Squeeze", "Unsqueeze",
 )  # fmt: skip
+BESIDE_BATCH = ("BatchNormalization", "Mul", "Add", "Sub", "Div", "Relu", "Reshape")
 WIDEST = 16  # bits of sums that are read without a quantiser
 
 

@@ -66,13 +66,17 @@ def _zero_points(walk: Walk, node: Any) -> np.ndarray:
 
 def _float_weights(walk: Walk, node: Any, given: np.ndarray, scale: np.ndarray) -> Weights:
     """Quantise to a minifloat; its level 1 is the smallest subnormal."""
-    exponent, mantissa = (int(one_number(walk, node, place, "width")) for place in (2, 3))
-    bias = int(one_number(walk, node, 4, "exponent bias"))
+    exponent = _integer(walk, node, 2, "exponent width", 1, 8)
+    mantissa = _integer(walk, node, 3, "mantissa width", 0, 23)
+    bias = _integer(walk, node, 4, "exponent bias", -100, 200)
     limit = one_number(walk, node, 5, "largest value") if len(node.input) > 5 else None
+    attribute = attributes(node)
+    if not attribute.get("saturation", 1):
+        refuse(node, "its saturation is 0; weights that overflow cannot be infinities")
     values = float_quant(
         given / scale, np.float32(1), np.float32(exponent), np.float32(mantissa),
         np.float32(bias), True, None if limit is None else np.float32(limit),
-        rounding_mode=rounding_mode(node, attributes(node), "ROUND"),
+        rounding_mode=rounding_mode(node, attribute, "ROUND"),
     )  # fmt: skip
     power = 1 - bias - mantissa  # of the smallest subnormal
     exact = np.ldexp(values.astype(np.float64), -power)
@@ -81,6 +85,14 @@ def _float_weights(walk: Walk, node: Any, given: np.ndarray, scale: np.ndarray) 
     levels = exact.astype(np.int64)
     stated = _float_format(exponent, mantissa, levels)
     return Weights.of(levels, fractions(scale) * Fraction(2) ** power, stated)
+
+
+def _integer(walk: Walk, node: Any, place: int, what: str, low: int, high: int) -> int:
+    """Return a constant that is an integer within limits."""
+    value = one_number(walk, node, place, what)
+    if value.denominator != 1 or not low <= value <= high:
+        refuse(node, f"its {what}, {float(value):g}, is not an integer from {low} to {high}")
+    return int(value)
 
 
 def _float_format(exponent: int, mantissa: int, levels: np.ndarray) -> Format:

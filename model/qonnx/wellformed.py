@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import onnx
+from google.protobuf.message import Message
 from onnx import AttributeProto, TensorProto, numpy_helper
 
 from ...hw.errors import NetworkError
-from .node import label, refuse
+from .node import CHANNELS_LAST, label, printable, refuse
 
-__all__ = ["check_arrays", "check_nodes", "check_sizes", "explained", "sort_nodes"]
+__all__ = ["check_arrays", "check_nodes", "check_sizes", "check_texts", "explained", "sort_nodes"]
 
 OLDEST = 7  # version of the standard operators; onnxruntime runs none before
 MOST = 1 << 27  # elements of a tensor
@@ -38,11 +39,37 @@ INPUTS = {
     "Quant": (4, 4), "IntQuant": (4, 4), "BipolarQuant": (2, 2), "Trunc": (5, 6),
     "FloatQuant": (5, 6), "MultiThreshold": (2, 2),
 }  # fmt: skip
+FORMS = (
+    r"op_type:\w+, node name: (.+?)\): (.*)",  # of the onnx package's inference of shapes
+    r"Node \((.+?)\) Op \(\w+\) (.*)",  # of onnxruntime's
+    r"running \w+ node\. Name:'(.+?)' Status Message: (.*)",
+)
+"""How packages name the node that they complain of."""
+WRAPPED = ("Conv", "MaxPool", "BatchNormalization")  # operators that exist channels last
 NUMBERS = "iufb"  # kinds of NumPy arrays
 
 
+def check_texts(model: Any) -> None:
+    """Check that names and other texts are texts, which protobuf does not."""
+    try:
+        if all(isinstance(text, str) for text in _texts(model)):
+            return
+    except UnicodeDecodeError:
+        pass
+    raise NetworkError("a name in the graph is no text; the file is damaged")
+
+
+def _texts(message: Any) -> Iterator[Any]:
+    for field, value in message.ListFields():
+        is_text = field.type == field.TYPE_STRING
+        if not is_text and field.message_type is None:
+            continue
+        for each in [value] if isinstance(value, str | bytes | Message) else value:
+            yield from [each] if is_text else _texts(each)
+
+
 def sort_nodes(graph: Any) -> None:
-    """Bring nodes into an order in which they can run.
+    """Bring nodes into an order in which they can run; drop what no output depends on.
 
     Raises
     ------
@@ -55,22 +82,36 @@ def sort_nodes(graph: Any) -> None:
     known: set[str] = set()
     for name in given:
         if name in known:
-            raise NetworkError(f"tensor {name} is defined twice; each is given by one node only")
+            raise NetworkError(
+                f"tensor {printable(name)} is defined twice; each is given by one node only"
+            )
         known.add(name)
     if graph.sparse_initializer:
         raise NetworkError("sparse constants are not supported, only dense ones")
     for node in graph.node:
         for name in node.input:
             if name and name not in known:
-                refuse(node, f"its input {name} is computed by nothing in the graph")
+                refuse(node, f"its input {printable(name)} is computed by nothing in the graph")
+    # cleaning a file of an old exporter leaves the names of scales that it also gave
+    lost = [output for output in graph.output if output.name not in known]
+    if len(lost) == len(graph.output):
+        raise NetworkError(f"output {printable(lost[0].name)} is computed by nothing in the graph")
+    for output in lost:
+        graph.output.remove(output)
     for output in graph.output:
-        if output.name not in known:
-            raise NetworkError(f"output {output.name} is computed by nothing in the graph")
         if output.name in inputs:
-            raise NetworkError(f"output {output.name} is the input itself; the graph has no layers")
+            raise NetworkError(
+                f"output {printable(output.name)} is the input itself; the graph has no layers"
+            )
     nodes = _in_order(list(graph.node), {"", *constants, *inputs})
+    needed = {each.name for each in graph.output}
+    kept = []
+    for node in reversed(nodes):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            kept.append(node)
     del graph.node[:]
-    graph.node.extend(nodes)
+    graph.node.extend(reversed(kept))
 
 
 def _in_order(nodes: list[Any], ready: set[str]) -> list[Any]:
@@ -116,8 +157,10 @@ def check_nodes(model: Any, domains: tuple[str, ...], quantisers: tuple[str, ...
         if node.op_type in quantisers:
             _check_quantiser(node, domains)
             continue
+        if node.domain == CHANNELS_LAST and node.op_type in WRAPPED:
+            continue
         if node.domain not in ("", "ai.onnx"):
-            refuse(node, f"operators of the domain {node.domain} are not supported")
+            refuse(node, f"operators of the domain {printable(node.domain)} are not supported")
         node.domain = ""
         try:
             onnx.checker.check_node(node, context)
@@ -128,7 +171,7 @@ def check_nodes(model: Any, domains: tuple[str, ...], quantisers: tuple[str, ...
 def _check_quantiser(node: Any, domains: tuple[str, ...]) -> None:
     """Check a node of QONNX, which the ``onnx`` package does not know."""
     if node.domain not in domains:
-        refuse(node, f"is of the domain {node.domain!r}, not of {domains[0]}")
+        refuse(node, f"is of the domain {printable(node.domain)!r}, not of {domains[0]}")
     least, most = INPUTS[node.op_type]
     if not least <= len(node.input) <= most or not all(node.input):
         count = f"{least}" if least == most else f"{least} or {most}"
@@ -141,7 +184,7 @@ def _check_quantiser(node: Any, domains: tuple[str, ...]) -> None:
 
 def _arrays(graph: Any) -> Iterator[tuple[str, Any]]:
     for tensor in graph.initializer:
-        yield f"constant {tensor.name}", tensor
+        yield printable(f"constant {tensor.name}"), tensor
     for node in graph.node:
         for attribute in node.attribute:
             if attribute.type == AttributeProto.TENSOR:
@@ -180,8 +223,11 @@ def check_sizes(graph: Any) -> None:
     for kind, values in (("input", graph.input), ("", graph.value_info), ("", graph.output)):
         for value in values:
             shape = [each.dim_value for each in value.type.tensor_type.shape.dim]
+            if min(shape, default=0) < 0:
+                name = makers.get(value.name, f"{kind or 'tensor'} {printable(value.name)}")
+                raise NetworkError(f"{name}: its shape {tuple(shape)} has a negative size")
             if math.prod(max(size, 1) for size in shape) > MOST:
-                name = makers.get(value.name, f"{kind or 'tensor'} {value.name}")
+                name = makers.get(value.name, f"{kind or 'tensor'} {printable(value.name)}")
                 raise NetworkError(
                     f"{name}: its shape {tuple(shape)} is too large; up to {MOST} elements are "
                     "supported"
@@ -190,15 +236,16 @@ def check_sizes(graph: Any) -> None:
 
 def explained(error: Exception, graph: Any) -> str:
     """Return what a package complains of, in one line that names the node where it is known."""
-    text = _first_line(error)
-    found = re.search(r"op_type:\w+, node name: (.+?)\): (.*)", text)
+    text = " ".join(str(error).split())[:400]
+    found = next((each for each in (re.search(form, text) for form in FORMS) if each), None)
     if found is None:
-        return f"the graph is inconsistent: {text}"
+        return f"the graph is inconsistent: {_first_line(error)}"
     labels = [label(node) for node in graph.node if node.name == found[1]]
-    reason = re.sub(r"^(\[\w+\] *)+", "", found[2])
+    reason = printable(re.sub(r"^(\[\w+\] *)+", "", found[2]), 200)
     return f"{labels[0] if labels else f'node {found[1]}'}: {reason}"
 
 
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:200]
+    first = lines[0] if lines else type(error).__name__
+    return "".join(each if each.isprintable() else "?" for each in first)[:200]

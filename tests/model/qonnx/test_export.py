@@ -38,6 +38,7 @@ def test_every_layer_gives_the_levels_of_the_reference(network, seed):
         if isinstance(layer, Requantised):  # levels that float32 does not have
             assume(layer.clamp[0] < 1 << 24 and layer.clamp[1] > -(1 << 24))
     network = exact(network)
+    assume(network.accumulator.width <= 25)  # wider sums float32 does not hold: they are refused
     check(network, random_images(seed, network, 3))
 
 

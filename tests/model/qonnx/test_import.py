@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.transformation.channels_last import ConvertToChannelsLastAndClean
+from qonnx.util.cleanup import cleanup_model
 
 from narrowgauge.hw.accelerator import Accelerator
 from narrowgauge.hw.array import Geometry
@@ -14,11 +17,11 @@ from narrowgauge.hw.layers import Requantised
 from narrowgauge.hw.program import Program
 from narrowgauge.model.qonnx.agree import agree
 from narrowgauge.model.qonnx.brevitas import import_brevitas
-from narrowgauge.model.qonnx.importer import Imported, import_qonnx
+from narrowgauge.model.qonnx.importer import Imported, import_model, import_qonnx
 from narrowgauge.scripts.checked import simulate_and_compare
 
 from . import brevitas_networks
-from .brevitas_networks import NETWORKS, export, infer
+from .brevitas_networks import NETWORKS, export, infer, quiet
 
 HERE = Path(__file__).parent
 IMAGES = 200
@@ -80,6 +83,19 @@ def test_the_graphs_of_the_newer_exporter(name):
     module, _, test = brevitas_networks.train(name)
     imported = import_brevitas(module, test[:1], lanes=LANES)
     assert assert_agreement(imported, images()) <= 5
+
+
+@pytest.mark.parametrize("of_input", [False, True])
+@pytest.mark.parametrize("name", ["ternary conv", "bipolar conv"])
+def test_the_channels_last_operators_of_qonnx(name, of_input, tmp_path):
+    path, _ = exported(name, tmp_path)
+    with quiet():
+        model = cleanup_model(ModelWrapper(str(path)))
+        model = model.transform(ConvertToChannelsLastAndClean(make_input_channels_last=of_input))
+    assert any("channels_last" in node.domain for node in model.graph.node)
+    imported = import_model(model.model, name="last", lanes=LANES)
+    inputs = images()
+    assert assert_agreement(imported, np.moveaxis(inputs, 1, -1) if of_input else inputs) <= 5
 
 
 @pytest.mark.parametrize("name", KERAS)
