@@ -14,7 +14,16 @@ from ..hw.errors import DataError, FormatError
 from ..hw.number import Bipolar, Fixed, parse
 from .progress import Reporter
 
-__all__ = ["Values", "load_data", "load_model", "method", "model_file", "print_report", "reading"]
+__all__ = [
+    "Positive",
+    "Values",
+    "load_data",
+    "load_model",
+    "method",
+    "model_file",
+    "print_report",
+    "reading",
+]
 
 
 class Values(click.ParamType):

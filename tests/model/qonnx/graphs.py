@@ -12,6 +12,7 @@ array or a number becomes a constant.
 """
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import onnx
@@ -40,7 +41,7 @@ class Graph:
         self.opsets = {"": opset, DOMAIN: quantisers}
         self.random = np.random.default_rng(seed)
 
-    def constant(self, values, dtype=np.float32):
+    def constant(self, values, dtype: Any = np.float32):
         """A constant; its name."""
         name = f"c{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.asarray(values, dtype), name))
@@ -65,9 +66,9 @@ class Graph:
     def quant(
         self,
         x,
-        bits=4,
-        scale=0.25,
-        zero=0.0,
+        bits: Any = 4,
+        scale: Any = 0.25,
+        zero: Any = 0.0,
         *,
         signed=True,
         narrow=False,
@@ -77,7 +78,7 @@ class Graph:
         flags = {"signed": int(signed), "narrow": int(narrow), "rounding_mode": rounding}
         return self.node("Quant", x, scale, zero, bits, domain=DOMAIN, **flags, **more)
 
-    def bipolar(self, x, scale=1.0, **more):
+    def bipolar(self, x, scale: Any = 1.0, **more):
         return self.node("BipolarQuant", x, scale, domain=DOMAIN, **more)
 
     def trunc(self, x, scale, zero, bits, out_bits, rounding="FLOOR", **more):
@@ -91,7 +92,16 @@ class Graph:
         inputs = (scale, zero, bits, out_scale, out_bits)
         return self.node("Trunc", x, *inputs, domain=DOMAIN, rounding_mode=rounding, **more)
 
-    def float_quant(self, x, scale=1.0, exponent=4, mantissa=3, bias=7, largest=240.0, **more):
+    def float_quant(
+        self,
+        x,
+        scale: Any = 1.0,
+        exponent: Any = 4,
+        mantissa: Any = 3,
+        bias: Any = 7,
+        largest: Any = 240.0,
+        **more,
+    ):
         inputs = (scale, exponent, mantissa, bias, largest)
         flags = {"has_inf": 0, "has_nan": 0, "has_subnormal": 1, "saturation": 1} | more
         return self.node("FloatQuant", x, *inputs, domain=DOMAIN, **flags)
@@ -100,7 +110,7 @@ class Graph:
         """Random numbers around 0."""
         return self.random.normal(size=shape).astype(np.float32)
 
-    def weights(self, shape, bits=4, scale=0.125, **more):
+    def weights(self, shape, bits=4, scale: Any = 0.125, **more):
         """Random quantised weights that use all their bits."""
         reach = np.max(scale) * 2 ** (bits - 1)
         values = self.random.uniform(-reach, reach, shape)
@@ -124,11 +134,11 @@ class Graph:
         return self.node("BatchNormalization", x, gain, shift, mean, variance, **attributes)
 
     def max_pool(self, x, size=2, **attributes):
-        values = {"kernel_shape": [size, size], "strides": [size, size]} | attributes
+        values: Any = {"kernel_shape": [size, size], "strides": [size, size]} | attributes
         return self.node("MaxPool", x, **values)
 
     def average_pool(self, x, size=2, **attributes):
-        values = {"kernel_shape": [size, size], "strides": [size, size]} | attributes
+        values: Any = {"kernel_shape": [size, size], "strides": [size, size]} | attributes
         return self.node("AveragePool", x, **values)
 
     def model(self, *outputs, **declarations):
