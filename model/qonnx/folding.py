@@ -12,7 +12,7 @@ from ...hw.errors import NetworkError
 from ...hw.layers import MAX_SHIFT, Layer
 from ...hw.number import MAX_WIDTH, Bipolar, Fixed
 from ..fold import UNBOUNDED, Integers, StepFunction, check, solve
-from .steps import Steps
+from .steps import WIDE, Steps
 from .walk import Planned
 
 __all__ = ["LOGIT_BITS", "Solution", "build", "solve_all"]
@@ -22,7 +22,7 @@ MAX_THRESHOLD_BITS = 8
 LOGIT_BITS = 16  # of the multipliers of logits, unless hidden layers have wider ones
 FARTHEST_BIAS = 1 << 52
 SAMPLES = 257
-WIDE = 12  # bits from which levels are looked at one by one only if they must be
+MOST = 1 << 16  # levels that are looked at one by one
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +86,11 @@ def solve_all(
 
 def _smallest(function: StepFunction) -> _Trial:
     """Return the integers of the smallest shift that are exact; none where thresholds must do."""
+    if len(function.goals) > MOST:
+        raise NetworkError(
+            f"layer {function.name}: {function.output} has too many levels for multipliers that are "
+            "no integers; quantise it to 16 bits or fewer"
+        )
     thresholds = function.thresholds()
     is_line = not isinstance(function, Steps) or function.is_line
     if function.output == Bipolar():

@@ -186,6 +186,11 @@ def import_model(
     wrapped = clean(model, HANDLERS, advice)
     walk = _walked(wrapped, input_format, input_scale)
     output = _finish(walk)
+    if input_format is not None and not walk.used_stated_input:
+        raise NetworkError(
+            f"the input was stated to be {input_format}, but a node of the graph quantises it; leave "
+            "--input-format out"
+        )
     planned = [each for each in walk.layers if isinstance(each, Planned)]
     solutions = solve_all(planned, logit_bits)
     layers = build(walk.layers, solutions)

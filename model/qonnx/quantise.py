@@ -95,6 +95,7 @@ def stated_input(walk: Walk, node: Any, tensor: Raw) -> Levels:
             "for example --input-format uint8 --input-scale 0.00392156862745098",
         )
     fmt, scale = walk.stated_input
+    walk.used_stated_input = True
     levels = np.full(1, Fraction(float(np.float32(scale))), object)
     none = Fraction(0)
     quantizer = Quantizer(

@@ -13,8 +13,9 @@ from ..fold import StepFunction
 from .curve import INFINITY, Curve
 from .quantizer import Quantizer
 
-__all__ = ["PairSteps", "Steps", "end_levels"]
+__all__ = ["WIDE", "PairSteps", "Steps", "end_levels", "estimated_codes"]
 
+WIDE = 12  # bits from which levels are looked at one by one only if they must be
 MARGIN = 1e-9  # of float64 estimates, relative to what was added up; its rounding is below 1e-14
 
 
@@ -55,8 +56,11 @@ class Steps(StepFunction):
 
     @property
     def goals(self) -> np.ndarray:
-        """The levels above the lowest: of a sign, whatever its format, only +1."""
-        return np.array([1]) if self.output == Bipolar() else super().goals
+        """The levels above the lowest; of a wide format those only that some sum reaches."""
+        if self.output == Bipolar() or self.output.width <= WIDE:
+            return super().goals
+        reached = self.levels(np.stack([self.low, self.high], axis=1))
+        return np.arange(reached.min() + 1, reached.max() + 1)
 
     def levels(self, accumulator: np.ndarray) -> np.ndarray:
         """Return the output levels of accumulators of shape (channels, any)."""
@@ -173,10 +177,11 @@ def estimated_codes(
         return _counted(quantizer, estimate, doubt, exact)
     ends = quantizer.low - 2, quantizer.high + 2
     shifted = estimate + float(quantizer.zero_point)
-    near = abs(2 * shifted - np.round(2 * shifted)) <= 4 * MARGIN * (doubt + abs(shifted) + 1)
-    if quantizer.divisor:
-        near |= True  # two roundings; such layers are small
+    margin = 2 * MARGIN * (doubt + abs(shifted) + 1)
+    if quantizer.divisor:  # what was rounded to an integer is divided without an error
+        near = abs(shifted - np.floor(shifted) - 0.5) <= margin
     else:
+        near = abs(2 * shifted - np.round(2 * shifted)) <= 2 * margin
         near &= (shifted > ends[0]) & (shifted < ends[1])
     codes = quantizer.codes(estimate * quantizer.scale.astype(np.float64)[:, None])
     channels, places = np.nonzero(near)

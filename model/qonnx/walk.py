@@ -93,6 +93,7 @@ class Walk:
     dropped: list[str] = field(default_factory=list)
     preparation: Any = None
     stated_input: Any = None
+    used_stated_input: bool = False
 
     # --- names ---------------------------------------------------------------------------------
 
