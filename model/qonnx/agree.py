@@ -20,11 +20,11 @@ from ...hw.network import INPUT
 from ...hw.window import Window
 from ..preparation import Preparation
 from ..reference import Result, evaluate
-from .draft import Draft
-from .execute import Executor
+from .exact.draft import Draft
+from .exact.tensors import Levels, Sums
+from .executor import Executor
 from .importer import Imported
-from .tensors import Levels, Sums
-from .walk import Watched
+from .nodes.walk import Watched
 
 __all__ = ["Agreement", "TensorAgreement", "agree", "levels_of_values"]
 

@@ -1,7 +1,7 @@
 """QONNX from a network: a graph that qonnx's own executor runs to the same levels.
 
 Tensors are channels first, float32, and hold levels; every layer is what it is in ONNX (``MatMul``,
-``Conv``, ``MaxPool``, ``AveragePool``, ``Add``), and then the nodes of `export_float`. QONNX sums
+``Conv``, ``MaxPool``, ``AveragePool``, ``Add``), then the nodes of `writing.float32`. QONNX sums
 without a register, so a network whose accumulator may overflow is refused, and so are sums that
 float32 does not hold.
 """
@@ -33,10 +33,10 @@ from ...hw.mapping import accumulator_bits
 from ...hw.network import INPUT, Network
 from ...hw.number import Bipolar, Fixed, Format
 from ..preparation import KEY
-from .export_float import MulAdd, Plan, plan
-from .export_graph import DOMAIN, GraphWriter, is_sayable
-from .export_sums import sums_of
 from .extra import require
+from .writing.float32 import MulAdd, Plan, plan
+from .writing.graph import DOMAIN, GraphWriter, is_sayable
+from .writing.sums import sums_of
 
 __all__ = ["Exported", "LayerReport", "export", "save_qonnx", "to_qonnx"]
 

@@ -17,16 +17,17 @@ from ...hw.mapping import accumulator_bits, map_network
 from ...hw.network import Network
 from ...hw.number import Format
 from ..preparation import KEY
-from . import ending, layout, linear, pooling
-from .curve import Curve
-from .elementwise import BENT, activation, arithmetic, batch_norm, bent, cast, same
-from .folding import LOGIT_BITS, Solution, build, solve_all
-from .graph import clean, read
-from .input_order import input_tensor
-from .node import refuse
-from .quantise import QUANTISERS, quantise, sums_of
-from .tensors import Levels, Sums, Tensor
-from .walk import Planned, Raw, Walk, Watched
+from .exact.curve import Curve
+from .exact.planned import Planned
+from .exact.solving import LOGIT_BITS, Solution, build, solve_all
+from .exact.tensors import Levels, Sums, Tensor
+from .graph.cleaning import clean, read
+from .graph.node import refuse
+from .nodes import ending, layout, linear, pooling
+from .nodes.elementwise import BENT, activation, arithmetic, batch_norm, bent, cast, same
+from .nodes.input_order import input_tensor
+from .nodes.quantise import QUANTISERS, quantise, sums_of
+from .nodes.walk import Raw, Walk, Watched
 
 __all__ = ["SUPPORTED", "Imported", "LayerReport", "import_model", "import_qonnx"]
 
@@ -188,8 +189,8 @@ def import_model(
     output = _finish(walk)
     if input_format is not None and not walk.used_stated_input:
         raise NetworkError(
-            f"the input was stated to be {input_format}, but a node of the graph quantises it; leave "
-            "--input-format out"
+            f"the input was stated to be {input_format}, but a node of the graph quantises it; "
+            "leave --input-format out"
         )
     planned = [each for each in walk.layers if isinstance(each, Planned)]
     solutions = solve_all(planned, logit_bits)
@@ -257,7 +258,7 @@ def _run(walk: Walk, node: Any) -> None:
 
 def _annotated_input(model: Any, name: str, scale: float | None) -> tuple[Format, float] | None:
     """Return the input's format where the file annotates it with an integer type."""
-    from .tensors import narrowest
+    from .exact.tensors import narrowest
 
     datatype = model.get_tensor_datatype(name)
     if not datatype.is_integer():

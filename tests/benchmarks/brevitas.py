@@ -41,9 +41,7 @@ def measure(name: str, count: int) -> dict[str, Any]:
         imported = import_qonnx(path, lanes=GEOMETRY.lanes)
     found = agree(imported, images.numpy(), GEOMETRY.lanes)
     accelerator = Accelerator(Program(imported.network, GEOMETRY))
-    run, comparison, _ = simulate_and_compare(
-        accelerator, found.levels, "auto", traced=len(images)
-    )
+    run, comparison, _ = simulate_and_compare(accelerator, found.levels, "auto", traced=len(images))
     first = [each.first for each in found.tensors if each.first]
     first += [str(comparison.first)] if comparison.first else []
     return {

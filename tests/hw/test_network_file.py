@@ -109,7 +109,9 @@ def test_a_changed_field_is_another_network(layer, change):
 
 
 @given(
-    st.sampled_from(["bipolar", "pow2_2", "pow2_4", "pow2_6", "e2m1", "e5m10", "int2", "int8", "int32"]),
+    st.sampled_from(
+        ["bipolar", "pow2_2", "pow2_4", "pow2_6", "e2m1", "e5m10", "int2", "int8", "int32"]
+    ),
     st.sampled_from(["bipolar", "uint4", "int8", "uint32"]),
     st.integers(1, 4), st.integers(1, 4), st.integers(0, 2**32 - 1),
     st.text(max_size=8),

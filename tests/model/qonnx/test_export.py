@@ -77,7 +77,7 @@ def test_formats(weight, inputs, hidden, output):
 
 @pytest.mark.parametrize("weight", ["pow2_6", "e5m10"])
 def test_all_weights_pass_their_quantiser(weight):
-    from narrowgauge.model.qonnx.export_graph import GraphWriter
+    from narrowgauge.model.qonnx.writing.graph import GraphWriter
 
     fmt = parse(weight)
     levels = fmt.to_level(np.arange(1 << fmt.width)).reshape(1, -1)

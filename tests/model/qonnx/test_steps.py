@@ -17,12 +17,12 @@ from narrowgauge.model.reference import requantize
 
 require()
 
-from narrowgauge.model.qonnx.curve import Curve  # noqa: E402
-from narrowgauge.model.qonnx.folding import _check_thresholds, _smallest, solve_all  # noqa: E402
-from narrowgauge.model.qonnx.quantizer import Quantizer  # noqa: E402
-from narrowgauge.model.qonnx.steps import Steps, end_levels  # noqa: E402
-from narrowgauge.model.qonnx.tensors import narrowest  # noqa: E402
-from narrowgauge.model.qonnx.walk import Planned  # noqa: E402
+from narrowgauge.model.qonnx.exact.curve import Curve  # noqa: E402
+from narrowgauge.model.qonnx.exact.planned import Planned  # noqa: E402
+from narrowgauge.model.qonnx.exact.quantizer import Quantizer  # noqa: E402
+from narrowgauge.model.qonnx.exact.solving import _check_thresholds, _smallest, solve_all  # noqa: E402
+from narrowgauge.model.qonnx.exact.steps import Steps, end_levels  # noqa: E402
+from narrowgauge.model.qonnx.exact.tensors import narrowest  # noqa: E402
 
 from .oracle import ROUNDINGS  # noqa: E402
 

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..rounding_modes import ROUNDINGS
+from ...rounding_modes import ROUNDINGS
 
 __all__ = ["Quantizer"]
 

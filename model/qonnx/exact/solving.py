@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ...hw.arithmetic import bits_for
-from ...hw.errors import NetworkError
-from ...hw.layers import MAX_SHIFT, Layer
-from ...hw.number import MAX_WIDTH, Bipolar, Fixed
-from ..fold import UNBOUNDED, Integers, StepFunction, check, solve
+from ....hw.arithmetic import bits_for
+from ....hw.errors import NetworkError
+from ....hw.layers import MAX_SHIFT, Layer
+from ....hw.number import MAX_WIDTH, Bipolar, Fixed
+from ...fold import UNBOUNDED, Integers, StepFunction, check, solve
+from .planned import Planned
 from .steps import WIDE, Steps
-from .walk import Planned
 
 __all__ = ["LOGIT_BITS", "Solution", "build", "solve_all"]
 
@@ -58,9 +58,7 @@ class _Trial:
     integers: Integers | None
 
 
-def solve_all(
-    planned: Sequence[Planned], logit_bits: int = LOGIT_BITS
-) -> dict[str, Solution]:
+def solve_all(planned: Sequence[Planned], logit_bits: int = LOGIT_BITS) -> dict[str, Solution]:
     """Return the integers of all layers.
 
     Raises
@@ -88,8 +86,8 @@ def _smallest(function: StepFunction) -> _Trial:
     """Return the integers of the smallest shift that are exact; none where thresholds must do."""
     if len(function.goals) > MOST:
         raise NetworkError(
-            f"layer {function.name}: {function.output} has too many levels for multipliers that are "
-            "no integers; quantise it to 16 bits or fewer"
+            f"layer {function.name}: {function.output} has too many levels for a multiplier "
+            "that is no integer; quantise it to 16 bits or fewer"
         )
     thresholds = function.thresholds()
     is_line = not isinstance(function, Steps) or function.is_line

@@ -19,7 +19,7 @@ from qonnx.transformation.general import (
 )
 from qonnx.transformation.infer_shapes import InferShapes
 
-from ...hw.errors import NetworkError
+from ....hw.errors import NetworkError
 from .node import CHANNELS_LAST, attributes, label
 from .wellformed import check_arrays, check_nodes, check_sizes, check_texts, explained, sort_nodes
 

@@ -10,8 +10,8 @@ from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.errors import NetworkError, ToolError
 from narrowgauge.hw.layers import Size, Window
 from narrowgauge.hw.number import parse
-from narrowgauge.model.qonnx import export_float
 from narrowgauge.model.qonnx.export import export
+from narrowgauge.model.qonnx.writing import float32
 
 from ...hw.networks import random_convnet, random_images
 from .executor import all_levels, check, differences, exact, methods, one_layer
@@ -24,7 +24,7 @@ def wrong(candidate, units=1):
 
     def changed(layer, sums):
         nodes = candidate(layer, sums)
-        if isinstance(nodes, export_float.Thresholds):
+        if isinstance(nodes, float32.Thresholds):
             thresholds = nodes.thresholds.copy()
             thresholds[-1, 0] += 1
             return replace(nodes, thresholds=thresholds)
@@ -52,9 +52,9 @@ def test_a_bias_that_is_one_off_changes_levels_in_the_executor(output):
 def test_a_plan_that_is_one_off_is_not_taken(monkeypatch):
     network = one_layer(bias=np.array([-300, 40, 17]), shift=5)
     assert methods(export(network)) == ["mul-add"]
-    monkeypatch.setattr(export_float, "_mul_add", wrong(export_float._mul_add))
+    monkeypatch.setattr(float32, "_mul_add", wrong(float32._mul_add))
     assert methods(check(network, all_levels(network))) == ["thresholds"]
-    monkeypatch.setattr(export_float, "_thresholds", wrong(export_float._thresholds))
+    monkeypatch.setattr(float32, "_thresholds", wrong(float32._thresholds))
     with pytest.raises(NetworkError, match=r"layer fc: .* \(channel 2 at the sum \d+\)"):
         export(network)
 
@@ -72,7 +72,7 @@ def test_averages_as_thresholds(monkeypatch):
     )
     images = random_images(1, network, 9)
     assert methods(check(network, images)) == ["mul-add", "mul-add"]
-    monkeypatch.setattr(export_float, "_mul_add", wrong(export_float._mul_add, 200))
+    monkeypatch.setattr(float32, "_mul_add", wrong(float32._mul_add, 200))
     assert methods(check(network, images)) == ["thresholds", "thresholds"]
 
 

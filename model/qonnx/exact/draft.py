@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ...hw.errors import NetworkError
-from ...hw.layers import Add, AveragePool, Conv2d, Dense, Layer
-from ...hw.number import Fixed, Format
-from ...hw.window import Size, Window
+from ....hw.errors import NetworkError
+from ....hw.layers import Add, AveragePool, Conv2d, Dense, Layer
+from ....hw.number import Fixed, Format
+from ....hw.window import Size, Window
 
 __all__ = ["Draft"]
 

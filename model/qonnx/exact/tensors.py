@@ -11,8 +11,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from ...hw.number import Fixed, Format
-from ...hw.window import Size, Window
+from ....hw.number import Fixed, Format
+from ....hw.window import Size, Window
 from .curve import Curve
 from .draft import Draft
 

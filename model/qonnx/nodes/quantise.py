@@ -5,17 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from ...hw.network import INPUT
-from ...hw.number import Bipolar, Fixed, Format
-from ..preparation import Preparation
-from .curve import Curve
-from .draft import Draft
-from .node import refuse
-from .quantizer import Quantizer
-from .quantizer_node import quantizer_of
-from .steps import Steps, end_levels
-from .tensors import Levels, Sums, narrowest
-from .walk import Planned, Raw, Walk, Watched, spread
+from ....hw.network import INPUT
+from ....hw.number import Bipolar, Fixed, Format
+from ...preparation import Preparation
+from ..exact.curve import Curve
+from ..exact.draft import Draft
+from ..exact.planned import Planned
+from ..exact.quantizer import Quantizer
+from ..exact.steps import Steps, end_levels
+from ..exact.tensors import Levels, Sums, narrowest
+from ..graph.node import refuse
+from .parameters import quantizer_of
+from .walk import Raw, Walk, Watched, spread
 from .weights import quantised_weights
 
 __all__ = ["QUANTISERS", "add_pools", "quantise", "stated_input", "sums_of"]
@@ -130,7 +131,7 @@ def sums_of(walk: Walk, node: Any, tensor: Raw | Levels | Sums) -> Sums:
 
 
 def _one_pixel() -> Any:
-    from ...hw.window import Window
+    from ....hw.window import Window
 
     return Window((1, 1))
 
@@ -205,7 +206,7 @@ def _format(walk: Walk, node: Any, quantizer: Quantizer, bottom: int, top: int) 
 
 def add_pools(walk: Walk, sums: Sums, name: str, fmt: Format) -> str:
     """Append the max pools behind a layer; return the name of the last one."""
-    from ...hw.layers import MaxPool
+    from ....hw.layers import MaxPool
 
     for pool in sums.pools:
         source, name = name, walk.unique(pool.name)

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from ...hw.number import Bipolar
-from ...hw.window import Size
-from .curve import Curve, fractions
-from .draft import Draft
-from .node import attributes, refuse, window_of
-from .tensors import Levels, Sums, Weights, narrowest, weight_format
+from ....hw.number import Bipolar
+from ....hw.window import Size
+from ..exact.curve import Curve, fractions
+from ..exact.draft import Draft
+from ..exact.tensors import Levels, Sums, Weights, narrowest, weight_format
+from ..graph.node import attributes, refuse, window_of
 from .walk import Walk, spread
 
 __all__ = ["conv", "gemm", "image_index", "in_order", "matmul"]

@@ -17,7 +17,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op import registry
 
 from ...hw.errors import NetworkError
-from .node import attributes, refuse
+from .graph.node import attributes, refuse
 
 __all__ = ["Executor"]
 

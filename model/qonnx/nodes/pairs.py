@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from ...hw.layers import MAX_SUMMAND
-from .curve import Curve
-from .node import refuse
+from ....hw.layers import MAX_SUMMAND
+from ..exact.curve import Curve
+from ..exact.planned import Planned
+from ..exact.quantizer import Quantizer
+from ..exact.steps import PairSteps, end_levels, estimated_codes
+from ..exact.tensors import Levels, Sums
+from ..graph.node import refuse
 from .quantise import _format, _given, add_pools
-from .quantizer import Quantizer
-from .steps import PairSteps, end_levels, estimated_codes
-from .tensors import Levels, Sums
-from .walk import Planned, Walk
+from .walk import Walk
 
 __all__ = ["paired"]
 

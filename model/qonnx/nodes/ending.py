@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from ..graph.node import attributes, refuse
 from .elementwise import bent
-from .node import attributes, refuse
 from .walk import Walk, is_end
 
 __all__ = ["end", "end_or_bent"]

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from ...hw.layers import MaxPool
-from ...hw.number import Bipolar
-from ...hw.window import Size, Window
-from .curve import Curve
-from .draft import Draft
+from ....hw.layers import MaxPool
+from ....hw.number import Bipolar
+from ....hw.window import Size, Window
+from ..exact.curve import Curve
+from ..exact.draft import Draft
+from ..exact.tensors import Levels, Pool, Sums
+from ..graph.node import attributes, refuse, window_of
 from .linear import image_index, in_order
-from .node import attributes, refuse, window_of
-from .tensors import Levels, Pool, Sums
 from .walk import Walk
 
 __all__ = ["average_pool", "max_pool", "mean"]

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...hw.arithmetic import requantize
-from ...hw.errors import NetworkError
-from ...hw.layers import Requantised
-from ...hw.number import Bipolar, Format
-from .export_sums import EXACT, Function, Sums
+from ....hw.arithmetic import requantize
+from ....hw.errors import NetworkError
+from ....hw.layers import Requantised
+from ....hw.number import Bipolar, Format
+from .sums import EXACT, Function, Sums
 
 __all__ = ["MulAdd", "Plan", "Thresholds", "plan"]
 

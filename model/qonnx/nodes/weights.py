@@ -7,12 +7,12 @@ import numpy as np
 from qonnx.custom_op.general.floatquant import float_quant
 from qonnx.custom_op.general.intquant import int_quant
 
-from ...hw.errors import FormatError
-from ...hw.number import Bipolar, Fixed, Format, MiniFloat, PowerOfTwo
-from .curve import fractions
-from .node import attributes, refuse
-from .quantizer_node import bit_width, one_number, positive_scale, rounding_mode
-from .tensors import Weights, narrowest
+from ....hw.errors import FormatError
+from ....hw.number import Bipolar, Fixed, Format, MiniFloat, PowerOfTwo
+from ..exact.curve import fractions
+from ..exact.tensors import Weights, narrowest
+from ..graph.node import attributes, refuse
+from .parameters import bit_width, one_number, positive_scale, rounding_mode
 from .walk import Walk
 
 __all__ = ["quantised_weights"]

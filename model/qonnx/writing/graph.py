@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ...hw.errors import FormatError
-from ...hw.number import Bipolar, Fixed, Format, MiniFloat, PowerOfTwo
+from ....hw.errors import FormatError
+from ....hw.number import Bipolar, Fixed, Format, MiniFloat, PowerOfTwo
 
 __all__ = ["DOMAIN", "GraphWriter", "is_sayable"]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ...hw.errors import NetworkError
-from .curve import fractions
-from .node import attributes, refuse
-from .tensors import Levels, Weights
+from ....hw.errors import NetworkError
+from ..exact.curve import fractions
+from ..exact.tensors import Levels, Weights
+from ..graph.node import attributes, refuse
 from .walk import Walk
 
 __all__ = ["MOVES", "moved", "pad"]

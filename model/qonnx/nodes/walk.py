@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from ...hw.layers import Layer
-from ...hw.network import INPUT
-from ...hw.window import Size
-from .curve import Curve, fractions
-from .draft import Draft
-from .node import attributes, refuse
-from .quantizer import Quantizer
-from .tensors import Levels, Sums, Tensor, Weights, narrowest
+from ....hw.layers import Layer
+from ....hw.network import INPUT
+from ....hw.window import Size
+from ..exact.curve import Curve, fractions
+from ..exact.draft import Draft
+from ..exact.planned import Planned
+from ..exact.quantizer import Quantizer
+from ..exact.tensors import Levels, Sums, Tensor, Weights, narrowest
+from ..graph.node import attributes, refuse
 
 __all__ = ["Planned", "Raw", "Walk", "Watched", "is_end", "spread"]
 
@@ -23,22 +24,6 @@ class Raw(Tensor):
     """The network's real input, and what happened to it since; ``curve`` is over its elements."""
 
     curve: Curve
-
-
-@dataclass(frozen=True, eq=False)
-class Planned:
-    """A layer whose sums become levels by a step function, which is still to be solved.
-
-    ``steps`` is None where sums are levels already, within ``ends``; and in the last layer where it
-    has no quantiser: its ``curve`` gives the logits.
-    """
-
-    name: str
-    draft: Draft
-    output: Any
-    steps: Any = None
-    ends: tuple[int, int] | None = None
-    curve: Curve | None = None
 
 
 @dataclass(frozen=True, eq=False)

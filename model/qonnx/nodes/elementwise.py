@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
-from ...hw.errors import NetworkError
-from ...hw.layers import MAX_SUMMAND
-from .curve import INFINITY, Curve, column, fractions
-from .draft import Draft
-from .node import attributes, refuse
+from ....hw.errors import NetworkError
+from ....hw.layers import MAX_SUMMAND
+from ..exact.curve import INFINITY, Curve, column, fractions
+from ..exact.draft import Draft
+from ..exact.tensors import Levels, Sums, Tensor, Weights
+from ..graph.node import attributes, refuse
 from .quantise import sums_of
-from .tensors import Levels, Sums, Tensor, Weights
 from .walk import Raw, Walk, is_end
 
 __all__ = ["BENT", "activation", "arithmetic", "batch_norm", "bent", "cast", "same"]

@@ -10,7 +10,7 @@ import onnx
 from google.protobuf.message import Message
 from onnx import AttributeProto, TensorProto, numpy_helper
 
-from ...hw.errors import NetworkError
+from ....hw.errors import NetworkError
 from .node import CHANNELS_LAST, label, printable, refuse
 
 __all__ = ["check_arrays", "check_nodes", "check_sizes", "check_texts", "explained", "sort_nodes"]

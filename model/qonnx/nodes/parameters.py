@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from qonnx.custom_op.general.intquant import max_int, min_int
 
-from ..rounding_modes import ROUNDINGS
-from .curve import fractions
-from .node import attributes, refuse
-from .quantizer import Quantizer
-from .tensors import Levels, Sums, narrowest
+from ...rounding_modes import ROUNDINGS
+from ..exact.curve import fractions
+from ..exact.quantizer import Quantizer
+from ..exact.tensors import Levels, Sums, narrowest
+from ..graph.node import attributes, refuse
 from .walk import Raw, Walk, is_end
 
 __all__ = ["bit_width", "one_number", "positive_scale", "quantizer_of", "rounding_mode"]

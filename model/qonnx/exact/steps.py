@@ -8,8 +8,8 @@ from itertools import product
 
 import numpy as np
 
-from ...hw.number import Bipolar, Format
-from ..fold import StepFunction
+from ....hw.number import Bipolar, Format
+from ...fold import StepFunction
 from .curve import INFINITY, Curve
 from .quantizer import Quantizer
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ...hw.window import Size
+from ....hw.window import Size
 from .layout import MOVES
 from .walk import Walk
 

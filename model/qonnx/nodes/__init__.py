@@ -1,0 +1,1 @@
+"""What each operator of a graph does to the tensors that it reads."""

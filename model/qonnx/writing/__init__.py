@@ -1,0 +1,1 @@
+"""Writing graphs that float32 executes exactly."""
