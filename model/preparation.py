@@ -79,7 +79,7 @@ class Preparation:
         if KEY not in about:
             return None
         try:
-            values = {
+            values: dict[str, Any] = {
                 name: tuple(v) if isinstance(v, list) else v for name, v in about[KEY].items()
             }
             return cls(**values)
@@ -112,8 +112,9 @@ class Preparation:
         values = flat.reshape(len(images), *self.size)
         if self.gain != (1.0,) or self.offset != (0.0,):
             values = values * np.array(self.gain) + np.array(self.offset)
-        if self.limits != (None, None):
-            values = values.clip(*self.limits)
+        low, high = self.limits
+        if low is not None or high is not None:
+            values = np.clip(values, low, high)
         return self._quantised(values)
 
     def images(self, values: np.ndarray) -> np.ndarray:
@@ -135,7 +136,8 @@ class Preparation:
             raise DataError(
                 f"images of {channels} channels need one mean and deviation, or {channels} each"
             )
-        normal = (values - np.float32(self.mean)) / np.float32(self.deviation)
+        mean, deviation = (np.array(each, np.float32) for each in (self.mean, self.deviation))
+        normal = (values - mean) / deviation
         if self.shape == values.shape[1:] and self.shape != _first(values.shape):
             return normal
         if int(np.prod(self.shape)) != values[0].size or (

@@ -32,7 +32,9 @@ def command(as_json: bool) -> int:
 
     Exits with 1 when something that `narrowgauge run` needs is missing.
     """
-    found = {"narrowgauge": {"version": importlib.metadata.version("narrowgauge")}}
+    found: dict[str, dict[str, Any]] = {
+        "narrowgauge": {"version": importlib.metadata.version("narrowgauge")}
+    }
     found["python"] = {"version": platform.python_version()}
     with Reporter() as reporter:
         for name in TOOLS:

@@ -173,8 +173,10 @@ def _compare(
     found = computed[levels.source]
     places = np.argwhere(found != expected)
     distances, allowed = _doubts(watched, tensors, values, found.shape)
-    is_tie = [distances[tuple(place)] <= allowed[tuple(place)] for place in places]
-    ties = [distances[tuple(place)] for place, tie in zip(places, is_tie, strict=True) if tie]
+    is_tie = [bool(distances[tuple(place)] <= allowed[tuple(place)]) for place in places]
+    ties = [
+        float(distances[tuple(place)]) for place, tie in zip(places, is_tie, strict=True) if tie
+    ]
     wrong = [place for place, tie in zip(places, is_tie, strict=True) if not tie]
     first = ""
     if wrong:

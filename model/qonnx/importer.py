@@ -26,7 +26,8 @@ from .graph.node import refuse
 from .nodes import ending, layout, linear, pooling
 from .nodes.elementwise import BENT, activation, arithmetic, batch_norm, bent, cast, same
 from .nodes.input_order import input_tensor
-from .nodes.quantise import QUANTISERS, quantise, sums_of
+from .nodes.levels import sums_of
+from .nodes.quantise import QUANTISERS, quantise
 from .nodes.walk import Raw, Walk, Watched
 
 __all__ = ["SUPPORTED", "Imported", "LayerReport", "import_model", "import_qonnx"]
@@ -258,7 +259,7 @@ def _run(walk: Walk, node: Any) -> None:
 
 def _annotated_input(model: Any, name: str, scale: float | None) -> tuple[Format, float] | None:
     """Return the input's format where the file annotates it with an integer type."""
-    from .exact.tensors import narrowest
+    from .exact.formats import narrowest
 
     datatype = model.get_tensor_datatype(name)
     if not datatype.is_integer():

@@ -100,7 +100,7 @@ class Draft:
             return self
         if self.is_sum:
             raise NetworkError(f"node {self.name} (Add): its sums are subtracted; not supported")
-        from .tensors import weight_format
+        from .formats import weight_format
 
         draft = self.per_channel()
         assert draft.weights is not None
@@ -132,4 +132,5 @@ class Draft:
         common |= {"weights": self.weights, "weight": self.weight}
         if self.weights.ndim == 2:
             return Dense(**common)
+        assert self.window is not None
         return Conv2d(**common, window=self.window, groups=self.groups)

@@ -8,6 +8,7 @@ zero point, so that its value is ``out_scale * level``.
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,7 @@ class Quantizer:
             return self._counted(values)
         exact = values.dtype == object
         scale = self.scale if exact else self.scale.astype(np.float64)
-        ratio = values / scale[:, None]
+        ratio: Any = values / scale[:, None]
         ratio = ratio + (self.zero_point if exact else float(self.zero_point))
         if self.is_bipolar:
             return np.where(ratio >= 0, 1, -1).astype(np.int64)

@@ -132,7 +132,7 @@ class Steps(StepFunction):
     def exact_offset(self) -> np.ndarray:
         """The offset as Fractions, mirrored or not."""
         zero = self.quantizer.zero_point / (self.quantizer.divisor or 1) - self.quantizer.zero
-        return self.curve.offset / self.quantizer.unit + zero
+        return np.asarray(self.curve.offset / self.quantizer.unit, object) + zero
 
     @property
     def slope(self) -> np.ndarray:

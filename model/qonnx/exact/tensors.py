@@ -11,12 +11,12 @@ from fractions import Fraction
 
 import numpy as np
 
-from ....hw.number import Fixed, Format
+from ....hw.number import Format
 from ....hw.window import Size, Window
 from .curve import Curve
 from .draft import Draft
 
-__all__ = ["Levels", "Pool", "Sums", "Tensor", "Weights", "narrowest", "weight_format"]
+__all__ = ["Levels", "Pool", "Sums", "Tensor", "Weights"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,18 +136,3 @@ class Weights:
     def values(self) -> np.ndarray:
         """Return its values, as Fractions."""
         return self.levels.astype(object) * self.scale
-
-
-def narrowest(low: int, high: int) -> Format:
-    """Return the narrowest `Fixed` format that holds ``low`` to ``high``."""
-    if low >= 0:
-        return Fixed(max(high.bit_length(), 1), signed=False)
-    return Fixed(max(high.bit_length(), (-low - 1).bit_length()) + 1)
-
-
-def weight_format(stated: Format, levels: np.ndarray) -> Format:
-    """Return ``stated`` if it holds all levels, else the narrowest that does."""
-    if stated != Fixed(1) and bool(np.all(stated.holds(levels))):
-        return stated
-    found = narrowest(int(levels.min()), int(levels.max()))
-    return Fixed(2) if found == Fixed(1) else found  # -1 and 0: nothing could be passed on

@@ -177,8 +177,8 @@ def _check_quantiser(node: Any, domains: tuple[str, ...]) -> None:
         count = f"{least}" if least == most else f"{least} or {most}"
         refuse(node, f"takes {count} inputs, tensor and scale first, not {len(node.input)}")
     for each in node.attribute:
-        wanted = ATTRIBUTES.get(each.name, each.type)
-        if each.type != wanted:
+        wanted = ATTRIBUTES.get(each.name)
+        if wanted is not None and each.type != wanted:
             refuse(node, f"its attribute {each.name} is not {KINDS[wanted]}")
 
 

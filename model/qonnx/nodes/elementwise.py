@@ -15,8 +15,9 @@ from ..exact.curve import INFINITY, Curve, column, fractions
 from ..exact.draft import Draft
 from ..exact.tensors import Levels, Sums, Tensor, Weights
 from ..graph.node import attributes, refuse
-from .quantise import sums_of
-from .walk import Raw, Walk, is_end
+from .ahead import is_end
+from .levels import levels_of, sums_of
+from .walk import Raw, Walk
 
 __all__ = ["BENT", "activation", "arithmetic", "batch_norm", "bent", "cast", "same"]
 
@@ -234,7 +235,7 @@ BENT: dict[str, Callable[[dict[str, Any]], Callable[[np.ndarray], np.ndarray]]] 
 
 def _add(walk: Walk, node: Any) -> None:
     """Add two quantised tensors: their levels, each times an integer."""
-    one, two = (walk.levels_of(node, walk.tensor(node, place)) for place in (0, 1))
+    one, two = (levels_of(walk, node, walk.tensor(node, place)) for place in (0, 1))
     if not np.array_equal(one.index, two.index) or one.size != two.size:
         refuse(
             node,

@@ -3,8 +3,9 @@
 from typing import Any
 
 from ..graph.node import attributes, refuse
+from .ahead import is_end
 from .elementwise import bent
-from .walk import Walk, is_end
+from .walk import Walk
 
 __all__ = ["end", "end_or_bent"]
 

@@ -11,6 +11,8 @@ from ....hw.errors import NetworkError
 from ..exact.curve import fractions
 from ..exact.tensors import Levels, Weights
 from ..graph.node import attributes, refuse
+from .ahead import returns_to_batch
+from .levels import levels_of
 from .walk import Walk
 
 __all__ = ["MOVES", "moved", "pad"]
@@ -33,7 +35,7 @@ def moved(walk: Walk, node: Any) -> None:
             if isinstance(tensor, Levels) and any(tensor.padding):
                 refuse(node, "reads a padded tensor; only convolutions can")
             found = replace(tensor, index=move(tensor.index))
-            may_mix = node.op_type == "Reshape" and walk.returns_to_batch(node.output[0])
+            may_mix = node.op_type == "Reshape" and returns_to_batch(walk, node.output[0])
             if len(found.index) != 1 and not may_mix:
                 refuse(node, "mixes images: the first axis must stay the batch")
     except NetworkError:
@@ -109,7 +111,7 @@ def pad(walk: Walk, node: Any) -> None:
     values = attributes(node)
     if values.get("mode", "constant") != "constant":
         refuse(node, f"mode {values['mode']} is not supported, only constant")
-    levels = walk.levels_of(node, walk.tensor(node))
+    levels = levels_of(walk, node, walk.tensor(node))
     pads, fill = _pads(walk, node, values, levels.index.ndim)
     if levels.index.ndim != 4 or any(pads[:2]) or any(pads[4:6]) or min(pads) < 0:
         refuse(node, f"pads {pads} are not around the height and width of an image")

@@ -9,8 +9,10 @@ from ....hw.number import Bipolar
 from ....hw.window import Size
 from ..exact.curve import Curve, fractions
 from ..exact.draft import Draft
-from ..exact.tensors import Levels, Sums, Weights, narrowest, weight_format
+from ..exact.formats import narrowest, weight_format
+from ..exact.tensors import Levels, Sums, Weights
 from ..graph.node import attributes, refuse, window_of
+from .levels import levels_of
 from .walk import Walk, spread
 
 __all__ = ["conv", "gemm", "image_index", "in_order", "matmul"]
@@ -85,7 +87,7 @@ def _dense(
     factor: Fraction,
 ) -> None:
     """Run a dense layer; ``levels`` has shape (outputs, inputs) in the order of ONNX."""
-    tensor = walk.levels_of(node, walk.tensor(node))
+    tensor = levels_of(walk, node, walk.tensor(node))
     if (
         levels.ndim != 2
         or levels.shape[1] != tensor.index.size
@@ -121,7 +123,7 @@ def _dense(
 
 def conv(walk: Walk, node: Any) -> None:
     """Run a convolution in one or two dimensions, grouped or not."""
-    tensor, weights = walk.levels_of(node, walk.tensor(node)), _weights(walk, node, 1)
+    tensor, weights = levels_of(walk, node, walk.tensor(node)), _weights(walk, node, 1)
     levels, scale = weights.levels, weights.scale
     is_line = levels.ndim == 3
     if is_line:
@@ -156,7 +158,7 @@ def conv(walk: Walk, node: Any) -> None:
         sources=(tensor.source,),
         inputs=(tensor.format,),
         input_sizes=(size,),
-        size=Size(*positions, len(levels)),
+        size=Size(positions[0], positions[1], len(levels)),
         low=low,
         high=high,
         weights=levels,

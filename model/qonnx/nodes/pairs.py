@@ -13,7 +13,7 @@ from ..exact.quantizer import Quantizer
 from ..exact.steps import PairSteps, end_levels, estimated_codes
 from ..exact.tensors import Levels, Sums
 from ..graph.node import refuse
-from .quantise import _format, _given, add_pools
+from .stored import add_pools, given, stored_format
 from .walk import Walk
 
 __all__ = ["paired"]
@@ -42,7 +42,7 @@ def paired(walk: Walk, node: Any, sums: Sums, quantizer: Quantizer) -> Levels:
     wrong = []
     for summands in _candidates(float(draft.ratio)):
         totals = (summands[0] * one[:, None] + summands[1] * two[None, :]).ravel()
-        found, given, differing = _function(totals, levels.ravel())
+        found, occurring, differing = _function(totals, levels.ravel())
         if not differing:
             break
         wrong.append((differing, summands))
@@ -55,7 +55,7 @@ def paired(walk: Walk, node: Any, sums: Sums, quantizer: Quantizer) -> Levels:
             "levels; give both one scale",
         )
     ends = end_levels(curve, quantizer)
-    fmt = _format(walk, node, quantizer, *ends)
+    fmt = stored_format(walk, node, quantizer, *ends)
     name = walk.unique(draft.name)
     gain = float(curve.gain[0] / quantizer.unit[0]) / summands[0]
     steps = PairSteps(
@@ -65,13 +65,13 @@ def paired(walk: Walk, node: Any, sums: Sums, quantizer: Quantizer) -> Levels:
         high=np.array([totals.max()]),
         ends=ends,
         sums=found,
-        given=given,
+        given=occurring,
         rise=2.0 if quantizer.is_bipolar else gain,
         start=float(curve.offset[0] / quantizer.unit[0] + quantizer.zero_point - quantizer.zero),
     )
     walk.layers.append(Planned(name, replace(draft, summands=summands), fmt, steps=steps))
     source = add_pools(walk, sums, name, fmt)
-    return _given(sums, source, fmt, ends, quantizer, np.zeros(sums.size.channels, bool))
+    return given(sums, source, fmt, ends, quantizer, np.zeros(sums.size.channels, bool))
 
 
 def _levels(

@@ -8,10 +8,12 @@ from qonnx.custom_op.general.intquant import max_int, min_int
 
 from ...rounding_modes import ROUNDINGS
 from ..exact.curve import fractions
+from ..exact.formats import narrowest
 from ..exact.quantizer import Quantizer
-from ..exact.tensors import Levels, Sums, narrowest
+from ..exact.tensors import Levels, Sums
 from ..graph.node import attributes, refuse
-from .walk import Raw, Walk, is_end
+from .ahead import is_end
+from .walk import Raw, Walk
 
 __all__ = ["bit_width", "one_number", "positive_scale", "quantizer_of", "rounding_mode"]
 

@@ -13,6 +13,7 @@ from ..exact.curve import Curve
 from ..exact.draft import Draft
 from ..exact.tensors import Levels, Pool, Sums
 from ..graph.node import attributes, refuse, window_of
+from .levels import levels_of
 from .linear import image_index, in_order
 from .walk import Walk
 
@@ -34,7 +35,7 @@ def max_pool(walk: Walk, node: Any) -> None:
         pool = Pool(node.name, window, tensor.curve.direction)
         found: Any = replace(tensor, size=size, index=index, pools=(*tensor.pools, pool))
     else:
-        levels = walk.levels_of(node, tensor)
+        levels = levels_of(walk, node, tensor)
         if any(each < 0 for each in levels.scale):
             refuse(
                 node, "reads a quantised tensor times a negative number; pool before multiplying"
@@ -51,7 +52,7 @@ def max_pool(walk: Walk, node: Any) -> None:
 
 def average_pool(walk: Walk, node: Any) -> None:
     """Run AveragePool or GlobalAveragePool: sums of levels, and a scale."""
-    levels = walk.levels_of(node, walk.tensor(node))
+    levels = levels_of(walk, node, walk.tensor(node))
     if node.op_type == "GlobalAveragePool":
         _check_image(node, levels, levels.index.ndim == 3)
         _give(walk, node, levels, None, levels.index.ndim == 3)
@@ -75,7 +76,7 @@ def average_pool(walk: Walk, node: Any) -> None:
 
 def mean(walk: Walk, node: Any) -> None:
     """Run a ReduceMean over height and width, which is a global average pool."""
-    levels = walk.levels_of(node, walk.tensor(node))
+    levels = levels_of(walk, node, walk.tensor(node))
     values = attributes(node)
     axes = values.get("axes")
     if axes is None and len(node.input) > 1:

@@ -1,25 +1,24 @@
 """Quantisers: of the input, of levels, and of sums."""
 
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from ....hw.network import INPUT
-from ....hw.number import Bipolar, Fixed, Format
-from ...preparation import Preparation
-from ..exact.curve import Curve
-from ..exact.draft import Draft
+from ....hw.number import Bipolar
 from ..exact.planned import Planned
 from ..exact.quantizer import Quantizer
 from ..exact.steps import Steps, end_levels
-from ..exact.tensors import Levels, Sums, narrowest
+from ..exact.tensors import Levels, Sums
 from ..graph.node import refuse
+from .inputs import quantised_input
+from .levels import sums_of
+from .pairs import paired
 from .parameters import quantizer_of
-from .walk import Raw, Walk, Watched, spread
+from .stored import add_pools, given, stored_format
+from .walk import Raw, Walk, Watched
 from .weights import quantised_weights
 
-__all__ = ["QUANTISERS", "add_pools", "quantise", "stated_input", "sums_of"]
+__all__ = ["QUANTISERS", "quantise"]
 
 QUANTISERS = ("Quant", "IntQuant", "BipolarQuant", "Trunc", "FloatQuant", "MultiThreshold")
 
@@ -34,7 +33,7 @@ def quantise(walk: Walk, node: Any) -> None:
     quantizer = quantizer_of(walk, node, tensor)
     sums = None
     if isinstance(tensor, Raw):
-        levels = _input(walk, node, tensor, quantizer)
+        levels = quantised_input(walk, node, tensor, quantizer)
     elif isinstance(tensor, Levels) and _changes_nothing(tensor, quantizer):
         levels = tensor
     else:
@@ -43,97 +42,6 @@ def quantise(walk: Walk, node: Any) -> None:
     walk.values[node.output[0]] = levels
     if not any(levels.padding):  # the levels are those before the padding, compared already
         walk.watched.append(Watched(levels, node.output[0], node.input[0], quantizer, sums))
-
-
-# --- the input -------------------------------------------------------------------------------
-
-
-def _input(walk: Walk, node: Any, tensor: Raw, quantizer: Quantizer) -> Levels:
-    """Let the host quantise the input."""
-    curve = tensor.curve
-    if not curve.is_affine or not quantizer.is_uniform or quantizer.divisor:
-        refuse(node, "the input is prepared by more than scales, offsets and one quantiser")
-    ends = [{*end.tolist()} for end in (curve.low, curve.high)]
-    if any(len(end) > 1 for end in ends):
-        refuse(node, "the input is clipped differently in its channels; not supported")
-    limits = [None if abs(each) == float("inf") else float(each) for (each,) in ends]
-    # images come as the graph reads them, whatever moved them since
-    order = np.argsort(walk.input_index, axis=None)
-    found = Preparation(
-        shape=walk.input_index.shape[1:],
-        size=tuple(tensor.size),
-        order=None if (np.diff(order) == 1).all() else tuple(order.tolist()),
-        gain=_compact(curve.gain),
-        offset=_compact(curve.offset),
-        limits=(limits[0], limits[1]),
-        scale=float(quantizer.scale[0]),
-        zero_point=float(quantizer.zero_point),
-        low=quantizer.low,
-        high=quantizer.high,
-        zero=quantizer.zero,
-        rounding=quantizer.rounding,
-        is_bipolar=quantizer.is_bipolar,
-    )
-    if walk.preparation not in (None, found):
-        refuse(node, "the input has two different quantisers; only one is supported")
-    walk.preparation = found
-    bottom, top = quantizer.low - quantizer.zero, quantizer.high - quantizer.zero
-    fmt = _format(walk, node, quantizer, bottom, top)
-    return _given(tensor, INPUT, fmt, (bottom, top), quantizer, np.zeros(len(curve.gain), bool))
-
-
-def _compact(values: np.ndarray) -> tuple[float, ...]:
-    found = tuple(float(each) for each in values)
-    return found[:1] if len({*found}) == 1 else found
-
-
-def stated_input(walk: Walk, node: Any, tensor: Raw) -> Levels:
-    """Return the input where nothing in the graph quantises it, as it was stated to be."""
-    if walk.stated_input is None:
-        refuse(
-            node,
-            "reads the input, which nothing quantises; state its format and the value of level 1, "
-            "for example --input-format uint8 --input-scale 0.00392156862745098",
-        )
-    fmt, scale = walk.stated_input
-    walk.used_stated_input = True
-    levels = np.full(1, Fraction(float(np.float32(scale))), object)
-    none = Fraction(0)
-    quantizer = Quantizer(
-        levels, none, fmt.min_level, fmt.max_level, "ROUND", fmt == Bipolar(), levels, none
-    )
-    return _input(walk, node, tensor, quantizer)
-
-
-# --- sums ------------------------------------------------------------------------------------
-
-
-def sums_of(walk: Walk, node: Any, tensor: Raw | Levels | Sums) -> Sums:
-    """Return a tensor as sums: levels are the sums of an average pool of one pixel."""
-    if isinstance(tensor, Sums):
-        return tensor
-    levels = walk.levels_of(node, tensor)
-    if any(levels.padding):
-        refuse(node, "reads a padded tensor; only convolutions can")
-    channels = levels.size.channels
-    draft = Draft(
-        name=node.name,
-        sources=(levels.source,),
-        inputs=(levels.format,),
-        input_sizes=(levels.size,),
-        size=levels.size,
-        low=np.full(channels, levels.low),
-        high=np.full(channels, levels.high),
-        window=_one_pixel(),
-    )
-    curve = Curve.linear(levels.scale, levels.scale * levels.offset)
-    return Sums(size=levels.size, index=levels.index, draft=draft, curve=curve)
-
-
-def _one_pixel() -> Any:
-    from ....hw.window import Window
-
-    return Window((1, 1))
 
 
 def _changes_nothing(tensor: Levels, quantizer: Quantizer) -> bool:
@@ -164,13 +72,11 @@ def _layer(walk: Walk, node: Any, sums: Sums, quantizer: Quantizer) -> Levels:
         if not (curve.is_uniform and quantizer.is_uniform) or (mirrored.any() and not draft.is_sum):
             draft = draft.per_channel()
         elif draft.is_sum and not draft.summands:
-            from .pairs import paired
-
             return paired(walk, node, sums, quantizer)
     falling = np.where(mirrored, -1, 1) * curve.direction < 0
     draft, curve = draft.flipped(falling), curve.flipped(falling)
     ends = end_levels(curve, quantizer)
-    fmt = _format(walk, node, quantizer, *ends)
+    fmt = stored_format(walk, node, quantizer, *ends)
     name = walk.unique(draft.name)
     rows = slice(None) if draft.is_weighted else slice(1)
     steps = Steps(
@@ -185,7 +91,7 @@ def _layer(walk: Walk, node: Any, sums: Sums, quantizer: Quantizer) -> Levels:
     )
     walk.layers.append(Planned(name, draft, fmt, steps=steps))
     source = add_pools(walk, sums, name, fmt)
-    return _given(sums, source, fmt, ends, quantizer, mirrored)
+    return given(sums, source, fmt, ends, quantizer, mirrored)
 
 
 def _mirrored(node: Any, sums: Sums) -> np.ndarray:
@@ -195,46 +101,3 @@ def _mirrored(node: Any, sums: Sums) -> np.ndarray:
     if any((each != found[0]).any() for each in found):
         refuse(node, "the max pools before it read some channels upside down, and others not")
     return found[0] if found else np.zeros(len(direction), bool)
-
-
-def _format(walk: Walk, node: Any, quantizer: Quantizer, bottom: int, top: int) -> Format:
-    """Return how levels are stored; signs that meet zeros around an image take two bits."""
-    if quantizer.is_bipolar:
-        return Fixed(2) if walk.padded_ahead(node.output[0]) else Bipolar()
-    return narrowest(bottom, top)
-
-
-def add_pools(walk: Walk, sums: Sums, name: str, fmt: Format) -> str:
-    """Append the max pools behind a layer; return the name of the last one."""
-    from ....hw.layers import MaxPool
-
-    for pool in sums.pools:
-        source, name = name, walk.unique(pool.name)
-        walk.layers.append(
-            MaxPool(name=name, input=fmt, output=fmt, sources=(source,), window=pool.window)
-        )
-    return name
-
-
-def _given(
-    tensor: Raw | Sums,
-    source: str,
-    fmt: Format,
-    ends: tuple[int, int],
-    quantizer: Quantizer,
-    mirrored: np.ndarray,
-) -> Levels:
-    """Return the tensor that a quantiser gives."""
-    channels = tensor.size.channels
-    scale = spread(quantizer.out_scale, channels)
-    offset = np.full(channels, quantizer.zero - quantizer.out_zero, object)
-    return Levels(
-        size=tensor.size,
-        index=tensor.index,
-        source=source,
-        format=fmt,
-        low=ends[0],
-        high=ends[1],
-        scale=np.where(mirrored, -scale, scale),
-        offset=np.where(mirrored, -offset - sum(ends), offset),
-    )

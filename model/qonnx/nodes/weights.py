@@ -10,7 +10,8 @@ from qonnx.custom_op.general.intquant import int_quant
 from ....hw.errors import FormatError
 from ....hw.number import Bipolar, Fixed, Format, MiniFloat, PowerOfTwo
 from ..exact.curve import fractions
-from ..exact.tensors import Weights, narrowest
+from ..exact.formats import narrowest
+from ..exact.tensors import Weights
 from ..graph.node import attributes, refuse
 from .parameters import bit_width, one_number, positive_scale, rounding_mode
 from .walk import Walk
