@@ -235,7 +235,8 @@ def _logits(planned: Planned, bits: int) -> Solution:
     """Return parameters of a last layer without a quantiser: its levels are logits.
 
     Where all channels have one scale and biases are whole sums, they are exact; else multipliers
-    have ``bits`` bits. Levels of more than 32 bits lose the lowest ones.
+    have ``bits`` bits. Levels of more than 32 bits lose the lowest ones. Logits of one scale are
+    given less the fraction of a sum that the first one's bias has.
     """
     curve, draft = planned.curve, planned.draft
     assert curve is not None
@@ -245,6 +246,9 @@ def _logits(planned: Planned, bits: int) -> Solution:
     if min(gain) <= 0:
         raise NetworkError(f"layer {planned.name}: a logit is multiplied by zero")
     units = offset / gain
+    if len({*gain.tolist()}) == 1:  # what all classes have in common changes none of them
+        units = units - units[0] % 1
+        offset = units * gain
     exact = len({*gain.tolist()}) == 1 and all(Fraction(each).denominator == 1 for each in units)
     one = np.ones(len(gain), np.int64)
     room = 60 - bits_for(int(low.min()), int(high.max()))  # products stay within 64 bits

@@ -22,6 +22,7 @@ def compare(drawn, imported, lanes=4):
     """
     network = imported.network
     preparation = Preparation.from_about(network.about)
+    assert preparation is not None
     levels = preparation.levels(drawn.images)
     result = evaluate(network, levels, lanes, trace=True)
     tensors = {INPUT: levels} | {

@@ -32,7 +32,14 @@ class Graph:
         Of the input; a text or None is a dynamic size.
     opset, quantisers : int
         Versions of the standard operators and of QONNX's.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+        Of the tensor that a test goes on from, without the batch; only where the test sets it.
     """
+
+    sizes: tuple[int, ...]
 
     def __init__(self, shape=(1, 4), *, opset=17, quantisers=1, seed=0):
         self.input = "x"

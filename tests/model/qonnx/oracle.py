@@ -169,7 +169,7 @@ class Oracle:
         one = math.lcm(*(each.denominator for each in x.ravel()))
         two = math.lcm(*(each.denominator for each in w.ravel()))
         found = _ints(x, one) @ _ints(w, two)
-        return np.frompyfunc(lambda each: Fraction(each, one * two), 1, 1)(found)
+        return np.asarray(np.frompyfunc(lambda each: Fraction(each, one * two), 1, 1)(found))
 
     def _matmul(self, values, x, w):
         return self._product(x, w)
@@ -354,7 +354,7 @@ class Oracle:
 
 
 def _ints(array, factor):
-    return np.frompyfunc(lambda each: int(each * factor), 1, 1)(array)
+    return np.asarray(np.frompyfunc(lambda each: int(each * factor), 1, 1)(array))
 
 
 def _floats(function, x):

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import onnx
@@ -53,7 +54,7 @@ class _Builder:
     def chance(self, probability):
         return self.r.random() < probability
 
-    def constant(self, array, dtype=np.float32):
+    def constant(self, array, dtype: Any = np.float32):
         name = f"c{len(self.constants)}"
         self.constants[name] = np.asarray(array, dtype)
         for oracle in self.sample:
@@ -71,7 +72,7 @@ class _Builder:
             oracle.step(node)
         return name
 
-    def shape(self, name):
+    def shape(self, name) -> tuple[int, ...]:
         return self.sample[0].get(name).shape
 
     def spread(self, name):
@@ -158,13 +159,12 @@ class _Builder:
     def ending(self, name, kind):
         if not kind:
             return name, ""
-        r = self.r
-        if kind == "Softmax":
-            attributes, more = {"axis": -1}, []
-        elif kind == "ArgMax":
-            attributes, more = {"axis": -1, "keepdims": r.randint(0, 1)}, []
-        else:
-            attributes, more = {"axis": -1}, [self.constant([1], np.int64)]
+        attributes: dict[str, Any] = {"axis": -1}
+        more = []
+        if kind == "ArgMax":
+            attributes["keepdims"] = self.r.randint(0, 1)
+        elif kind != "Softmax":
+            more = [self.constant([1], np.int64)]
         outputs = ["end"] if kind != "TopK" else ["best", "end"]
         self.nodes.append(
             helper.make_node(kind, [name, *more], outputs, name=f"{kind}_end", **attributes)
@@ -346,14 +346,15 @@ class _Builder:
                 weights = self.node("Transpose", [weights], perm=[1, 0])
             name = self.node("MatMul", [name, weights])
             return self.node("Add", [name, self.bias(outputs)]) if self.chance(0.3) else name
-        attributes = {"transB": int(turned)}
+        attributes: dict[str, Any] = {"transB": int(turned)}
         if self.chance(0.3):
             attributes |= {"alpha": self.number(0.5), "beta": self.number(2.0)}
         more = [self.bias(outputs)] if self.chance(0.6) else []
         return self.node("Gemm", [name, weights, *more], **attributes)
 
     def max_pool(self, name):
-        size, attributes = self.shape(name)[2:], {}
+        size = self.shape(name)[2:]
+        attributes: dict[str, Any] = {}
         kernel = [self.r.randint(1, min(3, each)) for each in size]
         attributes["strides"] = [self.r.randint(1, 3) for _ in size]
         attributes["kernel_shape"] = kernel
@@ -366,7 +367,8 @@ class _Builder:
     def _average(self, name):
         size, r = self.shape(name)[2:], self.r
         kernel = [r.randint(1, min(3, each)) for each in size]
-        attributes = {"kernel_shape": kernel, "strides": [r.randint(1, 3) for _ in size]}
+        attributes: dict[str, Any] = {"kernel_shape": kernel}
+        attributes["strides"] = [r.randint(1, 3) for _ in size]
         if self.chance(0.3):
             attributes["pads"] = [r.randint(0, each - 1) for each in kernel * 2]
             attributes["count_include_pad"] = r.choice([1, 1, 1, 0])

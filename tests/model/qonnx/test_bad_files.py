@@ -6,6 +6,7 @@ import struct
 import tracemalloc
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -219,7 +220,7 @@ def changed(model, seed):
         case _:
             kinds = ("Relu", "Tanh", "Flatten", "GlobalAveragePool", "Softmax", "Identity", "Cast")
             kind = chance.choice(kinds)
-            more = {"to": TensorProto.INT32} if kind == "Cast" else {}
+            more: dict[str, Any] = {"to": TensorProto.INT32} if kind == "Cast" else {}
             graph.node.append(helper.make_node(kind, [node.input[0]], ["new"], name="new", **more))
             node.input[0] = "new"
     return model

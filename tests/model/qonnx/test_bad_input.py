@@ -1,5 +1,7 @@
 """What cannot be run exactly is refused in one line that names the node and says what would do."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -1145,7 +1147,7 @@ def a_tensor_that_is_computed_twice():
 @refused("tensor c0", "twice")
 def two_constants_of_one_name():
     graph, x = dense()
-    graph.constants.append(numpy_helper.from_array(np.float32(0.5), "c0"))
+    graph.constants.append(numpy_helper.from_array(np.array(0.5, np.float32), "c0"))
     return graph, x
 
 
@@ -1202,7 +1204,8 @@ def a_constant_of_an_unknown_type():
 @refused("constant c", "texts")
 def a_constant_of_texts():
     def text(tensor):
-        tensor.CopyFrom(helper.make_tensor(tensor.name, TensorProto.STRING, [3, 2], ["a"] * 6))
+        texts: Any = ["a"] * 6  # which the signature of make_tensor leaves out
+        tensor.CopyFrom(helper.make_tensor(tensor.name, TensorProto.STRING, [3, 2], texts))
 
     return with_constant(text)[0]
 

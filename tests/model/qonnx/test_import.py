@@ -78,6 +78,12 @@ def test_a_brevitas_network_in_executor_integers_and_hardware(name, tmp_path, re
     assert (run.labels == found.result.labels.numpy()).all()
 
 
+def test_one_scale_of_all_logits_takes_no_multiplier(tmp_path):
+    path, _ = exported("bipolar conv", tmp_path)
+    *_, last = import_qonnx(path).report
+    assert (last.method, last.multiplier_bits, last.logit_error) == ("sums", 1, 0.0)
+
+
 @pytest.mark.parametrize("name", BY_DYNAMO)
 def test_the_graphs_of_the_newer_exporter(name):
     module, _, test = brevitas_networks.train(name)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from narrowgauge.hw.accelerator import Accelerator
 from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import NetworkError
+from narrowgauge.hw.layer import Requantised
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.sim.compare import compare as compare_runs
 from narrowgauge.hw.sim.interpreted import AmaranthEngine
@@ -50,6 +51,7 @@ def test_equals_the_graph(random_draws, dyadic):
     drawn = random_graph(random_draws, dyadic=dyadic)
     found = imported(drawn)
     assume(found is not None)
+    assert found is not None
     check(drawn, found)
 
 
@@ -85,9 +87,11 @@ def test_hardware_gives_every_sum_and_level(random_draws, dyadic, rows, columns,
     drawn = random_graph(random_draws, dyadic=dyadic, small=True)
     found = imported(drawn, lanes)
     assume(found is not None)
+    assert found is not None
     assert not compare(drawn, found, lanes)
     network, geometry = found.network, Geometry(rows, columns, lanes)
     preparation = Preparation.from_about(network.about)
+    assert preparation is not None
     levels = preparation.levels(drawn.images[1:])
     accelerator = Accelerator(Program(network, geometry, contexts=contexts))
     run = AmaranthEngine(accelerator).run(Stimulus(levels, traced=len(levels)))
@@ -107,6 +111,7 @@ def test_the_comparison_sees_a_difference():
         if found is None or found.report[0].method != "multiplier" or not drawn.quantised_end:
             continue
         layer = found.network.layers[0]
+        assert isinstance(layer, Requantised)
         layer.bias[:] += 1 << (layer.shift + 1)
         in_first = [
             each.first for each in agree(found, drawn.images).tensors if each.layer == layer.name

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from fractions import Fraction as F
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,16 +19,17 @@ from narrowgauge.model.reference import requantize
 require()
 
 from narrowgauge.model.qonnx.exact.curve import Curve  # noqa: E402
+from narrowgauge.model.qonnx.exact.formats import narrowest  # noqa: E402
 from narrowgauge.model.qonnx.exact.planned import Planned  # noqa: E402
 from narrowgauge.model.qonnx.exact.quantizer import Quantizer  # noqa: E402
 from narrowgauge.model.qonnx.exact.solving import _check_thresholds, _smallest, solve_all  # noqa: E402
 from narrowgauge.model.qonnx.exact.steps import Steps, end_levels  # noqa: E402
-from narrowgauge.model.qonnx.exact.tensors import narrowest  # noqa: E402
 
 from .oracle import ROUNDINGS  # noqa: E402
 
 MODES = sorted(ROUNDINGS)
 REACH = 40
+NO_DRAFT: Any = None  # solving a step function reads none
 
 
 def objects(*values):
@@ -198,7 +200,7 @@ def test_levels_and_what_is_folded_follow_the_definition(drawn):
             for goal in steps.goals
         ]  # fmt: skip
         assert thresholds[channel].tolist() == first
-    (solution,) = solve_all([Planned("layer", None, steps.output, steps=steps)]).values()
+    (solution,) = solve_all([Planned("layer", NO_DRAFT, steps.output, steps=steps)]).values()
     assert applied(steps, solution.parameters) == expected
     if solution.method != "thresholds":
         assert (solution.parameters["multiplier"] >= 1).all()
@@ -238,7 +240,7 @@ METHODS = [
 
 @pytest.mark.parametrize(("steps", "method", "rounding"), METHODS)
 def test_every_method_is_reached(steps, method, rounding):
-    (solution,) = solve_all([Planned("layer", None, steps.output, steps=steps)]).values()
+    (solution,) = solve_all([Planned("layer", NO_DRAFT, steps.output, steps=steps)]).values()
     assert solution.method == method
     assert solution.parameters.get("rounding", "half_up") == rounding
     assert applied(steps, solution.parameters) == steps.levels(every_sum(steps)).tolist()
@@ -248,7 +250,7 @@ def test_too_many_levels_for_thresholds_are_refused():
     steps = one_channel(F(1, 4), "DOWN", bits=9)
     steps = replace(steps, low=np.array([-2000]), high=np.array([2000]))
     with pytest.raises(NetworkError, match="int9 is too wide for thresholds"):
-        solve_all([Planned("layer", None, steps.output, steps=steps)])
+        solve_all([Planned("layer", NO_DRAFT, steps.output, steps=steps)])
 
 
 # --- planted faults --------------------------------------------------------------------------
@@ -260,6 +262,7 @@ def test_too_many_levels_for_thresholds_are_refused():
 def test_integers_that_are_off_are_found(steps, place, change):
     """An error wherever the function is another one, and only there."""
     trial = _smallest(steps)
+    assert trial.integers is not None
     wrong = getattr(trial.integers, place) + change
     integers = trial.integers._replace(**{place: wrong})
     if (integers.multiplier < 1).any():
@@ -278,6 +281,7 @@ def test_most_planted_faults_change_something():
     """A bias has some slack where few sums are near a step; a sign and a plain shift have none."""
     steps = METHODS[0][0]
     trial = _smallest(steps)
+    assert trial.integers is not None
     for change in (-1, 1):
         integers = trial.integers._replace(bias=trial.integers.bias + change)
         with pytest.raises(NetworkError, match="folded integers give"):
