@@ -115,7 +115,8 @@ def check_fit(report: Mapping[str, Any], target: Target) -> None:
     short = [
         f"{entry['used']} of {entry['available']} {word.get(cell, cell)}"
         for cell, entry in report["utilization"].items()
-        if entry["used"] > entry["available"]
+        # a kind of which the device has none is one that placing still has to take apart
+        if entry["used"] > entry["available"] > 0
     ]
     if short:
         raise FitError(f"the design does not fit {target.name}: it needs {' and '.join(short)}")
