@@ -54,7 +54,7 @@ def synthesis_script(target: Target, *, dsp: bool = False, options: Sequence[str
     are named, for critical paths.
     """
     registers = f"t:{target.family.mapped['ff']}"
-    logic = " ".join(f"t:{target.family.mapped[name]}" for name in ("lut4", "carry", "ff"))
+    logic = " ".join(f"t:{target.family.mapped[name]}" for name in target.family.merged)
     synthesis = " ".join([*target.synthesis(dsp=dsp), *options, "-run", ":check"])
     return "\n".join(
         [

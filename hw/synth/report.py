@@ -115,8 +115,7 @@ def check_fit(report: Mapping[str, Any], target: Target) -> None:
     short = [
         f"{entry['used']} of {entry['available']} {word.get(cell, cell)}"
         for cell, entry in report["utilization"].items()
-        # a kind of which the device has none is one that placing still has to take apart
-        if entry["used"] > entry["available"] > 0
+        if entry["used"] > entry["available"]
     ]
     if short:
         raise FitError(f"the design does not fit {target.name}: it needs {' and '.join(short)}")

@@ -33,6 +33,9 @@ class Family:
         Whether a register that shares no logic cell with a LUT counts as one in ``lut``.
     bram_shapes : tuple of (int, int)
         Widths and depths that one memory block can have, with a read and a write port.
+    merged : tuple of str
+        Resources of which cells that do the same become one. Not carries where two chains cannot
+        leave one cell.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Family:
     packed: Mapping[str, str] = field(hash=False)
     lone_ff_takes_lut: bool
     bram_shapes: tuple[tuple[int, int], ...]
+    merged: tuple[str, ...] = ("lut4", "carry", "ff")
 
     def brams(self, width: int, depth: int) -> int:
         """Return the memory blocks that a memory of ``depth`` words of ``width`` bits takes."""
@@ -135,6 +139,7 @@ _ECP5 = Family(
     },
     lone_ff_takes_lut=False,
     bram_shapes=((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384)),
+    merged=("lut4", "ff"),
 )
 
 _ALL = (

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Const, Module, signed
+from amaranth.hdl import Cat, Const, Module, signed
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -168,4 +168,22 @@ class Delay(wiring.Component):
         m = Module()
         m.d.sync += self.o.eq(self.i)
         m.d.comb += self.one.eq(Const(1))
+        return m
+
+
+class AlikeSums(wiring.Component):
+    """Two sums of the same low bits and different high bits: their carry chains begin alike."""
+
+    def __init__(self, width):
+        names = ("low_a", "low_b", "one_a", "one_b", "two_a", "two_b")
+        super().__init__(
+            {name: In(width) for name in names} | {"one": Out(2 * width), "two": Out(2 * width)}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.sync += [
+            self.one.eq(Cat(self.low_a, self.one_a) + Cat(self.low_b, self.one_b)),
+            self.two.eq(Cat(self.low_a, self.two_a) + Cat(self.low_b, self.two_b)),
+        ]
         return m

@@ -1,5 +1,8 @@
 """These call Yosys and nextpnr, on designs of a few hundred cells at most."""
 
+import json
+from dataclasses import replace
+
 import pytest
 from amaranth.lib.wiring import In, Out
 
@@ -8,12 +11,12 @@ from narrowgauge.hw.errors import FitError, ToolError
 from narrowgauge.hw.rtlil import convert
 from narrowgauge.hw.synth.flow import Netlist, pack, synthesis_script, synthesize
 from narrowgauge.hw.synth.measure import measure
-from narrowgauge.hw.synth.report import parse
+from narrowgauge.hw.synth.report import check_fit, parse
 from narrowgauge.hw.synth.shell import Shell
 from narrowgauge.hw.synth.store import Store
 from narrowgauge.hw.synth.targets import TARGETS, target
 
-from .designs import Array, Delay, Several, Table, Through
+from .designs import AlikeSums, Array, Delay, Several, Table, Through
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +52,26 @@ def test_sharing_costs_little():
         sum(n for cell, n in cells.items() if cell.startswith("SB_DFF")) for cells in (each, shared)
     ]
     assert registers[1] <= 1.02 * registers[0]
+
+
+def carry_targets(netlist):
+    """How many carry inputs each carry output drives, where it drives any."""
+    (top,) = [m for m in json.loads(netlist.text)["modules"].values() if "top" in m["attributes"]]
+    chains = [c["connections"] for c in top["cells"].values() if c["type"] == "CCU2C"]
+    inputs = [bit for each in chains for bit in each.get("CIN", [])]
+    return [inputs.count(bit) for each in chains for bit in each.get("COUT", []) if bit in inputs]
+
+
+@pytest.mark.parametrize("merged", [("lut4", "ff"), ("lut4", "carry", "ff")])
+def test_ecp5_carry_chains_that_begin_alike_are_packed(merged):
+    on = target("ecp5-25k")
+    on = replace(on, family=replace(on.family, merged=merged))
+    netlist = synthesize(convert(AlikeSums(8)), on)
+    if merged == target("ecp5-25k").family.merged:
+        assert max(carry_targets(netlist)) == 1
+        check_fit(pack(netlist, on), on)
+    else:  # what merging would do: two chains leave one cell, which nextpnr cannot place
+        assert max(carry_targets(netlist)) > 1
 
 
 EQUIVALENCE = """
