@@ -45,6 +45,9 @@ class Preparation:
     mean, deviation : tuple of float
         What is taken off pixels of data sets, 0 to 1, and what they are divided by then; one a
         channel, or one for all.
+    before : mapping, or None
+        What makes the model's input of pixels instead: the preparation, as plain data, of a network
+        that was imported and exported again. Its model reads the levels that this one gives.
     """
 
     shape: tuple[int, ...]
@@ -62,6 +65,7 @@ class Preparation:
     limits: tuple[float | None, float | None] = (None, None)
     mean: tuple[float, ...] = (0.0,)
     deviation: tuple[float, ...] = (1.0,)
+    before: Mapping[str, Any] | None = None
 
     def plain(self) -> dict[str, Any]:
         """Return it as JSON data."""
@@ -76,11 +80,14 @@ class Preparation:
         NetworkError
             For a damaged entry.
         """
-        if KEY not in about:
-            return None
+        return cls.from_plain(about[KEY]) if KEY in about else None
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Preparation":
+        """Return what `plain` made data of; raises `NetworkError` for damaged data."""
         try:
             values: dict[str, Any] = {
-                name: tuple(v) if isinstance(v, list) else v for name, v in about[KEY].items()
+                name: tuple(v) if isinstance(v, list) else v for name, v in plain.items()
             }
             return cls(**values)
         except (TypeError, AttributeError) as error:
@@ -136,18 +143,38 @@ class Preparation:
             raise DataError(
                 f"images of {channels} channels need one mean and deviation, or {channels} each"
             )
+        if self.before is not None:
+            first = Preparation.from_plain(self.before)
+            normal = first.levels(first.images(values)).astype(np.float32)
+            return self._arranged(normal.reshape(-1, *self.size))
         mean, deviation = (np.array(each, np.float32) for each in (self.mean, self.deviation))
-        normal = (values - mean) / deviation
-        if self.shape == values.shape[1:] and self.shape != _first(values.shape):
+        return self._arranged((values - mean) / deviation)
+
+    def _arranged(self, normal: np.ndarray) -> np.ndarray:
+        """Bring images of shape (images, height, width, channels) into the order of the model."""
+        if self.shape == normal.shape[1:] and self.shape != _first(normal.shape):
             return normal
-        if int(np.prod(self.shape)) != values[0].size or (
-            len(self.shape) == 3 and self.shape != _first(values.shape)
+        if int(np.prod(self.shape)) != normal[0].size or (
+            len(self.shape) == 3 and self.shape != _first(normal.shape)
         ):
             raise DataError(
                 f"the network reads images of shape {self.shape}, which images of "
-                f"{'x'.join(map(str, values.shape[1:]))} are not"
+                f"{'x'.join(map(str, normal.shape[1:]))} are not"
             )
-        return normal.transpose(0, 3, 1, 2).reshape(len(values), *self.shape)
+        return normal.transpose(0, 3, 1, 2).reshape(len(normal), *self.shape)
+
+    def outside(self, images: np.ndarray) -> float:
+        """Return the share of values beyond the range of the quantiser: 0 of images as in training.
+
+        Parameters
+        ----------
+        images : float array of shape (images, *shape)
+            As the imported model reads them.
+        """
+        if self.is_bipolar or self.gain != (1.0,) or self.offset != (0.0,):
+            return 0.0
+        codes = images / self.scale + self.zero_point
+        return float(((codes < self.low - 1) | (codes > self.high + 1)).mean())
 
     def _quantised(self, values: np.ndarray) -> np.ndarray:
         """Return the levels of values; in float32 where they are, as QONNX's executor does."""

@@ -9,9 +9,12 @@ import click
 
 from ..hw.errors import MismatchError
 from . import imports, options
+from .arrays import is_file
 from .progress import Reporter, standard_output
 
 __all__ = ["command"]
+
+STRANGE = 0.2  # share of the input beyond the range of its quantiser that no training leaves
 
 
 @click.command(
@@ -44,12 +47,19 @@ def command(model: Path, data: str, images: int, as_json: bool, **values: Any) -
     computes in float32: where its rounding decides between two levels that is shown in float64, and
     counted as a tie.
     """
+    if is_file(data) and (values["mean"] or values["deviation"]):
+        raise click.UsageError(
+            f"--mean and --deviation are for data sets; {data} has images as the model reads them"
+        )
     geometry, groups = options.make_geometry(values), options.grouping(values)
     with Reporter() as reporter:
         imported = imports.load_model(model, values, geometry.lanes, reporter)
         inputs, labels = imports.load_data(data, imported, images)
+        from ..model.preparation import Preparation
         from ..model.qonnx.agree import agree
 
+        preparation = Preparation.from_about(imported.network.about)
+        outside = preparation.outside(inputs) if preparation else 0.0
         with reporter.step(f"{len(inputs)} images in QONNX's executor and the reference"):
             agreement = agree(imported, inputs, geometry.lanes)
         with reporter.step(f"{len(inputs)} images in hardware") as step:
@@ -60,6 +70,12 @@ def command(model: Path, data: str, images: int, as_json: bool, **values: Any) -
         print(json.dumps(summary, indent=2))
     else:
         _print(summary, imported)
+    if outside > STRANGE:
+        click.echo(
+            f"narrowgauge: warning: {100 * outside:.0f} % of the input lies beyond what its quantiser "
+            "holds: are the images prepared as in training (--mean, --deviation)?",
+            err=True,
+        )
     wrong = [each.first for each in agreement.tensors if each.first]
     if comparison.first:
         wrong.append(f"hardware and reference: {comparison.first}")
@@ -116,11 +132,12 @@ def _print(summary: dict[str, Any], imported: Any) -> None:
     methods = {row.layer: imports.method(row) for row in imported.report}
     for each in summary["tensors"]:
         method = methods.get(each["layer"], "")
-        table.add_row(each["layer"], method, f"{each['elements']:,}", _verdict(each))
+        table.add_row(imports.short(each["layer"]), method, f"{each['elements']:,}", _verdict(each))
     standard_output().print(table)
     right = summary.get("accuracy_hardware")
     print(
-        f"{summary['network']}: {images} images; all levels the same in {summary['same_levels']}, "
+        f"{summary['network']}: {images} images; executor and integers: all levels the same in "
+        f"{summary['same_levels']}, "
         f"the same class in {summary['same_class']}\n"
         f"hardware and integers, every sum and level: {summary['hardware_mismatches']} images "
         f"differ; {summary['cycles_per_image']:,.1f} cycles an image"

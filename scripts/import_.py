@@ -51,13 +51,16 @@ def command(model: Path, output: Path, as_json: bool, **values: Any) -> int:
     if output.exists() and model.exists() and output.samefile(model):
         raise click.BadParameter(f"{output} is the model itself", param_hint="--output")
     name, data, lanes = values.pop("name"), values.pop("data"), values.pop("lanes")
+    dataset = None
     if data is not None:
         from ..model.data import load
 
-        load(data)  # its error comes before the work, and says which there are
+        dataset = load(data)  # its error comes before the work, and says which there are
     with Reporter() as reporter:
         imported = imports.load_model(model, values, lanes, reporter)
     network = imported.network
+    if dataset is not None:
+        imports.check_images(dataset, imported)
     about = dict(network.about) | {"model": model.name}
     if data is not None:
         about["dataset"] = data

@@ -1,9 +1,7 @@
 """What the commands that read ONNX files share: their options, their images, their tables."""
 
 import math
-import zipfile
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +10,21 @@ import numpy as np
 
 from ..hw.errors import DataError, FormatError
 from ..hw.number import Bipolar, Fixed, parse
+from .arrays import is_file, read_images
 from .progress import Reporter
 
 __all__ = [
     "Positive",
     "Values",
+    "check_images",
+    "is_file",
     "load_data",
     "load_model",
     "method",
     "model_file",
     "print_report",
     "reading",
+    "short",
 ]
 
 
@@ -115,21 +117,31 @@ def load_model(model: Path, values: dict[str, Any], lanes: int, reporter: Report
     fmt = None if given is None else parse(given)
     if not isinstance(fmt, Bipolar | Fixed | None):
         raise FormatError(f"--input-format is bipolar, intN or uintN, not {fmt}")
+    scale = values.pop("input_scale")
+    if isinstance(fmt, Fixed) and scale is None:
+        raise FormatError(
+            f"--input-format {fmt} needs --input-scale, the value of level 1: "
+            f"{1 / max(fmt.max_level, 1):.9g} where its largest level is 1.0"
+        )
     with reporter.step("import") as step:
         imported = import_qonnx(
             model,
             lanes=lanes,
             input_format=fmt,
-            input_scale=values.pop("input_scale"),
+            input_scale=scale,
             logit_bits=values.pop("logit_bits"),
         )
         compared = sum(each.levels_compared for each in imported.report)
         step.note(f"{compared:,} accumulator levels compared with the graph")
     preparation = imported.network.about.get("preparation")
+    size = imported.network.sizes["input"]
     for name in ("mean", "deviation"):
         given = values.pop(name)
-        if given is not None and preparation is not None:
-            preparation[name] = list(given)
+        if given is None or preparation is None:
+            continue
+        if size.positions > 1 and len(given) not in (1, size.channels):
+            raise DataError(f"--{name} is one number, or {size.channels}: one a channel of {model}")
+        preparation[name] = list(given)
     return imported
 
 
@@ -156,68 +168,35 @@ def load_data(data: str, imported: Any, count: int | None) -> tuple[np.ndarray, 
 
     preparation = Preparation.from_about(imported.network.about)
     assert preparation is not None
-    if Path(data).suffix in (".npy", ".npz"):
-        return _from_file(Path(data), preparation.shape, count)
+    if is_file(data):
+        return read_images(Path(data), preparation.shape, count)
     dataset = load(data)
     pixels = dataset.values(dataset.test_images[:count])
     return preparation.images(pixels), dataset.test_labels[:count]
 
 
-def _from_file(
-    path: Path, shape: Sequence[int], count: int | None
-) -> tuple[np.ndarray, np.ndarray | None]:
-    images, labels = _arrays(path)
-    if images.ndim < 1 or images.shape[1:] != tuple(shape) or not len(images):
-        raise _other_images(path, shape, images)
-    if images.dtype.kind not in "fiu":
-        raise _other_images(path, shape, images)
-    if labels is not None:
-        if labels.ndim < 1 or len(labels) != labels.size or labels.dtype.kind not in "iu":
-            raise DataError(f"{path}: labels are integers, one an image, not {_described(labels)}")
-        if len(labels) != len(images):
-            raise DataError(f"{path}: {len(images)} images, but {len(labels)} labels")
-        labels = labels[:count].reshape(-1)
-    images = images[:count]
-    if images.dtype.kind == "f" and not (abs(images) <= np.finfo(np.float32).max).all():
-        raise DataError(f"{path}: images hold infinities or what is not a number")
-    return images.astype(np.float32), labels
+def check_images(dataset: Any, imported: Any) -> None:
+    """Raise `DataError` where a data set has other images than a model reads."""
+    from ..model.preparation import Preparation
 
-
-def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return images and labels of a file."""
+    preparation = Preparation.from_about(imported.network.about)
+    assert preparation is not None
     try:
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray) != (path.suffix == ".npy"):
-                raise ValueError(f"its content is not that of a {path.suffix} file")
-            if isinstance(loaded, np.ndarray):
-                return loaded, None
-            return loaded["images"], loaded["labels"] if "labels" in loaded else None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path}: no file of arrays with images ({error})") from error
+        preparation.images(dataset.values(dataset.test_images[:1]))
+    except DataError as error:
+        raise DataError(f"data set {dataset.name}: {error}") from error
 
 
-def _other_images(path: Path, shape: Sequence[int], images: np.ndarray) -> DataError:
-    wanted = ", ".join(map(str, shape))
-    return DataError(
-        f"{path}: the model reads numbers of shape (images, {wanted}), these are "
-        f"{_described(images)}"
-    )
-
-
-def _described(array: np.ndarray) -> str:
-    return f"{array.dtype} of shape {array.shape}"
-
+FILLERS = ("/act_quant", "/export_handler", "/activation_impl")
+NAME = 24  # characters
 
 REPORT: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "layer": ("left", lambda row: row.layer),
+    "layer": ("left", lambda row: short(row.layer)),
     "kind": ("left", lambda row: row.kind),
     "weights": ("left", lambda row: row.weight),
     "input": ("left", lambda row: row.input),
     "output": ("left", lambda row: row.output),
-    "sums": ("right", lambda row: f"{row.accumulator_bits} bits" if row.accumulator_bits else ""),
+    "sums, bits": ("right", lambda row: row.accumulator_bits or ""),
     "levels from": ("left", lambda row: method(row)),
     "compared": ("right", lambda row: f"{row.levels_compared:,}" if row.levels_compared else ""),
 }
@@ -226,10 +205,17 @@ REPORT: dict[str, tuple[str, Callable[[Any], Any]]] = {
 def method(row: Any) -> str:
     """Return how a layer's sums become levels, in words."""
     if row.method == "multiplier":
-        return f"multiplier, {row.multiplier_bits} bits"
+        return f"multiplier {row.multiplier_bits}"
     if row.method == "shift":
         return "shift" + (", ties to even" if row.rounding == "half_even" else "")
     return row.method
+
+
+def short(name: str) -> str:
+    """Return a node's name without what exporters put into every one, and not too long."""
+    for filler in FILLERS:
+        name = name.replace(filler, "")
+    return name if len(name) <= NAME else f"…{name[1 - NAME :]}"
 
 
 def print_report(imported: Any, console: Any) -> None:

@@ -1,5 +1,6 @@
 """Networks that commands take by the path of a network file, or by a name in the zoo."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from ..hw.network import INPUT, Network
 from ..model import zoo
 from ..model.data import Dataset, load
 from ..model.preparation import Preparation
+from .arrays import is_file, read_images
 
-__all__ = ["input_levels", "load_images", "load_network"]
+__all__ = ["input_levels", "load_images", "load_inputs", "load_network"]
 
 
 def load_network(path: Path, lanes: int) -> Network:
@@ -53,7 +55,7 @@ def load_images(network: Network, origin: Path | str) -> Dataset:
         try:
             preparation.images(dataset.values(dataset.test_images[:1]))
         except DataError as error:
-            raise DataError(f"{origin}: {error}; data set {dataset.name}") from error
+            raise DataError(f"{origin}: {error}; name a data set with --data") from error
         return dataset
     size = tuple(network.sizes[INPUT])
     if size not in (dataset.image_shape, (1, 1, dataset.inputs)):
@@ -63,6 +65,43 @@ def load_images(network: Network, origin: Path | str) -> Dataset:
             "needs another data set, which its header can name"
         )
     return dataset
+
+
+def load_inputs(
+    network: Network, origin: Path, data: str | None, count: int | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return input levels of test images, and their labels where they have some.
+
+    Parameters
+    ----------
+    network : Network
+        What reads them.
+    origin : Path
+        Where it came from, for errors.
+    data : str, optional
+        A data set, or a file of images as an imported model reads them; None is the data set that
+        the network's card names.
+    count : int, optional
+        How many.
+
+    Raises
+    ------
+    DataError
+        Where they are missing, or of another size.
+    """
+    if data is not None and is_file(data):
+        preparation = Preparation.from_about(network.about)
+        if preparation is None:
+            raise DataError(
+                f"{origin} was not imported, and does not say how images in files become levels; "
+                "name a data set"
+            )
+        images, labels = read_images(Path(data), preparation.shape, count)
+        return preparation.levels(images), labels
+    if data is not None:
+        network = replace(network, about={**network.about, "dataset": data})
+    dataset = load_images(network, origin)
+    return input_levels(network, dataset, slice(count)), dataset.test_labels[:count]
 
 
 def input_levels(network: Network, dataset: Dataset, images: slice = slice(None)) -> np.ndarray:

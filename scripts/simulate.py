@@ -31,6 +31,11 @@ Examples:
 @options.target
 @click.option("--accumulator", type=int, metavar="BITS", help="Accumulator [default: the file's].")
 @click.option("--overflow", type=click.Choice(["wrap", "saturate"]), help="Its overflow mode.")
+@click.option(
+    "--data",
+    help="A data set, or a .npy or .npz file with images as an imported model reads them "
+    "[default: the data set of the network's card].",
+)
 @options.images
 @click.option(
     "--traced",
@@ -61,12 +66,10 @@ def command(network: Path, as_json: bool, images: int | None, **values: Any) -> 
     window = _window(values["vcd"], values["window"])
     with Reporter() as reporter, reporter.step("load PyTorch"):
         from .checked import simulate_and_compare
-        from .networks import input_levels, load_images, load_network
+        from .networks import load_inputs, load_network
 
     loaded = _with_accumulator(load_network(network, geometry.lanes), geometry.lanes, values)
-    dataset = load_images(loaded, network)
-    levels = input_levels(loaded, dataset, slice(images))
-    labels = dataset.test_labels[:images]
+    levels, labels = load_inputs(loaded, network, values["data"], images)
     program = Program(loaded, geometry, **groups)
     accelerator = accelerator_for(program, find_target(values["target"]))
     with Reporter() as reporter, reporter.step(f"simulate {len(levels)} images") as step:
@@ -112,11 +115,12 @@ def _summary(program: Any, run: Any, comparison: Any, expected: Any, labels: Any
 
     network, images = program.network, len(run.labels)
     names = [layer.name for layer in network]
+    right = {} if labels is None else {"accuracy_hardware": float((run.labels == labels).mean())}
     return {
         "network": network.name,
         "images": images,
         "traced": comparison.traced,
-        "accuracy_hardware": float((run.labels == labels).mean()),
+        **right,
         "mismatches": comparison.mismatches,
         "overflows": dict(zip(names, run.overflows, strict=True)),
         "overflows_reference": dict(zip(names, expected.overflows, strict=True)),
@@ -145,9 +149,12 @@ def _print(summary: dict[str, Any]) -> None:
     overflows = ", ".join(
         f"{name} {count}" for name, count in summary["overflows"].items() if count
     )
+    right = ""
+    if "accuracy_hardware" in summary:
+        right = f"{100 * summary['accuracy_hardware']:.2f} % right; "
     print(
         f"{summary['network']}: {summary['images']} images, {summary['mismatches']} mismatches, "
-        f"{100 * summary['accuracy_hardware']:.2f} % right; "
+        f"{right}"
         f"{summary['traced']} compared sum by sum\n"
         f"{summary['cycles_per_image']:,.1f} cycles an image, "
         f"{100 * summary['utilisation']:.1f} % of the MAC slots used; "

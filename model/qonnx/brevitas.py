@@ -2,18 +2,25 @@
 
 import contextlib
 import io
+import logging
+import re
 import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+import torch
 from torch import Tensor, nn
 
 from ...hw.errors import NetworkError, ToolError
+from .executor import Executor
 from .importer import Imported, import_model
 
 __all__ = ["import_brevitas"]
+
+CLOSE = 1e-4  # of the largest output; float32 differs by less
 
 
 def import_brevitas(
@@ -30,8 +37,8 @@ def import_brevitas(
     ----------
     module : nn.Module
         Made of Brevitas' layers; it is exported in evaluation mode, and left as it was.
-    example : Tensor of shape (1, ...)
-        An input, for its shape.
+    example : Tensor of shape (images, ...)
+        Inputs, for their shape, and for comparing module and file.
     name : str
         Name of the network.
     dynamo : bool
@@ -44,15 +51,45 @@ def import_brevitas(
     ToolError
         Where Brevitas, or what its exporter needs, is not installed.
     NetworkError
-        For a module that Brevitas cannot export, or that cannot be run exactly.
+        For a module that Brevitas cannot export, or writes wrongly, or that cannot be run exactly.
     """
     model = _exported(module, example, dynamo)
-    return import_model(model, name=name, **options)
+    imported = import_model(model, name=name, **options)
+    _check_same(module, imported, example)
+    return imported
+
+
+def _check_same(module: nn.Module, imported: Imported, example: Tensor) -> None:
+    """Refuse a file that computes something else than the module.
+
+    Brevitas 0.13 writes decoupled weights (A2Q) without their first scale. Rounding in float32 may
+    move single levels, but not half of the outputs.
+    """
+    images = example.detach().float()
+    values = torch.cat([images, images.flip(-1), torch.rand_like(images), 1 - images])
+    was_training = module.training
+    module.eval()
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        given = module(values)
+    module.train(was_training)
+    wanted = (given if isinstance(given, Tensor) else given[0]).detach().numpy()
+    found = Executor(imported.model).run(values.numpy(), keep=[imported.output])[imported.output]
+    if found.size != wanted.size or found.dtype.kind != "f":
+        return  # a class, or ranks: nothing to compare with
+    differences = abs(found.reshape(wanted.shape) - wanted)
+    if np.median(differences) > CLOSE * abs(wanted).max():
+        raise NetworkError(
+            "the graph that Brevitas wrote computes something else than the module: half of the "
+            f"outputs differ by {np.median(differences):.2g} or more. Its weights are not in the "
+            "file as they are, as with decoupled quantisers such as A2Q; use others"
+        )
 
 
 def _exported(module: nn.Module, example: Tensor, dynamo: bool) -> onnx.ModelProto:
     """Return what Brevitas writes, without what it and torch print on the way."""
-    was_training = module.training
+    was_training, enabled = module.training, logging.root.manager.disable
+    logging.disable(logging.WARNING)  # of packages that torch's exporter could use, too
     with (
         tempfile.TemporaryDirectory() as folder,
         warnings.catch_warnings(),
@@ -71,8 +108,10 @@ def _exported(module: nn.Module, example: Tensor, dynamo: bool) -> onnx.ModelPro
                 "pip install 'narrowgauge[brevitas]'"
             ) from error
         except Exception as error:  # of torch's exporters: many kinds
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise NetworkError(f"Brevitas cannot export the module: {lines[0][:200]}") from error
+            text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split()
+            reason = " ".join(text) or type(error).__name__
+            raise NetworkError(f"Brevitas cannot export the module: {reason[:200]}") from error
         finally:
             module.train(was_training)
+            logging.disable(enabled)
         return onnx.load(str(path))

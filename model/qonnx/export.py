@@ -295,13 +295,13 @@ def _metadata(network: Network) -> dict[str, str]:
     }
 
 
-def _pixels(network: Network) -> dict[str, list[float]]:
+def _pixels(network: Network) -> dict[str, Any]:
     """Return what makes the graph's input of pixels from 0 to 1, as `Dataset.levels` does.
 
-    Nothing for a network that was imported: its input was never pixels alone.
+    For a network that was imported it is what prepares its own input.
     """
     if KEY in network.about:
-        return {}
+        return {"before": network.about[KEY]}
     if network.input == Bipolar():
         return {"mean": [0.5], "deviation": [0.5]}
     return {"mean": [0.0], "deviation": [1.0 / max(network.input.max_level, 1)]}

@@ -12,7 +12,7 @@ import onnx
 
 from ...hw.arithmetic import Accumulator, bits_for
 from ...hw.errors import NarrowgaugeError, NetworkError
-from ...hw.layers import Layer, Requantised, Weighted
+from ...hw.layers import AveragePool, Layer, Requantised, Weighted, Window
 from ...hw.mapping import accumulator_bits, map_network
 from ...hw.network import Network
 from ...hw.number import Format
@@ -66,7 +66,7 @@ class LayerReport:
     Attributes
     ----------
     layer, kind : str
-        Its name, which is its node's, and its kind.
+        Its name, which is its node's, and its kind; ``requantise`` is an average of one pixel.
     weight, input, output : str
         Formats; no weight where there are none.
     accumulator_bits : int
@@ -219,7 +219,10 @@ def _stated(model: onnx.ModelProto) -> dict[str, Any]:
     try:
         about = json.loads(texts.get("narrowgauge.about", "{}"))
         pixels = json.loads(texts.get("narrowgauge.pixels", "{}"))
-        kept = {name: list(map(float, pixels[name])) for name in PIXELS if name in pixels}
+        kept: dict[str, Any] = {
+            name: list(map(float, pixels[name])) for name in PIXELS if name in pixels
+        }
+        kept |= {"before": dict(pixels["before"])} if "before" in pixels else {}
         return {name: str(about[name]) for name in ("dataset",) if name in about} | {"pixels": kept}
     except (ValueError, TypeError, AttributeError) as error:
         raise NetworkError(f"the narrowgauge metadata is damaged ({error})") from error
@@ -323,7 +326,7 @@ def _report(
         found.append(
             LayerReport(
                 layer=layer.name,
-                kind=layer.kind,
+                kind=_kind(layer),
                 weight=str(layer.weight) if isinstance(layer, Weighted) else "",
                 input=str(layer.input),
                 output=str(layer.output),
@@ -337,6 +340,12 @@ def _report(
             )
         )
     return tuple(found)
+
+
+def _kind(layer: Layer) -> str:
+    """Return what a layer is; an average of one pixel only requantises."""
+    is_point = isinstance(layer, AveragePool) and layer.window == Window((1, 1))
+    return "requantise" if is_point else layer.kind
 
 
 def _multiplier_bits(layer: Layer) -> int:

@@ -59,7 +59,7 @@ def test_it_writes_a_network_and_shows_a_table(invoke, model, tmp_path):
 
 def test_it_says_what_it_was_told(invoke, model, tmp_path):
     path = tmp_path / "out"
-    options = ("--name", "mine", "--data", "digits", "--mean", "0.5", "--deviation", "0.25,0.25")
+    options = ("--name", "mine", "--data", "digits", "--mean", "0.5", "--deviation", "0.25")
     finished = invoke("import", model, "-o", path, *options, "--json")
     assert finished.status == 0, finished.err
     found = json.loads(finished.out)
@@ -67,7 +67,7 @@ def test_it_says_what_it_was_told(invoke, model, tmp_path):
     network = load(path)
     assert (network.name, network.about["dataset"]) == ("mine", "digits")
     assert network.about["preparation"]["mean"] == [0.5]
-    assert network.about["preparation"]["deviation"] == [0.25, 0.25]
+    assert network.about["preparation"]["deviation"] == [0.25]
 
 
 def test_an_input_that_nothing_quantises(invoke, raw, tmp_path):
@@ -251,3 +251,39 @@ def test_libraries_write_nothing_to_the_terminal(command, tmp_path):
     pooled = graph.node("GlobalAveragePool", np.ones((3, 2)))
     path = write(tmp_path / "model.onnx", graph, graph.node("Add", x, pooled))
     command("import", path, "-o", tmp_path / "out").fails_with(1, "GlobalAveragePool")
+
+
+def test_simulate_reads_images_of_a_file(invoke, model, tmp_path):
+    path, images = tmp_path / "out", tmp_path / "images.npz"
+    assert invoke("import", model, "-o", path).status == 0
+    shape = load(path).about["preparation"]["shape"]
+    np.savez(images, images=np.random.default_rng(1).random((4, *shape)), labels=np.zeros(4, int))
+    finished = invoke("simulate", path, "--data", images, "--images", "3", "--json")
+    assert finished.status == 0, finished.err
+    found = json.loads(finished.out)
+    assert (found["images"], found["mismatches"]) == (3, 0)
+    np.save(tmp_path / "bare.npy", np.zeros((2, *shape), np.float32))
+    finished = invoke("simulate", path, "--data", tmp_path / "bare.npy", "--json")
+    assert "accuracy_hardware" not in json.loads(finished.out)
+
+
+def test_a_format_of_the_input_needs_its_scale(invoke, raw, tmp_path):
+    finished = invoke("import", raw, "-o", tmp_path / "out", "--input-format", "uint8")
+    assert finished.status == 1
+    assert "needs --input-scale, the value of level 1: 0.00392156863" in finished.err
+
+
+def test_normalising_is_for_data_sets(invoke, model, tmp_path):
+    np.save(tmp_path / "images.npy", np.zeros((2, 4), np.float32))
+    options = ("--data", tmp_path / "images.npy", "--mean", "0.5")
+    finished = invoke("check", model, *options)
+    assert finished.status == 2
+    assert "--mean and --deviation are for data sets" in finished.err
+
+
+def test_images_that_are_not_prepared_as_in_training_are_remarked(invoke, model, tmp_path):
+    assert invoke("import", model, "-o", tmp_path / "out").status == 0
+    shape = load(tmp_path / "out").about["preparation"]["shape"]
+    np.save(tmp_path / "images.npy", np.full((2, *shape), 255, np.uint8))
+    finished = invoke("check", model, "--data", tmp_path / "images.npy")
+    assert "100 % of the input lies beyond what its quantiser holds" in finished.err

@@ -29,6 +29,7 @@ DOMAIN = "qonnx.custom_op.general"
 OLD_DOMAINS = ("onnx.brevitas", "finn.custom_op.general", "finn", "qonnx")
 KEPT = ("Quant", "IntQuant", "BipolarQuant", "FloatQuant", "Trunc")
 QUANTISERS = (*KEPT, "MultiThreshold")
+QCDQ = ("QuantizeLinear", "DequantizeLinear")
 LARGEST = 1 << 31
 INPUT_TYPES = tuple(
     getattr(onnx.TensorProto, name)
@@ -91,7 +92,7 @@ def clean(model: onnx.ModelProto, supported: dict[str, Any], advice: str) -> Mod
     check_nodes(copy, (DOMAIN, *OLD_DOMAINS), QUANTISERS)
     _fix_domains(copy)
     _bring_channels_first(copy.graph)
-    _fix_input(copy.graph)
+    batch = _fix_input(copy.graph)
     check_sizes(copy.graph)
     del copy.graph.value_info[:]
     try:
@@ -101,7 +102,8 @@ def clean(model: onnx.ModelProto, supported: dict[str, Any], advice: str) -> Mod
     except NetworkError:
         raise
     except Exception as error:  # the packages raise plain Exceptions, and many kinds
-        raise NetworkError(explained(error, copy.graph)) from error
+        hint = f"; it was exported for {batch} images at a time: do it for 1" if batch > 1 else ""
+        raise NetworkError(explained(error, copy.graph) + hint) from error
     check_arrays(wrapped.graph)  # constants that were computed
     _check_shapes(wrapped)
     return wrapped
@@ -153,6 +155,11 @@ def _check_operators(model: Any, supported: dict[str, Any], advice: str) -> None
     constants = {each.name for each in model.graph.initializer}
     reached = {each.name for each in model.graph.input} - constants
     unknown = []
+    if any(node.op_type in QCDQ for node in model.graph.node):
+        raise NetworkError(
+            "quantised with QuantizeLinear and DequantizeLinear (QCDQ), which is not supported; "
+            "export it as QONNX: with Brevitas by brevitas.export.export_qonnx"
+        )
     for node in model.graph.node:
         if reached.isdisjoint(node.input) or node.op_type == "Shape":
             continue  # constant: folded
@@ -208,8 +215,8 @@ def _bring_channels_first(graph: Any) -> None:
     graph.node.extend(nodes)
 
 
-def _fix_input(graph: Any) -> None:
-    """Make the batch one image; refuse other sizes that are not known."""
+def _fix_input(graph: Any) -> int:
+    """Make the batch one image, and return what it was; refuse other sizes that are not known."""
     constants = {each.name for each in graph.initializer}
     inputs = [each for each in graph.input if each.name not in constants]
     if len(inputs) != 1:
@@ -230,6 +237,7 @@ def _fix_input(graph: Any) -> None:
                 f"input {only.name} has the dynamic size {name!r} in axis {axis}; export the model "
                 "with fixed sizes (the batch may be dynamic)"
             )
+    batch = sizes[0].dim_value
     sizes[0].Clear()
     sizes[0].dim_value = 1
     for output in graph.output:
@@ -237,6 +245,7 @@ def _fix_input(graph: Any) -> None:
         if shape.dim:
             shape.dim[0].Clear()
             shape.dim[0].dim_value = 1
+    return batch
 
 
 def _check_shapes(model: ModelWrapper) -> None:

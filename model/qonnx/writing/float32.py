@@ -116,8 +116,8 @@ def plan(layer: Requantised, sums: Sums) -> tuple[Plan, int]:
             return nodes, compared
     raise NetworkError(
         f"layer {layer.name}: float32, in which QONNX computes, gives other levels {difference}; "
-        f"give it narrower multipliers, or an output of up to {MAX_THRESHOLD_BITS} bits, which can "
-        "be exported as thresholds"
+        "give it narrower multipliers (an imported network has fewer with --logit-bits 8), or an "
+        f"output of up to {MAX_THRESHOLD_BITS} bits, which can be exported as thresholds"
     )
 
 

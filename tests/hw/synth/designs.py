@@ -174,6 +174,15 @@ class Delay(wiring.Component):
 class AlikeSums(wiring.Component):
     """Two sums of the same low bits and different high bits: their carry chains begin alike."""
 
+    low_a: Any
+    low_b: Any
+    one_a: Any
+    one_b: Any
+    two_a: Any
+    two_b: Any
+    one: Any
+    two: Any
+
     def __init__(self, width):
         names = ("low_a", "low_b", "one_a", "one_b", "two_a", "two_b")
         super().__init__(

@@ -15,8 +15,10 @@ from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import NetworkError
 from narrowgauge.hw.layers import Requantised
 from narrowgauge.hw.program import Program
+from narrowgauge.model.preparation import KEY, Preparation
 from narrowgauge.model.qonnx.agree import agree
 from narrowgauge.model.qonnx.brevitas import import_brevitas
+from narrowgauge.model.qonnx.export import to_qonnx
 from narrowgauge.model.qonnx.importer import Imported, import_model, import_qonnx
 from narrowgauge.scripts.checked import simulate_and_compare
 
@@ -161,3 +163,38 @@ def test_a_module_that_brevitas_cannot_export():
 
     with pytest.raises(NetworkError, match="Brevitas cannot export the module"):
         import_brevitas(Stubborn(), torch.zeros(1, 1, 8, 8), dynamo=False)
+
+
+def test_weights_that_brevitas_does_not_write_as_they_are():
+    """Nothing in the file shows it; the module does."""
+    with quiet():
+        from brevitas.quant import Int8AccumulatorAwareWeightQuant as Decoupled
+
+        def module(**weights):
+            made = torch.nn.Sequential(
+                brevitas_networks.signed(8),
+                brevitas_networks.conv(1, 4, 3, **weights),
+                brevitas_networks.relu(6),
+                torch.nn.Flatten(),
+                brevitas_networks.dense(144, 3, 4, bias=True),
+            )
+            made(torch.rand(20, 1, 8, 8))
+            return made.eval()
+
+    import_brevitas(module(), torch.rand(1, 1, 8, 8), dynamo=False)
+    with pytest.raises(NetworkError, match="something else than the module"):
+        import_brevitas(module(weight_quant=Decoupled), torch.rand(1, 1, 8, 8), dynamo=False)
+
+
+def test_an_imported_network_that_is_exported_again_reads_the_same_pixels(tmp_path):
+    path, _ = exported("ternary conv", tmp_path)
+    first = import_qonnx(path, lanes=LANES, logit_bits=8)
+    first.network.about[KEY]["mean"] = [0.25]  # type: ignore[index]
+    again = import_model(to_qonnx(first.network), name="again", lanes=LANES)
+
+    pixels = images().transpose(0, 2, 3, 1)
+    own, other = (Preparation.from_plain(each.network.about[KEY]) for each in (first, again))
+    levels = own.levels(own.images(pixels))
+    assert np.array_equal(levels, other.levels(other.images(pixels)))
+    assert not np.array_equal(levels, own.levels(images()))  # the mean was taken off
+    assert [each.name for each in again.network] == [each.name for each in first.network]
