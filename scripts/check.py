@@ -72,8 +72,8 @@ def command(model: Path, data: str, images: int, as_json: bool, **values: Any) -
         _print(summary, imported)
     if outside > STRANGE:
         click.echo(
-            f"narrowgauge: warning: {100 * outside:.0f} % of the input lies beyond what its quantiser "
-            "holds: are the images prepared as in training (--mean, --deviation)?",
+            f"narrowgauge: warning: {100 * outside:.0f} % of the input lies beyond what its "
+            "quantiser holds: are the images prepared as in training (--mean, --deviation)?",
             err=True,
         )
     wrong = [each.first for each in agreement.tensors if each.first]
