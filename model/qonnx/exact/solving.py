@@ -246,7 +246,7 @@ def _logits(planned: Planned, bits: int) -> Solution:
     if min(gain) <= 0:
         raise NetworkError(f"layer {planned.name}: a logit is multiplied by zero")
     units = offset / gain
-    if len({*gain.tolist()}) == 1:  # what all classes have in common changes none of them
+    if len(gain) > 1 and len({*gain.tolist()}) == 1:  # what all have in common changes no class
         units = units - units[0] % 1
         offset = units * gain
     exact = len({*gain.tolist()}) == 1 and all(Fraction(each).denominator == 1 for each in units)

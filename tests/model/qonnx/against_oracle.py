@@ -115,6 +115,16 @@ def _logits(imported, exact, result, number):
     exact = exact.reshape(-1)
     if exact.size != levels.size:
         return f"{exact.size} logits, not {levels.size}"
+    text = _proportional(exact, levels, network.layers[-1], report)
+    if text and len({*network.layers[-1].multiplier.tolist()}) == 1 and levels.size > 1:
+        # logits of one scale may lack a constant, the same for all
+        exact, levels = exact - exact[0], levels - levels[0]
+        text = _proportional(exact, levels, network.layers[-1], report)
+    return text
+
+
+def _proportional(exact, levels, layer, report):
+    """Compare values with levels that are the same but for one factor and a known error."""
     anchor = int(np.argmax(abs(levels)))
     if not levels[anchor]:
         unit = Fraction(0)
@@ -125,7 +135,7 @@ def _logits(imported, exact, result, number):
     if not unit:
         return "" if report.logit_error or not any(exact) else "logits that are not zero"
     error = Fraction(report.logit_error) * 3 + (Fraction(1, 10**12) if report.logit_error else 0)
-    bound = error * _largest(network.layers[-1]) * unit
+    bound = error * _largest(layer) * unit
     for own, level in zip(exact, levels, strict=True):
         if abs(own - int(level) * unit) > bound:
             return f"logit {float(own)} by definition, {float(level * unit)} in the reference"

@@ -67,7 +67,7 @@ def test_most_graphs_are_imported():
             methods.update((each.method, each.rounding) for each in found.report)
             kinds.update(each.kind for each in found.report)
     assert results[True] > 0.8 * results.total()
-    assert set(kinds) == {"dense", "conv2d", "max_pool", "average_pool", "add"}
+    assert set(kinds) == {"dense", "conv2d", "max_pool", "average_pool", "add", "requantise"}
     assert {method for method, _ in methods} >= {
         "sign", "shift", "multiplier", "thresholds", "sums"
     }  # fmt: skip
