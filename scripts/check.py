@@ -127,7 +127,7 @@ def _print(summary: dict[str, Any], imported: Any) -> None:
 
     images = summary["images"]
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, collapse_padding=True)
-    for name in ("layer", "levels from", "levels compared", "executor = integers"):
+    for name in ("layer", "method", "levels compared", "executor = integers"):
         table.add_column(name, justify="right" if name == "levels compared" else "left")
     methods = {row.layer: imports.method(row) for row in imported.report}
     for each in summary["tensors"]:

@@ -188,7 +188,7 @@ def check_images(dataset: Any, imported: Any) -> None:
 
 
 FILLERS = ("/act_quant", "/export_handler", "/activation_impl")
-NAME = 24  # characters
+NAME = 19  # characters, so that a table fits 80 columns
 
 REPORT: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "layer": ("left", lambda row: short(row.layer)),
@@ -196,8 +196,8 @@ REPORT: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "weights": ("left", lambda row: row.weight),
     "input": ("left", lambda row: row.input),
     "output": ("left", lambda row: row.output),
-    "sums, bits": ("right", lambda row: row.accumulator_bits or ""),
-    "levels from": ("left", lambda row: method(row)),
+    "sums": ("right", lambda row: row.accumulator_bits or ""),
+    "method": ("left", lambda row: method(row)),
     "compared": ("right", lambda row: f"{row.levels_compared:,}" if row.levels_compared else ""),
 }
 
@@ -205,9 +205,9 @@ REPORT: dict[str, tuple[str, Callable[[Any], Any]]] = {
 def method(row: Any) -> str:
     """Return how a layer's sums become levels, in words."""
     if row.method == "multiplier":
-        return f"multiplier {row.multiplier_bits}"
+        return f"multiply {row.multiplier_bits}"
     if row.method == "shift":
-        return "shift" + (", ties to even" if row.rounding == "half_even" else "")
+        return "shift" + (", even" if row.rounding == "half_even" else "")
     return row.method
 
 
