@@ -13,14 +13,36 @@ from ...fold import StepFunction
 from .curve import INFINITY, Curve
 from .quantizer import Quantizer
 
-__all__ = ["WIDE", "PairSteps", "Steps", "end_levels", "estimated_codes"]
+__all__ = ["WIDE", "BoundedSteps", "PairSteps", "Steps", "end_levels", "estimated_codes"]
 
 WIDE = 12  # bits from which levels are looked at one by one only if they must be
 MARGIN = 1e-9  # of float64 estimates, relative to what was added up; its rounding is below 1e-14
 
 
+class BoundedSteps(StepFunction):
+    """A step function whose levels end before its format does.
+
+    Attributes
+    ----------
+    ends : tuple of int
+        The lowest and the highest level that it can give.
+    """
+
+    ends: tuple[int, int]
+
+    @property
+    def bottom(self) -> int:
+        """The lowest level that it gives."""
+        return self.ends[0]
+
+    @property
+    def top(self) -> int:
+        """The highest level that it gives."""
+        return self.ends[1]
+
+
 @dataclass(frozen=True, eq=False)
-class Steps(StepFunction):
+class Steps(BoundedSteps):
     """A layer's step function over its sums, nowhere falling.
 
     Attributes
@@ -43,16 +65,6 @@ class Steps(StepFunction):
     quantizer: Quantizer
     mirrored: np.ndarray
     ends: tuple[int, int]
-
-    @property
-    def bottom(self) -> int:
-        """The lowest level that it gives."""
-        return self.ends[0]
-
-    @property
-    def top(self) -> int:
-        """The highest level that it gives."""
-        return self.ends[1]
 
     @property
     def goals(self) -> np.ndarray:
@@ -227,7 +239,7 @@ def end_levels(curve: Curve, quantizer: Quantizer) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, eq=False)
-class PairSteps(StepFunction):
+class PairSteps(BoundedSteps):
     """The step function of a sum of two tensors, ``summands[0] * x + summands[1] * y``.
 
     It is known at the sums that pairs of levels make; between two of those it has the level of the
@@ -254,21 +266,6 @@ class PairSteps(StepFunction):
     given: np.ndarray
     rise: float
     start: float
-
-    @property
-    def bottom(self) -> int:
-        """The lowest level that it gives."""
-        return self.ends[0]
-
-    @property
-    def top(self) -> int:
-        """The highest level that it gives."""
-        return self.ends[1]
-
-    @property
-    def goals(self) -> np.ndarray:
-        """The levels above the lowest."""
-        return np.array([1]) if self.output == Bipolar() else super().goals
 
     def levels(self, accumulator: np.ndarray) -> np.ndarray:
         """Return the output levels of accumulators of shape (1, any)."""
