@@ -205,8 +205,10 @@ def _doubts(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return how far each element is from a border, and how far float32 may have moved it.
 
-    Both in levels, of the shape of the levels. The distance is the larger one of two: of what the
-    executor's quantiser reads, and of the same in float64.
+    Both in levels, of the shape of the levels. The distance is the largest one of three: from the
+    border to what the executor's quantiser reads, and to the same in float64, and between those
+    two. Where the two are the same float32 rounded nothing, and so decided nothing: a difference
+    there is no tie, however near the border, and its distance is infinite.
     """
     index = watched.levels.index.ravel()
     read = np.empty((shape[0], index.size), np.float64)
@@ -218,7 +220,18 @@ def _doubts(
         exact, reach = _in_float64(watched.sums, tensors)
         largest = np.broadcast_to(reach / scale, shape)
     distance = np.maximum(_to_border(watched, read / scale), _to_border(watched, exact / scale))
+    if watched.sums is not None:
+        moved = _moved(watched, read, exact)
+        distance = np.where(moved > 0, np.maximum(distance, moved), np.inf)
     return distance, ROUNDINGS * EPSILON * (largest + 1)
+
+
+def _moved(watched: Watched, read: np.ndarray, exact: np.ndarray) -> np.ndarray:
+    """Return how far float32 moved what is rounded to a level; the division by the scale counts."""
+    quantizer = watched.quantizer
+    scale, zero = quantizer.scale.astype(np.float64), float(quantizer.zero_point)
+    single = read.astype(np.float32) / scale.astype(np.float32) + np.float32(zero)
+    return abs(single - (exact / scale + zero)) / float(quantizer.divisor or 1)
 
 
 def _to_border(watched: Watched, ratio: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ from narrowgauge.scripts.checked import simulate_and_compare
 
 from . import brevitas_networks
 from .brevitas_networks import NETWORKS, export, infer, quiet
+from .graphs import Graph
 
 HERE = Path(__file__).parent
 IMAGES = 200
@@ -148,6 +149,27 @@ def test_a_changed_bias_or_threshold_is_found_and_named(name, tmp_path):
 
     (first, *_) = [each.first for each in agree(planted, images()).tensors if each.first]
     assert layer.name in first
+
+
+def test_a_wrong_rounding_of_exact_ties_is_no_tie_of_float32():
+    """Every other sum is halfway between two levels, and all is exact in float32."""
+    graph = Graph((1, 4))
+    x = graph.quant(graph.input, scale=1.0, signed=False)
+    sums = graph.matmul(x, graph.weights((4, 3), scale=1.0))
+    output = graph.quant(sums, 7, 8.0)
+    imported = import_model(graph.model(output), name="halves", lanes=LANES)
+    (layer,) = imported.network
+    assert isinstance(layer, Requantised)
+    assert layer.rounding == "half_even"
+    inputs = np.random.default_rng(1).integers(0, 16, (50, 4)).astype(np.float32)
+    assert [each.first for each in agree(imported, inputs).tensors if each.first] == []
+
+    faulty = replace(imported.network, layers=(replace(layer, rounding="half_up"),))
+    (found,) = [
+        each for each in agree(replace(imported, network=faulty), inputs).tensors if each.different
+    ]
+    assert found.ties == 0
+    assert layer.name in found.first
 
 
 def test_floating_point_activations_are_refused_by_name(tmp_path):
