@@ -23,12 +23,12 @@ from amaranth.utils import ceil_log2
 
 from .array import SystolicArray
 from .contents import ThresholdTable
-from .dot import DotProduct
 from .drain import Drain
 from .emitter import Emitter, result_layout
 from .errors import GeometryError
 from .feeder import Feeder
 from .loader import Loader, element_layout
+from .mac import MAC
 from .memory import NO_COLLISIONS
 from .pool import PoolUnit
 from .program import Program
@@ -89,8 +89,8 @@ class Accelerator(wiring.Component):
         Multiply in DSP blocks in the array, where its formats multiply.
     requantize_dsp : bool
         Multiply in a DSP block in the requantiser.
-    make_dot : callable, optional
-        Builds the dot product of one element instead of `dot.dot_product`.
+    make_mac : callable, optional
+        Builds the multiply-accumulate of one element instead of `mac.mac`.
     single_port : collection of str
         Which of ``weights`` and ``activations`` lie in RAM with a single port and no contents.
 
@@ -120,11 +120,11 @@ class Accelerator(wiring.Component):
         *,
         dsp: bool = False,
         requantize_dsp: bool = False,
-        make_dot: Callable[[], DotProduct] | None = None,
+        make_mac: Callable[[], MAC] | None = None,
         single_port: Collection[str] = (),
     ):
         self.program, self.dsp, self.requantize_dsp = program, dsp, requantize_dsp
-        self.make_dot, self.single_port = make_dot, tuple(sorted(single_port))
+        self.make_mac, self.single_port = make_mac, tuple(sorted(single_port))
         for name in self.single_port:
             if name not in ("weights", "activations"):
                 raise GeometryError(f"single_port is weights or activations, not {name}")
@@ -154,7 +154,7 @@ class Accelerator(wiring.Component):
             program.network.accumulator,
             doubling=program.doubling,
             dsp=self.dsp,
-            make_dot=self.make_dot,
+            make_mac=self.make_mac,
         )
         m.submodules.sequencer = sequencer = Sequencer(program, array.interval)
         m.submodules.jobs = jobs = Queue(Job(program))

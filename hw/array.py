@@ -7,10 +7,11 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .accumulate import CONTROL, Accumulate
+from .accumulate import CONTROL
 from .arithmetic import Accumulator
-from .dot import DotProduct, dot_product
 from .errors import GeometryError
+from .mac import MAC
+from .mac import mac as default_mac
 from .mapping import Operands
 
 __all__ = ["PE", "Geometry", "SystolicArray", "drained"]
@@ -89,9 +90,9 @@ def drained(accumulator: Accumulator) -> data.StructLayout:
 
 
 class PE(wiring.Component):
-    """A processing element: dot product, accumulator, and one link of the drain chain.
+    """A processing element: a multiply-accumulate, and one link of the drain chain.
 
-    Operands enter at any cycle; their control enters ``dot.latency`` cycles later. At the end of
+    Operands enter at any cycle; their control enters ``mac.latency`` cycles later. At the end of
     the cycle with ``last`` the finished sum is captured in the drain register, and with ``i_shift``
     that register takes over its neighbour's.
 
@@ -110,14 +111,13 @@ class PE(wiring.Component):
     i_drain: data.View
     o_drain: data.View
 
-    def __init__(self, dot: DotProduct, accumulator: Accumulator, *, doubling: bool):
-        self.dot = dot
-        self.accumulate = Accumulate(accumulator, dot.width, doubling=doubling)
-        layout = drained(accumulator)
+    def __init__(self, mac: MAC):
+        self.mac = mac
+        layout = drained(mac.accumulator)
         super().__init__(
             {
-                "i_weights": In(data.ArrayLayout(dot.operands.weight, dot.lanes)),
-                "i_activations": In(data.ArrayLayout(dot.operands.activation, dot.lanes)),
+                "i_weights": In(data.ArrayLayout(mac.operands.weight, mac.lanes)),
+                "i_activations": In(data.ArrayLayout(mac.operands.activation, mac.lanes)),
                 "i_control": In(CONTROL),
                 "i_shift": In(1),
                 "i_drain": In(layout),
@@ -127,21 +127,17 @@ class PE(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.dot = self.dot
-        m.submodules.accumulate = accumulate = self.accumulate
+        m.submodules.mac = mac = self.mac
         m.d.comb += [
-            self.dot.i_weights.eq(self.i_weights),
-            self.dot.i_activations.eq(self.i_activations),
-            accumulate.i.eq(self.dot.o),
-            accumulate.i_control.eq(self.i_control),
+            mac.i_weights.eq(self.i_weights),
+            mac.i_activations.eq(self.i_activations),
+            mac.i_control.eq(self.i_control),
         ]
         captured = self.i_control.enable & self.i_control.last
         with m.If(captured | self.i_shift):
             m.d.sync += [
-                self.o_drain.sum.eq(Mux(captured, accumulate.o, self.i_drain.sum)),
-                self.o_drain.overflow.eq(
-                    Mux(captured, accumulate.o_overflow, self.i_drain.overflow)
-                ),
+                self.o_drain.sum.eq(Mux(captured, mac.o, self.i_drain.sum)),
+                self.o_drain.overflow.eq(Mux(captured, mac.o_overflow, self.i_drain.overflow)),
             ]
         return m
 
@@ -167,8 +163,8 @@ class SystolicArray(wiring.Component):
         Whether steps may double the sum (bit planes).
     dsp : bool
         Multiply in DSP blocks, where the formats multiply.
-    make_dot : callable, optional
-        Builds the dot product of one element instead of `dot_product`.
+    make_mac : callable, optional
+        Builds the multiply-accumulate of one element instead of `mac.mac`.
 
     Attributes
     ----------
@@ -200,16 +196,17 @@ class SystolicArray(wiring.Component):
         *,
         doubling: bool = False,
         dsp: bool = False,
-        make_dot: Callable[[], DotProduct] | None = None,
+        make_mac: Callable[[], MAC] | None = None,
     ):
         self.geometry, self.accumulator = geometry, accumulator
-        make_dot = make_dot or (lambda: dot_product(operands, geometry.lanes, dsp=dsp))
+        make_mac = make_mac or (
+            lambda: default_mac(operands, geometry.lanes, accumulator, doubling=doubling, dsp=dsp)
+        )
         self.elements = [
-            [PE(make_dot(), accumulator, doubling=doubling) for _ in range(geometry.columns)]
-            for _ in range(geometry.rows)
+            [PE(make_mac()) for _ in range(geometry.columns)] for _ in range(geometry.rows)
         ]
-        self._dot_latency = self.elements[0][0].dot.latency
-        self.latency = self._dot_latency + geometry.skew + 1
+        self._mac_latency = self.elements[0][0].mac.latency
+        self.latency = self._mac_latency + geometry.skew + 1
         self.interval = geometry.drain_cycles + geometry.skew
         activations = data.ArrayLayout(operands.activation, geometry.lanes)
         weights = data.ArrayLayout(operands.weight, geometry.lanes)
@@ -245,7 +242,7 @@ class SystolicArray(wiring.Component):
                 m.submodules[f"pe_{r}_{c}"] = element = self.elements[r][c]
                 m.d.comb += [
                     element.i_activations.eq(word),
-                    element.i_control.eq(controls[self._dot_latency + r // hop + c // hop]),
+                    element.i_control.eq(controls[self._mac_latency + r // hop + c // hop]),
                 ]
         for c in range(columns):
             word = self._delayed(m, self.i_weights[c], c // hop)[-1]
