@@ -1,0 +1,1 @@
+"""The report: result rows as figures, a table, and one page."""

@@ -1,0 +1,44 @@
+"""The report's files: page, pictures, tables."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ...hw.files import write_atomically
+from .dots import clock, costs, throughput
+from .figure import Figure
+from .page import page
+from .pareto import accuracy_and_area
+from .printed import draw
+from .roofline import roofline
+from .rows import Source
+from .tables import all_rows_csv, figure_csv
+
+__all__ = ["build", "figures"]
+
+
+def figures(rows: Sequence[dict[str, Any]]) -> list[Figure]:
+    """Return the figures of the report, in its order."""
+    return [make(rows) for make in (costs, accuracy_and_area, throughput, clock, roofline)]
+
+
+def build(
+    title: str, rows: Sequence[dict[str, Any]], sources: Sequence[Source], folder: Path
+) -> list[Path]:
+    """Write page, ``rows.csv``, and PNG, SVG and CSV of each figure; return the paths."""
+    drawn = figures(rows)
+    written: list[Path] = []
+    downloads: dict[str, dict[str, bytes]] = {}
+    for figure in drawn:
+        if figure.panels:
+            pictures = draw(figure, folder)
+            table = folder / f"{figure.name}.csv"
+            write_atomically(table, figure_csv(figure, rows).encode())
+            written += [*pictures, table]
+            downloads[figure.name] = {
+                path.suffix[1:]: path.read_bytes() for path in (*pictures, table)
+            }
+    write_atomically(folder / "rows.csv", all_rows_csv(rows).encode())
+    html = page(title, rows, sources, drawn, downloads)
+    write_atomically(folder / "report.html", html.encode())
+    return [folder / "report.html", *written, folder / "rows.csv"]

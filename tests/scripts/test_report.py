@@ -1,0 +1,278 @@
+"""The report of real rows: files, numbers, less than all, and bad input."""
+
+import copy
+import csv
+import json
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+
+from narrowgauge.hw.synth.targets import target
+from narrowgauge.scripts.reporting.build import figures
+from narrowgauge.scripts.reporting.formats import colour
+from narrowgauge.scripts.reporting.quantities import cost, density, intensity, kind, peak, sustained
+from narrowgauge.scripts.reporting.roofline import memory_bits
+
+from .reports import NETWORKS, ROWS, UNITS, write_report
+
+NAMES = ["cost", "accuracy", "throughput", "clock", "roofline"]
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """The folder of a report of all rows."""
+    return write_report(tmp_path_factory.mktemp("report"))
+
+
+class Page(HTMLParser):
+    """What a page consists of."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.scripts, self._open = [], [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self._open = tag
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag):
+        self._open = ""
+
+    def handle_data(self, data):
+        if self._open == "script":
+            self.scripts[-1] += data
+
+    def outside(self):
+        """Every address that the page would load from elsewhere, or lead to."""
+        names = ("src", "href", "srcset", "data", "action", "poster", "background")
+        links = [attrs[name] for _, attrs in self.tags for name in names if attrs.get(name)]
+        return [link for link in links if not link.startswith(("#", "data:"))]
+
+
+def traces(page):
+    return [trace for panel in json.loads(page.scripts[1]) for trace in panel["data"]]
+
+
+def drawn(page):
+    """The numbers of the rows that have a mark somewhere in the page."""
+    return {row for trace in traces(page) for row in trace.get("customdata", [])}
+
+
+# --- the files -----------------------------------------------------------------------------------
+
+
+def test_the_page_needs_nothing_from_elsewhere(report):
+    text = (report / "report.html").read_text()
+    page = Page(text)
+    assert page.outside() == []
+    assert Page(text.replace("</head>", '<script src="https://x/y.js"></script></head>')).outside()
+    (policy,) = [
+        attrs["content"]
+        for tag, attrs in page.tags
+        if tag == "meta" and attrs.get("http-equiv") == "Content-Security-Policy"
+    ]
+    assert policy.startswith("default-src 'none';")
+    style = text[text.index("<style>") : text.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert text.count("plotly.js v") == 1  # the library is there, once
+
+
+def test_every_measured_row_is_drawn_and_every_row_is_listed(report):
+    page = Page((report / "report.html").read_text())
+    body = [attrs for tag, attrs in page.tags if tag == "tr" and "data-format" in attrs]
+    assert len(body) == len(ROWS) + 1  # the failure once more, with its reason
+    assert len(drawn(page)) == sum("lut" in row for row in ROWS)
+
+
+def test_a_failure_stands_with_its_reason(report):
+    (failure,) = [row["failure"] for row in ROWS if "failure" in row]
+    assert f'<td class="reason">{failure}</td>' in (report / "report.html").read_text()
+
+
+def test_rows_that_were_not_routed_say_so(report):
+    text = (report / "report.html").read_text()
+    assert "<h3>hx8k <small>not routed</small></h3>" in text
+    assert "<h3>up5k</h3>" in text
+    assert "hx8k: 0 routed, 4 not routed" in text
+
+
+def test_provenance_names_files_tools_and_seeds(report):
+    text = (report / "report.html").read_text()
+    for row in ROWS:
+        for name, version in row.get("tools", {}).items():
+            assert f"{name} {version}" in text
+    for words in ("1, 2, 3", "results.json: 5 rows", "report_rows.json", "narrowgauge 0."):
+        assert words in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_figure_is_a_picture_a_drawing_and_a_table(report, name):
+    with Image.open(report / f"{name}.png") as image:
+        assert len(image.convert("RGB").getcolors(1 << 20) or []) > 50
+    assert ElementTree.parse(report / f"{name}.svg").getroot().tag.endswith("svg")
+    (figure,) = [figure for figure in figures(ROWS) if figure.name == name]
+    lines = list(csv.DictReader((report / f"{name}.csv").read_text().splitlines()))
+    assert lines
+    for line, (panel, series, mark) in zip(lines, figure.marks(), strict=True):
+        assert line["weight"] == series.format
+        assert line["panel"] == panel.title
+        assert float(line[figure.y.column]) == mark.y
+
+
+def test_a_report_is_written_the_same_again(report, tmp_path, invoke):
+    assert invoke("report", UNITS, NETWORKS, "-o", tmp_path / "again").status == 0
+    for path in report.iterdir():
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
+
+
+# --- the numbers ---------------------------------------------------------------------------------
+
+
+def test_quantities_by_hand():
+    row = {"weight": "int8", "activation": "uint4", "rows": 2, "columns": 3, "lanes": 4}
+    row |= {"target": "up5k", "lut": 1200, "fmax_mhz": 50.0, "fmax_mhz_min": 40.0}
+    assert kind(row) == "array"
+    assert cost(row) == 50
+    assert peak(row) == pytest.approx(1.2)
+    assert density(row) == pytest.approx(1.0)
+    assert density(row, "fmax_mhz_min") == pytest.approx(0.8)
+    assert intensity(row) == pytest.approx(6 / (3 * 8 + 2 * 4))
+    assert sustained(row) is None
+    assert sustained(row | {"utilisation": 0.5}) == pytest.approx(0.6)
+    mac = {name: row[name] for name in ("weight", "activation", "lanes", "lut", "target")}
+    assert (kind(mac), cost(mac), peak(mac), intensity(mac)) == ("MAC", 300, None, None)
+
+
+def test_memory_is_all_ports_of_the_device():
+    assert memory_bits(target("up5k")) == 30 * 16 + 4 * 16
+    assert memory_bits(target("ecp5-85k")) == 208 * 36
+
+
+def test_these_arrays_can_be_fed_from_block_ram():
+    (roof,) = [figure for figure in figures(ROWS) if figure.name == "roofline"]
+    for panel in roof.panels:
+        (x, y), _ = panel.lines[0].points
+        assert all(mark.y <= mark.x * y / x for s in panel.series for mark in s.marks)
+    assert {panel.target for panel in roof.panels} == {"up5k", "ecp5-25k"}
+
+
+def test_the_front_has_no_point_that_another_beats():
+    (figure,) = [figure for figure in figures(ROWS) if figure.name == "accuracy"]
+    (panel,) = figure.panels
+    front = next(line for line in panel.lines if line.role == "front").points
+    points = {(mark.x, mark.y) for series in panel.series for mark in series.marks}
+    for x, y in points:
+        beaten = any(a <= x and b >= y and (a, b) != (x, y) for a, b in points)
+        assert ((x, y) in front) != beaten
+    assert len(points) == 4
+    assert len(front) == 3  # int8 needs more cells than pow2_4 for the same accuracy
+
+
+def test_fmax_has_its_spread_as_measured():
+    (figure,) = [figure for figure in figures(ROWS) if figure.name == "clock"]
+    for _, _, mark in figure.marks():
+        row = ROWS[mark.row]
+        names = ("fmax_mhz_min", "fmax_mhz", "fmax_mhz_max")
+        assert (mark.low, mark.y, mark.high) == tuple(row[name] for name in names)
+
+
+def test_formats_have_colours_of_their_own():
+    names = ["bipolar", "pow2_4", "int2", "int4", "int8", "int16", "e3m2", "e4m3"]
+    assert len({colour(name) for name in names}) == len(names)
+    assert all(re.fullmatch(r"#[0-9a-f]{6}", colour(name)) for name in [*names, "float", "x"])
+
+
+# --- less than all -------------------------------------------------------------------------------
+
+
+def test_a_figure_without_data_says_which_command_gives_it(invoke, tmp_path):
+    rows = [row for row in ROWS if kind(row) == "network"]
+    (tmp_path / "networks.json").write_text(json.dumps(rows))
+    assert invoke("report", tmp_path / "networks.json", "-o", tmp_path / "out").status == 0
+    text = (tmp_path / "out" / "report.html").read_text()
+    assert "It would come from <code>narrowgauge compare macs</code>" in text
+    assert not (tmp_path / "out" / "cost.png").exists()
+    assert (tmp_path / "out" / "accuracy.png").exists()
+
+
+def test_only_failures_are_still_a_report(invoke, tmp_path):
+    rows = [row for row in ROWS if "failure" in row]
+    (tmp_path / "failures.json").write_text(json.dumps(rows))
+    assert invoke("report", tmp_path / "failures.json", "-o", tmp_path / "out").status == 0
+    text = (tmp_path / "out" / "report.html").read_text()
+    assert rows[0]["failure"] in text
+    assert text.count('<p class="missing">No row') == 5
+
+
+def test_the_default_is_what_run_wrote(invoke, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "results.json").write_bytes(NETWORKS.read_bytes())
+    (tmp_path / "results" / "other.json").write_text('{"rows": 3}')
+    finished = invoke("report")
+    assert finished.status == 0
+    assert "left out: results/other.json has no result rows" in finished.err
+    assert (tmp_path / "report" / "report.html").exists()
+
+
+def test_a_row_in_two_files_counts_once(invoke, tmp_path):
+    (tmp_path / "copy.json").write_text(json.dumps(json.loads(NETWORKS.read_text())))
+    out = invoke("report", NETWORKS, tmp_path / "copy.json", "-o", tmp_path / "out").out
+    assert out.startswith("5 rows\n")
+
+
+def test_texts_of_rows_are_only_text(invoke, tmp_path):
+    rows = copy.deepcopy([row for row in ROWS if kind(row) == "network"])
+    evil = "</script><img src=x onerror=alert(1)>"
+    for row in rows:
+        row["network"] = evil
+    (tmp_path / "evil.json").write_text(json.dumps(rows))
+    assert invoke("report", tmp_path / "evil.json", "-o", tmp_path / "out").status == 0
+    page = Page((tmp_path / "out" / "report.html").read_text())
+    assert "img" not in {tag for tag, _ in page.tags}
+    assert len(page.scripts) == 3
+    assert not any("<img" in text for trace in traces(page) for text in trace.get("hovertext", []))
+
+
+# --- bad input -----------------------------------------------------------------------------------
+
+GOOD = {"weight": "int8", "target": "up5k", "lanes": 1, "lut": 10}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, ("cannot read", "narrowgauge run")),
+        ("", ("is empty",)),
+        ("[{", ("is not JSON",)),
+        ("{}", ("has no result rows",)),
+        ("[]", ("has no result rows",)),
+        ("[3]", ("entry 1 has no column 'weight'",)),
+        ('[{"weight": "int8"}]', ("entry 1 has none of lut",)),
+        (json.dumps([GOOD, GOOD | {"lut": "many"}]), ("row 2: lut is 'many'", "number")),
+        ('[{"weight": "int8", "target": "up5k", "lut": NaN}]', ("row 1: lut is nan",)),
+        (json.dumps([GOOD | {"lanes": 0}]), ("row 1: lanes is 0", "positive")),
+        (json.dumps([GOOD | {"target": 5}]), ("row 1: target is 5", "text")),
+        (json.dumps([{"weight": "int8", "lut": 1}]), ("row 1", "which target")),
+        (json.dumps([GOOD | {"tools": "yosys"}]), ("row 1: tools is 'yosys'",)),
+    ],
+)
+def test_bad_input_is_one_line(invoke, tmp_path, content, words):
+    path = tmp_path / "bad.json"
+    if content is not None:
+        path.write_text(content)
+    invoke("report", path, "-o", tmp_path / "out").fails_with(1, "bad.json", *words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_results_is_one_line(invoke, tmp_path):
+    (tmp_path / "empty").mkdir()
+    finished = invoke("report", tmp_path / "empty", "-o", tmp_path / "out")
+    finished.fails_with(1, "empty", "no JSON file", "narrowgauge run")
