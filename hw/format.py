@@ -32,6 +32,9 @@ def integers(array: Any) -> Any:
 class Format(ShapeCastable):
     """A number format; immutable, compared by value, named by ``str()``.
 
+    A format without levels, which is `floating.Float`, raises `FormatError` wherever one is asked
+    for.
+
     Attributes
     ----------
     width : int
@@ -198,5 +201,6 @@ class Code(ValueCastable):
         return self._format.level_of(self._value)
 
     def eq(self, other: Any) -> Any:
-        """Assign another code, or a level known at build time."""
-        return self._value.eq(self._format.const(other) if isinstance(other, int) else other)
+        """Assign another code, or a level (a value, of floats) known at build time."""
+        known = isinstance(other, (int, float))
+        return self._value.eq(self._format.const(other) if known else other)

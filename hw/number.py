@@ -10,6 +10,8 @@ constants and simulation values are levels::
     (13, -3)
     >>> str(parse("pow2_4")), parse("pow2_4").max_level
     ('pow2_4', 64)
+
+`Float` is the exception: it has codes and values, and no levels.
 """
 
 import re
@@ -20,6 +22,7 @@ from typing import Any, Self
 from amaranth.hdl import Cat, Const, Mux, Shape, Value, signed, unsigned
 
 from .errors import FormatError
+from .floating import Float
 from .format import Code, Format, integers, namespace
 from .minifloat import MiniFloat
 
@@ -28,10 +31,12 @@ __all__ = [
     "Bipolar",
     "Code",
     "Fixed",
+    "Float",
     "Format",
     "MiniFloat",
     "PowerOfTwo",
     "common",
+    "default_activation",
     "parse",
 ]
 
@@ -197,7 +202,7 @@ class Fixed(Format):
         return code.as_signed() if self.signed else code.as_unsigned()
 
 
-FORMATS: tuple[type[Format], ...] = (Bipolar, PowerOfTwo, MiniFloat, Fixed)
+FORMATS: tuple[type[Format], ...] = (Bipolar, PowerOfTwo, MiniFloat, Fixed, Float)
 """Every kind of format; a new one joins here."""
 
 
@@ -237,3 +242,17 @@ def common(formats: Iterable[Format]) -> Format:
     if low >= 0:
         return Fixed(max(high.bit_length(), 1), signed=False)
     return Fixed(max(high.bit_length(), (-low - 1).bit_length()) + 1)
+
+
+def default_activation(weight: Format) -> Format:
+    """Return the activation format that goes with a weight format.
+
+    Bipolar goes with bipolar, ``intN`` with ``uintN``, a float with itself, and powers of two and
+    minifloats with ``uint8``: a multiplier that shifts costs by the bits of the activation, not by
+    those of the exponent.
+    """
+    if isinstance(weight, (Bipolar, Float)):
+        return weight
+    if isinstance(weight, (MiniFloat, PowerOfTwo)):
+        return Fixed(8, signed=False)
+    return Fixed(weight.width, signed=False)

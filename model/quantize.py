@@ -37,9 +37,9 @@ def check_weight(fmt: Format) -> Format:
     Raises
     ------
     FormatError
-        For unsigned integers and for ``int1``.
+        For unsigned integers, for ``int1`` and for floats.
     """
-    if isinstance(fmt, Fixed) and (not fmt.signed or fmt.max_level < 1):
+    if fmt.max_level < 1 or (isinstance(fmt, Fixed) and not fmt.signed):  # a float has no levels
         raise FormatError(
             f"weights are bipolar, pow2_N, eEmM or intN with N of at least 2, not {fmt}"
         )
@@ -52,10 +52,10 @@ def check_activation(fmt: Format) -> Format:
     Raises
     ------
     FormatError
-        For powers of two, minifloats, ``int1`` and anything wider than 16 bits.
+        For powers of two, minifloats, floats, ``int1`` and anything wider than 16 bits.
     """
     integer = isinstance(fmt, (Bipolar, Fixed))
-    if not integer or fmt.max_level < 1 or fmt.width > MAX_ACTIVATION_WIDTH:
+    if fmt.max_level < 1 or not integer or fmt.width > MAX_ACTIVATION_WIDTH:
         raise FormatError(
             f"activations are bipolar, uintN or intN up to {MAX_ACTIVATION_WIDTH} bits "
             f"with a level above 0, not {fmt}"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 from ..hw.errors import FormatError, NetworkError
-from ..hw.number import Bipolar, Fixed, Format, MiniFloat, PowerOfTwo, parse
+from ..hw.number import Fixed, Format, default_activation, parse
 from .blocks import Formats
 from .data import Dataset, input_scale
 from .quantize import SCALES, check_activation, check_weight
@@ -18,20 +18,6 @@ __all__ = ["Recipe", "default_activation", "parse_formats"]
 
 ROUNDINGS = ("nearest", "stochastic")
 SCHEDULE = tuple(field.name for field in fields(Schedule))
-
-
-def default_activation(weight: Format) -> Format:
-    """Return the activation format that goes with a weight format.
-
-    Bipolar goes with bipolar, ``intN`` with ``uintN``, and powers of two and minifloats with
-    ``uint8``: a multiplier that shifts costs by the bits of the activation, not by those of the
-    exponent.
-    """
-    if weight == Bipolar():
-        return Bipolar()
-    if isinstance(weight, (MiniFloat, PowerOfTwo)):
-        return Fixed(8, signed=False)
-    return Fixed(weight.width, signed=False)
 
 
 def parse_formats(text: str, otherwise: Formats) -> Formats:

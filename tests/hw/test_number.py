@@ -81,7 +81,7 @@ def test_text_round_trips_and_formats_compare_by_value(name):
 @pytest.mark.parametrize(
     "text",
     ["", "int", "int0", "int33", "uint0", "uint33", "int-4", "Int8", " int8", "int8 ", "int٤",
-     "pow2_1", "pow2_7", "pow2", "bipolar1", "float", "fp32", "int8.4", "uuint4", "int99999",
+     "pow2_1", "pow2_7", "pow2", "bipolar1", "float", "fp8", "int8.4", "uuint4", "int99999",
      "e0m2", "e6m2", "e3m0", "e3m11", "e3", "e3m", "m2", "e3m2x", "E3m2"],
 )  # fmt: skip
 def test_malformed_names_are_refused_with_the_grammar(text):
