@@ -1,6 +1,6 @@
 """The accumulator of a processing element."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, ResetSignal, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,6 +10,8 @@ __all__ = ["CONTROL", "Accumulate"]
 
 CONTROL = data.StructLayout({"enable": 1, "double": 1, "last": 1})
 """What travels with a step: accumulate it; double afterwards (end of a bit plane); end the sum."""
+
+_TWO_TILES = 16  # cells of two tiles; the first one has no bit of the sum
 
 
 def _fit(value: Value, accumulator: Accumulator) -> tuple[Value, Value]:
@@ -29,10 +31,16 @@ def _fit(value: Value, accumulator: Accumulator) -> tuple[Value, Value]:
 class Accumulate(wiring.Component):
     """Sum the steps of a dot product in a register that wraps or saturates.
 
-    A step with ``i_control.enable`` adds ``i``; with ``double`` the sum is then doubled, which may
-    overflow too; with ``last`` the register starts anew. ``o`` and ``o_overflow`` are
-    combinational: in the cycle of ``last`` they are the finished sum and whether any of its steps
-    overflowed. The register itself is cleared by its reset input, which costs no logic.
+    A step with ``i_control.enable`` adds ``i``; with ``double``, which does not come with ``last``,
+    the sum is then doubled, which may overflow too; after a step with ``last`` the sum starts anew.
+    ``latency`` cycles after ``last``, ``o`` is the finished sum, and ``o_overflow`` whether any of
+    its steps overflowed.
+
+    Where a register beside the adder costs nothing, ``o`` is combinational, and the register is
+    cleared by its reset input. On iCE40 a cell has one output, the sum or the register: ``o`` is
+    the register, and the first step of a sum is loaded by the fourth input of the adder's LUTs.
+    But a tile of 8 such cells has an input too many, and nextpnr would split a carry chain that
+    fills a second one, which takes longer: longer sums are as everywhere else.
 
     Parameters
     ----------
@@ -42,6 +50,17 @@ class Accumulate(wiring.Component):
         Bits of the signed input.
     doubling : bool
         Whether ``double`` is used.
+    restart : bool
+        Whether ``last`` ends a sum; if not, it runs on.
+    even : bool
+        Whether every step is even, so that the lowest bit takes no cell.
+    fabric : str, optional
+        The family of devices that it is for.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles from a step to the sum with it: 1 where ``o`` is the register, else 0.
 
     Members
     -------
@@ -56,10 +75,20 @@ class Accumulate(wiring.Component):
     o: Signal
     o_overflow: Signal
 
-    latency = 0
-
-    def __init__(self, accumulator: Accumulator, step_width: int, *, doubling: bool = False):
+    def __init__(
+        self,
+        accumulator: Accumulator,
+        step_width: int,
+        *,
+        doubling: bool = False,
+        restart: bool = True,
+        even: bool = False,
+        fabric: str | None = None,
+    ):
         self.accumulator, self.step_width, self.doubling = accumulator, step_width, doubling
+        self.restart = restart
+        short = accumulator.width - even < _TWO_TILES
+        self.latency = int(fabric == "ice40" and (short or not restart))
         super().__init__(
             {
                 "i": In(signed(step_width)),
@@ -72,20 +101,35 @@ class Accumulate(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         width = self.accumulator.width
-        register = Signal(signed(width))
-        sticky = Signal()
+        register = Signal(signed(width), reset_less=True)
+        sticky = Signal(reset_less=True)
         exact = Signal(signed(max(width, self.step_width) + 1))
-        m.d.comb += exact.eq(register + self.i)
+        fresh = Signal(init=1)  # the next step is the first one
+        loads = bool(self.latency and self.restart)
+        added = register + self.i
+        m.d.comb += exact.eq(Mux(fresh, self.i, added) if loads else added)
         fitted, overflow = _fit(exact, self.accumulator)
-        m.d.comb += self.o.eq(fitted)
-        kept, flags = self.o, sticky | overflow
+        total = Signal(signed(width))
+        m.d.comb += total.eq(fitted)
+        kept = total
+        flags = (sticky & ~fresh if loads else sticky) | overflow
         if self.doubling:
-            doubled, doubled_overflow = _fit((self.o << 1), self.accumulator)
-            kept = Mux(self.i_control.double, doubled, self.o)
+            doubled, doubled_overflow = _fit((total << 1), self.accumulator)
+            kept = Mux(self.i_control.double, doubled, total)
             flags = flags | (self.i_control.double & doubled_overflow)
-        m.d.comb += self.o_overflow.eq(flags)
-        with m.If(self.i_control.enable):
+        enable, last = self.i_control.enable, self.i_control.last
+        if self.latency:
+            m.d.comb += [self.o.eq(register), self.o_overflow.eq(sticky)]
+        else:
+            m.d.comb += [self.o.eq(total), self.o_overflow.eq(flags)]
+        if loads:
+            with m.If(enable):
+                m.d.sync += [register.eq(kept), sticky.eq(flags), fresh.eq(last)]
+            return m
+        # reset is one more step that clears: two resets, each with gates, would be none for free
+        reset = ResetSignal(allow_reset_less=True)
+        with m.If(enable | reset):
             m.d.sync += [register.eq(kept), sticky.eq(flags)]
-            with m.If(self.i_control.last):
+            with m.If(reset | (last & self.restart)):
                 m.d.sync += [register.eq(0), sticky.eq(0)]
         return m

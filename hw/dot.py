@@ -16,6 +16,7 @@ from .arithmetic import bits_for
 from .errors import GeometryError
 from .mapping import Operands
 from .number import Bipolar, Fixed, MiniFloat, PowerOfTwo
+from .popcount import bipolar_sum, bipolar_sum_latency, structure_for
 
 __all__ = [
     "AddSubtract",
@@ -44,6 +45,8 @@ class DotProduct(wiring.Component):
         Cycles from operands to sum.
     width : int
         Bits of the signed sum: as many as the worst operands need.
+    even : bool
+        Whether every sum is even, and synthesis knows it.
 
     Members
     -------
@@ -56,6 +59,7 @@ class DotProduct(wiring.Component):
     o: Signal
 
     latency: int
+    even: bool = False
 
     def __init__(self, operands: Operands, lanes: int):
         if lanes < 1:
@@ -91,29 +95,20 @@ def _sum_range(operands: Operands, lanes: int) -> tuple[int, int]:
 
 
 class XnorPopcount(DotProduct):
-    """Bipolar weights, bipolar activations: twice the number of agreeing lanes, less ``lanes``."""
+    """Bipolar weights, bipolar activations: twice the number of agreeing lanes, less ``lanes``.
 
-    def __init__(self, operands: Operands, lanes: int):
+    How lanes are counted depends on the ``fabric`` (`popcount`).
+    """
+
+    def __init__(self, operands: Operands, lanes: int, *, fabric: str | None = None):
         super().__init__(operands, lanes)
-        self.latency = tree_latency(-(-lanes // 2)) + (lanes > 1)
+        self.structure, self.even = structure_for(fabric), lanes % 2 == 0
+        self.latency = bipolar_sum_latency(lanes, self.structure)
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        agree = [~(w.as_value() ^ a.as_value())[0] for w, a in self.pairs]
-        counts = []
-        # two lanes are four bits: their count is two 4-input functions, no adder
-        for i in range(0, self.lanes - 1, 2):
-            pair = Signal(2, reset_less=True)
-            m.d.sync += pair.eq((agree[i] ^ agree[i + 1]) | ((agree[i] & agree[i + 1]) << 1))
-            counts.append(Term(pair, 0, 2))
-        if self.lanes % 2:
-            single = Signal(reset_less=True)
-            if self.lanes > 1:
-                m.d.sync += single.eq(agree[-1])
-            else:
-                m.d.comb += single.eq(agree[-1])
-            counts.append(Term(single, 0, 1))
-        m.d.comb += self.o.eq((adder_tree(m, counts) << 1) - self.lanes)
+        bits = [(w.as_value()[0], a.as_value()[0]) for w, a in self.pairs]
+        m.d.comb += self.o.eq(bipolar_sum(m, bits, self.structure))
         return m
 
 
@@ -271,8 +266,10 @@ def _selected_terms(m: Module, pairs: list) -> list[Term]:
     ]
 
 
-def dot_product(operands: Operands, lanes: int, *, dsp: bool = False) -> DotProduct:
-    """Return the dot product for these operand formats.
+def dot_product(
+    operands: Operands, lanes: int, *, dsp: bool = False, fabric: str | None = None
+) -> DotProduct:
+    """Return the dot product for these operand formats, best on the family ``fabric``.
 
     Raises
     ------
@@ -282,7 +279,7 @@ def dot_product(operands: Operands, lanes: int, *, dsp: bool = False) -> DotProd
     integer = isinstance(operands.activation, Fixed)
     match operands.weight:
         case Bipolar() if operands.activation == Bipolar():
-            return XnorPopcount(operands, lanes)
+            return XnorPopcount(operands, lanes, fabric=fabric)
         case Bipolar() if integer:
             return AddSubtract(operands, lanes)
         case PowerOfTwo() if integer:

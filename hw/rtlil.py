@@ -15,9 +15,20 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue] (
 
 from .errors import ToolError
 
-__all__ = ["convert", "forget_contents", "free_collisions", "keep_shared", "share_modules"]
+__all__ = [
+    "MAP_ALONE",
+    "convert",
+    "forget_contents",
+    "free_collisions",
+    "keep_shared",
+    "share_modules",
+]
+
+MAP_ALONE = "map_alone"
+"""Attribute of a signal in a module that is mapped to cells alone, as it is (`keep_shared`)."""
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\\$]\S+|[^\s"]+')
+_NUMBERS = re.compile(r"(\$\d+)+$")
 _WORTHWHILE = 64  # bits of wires: a smaller module gains more from its surroundings than it costs
 _FEW = 4  # copies: elements at edges and corners differ, and what they share is not cut out of them
 _DIRECTIONS = ("input", "output", "inout")
@@ -25,7 +36,7 @@ _DIRECTIONS = ("input", "output", "inout")
 _PROVENANCE = (r"\src", r"\generator", r"\hdlname")
 
 
-def convert(component: Any, *, name: str = "top", share: bool = True) -> str:
+def convert(component: Any, *, name: str = "top", share: bool = True, platform: Any = None) -> str:
     """Return the RTLIL text of ``component`` without source locations.
 
     Parameters
@@ -36,8 +47,10 @@ def convert(component: Any, *, name: str = "top", share: bool = True) -> str:
         The top module.
     share : bool
         Write each distinct module once (`share_modules`).
+    platform : object, optional
+        What components are elaborated with; with any, vendors' blocks (`blocks`) are their cells.
     """
-    text = rtlil.convert(component, name=name, emit_src=False)
+    text = rtlil.convert(component, name=name, platform=platform, emit_src=False)
     return share_modules(text) if share else text
 
 
@@ -114,7 +127,8 @@ def keep_shared(text: str) -> str:
 
     Marked is a module that would otherwise be mapped more than four times, and that has at least
     64 bits of wires with all that it contains. Yosys maps it once, with what is inside of it
-    flattened into it, and optimises everything else across modules.
+    flattened into it, and optimises everything else across modules. Marked too is a module with a
+    wire that has the attribute `MAP_ALONE`.
     """
     preamble, modules = _parse(text)
     by_name = {module.name: module for module in modules}
@@ -130,12 +144,16 @@ def keep_shared(text: str) -> str:
     copies = Counter(set(by_name).difference(*children.values()))  # the tops, once each
     for module in reversed(order):
         number = copies[module.name]
-        if number > _FEW and size[module.name] >= _WORTHWHILE:
+        if _maps_alone(module) or (number > _FEW and size[module.name] >= _WORTHWHILE):
             module.attributes.append(["attribute", r"\keep_hierarchy", "1"])
             number = 1
         for child, times in children[module.name].items():
             copies[child] += number * times
     return _render(preamble, modules)
+
+
+def _maps_alone(module: _Module) -> bool:
+    return any(line[:2] == ["attribute", "\\" + MAP_ALONE] for line in module.lines)
 
 
 def free_collisions(text: str) -> str:
@@ -322,12 +340,15 @@ def _declare(names: dict[str, str], attributes: list[list[str]], line: list[str]
 
 
 def _shorten(names: dict[str, str], token: str) -> str:
-    r"""Return ``token`` with Amaranth's number replaced by the order of its first appearance."""
+    r"""Return ``token`` with Amaranth's numbers replaced by the order of its first appearance.
+
+    A signal that only passes through a module has two: ``\port$448$0``.
+    """
     if token[0] not in "\\$":
         return token
     if token not in names:
-        base, dollar, number = token.rpartition("$")
-        names[token] = f"{base}${len(names)}" if dollar and number.isdecimal() else token
+        base = _NUMBERS.sub("", token)
+        names[token] = f"{base}${len(names)}" if base != token else token
     return names[token]
 
 

@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from narrowgauge.hw import popcount
+from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.dot import (
     AddSubtract,
     MiniFloatMultiply,
@@ -14,8 +16,11 @@ from narrowgauge.hw.dot import (
     dot_product,
 )
 from narrowgauge.hw.errors import GeometryError
+from narrowgauge.hw.mac import mac
 from narrowgauge.hw.mapping import Operands
 from narrowgauge.hw.number import Bipolar, Fixed, MiniFloat, PowerOfTwo, parse
+from narrowgauge.hw.synth.measure import measure
+from narrowgauge.hw.synth.shell import Shell
 
 from .networks import random_levels
 from .simulation import clocked
@@ -137,6 +142,69 @@ def test_an_exponent_that_is_not_reduced_is_seen(monkeypatch):
     expected = (weights * activations)[:, 0]
     assert 0 < normal.sum() < len(normal)
     assert (np.array(got) != expected).tolist() == normal.tolist()
+
+
+BIPOLAR = Operands(Bipolar(), Bipolar())
+FABRICS = [None, "ice40", "xc7"]  # all others have the structure of None
+
+
+def popcounts(lanes, fabric, count=20):
+    """Sums from a popcount, and what they should be."""
+    weights, activations = operand_words(BIPOLAR, lanes, count)
+    dot = dot_product(BIPOLAR, lanes, fabric=fabric)
+
+    def drive(ctx, index):
+        for port, levels in ((dot.i_weights, weights), (dot.i_activations, activations)):
+            code = sum(int(level > 0) << lane for lane, level in enumerate(levels[index]))
+            ctx.set(port.as_value(), code)
+
+    got = clocked(dot, drive, lambda ctx: ctx.get(dot.o), range(count), dot.latency)
+    return got, (weights * activations).sum(axis=1).tolist()
+
+
+@pytest.mark.parametrize("fabric", FABRICS)
+@pytest.mark.parametrize("lanes", [1, 2, 3, 4, 5, 6, 8, 9, 15, 16, 23, 32, 40, 63, 64])
+def test_popcounts_of_every_fabric_equal_the_sum(lanes, fabric):
+    got, expected = popcounts(lanes, fabric)
+    assert got == expected
+
+
+@given(lanes=st.integers(10, 200), fabric=st.sampled_from(FABRICS))
+@settings(max_examples=8)
+def test_popcounts_of_any_lanes(lanes, fabric):
+    got, expected = popcounts(lanes, fabric, count=8)
+    assert got == expected
+
+
+@pytest.mark.parametrize("fabric", FABRICS)
+@pytest.mark.parametrize("lanes", [1, 2, 3, 4, 5])
+def test_popcounts_of_all_operands(lanes, fabric):
+    dot = dot_product(BIPOLAR, lanes, fabric=fabric)
+    words = range(1 << 2 * lanes)
+
+    def drive(ctx, word):
+        ctx.set(dot.i_weights.as_value(), word & ((1 << lanes) - 1))
+        ctx.set(dot.i_activations.as_value(), word >> lanes)
+
+    got = clocked(dot, drive, lambda ctx: ctx.get(dot.o), words, dot.latency)
+    differ = [((word >> lanes) ^ word) & ((1 << lanes) - 1) for word in words]
+    assert got == [lanes - 2 * word.bit_count() for word in differ]
+
+
+@pytest.mark.parametrize("fabric", FABRICS)
+def test_a_carry_that_forgets_a_lane_is_seen(fabric, monkeypatch):
+    monkeypatch.setattr(popcount, "_majority", lambda a, b, c: a & b)
+    got, expected = popcounts(64, fabric)
+    assert got != expected
+
+
+@pytest.mark.parametrize(("target", "cells"), [("up5k", 160), ("xc7", 100)])
+def test_a_popcount_and_its_accumulator_take_few_cells(target, cells):
+    fabric = {"up5k": "ice40", "xc7": "xc7"}[target]
+    element = mac(BIPOLAR, 64, Accumulator(16), fabric=fabric)
+    cost = measure(Shell(element, ignore=["o_overflow"]), target, seeds=[])
+    assert cost.lut is not None
+    assert cells - 10 < cost.lut <= cells
 
 
 def test_a_wrong_lane_is_seen():

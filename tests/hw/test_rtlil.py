@@ -4,7 +4,11 @@ import pytest
 from amaranth.lib.wiring import In, Out
 
 from narrowgauge.hw import tools
+from narrowgauge.hw.arithmetic import Accumulator
+from narrowgauge.hw.array import Geometry, SystolicArray
 from narrowgauge.hw.errors import ToolError
+from narrowgauge.hw.mapping import Operands
+from narrowgauge.hw.number import parse
 from narrowgauge.hw.rtlil import convert, forget_contents, keep_shared, share_modules
 
 from .synth.designs import Array, Several, Table
@@ -155,3 +159,11 @@ def test_other_memories_keep_theirs(attribute):
 def test_other_text_is_refused(text):
     with pytest.raises(ToolError, match="not RTLIL text"):
         share_modules(text)
+
+
+@pytest.mark.parametrize("fabric", [None, "ice40", "ecp5", "xc7"])
+def test_the_elements_of_an_array_are_one_module(fabric):
+    """Also those with parts that are mapped alone, through which numbered signals pass."""
+    operands = Operands(parse("bipolar"), parse("bipolar"))
+    array = SystolicArray(Geometry(2, 2, 16), operands, Accumulator(16), fabric=fabric)
+    assert sum(name.endswith(".mac.dot") for name in modules(convert(array))) == 1
