@@ -9,6 +9,8 @@ from amaranth.lib.wiring import In, Out
 
 from .accumulate import CONTROL
 from .arithmetic import Accumulator
+from .blocks_mac import Blocks, block_macs
+from .differences import Differences
 from .errors import GeometryError
 from .mac import MAC
 from .mac import mac as default_mac
@@ -92,9 +94,18 @@ def drained(accumulator: Accumulator) -> data.StructLayout:
 class PE(wiring.Component):
     """A processing element: a multiply-accumulate, and one link of the drain chain.
 
-    Operands enter at any cycle; their control enters ``mac.latency`` cycles later. At the end of
-    the cycle with ``last`` the finished sum is captured in the drain register, and with ``i_shift``
-    that register takes over its neighbour's.
+    Operands enter at any cycle; their control enters ``mac.latency`` cycles later. ``mac.delay``
+    cycles after the control with ``last`` the finished sum is captured in the drain register, and
+    with ``i_shift`` that register takes over its neighbour's.
+
+    Parameters
+    ----------
+    mac : MAC
+        What computes.
+    waits : bool
+        Whether a captured sum stays until ``i_shift``. Where all elements capture in one cycle and
+        sums leave from the next one on, none has to: ``i_shift`` is not used then, and the register
+        needs no enable, which is a long way on a small FPGA.
 
     Members
     -------
@@ -111,8 +122,10 @@ class PE(wiring.Component):
     i_drain: data.View
     o_drain: data.View
 
-    def __init__(self, mac: MAC):
-        self.mac = mac
+    def __init__(self, mac: MAC, *, waits: bool = True):
+        self.mac, self.waits = mac, waits
+        if not isinstance(mac.accumulator, Accumulator):
+            raise GeometryError(f"an array sums integers, not {mac.accumulator}")
         layout = drained(mac.accumulator)
         super().__init__(
             {
@@ -134,7 +147,11 @@ class PE(wiring.Component):
             mac.i_control.eq(self.i_control),
         ]
         captured = self.i_control.enable & self.i_control.last
-        with m.If(captured | self.i_shift):
+        for _ in range(mac.delay):
+            later = Signal(name="captured")
+            m.d.sync += later.eq(captured)
+            captured = later
+        with m.If(captured | self.i_shift | (not self.waits)):
             m.d.sync += [
                 self.o_drain.sum.eq(Mux(captured, mac.o, self.i_drain.sum)),
                 self.o_drain.overflow.eq(Mux(captured, mac.o_overflow, self.i_drain.overflow)),
@@ -161,10 +178,12 @@ class SystolicArray(wiring.Component):
         Width and overflow mode.
     doubling : bool
         Whether steps may double the sum (bit planes).
-    dsp : bool
-        Multiply in DSP blocks, where the formats multiply.
+    blocks : Blocks, optional
+        Multiply in multiplier blocks, as far as there are enough; in logic cells without.
     make_mac : callable, optional
         Builds the multiply-accumulate of one element instead of `mac.mac`.
+    fabric : str, optional
+        The family of devices whose best structures are chosen, of what is made of logic cells.
 
     Attributes
     ----------
@@ -172,6 +191,8 @@ class SystolicArray(wiring.Component):
         Cycles from the operands of the last step to the first drained sums.
     interval : int
         Least cycles between two last steps.
+    observes_overflow : bool
+        Whether sums come with their flags; if not, the flags are 0.
 
     Members
     -------
@@ -195,19 +216,41 @@ class SystolicArray(wiring.Component):
         accumulator: Accumulator,
         *,
         doubling: bool = False,
-        dsp: bool = False,
+        blocks: Blocks | None = None,
         make_mac: Callable[[], MAC] | None = None,
+        fabric: str | None = None,
     ):
         self.geometry, self.accumulator = geometry, accumulator
-        make_mac = make_mac or (
-            lambda: default_mac(operands, geometry.lanes, accumulator, doubling=doubling, dsp=dsp)
-        )
+        count, lanes = geometry.elements, geometry.lanes
+        self.blocks = []
+        if make_mac is not None:
+            macs = [make_mac() for _ in range(count)]
+        elif blocks is not None:
+            macs, self.blocks = block_macs(
+                operands, lanes, accumulator, blocks, count, doubling=doubling
+            )
+        else:
+            macs = [
+                default_mac(operands, lanes, accumulator, doubling=doubling, fabric=fabric)
+                for _ in range(count)
+            ]
+        self.observes_overflow = all(mac.observes_overflow for mac in macs)
+        # the elements may differ: sums leave when the last one has captured its own
+        captures = [mac.latency + mac.delay for mac in macs]
+        waits = geometry.skew > 0 or min(captures) < max(captures)
+        elements = [PE(mac, waits=waits) for mac in macs]
         self.elements = [
-            [PE(make_mac()) for _ in range(geometry.columns)] for _ in range(geometry.rows)
+            elements[first : first + geometry.columns]
+            for first in range(0, count, geometry.columns)
         ]
-        self._mac_latency = self.elements[0][0].mac.latency
-        self.latency = self._mac_latency + geometry.skew + 1
-        self.interval = geometry.drain_cycles + geometry.skew
+        self._captured = max(captures) + geometry.skew
+        self._differences = None
+        if macs[0].cumulative:
+            self._differences = Differences(
+                accumulator.width, geometry.chains, geometry.drain_cycles
+            )
+        self.latency = self._captured + 1 + (Differences.latency if macs[0].cumulative else 0)
+        self.interval = geometry.drain_cycles + geometry.skew + max(captures) - min(captures)
         activations = data.ArrayLayout(operands.activation, geometry.lanes)
         weights = data.ArrayLayout(operands.weight, geometry.lanes)
         super().__init__(
@@ -223,12 +266,14 @@ class SystolicArray(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         rows, columns, hop = self.geometry.rows, self.geometry.columns, self.geometry.hop
-        controls = self._delayed(m, self.i_control, self.latency)
+        controls = self._delayed(m, self.i_control, self._captured)
         draining = self._drain_counter(m, controls[-1])
-        m.d.comb += self.o_valid.eq(draining)
+        for index, block in enumerate(self.blocks):
+            m.submodules[f"block_{index}"] = block
+        drained_sums = self._output(m, draining)
         for index in range(self.geometry.chains):
             chain = [each for row in self.elements[index :: self.geometry.chains] for each in row]
-            m.d.comb += self.o[index].eq(chain[0].o_drain)
+            m.d.comb += drained_sums[index].eq(chain[0].o_drain)
             for element, following in zip(chain, [*chain[1:], None], strict=True):
                 m.d.comb += element.i_shift.eq(draining)
                 if following is not None:
@@ -242,7 +287,7 @@ class SystolicArray(wiring.Component):
                 m.submodules[f"pe_{r}_{c}"] = element = self.elements[r][c]
                 m.d.comb += [
                     element.i_activations.eq(word),
-                    element.i_control.eq(controls[self._mac_latency + r // hop + c // hop]),
+                    element.i_control.eq(controls[element.mac.latency + r // hop + c // hop]),
                 ]
         for c in range(columns):
             word = self._delayed(m, self.i_weights[c], c // hop)[-1]
@@ -251,6 +296,27 @@ class SystolicArray(wiring.Component):
                     word = self._delayed(m, word, 1)[-1]
                 m.d.comb += self.elements[r][c].i_weights.eq(word)
         return m
+
+    def _output(self, m: Module, draining: Signal) -> data.View:
+        """Return what the chains drive: the output, or what becomes it."""
+        if self._differences is None:
+            m.d.comb += self.o_valid.eq(draining)
+            return self.o
+        m.submodules.differences = differences = self._differences
+        totals = Signal.like(self.o)
+        m.d.comb += differences.i_valid.eq(draining)
+        for index in range(self.geometry.chains):
+            m.d.comb += [
+                differences.i[index].eq(totals[index].sum),
+                self.o[index].sum.eq(differences.o[index]),
+            ]
+        valid = draining
+        for _ in range(differences.latency):
+            later = Signal(name="valid")
+            m.d.sync += later.eq(valid)
+            valid = later
+        m.d.comb += self.o_valid.eq(valid)
+        return totals
 
     @staticmethod
     def _delayed(m: Module, source, cycles: int) -> list:
@@ -263,12 +329,15 @@ class SystolicArray(wiring.Component):
         return stages
 
     def _drain_counter(self, m: Module, control):
-        """Return the signal that is high while sums leave, from the cycle of ``control.last``."""
-        remaining = Signal(range(self.geometry.drain_cycles))
-        starts = control.enable & control.last
-        draining = starts | (remaining != 0)
-        with m.If(starts):
-            m.d.sync += remaining.eq(self.geometry.drain_cycles - 1)
-        with m.Elif(remaining != 0):
-            m.d.sync += remaining.eq(remaining - 1)
+        """Return the signal that is high while sums leave, from the cycle after ``control.last``.
+
+        It comes from a register: every element and the loops behind the array hang on it.
+        """
+        left = Signal(range(self.geometry.drain_cycles))  # sums after this one
+        draining, more = Signal(), Signal()
+        with m.If(control.enable & control.last):
+            others = self.geometry.drain_cycles - 1
+            m.d.sync += [draining.eq(1), left.eq(others), more.eq(others != 0)]
+        with m.Elif(draining):
+            m.d.sync += [draining.eq(more), left.eq(left - 1), more.eq(more & (left != 1))]
         return draining

@@ -8,6 +8,7 @@
     ├── GeometryError         an array or memory shape that cannot be built
     ├── FitError              a design larger than its target
     ├── ToolError             an external tool that is missing or failed
+    │   └── ToolTimeout       an external tool that did not end
     ├── DataError             a data set that is missing or damaged
     └── MismatchError         hardware and reference disagree
 """
@@ -21,6 +22,7 @@ __all__ = [
     "NarrowgaugeError",
     "NetworkError",
     "ToolError",
+    "ToolTimeout",
 ]
 
 
@@ -46,6 +48,10 @@ class FitError(NarrowgaugeError):
 
 class ToolError(NarrowgaugeError):
     """An external tool that is missing or failed."""
+
+
+class ToolTimeout(ToolError):
+    """An external tool that was stopped because it did not end."""
 
 
 class DataError(NarrowgaugeError):

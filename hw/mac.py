@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from .accumulate import CONTROL, Accumulate
 from .arithmetic import Accumulator
 from .dot import DotProduct, dot_product
+from .floating import Float
 from .mapping import Operands
 
 __all__ = ["MAC", "DotMAC", "mac"]
@@ -18,9 +19,9 @@ __all__ = ["MAC", "DotMAC", "mac"]
 class MAC(wiring.Component):
     """Base of the multiply-accumulates: sum the products of ``lanes`` pairs, step after step.
 
-    Operands enter at any cycle; the control of their step enters ``latency`` cycles later. ``o``
-    and ``o_overflow`` are combinational: in the cycle of ``last`` they are the finished sum and
-    whether any of its steps overflowed.
+    Operands enter at any cycle; the control of their step enters ``latency`` cycles later.
+    ``delay`` cycles after the control with ``last``, ``o`` and ``o_overflow`` are the finished sum
+    and whether any of its steps overflowed.
 
     Parameters
     ----------
@@ -28,19 +29,25 @@ class MAC(wiring.Component):
         Formats of weights and activations.
     lanes : int
         Pairs a step.
-    accumulator : Accumulator
-        Width and overflow mode of the sum.
+    accumulator : Accumulator or Float
+        Width and overflow mode of the sum; of floats, its format.
 
     Attributes
     ----------
     latency : int
         Cycles from the operands of a step to its control.
+    delay : int
+        Cycles from the control of a step to the sum with it; 0 where ``o`` is combinational.
+    cumulative : bool
+        Whether ``last`` does not clear the sum: it wraps and runs on, from one tile to the next.
+    observes_overflow : bool
+        Whether ``o_overflow`` tells; if not, it is 0.
 
     Members
     -------
     i_weights, i_activations : In(ArrayLayout(format, lanes))
     i_control : In(CONTROL)
-    o : Out(signed(accumulator.width))
+    o : Out(signed(accumulator.width)), or Out(accumulator) of a float
     o_overflow : Out(1)
     """
 
@@ -51,15 +58,19 @@ class MAC(wiring.Component):
     o_overflow: Signal
 
     latency: int
+    delay: int = 0
+    cumulative: bool = False
+    observes_overflow: bool = True
 
-    def __init__(self, operands: Operands, lanes: int, accumulator: Accumulator):
+    def __init__(self, operands: Operands, lanes: int, accumulator: Accumulator | Float):
+        total = accumulator if isinstance(accumulator, Float) else signed(accumulator.width)
         self.operands, self.lanes, self.accumulator = operands, lanes, accumulator
         super().__init__(
             {
                 "i_weights": In(data.ArrayLayout(operands.weight, lanes)),
                 "i_activations": In(data.ArrayLayout(operands.activation, lanes)),
                 "i_control": In(CONTROL),
-                "o": Out(signed(accumulator.width)),
+                "o": Out(total),
                 "o_overflow": Out(1),
             }
         )
@@ -79,26 +90,46 @@ class DotMAC(MAC):
         Width and overflow mode.
     doubling : bool
         Whether steps may double the sum (bit planes).
+    cumulative : bool
+        The sum is never cleared, as in a multiplier block; the accumulator wraps.
+    fabric : str, optional
+        The family of devices that the accumulator is for; ``dot`` has its own.
     """
 
-    def __init__(self, dot: DotProduct, accumulator: Accumulator, *, doubling: bool = False):
+    def __init__(
+        self,
+        dot: DotProduct,
+        accumulator: Accumulator,
+        *,
+        doubling: bool = False,
+        cumulative: bool = False,
+        fabric: str | None = None,
+    ):
         super().__init__(dot.operands, dot.lanes, accumulator)
         self.dot, self.doubling = dot, doubling
+        self.accumulate = Accumulate(
+            accumulator,
+            dot.width,
+            doubling=doubling,
+            restart=not cumulative,
+            even=dot.even,
+            fabric=fabric,
+        )
+        self.delay = self.accumulate.latency
+        self.cumulative, self.observes_overflow = cumulative, not cumulative
         self.latency = dot.latency
 
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.dot = dot = self.dot
-        m.submodules.accumulate = accumulate = Accumulate(
-            self.accumulator, dot.width, doubling=self.doubling
-        )
+        m.submodules.accumulate = accumulate = self.accumulate
         m.d.comb += [
             dot.i_weights.eq(self.i_weights),
             dot.i_activations.eq(self.i_activations),
             accumulate.i.eq(dot.o),
             accumulate.i_control.eq(self.i_control),
             self.o.eq(accumulate.o),
-            self.o_overflow.eq(accumulate.o_overflow),
+            self.o_overflow.eq(accumulate.o_overflow if self.observes_overflow else 0),
         ]
         return m
 
@@ -106,16 +137,26 @@ class DotMAC(MAC):
 def mac(
     operands: Operands,
     lanes: int,
-    accumulator: Accumulator,
+    accumulator: Accumulator | Float,
     *,
     doubling: bool = False,
     dsp: bool = False,
+    cumulative: bool = False,
+    fabric: str | None = None,
 ) -> MAC:
     """Return the multiply-accumulate for these formats.
 
     Raises
     ------
     GeometryError
-        When there is none for the pair of formats.
+        When there is none for the pair of formats, or for the accumulator; floats accumulate in a
+        `Float`, and everything else in an `Accumulator`.
     """
-    return DotMAC(dot_product(operands, lanes, dsp=dsp), accumulator, doubling=doubling)
+    from .float_mac import FloatMAC  # it is a `MAC`, and so imports this module
+
+    match operands.weight, operands.activation, accumulator:
+        case (Float(), _, _) | (_, Float(), _) | (_, _, Float()):
+            return FloatMAC(operands, lanes, accumulator, doubling=doubling, dsp=dsp)
+    assert isinstance(accumulator, Accumulator)
+    dot = dot_product(operands, lanes, dsp=dsp, fabric=fabric)
+    return DotMAC(dot, accumulator, doubling=doubling, cumulative=cumulative, fabric=fabric)

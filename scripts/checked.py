@@ -19,7 +19,7 @@ from ..model import zoo
 from ..model.data import Dataset
 from ..model.reference import LayerTrace, evaluate
 from .networks import input_levels
-from .pipeline import source_digest
+from .sources import source_digest
 
 __all__ = [
     "Checked",
@@ -107,7 +107,7 @@ class Checked:
     accuracy_reference: float
     accuracy_hardware: float
     mismatches: int
-    overflows: int
+    overflows: int | None
     overflows_reference: int
     cycles: int
     steps: int
@@ -124,7 +124,7 @@ class Checked:
             "accuracy_reference": self.accuracy_reference,
             "accuracy_hardware": self.accuracy_hardware,
             "mismatches": self.mismatches,
-            "overflows": self.overflows,
+            **({} if self.overflows is None else {"overflows": self.overflows}),
             "cycles_per_image": self.cycles / self.images,
             "utilisation": used(program, total_macs(program.network), self.cycles / self.images),
             "layers": layers,
@@ -167,7 +167,7 @@ def check(
         "network": to_bytes(network),
         "geometry": [str(geometry), geometry.hop, geometry.chains],
         "groups": [program.contexts, program.batch],
-        "blocks": [accelerator.dsp, accelerator.requantize_dsp, accelerator.single_port],
+        "blocks": [repr(accelerator.blocks), accelerator.requantize_dsp, accelerator.single_port],
         "images": levels.tobytes(),
         "labels": labels.tobytes(),
         "engine": engine,
@@ -183,7 +183,7 @@ def check(
 def _check(accelerator: Accelerator, labels: np.ndarray, levels: Any, engine: str) -> Checked:
     run, comparison, expected = simulate_and_compare(accelerator, levels, engine, traced=TRACED)
     first = str(comparison.first or "")
-    if not first and run.overflows != expected.overflows:
+    if not first and run.overflows and run.overflows != expected.overflows:
         first = f"overflows a layer: {run.overflows} in hardware, {expected.overflows} in the "
         first += "reference"
     return Checked(
@@ -191,7 +191,7 @@ def _check(accelerator: Accelerator, labels: np.ndarray, levels: Any, engine: st
         accuracy_reference=float((expected.labels == labels).mean()),
         accuracy_hardware=float((run.labels == labels).mean()),
         mismatches=comparison.mismatches,
-        overflows=sum(run.overflows),
+        overflows=sum(run.overflows) if run.overflows else None,
         overflows_reference=sum(expected.overflows),
         cycles=run.cycles,
         steps=run.steps,

@@ -22,7 +22,10 @@ from .progress import Reporter
 
 __all__ = ["FormatJob", "GivenJob", "Job", "all_rows", "make_jobs"]
 
-COSTS = ("lut", "ff", "carry", "bram", "spram", "dsp", "fmax_mhz", "fmax_mhz_min", "fmax_mhz_max")
+COSTS = (
+    *("lut", "lut4", "ff", "carry", "bram", "spram", "dsp"),
+    *("fmax_mhz", "fmax_mhz_min", "fmax_mhz_max"),
+)
 
 
 class Job:
@@ -88,13 +91,15 @@ class Job:
         self.row |= {name: getattr(geometry, name) for name in ("rows", "columns", "lanes")}
         program = plan.program(self.network, geometry)
         self.row |= {
+            "hop": geometry.hop,
             "chains": geometry.chains,
+            "multiplier": plan.multiplier,
             "contexts": program.contexts,
             "batch": program.batch,
         }
         if plan.route:
             check_memories(program, plan.device)  # before a simulation that may take long
-        return accelerator_for(program, plan.device)
+        return accelerator_for(program, plan.device, multiplier=plan.multiplier)
 
     def _simulate(self, accelerator: Accelerator, reporter: Reporter) -> None:
         plan = self.plan
@@ -109,9 +114,11 @@ class Job:
 
     def _route(self, accelerator: Accelerator, reporter: Reporter) -> None:
         plan = self.plan
-        with reporter.step(f"place and route {self.text}") as step:
+        routing = "place and route" if plan.device.family.router else "map"
+        with reporter.step(f"{routing} {self.text}") as step:
             measured = cost(accelerator, plan.device, plan.store, plan.seed_numbers)
-            step.note(f"{measured.lut} LUT, {measured.fmax_mhz:.1f} MHz")
+            speed = f"{measured.fmax_mhz:.1f} MHz" if measured.fmax_mhz else "not routed"
+            step.note(f"{measured.lut} LUT, {speed}")
         columns = measured.row()
         for name in (*COSTS, "tools", "routed"):
             if name in columns:

@@ -11,6 +11,7 @@ from ..hw.arithmetic import OVERFLOWS
 from ..hw.array import Geometry
 from ..hw.errors import NarrowgaugeError
 from ..hw.sim.engine import ENGINES
+from ..hw.synth.build import MULTIPLIERS
 from ..hw.synth.targets import TARGETS
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "json_output",
     "make_folder",
     "make_geometry",
+    "multiplier",
     "network_file",
     "seed_range",
     "seeds",
@@ -108,6 +110,13 @@ target = click.option(
     default="up5k",
     show_default=True,
     help="Device that the accelerator is for.",
+)
+multiplier = click.option(
+    "--multiplier",
+    type=click.Choice(MULTIPLIERS),
+    default="logic",
+    show_default=True,
+    help="Multiply in logic cells, or in the target's multiplier blocks, as far as there are any.",
 )
 seeds = click.option(
     "--seeds", default=3, show_default=True, help="Placements; Fmax is given as their median."

@@ -5,9 +5,7 @@ missing. A step's key holds everything that decides its result, the sources that
 included.
 """
 
-import hashlib
 from dataclasses import replace
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,21 +21,9 @@ from ..model.recipe import Recipe
 from ..model.reference import accuracy, evaluate
 from ..model.train import Progress, Trained, check_recipe, train
 from .progress import Reporter, Step
+from .sources import source_digest
 
-__all__ = ["Trainer", "set_accumulator", "source_digest"]
-
-PACKAGE = Path(__file__).parents[1]
-
-
-@cache
-def source_digest(*folders: str) -> str:
-    """Return a digest of the Python and C++ sources in ``folders`` of the package."""
-    digest = hashlib.sha256()
-    for folder in folders:
-        for path in sorted((PACKAGE / folder).glob("*.*")):
-            if path.suffix in (".py", ".cc"):
-                digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
+__all__ = ["Trainer", "set_accumulator"]
 
 
 class Trainer:

@@ -8,7 +8,7 @@ from typing import Any
 from ..hw import tools
 from ..hw.arithmetic import Accumulator
 from ..hw.array import Geometry
-from ..hw.errors import NetworkError
+from ..hw.errors import NarrowgaugeError, NetworkError
 from ..hw.network import Network
 from ..hw.program import Program
 from ..hw.synth.store import Store
@@ -75,18 +75,25 @@ class Plan:
     seeds: int
     images: int | None
     engine: str
+    multiplier: str = "logic"
     store: Store = field(default_factory=Store)
 
     def __post_init__(self) -> None:
         self.device: Target = find_target(self.target)
         self.seed_numbers = seed_range(self.seeds)
+        if self.fit and self.multiplier != "logic":
+            raise NarrowgaugeError(
+                "--fit measures arrays of logic cells; with --multiplier block, give --rows, "
+                "--columns and --lanes"
+            )
         self.given = None if self.network in NETWORKS else self._given()
         if self.given is None:
             self.recipe = self.training.recipe()
             self.data = load_dataset(self.training.dataset)
         else:
             self.data = load_images(self.given, self.network)
-        self.programs = ["yosys", str(self.device.family.router)] if self.route else ["yosys"]
+        router = self.device.family.router
+        self.programs = ["yosys", router] if self.route and router else ["yosys"]
         for name in self.programs:
             tools.find(name)
         if self.accumulator is not None:

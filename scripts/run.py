@@ -59,6 +59,7 @@ Examples:
 @options.geometry
 @click.option("--fit", is_flag=True, help="Give each format the largest array that fits.")
 @options.target
+@options.multiplier
 @options.seeds
 @click.option("--route/--no-route", default=True, help="Place and route, or simulate only.")
 @click.option("--epochs", type=int, help="Training epochs [default: the recipe's].")

@@ -23,9 +23,12 @@ Examples:
 @options.network_file
 @options.geometry
 @options.target
+@options.multiplier
 @options.seeds
 @options.json_output
-def command(network: Path, as_json: bool, seeds: int, target: str, **values: Any) -> int:
+def command(
+    network: Path, as_json: bool, seeds: int, target: str, multiplier: str, **values: Any
+) -> int:
     """Place and route a network's accelerator, with several seeds.
 
     The network is a network file, or one of the zoo by its name.
@@ -40,8 +43,11 @@ def command(network: Path, as_json: bool, seeds: int, target: str, **values: Any
     numbers = options.seed_range(seeds)
     geometry = options.make_geometry(values)
     program = Program(load_network(network, geometry.lanes), geometry, **options.grouping(values))
-    with Reporter() as reporter, reporter.step(f"place and route on {target}"):
-        measured = cost(accelerator_for(program, device), device, Store(), numbers)
+    step = "place and route on" if device.family.router else "map to"
+    with Reporter() as reporter, reporter.step(f"{step} {target}"):
+        measured = cost(
+            accelerator_for(program, device, multiplier=multiplier), device, Store(), numbers
+        )
     row = {"network": program.network.name} | measured.row()
     row["memories"] = _memories(program, device)
     if as_json:
@@ -69,11 +75,14 @@ def _print(row: dict[str, Any], budget: dict[str, int]) -> None:
         if name in row and name in budget
     ]
     print(f"{row['network']} on {row['target']}: {', '.join(used)}")
-    print(
-        f"{row['fmax_mhz']:.1f} MHz (median of {len(row['seeds'])} seeds, "
-        f"{row['fmax_mhz_min']:.1f} to {row['fmax_mhz_max']:.1f})"
-    )
-    print(f"slowest path: {row['critical_path']}")
+    if row["routed"]:
+        print(
+            f"{row['fmax_mhz']:.1f} MHz (median of {len(row['seeds'])} seeds, "
+            f"{row['fmax_mhz_min']:.1f} to {row['fmax_mhz_max']:.1f})"
+        )
+        print(f"slowest path: {row['critical_path']}")
+    else:
+        print("not routed: mapped by Yosys only, no clock frequency")
     console, table = standard_output(), _memory_table()
     for memory in row["memories"]:
         blocks, kind = memory["blocks"], memory["kind"]

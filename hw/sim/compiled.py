@@ -149,7 +149,9 @@ class CompiledEngine:
             labels=labels[:images].astype(np.int64),
             cycles=reply.cycles,
             steps=reply.steps,
-            overflows=tuple(overflows[: len(network.layers)].tolist()),
+            overflows=tuple(overflows[: len(network.layers)].tolist())
+            if self.accelerator.observes_overflow
+            else (),
             layer_cycles=tuple(layer_cycles[: len(network.layers)].tolist()),
             events=events[: reply.events],
             seconds=seconds,

@@ -160,7 +160,7 @@ class _Session:
             labels=np.asarray(self.labels, np.int64),
             cycles=self.cycles,
             steps=self.steps,
-            overflows=tuple(self.overflows),
+            overflows=tuple(self.overflows) if self.accelerator.observes_overflow else (),
             layer_cycles=tuple(self.layer_cycles),
             events=np.array(self.events, EVENT),
             seconds=seconds,

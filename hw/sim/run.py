@@ -87,7 +87,8 @@ class Run:
     steps : int
         Cycles in which the array computed.
     overflows : tuple of int
-        Sums in each layer of which at least one step overflowed.
+        Sums in each layer of which at least one step overflowed; empty where the accelerator does
+        not observe that.
     layer_cycles : tuple of int
         Cycles in which each layer had the array, or the max pool, or was waited for.
     events : EVENT array

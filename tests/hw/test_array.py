@@ -69,29 +69,36 @@ def schedule(chance, tiles, interval):
     return cycles
 
 
+async def feed(ctx, array, cycles):
+    """Send the schedule in; return the drained sums and the cycles in which they came."""
+    seen = []
+    for cycle in range(len(cycles) + array.latency + array.interval + 2):
+        step = cycles[cycle] if cycle < len(cycles) else None
+        ctx.set(array.i_control.enable, step is not None)
+        if step:
+            activations, weights, double, last = step
+            for row, word in enumerate(activations):
+                for lane, level in enumerate(word):
+                    ctx.set(array.i_activations[row][lane], level)
+            for column, word in enumerate(weights):
+                for lane, level in enumerate(word):
+                    ctx.set(array.i_weights[column][lane], level)
+            ctx.set(array.i_control.double, double)
+            ctx.set(array.i_control.last, last)
+        if ctx.get(array.o_valid):
+            for each in range(array.geometry.chains):
+                sums = array.o[each]
+                seen.append((cycle, (ctx.get(sums.sum), ctx.get(sums.overflow))))
+        await ctx.tick()
+    return seen
+
+
 def drive(array, cycles):
     """Run the schedule; return the drained sums and the cycles in which they came."""
     seen = []
 
     async def testbench(ctx):
-        for cycle in range(len(cycles) + array.latency + array.interval + 2):
-            step = cycles[cycle] if cycle < len(cycles) else None
-            ctx.set(array.i_control.enable, step is not None)
-            if step:
-                activations, weights, double, last = step
-                for row, word in enumerate(activations):
-                    for lane, level in enumerate(word):
-                        ctx.set(array.i_activations[row][lane], level)
-                for column, word in enumerate(weights):
-                    for lane, level in enumerate(word):
-                        ctx.set(array.i_weights[column][lane], level)
-                ctx.set(array.i_control.double, double)
-                ctx.set(array.i_control.last, last)
-            if ctx.get(array.o_valid):
-                for each in range(array.geometry.chains):
-                    sums = array.o[each]
-                    seen.append((cycle, (ctx.get(sums.sum), ctx.get(sums.overflow))))
-            await ctx.tick()
+        seen.extend(await feed(ctx, array, cycles))
 
     run(array, testbench)
     return seen
@@ -103,13 +110,14 @@ def drive(array, cycles):
     accumulator=accumulators,
     formats=st.sampled_from([("bipolar", "bipolar"), ("int4", "uint4"), ("pow2_4", "uint3")]),
     chains=st.sampled_from([1, 2, 3]),
+    fabric=st.sampled_from([None, "ice40", "xc7"]),
     seed=st.integers(0, 999),
 )
-def test_drains_the_sums_of_all_elements(geometry, accumulator, formats, chains, seed):
+def test_drains_the_sums_of_all_elements(geometry, accumulator, formats, chains, fabric, seed):
     if geometry.rows % chains == 0:
         geometry = replace(geometry, chains=chains)
     chance, operands = random.Random(seed), Operands(*map(parse, formats))
-    array = SystolicArray(geometry, operands, accumulator, doubling=True)
+    array = SystolicArray(geometry, operands, accumulator, doubling=True, fabric=fabric)
     tiles = random_tiles(chance, geometry, operands)
     cycles = schedule(chance, tiles, array.interval)
     seen = drive(array, cycles)

@@ -2,7 +2,8 @@ import pytest
 
 from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.array import Geometry
-from narrowgauge.hw.errors import FitError
+from narrowgauge.hw.blocks_mac import Blocks
+from narrowgauge.hw.errors import FitError, GeometryError
 from narrowgauge.hw.layers import Size, Window
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.synth import build
@@ -56,4 +57,21 @@ def test_every_memory_of_a_program_is_in_its_use():
 def test_the_requantiser_takes_a_dsp_block_where_there_is_one():
     assert accelerator([8, 8, 4], "up5k").requantize_dsp
     assert not accelerator([8, 8, 4], "hx8k").requantize_dsp
-    assert not accelerator([8, 8, 4], "up5k").dsp
+    assert accelerator([8, 8, 4], "up5k").blocks is None
+
+
+def test_the_array_takes_blocks_first():
+    widths, narrow = [8, 8, 4], Geometry(4, 4, 1)
+    network = random_network(1, ("int8", "uint8", "uint8"), widths, Accumulator(16))
+    made = accelerator_for(Program(network, narrow), target("up5k"), multiplier="block")
+    assert made.blocks == Blocks("ice40", 8)
+    assert not made.requantize_dsp, "16 elements are 8 blocks"
+    smaller = Program(network, Geometry(2, 2, 1))
+    made = accelerator_for(smaller, target("up5k"), multiplier="block")
+    assert not made.requantize_dsp, "Yosys would spoil the array's"
+    packed = accelerator_for(Program(network, narrow), target("ecp5-25k"), multiplier="block")
+    assert packed.requantize_dsp, "16 of 28"
+    with pytest.raises(GeometryError, match="hx8k has no multiplier blocks"):
+        accelerator_for(smaller, target("hx8k"), multiplier="block")
+    with pytest.raises(GeometryError, match="a multiplier is logic or block, not 'dsp'"):
+        accelerator_for(smaller, target("up5k"), multiplier="dsp")
