@@ -22,6 +22,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from .array import SystolicArray
+from .blocks_mac import Blocks
 from .contents import ThresholdTable
 from .drain import Drain
 from .emitter import Emitter, result_layout
@@ -34,10 +35,9 @@ from .pool import PoolUnit
 from .program import Program
 from .record import field
 from .requantize import Requantize
-from .scoreboard import IMAGE_WIDTH, Job, Scoreboard
+from .scoreboard import IMAGE_WIDTH, Scoreboard
 from .sequencer import Sequencer
 from .storage import ActivationMemory, WeightMemory
-from .stream import Queue
 from .thresholds import Thresholds
 from .writer import Writer
 
@@ -85,14 +85,16 @@ class Accelerator(wiring.Component):
     ----------
     program : Program
         Network and geometry.
-    dsp : bool
-        Multiply in DSP blocks in the array, where its formats multiply.
+    blocks : Blocks, optional
+        The multiplier blocks that the array may use; without, it multiplies in logic cells.
     requantize_dsp : bool
         Multiply in a DSP block in the requantiser.
     make_mac : callable, optional
         Builds the multiply-accumulate of one element instead of `mac.mac`.
     single_port : collection of str
         Which of ``weights`` and ``activations`` lie in RAM with a single port and no contents.
+    fabric : str, optional
+        The family of devices whose best structures are chosen, of what is made of logic cells.
 
     Members
     -------
@@ -118,13 +120,15 @@ class Accelerator(wiring.Component):
         self,
         program: Program,
         *,
-        dsp: bool = False,
+        blocks: Blocks | None = None,
         requantize_dsp: bool = False,
         make_mac: Callable[[], MAC] | None = None,
         single_port: Collection[str] = (),
+        fabric: str | None = None,
     ):
-        self.program, self.dsp, self.requantize_dsp = program, dsp, requantize_dsp
+        self.program, self.blocks, self.requantize_dsp = program, blocks, requantize_dsp
         self.make_mac, self.single_port = make_mac, tuple(sorted(single_port))
+        self.fabric = fabric
         for name in self.single_port:
             if name not in ("weights", "activations"):
                 raise GeometryError(f"single_port is weights or activations, not {name}")
@@ -136,6 +140,11 @@ class Accelerator(wiring.Component):
         if self.loads_weights:
             members["weights"] = In(stream.Signature(program.memories["weights"][0]))
         super().__init__(members)
+
+    @property
+    def observes_overflow(self) -> bool:
+        """Whether sums come with their flags; accumulators in multiplier blocks have none."""
+        return self.blocks is None or not self.blocks.accumulate
 
     @property
     def loads_weights(self) -> bool:
@@ -153,11 +162,11 @@ class Accelerator(wiring.Component):
             program.operands,
             program.network.accumulator,
             doubling=program.doubling,
-            dsp=self.dsp,
+            blocks=self.blocks,
             make_mac=self.make_mac,
+            fabric=self.fabric,
         )
         m.submodules.sequencer = sequencer = Sequencer(program, array.interval)
-        m.submodules.jobs = jobs = Queue(Job(program))
         m.submodules.drain = drain = Drain(program)
         m.submodules.writer = writer = Writer(program)
         m.submodules.emitter = emitter = Emitter(program)
@@ -167,8 +176,7 @@ class Accelerator(wiring.Component):
         m.submodules.weights = weights = WeightMemory(program, loaded=self.loads_weights)
 
         wiring.connect(m, wiring.flipped(self.i), loader.i)
-        wiring.connect(m, sequencer.jobs, jobs.i)
-        wiring.connect(m, jobs.o, drain.jobs)
+        wiring.connect(m, sequencer.jobs, drain.jobs)
         wiring.connect(m, emitter.o, wiring.flipped(self.o))
         wiring.connect(m, loader.write, activations.i_loader)
         wiring.connect(m, writer.activations, activations.i_writer)
@@ -206,8 +214,8 @@ class Accelerator(wiring.Component):
         if self.loads_weights:
             wiring.connect(m, wiring.flipped(self.weights), weights.i)
         self._connect_outputs(m, writer, emitter)
-        sums = self._connect_drain(m, array, drain, writer)
-        self._trace(m, scoreboard, writer, sums, sequencer, feeder)
+        arriving = self._connect_drain(m, array, drain, writer)
+        self._trace(m, scoreboard, writer, arriving, sequencer, feeder)
         return m
 
     def _connect_pool(self, m: Module, feeder, activations, scoreboard) -> None:
@@ -242,8 +250,11 @@ class Accelerator(wiring.Component):
             emitter.read.data.eq(read.data),
         ]
 
-    def _connect_drain(self, m: Module, array, drain, writer) -> Any:
-        """Requantise sums on their way to the writer; return the sums that arrive there."""
+    def _connect_drain(self, m: Module, array, drain, writer) -> tuple[Any, Any, Any]:
+        """Requantise sums on their way to the writer.
+
+        Returns whether there are sums whose levels arrive there, these sums, and where they belong.
+        """
         program = self.program
         m.submodules.parameters = memory = Memory(
             shape=program.parameter_layout.size,
@@ -253,28 +264,28 @@ class Accelerator(wiring.Component):
         port = memory.read_port()
         parameters = program.parameter_layout(port.data)
         chains = [self._requantize(program) for _ in range(program.geometry.chains)]
-        valid: Any = array.o_valid
-        # one cycle for the parameter memory, then the requantisers'
-        stages = 1 + chains[0].latency
+        stages = chains[0].latency
         late = 0  # where thresholds take longer, requantisers begin later
         if program.thresholds:
             late = max(0, Thresholds.least_latency(program.thresholds) - stages)
             stages += late
-        address = drain.o_address
+        address, read = drain.o_parameters, drain.o_read
         for cycle in range(late):
             later = Signal.like(address, name=f"parameter_address_{cycle}", reset_less=True)
-            m.d.sync += later.eq(address)
-            address = later
-        m.d.comb += [drain.i_valid.eq(array.o_valid), port.addr.eq(address)]
+            enable = Signal(name=f"parameter_read_{cycle}")
+            m.d.sync += [later.eq(address), enable.eq(read)]
+            address, read = later, enable
+        m.d.comb += [drain.i_valid.eq(array.o_valid), port.addr.eq(address), port.en.eq(read)]
         sums, where = _delayed(m, array.o, stages), _delayed(m, drain.o, stages)
+        arrivals: list[Any] = [array.o_valid]
         for stage in range(stages):
             later = Signal(name=f"drain_valid_{stage}")
-            m.d.sync += later.eq(valid)
-            valid = later
+            m.d.sync += later.eq(arrivals[-1])
+            arrivals.append(later)
         for index, requantize in enumerate(chains):
             m.submodules[f"requantize_{index}"] = requantize
             m.d.comb += [
-                requantize.i.eq(sums[1 + late][index].sum),
+                requantize.i.eq(sums[late][index].sum),
                 requantize.i_bias.eq(parameters.bias),
                 requantize.i_multiplier.eq(parameters.multiplier),
             ]
@@ -286,16 +297,18 @@ class Accelerator(wiring.Component):
                 counted = iter(search.levels)
             for mode, levels in zip(program.modes, writer.levels, strict=True):
                 m.d.comb += levels[index].eq(next(counted if mode.thresholds else scaled))
-        m.d.comb += [writer.i_valid.eq(valid), writer.i_where.eq(where[-1])]
-        return sums[-1]
+        m.d.comb += [writer.i_valid.eq(arrivals[-3]), writer.i_where.eq(where[-3])]
+        return arrivals[-1], sums[-1], where[-1]
 
     def _requantize(self, program: Program) -> Requantize:
+        modes = [mode for mode in program.modes if not mode.thresholds]
         return Requantize(
             program.network.accumulator.width,
             bias_width=program.bias_width,
             multiplier_width=program.multiplier_width,
-            modes=[mode for mode in program.modes if not mode.thresholds],
+            modes=modes,
             dsp=self.requantize_dsp,
+            totals=[program.total_width(mode) for mode in modes],
         )
 
     def _search(self, program: Program, table: ThresholdTable, latency: int) -> Thresholds:
@@ -303,8 +316,9 @@ class Accelerator(wiring.Component):
         width = program.network.accumulator.width
         return Thresholds(width, table, outputs, latency=latency)
 
-    def _trace(self, m: Module, scoreboard, writer, sums, sequencer, feeder) -> None:
-        where, program = writer.i_where, self.program
+    def _trace(self, m: Module, scoreboard, writer, arriving, sequencer, feeder) -> None:
+        program = self.program
+        valid, sums, where = arriving
         batch = scoreboard.o_running[where.job.context]
         records = program.records
         layer = where.job.layer
@@ -315,9 +329,7 @@ class Accelerator(wiring.Component):
             image = where.image + Mux(single, index, 0)
             levels = Array(levels[index] for levels in writer.levels)
             m.d.comb += [
-                entry.valid.eq(
-                    writer.i_valid & where.used & where.rows[index] & (image < batch.count)
-                ),
+                entry.valid.eq(valid & where.used & where.rows[index] & (image < batch.count)),
                 entry.image.eq(batch.image + image),
                 entry.element.eq(where.element + Mux(single, 0, index * step)),
                 entry.sum.eq(sums[index].sum),

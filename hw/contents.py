@@ -11,7 +11,13 @@ from .array import Geometry
 from .mapping import MappedLayer
 from .number import Bipolar, Format
 
-__all__ = ["ThresholdTable", "parameter_pairs", "threshold_table", "weight_words"]
+__all__ = [
+    "ThresholdTable",
+    "parameter_pairs",
+    "scaled_width",
+    "threshold_table",
+    "weight_words",
+]
 
 
 def weight_words(mapped: Sequence[MappedLayer], fmt: Format, geometry: Geometry) -> list[int]:
@@ -88,6 +94,18 @@ class ThresholdTable:
             for chain in range(chains)
             for stage, image in enumerate(self.images)
         }
+
+
+def scaled_width(layer: MappedLayer, geometry: Geometry, accumulator: Accumulator) -> int:
+    """Return the bits of the widest ``sum * multiplier + bias`` that a layer can reach."""
+    low, high = layer.accumulator_range()
+    if accumulator.overflows(low) or accumulator.overflows(high):
+        low, high = accumulator.min_level, accumulator.max_level
+    pairs = parameter_pairs([layer], geometry)
+    return bits_for(
+        min(low * multiplier + bias for bias, multiplier in pairs),
+        max(high * multiplier + bias for bias, multiplier in pairs),
+    )
 
 
 def threshold_table(

@@ -1,10 +1,11 @@
 """From the output memory to the output stream."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from .counter import count_up
 from .memory import ReadInterface, ReadSignature
 from .program import Program
 from .scoreboard import Batch
@@ -31,7 +32,8 @@ def result_layout(program: Program) -> data.StructLayout:
 class Emitter(wiring.Component):
     """Stream the levels and the class of every image, in the order in which the images came.
 
-    A level takes two cycles when the receiver is ready.
+    A level takes two cycles when the receiver is ready, and the last one of an image, which goes
+    out with the label, three.
 
     Members
     -------
@@ -65,51 +67,85 @@ class Emitter(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        program = self.program
-        outputs, chains = program.network.outputs, program.geometry.chains
-        fmt = program.network.output
-        context = Signal(ceil_log2(program.contexts))
-        image, channel = Signal(range(program.batch)), Signal(range(outputs))
-        chain = Signal(range(chains))
-        address = Signal(range(program.output_words))
-        best = Signal(fmt.level_shape)
-        best_channel = Signal(range(outputs))
+        contexts = self.program.contexts
+        context = Signal(ceil_log2(contexts))
+        # the states, a register each: nothing goes on, an address is read, a level arrives, the
+        # last one of an image is compared, a level goes out
+        idle, read, take, compare = Signal(init=1), Signal(), Signal(), Signal()
+        send = self.o.valid
+        chain = Signal(range(self.program.geometry.chains))
+        ends_image = self._compare(m, take, chain)
+        ends_batch = self._walk(m, idle, take, ends_image, context, chain)
+        sent, over = send & self.o.ready, Signal()
+        full = self.i_full.bit_select(context, 1)
+        m.d.comb += over.eq(sent & ends_batch)
+        m.d.sync += [
+            idle.eq((idle & ~full) | over),
+            read.eq(idle & full),
+            take.eq(read | (sent & ~ends_batch)),
+            compare.eq(take & ends_image),
+            send.eq((take & ~ends_image) | compare | (send & ~self.o.ready)),
+        ]
+        with m.If(over):
+            m.d.comb += self.o_emitted.bit_select(context, 1).eq(1)
+            if contexts == 2:
+                m.d.sync += context.eq(~context)
+        return m
 
+    def _compare(self, m: Module, take, chain) -> Value:
+        """Send levels and remember the best one; return whether the next is its image's last.
+
+        A level is compared while it is sent, and put aside when the next one arrives.
+        """
+        fmt, outputs = self.program.network.output, self.program.network.outputs
+        sent = Signal(fmt.width)
+        level = fmt.level_of(sent)
+        # -1 less the best: compared in one adder
+        below = Signal(signed(fmt.level_shape.width + 1), reset_less=True)
+        arriving, ends_image = count_up(m, "arriving", [outputs], take)
+        channel, best_channel = Signal(range(outputs)), Signal(range(outputs))
+        first, last, better = Signal(), Signal(init=1), Signal()
         code = self.read.data.word_select(chain, fmt.width)
-        level = fmt.level_of(code)
-        better = (channel == 0) | (level > best)
-        last_channel = channel == outputs - 1
+        m.d.sync += better.eq(first | (level + below >= 0))
+        with m.If(take):
+            m.d.sync += [
+                sent.eq(code),
+                channel.eq(arriving),
+                first.eq(last),
+                last.eq(ends_image),
+            ]
+            with m.If(better):
+                m.d.sync += [below.eq(~(level | Const(0, below.shape()))), best_channel.eq(channel)]
         m.d.comb += [
-            self.read.address.eq(address),
-            self.o.payload.level.as_value().eq(code),
-            self.o.payload.last.eq(last_channel),
+            self.o.payload.level.as_value().eq(sent),
+            self.o.payload.last.eq(last),
             self.o.payload.label.eq(Mux(better, channel, best_channel)),
         ]
-        with m.FSM():
-            with m.State("Idle"):
-                m.d.sync += address.eq(Mux(context, program.output_rows * outputs, 0))
-                with m.If(self.i_full.bit_select(context, 1)):
-                    m.next = "Read"
-            with m.State("Read"):
-                m.next = "Send"
-            with m.State("Send"):
-                m.d.comb += self.o.valid.eq(1)
-                with m.If(self.o.ready):
-                    m.next = "Read"
-                    m.d.sync += [address.eq(address + 1), channel.eq(channel + 1)]
-                    with m.If(better):
-                        m.d.sync += [best.eq(level), best_channel.eq(channel)]
-                    with m.If(last_channel):
-                        # the chains' images lie side by side
-                        m.d.sync += [channel.eq(0), image.eq(image + 1), chain.eq(chain + 1)]
-                        with m.If(chain == chains - 1):
-                            m.d.sync += chain.eq(0)
-                        with m.Else():
-                            m.d.sync += address.eq(address - (outputs - 1))
-                        with m.If(image == self.i_done[context].count - 1):
-                            m.d.sync += [image.eq(0), chain.eq(0)]
-                            m.d.comb += self.o_emitted.bit_select(context, 1).eq(1)
-                            if program.contexts == 2:
-                                m.d.sync += context.eq(~context)
-                            m.next = "Idle"
-        return m
+        return ends_image
+
+    def _walk(self, m: Module, idle, take, ends_image, context, chain) -> Signal:
+        """Walk through the levels of a batch; return whether the current one is its last."""
+        program = self.program
+        outputs, chains = program.network.outputs, program.geometry.chains
+        address = Signal(range(program.output_words))
+        left, ends_batch = Signal(range(program.batch + 1)), Signal()
+        m.d.comb += self.read.address.eq(address)
+        # the chains' images lie side by side
+        back = ends_image & (chain != chains - 1)
+        with m.If(idle):
+            m.d.sync += [
+                address.eq(Mux(context, program.output_rows * outputs, 0)),
+                left.eq(self.i_done[context].count),
+                chain.eq(0),
+            ]
+        with m.Elif(take):
+            m.d.sync += [
+                address.eq(address + Mux(back, 1 - outputs, 1)),
+                ends_batch.eq(ends_image & (left == 1)),
+            ]
+            with m.If(ends_image):
+                m.d.sync += [
+                    left.eq(left - 1),
+                    chain.eq(Mux(chain == chains - 1, 0, chain + 1)),
+                ]
+        return ends_batch

@@ -1,5 +1,7 @@
 """From the activation memory to the rows of the array."""
 
+from typing import Any
+
 from amaranth.hdl import Array, Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
@@ -13,6 +15,8 @@ from .scoreboard import Job
 from .walker import Walker
 
 __all__ = ["Bank", "Feeder"]
+
+FIRST: Any = {"first": 1}  # what a bank begins with: where jobs have a single bank, it stays
 
 
 def Bank(program: Program) -> data.StructLayout:
@@ -39,7 +43,7 @@ class Feeder(wiring.Component):
     o_fetched : Out(1), o_fetched_job : Out(Job)
         All of the job's input has been read.
     o_full : Out(1), o_bank : Out(Bank), i_release : In(1)
-        The bank to compute from, and the end of its use.
+        The bank to compute from, and the end of its use. Both come from registers.
     i_address : In(address of a word in the bank)
     o_words : Out(ArrayLayout(word, rows))
         The rows' words, one cycle after their address.
@@ -83,7 +87,7 @@ class Feeder(wiring.Component):
                 "o_fetched": Out(1),
                 "o_fetched_job": Out(Job(program)),
                 "o_full": Out(1),
-                "o_bank": Out(Bank(program)),
+                "o_bank": Out(Bank(program), init=FIRST),  # pyright: ignore[reportCallIssue] (stubs)
                 "i_release": In(1),
                 "i_address": In(address_width(program.row_buffer_words)),
                 "o_words": Out(data.ArrayLayout(self.word, geometry.rows)),
@@ -100,19 +104,22 @@ class Feeder(wiring.Component):
         m = Module()
         m.submodules.walker = walker = Walker(self.program)
         m.submodules.packer = packer = Packer(self.program, walker.form)
-        first = {"first": 1}  # where jobs have a single bank, it stays
         banks = Array(
-            [Signal(Bank(self.program), init=first, name=f"bank_{bank}") for bank in range(2)]
+            [Signal(Bank(self.program), init=FIRST, name=f"bank_{bank}") for bank in range(2)]
         )
         full = Signal(2)
         filling = Signal()  # the bank that is filled next
         reading = Signal()  # the bank that is computed from
-        m.d.comb += [
-            self.o_full.eq(full.bit_select(reading, 1)),
-            self.o_bank.eq(banks[reading]),
+        # the one that is computed from next is looked up a cycle before
+        following = Signal()
+        m.d.comb += following.eq(reading ^ self.i_release)
+        m.d.sync += [
+            reading.eq(following),
+            self.o_full.eq(full.bit_select(following, 1)),
+            self.o_bank.eq(banks[following]),
         ]
         with m.If(self.i_release):
-            m.d.sync += [full.bit_select(reading, 1).eq(0), reading.eq(~reading)]
+            m.d.sync += full.bit_select(reading, 1).eq(0)
 
         filled, description = self._fetch(m, walker, packer, full.bit_select(filling, 1))
         with m.If(filled):
@@ -131,7 +138,7 @@ class Feeder(wiring.Component):
         after its last address.
         """
         job, pools = self.o_fetched_job, self.program.pools
-        description = Signal(Bank(self.program), init={"first": 1})
+        description = Signal(Bank(self.program), init=FIRST)
         to_pool = field([not record.on_array for record in self.program.records], job.layer)
         m.d.comb += [
             walker.i_job.eq(job),
@@ -145,43 +152,49 @@ class Feeder(wiring.Component):
             self.o_tap_last.eq(packer.o_place.last),
             description.job.eq(job),
         ]
+        # the states, a register each: without a job, before its first address, before a bank that
+        # is not free yet, while words are read, and two cycles until the last one is there
+        idle, start, wait = Signal(init=1), Signal(), Signal()
+        active, settle, fill = Signal(), Signal(), Signal()
         filled, ended = Signal(), Signal()  # at the end of this job's last bank, or its last window
-        with m.FSM():
-            with m.State("Idle"):
-                m.d.comb += self.o_take.eq(self.i_offer)
+        enter, leave = Signal(), Signal()
+        enable = active & self.i_granted
+        if pools:
+            # a window may end where the pool is ready, and none that has ended is on its way
+            ended_before = Signal()
+            m.d.sync += ended_before.eq(walker.i_enable & walker.o_pass_end)
+            free = self.i_pool_ready & ~ended_before
+            enable = enable & ~(to_pool & walker.o_pass_end & ~free)
+        m.d.comb += [
+            self.o_take.eq(idle & self.i_offer),
+            walker.i_start.eq(start),
+            walker.i_enable.eq(enable),
+            self.o_pooling.eq(active & to_pool),
+            enter.eq(wait & (~occupied | to_pool)),
+            leave.eq(walker.i_enable & walker.o_bank_end & (~to_pool | walker.o_job_end)),
+        ]
+        m.d.sync += [
+            idle.eq((idle & ~self.i_offer) | (fill & ended)),
+            start.eq(self.o_take),
+            wait.eq(start | (wait & ~enter) | (fill & ~ended)),
+            active.eq(enter | (active & ~leave)),
+            settle.eq(leave),
+            fill.eq(settle),
+            filled.eq(settle & ~to_pool),
+            self.o_fetched.eq(settle & ended),
+        ]
+        with m.If(idle):
+            m.d.sync += [
+                job.eq(self.i_job), description.first.eq(1), description.next_group.eq(0),
+            ]  # fmt: skip
+        with m.If(active):
+            m.d.sync += ended.eq(walker.o_job_end)
+        if any(record.banks > 1 for record in self.program.records):
+            with m.If(fill):
                 m.d.sync += [
-                    job.eq(self.i_job), description.first.eq(1), description.next_group.eq(0),
-                ]  # fmt: skip
-                with m.If(self.o_take):
-                    m.next = "Start"
-            with m.State("Start"):
-                m.d.comb += walker.i_start.eq(1)
-                m.next = "Wait"
-            with m.State("Wait"):
-                with m.If(~occupied | to_pool):
-                    m.next = "Read"
-            with m.State("Read"):
-                hold = to_pool & walker.o_pass_end & ~self.i_pool_ready if pools else 0
-                m.d.comb += [
-                    walker.i_enable.eq(self.i_granted & ~hold),
-                    self.o_pooling.eq(to_pool),
+                    description.first.eq(0),
+                    description.next_group.eq(walker.o_group_start),
                 ]
-                m.d.sync += ended.eq(walker.o_job_end)
-                with m.If(walker.i_enable & walker.o_bank_end & (~to_pool | walker.o_job_end)):
-                    m.next = "Settle"
-            with m.State("Settle"):
-                m.next = "Fill"
-            with m.State("Fill"):
-                m.d.comb += [filled.eq(~to_pool), self.o_fetched.eq(ended)]
-                if any(record.banks > 1 for record in self.program.records):
-                    m.d.sync += [
-                        description.first.eq(0),
-                        description.next_group.eq(walker.o_group_start),
-                    ]
-                with m.If(ended):
-                    m.next = "Idle"
-                with m.Else():
-                    m.next = "Wait"
         return filled, description
 
     def _row_buffers(self, m: Module, packer: Packer, filling, reading) -> None:

@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from .counter import count_down, count_up
 from .memory import WriteInterface, WriteSignature
 from .program import Program
 from .scoreboard import Batch
@@ -72,45 +73,47 @@ class Loader(wiring.Component):
         # a word of the memory, or, where that holds one plane, the elements that make all of them
         width = (program.network.input if bitwise else program.operands.activation).width
         word = Signal(data.ArrayLayout(width, lanes), reset_less=True)
-        lane = Signal(range(lanes))
-        element = Signal(range(inputs))
         pending = Signal()  # the word is complete and waits to be written
         padding = Signal()  # the image is complete, its last word is not
         final = Signal()  # the complete word is the image's last
-        closing = Signal()  # ... and the image is the batch's last
-        plane = Signal(range(planes))
-        offset = Signal(range(program.plane_words))
+        full = Signal()  # ... and the image is the batch's last
+        free = Signal()  # the context's area may be written
 
-        written = pending & self.i_granted
-        word_done = written & (plane == planes - 1)
-        free = ~self.i_loaded.bit_select(self.o_context, 1)
-        accept = self.i.valid & self.i.ready
-        shift = accept | (padding & ~pending)
-        m.d.comb += self.i.ready.eq(free & ~padding & (~pending | (word_done & ~final)))
-
+        written, accept, shift = Signal(), Signal(), Signal()
+        _, last_lane = count_down(m, "lane", [lanes], shift)
+        _, last_element = count_down(m, "element", [inputs], accept)
+        plane, last_plane = count_up(m, "plane", [planes], written)
+        word_done = written & last_plane
+        m.d.comb += [
+            written.eq(pending & self.i_granted),
+            self.i.ready.eq(free & ~padding & (~pending | (word_done & ~final))),
+            accept.eq(self.i.valid & self.i.ready),
+            shift.eq(accept | (padding & ~pending)),
+        ]
+        last_image = Signal(init=program.batch == 1)
         with m.If(shift):
             incoming = Mux(padding, 0, self._encoded())[:width]
             m.d.sync += word.eq(Cat(word.as_value()[width:], incoming))
-            m.d.sync += lane.eq(Mux(lane == lanes - 1, 0, lane + 1))
         with m.If(word_done):
             m.d.sync += pending.eq(0)
-        with m.If(shift & (lane == lanes - 1)):
+        with m.If(shift & last_lane):
             m.d.sync += [pending.eq(1), padding.eq(0)]
         with m.If(accept):
-            m.d.sync += [element.eq(element + 1), final.eq(0)]
-            with m.If(element == inputs - 1):
-                m.d.sync += [element.eq(0), final.eq(1), closing.eq(self.i.payload.last)]
-                with m.If(lane != lanes - 1):
+            closes = last_element & (self.i.payload.last | last_image)
+            m.d.sync += [final.eq(last_element), full.eq(closes)]
+            if inputs % lanes:
+                with m.If(last_element & ~last_lane):
                     m.d.sync += padding.eq(1)
-        with m.If(written):
-            m.d.sync += plane.eq(Mux(plane == planes - 1, 0, plane + 1))
-        with m.If(word_done):
-            m.d.sync += offset.eq(Mux(final, 0, offset + 1))
 
-        base = self._walk_images(m, word_done & final, closing)
+        address = self._walk(m, word_done, written, final, full, last_image)
+        loaded = self.i_loaded
+        others_free = Const(0)  # whether the context may be loaded whose turn comes next
+        if program.contexts == 2:
+            others_free = ~loaded.bit_select(~self.o_context, 1)
+        m.d.sync += free.eq(Mux(self.o_loaded, others_free, ~loaded.bit_select(self.o_context, 1)))
         m.d.comb += [
             self.write.enable.eq(pending.replicate(len(self.write.enable))),
-            self.write.address.eq(base + offset + plane * program.plane_words),
+            self.write.address.eq(address),
             self.write.data.eq(_plane(word, plane) if bitwise else word.as_value()),
         ]
         return m
@@ -127,32 +130,44 @@ class Loader(wiring.Component):
             return code.as_value()
         return _extended(code.level, target.width)
 
-    def _walk_images(self, m: Module, image_done, closing) -> Signal:
-        """Count images and contexts; return the first word of the current image's area."""
+    def _walk(self, m: Module, word_done, written, final, full, last_image) -> Signal:
+        """Count images and contexts, and walk through their words; return the address."""
         program = self.program
         batch, words = program.batch, program.image_words
-        index = Signal(range(batch))
-        base = Signal(range(program.activation_words))
+        first, address = (
+            Signal(range(program.activation_words), name=n) for n in ("first", "word")
+        )
         context = Signal(ceil_log2(program.contexts))
-        image = Signal.like(self.o_batch.image)
-        full = closing | (index == batch - 1)
+        following = Mux(context == program.contexts - 1, 0, context + 1)
+        index = Signal(range(batch))
+        number = Signal.like(self.o_batch.image)
+        image_done = word_done & final
         m.d.comb += [
             self.o_context.eq(context),
-            self.o_loaded.eq(image_done & full),
+            self.o_loaded.eq(word_done & full),
             self.o_batch.count.eq(index + 1),
-            self.o_batch.image.eq(image),
+            self.o_batch.image.eq(number),
         ]
+        begin = Signal.like(first)  # of the next image
+        m.d.comb += begin.eq(Mux(full, Mux(following == 0, 0, batch * words), first + words))
         with m.If(image_done):
-            m.d.sync += [index.eq(index + 1), base.eq(base + words)]
+            m.d.sync += [
+                first.eq(begin),
+                index.eq(Mux(full, 0, index + 1)),
+                last_image.eq(Mux(full, batch == 1, index == batch - 2)),
+            ]
             with m.If(full):
-                following = Mux(context == program.contexts - 1, 0, context + 1)
-                m.d.sync += [
-                    index.eq(0),
-                    image.eq(image + index + 1),
-                    context.eq(following),
-                    base.eq(Mux(following == 0, 0, batch * words)),
-                ]
-        return base
+                m.d.sync += [number.eq(number + index + 1), context.eq(following)]
+        # the planes of a word lie as far apart as all of them are long
+        word = address
+        if program.input_planes > 1:
+            word = Signal.like(address, name="first_plane")
+            with m.If(written):
+                m.d.sync += address.eq(address + program.plane_words)
+        with m.If(word_done):
+            following = Mux(final, begin, word + 1)
+            m.d.sync += [word.eq(following), address.eq(following)]
+        return address
 
 
 def _plane(word, plane) -> Value:

@@ -25,15 +25,22 @@ class Packer(wiring.Component):
     form : CodeAddress
         How finely pieces are cut.
 
+    Attributes
+    ----------
+    latency : int
+        Cycles from a step to its word: 2 where pieces are rotated or padded, else 1.
+
     Members
     -------
     i_job : In(Job)
+        The job; stable until its last word is out.
     i_step : In(Step)
         What is being read in this cycle.
     i_data : In(word)
         What was read in the cycle before.
     o_word : Out(word), o_valid : Out(1), o_place : Out(Step)
-        A complete word, in the cycle after its last piece was read; combinational from ``i_data``.
+        A complete word, ``latency`` cycles after its last piece was asked for: with ``i_data``
+        where that is 1.
     """
 
     i_job: data.View
@@ -46,6 +53,7 @@ class Packer(wiring.Component):
     def __init__(self, program: Program, form: CodeAddress):
         self.program, self.form = program, form
         self.code = program.operands.activation.width
+        self.latency = 2 if self._padded or form.parts > 1 else 1
         width = program.geometry.lanes * self.code
         step = Step(program, form)
         super().__init__(
@@ -63,22 +71,28 @@ class Packer(wiring.Component):
         values = [getattr(record.feed, name) for record in self.program.records]
         return field(values, self.i_job.layer)
 
+    @property
+    def _padded(self) -> bool:
+        return any(record.feed.padded for record in self.program.records)
+
     def elaborate(self, platform) -> Module:
         m = Module()
-        step = self.o_place
-        m.d.sync += step.eq(self.i_step)
-        m.d.comb += self.o_valid.eq(step.emit)
-
+        before, data = self.i_step, self.i_data  # what goes with the next word; what was read
         pad = self._field("pad")
-        inside = self._lanes(
-            (Mux(step.mask[lane], code, pad) for lane, code in enumerate(self._codes(self.i_data)))
-        )
-        if not any(record.feed.padded for record in self.program.records):
-            inside = self.i_data
-        merged = inside
+        if self.latency == 2:
+            read = Signal.like(self.i_step)
+            m.d.sync += read.eq(self.i_step)
+            if self._padded:
+                codes = enumerate(self._codes(data))
+                data = self._lanes(Mux(read.mask[lane], code, pad) for lane, code in codes)
+            piece = Signal(len(data), reset_less=True)
+            m.d.sync += piece.eq(self._rotated(m, data))
+            before, data = read, piece
+        m.d.sync += self.o_place.eq(before)
+        m.d.comb += self.o_valid.eq(self.o_place.emit)
         if self.form.parts > 1:
-            merged = self._merge(m, inside)
-        m.d.comb += self.o_word.eq(self._cut(merged, pad))
+            data = self._merge(m, before, data)
+        m.d.comb += self.o_word.eq(self._cut(m, before, data, pad))
         return m
 
     def _codes(self, word: Value) -> list[Value]:
@@ -89,28 +103,36 @@ class Packer(wiring.Component):
     def _lanes(self, codes) -> Value:
         return Cat(code[: self.code] for code in codes)
 
-    def _merge(self, m: Module, inside: Value) -> Value:
-        """Put a piece behind what is already there; keep what is left of it for the next word."""
-        step, form = self.o_place, self.form
+    def _rotated(self, m: Module, data: Value) -> Value:
+        """Return a piece rotated to the place where the piece before it ended."""
+        form = self.form
         width = form.unit * self.code
         distance = Signal(range(form.parts))  # in units, modulo the word
         difference = self.i_step.level - self.i_step.part
         m.d.sync += distance.eq(Mux(difference < 0, difference + form.parts, difference))
-        rotated = inside
         for bit in range(len(distance)):
             amount = (1 << bit) * width
-            rotated = Mux(distance[bit], rotated.rotate_left(amount), rotated)
-        piece, kept = Signal(len(inside)), Signal(len(inside))
-        m.d.comb += piece.eq(rotated)
-        merged = Cat(
-            Mux(step.level > unit, kept[unit * width :][:width], piece[unit * width :][:width])
-            for unit in range(form.parts)
+            data = Mux(distance[bit], data.rotate_left(amount), data)
+        return data
+
+    def _merge(self, m: Module, before, piece: Value) -> Value:
+        """Put a piece behind what is already there; keep what is left of it for the next word."""
+        form, place = self.form, self.o_place
+        width = form.unit * self.code
+        kept, there = Signal(len(piece)), Signal(form.parts)  # units that are already there
+        m.d.sync += there.eq(Cat(before.level > unit for unit in range(form.parts)))
+        merged = Signal(len(piece))
+        m.d.comb += merged.eq(
+            Cat(
+                Mux(there[unit], kept[unit * width :][:width], piece[unit * width :][:width])
+                for unit in range(form.parts)
+            )
         )
-        with m.If(step.active):
-            m.d.sync += kept.eq(Mux(step.emit, piece, merged))
+        with m.If(place.active):
+            m.d.sync += kept.eq(Mux(place.emit, piece, merged))
         return merged
 
-    def _cut(self, word: Value, pad: Value) -> Value:
+    def _cut(self, m: Module, before, word: Value, pad: Value) -> Value:
         """Put the pad code into lanes behind the last code of a pass, where weights are not 0."""
         program = self.program
         lanes = program.geometry.lanes
@@ -121,8 +143,9 @@ class Packer(wiring.Component):
         if program.operands.weight.holds(0) or full:
             return word
         tails = [field(self._used_lanes(name), self.i_job.layer) for name in ("tail", "last_tail")]
-        used = Mux(self.o_place.last_group, tails[1], tails[0])
-        used = Mux(self.o_place.tail, used, Const((1 << lanes) - 1, lanes))
+        used = Signal(lanes)
+        tail = Mux(before.last_group, tails[1], tails[0])
+        m.d.sync += used.eq(Mux(before.tail, tail, Const((1 << lanes) - 1, lanes)))
         codes = enumerate(self._codes(word))
         return self._lanes(Mux(used[lane], code, pad) for lane, code in codes)
 

@@ -13,7 +13,13 @@ from amaranth.lib import data
 from .allocation import allocate
 from .arithmetic import bits_for
 from .array import Geometry
-from .contents import ThresholdTable, parameter_pairs, threshold_table, weight_words
+from .contents import (
+    ThresholdTable,
+    parameter_pairs,
+    scaled_width,
+    threshold_table,
+    weight_words,
+)
 from .errors import GeometryError
 from .mapping import MappedLayer, Operands, map_network, operands
 from .memory import address_width
@@ -297,6 +303,12 @@ class Program:
         biases = [bias for bias, _ in self.parameters]
         return bits_for(min(biases), max(biases))
 
+    def total_width(self, mode: Mode) -> int:
+        """Return the bits of scaled sums, bias included, in the layers that use ``mode``."""
+        layers = [each for each in self.mapped if each.on_array and Mode.of(each) == mode]
+        accumulator = self.network.accumulator
+        return max(scaled_width(layer, self.geometry, accumulator) for layer in layers)
+
     @cached_property
     def thresholds(self) -> ThresholdTable | None:
         """The thresholds of the layers that have them."""
@@ -376,7 +388,7 @@ class Program:
         loading = self.plane_words * (self.geometry.lanes + self.input_planes - 1) + 1
         fetching = sum(map(self.fetch_cycles, self.records)) / self.batch
         computing = sum(map(self.compute_cycles, self.records)) / self.batch
-        emitting = 2 * self.network.outputs + 1 / self.batch
+        emitting = 2 * self.network.outputs + 1 + 2 / self.batch
         return max(loading, fetching, computing, emitting)
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 
 from amaranth.hdl import Array, Const, Shape, Value
 
+from .arithmetic import bits_for
 from .layer import Requantised
 from .mapping import MappedLayer
 from .number import Format
@@ -209,7 +210,9 @@ class Record:
 def field(values: Sequence[Any], layer: Value) -> Value:
     """Return the value of the current layer, one of ``values``; no gates where all are equal."""
     numbers = [int(value) for value in values]
-    shape = Shape.cast(range(min(*numbers, 0), max(*numbers, 1) + 1))
+    low, high = min(*numbers, 0), max(*numbers, 1)
+    # not from a range, whose length must fit 63 bits: masks have a bit a lane
+    shape = Shape(bits_for(low, high) - (low >= 0), signed=low < 0)
     if len(set(numbers)) == 1:
         return Const(numbers[0], shape)
     return Array(Const(number, shape) for number in numbers)[layer]

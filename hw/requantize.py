@@ -1,6 +1,7 @@
 """From accumulators to output levels."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import wiring
@@ -30,6 +31,9 @@ class Requantize(wiring.Component):
         What each output is; none of them with thresholds.
     dsp : bool
         Multiply in a DSP block.
+    totals : sequence of int, optional
+        Bits that ``i * multiplier + bias`` has at most where a mode is used; those above it are
+        not looked at.
 
     Attributes
     ----------
@@ -56,12 +60,16 @@ class Requantize(wiring.Component):
         multiplier_width: int,
         modes: Sequence[Mode],
         dsp: bool = False,
+        totals: Sequence[int] | None = None,
     ):
         self.modes, self.dsp, self.multiplier_width = tuple(modes), dsp, multiplier_width
-        if dsp and multiplier_width:
-            self.latency = 3
+        self.totals = None if totals is None else tuple(totals)
+        if not multiplier_width:
+            self.latency = 2
+        elif dsp:
+            self.latency = 4
         else:
-            self.latency = tree_latency(max(multiplier_width, 1) + 1) + 1
+            self.latency = 1 + tree_latency(multiplier_width + 1) + 1
         super().__init__(
             {
                 "i": In(signed(width)),
@@ -78,8 +86,10 @@ class Requantize(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        total = self._scaled(m)
-        for mode, output in zip(self.modes, self.outputs, strict=True):
+        scaled = self._scaled(m)
+        widths = self.totals or [len(scaled)] * len(self.modes)
+        for mode, output, width in zip(self.modes, self.outputs, widths, strict=True):
+            total = scaled[:width].as_signed()
             level = Signal.like(output, reset_less=True)
             m.d.sync += level.eq(_clamp(mode, _shifted(mode, total), total))
             m.d.comb += output.eq(level)
@@ -89,21 +99,29 @@ class Requantize(wiring.Component):
         """Return ``i * multiplier + bias``, registered."""
         bias = Term.of(self.i_bias)
         if not self.multiplier_width:
-            return adder_tree(m, [Term.of(self.i), bias])
+            return adder_tree(m, [bias, Term.of(self.i)])
         if not self.dsp:
-            rows = partial_products(self.i, self.i_multiplier)
+            # registered where they are selected: such a register costs no cell
+            rows = [_stored(m, row) for row in partial_products(self.i, self.i_multiplier)]
             shifted = [row.shifted(bit) for bit, row in enumerate(rows)]
-            return adder_tree(m, [*shifted, bias])
-        product = Signal((self.i * self.i_multiplier).shape(), reset_less=True)
-        delayed = Signal.like(self.i_bias, reset_less=True)
-        m.d.sync += [product.eq(self.i * self.i_multiplier), delayed.eq(self.i_bias)]
-        return adder_tree(m, [Term.of(product), Term.of(delayed)])
+            return adder_tree(m, [_stored(m, bias), *shifted])
+        # registers before and behind the product, which the block has inside
+        level, multiplier = _stored(m, Term.of(self.i)), _stored(m, Term.of(self.i_multiplier))
+        product = _stored(m, Term.of(level.value * multiplier.value))
+        return adder_tree(m, [product, _stored(m, _stored(m, bias))])
+
+
+def _stored(m: Module, term: Term) -> Term:
+    """Return ``term`` a cycle later."""
+    value = Signal(term.value.shape(), reset_less=True)
+    m.d.sync += value.eq(term.value)
+    return replace(term, value=value)
 
 
 def _shifted(mode: Mode, total: Value) -> Value:
     """Return ``total``, which has the half in it, shifted and rounded."""
     level = total >> mode.shift
-    if mode.rounding == "half_up":
+    if mode.rounding == "half_up" or not mode.shift:  # without a shift there are no halves
         return level
     # a half that went up to an odd level steps back, which only takes its lowest bit
     return Cat(level[0] & total[: mode.shift].any(), level[1:]).as_signed()

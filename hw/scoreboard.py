@@ -73,7 +73,8 @@ class Scoreboard(wiring.Component):
     o_loaded : Out(contexts)
         Input areas that hold a batch.
     o_offer : Out(1)
-        ``o_job`` may start; taken with ``i_take``.
+        ``o_job`` may start; taken with ``i_take``. Both come from registers, so a job is offered
+        one cycle after it may start.
     i_fetched : In(1)
         The input of job ``i_fetched_job`` has been read.
     i_written : In(1)
@@ -141,13 +142,14 @@ class Scoreboard(wiring.Component):
         if self.program.contexts == 2:
             # the context whose turn it is, unless only the other one is ready
             m.d.comb += chosen.eq(Mux(latest, ~ready[0], ready[1]))
-        m.d.comb += [
-            self.o_offer.eq(Array(ready)[chosen]),
+        m.d.sync += [
+            # what is taken now is busy from the next cycle on
+            self.o_offer.eq(Array(ready)[chosen] & ~self.i_take),
             self.o_job.context.eq(chosen),
             self.o_job.layer.eq(Array(layers)[chosen]),
         ]
         with m.If(self.i_take):
-            m.d.sync += latest.eq(chosen)
+            m.d.sync += latest.eq(self.o_job.context)
         return m
 
     def _context(self, m: Module, context: int):
@@ -161,7 +163,7 @@ class Scoreboard(wiring.Component):
 
         with m.If(self.i_take & (self.o_job.context == context)):
             m.d.sync += busy.eq(1)
-            with m.If(layer == 0):
+            with m.If(self.o_job.layer == 0):
                 m.d.sync += self.o_running[context].eq(waiting)
         with m.If(self.i_fetched & (self.i_fetched_job.context == context)):
             with m.If(self.i_fetched_job.layer == self.program.last_input_layer):

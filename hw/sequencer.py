@@ -1,10 +1,11 @@
 """The loops of a layer: tiles, bit planes, steps."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .accumulate import CONTROL
+from .counter import count_down
 from .feeder import Bank
 from .memory import address_width
 from .program import Program
@@ -30,7 +31,7 @@ class Sequencer(wiring.Component):
     Members
     -------
     i_full : In(1), i_bank : In(Bank), o_release : Out(1)
-        The bank to compute from, and the end of its use.
+        The bank to compute from, which stays until the end of its use.
     jobs : Out(stream.Signature(Job))
         The jobs as they start, for those who follow the sums.
     o_weight_address, o_word_address : Out
@@ -67,88 +68,80 @@ class Sequencer(wiring.Component):
             }
         )
 
-    def _field(self, name: str, layer):
-        """Return a number of a layer."""
-        return field([getattr(record.tiles, name) for record in self.program.records], layer)
+    def _field(self, name: str):
+        """Return a number of the current layer: that of the bank."""
+        values = [getattr(record.tiles, name) for record in self.program.records]
+        return field(values, self.i_bank.job.layer)
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        records = [record.tiles for record in self.program.records]
-        layer = self.o_layer
-        step = Signal(range(max(record.steps for record in records)))
-        plane = Signal(range(max(record.planes for record in records)))
-        tile = Signal(range(max(record.tiles for record in records)))
-        tile_base = Signal.like(self.o_weight_address)
-        draining = Signal(range(self.interval))  # cycles until the next last step is allowed
-
-        last_step = step == self._field("steps", layer) - 1
-        last_plane = plane == self._field("planes", layer) - 1
-        last_tile = tile == self._field("tiles", layer) - 1
-        last = last_step & last_plane
-        bitwise = self._field("bitwise", layer)
-        go = Signal()
+        go, running, start = Signal(), Signal(), Signal()
         following = self.o_weight_address + 1
+        tile_base = Signal.like(self.o_weight_address)
+        last_step, last_plane, last_tile = self._loops(m, go, start)
+        free = self._free(m, go & last_step & last_plane)
+        bitwise = self._field("bitwise")
+        base = self._base(m, start)
 
+        m.d.comb += [
+            self.o_layer.eq(self.i_bank.job.layer),
+            self.o_running.eq(running),
+            self.jobs.valid.eq(~running & self.i_full & self.i_bank.first),
+            self.jobs.payload.eq(self.i_bank.job),
+            start.eq(~running & self.i_full & (self.jobs.ready | ~self.i_bank.first)),
+            go.eq(running & (~last_step | ~last_plane | free)),
+            self.o_release.eq(running & free & last_step & last_plane & last_tile),
+        ]
         m.d.sync += [
             self.o_control.enable.eq(go),
             self.o_control.double.eq(last_step & ~last_plane & bitwise),
-            self.o_control.last.eq(last),
+            self.o_control.last.eq(last_step & last_plane),
+            running.eq(start | (running & ~self.o_release)),
         ]
-        with m.If(draining != 0):
-            m.d.sync += draining.eq(draining - 1)
-
-        with m.FSM():
-            with m.State("Idle"):
-                base = self._base(m)
-                m.d.comb += [
-                    self.jobs.valid.eq(self.i_full & self.i_bank.first),
-                    self.jobs.payload.eq(self.i_bank.job),
-                ]
-                m.d.sync += [
-                    layer.eq(self.i_bank.job.layer),
-                    tile_base.eq(base),
-                    self.o_weight_address.eq(base),
-                ]
-                with m.If(self.i_full & (self.jobs.ready | ~self.i_bank.first)):
-                    m.next = "Run"
-            with m.State("Run"):
-                m.d.comb += [go.eq(~last | (draining == 0)), self.o_running.eq(1)]
-                with m.If(go):
-                    m.d.sync += [
-                        step.eq(step + 1),
-                        self.o_weight_address.eq(following),
-                        self.o_word_address.eq(self.o_word_address + 1),
-                    ]
-                    with m.If(last_step):
-                        # bit planes meet the same weights again
-                        again = bitwise & ~last_plane
-                        m.d.sync += [step.eq(0), plane.eq(plane + 1)]
-                        m.d.sync += self.o_weight_address.eq(Mux(again, tile_base, following))
-                    with m.If(last):
-                        m.d.sync += [
-                            plane.eq(0),
-                            self.o_word_address.eq(0),
-                            tile.eq(tile + 1),
-                            tile_base.eq(following),
-                            draining.eq(self.interval - 1),
-                        ]
-                        with m.If(last_tile):
-                            m.d.comb += self.o_release.eq(1)
-                            m.d.sync += tile.eq(0)
-                            m.next = "Idle"
+        with m.If(~running):
+            m.d.sync += [tile_base.eq(base), self.o_weight_address.eq(base)]
+        with m.Elif(go):
+            # bit planes meet the same weights again
+            again = last_step & ~last_plane & bitwise
+            m.d.sync += [
+                self.o_weight_address.eq(Mux(again, tile_base, following)),
+                self.o_word_address.eq(self.o_word_address + 1),
+            ]
+            with m.If(last_step & last_plane):
+                m.d.sync += [self.o_word_address.eq(0), tile_base.eq(following)]
         return m
 
-    def _base(self, m: Module):
+    def _loops(self, m: Module, go, start) -> list[Value]:
+        """Count steps, planes and tiles; return whether each is at its last."""
+        ends, move = [], go
+        for name in ("steps", "planes", "tiles"):
+            limits = [max(1, getattr(record.tiles, name)) for record in self.program.records]
+            _, last = count_down(
+                m, f"{name}_left", limits, move, layer=self.i_bank.job.layer, start=start
+            )
+            ends.append(last)
+            move = move & last
+        return ends
+
+    def _free(self, m: Module, ends) -> Signal:
+        """Return whether the array may end a tile: it drains one in ``interval`` cycles."""
+        left = Signal(range(self.interval))
+        free = Signal(init=1)
+        with m.If(ends):
+            m.d.sync += [left.eq(self.interval - 1), free.eq(self.interval == 1)]
+        with m.Elif(~free):
+            m.d.sync += [left.eq(left - 1), free.eq(left == 1)]
+        return free
+
+    def _base(self, m: Module, start):
         """Return the weight address at which the waiting bank begins."""
-        first = self._field("weight_base", self.i_bank.job.layer)
+        first = self._field("weight_base")
         if not any(record.tiles.group_weights for record in self.program.records):
             return first
         current = Signal.like(self.o_weight_address)  # of the group that is computed
         base = Signal.like(current)
-        further = Mux(
-            self.i_bank.next_group, self._field("group_weights", self.i_bank.job.layer), 0
-        )
+        further = Mux(self.i_bank.next_group, self._field("group_weights"), 0)
         m.d.comb += base.eq(Mux(self.i_bank.first, first, current + further))
-        with m.If(self.i_full & (self.jobs.ready | ~self.i_bank.first)):
+        with m.If(start):
             m.d.sync += current.eq(base)
         return base

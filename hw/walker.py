@@ -289,7 +289,8 @@ class Walker(wiring.Component):
         single = field([feed.width * feed.height == 1 for feed in self.feeds], self.i_job.layer)
         position_end = self.o_pass_end & ends["planes"]
         image_end = ends["width"] & ends["height"]
-        bank_end = (row == rows - 1) | (image_end & (~single | ends["images"]))
+        last_row = Signal(init=rows == 1)
+        bank_end = last_row | (image_end & (~single | ends["images"]))
         m.d.comb += [
             self.o_bank_end.eq(position_end & bank_end),
             self.o_job_end.eq(position_end & image_end & ends["images"] & ends["groups"]),
@@ -297,6 +298,7 @@ class Walker(wiring.Component):
         with m.If(moves["width"]):
             m.d.sync += [
                 row.eq(Mux(bank_end, 0, row + 1)),
+                last_row.eq(Mux(bank_end, rows == 1, row == rows - 2)),
                 word.eq(0),
                 self.o_group_start.eq(moves["images"] & ends["images"]),
             ]

@@ -1,10 +1,13 @@
 """From requantised levels to the activation and output memories."""
 
+from typing import Any
+
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .address import CodeAddress
+from .counter import count_down
 from .drain import LOOPS, Whereabouts
 from .memory import WriteInterface, WriteSignature
 from .number import Bipolar, Format
@@ -24,10 +27,9 @@ class Writer(wiring.Component):
 
     Members
     -------
-    i_valid : In(1)
-        Levels arrive.
-    i_where : In(Whereabouts)
-        Where they belong.
+    i_valid : In(1), i_where : In(Whereabouts)
+        Whether levels arrive two cycles later, and where they belong: what follows from that alone
+        is there with them.
     activations : Out(WriteSignature(activation_words, word, segments))
     outputs : Out(WriteSignature(output_words, levels of all chains))
     o_written : Out(1), o_written_job : Out(Job)
@@ -67,64 +69,73 @@ class Writer(wiring.Component):
         """The inputs, one for each mode: a level a chain."""
         return [getattr(self, f"i_{k}") for k in range(len(self.program.modes))]
 
-    def _distance(self, name: str, times: int = 1):
-        """Return a distance of the current layer as an address; the last layer needs none."""
+    def _distance(self, job, name: str, times: int = 1):
+        """Return a distance of a job's layer as an address; the last layer needs none."""
         values = [getattr(record.place, name) for record in self.program.records[:-1]]
         return field([self.form.const(times * value) for value in values] + [0],
-                     self.i_where.job.layer)  # fmt: skip
+                     job.layer)  # fmt: skip
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        where, segment = self.i_where, self.program.segment
-        filled, used_before = Signal(range(segment)), Signal()
-        ends = self.i_valid & (filled == segment - 1)
+        program, segment = self.program, self.program.segment
+        soon = _later(m, self.i_where)  # of the next levels
+        where = _later(m, soon)  # of these
+        last_layer = _later(m, soon.job.layer == len(program.records) - 1)
+        valid_soon, ends_soon = _stored(m, self.i_valid), Signal()
+        valid, ends = _stored(m, valid_soon), _stored(m, ends_soon)
+        _, last = count_down(m, "filled", [segment], valid_soon)
+        m.d.comb += ends_soon.eq(valid_soon & last)
+        used_before, begins = Signal(), Signal(init=1)
         # a segment without a channel is not written: there may be no word for it
-        used = Mux(filled == 0, where.used, used_before)
-        with m.If(self.i_valid):
-            m.d.sync += [filled.eq(Mux(ends, 0, filled + 1)), used_before.eq(used)]
-        segments = [self._collect(m, chain) for chain in range(len(where.rows))]
-        self._write(m, ends, segments, used, self._walk(m, ends))
-        self._write_outputs(m)
+        used = Mux(begins, where.used, used_before)
+        with m.If(valid):
+            m.d.sync += [begins.eq(ends), used_before.eq(used)]
+        mode = None
+        if len(program.modes) > 1:
+            modes = [record.place.mode for record in program.records]
+            mode = _later(m, field(modes, soon.job.layer))
+        chains = range(len(where.rows))
+        segments = [self._collect(m, valid, where.used, chain, mode) for chain in chains]
+        address = self._walk(m, soon, ends_soon)
+        row_step = _later(m, self._distance(soon.job, "row_step"))
+        self._write(m, where, ends, segments, used & ~last_layer, address, row_step)
+        self._write_outputs(m, soon, where, valid & last_layer)
         return m
 
-    def _collect(self, m: Module, chain: int) -> Value:
+    def _collect(self, m: Module, valid, used, chain: int, mode) -> Value:
         """Shift the codes of a chain into a segment; return it, with the current code in it."""
         width = self.program.operands.activation.width
         codes = Signal(self.program.segment * width, reset_less=True, name=f"codes_{chain}")
-        collected = Cat(codes[width:], self._code(m, chain))
-        with m.If(self.i_valid):
+        collected = Cat(codes[width:], self._code(m, used, chain, mode))
+        with m.If(valid):
             m.d.sync += codes.eq(collected)
         return collected
 
-    def _code(self, m: Module, chain: int) -> Signal:
+    def _code(self, m: Module, used, chain: int, mode) -> Signal:
         """Return the activation code of the current level, code 0 for a channel that is not one."""
         program = self.program
         code = Signal(program.operands.activation.width, name=f"code_{chain}")
-        if len(program.modes) > 1:
-            mode = field([record.place.mode for record in program.records], self.i_where.job.layer)
+        if mode is not None:
             level = Array(levels[chain] for levels in self.levels[:-1])[mode]
-            with m.If(self.i_where.used):
+            with m.If(used):
                 m.d.comb += code.eq(_encoded(program.operands.activation, level))
         return code
 
-    def _walk(self, m: Module, ends) -> Signal:
+    def _walk(self, m: Module, soon, ends_soon) -> Signal:
         """Return the address of the first chain's segment that is complete now.
 
         Like the `Walker`, every loop remembers where it began, and one adder leads to the next.
+        What it adds to is a register, and which it is has been decided two cycles before.
         """
-        form, program, where = self.form, self.program, self.i_where
-        last, geometry = where.last, program.geometry
-        fresh = Signal(init=1)  # the job's first segment
-        first, address = Signal(form.width), Signal(form.width)
-        begins = [record.place.start for record in program.records]
-        m.d.comb += first.eq(start_address(program, form, begins, where.job))
+        form, program = self.form, self.program
+        geometry = program.geometry
         steps = {
             "column": form.const(program.segment),
-            "rank": self._distance("row_step", program.geometry.chains),
+            "rank": self._distance(soon.job, "row_step", program.geometry.chains),
             "tile": form.const(program.geometry.columns),
-            "chunk": self._distance("chunk_step"),
-            "image": self._distance("image_step"),
-            "group": self._distance("group_step"),
+            "chunk": self._distance(soon.job, "chunk_step"),
+            "image": self._distance(soon.job, "image_step"),
+            "group": self._distance(soon.job, "group_step"),
         }
         counts = {
             "column": geometry.columns // program.segment,
@@ -134,41 +145,64 @@ class Writer(wiring.Component):
             "image": max(record.place.images for record in program.records),
             "group": max(record.place.groups for record in program.records),
         }
-        starts = {name: Signal(form.width, name=f"{name}_start") for name in LOOPS}
-        base, step = first, Const(0)  # where no loop goes on, a job ends
-        for loop in reversed([loop for loop in LOOPS if counts[loop] > 1]):
-            base, step = Mux(last[loop], base, starts[loop]), Mux(last[loop], step, steps[loop])
-        following = Signal(form.width)
+        loops = [loop for loop in LOOPS if counts[loop] > 1]
+        starts = {name: Signal(form.width, name=f"{name}_start") for name in loops}
+        goes, _ = self._turns(self.i_where.last, loops)
+        _, moves = self._turns(soon.last, loops)
+        job_end = Cat(soon.last[name] for name in LOOPS).all()
+        fresh_soon, fresh = Signal(init=1), Signal(init=1)  # the job's first segment
+        anew = Mux(ends_soon, job_end, fresh_soon)
+        m.d.sync += [fresh_soon.eq(anew), fresh.eq(fresh_soon)]
+        # the segment behind this one goes on from this one, or from where this one began
+        inside = ends_soon & ~job_end
+        onward = Cat(goes[loop] & moves[loop] for loop in loops).any()
+        adds, stays = _stored(m, inside & onward), inside & fresh_soon & ~onward
+        first = _later(m, self._first()[: form.width])
+        base, following, address = (Signal(form.width) for _ in range(3))
+        chosen = Mux(fresh_soon, first, 0) | Mux(_stored(m, stays), base, 0)
+        for loop in loops:
+            chosen = chosen | Mux(_stored(m, goes[loop] & ~anew & ~stays), starts[loop], 0)
+            moved = _later(m, moves[loop])
+            with m.If(_stored(m, ends_soon & (moves[loop] | fresh_soon))):
+                m.d.sync += starts[loop].eq(Mux(moved, following, base))
+        step: Value = Const(0)  # where no loop goes on, a job ends
+        for loop in reversed(loops):
+            step = Mux(soon.last[loop], step, steps[loop])
         m.d.comb += [
-            address.eq(Mux(fresh, first, starts["column"])),
-            following.eq(form.advance(Mux(fresh, first, base), step[: form.width])),
+            following.eq(form.advance(base, _later(m, step[: form.width]))),
+            address.eq(Mux(fresh, base, starts[loops[0]]) if loops else base),
         ]
-        inner = ends
-        with m.If(ends):
-            m.d.sync += fresh.eq(Cat(last[name] for name in LOOPS).all())
-        for loop in LOOPS:
-            with m.If(inner):
-                m.d.sync += starts[loop].eq(following)
-            with m.Elif(ends & fresh):
-                m.d.sync += starts[loop].eq(first)
-            inner = inner & last[loop]
+        m.d.sync += base.eq(Mux(adds, following, chosen))
         return address
 
-    def _write(self, m: Module, ends, segments, used, address) -> None:
+    def _first(self) -> Value:
+        """Return where a job begins."""
+        begins = [record.place.start for record in self.program.records]
+        return start_address(self.program, self.form, begins, self.i_where.job)
+
+    @staticmethod
+    def _turns(last, loops: list[str]) -> tuple[dict[str, Value], dict[str, Value]]:
+        """Return which loop goes on, and which begin a round: that one and those inside it."""
+        goes, moves, move = {}, {}, Const(1)
+        for loop in loops:
+            goes[loop], moves[loop] = move & ~last[loop], move
+            move = move & last[loop]
+        return goes, moves
+
+    def _write(self, m: Module, where, ends, segments, hidden, address, row_step) -> None:
         """Write the complete segments, one chain after the other."""
-        form, where, chains = self.form, self.i_where, len(segments)
+        form, chains = self.form, len(segments)
         width = len(segments[0])
         cursor = Signal(form.width)
         held = Signal(data.ArrayLayout(width, chains), reset_less=True)
         writing = Signal(chains)  # which of them hold a position
         waiting = Signal(chains)
         job_end, held_job = Signal(), Signal.like(where.job)
-        hidden = where.job.layer != len(self.program.records) - 1
         with m.If(ends):
             m.d.sync += [
                 held.eq(Cat(segments)),
                 cursor.eq(address),
-                writing.eq(Mux(used & hidden, where.rows, 0)),
+                writing.eq(Mux(hidden, where.rows, 0)),
                 waiting.eq(~0),
                 job_end.eq(Cat(where.last[name] for name in LOOPS).all()),
             ]
@@ -178,7 +212,7 @@ class Writer(wiring.Component):
         if chains > 1:
             step = Signal(form.width)
             with m.If(ends):
-                m.d.sync += step.eq(self._distance("row_step"))
+                m.d.sync += step.eq(row_step)
             with m.Else():
                 m.d.sync += [
                     held.eq(held.as_value() >> width),
@@ -195,24 +229,42 @@ class Writer(wiring.Component):
             self.o_written_job.eq(held_job),
         ]
 
-    def _write_outputs(self, m: Module) -> None:
+    def _write_outputs(self, m: Module, soon, where, arrive) -> None:
         """Write the last layer's levels, those of all chains into one word."""
-        program, where = self.program, self.i_where
-        outputs = program.network.outputs
-        rank = Array(rank * outputs for rank in range(program.output_rows))[where.rank]
-        context = Mux(where.job.context, program.output_rows * outputs, 0)
+        program = self.program
+        rows, outputs = program.output_rows, program.network.outputs
+        bases = [
+            (context * rows + rank) * outputs
+            for context in range(2)
+            for rank in range(1 << len(where.rank))
+        ]
+        base = _later(m, field(bases, Cat(soon.rank, soon.job.context)))
         fmt = program.network.output
         m.d.sync += [
-            self.outputs.address.eq(context + rank + where.channel),
+            self.outputs.address.eq(base + where.channel),
             self.outputs.data.eq(Cat(_encoded(fmt, level)[: fmt.width]
                                      for level in self.levels[-1])),
-            self.outputs.enable.eq(
-                self.i_valid
-                & (where.job.layer == len(program.records) - 1)
-                & where.used
-                & where.rows[0]
-            ),
+            self.outputs.enable.eq(arrive & where.used & where.rows[0]),
         ]  # fmt: skip
+
+
+def _later(m: Module, value: Any) -> Any:
+    """Return ``value`` a cycle later.
+
+    Bits begin as 1: flags that a program never clears, such as the last round of a loop of one,
+    then take no registers.
+    """
+    shape, bits = value.shape(), Value.cast(value)
+    later = Signal(len(bits), reset_less=True, init=(1 << len(bits)) - 1)
+    m.d.sync += later.eq(bits)
+    return shape(later) if isinstance(shape, data.Layout) else later
+
+
+def _stored(m: Module, flag: Value) -> Signal:
+    """Return a flag, which is 0 at first, a cycle later."""
+    later = Signal()
+    m.d.sync += later.eq(flag)
+    return later
 
 
 def _encoded(fmt: Format, level) -> Value:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from narrowgauge.hw.accelerator import Accelerator
 from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.array import Geometry
+from narrowgauge.hw.blocks_mac import Blocks
 from narrowgauge.hw.errors import GeometryError
 from narrowgauge.hw.layers import Add, AveragePool, Conv2d, Dense, Requantised, Size, Window
 from narrowgauge.hw.network import Network
@@ -39,15 +40,29 @@ PLACES = [(), ("activations",), ("weights",), ("activations", "weights")]
 pauses = st.sampled_from([0.0, 0.3, 0.7])
 
 
-def check(network, geometry, images, *, contexts=2, batch=None, single_port=(), dsp=False, **more):
+def check(
+    network,
+    geometry,
+    images,
+    *,
+    contexts=2,
+    batch=None,
+    single_port=(),
+    blocks=None,
+    fabric=None,
+    **more,
+):
     """Run ``images`` through hardware and reference; return the run and the comparison."""
     program = Program(network, geometry, contexts=contexts, batch=batch)
-    accelerator = Accelerator(program, dsp=dsp, requantize_dsp=dsp, single_port=single_port)
+    dsp = blocks is not None
+    accelerator = Accelerator(
+        program, blocks=blocks, requantize_dsp=dsp, single_port=single_port, fabric=fabric
+    )
     run = AmaranthEngine(accelerator).run(Stimulus(images, traced=len(images), **more))
     expected = evaluate(network, images, geometry.lanes, trace=True)
     assert len(run.events) == len(images) * program.sums, "every sum of every image, once"
     counts = tuple(0 if t.overflowed is None else int(t.overflowed.sum()) for t in expected.layers)
-    assert run.overflows == counts
+    assert run.overflows == (counts if accelerator.observes_overflow else ())
     return run, compare(run, expected, network, geometry)
 
 
@@ -58,14 +73,16 @@ def check(network, geometry, images, *, contexts=2, batch=None, single_port=(), 
     count=st.integers(1, 9),
     contexts=st.integers(1, 2),
     dsp=st.booleans(),
+    fabric=st.sampled_from([None, "ice40", "xc7"]),
     gaps=pauses,
     stalls=pauses,
 )
-def test_equals_the_reference(network, geometry, count, contexts, dsp, gaps, stalls):
+def test_equals_the_reference(network, geometry, count, contexts, dsp, fabric, gaps, stalls):
     images = random_levels(np.random.default_rng(count), network.input, (count, network.inputs))
     _, comparison = check(
-        network, geometry, images, contexts=contexts, dsp=dsp, gaps=gaps, stalls=stalls
-    )
+        network, geometry, images, contexts=contexts, gaps=gaps, stalls=stalls,
+        blocks=Blocks() if dsp else None, fabric=fabric,
+    )  # fmt: skip
     assert comparison, str(comparison.first)
     assert comparison.mismatches == 0
 
@@ -118,6 +135,26 @@ def test_several_chains_equal_the_reference(
     images = random_images(seed, network, 3)
     geometry = Geometry(rows, columns, lanes, chains=2)
     _, comparison = check(network, geometry, images, batch=batch)
+    assert comparison, str(comparison.first)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "formats", "lanes"),
+    [
+        (Blocks("ice40", 8), ("int8", "uint8", "uint8"), 1),
+        (Blocks("ice40", 5), ("int8", "uint8", "uint8"), 2),  # 5 of 8 elements in blocks
+        (Blocks("ecp5", 12), ("int4", "uint4", "uint4"), 4),  # 6 of 8
+    ],
+    ids=["all in blocks", "with lanes and logic", "packed"],
+)
+def test_multiplier_blocks_equal_the_reference(blocks, formats, lanes):
+    spec = (
+        Size(5, 4, 2), ("conv", 5, Window((3, 3), (1, 1), (1, 1, 1, 1)), 1),
+        ("average", Window((2, 2), (2, 2))), ("dense", 6), ("dense", 3),
+    )  # fmt: skip
+    network = random_convnet(4, formats, spec, Accumulator(16))
+    geometry = Geometry(2, 4, lanes)
+    _, comparison = check(network, geometry, random_images(4, network, 5), blocks=blocks)
     assert comparison, str(comparison.first)
 
 
