@@ -1,20 +1,28 @@
 """The external tools: which are there, which version, and running one."""
 
+import contextlib
 import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from math import ceil
 from pathlib import Path
 
-from .errors import ToolError
+from .errors import ToolError, ToolTimeout
 
-__all__ = ["Tool", "find", "run", "warm"]
+try:
+    import resource
+except ImportError:  # there is none on Windows
+    resource = None
+
+__all__ = ["Tool", "find", "run", "stop_running", "warm"]
 
 # What reaches a tool of the caller's environment: where programs and their caches are. Options
 # that hide in other variables would change results without changing their key in the store.
@@ -22,6 +30,15 @@ _ENVIRONMENT = (
     *("PATH", "HOME", "TMPDIR", "LANG", "LD_LIBRARY_PATH", "XDG_CACHE_HOME", "YOWASP_CACHE_DIR"),
     *("SYSTEMROOT", "USERPROFILE", "LOCALAPPDATA", "TEMP", "TMP", "PATHEXT"),
 )
+# Programs whose package is not installed with narrowgauge: the extra that installs it.
+_EXTRAS = {"nextpnr-himbaechel-gowin": "gowin"}
+# A native program that does what several of YoWASP's do.
+_NATIVE = {"nextpnr-himbaechel-gowin": "nextpnr-himbaechel"}
+# The exit status of a tool that reached its limit of processor time, and of a shell around one.
+_XCPU = getattr(signal, "SIGXCPU", 24)
+_TOO_LONG = (-_XCPU, 128 + _XCPU)
+_PATIENCE = 10  # times the limit of processor time, until a tool is stopped that waits
+_running: "set[subprocess.Popen[str]]" = set()
 _VERSION = re.compile(r"(?:Yosys|nextpnr-|\b)(\d+(?:\.\d+)+\S*?)(?=[\s)]|$)")
 
 
@@ -71,7 +88,7 @@ def find(name: str) -> Tool:
                 f"{variable} is {command[0]!r}, which is no program; correct or unset it"
             )
         return Tool(name, command, "environment")
-    native = shutil.which(name)
+    native = shutil.which(name) or shutil.which(_NATIVE.get(name, name))
     if native:
         return Tool(name, (native,), "native")
     # Scripts of an environment that is not activated are beside its interpreter, not on the PATH.
@@ -79,9 +96,10 @@ def find(name: str) -> Tool:
     packaged = shutil.which(f"yowasp-{name}", path=beside)
     if packaged:
         return Tool(name, (packaged,), "yowasp")
+    package = f"'narrowgauge[{_EXTRAS[name]}]'" if name in _EXTRAS else f"yowasp-{name}"
     raise ToolError(
-        f"{name} was not found: run `pip install yowasp-{name}`, put a native {name} on the PATH, "
-        f"or set {variable}"
+        f"{name} was not found: run `pip install {package}`, put a native "
+        f"{_NATIVE.get(name, name)} on the PATH, or set {variable}"
     )
 
 
@@ -94,32 +112,79 @@ def run(tool: Tool, arguments: Sequence[str], folder: Path, *, timeout: float | 
     Parameters
     ----------
     timeout : float, optional
-        Seconds.
+        Seconds of processor time, so that a busy machine does not make a tool fail that ends on
+        an idle one; of time where the system cannot tell (only Linux can). After ten times as
+        long the tool is stopped in any case.
 
     Raises
     ------
+    ToolTimeout
+        Where the tool did not end in time. All of its processes are stopped.
     ToolError
-        Where the tool does not start, does not end in time, or fails; with its error lines.
+        Where the tool does not start, or fails; with its error lines.
     """
     try:
-        done = subprocess.run(
-            [*tool.command, *arguments],
-            cwd=folder,
-            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=timeout,
-            encoding="utf-8",
-            errors="replace",
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ToolError(f"{tool.name} did not end within {timeout:g} s") from error
+        process = _start([*tool.command, *arguments], folder)
     except OSError as error:
         raise ToolError(f"{tool.name} did not start: {error}") from error
-    if done.returncode:
-        raise ToolError(f"{tool.name} failed: {_complaint(done.stdout, done.returncode)}")
-    return done.stdout
+    with process:
+        limited = timeout is not None and _limit(process, timeout)
+        patience = _PATIENCE * timeout if timeout and limited else timeout
+        _running.add(process)
+        try:
+            output, _ = process.communicate(timeout=patience)
+        except subprocess.TimeoutExpired as error:
+            raise ToolTimeout(f"{tool.name} did not end within {patience:g} s") from error
+        finally:
+            _running.discard(process)
+            _stop(process)
+    if process.returncode in _TOO_LONG:
+        raise ToolTimeout(f"{tool.name} did not end within {timeout:g} s of processor time")
+    if process.returncode:
+        raise ToolError(f"{tool.name} failed: {_complaint(output, process.returncode)}")
+    return output
+
+
+def stop_running() -> None:
+    """Stop every tool that a thread of this process waits for: after an interrupt."""
+    for process in list(_running):
+        _stop(process)
+
+
+def _start(command: list[str], folder: Path) -> "subprocess.Popen[str]":
+    """Start a command as a group of processes, so that what it starts can be stopped with it."""
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        process_group=0 if os.name == "posix" else None,
+    )
+
+
+def _limit(process: "subprocess.Popen[str]", seconds: float) -> bool:
+    """Limit the processor time of a process, and tell whether that was possible.
+
+    The system sees to it, also when this process is killed: no router goes round in circles alone.
+    """
+    if resource is None or not hasattr(resource, "prlimit"):
+        return False
+    with contextlib.suppress(ProcessLookupError):  # it has ended already
+        whole = ceil(seconds)
+        resource.prlimit(process.pid, resource.RLIMIT_CORE, (0, 0))
+        resource.prlimit(process.pid, resource.RLIMIT_CPU, (whole, whole + 10))
+    return True
+
+
+def _stop(process: "subprocess.Popen[str]") -> None:
+    """Kill a process and all that it started; nothing happens where it has ended."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL) if os.name == "posix" else process.kill()
 
 
 def warm(names: Iterable[str]) -> list[Tool]:

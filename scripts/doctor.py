@@ -14,7 +14,8 @@ from .progress import Reporter, standard_output
 
 __all__ = ["command"]
 
-TOOLS = ("yosys", "nextpnr-ice40", "nextpnr-ecp5")
+TOOLS = ("yosys", "nextpnr-ice40", "nextpnr-ecp5", "nextpnr-himbaechel-gowin")
+OPTIONAL_TOOLS = ("nextpnr-himbaechel-gowin",)
 LIBRARIES = ("amaranth", "torch", "numpy", "safetensors", "scikit-learn", "matplotlib")
 EXTRAS = {"qonnx": "qonnx", "onnx": "qonnx", "onnxruntime": "qonnx", "brevitas": "brevitas"}
 
@@ -63,7 +64,8 @@ def _tool(name: str) -> dict[str, Any]:
         tool = find(name)
         return {"version": tool.version, "command": " ".join(tool.command)}
     except NarrowgaugeError as error:
-        return {"missing": str(error)}
+        missing = {"missing": str(error)}
+        return missing | {"optional": True} if name in OPTIONAL_TOOLS else missing
 
 
 def _compiler() -> dict[str, Any]:

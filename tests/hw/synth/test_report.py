@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from narrowgauge.hw.errors import FitError, ToolError
-from narrowgauge.hw.synth.report import Report, check_fit, parse
+from narrowgauge.hw.synth.report import Report, check_budget, check_fit, parse
 from narrowgauge.hw.synth.targets import target
 
 ICE40 = target("up5k").family
@@ -67,6 +69,17 @@ def test_every_exhausted_resource_is_told_with_both_numbers():
     with pytest.raises(FitError, match=text):
         check_fit(report, target("up5k"))
     check_fit({"utilization": {"SB_GB": {"used": 8, "available": 8}}}, target("up5k"))
+
+
+def test_what_takes_no_place_is_not_exhausted():
+    check_fit({"utilization": {"DUMMY_CELL": {"used": 4, "available": 0}}}, target("gw1n-9"))
+
+
+def test_a_budget_is_kept_where_no_tool_looks():
+    check_budget(Report(lut=53_200, lut4=99_999, bram=280), target("xc7"))
+    on = replace(target("xc7"), budget={**target("xc7").budget, "dsp": 2})
+    with pytest.raises(FitError, match="fit xc7: it needs 53201 of 53200 logic cells and 3 of 2 m"):
+        check_budget(Report(lut=53_201, dsp=3), on)
 
 
 def test_a_resource_without_a_common_word_has_its_cell_name():

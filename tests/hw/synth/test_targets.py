@@ -15,9 +15,24 @@ def test_an_unknown_target_lists_the_known_ones():
 def test_targets_are_data(name):
     assert target(name).name == name
     assert pickle.loads(pickle.dumps(target(name))) == target(name)
-    assert target(name).budget.keys() == target(name).family.packed.keys() - (
-        {"spram", "dsp"} if name == "hx8k" else set()
-    )
+    absent = {"spram", "dsp"} if name == "hx8k" else set()
+    packed = target(name).family.packed or {"lut", "ff", "bram", "dsp", "io"}
+    assert target(name).budget.keys() - {"ff"} == {*packed} - {"ff"} - absent
+
+
+def test_a_resource_may_be_several_kinds_of_cells():
+    gowin, xc7 = target("gw1n-9").family, target("xc7").family
+    assert gowin.count_mapped({"MULT9X9": 3, "MULT18X18": 1, "MULTALU18X18": 1})["dsp"] == 5
+    assert gowin.count_packed({"MULT9X9": 2, "LUT4": 7}) == {"dsp": 1, "lut": 7}
+    cells = {"RAMB18E1": 1, "RAMB36E1": 2, "LUT1": 1, "LUT6": 2, "LUT6_2": 3, "INV": 1, "RAM32M": 1}
+    assert xc7.count_mapped(cells)["bram"] == 5
+    assert xc7.count_mapped(cells)["lut"] == xc7.count_mapped(cells)["lut4"] == 11
+    assert xc7.count_mapped({"LUT7": 1, "MUXF7": 3})["lut"] == 0
+
+
+def test_a_selection_names_every_cell():
+    assert target("up5k").family.selection("lut4", "ff") == "t:SB_LUT4 t:SB_DFF*"
+    assert target("xc7").family.selection("bram") == "t:RAMB18E1 t:RAMB36E1"
 
 
 def test_multiplier_blocks_are_inferred_only_where_asked_and_there():

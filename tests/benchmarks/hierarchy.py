@@ -1,0 +1,97 @@
+"""What mapping each distinct module once saves; run by hand.
+
+``python tests/benchmarks/hierarchy.py [--targets up5k,ecp5-85k] [--without 8x8x4:int8]`` maps an
+8x8 array of 64 bipolar lanes with Yosys and prints seconds, of the clock and of the processor, and
+cells. Then it does so with an array that is small enough to be mapped without sharing modules, too,
+where every element is mapped by itself, and prints the ratios. Yosys has run once before.
+"""
+
+import argparse
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth.lib import wiring
+
+from narrowgauge.hw.arithmetic import Accumulator
+from narrowgauge.hw.array import Geometry, SystolicArray
+from narrowgauge.hw.errors import ToolTimeout
+from narrowgauge.hw.mapping import Operands
+from narrowgauge.hw.number import parse
+from narrowgauge.hw.rtlil import convert
+from narrowgauge.hw.synth.flow import synthesize
+from narrowgauge.hw.synth.shell import Shell
+from narrowgauge.hw.synth.targets import target
+from narrowgauge.hw.tools import warm
+
+ACTIVATIONS = {"bipolar": "bipolar", "int8": "uint8", "int4": "uint4"}
+BAR = 20.0  # seconds, of the array of 8x8 elements with 64 bipolar lanes
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """What mapping took: seconds of the clock and of the processor, and LUTs, or None."""
+
+    wall: float
+    processor: float
+    lut: int | None
+
+    def __str__(self) -> str:
+        cells = "did not end" if self.lut is None else f"{self.lut} LUT"
+        return f"{self.wall:.1f} s ({self.processor:.1f} s of processor time), {cells}"
+
+
+def array(text: str) -> wiring.Component:
+    """Return the array of ``ROWSxCOLUMNSxLANES:WEIGHT``, with 16-bit accumulators, in a shell."""
+    sizes, _, weight = text.partition(":")
+    rows, columns, lanes = map(int, sizes.split("x"))
+    operands = Operands(parse(weight), parse(ACTIVATIONS[weight]))
+    return Shell(SystolicArray(Geometry(rows, columns, lanes), operands, Accumulator(16)))
+
+
+def measure(design: Any, name: str, *, share: bool, limit: float) -> Mapped:
+    """Map a design for a target."""
+    on = target(name)
+    begin, used = time.monotonic(), os.times()
+    try:
+        netlist = synthesize(convert(design, share=share), on, timeout=limit)
+        lut = on.family.count_mapped(netlist.cells)["lut4"]
+    except ToolTimeout:
+        lut = None
+    now = os.times()
+    children = now.children_user + now.children_system - used.children_user - used.children_system
+    own = now.user + now.system - used.user - used.system
+    return Mapped(time.monotonic() - begin, children + own, lut)
+
+
+def main() -> None:
+    """Measure what the command line asks for."""
+    parser = argparse.ArgumentParser(description="Measure hierarchical synthesis.")
+    parser.add_argument("--targets", default="up5k,ecp5-85k")
+    parser.add_argument("--array", default="8x8x64:bipolar", help="mapped with shared modules")
+    parser.add_argument("--without", default="8x8x1:int8", help="mapped with and without")
+    parser.add_argument("--limit", type=float, default=900.0, help="processor seconds for each")
+    values = parser.parse_args()
+    (yosys,) = warm(["yosys"])
+    print(f"yosys {yosys.version}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    for name in values.targets.split(","):
+        once = measure(array(values.array), name, share=True, limit=values.limit)
+        verdict = "within" if once.processor <= BAR else "NOT within"
+        print(f"{name}, {values.array}: {once}; {verdict} {BAR:g} s", flush=True)
+        each = {
+            share: measure(array(values.without), name, share=share, limit=values.limit)
+            for share in (True, False)
+        }
+        ratio = each[False].processor / each[True].processor
+        print(f"{name}, {values.without}: {each[True]}; every element by itself: {each[False]}")
+        shared, single = each[True].lut, each[False].lut
+        if shared and single:
+            cells = 100 * (shared / single - 1)
+            print(f"{name}: {ratio:.1f} times as fast, {cells:+.1f} % LUT", flush=True)
+        else:
+            print(f"{name}: more than {ratio:.0f} times as fast", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""Options of Yosys and nextpnr on every family, measured; run by hand.
+
+``python tests/benchmarks/options.py [--families ice40,ecp5] [--only accelerator] [--seeds 3]``
+maps and routes three designs with one option after the other, prints cells, clock and processor
+seconds, and keeps them in ``docs/results/options.json``, each as soon as it is there; what is there
+for the same design and the same tools is not measured again (``--again`` does). The table of
+``docs/synthesis.md`` is made from it by ``python docs/update.py``. One tool runs at a time, so that
+its processor seconds are its own.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from narrowgauge.hw import tools
+from narrowgauge.hw.accelerator import Accelerator
+from narrowgauge.hw.arithmetic import Accumulator
+from narrowgauge.hw.array import Geometry
+from narrowgauge.hw.errors import NarrowgaugeError
+from narrowgauge.hw.layers import Dense
+from narrowgauge.hw.mac import mac
+from narrowgauge.hw.mapping import Operands, accumulator_bits
+from narrowgauge.hw.network import Network
+from narrowgauge.hw.number import Fixed, parse
+from narrowgauge.hw.program import Program
+from narrowgauge.hw.rtlil import convert, forget_contents, free_collisions
+from narrowgauge.hw.synth import report
+from narrowgauge.hw.synth.flow import pack, place_and_route, synthesize
+from narrowgauge.hw.synth.shell import Shell
+from narrowgauge.hw.synth.targets import Target, target
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results" / "options.json"
+TARGETS = {"ice40": "up5k", "ecp5": "ecp5-25k", "gowin": "gw1n-9", "xc7": "xc7"}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Options instead of those of the family.
+
+    ``less`` are left out, ``more`` are added to Yosys's command; ``before`` is a command before
+    it; ``router`` are options of nextpnr.
+    """
+
+    name: str
+    more: tuple[str, ...] = ()
+    less: tuple[str, ...] = ()
+    before: str = ""
+    router: tuple[str, ...] = ()
+
+    def apply(self, on: Target) -> Target:
+        """Return the target with these options."""
+        command, *rest = (each for each in on.family.synthesis if each not in self.less)
+        first = f"{self.before}\n{command}" if self.before else command
+        family = replace(
+            on.family,
+            synthesis=(first, *rest, *self.more),
+            router_options=on.family.router_options + self.router,
+        )
+        return replace(on, family=family)
+
+
+def abc9(name: str) -> Variant:
+    """Return the variant with another of the scripts of Yosys for ABC."""
+    script = f"abc9.script.{name}"
+    return Variant(f"ABC script {name}", before=f"scratchpad -copy {script} abc9.script")
+
+
+PLACERS = (
+    Variant("nextpnr --placer static", router=("--placer", "static")),
+    Variant("nextpnr --tmg-ripup", router=("--tmg-ripup",)),
+    Variant("nextpnr --router router2", router=("--router", "router2")),
+    Variant("nextpnr --freq 200", router=("--freq", "200")),
+    Variant("nextpnr --placer-heap-critexp 4", router=("--placer-heap-critexp", "4")),
+    Variant("nextpnr --placer-heap-timingweight 20", router=("--placer-heap-timingweight", "20")),
+)
+ABC = (abc9("default.area"), abc9("flow3"))
+VARIANTS: dict[str, tuple[Variant, ...]] = {
+    "ice40": (
+        Variant("as chosen"),
+        Variant("-device u", more=("-device", "u")),
+        Variant("-dff", more=("-dff",)),
+        *ABC,
+        Variant("nextpnr --opt-timing", router=("--opt-timing",)),
+        *PLACERS,
+    ),
+    "ecp5": (
+        Variant("as chosen"),
+        Variant("without -nowidelut", less=("-nowidelut",), more=("-widelut",)),
+        Variant("-dff", more=("-dff",)),
+        *ABC,
+        *PLACERS,
+    ),
+    "gowin": (
+        Variant("as chosen"),
+        Variant("without -nowidelut", less=("-nowidelut",)),
+        Variant("-noalu", more=("-noalu",)),
+        Variant("-nolutram", more=("-nolutram",)),
+        *ABC,
+        *PLACERS,
+    ),
+    "xc7": (
+        Variant("as chosen"),
+        Variant("-nowidelut", more=("-nowidelut",)),
+        Variant("-dff", more=("-dff",)),
+        Variant("without -nosrl", less=("-nosrl",)),
+        *ABC,
+    ),
+}
+
+
+def designs() -> dict[str, str]:
+    """Return the RTLIL of what is measured, by name."""
+    bipolar = Operands(parse("bipolar"), parse("bipolar"))
+    integers = Operands(parse("int8"), parse("uint8"))
+    macs = {
+        "bipolar MAC, 64 lanes": mac(bipolar, 64, Accumulator(16)),
+        "int8 MAC, 4 lanes": mac(integers, 4, Accumulator(24)),
+    }
+    shells = {name: Shell(each, ignore=["o_overflow"]) for name, each in macs.items()}
+    shells["accelerator, int4, 1x2x2"] = Shell(_accelerator(), ignore=["trace"])
+    return {
+        name: forget_contents(free_collisions(convert(shell))) for name, shell in shells.items()
+    }
+
+
+def _accelerator() -> Accelerator:
+    """Return an accelerator for a network of random int4 weights."""
+    rng, geometry, widths = np.random.default_rng(0), Geometry(1, 2, 2), (16, 16, 8)
+    layers = tuple(
+        Dense(
+            name=f"layer{index}",
+            weight=parse("int4"),
+            input=Fixed(4, signed=False),
+            output=Fixed(20) if index else Fixed(4, signed=False),
+            weights=rng.integers(-7, 8, (outputs, inputs)),
+            bias=rng.integers(-30, 30, outputs),
+            multiplier=np.ones(outputs) if index else rng.integers(1, 1000, outputs),
+            shift=0 if index else 12,
+        )
+        for index, (inputs, outputs) in enumerate(pairwise(widths))
+    )
+    network = Network("random", layers, Accumulator(32))
+    network = network.with_accumulator(Accumulator(accumulator_bits(network, geometry.lanes)))
+    return Accelerator(Program(network, geometry))
+
+
+def processor() -> float:
+    """Return the processor seconds of all tools that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def measure(text: str, on: Target, seeds: int) -> dict[str, Any]:
+    """Return cells, clock over the seeds, and processor seconds."""
+    begin = processor()
+    netlist = synthesize(text, on)
+    row: dict[str, Any] = {"map_seconds": round(processor() - begin, 1)}
+    if on.family.router is None:
+        return row | _cells(report.parse(None, netlist.cells, on.family))
+    row |= _cells(report.parse(pack(netlist, on), netlist.cells, on.family))
+    speeds, begin = [], processor()
+    for seed in range(1, seeds + 1):
+        routed = place_and_route(netlist, on, seed=seed)
+        speeds.append(min(report.parse(routed, netlist.cells, on.family).fmax_mhz.values()))
+    return row | {
+        "route_seconds": round((processor() - begin) / seeds, 1),
+        "fmax_mhz": round(median(speeds), 2),
+        "fmax_mhz_min": round(min(speeds), 2),
+        "fmax_mhz_max": round(max(speeds), 2),
+    }
+
+
+def _cells(found: report.Report) -> dict[str, Any]:
+    return {name: getattr(found, name) for name in ("lut", "lut4", "ff", "carry")}
+
+
+def rows(
+    families: list[str], only: list[str], seeds: int, known: list[dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for each family, design and option that is not known yet.
+
+    Every text of ``only`` is part of the design's name or of the option's.
+    """
+    texts = designs()
+    for design, text in texts.items():
+        for family in families:
+            on = target(TARGETS[family])
+            programs = {"yosys": "yosys"}
+            programs |= {"nextpnr": on.family.router} if on.family.router else {}
+            versions = {name: tools.find(each).version for name, each in programs.items()}
+            for variant in VARIANTS[family]:
+                if not all(part in f"{design} {variant.name}" for part in only):
+                    continue
+                row = {
+                    **{"family": family, "target": on.name, "design": design},
+                    **{"option": variant.name, "seeds": seeds if on.family.router else 0},
+                    **{"tools": versions, "rtlil": sha256(text.encode()).hexdigest()[:16]},
+                }
+                if any(all(each.get(name) == row[name] for name in row) for each in known):
+                    continue
+                try:
+                    yield row | measure(text, variant.apply(on), seeds)
+                except NarrowgaugeError as error:
+                    yield row | {"failure": str(error)}
+
+
+def main() -> None:
+    """Measure what the command line asks for, and keep it."""
+    parser = argparse.ArgumentParser(description="Measure options of Yosys and nextpnr.")
+    parser.add_argument("--families", default=",".join(VARIANTS))
+    parser.add_argument("--only", default="", help="parts of design and option, between commas")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--again", action="store_true", help="measure what is known, too")
+    values = parser.parse_args()
+    kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
+    known = [] if values.again else kept
+    only = values.only.split(",") if values.only else []
+    for row in rows(values.families.split(","), only, values.seeds, known):
+        same = ("family", "design", "option")
+        kept = [each for each in kept if any(each[name] != row[name] for name in same)] + [row]
+        RESULTS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+        speed = "{fmax_mhz_min}..{fmax_mhz}..{fmax_mhz_max} MHz" if "fmax_mhz" in row else ""
+        cells = "{lut} LUT ({lut4} mapped, {carry} carry, {ff} FF) {map_seconds} s"
+        text = "{target} | {design} | {option}: " + (
+            "{failure}" if "failure" in row else f"{cells} {speed}"
+        )
+        print(text.format(**row), flush=True)
+
+
+if __name__ == "__main__":
+    main()
