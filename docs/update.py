@@ -23,6 +23,12 @@ QONNX = ROOT / "docs" / "qonnx.md"
 BREVITAS = ROOT / "docs" / "brevitas.md"
 EXPORTED = ROOT / "docs" / "results" / "qonnx.json"
 TRAINED = ROOT / "docs" / "results" / "brevitas.json"
+COSTS = ROOT / "docs" / "costs.md"
+MACS = ROOT / "docs" / "results" / "macs.json"
+SYNTHESIS = ROOT / "docs" / "synthesis.md"
+OPTIONS = ROOT / "docs" / "results" / "options.json"
+POPCOUNT = ROOT / "docs" / "popcount.md"
+POPCOUNTS = ROOT / "docs" / "results" / "popcounts.json"
 
 Row = Mapping[str, Any]
 Columns = Mapping[str, Callable[[Any], Any]]
@@ -99,6 +105,18 @@ TRAINED_COLUMNS: Columns = {
     "farthest tie": lambda row: f"{row['tie_distance']:.0e}" if row["ties"] else None,
     "images that differ in hardware": lambda row: row["hardware_mismatches"],
     "accuracy": lambda row: _percent(row["accuracy"]),
+}
+
+POPCOUNT_COLUMNS: Columns = {
+    "target": lambda row: row["target"],
+    "structure": lambda row: row["structure"],
+    "lanes": lambda row: row["lanes"],
+    "cells": lambda row: row.get("lut", "failed"),
+    "cells a lane": lambda row: f"{row['lut'] / row['lanes']:.2f}" if "lut" in row else None,
+    "LUTs a lane": lambda row: f"{row['lut4'] / row['lanes']:.2f}" if "lut4" in row else None,
+    "FF": lambda row: row.get("ff"),
+    "latency": lambda row: row["latency"],
+    "Fmax, MHz": _speed,
 }
 
 
@@ -184,6 +202,111 @@ def trained() -> str:
     return f"{table(TRAINED_COLUMNS, rows, 3)}\n\n{caption}\n"
 
 
+def macs() -> str:
+    """Return the tables of one multiply-accumulate: in logic cells, and in multiplier blocks."""
+    rows = [row for row in _read(MACS) if row["lanes"] == 1]
+    seeds = sorted({len(row["seeds"]) for row in rows if row.get("routed")})
+    tools = {name: text for row in rows for name, text in row.get("tools", {}).items()}
+    caption = f"Median and range of {' or '.join(map(str, seeds))} placements; {_versions(tools)}."
+    kinds = ([row for row in rows if row["multiplier"] == each] for each in ("logic", "block"))
+    tables = [_by_target(kind, _cost) for kind in kinds if kind]
+    return "\n\n".join([*tables, caption]) + "\n"
+
+
+def lanes() -> str:
+    """Return the table of logic cells a lane."""
+    rows = [
+        {**row, "target": f"{row['target']}, {row['lanes']}"}
+        for row in _read(MACS)
+        if row["multiplier"] == "logic" and row["accumulator_bits"] == 16
+    ]
+    return _by_target(rows, _cells_a_lane) + "\n"
+
+
+def popcounts() -> str:
+    """Return the table of the structures of popcounts."""
+    rows = _read(POPCOUNTS)
+    seeds = sorted({len(row["seeds"]) for row in rows if row.get("routed")})
+    tools = {name: text for row in rows for name, text in row.get("tools", {}).items()}
+    caption = (
+        f"Median and range of {' or '.join(map(str, seeds))} placements; {_versions(tools)}. "
+        "Made by "
+        "`python tests/benchmarks/popcounts.py`."
+    )
+    return f"{table(POPCOUNT_COLUMNS, rows)}\n\n{caption}\n"
+
+
+def _by_target(rows: Sequence[Row], cell: Callable[[Row], str]) -> str:
+    """Return a table with a line for each format and accumulator, and a column for each target."""
+    names = ("weight", "activation", "accumulator_bits")
+    lines: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        line = lines.setdefault(tuple(row[name] for name in names), dict(row))
+        line[f"on {row['target']}"] = cell(row)
+    columns: Columns = {
+        "weights": lambda line: line["weight"],
+        "activations": lambda line: line["activation"],
+        "accumulator, bits": lambda line: line["accumulator_bits"],
+        **{
+            target: lambda line, name=f"on {target}": line.get(name)
+            for target in dict.fromkeys(row["target"] for row in rows)
+        },
+    }
+    return table(columns, list(lines.values()))
+
+
+def _cost(row: Row) -> str:
+    """Return the cost of a multiply-accumulate, for one cell of a table."""
+    if "lut" not in row:
+        return "failed"
+    used = {"lut": "LUT", "ff": "FF", "dsp": "DSP"}
+    lines = [", ".join(f"{row[name]} {unit}" for name, unit in used.items() if row.get(name))]
+    if "fmax_mhz" in row:
+        lines.append("{fmax_mhz:.0f} MHz ({fmax_mhz_min:.0f} to {fmax_mhz_max:.0f})".format(**row))
+    return "<br>".join(lines)
+
+
+def _cells_a_lane(row: Row) -> str:
+    return f"{row['lut'] / row['lanes']:.1f}" if "lut" in row else "failed"
+
+
+def options() -> str:
+    """Return the table of options of Yosys and nextpnr, on every family."""
+    rows = _read(OPTIONS)
+    lines: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in rows:
+        line = lines.setdefault((row["target"], row["option"]), dict(row))
+        line[row["design"]] = _option(row)
+    columns: Columns = {
+        "target": lambda line: line["target"],
+        "option": lambda line: line["option"],
+        **{
+            name: lambda line, name=name: line.get(name)
+            for name in dict.fromkeys(row["design"] for row in rows)
+        },
+    }
+    tools = {name: text for row in rows for name, text in row["tools"].items()}
+    seeds = max(row["seeds"] for row in rows)
+    caption = (
+        f"LUT and, where routed, median Fmax of {seeds} placements with its range in MHz; "
+        f"processor seconds of mapping and of one routing. {_versions(tools)}. Made by "
+        "`python tests/benchmarks/options.py`."
+    )
+    return f"{table(columns, list(lines.values()))}\n\n{caption}\n"
+
+
+def _option(row: Row) -> str:
+    """Return what a design costs with an option, for one cell of a table."""
+    if "failure" in row:
+        return "failed"
+    if "fmax_mhz" not in row:
+        return "{lut} LUT; {map_seconds:.0f} s".format(**row)
+    return (
+        "{lut} LUT, {fmax_mhz:.0f} ({fmax_mhz_min:.0f} to {fmax_mhz_max:.0f}); "
+        "{map_seconds:.0f} + {route_seconds:.0f} s".format(**row)
+    )
+
+
 def _read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
@@ -194,6 +317,10 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "testsets": (ZOO, testsets),
     "qonnx": (QONNX, exported),
     "brevitas": (BREVITAS, trained),
+    "macs": (COSTS, macs),
+    "lanes": (COSTS, lanes),
+    "options": (SYNTHESIS, options),
+    "popcounts": (POPCOUNT, popcounts),
 }
 """What stands between ``<!-- NAME -->`` and ``<!-- /NAME -->``, and in which file."""
 

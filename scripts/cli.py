@@ -17,6 +17,8 @@ __all__ = ["COMMANDS", "group", "main"]
 
 COMMANDS = {
     "run": "The main job: train, build, simulate, place and route, compare.",
+    "compare": "Measure a comparison that comes along: macs, arrays, accumulators, networks.",
+    "sweep": "Measure what a plan says: formats, accumulators, geometries, targets.",
     "train": "Train one network and write its network file.",
     "zoo": "List the trained networks that come with narrowgauge.",
     "simulate": "Run a network's accelerator and compare it with the reference.",
@@ -25,6 +27,7 @@ COMMANDS = {
     "import": "Read a quantised network in ONNX, of Brevitas or QKeras for example.",
     "check": "Compare an ONNX network with its accelerator, layer by layer.",
     "export": "Write a network as QONNX.",
+    "report": "Show results as one interactive page, as pictures, and as CSV.",
     "doctor": "Show tools and versions, and what is missing.",
 }
 

@@ -6,7 +6,7 @@ Units are in the names; what was not measured is absent, never 0.
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,10 @@ from ..hw.files import write_atomically
 __all__ = [
     "COLUMNS",
     "LAYER_COLUMNS",
+    "NETWORKS",
+    "SWEEPS",
+    "Columns",
+    "Row",
     "in_order",
     "print_layers",
     "print_table",
@@ -35,7 +39,9 @@ COLUMNS: tuple[str, ...] = (
     "rows",
     "columns",
     "lanes",
+    "hop",
     "chains",
+    "multiplier",
     "contexts",
     "batch",
     "network",
@@ -52,6 +58,7 @@ COLUMNS: tuple[str, ...] = (
     "layers",
     "target",
     "lut",
+    "lut4",
     "ff",
     "carry",
     "bram",
@@ -74,16 +81,16 @@ def in_order(rows: Iterable[Row]) -> list[Row]:
     return [{name: row[name] for name in COLUMNS if name in row} for row in rows]
 
 
-def write_results(rows: Iterable[Row], folder: Path) -> None:
-    """Write ``results.json`` and ``results.csv``, each whole or not at all."""
+def write_results(rows: Iterable[Row], folder: Path, name: str = "results") -> None:
+    """Write ``NAME.json`` and ``NAME.csv``, each whole or not at all."""
     ordered = in_order(rows)
-    write_atomically(folder / "results.json", (json.dumps(ordered, indent=2) + "\n").encode())
+    write_atomically(folder / f"{name}.json", (json.dumps(ordered, indent=2) + "\n").encode())
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in ordered:
         writer.writerow({name: _cell(value) for name, value in row.items()})
-    write_atomically(folder / "results.csv", text.getvalue().encode())
+    write_atomically(folder / f"{name}.csv", text.getvalue().encode())
 
 
 def _cell(value: Any) -> Any:
@@ -111,7 +118,11 @@ def print_layers(layers: Iterable[Row], console: Console) -> None:
     console.print(table)
 
 
-_TABLE = {  # a narrow terminal goes without the columns of high rank
+Columns = Mapping[str, tuple[int, Callable[[Row], Any]]]
+"""Columns of a table by their headings: a rank, of which a narrow terminal goes without the high
+ones, and what stands in the cell."""
+
+NETWORKS: Columns = {
     "weights": (0, lambda row: row["weight"]),
     "acti-\nvations": (1, lambda row: row.get("activation")),
     "accumu-\nlator": (2, lambda row: row.get("accumulator_bits")),
@@ -130,38 +141,81 @@ _TABLE = {  # a narrow terminal goes without the columns of high rank
 }
 
 
-def print_table(rows: Sequence[Row], console: Console, *, title: str) -> None:
+SWEEPS: Columns = {
+    "network": (0, lambda row: row.get("network")),
+    "weights": (0, lambda row: row["weight"]),
+    "acti-\nvations": (2, lambda row: row.get("activation")),
+    "accumu-\nlator": (0, lambda row: row.get("accumulator_bits")),
+    "over-\nflow": (8, lambda row: row.get("overflow")),
+    "array": (0, lambda row: _array(row)),
+    "lanes": (0, lambda row: row.get("lanes") if "rows" not in row else None),
+    "multi-\nplier": (7, lambda row: row.get("multiplier")),
+    "accuracy": (0, lambda row: _percent(_known_accuracy(row))),
+    "target": (0, lambda row: row["target"]),
+    "LUT": (0, lambda row: row.get("lut", row.get("lut4"))),
+    "FF": (3, lambda row: row.get("ff")),
+    "BRAM": (4, lambda row: row.get("bram")),
+    "DSP": (1, lambda row: row.get("dsp")),
+    "Fmax\nMHz": (0, lambda row: _number(row.get("fmax_mhz"))),
+    "slowest,\nfastest": (5, lambda row: _range(row)),
+    "failure": (0, lambda row: "failed" if "failure" in row else None),
+}
+"""Columns of a sweep's table."""
+
+_TEXTS = ("network", "weights", "acti-\nvations", "target", "failure")
+
+
+def print_table(
+    rows: Sequence[Row],
+    console: Console,
+    *,
+    title: str,
+    columns: Columns = NETWORKS,
+    file: str = "results.csv",
+) -> None:
     """Print the rows as one table; an empty cell was not measured.
 
-    Where the console is too narrow, the least important columns are left out, and named below.
+    Where the console is too narrow, the least important columns are left out, and named below with
+    the ``file`` that has them.
     """
     console.print(title, style="bold", markup=False, soft_wrap=True)
-    names = list(_TABLE)
-    dispensable = sorted((name for name in names if _TABLE[name][0]), key=lambda n: _TABLE[n][0])
+    shown = dict(columns)
+    dispensable = sorted((name for name in shown if shown[name][0]), key=lambda n: shown[n][0])
     unlimited = console.options.update(width=1000)
     while dispensable and (
-        console.measure(_table(rows, names), options=unlimited).maximum > console.width
+        console.measure(_table(rows, shown), options=unlimited).maximum > console.width
     ):
-        names.remove(dispensable.pop())
-    console.print(_table(rows, names))
-    hidden = [name.replace("-\n", "").replace("\n", " ") for name in _TABLE if name not in names]
+        del shown[dispensable.pop()]
+    console.print(_table(rows, shown))
+    hidden = [name.replace("-\n", "").replace("\n", " ") for name in columns if name not in shown]
     if hidden:
-        console.print(f"in results.csv: {', '.join(hidden)}", soft_wrap=True)
+        console.print(f"in {file}: {', '.join(hidden)}", soft_wrap=True)
 
 
-def _table(rows: Iterable[Row], names: Sequence[str]) -> Table:
+def _table(rows: Iterable[Row], columns: Columns) -> Table:
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, collapse_padding=True)
-    for name in names:
-        left = name in ("weights", "acti-\nvations")
+    for name in columns:
+        left = name in _TEXTS
         table.add_column(name, justify="left" if left else "right", vertical="bottom", no_wrap=True)
     for row in rows:
-        table.add_row(*(_shown(_TABLE[name][1](row)) for name in names))
+        table.add_row(*(_shown(cell(row)) for _, cell in columns.values()))
     return table
 
 
 def _accuracy(row: Row) -> float | None:
     """Return what hardware reached; the float network has none, and its own counts."""
     return row.get("accuracy_float" if row["weight"] == "float" else "accuracy_hardware")
+
+
+def _known_accuracy(row: Row) -> float | None:
+    """Return what hardware reached or, where nothing was simulated, the integers."""
+    return row.get("accuracy_hardware", row.get("accuracy_reference"))
+
+
+def _range(row: Row) -> str | None:
+    if "fmax_mhz" not in row:
+        return None
+    return f"{row['fmax_mhz_min']:.1f}, {row['fmax_mhz_max']:.1f}"
 
 
 def _array(row: Row) -> str | None:

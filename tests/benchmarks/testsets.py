@@ -63,7 +63,7 @@ def summary(program: Program, parts: Sequence[Checked]) -> dict[str, Any]:
         "first_difference": next((part.first for part in parts if part.first), None),
         "accuracy_reference": _share(parts, "accuracy_reference"),
         "accuracy_hardware": _share(parts, "accuracy_hardware"),
-        "overflows": sum(part.overflows for part in parts),
+        "overflows": sum(part.overflows or 0 for part in parts),
         **{name: getattr(geometry, name) for name in ("rows", "columns", "lanes", "chains")},
         "contexts": program.contexts,
         "batch": program.batch,

@@ -1,0 +1,1 @@
+"""Sweeps: a plan of many designs, run job by job, and its rows."""

@@ -1,0 +1,235 @@
+"""Points that are multiply-accumulates and arrays alone."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ...hw import rtlil
+from ...hw.accumulate import CONTROL
+from ...hw.arithmetic import Accumulator
+from ...hw.array import Geometry, SystolicArray
+from ...hw.blocks_mac import Blocks, Mac16, block_macs
+from ...hw.errors import FormatError, GeometryError
+from ...hw.mac import MAC, mac
+from ...hw.mapping import Operands
+from ...hw.number import Fixed, Float, MiniFloat, parse
+from ...hw.synth.shell import Shell
+from ...hw.synth.store import Store
+from .points import BUILDING, Built, Point
+
+__all__ = ["Array", "Mac"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mac(Point):
+    """A multiply-accumulate alone; the formats are names, ``accumulator`` is in bits."""
+
+    weight: str
+    activation: str
+    accumulator: int
+    overflow: str | None
+    lanes: int
+    multiplier: str
+
+    @classmethod
+    def of(cls, *, weight: str, overflow: str | None, **values: Any) -> Self:
+        """Return the point; floats do not wrap or saturate."""
+        is_float = isinstance(parse(weight), Float)
+        return cls(weight=weight, overflow=None if is_float else overflow, **values)
+
+    @property
+    def text(self) -> str:
+        """What the point is called."""
+        return ", ".join([f"{self.weight} x {self.activation}", *self._sizes()])
+
+    def _sizes(self) -> list[str]:
+        found = [f"{self.accumulator} bits"]
+        found += [] if self.overflow in (None, "wrap") else [str(self.overflow)]
+        return [*found, self._shape(), *(["blocks"] if self.multiplier == "block" else [])]
+
+    def _shape(self) -> str:
+        return f"{self.lanes} lane{'s' * (self.lanes > 1)}"
+
+    @property
+    def group(self) -> Any:
+        """What points of one design have in common."""
+        # what a design is may depend on the family, with multiplier blocks on the device
+        where = self.target if self.multiplier == "block" else self.device.family.name
+        own = asdict(self)
+        del own["target"], own["seeds"]
+        return type(self).__name__, where, tuple(own.values())
+
+    @property
+    def operands(self) -> Operands:
+        """The formats."""
+        return Operands(parse(self.weight), parse(self.activation))
+
+    def check(self) -> None:
+        """Raise an error where there is no such design."""
+        if self.multiplier == "block":
+            if not isinstance(self.operands.weight, (Fixed, Float, MiniFloat)):
+                raise GeometryError(f"{self.weight} weights are not multiplied, and need no blocks")
+            if not self.device.budget.get("dsp"):
+                raise GeometryError(f"{self.target} has no multiplier blocks")
+        self._mac()  # refuses what there is none of
+
+    def row(self) -> dict[str, Any]:
+        """Return the columns that are known before anything is measured."""
+        row = {
+            "weight": self.weight,
+            "activation": self.activation,
+            "accumulator_bits": self.accumulator,
+            "lanes": self.lanes,
+            "multiplier": self.multiplier,
+            "target": self.target,
+            "routed": False,
+        }
+        return row | ({"overflow": self.overflow} if self.overflow else {})
+
+    def build(self, store: Store) -> Built:
+        """Return the design."""
+        with BUILDING:
+            shell = self._shell()
+            text = rtlil.convert(shell, platform=self.device)
+        return Built(text, shell, dsp=self._inferred)
+
+    def _shell(self) -> Shell:
+        # nothing reads the overflow flag of an accelerator either
+        return Shell(self._mac(), ignore=["o_overflow"])
+
+    def _mac(self) -> MAC:
+        blocks, accumulator = self._blocks, self._accumulator()
+        if blocks is None:
+            dsp = self.multiplier == "block"
+            return mac(self.operands, self.lanes, accumulator, dsp=dsp)
+        (found,), used = block_macs(self.operands, self.lanes, accumulator, blocks, 1)
+        return _WithBlocks(found, used)
+
+    @property
+    def _inferred(self) -> bool:
+        """Whether synthesis finds the blocks; Yosys would spoil those that are there already."""
+        blocks = self._blocks
+        return self.multiplier == "block" and not (blocks and blocks.accumulate)
+
+    @property
+    def _blocks(self) -> Blocks | None:
+        """What places integers in blocks; floats have only their significands' product there."""
+        if self.multiplier == "logic" or isinstance(self.operands.weight, Float):
+            return None
+        return Blocks(self.device.family.name, self.device.budget["dsp"])
+
+    def _accumulator(self) -> Any:
+        weight = self.operands.weight
+        if not isinstance(weight, Float):
+            assert self.overflow is not None
+            return Accumulator(self.accumulator, self.overflow)
+        if self.accumulator == weight.width:
+            return weight
+        if weight.width <= 16 and self.accumulator == 32:
+            return parse("fp32")
+        raise FormatError(
+            f"{weight} is not accumulated in {self.accumulator} bits: a float's accumulator is of "
+            "its own format or, for formats of up to 16 bits, fp32"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Array(Mac):
+    """A systolic array alone, without memories and control."""
+
+    rows: int
+    columns: int
+    hop: int
+    chains: int
+
+    def _shape(self) -> str:
+        usual = {"hop": 8, "chains": 1}
+        unusual = {name: getattr(self, name) for name in usual}.items() - usual.items()
+        size = f"{self.rows}x{self.columns}x{self.lanes}"
+        return ", ".join([size, *(f"{name} {n}" for name, n in sorted(unusual))])
+
+    @property
+    def geometry(self) -> Geometry:
+        """Rows, columns, lanes, hop and chains."""
+        return Geometry(self.rows, self.columns, self.lanes, self.hop, self.chains)
+
+    def check(self) -> None:
+        """Raise an error where there is no such design."""
+        super().check()
+        _ = self.geometry
+
+    def row(self) -> dict[str, Any]:
+        """Return the columns that are known before anything is measured."""
+        names = ("rows", "columns", "hop", "chains")
+        return super().row() | {name: getattr(self, name) for name in names}
+
+    def _shell(self) -> Shell:
+        blocks = self._blocks
+        array = SystolicArray(
+            self.geometry,
+            self.operands,
+            self._accumulator(),
+            blocks=blocks,
+            make_mac=self._mac if blocks is None else None,
+        )
+        return Shell(_Sums(array))
+
+
+class _WithBlocks(MAC):
+    """A multiply-accumulate, and the blocks that it is made of."""
+
+    def __init__(self, inner: MAC, blocks: Sequence[Mac16]):
+        super().__init__(inner.operands, inner.lanes, inner.accumulator)
+        self.inner, self.blocks, self.latency = inner, blocks, inner.latency
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.inner = inner = self.inner
+        for index, block in enumerate(self.blocks):
+            m.submodules[f"block_{index}"] = block
+        m.d.comb += [
+            inner.i_weights.eq(self.i_weights),
+            inner.i_activations.eq(self.i_activations),
+            inner.i_control.eq(self.i_control),
+            self.o.eq(inner.o),
+            self.o_overflow.eq(inner.o_overflow),
+        ]
+        return m
+
+
+class _Sums(wiring.Component):
+    """An array whose overflow flags nothing reads, as in an accelerator."""
+
+    i_activations: data.View
+    i_weights: data.View
+    i_control: data.View
+    o: data.View
+    o_valid: Signal
+
+    def __init__(self, array: SystolicArray):
+        self.array, self._chains = array, array.geometry.chains
+        super().__init__(
+            {
+                "i_activations": array.signature.members["i_activations"],
+                "i_weights": array.signature.members["i_weights"],
+                "i_control": In(CONTROL),
+                "o": Out(data.ArrayLayout(array.accumulator.width, array.geometry.chains)),
+                "o_valid": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.array = array = self.array
+        m.d.comb += [
+            array.i_activations.eq(self.i_activations),
+            array.i_weights.eq(self.i_weights),
+            array.i_control.eq(self.i_control),
+            self.o_valid.eq(array.o_valid),
+        ]
+        m.d.comb += [self.o[chain].eq(array.o[chain].sum) for chain in range(self._chains)]
+        return m

@@ -1,0 +1,125 @@
+"""The points of a plan: one design on one target, which becomes one row."""
+
+import threading
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ...hw.synth.measure import Measurement, measure
+from ...hw.synth.shell import Shell
+from ...hw.synth.store import Store
+from ...hw.synth.targets import Target
+from ...hw.synth.targets import target as find_target
+
+__all__ = ["BUILDING", "Built", "Point", "columns"]
+
+BUILDING = threading.Lock()
+"""Held while components are made and elaborated: Amaranth numbers its signals one process wide,
+and two threads at once can give a number twice."""
+
+COSTS = (
+    *("lut", "lut4", "ff", "carry", "bram", "spram", "dsp"),
+    *("fmax_mhz", "fmax_mhz_min", "fmax_mhz_max", "tools", "routed"),
+)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A design as RTLIL, and the shell that is part of it."""
+
+    text: str
+    shell: Shell
+    dsp: bool = False
+
+    def measure(self, on: Target, seeds: int, store: Store, executor: Executor) -> dict[str, Any]:
+        """Return the columns that synthesis gives.
+
+        Raises
+        ------
+        FitError, ToolError
+            As `synth.measure.measure`.
+        """
+        found = measure(
+            self.text,
+            on,
+            seeds=range(1, seeds + 1),
+            dsp=self.dsp,
+            store=store,
+            executor=executor,
+            shell=self.shell,
+        )
+        return columns(found)
+
+
+def columns(found: Measurement) -> dict[str, Any]:
+    """Return the columns of a row that a measurement gives."""
+    row = found.row()
+    kept = {name: row[name] for name in COSTS if name in row}
+    if found.seeds:
+        kept["seeds"] = list(found.seeds)
+    if found.failed:
+        kept["failure"] = "; ".join(found.failed.values())
+    return kept
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A design on a target.
+
+    Parameters
+    ----------
+    target : str
+        Name of the target.
+    seeds : int
+        Placements, with the seeds 1 to so many; with 0 it is mapped and packed.
+    """
+
+    target: str
+    seeds: int
+
+    @property
+    def device(self) -> Target:
+        """The target."""
+        return find_target(self.target)
+
+    @property
+    def text(self) -> str:
+        """What the point is called in progress and errors, without its target."""
+        raise NotImplementedError
+
+    @property
+    def group(self) -> Any:
+        """What points that are built from one design have in common."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Raise `FormatError` or `GeometryError` where there is no such design."""
+        raise NotImplementedError
+
+    def parts(self) -> dict[str, Any]:
+        """Return what the point's result depends on beside sources and tools; see `store.key`."""
+        return {"kind": type(self).__name__} | asdict(self)
+
+    def row(self) -> dict[str, Any]:
+        """Return the columns that are known before anything is measured."""
+        raise NotImplementedError
+
+    def build(self, store: Store) -> Any:
+        """Return the design, for all points of the `group`.
+
+        Raises
+        ------
+        NarrowgaugeError
+            Where it cannot be built.
+        """
+        raise NotImplementedError
+
+    def measure(self, built: Any, store: Store, executor: Executor) -> dict[str, Any]:
+        """Return the columns that are measured.
+
+        Raises
+        ------
+        NarrowgaugeError
+            As `build` and `synth.measure.measure`.
+        """
+        return built.measure(self.device, self.seeds, store, executor)

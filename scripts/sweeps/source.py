@@ -1,0 +1,186 @@
+"""Where the networks of a plan come from."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from ...hw import network_file
+from ...hw.arithmetic import Accumulator
+from ...hw.errors import DataError, NetworkError
+from ...hw.layers import Weighted
+from ...hw.mapping import accumulator_bits
+from ...hw.network import Network
+from ...hw.network_file import to_bytes
+from ...hw.synth.store import Store
+from ...model import zoo
+from ...model.data import DATASETS
+from ...model.recipe import Recipe
+from ...model.topologies import NETWORKS
+from ..pipeline import Trainer
+from ..progress import Reporter
+
+__all__ = ["TRAINING", "Given", "Source", "Trained", "find_source"]
+
+TRAINING = ("dataset", "widths", "width", "first", "last", "epochs", "seed")
+"""The keys of a plan that say how networks are trained; the fields of `Recipe` with these names."""
+
+_TRAINERS: dict[Recipe, Trainer] = {}
+_ONE_AT_A_TIME = threading.Lock()  # a training uses all cores
+
+
+class Source:
+    """A network of a plan."""
+
+    def parts(self) -> dict[str, Any]:
+        """Return what decides the network; see `store.key`."""
+        raise NotImplementedError
+
+    def get(self, lanes: int, store: Store) -> Network:
+        """Return the network, for an array of ``lanes`` lanes."""
+        raise NotImplementedError
+
+    def row(self) -> dict[str, Any]:
+        """Return the columns of a row that are known before it is there."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class Given(Source):
+    """A trained network, of a file or of the zoo, of which the accumulator is left open."""
+
+    network: Network
+    of_zoo: bool
+
+    def __str__(self) -> str:
+        return self.network.name
+
+    def parts(self) -> dict[str, Any]:
+        """Return what the result depends on."""
+        return {"network": sha256(to_bytes(self.network)).hexdigest(), "of_zoo": self.of_zoo}
+
+    def get(self, lanes: int, store: Store) -> Network:
+        """Return the network."""
+        if not self.of_zoo:
+            return self.network
+        bits = accumulator_bits(self.network, lanes)
+        return self.network.with_accumulator(Accumulator(bits))
+
+    def row(self) -> dict[str, Any]:
+        """Return the columns that are known before anything is measured."""
+        about = self.network.about
+        weights = [layer.weight for layer in self.network if isinstance(layer, Weighted)]
+        return {
+            "weight": about.get("weight", str(weights[0]) if weights else "none"),
+            "activation": about.get("activation", str(self.network.layers[-1].input)),
+            "network": self.network.name,
+            "dataset": about.get("dataset", "digits"),
+        }
+
+
+@dataclass(frozen=True)
+class Trained(Source):
+    """A network that the plan trains.
+
+    Attributes
+    ----------
+    shared : Recipe
+        What it has in common with the versions of other formats.
+    """
+
+    shared: Recipe
+    weight: str
+    activation: str
+
+    def __str__(self) -> str:
+        return f"{self.shared.network} on {self.shared.dataset}, {self.weight} x {self.activation}"
+
+    @property
+    def recipe(self) -> Recipe:
+        """How it is trained."""
+        return replace(self.shared, weight=self.weight, activation=self.activation)
+
+    def parts(self) -> dict[str, Any]:
+        """Return what the result depends on."""
+        return {"recipe": self.recipe.plain()}
+
+    def get(self, lanes: int, store: Store) -> Network:
+        """Return the network."""
+        with _ONE_AT_A_TIME:
+            trainer = _TRAINERS.get(self.shared)
+            if trainer is None:
+                trainer = _TRAINERS[self.shared] = Trainer(self.shared, store, _Silent())
+            network = trainer.network(self.weight, self.activation, lanes)
+            about = {**network.about, "accuracy_float": trainer.accuracy_float()}
+        return replace(network, about=about)
+
+    def row(self) -> dict[str, Any]:
+        """Return the columns that are known before anything is measured."""
+        names = {"weight": self.weight, "activation": self.activation}
+        return names | {"dataset": self.shared.dataset}
+
+
+class _Silent(Reporter):
+    """Shows nothing: the sweep's progress says what is in work."""
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[Any]:
+        yield _SilentStep()
+
+
+class _SilentStep:
+    def note(self, text: str) -> None:
+        pass
+
+
+def find_source(
+    name: str,
+    formats: Sequence[tuple[str, str]],
+    training: Mapping[str, Any],
+    folder: Path,
+) -> list[Source]:
+    """Return the network called ``name``: a file in ``folder``, one of the zoo, or one to train.
+
+    A network to train gives a version for each of ``formats``.
+
+    Raises
+    ------
+    FormatError, NetworkError, DataError
+        For a network, a format or a data set that does not exist, or does not go with the others.
+    """
+    if name in NETWORKS:
+        return _to_train(name, formats, training)
+    used = [*training, *(["formats"] if formats else [])]
+    if used:
+        raise NetworkError(
+            f"{', '.join(used)} is for a network to train ({', '.join(NETWORKS)}), not for {name}"
+        )
+    path = folder / name
+    if path.is_file():
+        return [Given(network_file.load(path), of_zoo=False)]
+    if name not in zoo.names():
+        raise NetworkError(
+            f"no network {name!r}: it is one to train ({', '.join(NETWORKS)}), a network file, or "
+            f"one of the zoo ({', '.join(zoo.names()) or 'none'})"
+        )
+    return [Given(zoo.load(name), of_zoo=True)]
+
+
+def _to_train(
+    name: str, formats: Sequence[tuple[str, str]], training: Mapping[str, Any]
+) -> list[Source]:
+    shared = Recipe(network=name, **training)
+    if not formats:
+        raise NetworkError(f"{name} is trained, and formats say how")
+    if shared.dataset not in DATASETS and not shared.dataset.startswith("folder:"):
+        raise DataError(
+            f"unknown data set {shared.dataset!r}; there is {', '.join(sorted(DATASETS))}, and "
+            "folder:PATH@SIZE for a folder of images"
+        )
+    found = [Trained(shared, weight, activation) for weight, activation in formats]
+    for each in found:
+        _ = each.recipe  # refuses formats that cannot be trained
+    return list(found)

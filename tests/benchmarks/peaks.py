@@ -1,0 +1,187 @@
+"""The most multiply-accumulates a second that whole accelerators reach; run by hand.
+
+``python tests/benchmarks/peaks.py [NAME...] [--seeds 3] [--images 200]`` builds the accelerator of
+a real network for each of `CONFIGURATIONS`, or for those that are named. It runs test images
+through it and compares each with the integer reference, places and routes it with every seed, and
+keeps a row in ``docs/results/peaks.json``, with the command that made it; rows of other
+configurations stay. The peak is products a cycle times the median clock. Exits with 1 where an
+image differs. On two cores an iCE40 takes minutes, the largest ECP5 hours.
+
+MARLANN is what others have reached with the same tools: its own sources, routed by nextpnr, 16
+products of 8 bits a cycle in the eight blocks of a UP5K.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from narrowgauge.hw.array import Geometry
+from narrowgauge.hw.errors import NarrowgaugeError
+from narrowgauge.hw.files import write_atomically
+from narrowgauge.hw.network import Network
+from narrowgauge.hw.program import Program
+from narrowgauge.hw.synth.build import accelerator_for, cost
+from narrowgauge.hw.synth.placement import memory_use
+from narrowgauge.hw.synth.store import Store
+from narrowgauge.hw.synth.targets import target
+from narrowgauge.scripts.checked import check
+from narrowgauge.scripts.networks import load_images, load_network
+
+OUTPUT = Path(__file__).parents[2] / "docs" / "results" / "peaks.json"
+MARLANN = {
+    "name": "MARLANN",
+    "weight": "int8",
+    "activation": "int8",
+    "accumulator_bits": 32,
+    "target": "up5k",
+    "macs": 16,
+    "lut4": 3008,
+    "fmax_mhz": 27.9,
+    "gmacs": 0.446,
+    "source": "github.com/YosysHQ/marlann, with Yosys 0.70 and nextpnr 0.11.1, one seed",
+}
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """An accelerator whose peak is measured.
+
+    Attributes
+    ----------
+    network : str or mapping
+        A network of the zoo; or what `model.recipe.Recipe` takes, with ``weight``, ``activation``
+        and ``accumulator`` beside it, for one that is trained in seconds.
+    geometry : Geometry
+        Its array.
+    target : str
+        The device.
+    multiplier : str
+        ``logic`` or ``block``.
+    grouping : mapping
+        ``contexts`` and ``batch``, as `Program` takes them, where they are not its defaults.
+    """
+
+    network: str | dict[str, Any]
+    geometry: Geometry
+    target: str = "up5k"
+    multiplier: str = "logic"
+    grouping: dict[str, Any] = field(default_factory=dict)
+
+
+# sums of 64 products of 8 and 6 bits keep within 16 bits here, those of wider activations do not
+INT8 = {
+    "dataset": "digits",
+    "widths": "32,32",
+    "weight": "int8",
+    "activation": "uint6",
+    "accumulator": 16,
+}
+BIPOLAR = "mnist-bipolar-64-64-64"
+CONFIGURATIONS = {
+    "up5k-int8": Configuration(INT8, Geometry(4, 4, 1), multiplier="block"),
+    "up5k-int8-mixed": Configuration(INT8, Geometry(4, 6, 1), multiplier="block"),
+    "up5k-bipolar": Configuration(BIPOLAR, Geometry(2, 8, 32)),
+    "ecp5-85k-bipolar": Configuration(
+        "mnist-bipolar-256-256-256", Geometry(8, 16, 64), target="ecp5-85k"
+    ),
+}
+
+
+def train(recipe: dict[str, Any], lanes: int, store: Store) -> Network:
+    """Train a network, or take it from the store."""
+    from narrowgauge.model.recipe import Recipe
+    from narrowgauge.scripts.pipeline import Trainer, set_accumulator
+    from narrowgauge.scripts.progress import Reporter
+
+    given = dict(recipe)
+    weight, activation, bits = (given.pop(name) for name in ("weight", "activation", "accumulator"))
+    with Reporter() as reporter:
+        network = Trainer(Recipe(**given), store, reporter).network(weight, activation, lanes)
+    return set_accumulator(network, bits, "wrap", lanes)
+
+
+def measure(name: str, seeds: range, images: int, store: Store) -> dict[str, Any]:
+    """Return a configuration's row.
+
+    Raises
+    ------
+    NarrowgaugeError
+        Where it does not fit, or is not routed.
+    """
+    chosen = CONFIGURATIONS[name]
+    geometry, device = chosen.geometry, target(chosen.target)
+    if isinstance(chosen.network, str):
+        network = load_network(Path(chosen.network), geometry.lanes)
+    else:
+        network = train(chosen.network, geometry.lanes, store)
+    program = Program(network, geometry, **chosen.grouping)
+    accelerator = accelerator_for(program, device, multiplier=chosen.multiplier)
+    checked = check(accelerator, load_images(network, name), store, images=slice(0, images))
+    print(f"{name}: {checked.images} images, {checked.mismatches} differ", file=sys.stderr)
+    measured = cost(accelerator, device, store, seeds)
+    assert measured.fmax_mhz is not None
+    return {
+        "name": name,
+        "network": network.name,
+        "dataset": network.about.get("dataset"),
+        "weight": str(program.operands.weight),
+        "activation": str(program.operands.activation),
+        "accumulator_bits": network.accumulator.width,
+        "overflow": network.accumulator.overflow,
+        "multiplier": chosen.multiplier,
+        **{part: getattr(geometry, part) for part in ("rows", "columns", "lanes", "chains")},
+        "contexts": program.contexts,
+        "batch": program.batch,
+        "macs": geometry.macs,
+        "gmacs": geometry.macs * measured.fmax_mhz / 1e3,
+        "images_per_second": measured.fmax_mhz * 1e6 * checked.images / checked.cycles,
+        "first_difference": checked.first or None,
+        **checked.row(program),
+        **measured.row(),
+        "memories": {use.name: f"{use.blocks} {use.kind}" for use in memory_use(program, device)},
+    }
+
+
+def main() -> int:
+    """Measure the chosen configurations; return the exit status."""
+    parser = argparse.ArgumentParser(description="Measure the peaks of whole accelerators.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(CONFIGURATIONS))
+    parser.add_argument("--seeds", type=int, default=3, help="placements (default 3)")
+    parser.add_argument("--images", type=int, default=200, help="test images (default 200)")
+    options = parser.parse_args()
+    names = options.names or list(CONFIGURATIONS)
+    if unknown := [name for name in names if name not in CONFIGURATIONS]:
+        parser.error(
+            f"no configuration {', '.join(unknown)}; there are {', '.join(CONFIGURATIONS)}"
+        )
+    kept = json.loads(OUTPUT.read_text(encoding="utf-8"))["rows"] if OUTPUT.exists() else []
+    rows = {row["name"]: row for row in kept}
+    failed = False
+    for name in names:
+        try:
+            row = measure(name, range(1, options.seeds + 1), options.images, Store())
+        except NarrowgaugeError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            failed = True
+            continue
+        arguments = f"{name} --seeds {options.seeds} --images {options.images}"
+        rows[name] = row | {"command": f"python tests/benchmarks/peaks.py {arguments}"}
+        failed |= row["mismatches"] > 0
+        ordered = [rows[each] for each in CONFIGURATIONS if each in rows]
+        content = json.dumps({"baseline": MARLANN, "rows": ordered}, indent=1)
+        write_atomically(OUTPUT, content.encode() + b"\n")
+        print(
+            f"{name}: {row['macs']} products a cycle, {row['fmax_mhz']:.1f} MHz "
+            f"({row['fmax_mhz_min']:.1f} to {row['fmax_mhz_max']:.1f}), {row['gmacs']:.3f} GMAC/s; "
+            f"{row['lut']} cells, {row['bram']} block RAM, {row.get('dsp', 0)} blocks; "
+            f"{row['cycles_per_image']:.0f} cycles an image, {100 * row['utilisation']:.0f} % used",
+            flush=True,
+        )
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
