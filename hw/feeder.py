@@ -134,8 +134,8 @@ class Feeder(wiring.Component):
     def _fetch(self, m: Module, walker: Walker, packer: Packer, occupied) -> tuple:
         """Run a job through walker and packer; return when a bank is filled, and its description.
 
-        A word takes three cycles from its address to its row buffer, so a bank is full two cycles
-        after its last address.
+        A bank is announced three cycles after its last address. By then its last word is in the row
+        buffer, also where the packer takes two cycles.
         """
         job, pools = self.o_fetched_job, self.program.pools
         description = Signal(Bank(self.program), init=FIRST)

@@ -74,7 +74,7 @@ class Configuration:
 # sums of 64 products of 8 and 6 bits keep within 16 bits here, those of wider activations do not
 INT8 = {
     "dataset": "digits",
-    "widths": "32,32",
+    "widths": (32, 32),
     "weight": "int8",
     "activation": "uint6",
     "accumulator": 16,

@@ -72,9 +72,9 @@ class StuckDot(DotProduct):
 def test_a_fault_in_one_mac_is_located(family, monkeypatch):
     made = []
 
-    def make(operands, lanes, *, dsp=False):
+    def make(operands, lanes, **options):
         made.append(None)
-        dot = dot_product(operands, lanes, dsp=dsp)
+        dot = dot_product(operands, lanes, **options)
         return StuckDot(dot) if len(made) == 1 + 1 * GEOMETRY.columns + 2 else dot
 
     monkeypatch.setattr(mac, "dot_product", make)
