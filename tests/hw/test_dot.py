@@ -145,7 +145,7 @@ def test_an_exponent_that_is_not_reduced_is_seen(monkeypatch):
 
 
 BIPOLAR = Operands(Bipolar(), Bipolar())
-FABRICS = [None, "ice40", "xc7"]  # all others have the structure of None
+FABRICS = [None, "ice40", "ecp5", "xc7"]  # gowin is as ecp5
 
 
 def popcounts(lanes, fabric, count=20):
