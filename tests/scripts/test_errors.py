@@ -23,7 +23,7 @@ TINY = (
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["bogus"], 2, ["'bogus'", "run, train"]),
+        (["bogus"], 2, ["'bogus'", "run, compare"]),
         (["run", "--bogus"], 2, ["--bogus"]),
         (["run", "--formats", "float9"], 1, ["'float9'", "formats are bipolar"]),
         (["run", "--formats", "int99"], 1, ["99", "1 to 32"]),
