@@ -150,21 +150,28 @@ class Writer(wiring.Component):
         goes, _ = self._turns(self.i_where.last, loops)
         _, moves = self._turns(soon.last, loops)
         job_end = Cat(soon.last[name] for name in LOOPS).all()
-        fresh_soon, fresh = Signal(init=1), Signal(init=1)  # the job's first segment
-        anew = Mux(ends_soon, job_end, fresh_soon)
-        m.d.sync += [fresh_soon.eq(anew), fresh.eq(fresh_soon)]
-        # the segment behind this one goes on from this one, or from where this one began
-        inside = ends_soon & ~job_end
+        # where these levels end a segment, the next one may go on from there
         onward = Cat(goes[loop] & moves[loop] for loop in loops).any()
-        adds, stays = _stored(m, inside & onward), inside & fresh_soon & ~onward
-        first = _later(m, self._first()[: form.width])
+        adds = _stored(m, ends_soon & ~job_end & onward)
         base, following, address = (Signal(form.width) for _ in range(3))
-        chosen = Mux(fresh_soon, first, 0) | Mux(_stored(m, stays), base, 0)
+        # or from where a loop began; those that have not moved in this job began with it
+        chosen, begun = Const(0), []
         for loop in loops:
-            chosen = chosen | Mux(_stored(m, goes[loop] & ~anew & ~stays), starts[loop], 0)
-            moved = _later(m, moves[loop])
-            with m.If(_stored(m, ends_soon & (moves[loop] | fresh_soon))):
-                m.d.sync += starts[loop].eq(Mux(moved, following, base))
+            has_moved = Signal(name=f"{loop}_has_moved")
+            moves_now = ends_soon & moves[loop]
+            moved = ~(ends_soon & job_end) & (has_moved | moves_now)
+            m.d.sync += has_moved.eq(moved)
+            begun.append(goes[loop] & moved)
+            chosen = chosen | Mux(_stored(m, begun[-1]), starts[loop], 0)
+            with m.If(_stored(m, moves_now)):
+                m.d.sync += starts[loop].eq(following)
+        first = _later(m, self._first()[: form.width])
+        chosen = chosen | Mux(_later(m, ~Cat(begun).any()), first, 0)
+        fresh_soon, fresh = Signal(init=1), Signal(init=1)  # the job's first segment
+        m.d.sync += [
+            fresh_soon.eq(Mux(ends_soon, job_end, fresh_soon)),
+            fresh.eq(fresh_soon),
+        ]
         step: Value = Const(0)  # where no loop goes on, a job ends
         for loop in reversed(loops):
             step = Mux(soon.last[loop], step, steps[loop])

@@ -94,6 +94,30 @@ def test_every_sum_at_every_clamp_and_rounding(modes, bias):
     ]
 
 
+def test_a_total_known_to_be_narrow_is_not_looked_at_above():
+    """Every sum of 8 bits times 3 fits 10 bits; with a bit less some level is another."""
+
+    def levels(width):
+        component = Requantize(
+            8, bias_width=4, multiplier_width=2, modes=[Mode(Fixed(6), 2)], totals=[width]
+        )
+
+        def drive(ctx, total):
+            ctx.set(component.i, total)
+            ctx.set(component.i_bias, 2)
+            ctx.set(component.i_multiplier, 3)
+
+        def sample(ctx):
+            return ctx.get(component.outputs[0])
+
+        return clocked(component, drive, sample, totals, component.latency)
+
+    totals = range(-128, 128)
+    right = [max(-32, min(31, (3 * total + 2) >> 2)) for total in totals]
+    assert levels(10) == right
+    assert levels(9) != right
+
+
 def test_what_a_mode_does_not_ask_for_has_no_gates():
     def text(mode):
         return convert(Requantize(12, bias_width=9, multiplier_width=0, modes=[mode]))
