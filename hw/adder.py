@@ -7,9 +7,11 @@ its neighbour is an adder too, and the clock sees one carry chain.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Const, Module, Mux, Shape, Signal, Value, signed, unsigned
 
-__all__ = ["Term", "adder_tree", "partial_products", "tree_latency"]
+from .arithmetic import bits_for
+
+__all__ = ["Term", "adder_tree", "partial_products", "shape_for", "tree_latency"]
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,17 @@ def _add(a: Term, b: Term) -> Term:
     return Term(a.value - b.value, a.low - b.high, a.high - b.low)
 
 
+def shape_for(low: int, high: int) -> Shape:
+    """Return the shape of all values from ``low`` to ``high``, and 0; signed where one is negative.
+
+    A `range` would do, but not beyond 64 bits.
+    """
+    return signed(bits_for(low, high)) if low < 0 else unsigned(high.bit_length())
+
+
 def _stored(m: Module, term: Term, registered: bool) -> Term:
     """Return ``term`` in a signal no wider than its range, behind a register if asked."""
-    signal = Signal(range(min(term.low, 0), max(term.high, 0) + 1), reset_less=registered)
+    signal = Signal(shape_for(term.low, max(term.high, 0)), reset_less=registered)
     domain = m.d.sync if registered else m.d.comb
     domain += signal.eq(term.value)
     return Term(signal, term.low, term.high, term.negative)

@@ -17,6 +17,7 @@ from .errors import GeometryError
 from .mapping import Operands
 from .number import Bipolar, Fixed, MiniFloat, PowerOfTwo
 from .popcount import bipolar_sum, bipolar_sum_latency, structure_for
+from .recoding import recoded_latency, recoded_product
 
 __all__ = [
     "AddSubtract",
@@ -200,6 +201,9 @@ class MiniFloatMultiply(DotProduct):
         return adder_tree(m, [row.shifted(bit) for bit, row in rows], registered=False)
 
 
+_RECODED = 4  # bits from which on recoding takes fewer cells on iCE40
+
+
 def _stored(m: Module, value: Value) -> Signal:
     """Return ``value`` a cycle later."""
     stored = Signal(value.shape(), reset_less=True)
@@ -214,16 +218,21 @@ class Multiply(DotProduct):
     operands selects 0, one of the wider operands, or the sum of both, which costs two LUTs a bit
     where two gates and an adder cost three. The selected terms of all lanes are summed bit by bit
     first and shifted afterwards, which keeps the adders narrow. With ``dsp`` every lane is one
-    ``*``, which synthesis maps to a multiplier block.
+    ``*``, which synthesis maps to a multiplier block. A single lane recodes the narrower
+    operand instead, if it is not too narrow (`recoded_product`).
     """
 
     def __init__(self, operands: Operands, lanes: int, *, dsp: bool = False):
         super().__init__(operands, lanes)
         self.dsp = dsp
+        shapes = operands.weight.level_shape, operands.activation.level_shape
+        narrow = min(shape.width for shape in shapes)
+        self.recoded = lanes == 1 and narrow >= _RECODED and not dsp
         if dsp:
             self.latency = 1 + tree_latency(lanes)
+        elif self.recoded:
+            self.latency = recoded_latency(*shapes)
         else:
-            narrow = min(operands.weight.width, operands.activation.width)
             self.latency = tree_latency((lanes + 1) // 2) + tree_latency(narrow)
 
     def elaborate(self, platform) -> Module:
@@ -232,6 +241,9 @@ class Multiply(DotProduct):
         if self.dsp:
             terms = [Term.of(_stored(m, w * a)) for w, a in levels]
             m.d.comb += self.o.eq(adder_tree(m, terms))
+            return m
+        if self.recoded:
+            m.d.comb += self.o.eq(recoded_product(m, *levels[0], registered=True))
             return m
         # the narrower operand selects, so that there are fewer rows
         levels = [tuple(sorted(pair, key=len, reverse=True)) for pair in levels]

@@ -79,13 +79,23 @@ INT8 = {
     "activation": "uint6",
     "accumulator": 16,
 }
-BIPOLAR = "mnist-bipolar-64-64-64"
+BIPOLAR = {
+    "dataset": "digits",
+    "widths": (128, 128),
+    "weight": "bipolar",
+    "activation": "bipolar",
+    "accumulator": 16,
+}
 CONFIGURATIONS = {
     "up5k-int8": Configuration(INT8, Geometry(4, 4, 1), multiplier="block"),
     "up5k-int8-mixed": Configuration(INT8, Geometry(4, 6, 1), multiplier="block"),
-    "up5k-bipolar": Configuration(BIPOLAR, Geometry(2, 8, 32)),
+    "up5k-bipolar": Configuration(BIPOLAR, Geometry(4, 4, 32)),
+    "up5k-bipolar-large": Configuration(BIPOLAR, Geometry(4, 8, 32)),
     "ecp5-85k-bipolar": Configuration(
-        "mnist-bipolar-256-256-256", Geometry(8, 16, 64), target="ecp5-85k"
+        "mnist-bipolar-256-256-256",
+        Geometry(16, 16, 64, hop=4),
+        target="ecp5-85k",
+        grouping={"contexts": 1},
     ),
 }
 

@@ -126,6 +126,20 @@ def test_minifloats_of_any_widths(weight, activation, lanes, dsp):
     assert sums(dot, weights, activations) == expected
 
 
+@pytest.mark.parametrize("lanes", [1, 2])
+@pytest.mark.parametrize("width", range(1, 33))
+def test_integers_of_every_width(width, lanes):
+    """Each width times itself and times another one, in every combination of signs."""
+    other = 1 + width * 7 % 32
+    for index, partner in enumerate((width, other)):
+        for sign in ("", "u"):
+            weight, activation = f"{sign}int{width}", f"{'u' if index else ''}int{partner}"
+            operands = Operands(parse(weight), parse(activation))
+            weights, activations = operand_words(operands, lanes, count=6)
+            expected = (weights.astype(object) * activations.astype(object)).sum(axis=1).tolist()
+            assert sums(dot_product(operands, lanes), weights, activations) == expected
+
+
 def test_an_exponent_that_is_not_reduced_is_seen(monkeypatch):
     operands = Operands(parse("e3m2"), parse("uint4"))
     weights, activations = operand_words(operands, 1)

@@ -2,18 +2,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from amaranth.hdl import Const, Module, Signal
+from amaranth.hdl import Const, Module, Shape, Signal, signed, unsigned
 from amaranth.sim import Simulator
 
 from narrowgauge.hw import recoding
 from narrowgauge.hw.recoding import recoded_product
 
 
-def wrong_products(widths, pairs):
+def wrong_products(shapes, pairs):
     """How many of the products of ``pairs`` are wrong."""
     m = Module()
-    a, b = (Signal(width) for width in widths)
-    product = Signal(sum(widths))
+    a, b = (Signal(shape) for shape in shapes)
+    product = Signal(Shape(len(a) + len(b), a.shape().signed or b.shape().signed))
     m.d.comb += product.eq(recoded_product(m, a, b))
     seen = []
 
@@ -29,13 +29,24 @@ def wrong_products(widths, pairs):
     return sum(seen)
 
 
-def every(*widths):
-    return [(a, b) for a in range(1 << widths[0]) for b in range(1 << widths[1])]
+def every(*shapes):
+    ranges = []
+    for shape in map(Shape.cast, shapes):
+        low = -(1 << shape.width - 1) if shape.signed else 0
+        ranges.append(range(low, low + (1 << shape.width)))
+    return [(a, b) for a in ranges[0] for b in ranges[1]]
 
 
 @pytest.mark.parametrize("widths", [(1, 1), (2, 2), (3, 2), (2, 3), (3, 3), (4, 4), (6, 1), (5, 4)])
 def test_every_product(widths):
     assert wrong_products(widths, every(*widths)) == 0
+
+
+@pytest.mark.parametrize("widths", [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (2, 5), (6, 3), (3, 4)])
+@pytest.mark.parametrize("signs", [(signed, signed), (signed, unsigned), (unsigned, signed)])
+def test_every_product_with_signs(widths, signs):
+    shapes = [sign(width) for sign, width in zip(signs, widths, strict=True)]
+    assert wrong_products(shapes, every(*shapes)) == 0
 
 
 @pytest.mark.parametrize("widths", [(8, 8), (11, 11), (24, 24), (7, 12), (32, 5)])
