@@ -29,6 +29,8 @@ SYNTHESIS = ROOT / "docs" / "synthesis.md"
 OPTIONS = ROOT / "docs" / "results" / "options.json"
 POPCOUNT = ROOT / "docs" / "popcount.md"
 POPCOUNTS = ROOT / "docs" / "results" / "popcounts.json"
+PEAKS = ROOT / "docs" / "peaks.md"
+PEAK_ROWS = ROOT / "docs" / "results" / "peaks.json"
 
 Row = Mapping[str, Any]
 Columns = Mapping[str, Callable[[Any], Any]]
@@ -117,6 +119,24 @@ POPCOUNT_COLUMNS: Columns = {
     "FF": lambda row: row.get("ff"),
     "latency": lambda row: row["latency"],
     "Fmax, MHz": _speed,
+}
+
+PEAK_COLUMNS: Columns = {
+    "target": lambda row: row["target"],
+    "network": lambda row: row.get("network", row["name"]),
+    "weights, activations": lambda row: f"{row['weight']}, {row['activation']}",
+    "array": lambda row: "{rows}x{columns}x{lanes}".format(**row) if "rows" in row else None,
+    "multipliers": lambda row: row.get("multiplier"),
+    "MACs a cycle": lambda row: f"{row['macs']:,}",
+    "Fmax, MHz": lambda row: _speed(row) if "fmax_mhz_min" in row else f"{row['fmax_mhz']:.1f}",
+    "GMAC/s": lambda row: f"{row['gmacs']:,.2f}",
+    "cells": lambda row: f"{row.get('lut', row.get('lut4')):,}",
+    "block RAM": lambda row: row.get("bram"),
+    "blocks": lambda row: row.get("dsp"),
+    "images that differ": lambda row: (
+        f"{row['mismatches']} of {row['images']}" if "images" in row else None
+    ),
+    "MAC slots used": lambda row: _percent(row["utilisation"]) if "images" in row else None,
 }
 
 
@@ -236,6 +256,19 @@ def popcounts() -> str:
     return f"{table(POPCOUNT_COLUMNS, rows)}\n\n{caption}\n"
 
 
+def peaks() -> str:
+    """Return the table of the peaks of whole accelerators, and the commands that measured them."""
+    kept = _read(PEAK_ROWS)
+    rows, baseline = kept["rows"], kept["baseline"]
+    commands = "\n".join(row["command"] for row in rows)
+    caption = (
+        f"Median and range of the placements; {_versions(rows[0]['tools'])}. "
+        f"{baseline['name']}: {baseline['source']}. Made by:"
+    )
+    lines = table(PEAK_COLUMNS, [*rows, baseline], 3)
+    return f"{lines}\n\n{caption}\n\n```sh\n{commands}\n```\n"
+
+
 def _by_target(rows: Sequence[Row], cell: Callable[[Row], str]) -> str:
     """Return a table with a line for each format and accumulator, and a column for each target."""
     names = ("weight", "activation", "accumulator_bits")
@@ -321,6 +354,7 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "lanes": (COSTS, lanes),
     "options": (SYNTHESIS, options),
     "popcounts": (POPCOUNT, popcounts),
+    "peaks": (PEAKS, peaks),
 }
 """What stands between ``<!-- NAME -->`` and ``<!-- /NAME -->``, and in which file."""
 
@@ -335,7 +369,7 @@ def updated(text: str, name: str, content: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Rewrite the pages, or check them; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--check", action="store_true", help="only tell whether they are current")
     only_check = parser.parse_args(arguments).check
     status = 0

@@ -42,12 +42,13 @@ class Mapped:
         return f"{self.wall:.1f} s ({self.processor:.1f} s of processor time), {cells}"
 
 
-def array(text: str) -> wiring.Component:
-    """Return the array of ``ROWSxCOLUMNSxLANES:WEIGHT``, with 16-bit accumulators, in a shell."""
+def array(text: str, fabric: str) -> wiring.Component:
+    """Return the array of ``ROWSxCOLUMNSxLANES:WEIGHT``, in a shell; accumulators have 16 bits."""
     sizes, _, weight = text.partition(":")
     rows, columns, lanes = map(int, sizes.split("x"))
+    geometry = Geometry(rows, columns, lanes)
     operands = Operands(parse(weight), parse(ACTIVATIONS[weight]))
-    return Shell(SystolicArray(Geometry(rows, columns, lanes), operands, Accumulator(16)))
+    return Shell(SystolicArray(geometry, operands, Accumulator(16), fabric=fabric))
 
 
 def measure(design: Any, name: str, *, share: bool, limit: float) -> Mapped:
@@ -76,11 +77,12 @@ def main() -> None:
     (yosys,) = warm(["yosys"])
     print(f"yosys {yosys.version}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     for name in values.targets.split(","):
-        once = measure(array(values.array), name, share=True, limit=values.limit)
+        fabric = target(name).family.name
+        once = measure(array(values.array, fabric), name, share=True, limit=values.limit)
         verdict = "within" if once.processor <= BAR else "NOT within"
         print(f"{name}, {values.array}: {once}; {verdict} {BAR:g} s", flush=True)
         each = {
-            share: measure(array(values.without), name, share=share, limit=values.limit)
+            share: measure(array(values.without, fabric), name, share=share, limit=values.limit)
             for share in (True, False)
         }
         ratio = each[False].processor / each[True].processor

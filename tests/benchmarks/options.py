@@ -117,22 +117,22 @@ VARIANTS: dict[str, tuple[Variant, ...]] = {
 }
 
 
-def designs() -> dict[str, str]:
-    """Return the RTLIL of what is measured, by name."""
+def designs(fabric: str) -> dict[str, str]:
+    """Return the RTLIL of what is measured on a family, by name."""
     bipolar = Operands(parse("bipolar"), parse("bipolar"))
     integers = Operands(parse("int8"), parse("uint8"))
     macs = {
-        "bipolar MAC, 64 lanes": mac(bipolar, 64, Accumulator(16)),
-        "int8 MAC, 4 lanes": mac(integers, 4, Accumulator(24)),
+        "bipolar MAC, 64 lanes": mac(bipolar, 64, Accumulator(16), fabric=fabric),
+        "int8 MAC, 4 lanes": mac(integers, 4, Accumulator(24), fabric=fabric),
     }
     shells = {name: Shell(each, ignore=["o_overflow"]) for name, each in macs.items()}
-    shells["accelerator, int4, 1x2x2"] = Shell(_accelerator(), ignore=["trace"])
+    shells["accelerator, int4, 1x2x2"] = Shell(_accelerator(fabric), ignore=["trace"])
     return {
         name: forget_contents(free_collisions(convert(shell))) for name, shell in shells.items()
     }
 
 
-def _accelerator() -> Accelerator:
+def _accelerator(fabric: str) -> Accelerator:
     """Return an accelerator for a network of random int4 weights."""
     rng, geometry, widths = np.random.default_rng(0), Geometry(1, 2, 2), (16, 16, 8)
     layers = tuple(
@@ -150,7 +150,7 @@ def _accelerator() -> Accelerator:
     )
     network = Network("random", layers, Accumulator(32))
     network = network.with_accumulator(Accumulator(accumulator_bits(network, geometry.lanes)))
-    return Accelerator(Program(network, geometry))
+    return Accelerator(Program(network, geometry), fabric=fabric)
 
 
 def processor() -> float:
@@ -190,10 +190,9 @@ def rows(
 
     Every text of ``only`` is part of the design's name or of the option's.
     """
-    texts = designs()
-    for design, text in texts.items():
-        for family in families:
-            on = target(TARGETS[family])
+    for family in families:
+        on = target(TARGETS[family])
+        for design, text in designs(family).items():
             programs = {"yosys": "yosys"}
             programs |= {"nextpnr": on.family.router} if on.family.router else {}
             versions = {name: tools.find(each).version for name, each in programs.items()}
