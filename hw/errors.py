@@ -10,6 +10,7 @@
     ├── ToolError             an external tool that is missing or failed
     │   └── ToolTimeout       an external tool that did not end
     ├── DataError             a data set that is missing or damaged
+    ├── LinkError             a board that does not answer, or not as it should
     └── MismatchError         hardware and reference disagree
 """
 
@@ -18,6 +19,7 @@ __all__ = [
     "FitError",
     "FormatError",
     "GeometryError",
+    "LinkError",
     "MismatchError",
     "NarrowgaugeError",
     "NetworkError",
@@ -56,6 +58,10 @@ class ToolTimeout(ToolError):
 
 class DataError(NarrowgaugeError):
     """A data set that is missing or damaged."""
+
+
+class LinkError(NarrowgaugeError):
+    """A board that does not answer, or holds something else than it should."""
 
 
 class MismatchError(NarrowgaugeError):

@@ -31,7 +31,7 @@ _ENVIRONMENT = (
     *("SYSTEMROOT", "USERPROFILE", "LOCALAPPDATA", "TEMP", "TMP", "PATHEXT"),
 )
 # Programs whose package is not installed with narrowgauge: the extra that installs it.
-_EXTRAS = {"nextpnr-himbaechel-gowin": "gowin"}
+_EXTRAS = {"nextpnr-himbaechel-gowin": "gowin", "gowin_pack": "gowin"}
 # A native program that does what several of YoWASP's do.
 _NATIVE = {"nextpnr-himbaechel-gowin": "nextpnr-himbaechel"}
 # The exit status of a tool that reached its limit of processor time, and of a shell around one.
@@ -53,7 +53,8 @@ class Tool:
     command : tuple of str
         What starts it.
     source : str
-        Where it was found: ``environment``, ``native`` or ``yowasp``.
+        Where it was found: ``environment``, ``native``, ``yowasp``, or ``python`` for a script of
+        another package.
     """
 
     name: str
@@ -96,6 +97,9 @@ def find(name: str) -> Tool:
     packaged = shutil.which(f"yowasp-{name}", path=beside)
     if packaged:
         return Tool(name, (packaged,), "yowasp")
+    script = shutil.which(name, path=beside)
+    if script:
+        return Tool(name, (script,), "python")
     package = f"'narrowgauge[{_EXTRAS[name]}]'" if name in _EXTRAS else f"yowasp-{name}"
     raise ToolError(
         f"{name} was not found: run `pip install {package}`, put a native "

@@ -24,10 +24,16 @@ COMMANDS = {
     "simulate": "Run a network's accelerator and compare it with the reference.",
     "synthesize": "Place and route a network's accelerator.",
     "verilog": "Write a network's accelerator as Verilog.",
+    "boards": "List the boards, and how far each was tried.",
+    "build": "Build a network's bitstream for a board.",
+    "verify": "Prove link by link that a bitstream computes what PyTorch does.",
+    "flash": "Load a bitstream into a board.",
     "import": "Read a quantised network in ONNX, of Brevitas or QKeras for example.",
     "check": "Compare an ONNX network with its accelerator, layer by layer.",
     "export": "Write a network as QONNX.",
     "report": "Show results as one interactive page, as pictures, and as CSV.",
+    "infer": "Classify images on a board.",
+    "board": "Run a board in simulation, for programs that want a serial port.",
     "doctor": "Show tools and versions, and what is missing.",
 }
 

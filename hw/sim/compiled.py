@@ -20,7 +20,7 @@ from ..tools import find, run
 from .compiler import compile_library, cxxrtl_headers, find_compiler
 from .run import EVENT, Run, Stimulus
 
-__all__ = ["CompiledEngine"]
+__all__ = ["CompiledEngine", "unconditional_commits"]
 
 IDLE_LIMIT = 100_000
 HARNESS = Path(__file__).with_name("harness.cc")
@@ -200,7 +200,7 @@ def _definitions(accelerator: Accelerator) -> str:
     return "\n".join(["#define DESIGN p_top", *lines, ""])
 
 
-def _unconditional_commits(design: str) -> str:
+def unconditional_commits(design: str) -> str:
     """Let every register take its next value without asking whether it changed.
 
     The harness steps once a cycle and needs no answer; the comparisons, which no branch predictor
@@ -243,7 +243,7 @@ def _build(accelerator: Accelerator, *, waveforms: bool) -> Path:
         (work / "top.il").write_text(text)
         run(yosys, ["-q", "-p", command], work)
         source = work / "simulator.cc"
-        design = _unconditional_commits((work / "top.cc").read_text())
+        design = unconditional_commits((work / "top.cc").read_text())
         source.write_text(design + _definitions(accelerator) + HARNESS.read_text())
         compile_library(compiler, source, work / "simulator.so", cxxrtl_headers(yosys))
         shutil.move(work / "simulator.so", library)

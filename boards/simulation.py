@@ -1,0 +1,185 @@
+"""The compiled simulation of a device: RTLIL, CXXRTL, C++, and a loop in C++ at its pins."""
+
+import ctypes
+import hashlib
+import os
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+from weakref import WeakKeyDictionary
+
+from platformdirs import user_cache_dir
+
+from ..hw import tools
+from ..hw.errors import ToolError
+from ..hw.rtlil import convert
+from ..hw.sim.compiled import unconditional_commits
+from ..hw.sim.compiler import compile_library, cxxrtl_headers, find_compiler
+from .device import Device
+
+__all__ = ["SimulatedDevice"]
+
+HARNESS = Path(__file__).with_name("harness.cc")
+COMMAND = "read_rtlil top.il; write_cxxrtl -g0 top.cc"
+ROOM = 1 << 16
+_libraries: WeakKeyDictionary[Any, Path] = WeakKeyDictionary()
+
+
+class _Exchange(ctypes.Structure):
+    _fields_ = [
+        ("sent", ctypes.c_char_p),
+        ("sent_bytes", ctypes.c_uint64),
+        ("taken", ctypes.c_uint64),
+        ("received", ctypes.c_void_p),
+        ("room", ctypes.c_uint64),
+        ("received_bytes", ctypes.c_uint64),
+        ("cycles", ctypes.c_uint64),
+        ("run", ctypes.c_uint64),
+        ("quiet", ctypes.c_uint64),
+        ("bit_cycles", ctypes.c_uint32),
+    ]
+
+
+class SimulatedDevice:
+    """A device of which every gate is simulated, with a line at its pins.
+
+    The library is kept in the user's cache under a name made from its source, so the same device
+    compiles once. Use it in a ``with`` statement, or `close` it.
+
+    Parameters
+    ----------
+    device : Device
+        Or any component with pins ``rx`` and ``tx`` and a ``divisor``.
+    bit_cycles : int, optional
+        Cycles of the bits that are sent; the device's own by default.
+
+    Attributes
+    ----------
+    cycles : int
+        Cycles since power-up.
+    quiet : int
+        Cycles since a byte was on the line, in either direction.
+
+    Raises
+    ------
+    ToolError
+        Without Yosys or a C++ compiler.
+    """
+
+    def __init__(self, device: Device | Any, *, bit_cycles: int | None = None):
+        self.device = device
+        if device not in _libraries:
+            _libraries[device] = _build(device)
+        self._library = _load(str(_libraries[device]))
+        self._board = self._library.board_create()
+        self._received = ctypes.create_string_buffer(ROOM)
+        self._exchange = _Exchange(
+            received=ctypes.addressof(self._received),
+            room=ROOM,
+            bit_cycles=bit_cycles or device.divisor,
+        )
+        self._waiting = bytearray()
+        self.cycles = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the simulation."""
+        if self._board:
+            self._library.board_destroy(self._board)
+            self._board = None
+
+    @property
+    def bit_cycles(self) -> int:
+        """Cycles of the bits that are sent."""
+        return self._exchange.bit_cycles
+
+    @bit_cycles.setter
+    def bit_cycles(self, cycles: int) -> None:
+        self._exchange.bit_cycles = cycles
+
+    @property
+    def quiet(self) -> int:
+        """Cycles since a byte was on the line, in either direction."""
+        return self._exchange.quiet
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that were sent, and that the line has not taken yet."""
+        return len(self._waiting)
+
+    def send(self, sent: bytes) -> None:
+        """Put bytes at the end of those that wait for the line."""
+        self._waiting += sent
+
+    def run(self, cycles: int) -> bytes:
+        """Run for at most ``cycles`` and return the bytes that came; less where many came.
+
+        Raises
+        ------
+        ToolError
+            For a design with a combinational loop.
+        """
+        exchange = self._exchange
+        exchange.sent, exchange.sent_bytes = bytes(self._waiting), len(self._waiting)
+        exchange.cycles = cycles
+        if self._library.board_run(self._board, ctypes.byref(exchange)):
+            raise ToolError("the design has a combinational loop, which this engine does not run")
+        del self._waiting[: exchange.taken]
+        self.cycles += exchange.run
+        return self._received.raw[: exchange.received_bytes]
+
+    def exchange(self, sent: bytes, *, quiet: int, limit: int = 1 << 40) -> bytes:
+        """Send bytes, run until the line has been quiet for so many cycles, and return what came.
+
+        ``limit`` is how many cycles that may take.
+        """
+        self.send(sent)
+        received, end = b"", self.cycles + limit
+        while self.cycles < end:
+            # all that is sent, and what is left of the quiet time
+            line = 10 * self.bit_cycles * len(self._waiting)
+            received += self.run(max(line, quiet - self.quiet, 1))
+            if not self._waiting and self.quiet >= quiet:
+                break
+        return received
+
+
+@cache
+def _load(path: str) -> ctypes.CDLL:
+    library = ctypes.CDLL(path)
+    library.board_create.restype = ctypes.c_void_p
+    library.board_destroy.argtypes = [ctypes.c_void_p]
+    library.board_run.argtypes = [ctypes.c_void_p, ctypes.POINTER(_Exchange)]
+    return library
+
+
+def _build(device: Any) -> Path:
+    """Return the library of a device, from the cache or newly compiled."""
+    text = convert(device, share=False)
+    definitions = f"#define DESIGN p_top\n#define DIVISOR {device.divisor}u\n"
+    yosys, compiler = tools.find("yosys"), find_compiler()
+    sources = [path.read_text() for path in (HARNESS, Path(__file__))]
+    recipe = "\0".join([text, COMMAND, definitions, *sources, yosys.version, *compiler])
+    name = hashlib.sha256(recipe.encode()).hexdigest()[:32]
+    folder = Path(os.environ.get("NARROWGAUGE_CACHE") or user_cache_dir("narrowgauge")) / "sim"
+    library = folder / f"{name}.so"
+    if library.exists():
+        return library
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        work = Path(scratch)
+        (work / "top.il").write_text(text)
+        tools.run(yosys, ["-q", "-p", COMMAND], work)
+        source = work / "simulator.cc"
+        design = unconditional_commits((work / "top.cc").read_text())
+        source.write_text(design + definitions + HARNESS.read_text())
+        compile_library(compiler, source, work / "simulator.so", cxxrtl_headers(yosys))
+        shutil.move(work / "simulator.so", library)
+    return library

@@ -1,0 +1,76 @@
+"""A bitstream of one network for every board; run by hand, for ten minutes.
+
+``python tests/benchmarks/bitstreams.py NETWORK [--boards A,B]`` builds them as ``narrowgauge
+build`` does by default, and keeps a row for each board in ``docs/results/bitstreams.json``, with
+the clock that the routed design meets, what it uses, and the command that made it. ``narrowgauge
+boards`` says of these boards that their bitstream was built.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from narrowgauge.boards.bitstream import build
+from narrowgauge.boards.board import BOARDS, board
+from narrowgauge.hw.array import Geometry
+from narrowgauge.hw.errors import NarrowgaugeError
+from narrowgauge.hw.files import write_atomically
+from narrowgauge.hw.program import Program
+from narrowgauge.scripts.boards import RECORDS
+from narrowgauge.scripts.networks import load_network
+
+OUTPUT = Path(__file__).parents[2] / "docs" / "results" / "bitstreams.json"
+GEOMETRY = Geometry(2, 2, 4)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; return the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("network")
+    parser.add_argument("--boards", default=",".join(BOARDS))
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--records", type=Path, default=RECORDS)
+    given = parser.parse_args(arguments)
+    status = 0
+    for name in given.boards.split(","):
+        started = time.perf_counter()
+        try:
+            program = Program(load_network(Path(given.network), GEOMETRY.lanes), GEOMETRY)
+            built = build(program, board(name))
+        except NarrowgaugeError as error:
+            print(f"bitstreams: {name}: {error}", file=sys.stderr)
+            status = 1
+            continue
+        row = built.provenance() | {
+            "seconds": round(time.perf_counter() - started, 1),
+            "command": f"python tests/benchmarks/bitstreams.py {given.network} --boards {name}",
+        }
+        keep(row, given.output)
+        record(name, given.records)
+        print(f"{name}: {row['frequency_mhz']} MHz of {row['fmax_mhz']} met, {row['seconds']} s")
+    return status
+
+
+def keep(row: dict, output: Path) -> None:
+    """Put a row into the file, in the place of the one that the board had."""
+    rows = json.loads(output.read_text()) if output.exists() else []
+    rows = [each for each in rows if each["board"] != row["board"]] + [row]
+    rows.sort(key=lambda each: list(BOARDS).index(each["board"]))
+    write_atomically(output, (json.dumps(rows, indent=1) + "\n").encode())
+
+
+def record(board: str, path: Path) -> None:
+    """Note that a board's bitstream was built."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    built = {*found["bitstream built"], board}
+    found["bitstream built"] = [name for name in BOARDS if name in built]
+    write_atomically(path, (json.dumps(found, indent=1) + "\n").encode())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

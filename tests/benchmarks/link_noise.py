@@ -1,0 +1,125 @@
+"""Whole test sets through the serial link, on a virtual board whose line is noisy; run by hand.
+
+``python tests/benchmarks/link_noise.py NETWORK [--rates 0,0.001,0.003]`` simulates a board with
+every gate, its pins included, on an array of 2x2 elements with 4 lanes, damages bytes on the line
+in both directions, and lets the driver classify the test set of the network's card. Every level and
+label is compared with the integer reference. Keeps a row for each network and rate in
+``docs/results/link.json``, with the command that made it. Exits with 1 where an answer is wrong or
+missing.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from narrowgauge.boards.driver import Driver
+from narrowgauge.boards.virtual import VirtualBoard, virtual_device
+from narrowgauge.hw.array import Geometry
+from narrowgauge.hw.errors import NarrowgaugeError
+from narrowgauge.hw.files import write_atomically
+from narrowgauge.hw.program import Program
+from narrowgauge.hw.synth.build import accelerator_for
+from narrowgauge.hw.synth.targets import target
+from narrowgauge.hw.tools import find
+from narrowgauge.model.reference import evaluate
+from narrowgauge.scripts.networks import load_inputs, load_network
+
+GEOMETRY = Geometry(2, 2, 4)
+OUTPUT = Path(__file__).parents[2] / "docs" / "results" / "link.json"
+
+
+def classify(name: str, rate: float, images: int | None, seed: int) -> dict[str, Any]:
+    """Return the row of a rate of noise.
+
+    Raises
+    ------
+    NarrowgaugeError
+        For a network that is not there, and where the driver gives up.
+    """
+    network = load_network(Path(name), GEOMETRY.lanes)
+    levels, labels = load_inputs(network, Path(name), None, images)
+    expected = evaluate(network, torch.as_tensor(levels), GEOMETRY.lanes)
+    device = virtual_device(accelerator_for(Program(network, GEOMETRY), target("up5k")))
+    with (
+        VirtualBoard(device, noise=rate, seed=seed) as board,
+        Driver(board.port, network=network, timeout=0.1, tries=50) as driver,
+    ):
+        driver.infer(levels[:1])  # what a reset takes is not counted
+        answered: list[int] = []
+        done = driver.infer(levels, tell=answered.append)
+        damaged = driver.status().damaged
+    assert done.levels is not None
+    wrong = (done.levels != expected.levels.numpy()).any(axis=1)
+    wrong |= done.labels != expected.labels.numpy()
+    noises = board.to_device, board.from_device
+    return {
+        "network": network.name,
+        "trained_by": network.about.get("command"),
+        "rate": rate,
+        "images": len(levels),
+        "answered": len(answered),
+        "wrong": int(wrong.sum()),
+        "accuracy": float((done.labels == labels).mean()),
+        **{
+            name: sum(getattr(noise, name) for noise in noises)
+            for name in ("dropped", "flipped", "inserted")
+        },
+        **asdict(done.counts),
+        "damaged_requests": damaged,
+        "cycles": board.cycles,
+        "seconds": round(done.seconds, 2),
+        "seed": seed,
+    }
+
+
+def keep(rows: list[dict[str, Any]], output: Path) -> None:
+    """Put rows into the file, in the place of those that the networks had."""
+    names = {row["network"] for row in rows}
+    before = json.loads(output.read_text()) if output.exists() else []
+    kept = [row for row in before if row["network"] not in names] + rows
+    kept.sort(key=lambda row: (row["network"], row["rate"]))
+    write_atomically(output, (json.dumps(kept, indent=1) + "\n").encode())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; return the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("network", metavar="NETWORK")
+    parser.add_argument("--rates", default="0,0.001,0.003", help="of each mishap, a byte")
+    parser.add_argument("--images", type=int, help="[default: all]")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    given = parser.parse_args(arguments)
+    rows, status = [], 0
+    for rate in map(float, given.rates.split(",")):
+        try:
+            row = classify(given.network, rate, given.images, given.seed)
+        except NarrowgaugeError as error:
+            print(f"link_noise: {error}", file=sys.stderr)
+            return 1
+        print(
+            f"rate {rate:g}: {row['answered']} of {row['images']} images, {row['wrong']} wrong, "
+            f"{row['retries']} repeated, {row['seconds']} s",
+            flush=True,
+        )
+        status |= row["wrong"] > 0 or row["answered"] < row["images"]
+        rows.append(row)
+    command = f"python tests/benchmarks/link_noise.py {Path(given.network).name}"
+    command += f" --rates {given.rates}" + (f" --images {given.images}" if given.images else "")
+    versions = {name: version(name) for name in ("narrowgauge", "amaranth", "pyserial")}
+    versions["yosys"] = find("yosys").version
+    keep([{**row, "versions": versions, "command": command} for row in rows], given.output)
+    return int(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

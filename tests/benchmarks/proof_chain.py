@@ -1,0 +1,69 @@
+"""Chains of proof, with many images; run by hand, for minutes to half an hour each.
+
+``python tests/benchmarks/proof_chain.py BOARD NETWORK [--images 450]`` runs ``narrowgauge verify``,
+keeps what it says in ``docs/results/proofs.json``, with the command, and the board as simulated in
+``scripts/boards.json`` where every link holds. ``--keep FILE`` takes what ``narrowgauge verify
+--json`` has written to a file instead of running it anew.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from narrowgauge.hw.files import write_atomically
+from narrowgauge.scripts.boards import RECORDS
+
+OUTPUT = Path(__file__).parents[2] / "docs" / "results" / "proofs.json"
+PROGRAM = (sys.executable, "-c", "from narrowgauge.scripts.cli import main; main()")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; return the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("board")
+    parser.add_argument("network")
+    parser.add_argument("--images", type=int, default=450)
+    parser.add_argument("--keep", type=Path)
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--records", type=Path, default=RECORDS)
+    given = parser.parse_args(arguments)
+    words = ["verify", given.board, given.network, "--images", str(given.images)]
+    if given.keep:
+        text = given.keep.read_text(encoding="utf-8")
+    else:
+        done = subprocess.run([*PROGRAM, *words, "--json"], stdout=subprocess.PIPE, text=True)
+        text = done.stdout
+        if not text:
+            return done.returncode
+    row = json.loads(text) | {"command": f"narrowgauge {' '.join(words)}"}
+    keep(row, given.output)
+    if row["proven"]:
+        record(row["bitstream"]["board"], given.records)
+    for link in row["links"]:
+        print(f"{link['name']}: {link['images']} images, {link['mismatches']} mismatches")
+    return 0 if row["proven"] else 1
+
+
+def keep(row: dict[str, Any], output: Path) -> None:
+    """Put a chain into the file, in the place of the one with the same command."""
+    rows = json.loads(output.read_text()) if output.exists() else []
+    rows = [each for each in rows if each["command"] != row["command"]] + [row]
+    rows.sort(key=lambda each: each["command"])
+    write_atomically(output, (json.dumps(rows, indent=1) + "\n").encode())
+
+
+def record(board: str, path: Path) -> None:
+    """Note that a board's bitstream was simulated."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    found["simulated"] = [*dict.fromkeys([*found["simulated"], board])]
+    write_atomically(path, (json.dumps(found, indent=1) + "\n").encode())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
