@@ -220,7 +220,7 @@ def test_a_routing_that_does_not_end_has_failed_and_is_not_begun_again(store, mo
 
 
 def test_large_designs_have_longer_to_route():
-    assert routing_limit(Netlist("{}", {"LUT4": 100})) < 610
+    assert routing_limit(Netlist("{}", {"LUT4": 100})) < 140
     assert routing_limit(Netlist("{}", {"LUT4": 50_000, "TRELLIS_FF": 30_000})) > 4000
 
 

@@ -1,0 +1,1 @@
+"""What `update.py` writes into the pages, one module a kind of table."""

@@ -1,0 +1,138 @@
+"""The tables of networks: what they reach, what was simulated, what other tools gave."""
+
+from collections.abc import Sequence
+
+from .base import RESULTS as FOLDER
+from .base import Columns, Row, percent, read, rounded, speed, table, versions
+
+RESULTS = FOLDER / "results.json"
+TESTSETS = FOLDER / "testsets.json"
+EXPORTED = FOLDER / "qonnx.json"
+TRAINED = FOLDER / "brevitas.json"
+COLUMNS: Columns = {
+    "weights": lambda row: row["weight"],
+    "activations": lambda row: row.get("activation"),
+    "accumulator, bits": lambda row: row.get("accumulator_bits"),
+    "accuracy": lambda row: percent(row.get("accuracy_hardware", row.get("accuracy_float"))),
+    "images that differ": lambda row: row.get("mismatches"),
+    "cycles an image": lambda row: rounded(row, "cycles_per_image"),
+    "LUT": lambda row: row.get("lut"),
+    "FF": lambda row: row.get("ff"),
+    "block RAM": lambda row: row.get("bram"),
+    "DSP": lambda row: row.get("dsp"),
+    "Fmax, MHz": speed,
+    "images/s": lambda row: rounded(row, "images_per_second"),
+}
+ZOO_COLUMNS: Columns = {
+    "name": lambda row: f"`{row['name']}`",
+    "data set": lambda row: row["dataset"],
+    "network": lambda row: row["network"],
+    "weights": lambda row: row["weights"],
+    "activations": lambda row: row["activations"],
+    "float": lambda row: percent(row["accuracy_float"]),
+    "integers": lambda row: percent(row["accuracy_integer"]),
+    "number of weights": lambda row: f"{row['parameters']:,}",
+    "bits of weights": lambda row: f"{row['parameter_bits']:,}",
+    "epochs": lambda row: row["epochs"],
+    "trained for, s": lambda row: f"{row['seconds']:,.0f}",
+    "trained on": lambda row: row["device"],
+}
+TESTSETS_COLUMNS: Columns = {
+    "network": lambda row: f"`{row['network']}`",
+    "images": lambda row: f"{row['images']:,}",
+    "images that differ": lambda row: row["mismatches"],
+    "accuracy": lambda row: percent(row["accuracy_hardware"]),
+    "cycles an image": lambda row: rounded(row, "cycles_per_image"),
+    "MAC slots used": lambda row: percent(row["utilisation"]),
+    "best and worst layer with MACs": lambda row: _extremes(row["layers"]),
+    "simulated for, s": lambda row: f"{row['seconds']:,.0f}",
+}
+EXPORTED_COLUMNS: Columns = {
+    "network": lambda row: f"`{row['network']}`",
+    "hidden layers": lambda row: ", ".join(sorted({*list(row["methods"].values())[:-1]})),
+    "images": lambda row: f"{row['images']:,}",
+    "same class": lambda row: f"{row['same_class']:,}",
+    "same levels": lambda row: f"{row['same_levels']:,}",
+    "executed for, s": lambda row: f"{row['seconds']:.1f}",
+}
+TRAINED_COLUMNS: Columns = {
+    "network": lambda row: row["network"],
+    "weights": lambda row: ", ".join(row["weights"]),
+    "levels from": lambda row: ", ".join(row["methods"]),
+    "sums, bits": lambda row: row["accumulator_bits"],
+    "sums compared": lambda row: f"{row['sums_compared']:,}",
+    "levels compared": lambda row: f"{row['elements']:,}",
+    "ties": lambda row: row["ties"],
+    "farthest tie": lambda row: f"{row['tie_distance']:.0e}" if row["ties"] else None,
+    "images that differ in hardware": lambda row: row["hardware_mismatches"],
+    "accuracy": lambda row: percent(row["accuracy"]),
+}
+
+
+def _extremes(layers: Sequence[Row]) -> str:
+    """Name the layers that use the array best and worst."""
+    layers = sorted((row for row in layers if row["macs"]), key=lambda row: row["utilisation"])
+    ends = [layers[-1], layers[0]] if len(layers) > 1 else layers
+    return ", ".join(f"{row['layer']} {100 * row['utilisation']:.0f} %" for row in ends)
+
+
+def results() -> str:
+    """Return table and caption of the default run."""
+    rows = read(RESULTS)
+    row = next(row for row in rows if row.get("routed"))
+    caption = (
+        "Data set {dataset}, {images} test images; array of {rows}x{columns} elements with {lanes} "
+        f"lanes; {{target}}, median and range of {len(row['seeds'])} placements; ".format(**row)
+        + f"{versions(row['tools'])}."
+    )
+    return f"{table(COLUMNS, rows)}\n\n{caption}\n"
+
+
+def zoo() -> str:
+    """Return the table of the zoo, and the commands that trained it."""
+    from narrowgauge.model import zoo as animals
+
+    rows = []
+    for network in map(animals.load, animals.names()):
+        rows.append(
+            animals.entry(network).plain()
+            | {name: network.about[name] for name in ("epochs", "seconds", "device")}
+            | {f"{name}s": animals.formats(network, name) for name in ("weight", "activation")}
+        )
+    commands = "\n".join(row["command"] for row in rows)
+    return f"{table(ZOO_COLUMNS, rows, 5)}\n\n```sh\n{commands}\n```\n"
+
+
+def testsets() -> str:
+    """Return the table of the simulated test sets; none were before the first one was."""
+    rows = read(TESTSETS) if TESTSETS.exists() else []
+    if not rows:
+        return "Nothing was simulated yet.\n"
+    row = rows[0]
+    caption = (
+        "Array of {rows}x{columns} elements with {lanes} lanes and {chains} chains, {contexts} "
+        "contexts; seconds of wall time on one core; ".format(**row)
+        + f"{versions(row['versions'])}. Made by:"
+    )
+    commands = "\n".join(dict.fromkeys(row["command"] for row in rows))
+    return f"{table(TESTSETS_COLUMNS, rows, 1)}\n\n{caption}\n\n```sh\n{commands}\n```\n"
+
+
+def exported() -> str:
+    """Return the table of exported networks that QONNX's executor ran."""
+    rows = read(EXPORTED)
+    caption = (
+        "MNIST test images; levels are those of the last layer. "
+        f"{versions(rows[0]['versions'])}. Made by `python tests/benchmarks/qonnx_export.py`."
+    )
+    return f"{table(EXPORTED_COLUMNS, rows)}\n\n{caption}\n"
+
+
+def trained() -> str:
+    """Return the table of Brevitas' networks."""
+    rows = read(TRAINED)
+    caption = (
+        f"Digits, {rows[0]['images']} test images each. {versions(rows[0]['versions'])}. Made by "
+        f"`{rows[0]['command']}`."
+    )
+    return f"{table(TRAINED_COLUMNS, rows, 3)}\n\n{caption}\n"
