@@ -1,9 +1,10 @@
 """Chains of proof, with many images; run by hand, for minutes to half an hour each.
 
-``python tests/benchmarks/proof_chain.py BOARD NETWORK [--images 450]`` runs ``narrowgauge verify``,
-keeps what it says in ``docs/results/proofs.json``, with the command, and the board as simulated in
-``scripts/boards.json`` where every link holds. ``--keep FILE`` takes what ``narrowgauge verify
---json`` has written to a file instead of running it anew.
+``python tests/benchmarks/proof_chain.py BOARD NETWORK [--images 450] [OPTION...]`` runs
+``narrowgauge verify``, keeps what it says in ``docs/results/proofs.json``, with the command, and
+the board as simulated in ``scripts/boards.json`` where every link holds. Options are those of
+``verify``: with a fast ``--baud`` large images take fewer cycles. ``--keep FILE`` takes what
+``narrowgauge verify --json`` has written to a file instead of running it anew.
 """
 
 import argparse
@@ -32,8 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--records", type=Path, default=RECORDS)
-    given = parser.parse_args(arguments)
-    words = ["verify", given.board, given.network, "--images", str(given.images)]
+    given, options = parser.parse_known_args(arguments)
+    words = ["verify", given.board, given.network, "--images", str(given.images), *options]
     if given.keep:
         text = given.keep.read_text(encoding="utf-8")
     else:
