@@ -105,7 +105,8 @@ class Mac(Point):
         blocks, accumulator = self._blocks, self._accumulator()
         if blocks is None:
             dsp = self.multiplier == "block"
-            return mac(self.operands, self.lanes, accumulator, dsp=dsp)
+            fabric = self.device.family.name
+            return mac(self.operands, self.lanes, accumulator, dsp=dsp, fabric=fabric)
         (found,), used = block_macs(self.operands, self.lanes, accumulator, blocks, 1)
         return _WithBlocks(found, used)
 
