@@ -234,8 +234,8 @@ def place_and_route(
 def routing_limit(netlist: Netlist) -> float:
     """Return the seconds after which a router goes round in circles: a multiple of what it takes.
 
-    Designs of some hundred cells take seconds, those that fill an iCE40 up to five minutes, those of
-    20,000 cells on ECP5 five.
+    Designs of some hundred cells take seconds, those that fill an iCE40 up to five minutes, and
+    those of 20,000 cells on ECP5 five.
     """
     return 120.0 + 0.1 * sum(netlist.cells.values())
 
