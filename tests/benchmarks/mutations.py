@@ -68,7 +68,7 @@ def mapped(accelerator: Accelerator, name: str) -> Netlist:
     return synthesize(text, device, dsp=accelerator.requantize_dsp)
 
 
-def plant(netlist: str, count: int, seed: int) -> tuple[str, list[dict[str, str]]]:
+def plant(netlist: str, count: int, seed: int) -> tuple[str, list[dict[str, Any]]]:
     """Return the netlist with ``count`` faults that an input chooses from, and what they are."""
     design = json.loads(netlist)
     (top,) = [each for each in design["modules"].values() if "top" in each["attributes"]]
@@ -77,7 +77,7 @@ def plant(netlist: str, count: int, seed: int) -> tuple[str, list[dict[str, str]
     gates += [name for name, cell in cells.items() if cell["type"].startswith("SB_DFF")]
     chance = random.Random(seed)
     planter = _Planter(top, width=count.bit_length())
-    faults = []
+    faults: list[dict[str, Any]] = []
     for number, name in enumerate(chance.sample(sorted(gates), count), start=1):
         is_table = cells[name]["type"] == "SB_LUT4"
         kind = chance.choice(KINDS if is_table else KINDS[:3])

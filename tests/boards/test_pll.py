@@ -73,8 +73,8 @@ def test_ice40_agrees_with_icepll(source, wanted, tmp_path):
     ours = highest("SB_PLL40_PAD", source * 1e6, theirs * 1e6 + 600)  # it prints three decimals
     assert ours.frequency / 1e6 == pytest.approx(theirs, abs=5e-4)
     numbers = ours.parameters
-    filtered = int(re.search(r"FILTER_RANGE:\s+(\d)", said)[1])
-    divided = int(re.search(r"DIVR:\s+(\d+)", said)[1])
+    filtered = int(re.findall(r"FILTER_RANGE:\s+(\d)", said)[0])
+    divided = int(re.findall(r"DIVR:\s+(\d+)", said)[0])
     if numbers["DIVR"] == divided:
         assert numbers["FILTER_RANGE"] == filtered
 
