@@ -1,10 +1,8 @@
 """What README and documentation promise: current figures, commands that parse, code that runs."""
 
-import importlib
 import json
 import re
 import shlex
-import sys
 from pathlib import Path
 
 import click
@@ -15,6 +13,7 @@ from narrowgauge.hw.network_file import save
 from narrowgauge.scripts.cli import COMMANDS, group
 
 from .hw.networks import random_network
+from .pages import networks, update
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -22,10 +21,6 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 SPAN = re.compile(r"(?<!`)`(narrowgauge\s[^`]+)`(?!`)")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
-
-sys.path.insert(0, str(ROOT / "docs"))  # a program with its modules beside it, no package
-update = importlib.import_module("update")
-networks = importlib.import_module("tables.networks")
 
 
 def read(page):

@@ -8,6 +8,8 @@ import pytest
 
 from narrowgauge.scripts import checked
 
+from ..pages import networks
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -21,7 +23,6 @@ def load_script(path):
 
 
 testsets = load_script(Path("tests/benchmarks/testsets.py"))
-update = load_script(Path("docs/update.py"))
 NAME = "digits-tiny-int4"
 
 
@@ -78,10 +79,10 @@ def test_an_unknown_network_is_one_line(simulate, capsys):
 
 def test_the_table_shows_the_rows(simulate, tmp_path, monkeypatch):
     simulate(NAME, "--images", 20)
-    monkeypatch.setattr(update, "TESTSETS", tmp_path / "testsets.json")
-    text = update.testsets()
+    monkeypatch.setattr(networks, "TESTSETS", tmp_path / "testsets.json")
+    text = networks.testsets()
     (line,) = [line for line in text.splitlines() if line.startswith(f"| `{NAME}` | 20 | 0 |")]
     assert "layer0" in line
     assert "Array of 4x4 elements with 8 lanes and 2 chains" in text
-    monkeypatch.setattr(update, "TESTSETS", tmp_path / "nowhere.json")
-    assert update.testsets() == "Nothing was simulated yet.\n"
+    monkeypatch.setattr(networks, "TESTSETS", tmp_path / "nowhere.json")
+    assert networks.testsets() == "Nothing was simulated yet.\n"

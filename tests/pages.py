@@ -1,0 +1,11 @@
+"""The program that writes the tables of the pages: no package, but modules beside each other."""
+
+import importlib
+import sys
+from pathlib import Path
+
+__all__ = ["networks", "update"]
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
+update = importlib.import_module("update")
+networks = importlib.import_module("tables.networks")
