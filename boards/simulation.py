@@ -1,28 +1,19 @@
 """The compiled simulation of a device: RTLIL, CXXRTL, C++, and a loop in C++ at its pins."""
 
 import ctypes
-import hashlib
-import os
-import shutil
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
-from platformdirs import user_cache_dir
-
-from ..hw import tools
 from ..hw.errors import ToolError
 from ..hw.rtlil import convert
-from ..hw.sim.compiled import unconditional_commits
-from ..hw.sim.compiler import compile_library, cxxrtl_headers, find_compiler
+from ..hw.sim.library import build_library
 from .device import Device
 
 __all__ = ["SimulatedDevice"]
 
 HARNESS = Path(__file__).with_name("harness.cc")
-COMMAND = "read_rtlil top.il; write_cxxrtl -g0 top.cc"
 ROOM = 1 << 16
 _libraries: WeakKeyDictionary[Any, Path] = WeakKeyDictionary()
 
@@ -162,24 +153,9 @@ def _load(path: str) -> ctypes.CDLL:
 
 def _build(device: Any) -> Path:
     """Return the library of a device, from the cache or newly compiled."""
-    text = convert(device, share=False)
     definitions = f"#define DESIGN p_top\n#define DIVISOR {device.divisor}u\n"
-    yosys, compiler = tools.find("yosys"), find_compiler()
-    sources = [path.read_text() for path in (HARNESS, Path(__file__))]
-    recipe = "\0".join([text, COMMAND, definitions, *sources, yosys.version, *compiler])
-    name = hashlib.sha256(recipe.encode()).hexdigest()[:32]
-    folder = Path(os.environ.get("NARROWGAUGE_CACHE") or user_cache_dir("narrowgauge")) / "sim"
-    library = folder / f"{name}.so"
-    if library.exists():
-        return library
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        work = Path(scratch)
-        (work / "top.il").write_text(text)
-        tools.run(yosys, ["-q", "-p", COMMAND], work)
-        source = work / "simulator.cc"
-        design = unconditional_commits((work / "top.cc").read_text())
-        source.write_text(design + definitions + HARNESS.read_text())
-        compile_library(compiler, source, work / "simulator.so", cxxrtl_headers(yosys))
-        shutil.move(work / "simulator.so", library)
-    return library
+    return build_library(
+        {"top.il": convert(device, share=False)},
+        ["read_rtlil top.il", "write_cxxrtl -g0 top.cc"],
+        definitions + HARNESS.read_text(encoding="utf-8"),
+    )

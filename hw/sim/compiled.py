@@ -1,31 +1,23 @@
 """The compiled engine: RTLIL, CXXRTL, the system's C++ compiler, and a loop in C++."""
 
 import ctypes
-import hashlib
 import os
-import re
-import shutil
-import tempfile
 import time
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-from platformdirs import user_cache_dir
 
 from ..accelerator import Accelerator
 from ..errors import MismatchError, ToolError
 from ..rtlil import convert
-from ..tools import find, run
-from .compiler import compile_library, cxxrtl_headers, find_compiler
+from .library import build_library
 from .run import EVENT, Run, Stimulus
 
-__all__ = ["CompiledEngine", "unconditional_commits"]
+__all__ = ["CompiledEngine"]
 
 IDLE_LIMIT = 100_000
 HARNESS = Path(__file__).with_name("harness.cc")
-SOURCES = (HARNESS, Path(__file__), Path(__file__).with_name("compiler.py"))
-"""What decides, with the design and the tools, what is compiled."""
 
 
 class _Request(ctypes.Structure):
@@ -200,51 +192,14 @@ def _definitions(accelerator: Accelerator) -> str:
     return "\n".join(["#define DESIGN p_top", *lines, ""])
 
 
-def unconditional_commits(design: str) -> str:
-    """Let every register take its next value without asking whether it changed.
-
-    The harness steps once a cycle and needs no answer; the comparisons, which no branch predictor
-    foresees, would take a quarter of the time.
-    """
-    registers = set(re.findall(r"\twire<\d+> (\w+)", design))
-
-    def unconditional(match: re.Match) -> str:
-        name = match[1]
-        return f"{name}.curr = {name}.next;" if name in registers else match[0]
-
-    return re.sub(r"if \((\w+)\.commit\(observer\)\) changed = true;", unconditional, design)
-
-
 def _build(accelerator: Accelerator, *, waveforms: bool) -> Path:
     """Return the library of an accelerator, from the cache or newly compiled.
 
     The names of inner signals, which waveforms need, make compiling much slower.
     """
     level = 2 if waveforms else 0
-    command = f"read_rtlil top.il; write_cxxrtl -g{level} top.cc"
-    text = convert(accelerator, share=False)
-    yosys, compiler = find("yosys"), find_compiler()
-    recipe = [
-        text,
-        command,
-        _definitions(accelerator),
-        *(path.read_text() for path in SOURCES),
-        yosys.version,
-        *compiler,
-    ]
-    digest = hashlib.sha256("\0".join(recipe).encode()).hexdigest()[:32]
-    folder = Path(os.environ.get("NARROWGAUGE_CACHE") or user_cache_dir("narrowgauge")) / "sim"
-    library = folder / f"{digest}.so"
-    if library.exists():
-        return library
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as name:
-        work = Path(name)
-        (work / "top.il").write_text(text)
-        run(yosys, ["-q", "-p", command], work)
-        source = work / "simulator.cc"
-        design = unconditional_commits((work / "top.cc").read_text())
-        source.write_text(design + _definitions(accelerator) + HARNESS.read_text())
-        compile_library(compiler, source, work / "simulator.so", cxxrtl_headers(yosys))
-        shutil.move(work / "simulator.so", library)
-    return library
+    return build_library(
+        {"top.il": convert(accelerator, share=False)},
+        ["read_rtlil top.il", f"write_cxxrtl -g{level} top.cc"],
+        _definitions(accelerator) + HARNESS.read_text(encoding="utf-8"),
+    )

@@ -5,10 +5,6 @@ Yosys has no model for is in ``models.v``.
 """
 
 import ctypes
-import hashlib
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,21 +12,18 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from platformdirs import user_cache_dir
 
 from ..accelerator import Accelerator
 from ..errors import MismatchError, ToolError
-from ..tools import find, run
-from .compiled import unconditional_commits
-from .compiler import compile_library, cxxrtl_headers, find_compiler
+from .library import build_library, unconditional_commits
 from .parts import in_parts
 
 __all__ = ["FORMS", "Outcome", "PinSimulation", "StreamSimulation", "build", "script"]
 
 HARNESS = Path(__file__).with_name("netlist.cc")
 MODELS = Path(__file__).with_name("models.v")
-SOURCES = (HARNESS, MODELS, Path(__file__), Path(__file__).with_name("parts.py"))
-"""What decides, with the netlist and the tools, what is compiled."""
+SOURCES = (Path(__file__), Path(__file__).with_name("parts.py"))
+"""What decides, beside `library`, what is compiled."""
 
 FORMS: Mapping[str, tuple[str, ...]] = {
     "rtlil": ("read_rtlil netlist",),
@@ -48,30 +41,27 @@ _CELLS = {
 _WHOLE = ("w:*.s3", "w:*.s2", "w:*.s1", "w:$*")
 
 
-def script(form: str, family: str) -> str:
+def script(form: str, family: str) -> list[str]:
     """Return the Yosys script from ``netlist`` to ``top.cc``.
 
     All other wires are split into bits: a vector of which one bit depends on another would have to
     be computed twice a cycle.
     """
-    return "\n".join(
-        [
-            *FORMS[form],
-            _CELLS[family],
-            "read_verilog -overwrite -defer models.v",
-            "hierarchy -check -top top",
-            "proc",
-            "flatten -noscopeinfo",
-            "opt_clean",
-            "opt_expr",
-            "memory -nomap",
-            "opt_clean -purge",
-            f"splitnets w:* {' '.join(_WHOLE)} {'%u ' * (len(_WHOLE) - 1)}%d",
-            "opt_clean -purge",
-            "write_cxxrtl -g0 top.cc",
-            "",
-        ]
-    )
+    return [
+        *FORMS[form],
+        _CELLS[family],
+        "read_verilog -overwrite -defer models.v",
+        "hierarchy -check -top top",
+        "proc",
+        "flatten -noscopeinfo",
+        "opt_clean",
+        "opt_expr",
+        "memory -nomap",
+        "opt_clean -purge",
+        f"splitnets w:* {' '.join(_WHOLE)} {'%u ' * (len(_WHOLE) - 1)}%d",
+        "opt_clean -purge",
+        "write_cxxrtl -g0 top.cc",
+    ]
 
 
 def build(netlist: str, form: str, family: str, definitions: Mapping[str, int | str]) -> Path:
@@ -95,32 +85,16 @@ def build(netlist: str, form: str, family: str, definitions: Mapping[str, int | 
     """
     if family not in _CELLS:
         raise ToolError(f"netlists of {family} are not simulated; {', '.join(_CELLS)} are")
-    commands = script(form, family)
     lines = [f"#define {name} {value}" for name, value in definitions.items()]
     header = "\n".join([*lines, "#define DESIGN p_top", ""])
-    yosys, compiler = find("yosys"), find_compiler()
-    texts = [path.read_text() for path in SOURCES]
-    recipe = "\0".join([netlist, commands, header, *texts, yosys.version, *compiler])
-    digest = hashlib.sha256(recipe.encode()).hexdigest()[:32]
-    folder = Path(os.environ.get("NARROWGAUGE_CACHE") or user_cache_dir("narrowgauge")) / "sim"
-    library = folder / f"{digest}.so"
-    if library.exists():
-        return library
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as name:
-        work = Path(name)
-        (work / "netlist").write_text(netlist)
-        (work / "models.v").write_text(MODELS.read_text())
-        (work / "simulate.ys").write_text(commands)
-        run(yosys, ["-q", "-s", "simulate.ys"], work)
-        source = work / "simulator.cc"
-        design = in_parts(unconditional_commits((work / "top.cc").read_text()))
-        source.write_text(design + header + HARNESS.read_text())
-        # -O2 takes twice as long, and gains less
-        headers = cxxrtl_headers(yosys)
-        compile_library(compiler, source, work / "simulator.so", headers, optimise="-O1")
-        shutil.move(work / "simulator.so", library)
-    return library
+    return build_library(
+        {"netlist": netlist, "models.v": MODELS.read_text(encoding="utf-8")},
+        script(form, family),
+        header + HARNESS.read_text(encoding="utf-8"),
+        finish=lambda design: in_parts(unconditional_commits(design)),
+        sources=SOURCES,
+        optimise="-O1",  # -O2 takes twice as long, and gains less
+    )
 
 
 class _Reply(ctypes.Structure):

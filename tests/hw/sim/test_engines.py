@@ -12,7 +12,7 @@ from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import MismatchError, NetworkError, ToolError
 from narrowgauge.hw.program import Program
-from narrowgauge.hw.sim import compiled, interpreted
+from narrowgauge.hw.sim import compiled, interpreted, library
 from narrowgauge.hw.sim.compare import compare
 from narrowgauge.hw.sim.compiled import CompiledEngine
 from narrowgauge.hw.sim.engine import make_engine
@@ -101,7 +101,7 @@ def test_a_compiled_design_is_kept(monkeypatch):
     def fail(*_, **__):
         raise AssertionError("compiled again")
 
-    monkeypatch.setattr(compiled, "compile_library", fail)
+    monkeypatch.setattr(library, "compile_library", fail)
     CompiledEngine(accelerator())
 
 
