@@ -1,0 +1,214 @@
+"""Dot products: the exact integer sum of products of levels, for all operands.
+
+They are pipelines without feedback, so what comes out depends on the operands of ``latency`` cycles
+and nothing else. From any state at all, that many cycles later the sum is right: that is complete.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+
+import pytest
+from amaranth.hdl import Array, Const, Module, Signal, Value, signed
+
+from narrowgauge.hw import blocks_dot, dot, popcount, recoding
+from narrowgauge.hw.adder import Term
+from narrowgauge.hw.blocks_dot import PackedMultiply
+from narrowgauge.hw.dot import DotProduct, dot_product
+from narrowgauge.hw.mapping import Operands
+from narrowgauge.hw.number import Fixed, Format, parse
+from narrowgauge.hw.recoding import recoded_product
+
+from .proof import Assert, Proof, Spec, delayed, free
+
+__all__ = ["PROOFS"]
+
+
+def level(fmt: Format, code: Value) -> Value:
+    """Return the level of a code: of integers the code itself, of others from their definition."""
+    if isinstance(fmt, Fixed):
+        return code.as_signed() if fmt.signed else code
+    levels = [int(fmt.to_level(each)) for each in range(1 << fmt.width)]
+    width = max(abs(each) for each in levels).bit_length() + 1
+    return Array([Const(each, signed(width)) for each in levels])[code]
+
+
+class DotSpec(Spec):
+    """The sum of products, ``latency`` cycles late."""
+
+    def __init__(self, make: Callable[[Operands, int], DotProduct], pair: str, lanes: int):
+        super().__init__()
+        weight, activation = pair.split(" x ")
+        self.make = partial(make, Operands(parse(weight), parse(activation)), lanes)
+
+    def properties(self, m: Module) -> None:
+        m.submodules.dot = gates = self.make()
+        formats = gates.operands.weight, gates.operands.activation
+        levels = []
+        for port, fmt in zip((gates.i_weights, gates.i_activations), formats, strict=True):
+            word = Signal(len(Value.cast(port)))
+            m.d.comb += [word.eq(free(len(word))), port.as_value().eq(word)]
+            before = delayed(m, word, gates.latency)
+            levels.append(
+                [level(fmt, before.word_select(lane, fmt.width)) for lane in range(gates.lanes)]
+            )
+        m.d.comb += Assert(gates.o == sum(w * a for w, a in zip(*levels, strict=True)))
+
+
+class RecodedSpec(Spec):
+    """`recoded_product` of two unsigned values."""
+
+    def __init__(self, a_width: int, b_width: int):
+        super().__init__()
+        self.widths = a_width, b_width
+
+    def properties(self, m: Module) -> None:
+        a, b = (Signal(width) for width in self.widths)
+        m.d.comb += [value.eq(free(len(value))) for value in (a, b)]
+        m.d.comb += Assert(recoded_product(m, a, b) == a * b)
+
+
+def _latency(make: Callable[[Operands, int], DotProduct], pair: str, lanes: int) -> int:
+    weight, activation = pair.split(" x ")
+    return make(Operands(parse(weight), parse(activation)), lanes).latency
+
+
+# --- faults ------------------------------------------------------------------------------------
+
+
+def forget_the_borrow(patch: pytest.MonkeyPatch) -> None:
+    right = dot._signs
+
+    def wrong(value, negate):
+        return right(value, negate)[0], Term(Const(0, 1), 0, 1)
+
+    patch.setattr(dot, "_signs", wrong)
+
+
+def exchange_selects(patch: pytest.MonkeyPatch) -> None:
+    right = dot._selected_terms
+
+    def wrong(m, pairs):
+        if len(pairs) == 1:
+            return right(m, pairs)
+        (a, select_a), (b, select_b) = pairs
+        return right(m, [(a, select_b), (b, select_a)])
+
+    patch.setattr(dot, "_selected_terms", wrong)
+
+
+def leave_out_a_register(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(dot, "_stored", lambda m, value: value)
+
+
+def forget_a_carry(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(popcount, "_majority", lambda a, b, c: a & b)
+
+
+def miscount_three(patch: pytest.MonkeyPatch) -> None:
+    right = popcount._Tree._triples
+
+    def wrong(tree, triples):
+        return [(total, total) for total, _ in right(tree, triples)]
+
+    patch.setattr(popcount._Tree, "_triples", wrong)
+
+
+def forget_the_pending_one(patch: pytest.MonkeyPatch) -> None:
+    right = recoding._row
+
+    def wrong(m, a, digit):
+        group = right(m, a, digit)
+        return replace(group, pending=Const(0, 1))
+
+    patch.setattr(recoding, "_row", wrong)
+
+
+def pack_without_borrows(patch: pytest.MonkeyPatch) -> None:
+    def wrong(levels, field):
+        *lower, top = levels
+        shapes = [(each.as_signed() if each.shape().signed else each) for each in lower]
+        return blocks_dot.Cat(
+            *((each | Const(0, field))[:field] for each in shapes), top
+        ).as_signed()
+
+    patch.setattr(blocks_dot, "_packed", wrong)
+
+
+# --- the list ----------------------------------------------------------------------------------
+
+SUM = "equals the sum of the products of all levels"
+LOST = "a negative row's one is lost"
+POPCOUNTS = {
+    None: (3, 16, 33),
+    "ice40": (4, 12, 33),
+    "ecp5": (16, 33),
+    "gowin": (7, 20),
+    "xc7": (3, 16, 33),
+}
+INTEGERS = [
+    (dot_product, "AddSubtract", "bipolar x uint3", 4, forget_the_borrow, "no one is added"),
+    (dot_product, "AddSubtract", "bipolar x int3", 3, forget_the_borrow, "no one is added"),
+    (dot_product, "ShiftAdd", "pow2_3 x uint3", 2, forget_the_borrow, "no one is added"),
+    (dot_product, "ShiftAdd", "pow2_4 x int3", 2, forget_the_borrow, "no one is added"),
+    (dot_product, "MiniFloatMultiply", "e2m1 x uint3", 2, forget_the_borrow, "no one is added"),
+    (dot_product, "MiniFloatMultiply", "e2m2 x int3", 1, leave_out_a_register, "a register less"),
+    (dot_product, "Multiply, two lanes shared", "int3 x uint3", 2,
+     exchange_selects, "selects are exchanged"),
+    (dot_product, "Multiply, two lanes shared", "int4 x uint4", 2,
+     exchange_selects, "selects are exchanged"),
+    (dot_product, "Multiply, two lanes shared", "int4 x int2", 2,
+     exchange_selects, "selects are exchanged"),
+    (dot_product, "Multiply, a shared pair and a lane", "uint2 x int3", 3, exchange_selects,
+     "selects are exchanged"),
+    (dot_product, "Multiply, one lane", "int4 x int4", 1, forget_the_pending_one, LOST),
+    (dot_product, "Multiply, one lane", "int4 x uint5", 1, forget_the_pending_one, LOST),
+    (dot_product, "Multiply, one lane", "uint5 x int5", 1, forget_the_pending_one, LOST),
+    (partial(dot_product, dsp=True), "Multiply with `dsp`", "int3 x uint3", 2,
+     leave_out_a_register, "a register less"),
+    (PackedMultiply, "PackedMultiply, three lanes a block", "int2 x uint2", 3,
+     pack_without_borrows, "no borrows"),
+    (PackedMultiply, "PackedMultiply, two lanes a block", "int4 x uint3", 2,
+     pack_without_borrows, "no borrows"),
+]  # fmt: skip
+
+
+def _proofs() -> Iterator[Proof]:
+    for fabric, sizes in POPCOUNTS.items():
+        make = partial(dot_product, fabric=fabric)
+        for lanes in sizes:
+            small = lanes < 5
+            yield Proof(
+                f"XnorPopcount on {fabric or 'any fabric'}, {lanes} lanes",
+                SUM,
+                partial(DotSpec, make, "bipolar x bipolar", lanes),
+                "window",
+                _latency(make, "bipolar x bipolar", lanes) + 1,
+                miscount_three if small else forget_a_carry,
+                "a carry is the sum" if small else "a carry forgets a lane",
+                quick=lanes == 4,
+            )
+    for make, name, pair, lanes, fault, broken in INTEGERS:
+        yield Proof(
+            f"{name}, {pair}, {lanes} {'lanes' if lanes > 1 else 'lane'}",
+            SUM,
+            partial(DotSpec, make, pair, lanes),
+            "window",
+            _latency(make, pair, lanes) + 1,
+            fault,
+            broken,
+            quick=pair == "bipolar x int3",
+        )
+    for widths in [(4, 4), (5, 3)]:
+        yield Proof(
+            f"recoded_product, {widths[0]} x {widths[1]} bits",
+            "equals the product",
+            partial(RecodedSpec, *widths),
+            "window",
+            1,
+            forget_the_pending_one,
+            LOST,
+        )
+
+
+PROOFS = list(_proofs())
