@@ -24,7 +24,7 @@ from .recovery import find_icebox, recover
 from .results import answer_bytes, level_bytes
 from .top import RESET_CYCLES
 
-__all__ = ["STAGES", "Link", "Stage", "check_tools", "verify"]
+__all__ = ["STAGES", "Link", "Stage", "check_tools", "check_weights", "verify"]
 
 _LOCKED = 16  # cycles from the start of the PLL to the first of the reset, at most
 
@@ -129,6 +129,21 @@ def check_tools(board: Board) -> None:
         find_icebox()
 
 
+def check_weights(built: Bitstream) -> None:
+    """See that a bitstream holds its weights.
+
+    Raises
+    ------
+    ToolError
+        Where they are loaded at run time.
+    """
+    if built.device.accelerator.loads_weights:
+        raise ToolError(
+            f"{built.board.name}: weights that are loaded at run time are no part of the "
+            "bitstream; take a network or an array with which the weights fit into block RAM"
+        )
+
+
 def verify(
     built: Bitstream, images: np.ndarray, levels: np.ndarray, labels: np.ndarray
 ) -> Iterator[Link]:
@@ -150,11 +165,7 @@ def verify(
         Where a tool is missing; for a family that is not simulated, or weights that are loaded.
     """
     check_tools(built.board)
-    if built.device.accelerator.loads_weights:
-        raise ToolError(
-            f"{built.board.name}: weights that are loaded at run time are no part of the "
-            "bitstream; take a network whose weights fit into block RAM"
-        )
+    check_weights(built)
     last: _Run | None = None
     before = "reference"
     for stage in STAGES[built.board.target.family.name]:

@@ -42,10 +42,11 @@ def command(
     bitstream holds (iCE40, with IceStorm's icebox_vlog) or that was routed (ECP5).
     """
     from ..boards.board import board as find_board
-    from ..boards.verify import check_tools, verify
+    from ..boards.verify import check_tools, check_weights, verify
 
     check_tools(find_board(board))  # before anything takes long
     built = make(board, network, values)
+    check_weights(built)
     with Reporter() as reporter:
         with reporter.step("load PyTorch"):
             from .networks import load_inputs

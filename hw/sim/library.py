@@ -5,20 +5,24 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from platformdirs import user_cache_dir
 
 from ..tools import find, run
 from .compiler import compile_library, cxxrtl_headers, find_compiler
+from .parts import in_parts
 
-__all__ = ["build_library", "unconditional_commits"]
+__all__ = ["build_library"]
 
-SOURCES = (Path(__file__), Path(__file__).with_name("compiler.py"))
+SOURCES = tuple(
+    Path(__file__).with_name(name) for name in ("library.py", "compiler.py", "parts.py")
+)
+"""What decides, with the design and the tools, what is compiled."""
 
 
-def unconditional_commits(design: str) -> str:
+def _unconditional_commits(design: str) -> str:
     """Let every register take its next value without asking whether it changed.
 
     The harness steps once a cycle and needs no answer; the comparisons, which no branch predictor
@@ -38,8 +42,6 @@ def build_library(
     commands: Sequence[str],
     harness: str,
     *,
-    finish: Callable[[str], str] = unconditional_commits,
-    sources: Sequence[Path] = (),
     optimise: str = "-O2",
 ) -> Path:
     """Return the library of a design, from the user's cache or newly compiled.
@@ -55,10 +57,6 @@ def build_library(
         For Yosys, from the files to ``top.cc``.
     harness : str
         C++ that follows the design, its definitions first.
-    finish : callable
-        What is done to the C++ that Yosys has written.
-    sources : sequence of Path
-        Files of ours that decide, beside this one, what is compiled.
     optimise : str
         The compiler's option.
 
@@ -68,7 +66,7 @@ def build_library(
         Without Yosys or a C++ compiler, or where one of them fails.
     """
     yosys, compiler = find("yosys"), find_compiler()
-    texts = [path.read_text(encoding="utf-8") for path in (*SOURCES, *sources)]
+    texts = [path.read_text(encoding="utf-8") for path in SOURCES]
     named = [part for pair in files.items() for part in pair]
     recipe = [*named, *commands, harness, *texts, optimise, yosys.version, *compiler]
     digest = hashlib.sha256("\0".join(recipe).encode()).hexdigest()[:32]
@@ -84,7 +82,7 @@ def build_library(
         (work / "simulate.ys").write_text("\n".join([*commands, ""]), encoding="utf-8")
         run(yosys, ["-q", "-s", "simulate.ys"], work)
         source, compiled = work / "simulator.cc", work / "simulator.so"
-        design = finish((work / "top.cc").read_text(encoding="utf-8"))
+        design = in_parts(_unconditional_commits((work / "top.cc").read_text(encoding="utf-8")))
         source.write_text(design + harness, encoding="utf-8")
         compile_library(compiler, source, compiled, cxxrtl_headers(yosys), optimise=optimise)
         shutil.move(compiled, library)

@@ -15,15 +15,12 @@ import numpy as np
 
 from ..accelerator import Accelerator
 from ..errors import MismatchError, ToolError
-from .library import build_library, unconditional_commits
-from .parts import in_parts
+from .library import build_library
 
 __all__ = ["FORMS", "Outcome", "PinSimulation", "StreamSimulation", "build", "script"]
 
 HARNESS = Path(__file__).with_name("netlist.cc")
 MODELS = Path(__file__).with_name("models.v")
-SOURCES = (Path(__file__), Path(__file__).with_name("parts.py"))
-"""What decides, beside `library`, what is compiled."""
 
 FORMS: Mapping[str, tuple[str, ...]] = {
     "rtlil": ("read_rtlil netlist",),
@@ -91,8 +88,6 @@ def build(netlist: str, form: str, family: str, definitions: Mapping[str, int | 
         {"netlist": netlist, "models.v": MODELS.read_text(encoding="utf-8")},
         script(form, family),
         header + HARNESS.read_text(encoding="utf-8"),
-        finish=lambda design: in_parts(unconditional_commits(design)),
-        sources=SOURCES,
         optimise="-O1",  # -O2 takes twice as long, and gains less
     )
 

@@ -1,6 +1,7 @@
 """The chain of proof from the command line."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -67,3 +68,14 @@ def test_without_icestorm_it_says_what_to_install(invoke, network, monkeypatch):
     monkeypatch.setenv("ICEBOX_VLOG", "none-such")
     done = invoke("verify", "icebreaker", network)
     done.fails_with(1, "icebox_vlog was not found", "fpga-icestorm")
+
+
+def test_loaded_weights_are_refused_before_anything_is_simulated(invoke, network, monkeypatch):
+    accelerator = SimpleNamespace(loads_weights=True)
+    built = SimpleNamespace(
+        board=SimpleNamespace(name="icebreaker"), device=SimpleNamespace(accelerator=accelerator)
+    )
+    monkeypatch.setattr("narrowgauge.boards.verify.check_tools", lambda board: None)
+    monkeypatch.setattr("narrowgauge.scripts.verify.make", lambda *_: built)
+    done = invoke("verify", "icebreaker", network)
+    done.fails_with(1, "weights that are loaded at run time are no part of the bitstream")
