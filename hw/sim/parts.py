@@ -16,6 +16,7 @@ __all__ = ["in_parts"]
 _BEGIN = "bool p_top::eval(performer *performer) {\n"
 _CLASS = "struct p_top : public module {\n"
 _LOCAL = re.compile(r"\t(value<\d+>) (\w+)(;| = )")
+_INDEX = re.compile(r"\tauto (\w+) = ")
 _OWN = ("bool converged = true;", "return converged;")
 _EDGE = "posedge_p_clk"
 STATEMENTS = 200
@@ -60,15 +61,23 @@ def in_parts(design: str) -> str:
 
 
 def _statements(body: str) -> Iterator[str]:
-    """Yield the statements of a function's body, without comments."""
+    """Yield the statements of a function's body, without comments.
+
+    The index of a memory that is read without a clock stays together with what uses it.
+    """
     lines: list[str] = []
     depth = 0
+    index = ""
     for line in body.split("\n"):
         bare = line.strip()
         if not bare or bare.startswith("//") or bare in _OWN or bare.startswith(f"bool {_EDGE} "):
             continue
+        if not depth and lines and not (index and index in line):
+            yield "\n".join(lines)
+            lines, index = [], ""
         lines.append(line)
         depth += line.count("{") - line.count("}")
-        if not depth:
-            yield "\n".join(lines)
-            lines = []
+        if match := _INDEX.match(line):
+            index = match[1]
+    if lines:
+        yield "\n".join(lines)
