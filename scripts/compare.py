@@ -15,6 +15,13 @@ NAMES = tuple(sorted(path.stem for path in PLANS.glob("*.toml")))
 
 @click.command(
     "compare",
+    help="""Measure a comparison that comes along.
+
+\b
+macs          one multiply-accumulate of every format, on every family
+arrays        systolic arrays of several shapes
+accumulators  accumulators of 8 to 32 bits
+networks      accuracy against area, of the zoo's networks""",
     epilog="""\b
 Examples:
   narrowgauge compare macs
@@ -25,14 +32,7 @@ Examples:
 @click.option("--plan", "show", is_flag=True, help="Print the plan, and run nothing.")
 @sweeping
 def command(name: str, show: bool, **values: Any) -> int:
-    r"""Measure a comparison that comes along.
-
-    \b
-    macs          one multiply-accumulate of every format, on every family
-    arrays        systolic arrays of several shapes
-    accumulators  accumulators of 8 to 32 bits
-    networks      accuracy against area, of the zoo's networks
-    """
+    """Run the plan of that name, or print it."""
     path = PLANS / f"{name}.toml"
     if show:
         print(path.read_text(encoding="utf-8"), end="")

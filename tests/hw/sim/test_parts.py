@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -45,8 +45,11 @@ extern "C" uint32_t look(uint32_t address) {
 class Table(wiring.Component):
     """Two words of a memory that is read without a clock, and their sum a cycle later."""
 
-    i: In(4)
-    o: Out(9)
+    i: Signal
+    o: Signal
+
+    def __init__(self):
+        super().__init__({"i": In(4), "o": Out(9)})
 
     def elaborate(self, platform):
         m = Module()
