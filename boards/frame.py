@@ -58,7 +58,7 @@ class Type(IntEnum):
     INFO = 0x01
     """What the device is: `info.Info`."""
     STATUS = 0x02
-    """`Flag`, the last `Error`, frames that came damaged (two bytes), chunks of weights."""
+    """`Flag`, the last `Error`, frames that came damaged (modulo 256), chunks of weights."""
     CYCLES = 0x03
     """Cycles since the last reset in which the accelerator had work, four bytes."""
     RESET = 0x04

@@ -81,9 +81,9 @@ def proofs() -> str:
 def mutations() -> str:
     """Return how many faults the chain catches, and why others survive."""
     found = json.loads(MUTATIONS.read_text(encoding="utf-8"))
-    why = "; ".join(f"{count}: {reason}" for reason, count in found["survivors"].items())
+    why = "; ".join(f"{reason} ({count})" for reason, count in found["survivors"].items())
     return (
         "Of {faults} faults in gates of {network} on the default array, {caught} are caught with "
         "{images} images or all {images_of_survivors} of the test set. ".format(**found)
-        + f"Survivors, {found['faults'] - found['caught']}: {why or 'none'}.\n"
+        + f"Why {found['faults'] - found['caught']} survive: {why or 'none does'}.\n"
     )

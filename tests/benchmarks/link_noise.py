@@ -72,7 +72,7 @@ def classify(name: str, rate: float, images: int | None, seed: int) -> dict[str,
             for name in ("dropped", "flipped", "inserted")
         },
         **asdict(done.counts),
-        "damaged_requests": damaged,
+        "damaged_requests_modulo_256": damaged,
         "cycles": board.cycles,
         "seconds": round(done.seconds, 2),
         "seed": seed,
