@@ -8,6 +8,7 @@
     ├── GeometryError         an array or memory shape that cannot be built
     ├── FitError              a design larger than its target
     ├── ToolError             an external tool that is missing or failed
+    │   ├── ToolFailure       an external tool that ended by itself, and refused what it was given
     │   └── ToolTimeout       an external tool that did not end
     ├── DataError             a data set that is missing or damaged
     ├── LinkError             a board that does not answer, or not as it should
@@ -24,6 +25,7 @@ __all__ = [
     "NarrowgaugeError",
     "NetworkError",
     "ToolError",
+    "ToolFailure",
     "ToolTimeout",
 ]
 
@@ -45,11 +47,25 @@ class GeometryError(NarrowgaugeError, ValueError):
 
 
 class FitError(NarrowgaugeError):
-    """A design that needs more than its target has."""
+    """A design that needs more than its target has.
+
+    Attributes
+    ----------
+    lut : int or None
+        Logic cells that it needs, where they were counted.
+    """
+
+    def __init__(self, text: str, *, lut: int | None = None):
+        super().__init__(text)
+        self.lut = lut
 
 
 class ToolError(NarrowgaugeError):
     """An external tool that is missing or failed."""
+
+
+class ToolFailure(ToolError):
+    """An external tool that ended by itself, and refused what it was given."""
 
 
 class ToolTimeout(ToolError):

@@ -15,7 +15,7 @@ from functools import lru_cache
 from math import ceil
 from pathlib import Path
 
-from .errors import ToolError, ToolTimeout
+from .errors import ToolError, ToolFailure, ToolTimeout
 
 try:
     import resource
@@ -83,12 +83,7 @@ def find(name: str) -> Tool:
     """
     variable = name.upper().replace("-", "_")
     if os.environ.get(variable):
-        command = tuple(shlex.split(os.environ[variable], posix=os.name != "nt"))
-        if shutil.which(command[0]) is None:
-            raise ToolError(
-                f"{variable} is {command[0]!r}, which is no program; correct or unset it"
-            )
-        return Tool(name, command, "environment")
+        return Tool(name, _command(variable, os.environ[variable]), "environment")
     native = shutil.which(name) or shutil.which(_NATIVE.get(name, name))
     if native:
         return Tool(name, (native,), "native")
@@ -105,6 +100,20 @@ def find(name: str) -> Tool:
         f"{name} was not found: run `pip install {package}`, put a native "
         f"{_NATIVE.get(name, name)} on the PATH, or set {variable}"
     )
+
+
+def _command(variable: str, text: str) -> tuple[str, ...]:
+    """Return the command in the variable ``variable``; raises `ToolError` where it is none."""
+    try:
+        command = tuple(shlex.split(text, posix=os.name != "nt"))
+    except ValueError as error:  # a quotation that does not end
+        raise ToolError(
+            f"{variable} is {text!r}, which is no command ({error}); correct or unset it"
+        ) from error
+    program = command[0] if command else text
+    if shutil.which(program) is None:
+        raise ToolError(f"{variable} is {program!r}, which is no program; correct or unset it")
+    return command
 
 
 def run(tool: Tool, arguments: Sequence[str], folder: Path, *, timeout: float | None = None) -> str:
@@ -124,8 +133,10 @@ def run(tool: Tool, arguments: Sequence[str], folder: Path, *, timeout: float | 
     ------
     ToolTimeout
         Where the tool did not end in time. All of its processes are stopped.
+    ToolFailure
+        Where the tool refuses what it was given; with its error lines.
     ToolError
-        Where the tool does not start, or fails; with its error lines.
+        Where the tool does not start, or is ended by a signal: accidents of the machine.
     """
     try:
         process = _start([*tool.command, *arguments], folder)
@@ -144,8 +155,10 @@ def run(tool: Tool, arguments: Sequence[str], folder: Path, *, timeout: float | 
             _stop(process)
     if process.returncode in _TOO_LONG:
         raise ToolTimeout(f"{tool.name} did not end within {timeout:g} s of processor time")
+    if ended_by := _signal(process.returncode):
+        raise ToolError(f"{tool.name} was ended by {ended_by}")
     if process.returncode:
-        raise ToolError(f"{tool.name} failed: {_complaint(output, process.returncode)}")
+        raise ToolFailure(f"{tool.name} failed: {_complaint(output, process.returncode)}")
     return output
 
 
@@ -200,6 +213,15 @@ def warm(names: Iterable[str]) -> list[Tool]:
     with ThreadPoolExecutor(max_workers=max(len(tools), 1)) as pool:
         list(pool.map(_ask_version, tools))
     return tools
+
+
+def _signal(status: int) -> str | None:
+    """Return which signal ended a tool, or a shell around it; None where it ended by itself."""
+    try:
+        name = signal.Signals(-status if status < 0 else status - 128).name
+    except ValueError:
+        return None
+    return f"{name}, as when memory runs out" if name == "SIGKILL" else name
 
 
 def _complaint(output: str, status: int) -> str:

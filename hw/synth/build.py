@@ -13,7 +13,7 @@ from .shell import Shell
 from .store import Store
 from .targets import Target
 
-__all__ = ["MULTIPLIERS", "accelerator_for", "cost"]
+__all__ = ["MULTIPLIERS", "accelerator_for", "cost", "infers_blocks"]
 
 MULTIPLIERS = ("logic", "block")
 """Where the array multiplies: in logic cells, so that their cost shows, or in multiplier blocks."""
@@ -69,6 +69,15 @@ def _requantising(program: Program) -> int:
     return program.geometry.chains * ceil(widths[0] / 16) * ceil(widths[1] / 16)
 
 
+def infers_blocks(accelerator: Accelerator) -> bool:
+    """Tell whether synthesis has multiplier blocks to find in an accelerator.
+
+    It must not look for any where there are some already: Yosys would spoil them.
+    """
+    blocks = accelerator.blocks
+    return accelerator.requantize_dsp if blocks is None else not blocks.accumulate
+
+
 def cost(
     accelerator: Accelerator, target: Target, store: Store, seeds: Sequence[int] = ()
 ) -> Measurement:
@@ -81,6 +90,4 @@ def cost(
     """
     check_memories(accelerator.program, target)
     shell = Shell(accelerator, ignore=["trace"])
-    blocks = accelerator.blocks
-    inferred = accelerator.requantize_dsp if blocks is None else not blocks.accumulate
-    return measure(shell, target, seeds=seeds, dsp=inferred, store=store)
+    return measure(shell, target, seeds=seeds, dsp=infers_blocks(accelerator), store=store)

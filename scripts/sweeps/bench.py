@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from ...hw import tools
-from ...hw.errors import FitError, NarrowgaugeError, ToolError
+from ...hw.errors import FitError, NarrowgaugeError, ToolError, ToolFailure, ToolTimeout
 from ...hw.synth.store import Store, key
 from ..results import Row
 from ..sources import folders, source_digest
@@ -20,6 +20,8 @@ from .progress import Progress
 __all__ = ["Bench", "Tools"]
 
 KIND = "row"
+OF_THE_DESIGN = FitError, ToolFailure, ToolTimeout
+"""What a design is, as far as these tools go, and so is kept; others are accidents."""
 _PATIENCE = 0.5  # seconds in which an interrupt that ended a tool reaches this process, too
 
 
@@ -110,11 +112,18 @@ class Bench:
         under the RTLIL, so that a changed source repeats only what it changes.
     retry_failed : bool
         Run again what failed before.
+
+    Attributes
+    ----------
+    came_to_results : bool
+        Whether there is a row that is kept in the store: measured, or failed for what its design
+        is. Where not, the run says nothing of the designs, only of what was missing.
     """
 
     def __init__(self, store: Store, *, retry_failed: bool = False):
         self.store = _Retrying(store) if retry_failed else store
         self.retry_failed = retry_failed
+        self.came_to_results = False
         self._stopped = threading.Event()
 
     def run(
@@ -124,7 +133,7 @@ class Bench:
         executor: Executor,
         threads: int,
         progress: Progress,
-        finished: Callable[[list[Row]], None],
+        so_far: Callable[[list[Row]], None],
     ) -> list[Row]:
         """Return the rows of a plan, in its order; what failed has its reason in ``failure``.
 
@@ -138,8 +147,8 @@ class Bench:
             Designs in work at the same time; each builds its design and waits for its jobs.
         progress : Progress
             Is told of every row.
-        finished : callable
-            Called with the rows so far, whenever there is a new one.
+        so_far : callable
+            Called with the rows so far, whenever one is done.
 
         Raises
         ------
@@ -149,14 +158,14 @@ class Bench:
         rows: list[Row] = [point.row() for point in plan.points]
         groups, stored, failed = self._look_up(plan, found, rows)
         done = {*stored, *failed}
-        finished([rows[index] for index in sorted(done)])
+        self.came_to_results = bool(stored)
         progress.begin(*([plan.points[index] for index in each] for each in (stored, failed)))
 
         def keep(each: _Pending, columns: Row) -> None:
             rows[each.index] |= columns
             done.add(each.index)
             progress.end(each.point, rows[each.index])
-            finished([rows[index] for index in sorted(done)])
+            so_far([rows[index] for index in sorted(done)])
 
         lock = threading.Lock()
 
@@ -217,13 +226,13 @@ class Bench:
         try:
             built = point.build(self.store) if built is None else built
             columns = point.measure(built, self.store, executor)
-        except (FitError, ToolError) as error:  # what it is, as far as these tools go: kept
-            self._pause(error)
-            self.store.put_failure(each.key, KIND, str(error))
-            return {"failure": str(error)}, built
         except NarrowgaugeError as error:
             if type(error) is NarrowgaugeError:  # of the store: nothing could be kept
                 raise
+            self._pause(error)
+            if isinstance(error, OF_THE_DESIGN):
+                self.store.put_failure(each.key, KIND, str(error))
+                self.came_to_results = True
             return {"failure": str(error)}, built
         except OSError:
             raise
@@ -231,6 +240,7 @@ class Bench:
             self._pause(error)
             return {"failure": f"{type(error).__name__}: {error}"}, built
         self.store.put(each.key, KIND, columns)
+        self.came_to_results = True
         return columns, built
 
     def _pause(self, error: Exception) -> None:

@@ -1,5 +1,6 @@
 """The jobs of a sweep on a Dask cluster; results are stored where the command runs."""
 
+import asyncio
 import logging
 import pickle
 import zlib
@@ -42,7 +43,8 @@ class Cluster(Executor):
     Raises
     ------
     NarrowgaugeError
-        Where no scheduler answers, it has no workers, or Dask is not installed.
+        Where ``address`` is no address, no scheduler answers there, it has no workers, or Dask is
+        not installed.
     WorkerError
         Where a worker cannot run the jobs.
     """
@@ -57,11 +59,17 @@ class Cluster(Executor):
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         self._versions = {**versions, SOURCES: source_digest(*folders("hw"))}
         try:
+            _meet(address)
             self._client: Any = Client(address, timeout=_PATIENCE, set_as_default=False)
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise NarrowgaugeError(
                 f"no Dask scheduler answers at {address!r} ({error}); start one with `dask "
                 "scheduler`, and give its address with --scheduler"
+            ) from error
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise NarrowgaugeError(
+                f"no Dask scheduler can be at {address!r} ({error}); --scheduler takes an address "
+                "such as tcp://10.0.0.5:8786"
             ) from error
         try:
             self.threads = sum(self._client.nthreads().values())
@@ -115,6 +123,32 @@ class Cluster(Executor):
             if not future.done():
                 future.set_exception(WorkerError("the cluster was left"))
         self._client.close()
+
+
+def _meet(address: str) -> None:
+    """Connect to the scheduler once: a client that could not would wait again when it is dropped.
+
+    Raises
+    ------
+    OSError
+        Where nothing answers.
+    ValueError, TypeError, RuntimeError
+        Where nothing can: for a malformed address, and ``tls://`` without certificates.
+    """
+    from distributed.comm.addressing import get_address_host_port
+    from distributed.comm.core import connect
+    from distributed.security import Security
+
+    host, port = get_address_host_port(address)
+    if not host.strip() or not 1 <= port <= 65535:
+        raise ValueError("it has a host, and a port of 1 to 65535")
+
+    async def meet() -> None:
+        options = Security().get_connection_args("client")
+        comm = await connect(address, timeout=_PATIENCE, **options)
+        await comm.close()
+
+    asyncio.run(meet())
 
 
 def installed(names: Sequence[str]) -> dict[str, str]:

@@ -8,12 +8,12 @@ from typing import Any
 from ...hw.arithmetic import OVERFLOWS
 from ...hw.errors import NarrowgaugeError
 from ...hw.number import default_activation, parse
+from ...hw.synth.build import MULTIPLIERS
 from ...hw.synth.targets import target
 
-__all__ = ["KEYS", "MEASURES", "MULTIPLIERS", "REQUIRED", "Key", "settings"]
+__all__ = ["KEYS", "MEASURES", "REQUIRED", "Key", "settings"]
 
 MEASURES = ("mac", "array", "network")
-MULTIPLIERS = ("logic", "block")
 REQUIRED = object()
 """Stands for the default of a key that has none."""
 
@@ -90,6 +90,7 @@ def _widths(value: Any) -> tuple[int, ...]:
     return tuple(map(_number(1, 1 << 20), value))
 
 
+_MULTIPLIER = Key("logic or block", _choice(*MULTIPLIERS), "logic")
 _LANES = Key("products a cycle, 1 to 1024", _number(1, 1024), default=1)
 _SHARED = {
     "target": Key("the name of a target", _target),
@@ -101,7 +102,7 @@ _SHARED = {
 _MAC = _SHARED | {
     "formats": Key('"WEIGHT" or "WEIGHT/ACTIVATION"', _formats),
     "accumulator": Key("bits, 2 to 48", _number(2, 48)),
-    "multiplier": Key("logic or block", _choice(*MULTIPLIERS), "logic"),
+    "multiplier": _MULTIPLIER,
     "lanes": _LANES,
 }
 _GEOMETRY = {
@@ -118,6 +119,7 @@ _NETWORK = (
         "network": Key("a network of the zoo, a network file, or one to train", _text),
         "formats": Key('"WEIGHT" or "WEIGHT/ACTIVATION", to train', _formats, None),
         "accumulator": Key("bits, 2 to 48", _number(2, 48), None),
+        "multiplier": _MULTIPLIER,
         "contexts": Key("groups of images in flight, 1 or 2", _number(1, 2), 2, many=False),
         "batch": Key("images of a group", _number(1, 64), None, many=False),
         "images": Key("test images to simulate, 0 for none", _number(0, 1 << 30), 0, many=False),

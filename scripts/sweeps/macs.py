@@ -11,15 +11,15 @@ from amaranth.lib.wiring import In, Out
 from ...hw import rtlil
 from ...hw.accumulate import CONTROL
 from ...hw.arithmetic import Accumulator
-from ...hw.array import Geometry, SystolicArray
+from ...hw.array import PE, Geometry, SystolicArray
 from ...hw.blocks_mac import Blocks, Mac16, block_macs
-from ...hw.errors import FormatError, GeometryError
+from ...hw.errors import FormatError
 from ...hw.mac import MAC, mac
 from ...hw.mapping import Operands
-from ...hw.number import Fixed, Float, MiniFloat, parse
+from ...hw.number import Float, parse
 from ...hw.synth.shell import Shell
 from ...hw.synth.store import Store
-from .points import BUILDING, Built, Point
+from .points import BUILDING, GEOMETRY, Built, Point, check_blocks, shape
 
 __all__ = ["Array", "Mac"]
 
@@ -71,10 +71,7 @@ class Mac(Point):
     def check(self) -> None:
         """Raise an error where there is no such design."""
         if self.multiplier == "block":
-            if not isinstance(self.operands.weight, (Fixed, Float, MiniFloat)):
-                raise GeometryError(f"{self.weight} weights are not multiplied, and need no blocks")
-            if not self.device.budget.get("dsp"):
-                raise GeometryError(f"{self.target} has no multiplier blocks")
+            check_blocks(self.operands.weight, self.device)
         self._mac()  # refuses what there is none of
 
     def row(self) -> dict[str, Any]:
@@ -148,25 +145,22 @@ class Array(Mac):
     chains: int
 
     def _shape(self) -> str:
-        usual = {"hop": 8, "chains": 1}
-        unusual = {name: getattr(self, name) for name in usual}.items() - usual.items()
-        size = f"{self.rows}x{self.columns}x{self.lanes}"
-        return ", ".join([size, *(f"{name} {n}" for name, n in sorted(unusual))])
+        return shape(vars(self))
 
     @property
     def geometry(self) -> Geometry:
         """Rows, columns, lanes, hop and chains."""
-        return Geometry(self.rows, self.columns, self.lanes, self.hop, self.chains)
+        return Geometry(*(getattr(self, name) for name in GEOMETRY))
 
     def check(self) -> None:
         """Raise an error where there is no such design."""
-        super().check()
         _ = self.geometry
+        super().check()
+        PE(self._mac())  # refuses what does not sum integers
 
     def row(self) -> dict[str, Any]:
         """Return the columns that are known before anything is measured."""
-        names = ("rows", "columns", "hop", "chains")
-        return super().row() | {name: getattr(self, name) for name in names}
+        return super().row() | {name: getattr(self, name) for name in GEOMETRY}
 
     def _shell(self) -> Shell:
         blocks = self._blocks

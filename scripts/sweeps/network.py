@@ -12,8 +12,9 @@ from ...hw.accelerator import Accelerator
 from ...hw.array import Geometry
 from ...hw.errors import GeometryError, NarrowgaugeError
 from ...hw.mapping import accumulator_bits
+from ...hw.network import Network
 from ...hw.program import Program
-from ...hw.synth.build import accelerator_for
+from ...hw.synth.build import accelerator_for, infers_blocks
 from ...hw.synth.placement import check_memories
 from ...hw.synth.shell import Shell
 from ...hw.synth.store import Store
@@ -21,12 +22,10 @@ from ..checked import check
 from ..networks import load_images
 from ..pipeline import set_accumulator
 from ..sources import folders, source_digest
-from .points import BUILDING, Built, Point
+from .points import BUILDING, GEOMETRY, Built, Point, check_blocks, shape
 from .source import TRAINING, Source, find_source
 
 __all__ = ["Accelerated", "points"]
-
-_GEOMETRY = ("rows", "columns", "lanes", "hop", "chains")
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,8 @@ class Accelerated(Point):
     accumulator : int or None
         Bits; None takes those of the network file or, where it does not say, the fewest that
         cannot overflow.
+    multiplier : str
+        ``logic`` or ``block``; see `synth.build.accelerator_for`.
     images : int
         Test images that are simulated and compared.
     """
@@ -56,6 +57,7 @@ class Accelerated(Point):
     source: Source
     accumulator: int | None
     overflow: str
+    multiplier: str
     rows: int
     columns: int
     lanes: int
@@ -68,14 +70,15 @@ class Accelerated(Point):
     @property
     def geometry(self) -> Geometry:
         """Rows, columns, lanes, hop and chains."""
-        return Geometry(*(getattr(self, name) for name in _GEOMETRY))
+        return Geometry(*(getattr(self, name) for name in GEOMETRY))
 
     @property
     def text(self) -> str:
         """What the point is called."""
         bits = [] if self.accumulator is None else [f"{self.accumulator} bits"]
         bits += [] if self.overflow == "wrap" else [self.overflow]
-        return ", ".join([str(self.source), *bits, str(self.geometry)])
+        blocks = ["blocks"] if self.multiplier == "block" else []
+        return ", ".join([str(self.source), *bits, shape(vars(self)), *blocks])
 
     @property
     def group(self) -> Any:
@@ -84,8 +87,12 @@ class Accelerated(Point):
 
     def check(self) -> None:
         """Raise an error where there is no such design."""
-        if self.batch is not None and not 1 <= self.batch <= self.geometry.rows:
+        _ = self.geometry
+        if self.batch is not None and not 1 <= self.batch <= self.rows:
             raise GeometryError(f"batch is 1 to the array's {self.rows} rows, not {self.batch}")
+        network = self.source.ready(self.lanes)
+        if network is not None:
+            self._accelerator(self._program(network))
 
     def parts(self) -> dict[str, Any]:
         """Return what the result depends on."""
@@ -95,25 +102,33 @@ class Accelerated(Point):
 
     def row(self) -> dict[str, Any]:
         """Return the columns that are known before anything is measured."""
-        sizes = {name: getattr(self, name) for name in _GEOMETRY}
+        sizes = {name: getattr(self, name) for name in GEOMETRY}
         given = {"overflow": self.overflow, "contexts": self.contexts, "target": self.target}
         given |= {} if self.accumulator is None else {"accumulator_bits": self.accumulator}
-        return self.source.row() | sizes | given | {"multiplier": "logic", "routed": False}
+        given |= {"multiplier": self.multiplier, "routed": False}
+        return self.source.row() | sizes | given
 
     def build(self, store: Store) -> _Design:
         """Return the design."""
-        network = self.source.get(self.lanes, store)
+        program = self._program(self.source.get(self.lanes, store))
+        check_memories(program, self.device)
+        with BUILDING:
+            accelerator = self._accelerator(program)
+            shell = Shell(accelerator, ignore=["trace"])
+            text = rtlil.convert(shell, platform=self.device)
+        built = Built(text, shell, dsp=infers_blocks(accelerator))
+        return _Design(built, accelerator, _columns(program))
+
+    def _program(self, network: Network) -> Program:
         if self.accumulator is not None or self.overflow != network.accumulator.overflow:
             bits = self.accumulator or network.accumulator.width
             network = set_accumulator(network, bits, self.overflow, self.lanes)
-        program = Program(network, self.geometry, contexts=self.contexts, batch=self.batch)
-        check_memories(program, self.device)
-        with BUILDING:
-            accelerator = accelerator_for(program, self.device)
-            shell = Shell(accelerator, ignore=["trace"])
-            text = rtlil.convert(shell, platform=self.device)
-        built = Built(text, shell, dsp=accelerator.requantize_dsp)
-        return _Design(built, accelerator, _columns(program))
+        return Program(network, self.geometry, contexts=self.contexts, batch=self.batch)
+
+    def _accelerator(self, program: Program) -> Accelerator:
+        if self.multiplier == "block":
+            check_blocks(program.operands.weight, self.device)
+        return accelerator_for(program, self.device, multiplier=self.multiplier)
 
     def measure(self, built: _Design, store: Store, executor: Executor) -> dict[str, Any]:
         """Return the columns that are measured."""

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +14,7 @@ import click
 
 from ...hw import tools
 from ...hw.errors import ToolError
+from ...hw.files import write_atomically
 from ...hw.synth.store import Store
 from ..options import json_output, make_folder
 from ..progress import standard_output
@@ -73,22 +74,56 @@ def perform(
         Where results cannot be written or kept, or the cluster cannot be used.
     """
     make_folder(output)
+    files = _Files(output, plan.name)
     with Progress(plan.points) as progress:
         found = Tools(plan.points)
         with _executor(jobs, scheduler, found) as (executor, threads):
-            rows = Bench(Store(), retry_failed=retry_failed).run(
-                plan,
-                found,
-                executor,
-                threads,
-                progress,
-                lambda finished: write_results(finished, output, plan.name),
-            )
+            bench = Bench(Store(), retry_failed=retry_failed)
+            rows = bench.run(plan, found, executor, threads, progress, files.so_far)
+    written = files.finish(rows, bench.came_to_results)
     if as_json:
-        print(json.dumps(in_order(rows), indent=2))
+        print(_json(rows))
     else:
-        _print(plan, rows, output)
-    return _tell(plan, rows)
+        _print(plan, rows, f"written to {output}{os.sep}: {written}" if written else "")
+    status = _tell(plan, rows)
+    if not written:
+        _say(f"{files.results} stays as it was: no row of this run came to a result")
+    return status
+
+
+def _json(rows: Iterable[Row]) -> str:
+    return json.dumps(in_order(rows), indent=2)
+
+
+class _Files:
+    """The files that the rows of a plan go to.
+
+    Results from before stay until all rows of this run are there. Until then those that are done
+    are in a file whose name does not end as that of results does, so that no report takes it for
+    some.
+    """
+
+    def __init__(self, folder: Path, name: str):
+        self.folder, self.name = folder, name
+        self.results = folder / f"{name}.json"
+        self.partial = folder / f"{name}.json.partial"
+
+    def so_far(self, rows: list[Row]) -> None:
+        """Write the rows that are done."""
+        write_atomically(self.partial, f"{_json(rows)}\n".encode())
+
+    def finish(self, rows: list[Row], came_to_results: bool) -> str:
+        """Write all rows and return the names of the files; none where they would replace results.
+
+        A run in which every row failed by an accident, such as a missing tool, is no reason to
+        lose what was measured before.
+        """
+        written = ""
+        if came_to_results or not self.results.exists():
+            write_results(rows, self.folder, self.name)
+            written = f"{self.name}.json, {self.name}.csv"
+        self.partial.unlink(missing_ok=True)
+        return written
 
 
 class _Local(ThreadPoolExecutor):
@@ -130,7 +165,7 @@ def _executor(
         yield cluster, (jobs or cluster.threads) + EXTRA
 
 
-def _print(plan: Plan, rows: list[Row], output: Path) -> None:
+def _print(plan: Plan, rows: list[Row], where: str) -> None:
     columns = {
         name: (rank, cell)
         for name, (rank, cell) in SWEEPS.items()
@@ -138,8 +173,8 @@ def _print(plan: Plan, rows: list[Row], output: Path) -> None:
     }
     console = standard_output()
     print_table(rows, console, title=plan.title, columns=columns, file=f"{plan.name}.csv")
-    written = f"{plan.name}.json, {plan.name}.csv"
-    console.print(f"written to {output}{os.sep}: {written}", markup=False, soft_wrap=True)
+    if where:
+        console.print(where, markup=False, soft_wrap=True)
 
 
 def _tell(plan: Plan, rows: list[Row]) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from amaranth.hdl import UnusedElaboratable
 
-from ...hw.errors import FormatError, GeometryError, NarrowgaugeError
+from ...hw.errors import FormatError, GeometryError, NarrowgaugeError, NetworkError
 from .keys import settings
 from .macs import Array, Mac
 from .points import Point
@@ -130,6 +130,6 @@ def _impossible(point: Point) -> str | None:
     """Return why a point cannot be built, where it cannot."""
     try:
         point.check()
-    except (FormatError, GeometryError) as error:
+    except (FormatError, GeometryError, NetworkError) as error:
         return str(error)
     return None

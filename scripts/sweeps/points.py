@@ -1,21 +1,27 @@
 """The points of a plan: one design on one target, which becomes one row."""
 
 import threading
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ...hw.errors import GeometryError
+from ...hw.number import Fixed, Float, Format, MiniFloat
 from ...hw.synth.measure import Measurement, measure
 from ...hw.synth.shell import Shell
 from ...hw.synth.store import Store
 from ...hw.synth.targets import Target
 from ...hw.synth.targets import target as find_target
 
-__all__ = ["BUILDING", "Built", "Point", "columns"]
+__all__ = ["BUILDING", "GEOMETRY", "Built", "Point", "check_blocks", "columns", "shape"]
 
 BUILDING = threading.Lock()
 """Held while components are made and elaborated: Amaranth numbers its signals one process wide,
 and two threads at once can give a number twice."""
+
+GEOMETRY = ("rows", "columns", "lanes", "hop", "chains")
+"""The fields that are an array's geometry, in the order of `Geometry`."""
 
 COSTS = (
     *("lut", "lut4", "ff", "carry", "bram", "spram", "dsp"),
@@ -62,6 +68,21 @@ def columns(found: Measurement) -> dict[str, Any]:
     return kept
 
 
+def shape(sizes: Mapping[str, Any]) -> str:
+    """Return the text of an array's geometry, also of one that cannot be."""
+    usual = {"hop": 8, "chains": 1}
+    unusual = [f"{name} {sizes[name]}" for name in sorted(usual) if sizes[name] != usual[name]]
+    return ", ".join(["{rows}x{columns}x{lanes}".format(**sizes), *unusual])
+
+
+def check_blocks(weight: Format, device: Target) -> None:
+    """Raise `GeometryError` where a device's multiplier blocks have nothing to do."""
+    if not isinstance(weight, (Fixed, Float, MiniFloat)):
+        raise GeometryError(f"{weight} weights are not multiplied, and need no blocks")
+    if not device.budget.get("dsp"):
+        raise GeometryError(f"{device.name} has no multiplier blocks")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Point:
     """A design on a target.
@@ -93,7 +114,7 @@ class Point:
         raise NotImplementedError
 
     def check(self) -> None:
-        """Raise `FormatError` or `GeometryError` where there is no such design."""
+        """Raise `FormatError`, `GeometryError` or `NetworkError` where there is no such design."""
         raise NotImplementedError
 
     def parts(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from narrowgauge.hw import tools
-from narrowgauge.hw.errors import ToolError, ToolTimeout
+from narrowgauge.hw.errors import ToolError, ToolFailure, ToolTimeout
 
 
 @pytest.fixture
@@ -61,6 +61,21 @@ def test_a_variable_that_names_nothing_is_named(program, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('"a', r"""YOSYS is '"a', which is no command \(No closing quotation\); correct"""),
+        (" ", "YOSYS is ' ', which is no program; correct or unset it"),
+        ("''", "YOSYS is '', which is no program; correct or unset it"),
+    ],
+)
+def test_a_variable_that_is_no_command_is_named(program, monkeypatch, text, words):
+    program("yosys", "")
+    monkeypatch.setenv("YOSYS", text)
+    with pytest.raises(ToolError, match=words):
+        tools.find("yosys")
+
+
+@pytest.mark.parametrize(
     ("text", "version"),
     [
         ("Yosys 0.70 (git sha1 28ba3cb92, Release, Clang /usr/bin/clang++ 22.1.0)", "0.70"),
@@ -79,14 +94,29 @@ def test_versions_are_read_past_the_first_call_message(program, text, version):
 
 def test_a_failure_carries_the_error_lines(program, tmp_path):
     program("yosys", "print('a\\nERROR: no such cell\\nERROR: and more\\nb'); raise SystemExit(1)")
-    with pytest.raises(ToolError, match=r"^yosys failed: ERROR: no such cell; ERROR: and more$"):
+    with pytest.raises(ToolFailure, match=r"^yosys failed: ERROR: no such cell; ERROR: and more$"):
         tools.run(tools.find("yosys"), [], tmp_path)
     program("yosys", "print('last words'); raise SystemExit(3)")
     with pytest.raises(ToolError, match=r"^yosys failed: last words$"):
         tools.run(tools.find("yosys"), [], tmp_path)
     program("yosys", "raise SystemExit(3)")
-    with pytest.raises(ToolError, match="exit status 3"):
+    with pytest.raises(ToolFailure, match="exit status 3"):
         tools.run(tools.find("yosys"), [], tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no signals")
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("import os; os.kill(os.getpid(), 9)", "yosys was ended by SIGKILL, as when memory"),
+        ("raise SystemExit(128 + 15)", "yosys was ended by SIGTERM$"),  # of a shell around it
+    ],
+)
+def test_a_signal_is_no_failure_of_what_the_tool_was_given(program, tmp_path, body, words):
+    program("yosys", f"print('ERROR: half a line', flush=True); {body}")
+    with pytest.raises(ToolError, match=words) as raised:
+        tools.run(tools.find("yosys"), [], tmp_path)
+    assert type(raised.value) is ToolError
 
 
 def test_a_tool_that_hangs_is_ended(program, tmp_path):
@@ -141,8 +171,9 @@ def test_only_a_few_variables_reach_a_tool(program, tmp_path, monkeypatch):
 def test_a_tool_that_does_not_start(program, tmp_path):
     path = program("yosys", "")
     path.write_text("#!/nowhere/interpreter\n")
-    with pytest.raises(ToolError, match="did not start"):
+    with pytest.raises(ToolError, match="did not start") as raised:
         tools.run(tools.find("yosys"), [], tmp_path)
+    assert type(raised.value) is ToolError
 
 
 def test_warm_finds_and_starts_all(program):

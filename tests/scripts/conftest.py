@@ -16,6 +16,7 @@ from narrowgauge.model.reference import accuracy, evaluate
 from narrowgauge.scripts.cli import main
 
 from ..hw.networks import random_network
+from .sweeping import ON_XC7, FakeYosys, write_plan
 
 COMMAND = (sys.executable, "-c", "from narrowgauge.scripts.cli import main; main()")
 PROGRESS = re.compile(r".+: \d+\.\d s\b.*")
@@ -128,3 +129,27 @@ def small_zoo(tmp_path, monkeypatch):
     monkeypatch.setattr(zoo, "folder", lambda: folder)
     save(tiny_network(), folder / "digits-tiny-int4.network")
     return folder
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    """Commands of this test find this in place of Yosys, in this process and in others."""
+    fake = FakeYosys(tmp_path / "fake")
+    for name, value in fake.environment.items():
+        monkeypatch.setenv(name, value)
+    return fake
+
+
+@pytest.fixture
+def plan(tmp_path):
+    return write_plan(tmp_path / "plan.toml", ON_XC7)
+
+
+@pytest.fixture
+def sweep(invoke, tmp_path):
+    """Run a sweep in this process; its rows are in the folder ``out``."""
+
+    def run(plan, *options):
+        return invoke("sweep", plan, "--output", tmp_path / "out", *options)
+
+    return run

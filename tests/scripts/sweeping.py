@@ -2,14 +2,16 @@
 
 import json
 import shlex
+import sqlite3
 import sys
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 # A job is named by the design that it maps; what the test's folder says decides how it ends.
 FAKE = """
-import hashlib, json, os, pathlib, sys, time
+import hashlib, json, os, pathlib, signal, sys, time
 folder = pathlib.Path({folder!r})
 if sys.argv[1:] == ["-V"]:
     print("Yosys 9.9")
@@ -21,11 +23,14 @@ def log(event):
         file.write(f"{{event}} {{name}} {{os.getppid()}}\\n")
 log("begin")
 time.sleep(float((folder / "seconds").read_text()))
-broken = (folder / "broken").read_text().split(",")
-if any(word and f"wire width {{word}} " in design for word in broken):
+def has(what):
+    words = (folder / what).read_text().split(",")
+    return any(word and f"wire width {{word}} " in design for word in words)
+if has("broken"):
     sys.exit("ERROR: it broke")
-large = (folder / "large").read_text().split(",")
-count = 10**6 if any(word and f"wire width {{word}} " in design for word in large) else 1000
+if has("killed"):
+    os.kill(os.getpid(), signal.SIGKILL)
+count = 10**6 if has("large") else 1000
 cells = {{"design": {{"num_cells_by_type": {{"LUT4": count, "FDRE": 3}}}}}}
 pathlib.Path("cells.json").write_text(json.dumps(cells))
 pathlib.Path("netlist.json").write_text(json.dumps({{"of": name}}))
@@ -43,14 +48,14 @@ class FakeYosys:
         self.folder.mkdir(parents=True)
         (self.folder / "yosys.py").write_text(FAKE.format(folder=str(self.folder)))
         (self.folder / "log").touch()
-        self.say(broken="", large="", seconds="0")
+        self.say(broken="", killed="", large="", seconds="0")
 
     @property
     def environment(self):
         return {"YOSYS": shlex.join([sys.executable, str(self.folder / "yosys.py")])}
 
     def say(self, **files):
-        """``broken`` and ``large``: widths of wires, between commas, of designs that end so."""
+        """``broken``, ``killed``, ``large``: widths of wires of designs that end so: ``19,23``."""
         for name, text in files.items():
             (self.folder / name).write_text(text)
 
@@ -70,6 +75,17 @@ def write_plan(path, text):
 
 def rows_in(folder, name="plan"):
     return json.loads((folder / f"{name}.json").read_text())
+
+
+def stored(cache):
+    """The mappings in the store; one that is written again gets another row number."""
+    with closing(sqlite3.connect(cache / "results.sqlite")) as store:
+        return set(store.execute("SELECT rowid, key FROM results WHERE kind = 'mapped'"))
+
+
+def lines(finished):
+    """What the command says beside its progress."""
+    return [line for line in finished.err.splitlines() if line.startswith("narrowgauge: ")]
 
 
 ON_XC7 = """

@@ -1,12 +1,10 @@
-"""Sweeps from end to end: measured, repeated, killed, failed, and on a cluster."""
+"""Sweeps from end to end: measured, repeated, killed."""
 
 import csv
 import json
-import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from contextlib import closing
 
@@ -15,13 +13,13 @@ import pytest
 from narrowgauge.hw.synth.measure import measure
 from narrowgauge.hw.synth.store import Store
 from narrowgauge.scripts.results import COLUMNS
-from narrowgauge.scripts.sweeps import cluster as dask
+from narrowgauge.scripts.sweeps.perform import _Files
 from narrowgauge.scripts.sweeps.plan import read_plan
 from narrowgauge.scripts.sweeps.points import columns
 from narrowgauge.scripts.sweeps.progress import remaining
 
 from .conftest import COMMAND, write_network
-from .sweeping import ON_XC7, FakeYosys, rows_in, write_plan
+from .sweeping import ON_XC7, lines, rows_in, stored, write_plan
 
 SMALL = """
 title = "One format"
@@ -35,35 +33,6 @@ seeds = 0
 target = "up5k"
 seeds = 3
 """
-
-
-@pytest.fixture
-def fake(tmp_path, monkeypatch):
-    """Commands of this test find this in place of Yosys, in this process and in others."""
-    fake = FakeYosys(tmp_path / "fake")
-    for name, value in fake.environment.items():
-        monkeypatch.setenv(name, value)
-    return fake
-
-
-@pytest.fixture
-def plan(tmp_path):
-    return write_plan(tmp_path / "plan.toml", ON_XC7)
-
-
-@pytest.fixture
-def sweep(invoke, tmp_path):
-    """Run a sweep in this process; its rows are in the folder ``out``."""
-
-    def run(plan, *options):
-        return invoke("sweep", plan, "--output", tmp_path / "out", *options)
-
-    return run
-
-
-def lines(finished):
-    """What the command says beside its progress."""
-    return [line for line in finished.err.splitlines() if line.startswith("narrowgauge: ")]
 
 
 # --- measured ------------------------------------------------------------------------------------
@@ -174,6 +143,9 @@ def wait_for(condition, process):
 
 def test_a_killed_sweep_repeats_no_finished_job(command, cache, plan, fake):
     """A job that ended after the kill may be run again; one that was stored before, never."""
+    out = plan.parent / "out"
+    out.mkdir()
+    (out / "plan.json").write_text('[{"of": "before"}]')
     fake.say(seconds="0.3")
     killed = start(plan, "--jobs", "1")
     wait_for(lambda: len(fake.log("begin")) == 3, killed)  # in the middle of the third
@@ -182,15 +154,18 @@ def test_a_killed_sweep_repeats_no_finished_job(command, cache, plan, fake):
     assert killed.returncode == -signal.SIGKILL
     before = stored(cache)
     assert len(before) == 2
+    assert rows_in(out) == [{"of": "before"}]  # until there is all that takes its place
+    assert len(json.loads((out / "plan.json.partial").read_text())) in (1, 2)
     time.sleep(0.5)  # the tool of the third outlives the command, and its result is lost
-    done = command("sweep", plan, "--output", plan.parent / "out")
+    done = command("sweep", plan, "--output", out)
     assert done.status == 0, done.err
     repeated = {name for name, times in fake.finished().items() if times > 1}
     assert len(fake.finished()) == 6
     assert len(repeated) <= 1
     assert len(fake.log("begin")) == 6 + 1
     assert before < stored(cache)
-    assert len(rows_in(plan.parent / "out")) == 6
+    assert len(rows_in(out)) == 6
+    assert sorted(path.name for path in out.iterdir()) == ["plan.csv", "plan.json"]
 
 
 def test_an_interrupted_sweep_keeps_what_was_done(command, plan, fake, cache):
@@ -207,116 +182,26 @@ def test_an_interrupted_sweep_keeps_what_was_done(command, plan, fake, cache):
     assert len(fake.finished()) == 6
 
 
-def stored(cache):
-    """The mappings in the store; one that is written again gets another row number."""
-    with closing(sqlite3.connect(cache / "results.sqlite")) as store:
-        return set(store.execute("SELECT rowid, key FROM results WHERE kind = 'mapped'"))
-
-
-# --- failed --------------------------------------------------------------------------------------
-
-
-def test_a_failure_is_a_row_and_is_not_retried_silently(sweep, plan, fake, tmp_path):
-    fake.say(broken="29")
-    for jobs in (6, 6):  # in the first run, and after the second
-        finished = sweep(plan)
-        assert finished.status == 1
-        assert len(fake.log("begin")) == jobs
-        rows = rows_in(tmp_path / "out")
-        failed = [row for row in rows if "failure" in row]
-        assert [row["accumulator_bits"] for row in failed] == [29, 29]
-        for row in failed:
-            assert row["failure"] == "yosys failed: ERROR: it broke"
-            assert "lut" not in row
-            assert not row["routed"]
-        assert [row["lut"] for row in rows if "failure" not in row] == [981, 977] * 2
-        told = lines(finished)
-        assert "bipolar x bipolar, 29 bits, 1 lane on xc7 and 1 more: yosys failed" in told[0]
-        assert "--retry-failed" in told[1]
-        assert len(told) == 2
-    fake.say(broken="")
-    assert sweep(plan).status == 1
-    assert len(fake.log("begin")) == 6
-    assert sweep(plan, "--retry-failed").status == 0
-    assert len(fake.log("begin")) == 8
-    assert all("lut" in row for row in rows_in(tmp_path / "out"))
-    assert sweep(plan).status == 0
-    assert len(fake.log("begin")) == 8
-
-
-def test_a_design_that_does_not_fit_is_a_row_with_numbers(sweep, plan, fake, tmp_path):
-    fake.say(large="23")
-    finished = sweep(plan)
-    assert finished.status == 1
-    failures = [row.get("failure") for row in rows_in(tmp_path / "out")]
-    assert [bool(each) for each in failures] == [False, True, False] * 2
-    assert "does not fit xc7" in failures[1]
-    assert "1000000" in failures[1]
-    assert len(lines(finished)) == 2
-
-
-def test_a_missing_tool_costs_its_rows_only(sweep, plan, fake, tmp_path, monkeypatch):
-    monkeypatch.setenv("NEXTPNR_ECP5", "/nowhere/nextpnr")
-    write_plan(plan, ON_XC7.replace('"xc7"', '["ecp5-25k", "xc7"]'))
-    finished = sweep(plan)
-    assert finished.status == 1
-    rows = rows_in(tmp_path / "out")
-    for row in rows:
-        if row["target"] == "xc7":
-            assert row["lut"] == 1000 - row["accumulator_bits"]
-        else:
-            assert "NEXTPNR_ECP5 is '/nowhere/nextpnr', which is no program" in row["failure"]
-    assert len(rows) == 12
-    assert len(fake.log("begin")) == 6
-    assert len(lines(finished)) == 2
-    monkeypatch.delenv("NEXTPNR_ECP5")  # what was never tried was not kept as a failure
-    write_plan(plan, ON_XC7.replace("xc7", "ecp5-25k").replace("19, 23, 29", "19"))
-    assert "/nowhere" not in sweep(plan).err
-
-
-def test_a_damaged_store_is_put_aside(command, cache, plan, fake):
-    cache.mkdir()
-    (cache / "results.sqlite").write_bytes(b"no database" * 1000)
-    done = command("sweep", plan, "--output", plan.parent / "out")
-    assert done.status == 0, done.err
-    (warning,) = [line for line in done.err.splitlines() if "warning" in line]
-    assert "results.sqlite is damaged" in warning
-    assert len(rows_in(plan.parent / "out")) == 6
-
-
-def test_a_broken_design_does_not_end_the_others(sweep, plan, fake, tmp_path, monkeypatch):
-    from narrowgauge.scripts.sweeps.macs import Mac
-
-    build = Mac.build
-
-    def broken(self, store):
-        if self.accumulator == 23:
-            raise AssertionError("a mistake")
-        return build(self, store)
-
-    monkeypatch.setattr(Mac, "build", broken)
-    assert sweep(plan).status == 1
-    failures = [row.get("failure") for row in rows_in(tmp_path / "out")]
-    assert failures == [None, "AssertionError: a mistake", None] * 2
-    monkeypatch.undo()
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("measure = 'mac'", ["plan.toml: target is missing"]),
-        (ON_XC7.replace("xc7", "xc8"), ["plan.toml: target: unknown target 'xc8'", "up5k"]),
-        (ON_XC7.replace("int4", "int99"), ["plan.toml: formats: ", "1 to 32, not 99"]),
-    ],
-)
-def test_a_wrong_plan_is_one_line(sweep, fake, tmp_path, text, words):
-    finished = sweep(write_plan(tmp_path / "plan.toml", text))
-    finished.fails_with(1, *words)
-    assert not fake.log("begin")
-    assert not (tmp_path / "out").exists()
-
-
 # --- networks ------------------------------------------------------------------------------------
+
+
+def test_an_array_that_cannot_be_costs_nothing_else(sweep, fake, tmp_path):
+    write_network(tmp_path / "small.safetensors")
+    plan = write_plan(
+        tmp_path / "plan.toml",
+        """
+        measure = "network"
+        network = "small.safetensors"
+        target = "xc7"
+        rows = [3, 2]
+        chains = 2
+        """,
+    )
+    finished = sweep(plan)
+    assert finished.status == 0, finished.err
+    assert [row["rows"] for row in rows_in(tmp_path / "out")] == [2]
+    (told,) = lines(finished)
+    assert "left out: random, 3x2x4, chains 2: chains divide the rows: 2 does not" in told
 
 
 def test_networks_are_given_or_trained(sweep, fake, tmp_path):
@@ -354,93 +239,6 @@ def test_networks_are_given_or_trained(sweep, fake, tmp_path):
     assert len(fake.log("begin")) == 3
 
 
-# --- on a cluster --------------------------------------------------------------------------------
-
-CLUSTER = """
-import sys
-from distributed import LocalCluster
-
-if __name__ == "__main__":
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-    ) as cluster:
-        print(cluster.scheduler_address, flush=True)
-        sys.stdin.read()
-"""
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    """A scheduler and two workers, processes of their own; its address and its fake Yosys."""
-    folder = tmp_path_factory.mktemp("cluster")
-    fake = FakeYosys(folder / "fake")
-    (folder / "cluster.py").write_text(CLUSTER)
-    with subprocess.Popen(
-        [sys.executable, str(folder / "cluster.py")],
-        env=os.environ | fake.environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=folder,
-    ) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip(), fake
-        process.communicate(timeout=60)  # the end of its input ends it
-
-
-def test_a_cluster_runs_the_jobs_and_the_results_are_kept_here(
-    command, cluster, cache, plan, monkeypatch
-):
-    address, fake = cluster
-    for name, value in fake.environment.items():
-        monkeypatch.setenv(name, value)
-    fake.say(seconds="0.2", broken="29")
-    arguments = ["sweep", plan, "--output", plan.parent / "out"]
-    done = command(*arguments, "--scheduler", address)
-    assert done.status == 1
-    rows = rows_in(plan.parent / "out")
-    assert [row.get("failure") for row in rows] == [
-        *(None, None, "yosys failed: ERROR: it broke"),
-    ] * 2
-    assert len({parent for _, parent in fake.log("begin")}) == 2  # both workers had some
-    assert len(stored(cache)) == 4
-    fake.say(broken="")
-    jobs = fake.log("begin")
-    alone = command(*arguments)  # here, without the cluster: everything is in the store
-    assert alone.status == 1
-    assert fake.log("begin") == jobs
-    assert rows_in(plan.parent / "out") == rows
-
-
-def test_a_worker_without_the_tools_is_told_at_once(command, cluster, plan, fake):
-    """Here ``fake`` is another program than that of the workers, of another version."""
-    address, _ = cluster
-    script = fake.folder / "yosys.py"
-    script.write_text(script.read_text().replace("9.9", "9.8"))
-    done = command("sweep", plan, "--output", plan.parent / "out", "--scheduler", address)
-    words = ["worker tcp://", "yosys is 9.8 (environment) here and, there: 9.9 (environment)"]
-    done.fails_with(1, *words)
-    assert not fake.log("begin")
-
-
-def test_a_worker_that_lacks_a_tool_fails_the_job_clearly(monkeypatch):
-    monkeypatch.setenv("YOSYS", "/nowhere/yosys")
-    with pytest.raises(dask.WorkerError, match=r"yosys is 0.70 here and, there: YOSYS is"):
-        dask.call(b"", {"yosys": "0.70"})
-
-
-def test_no_scheduler_is_one_line(sweep, plan, fake, monkeypatch):
-    monkeypatch.setattr(dask, "_PATIENCE", 0.5)
-    finished = sweep(plan, "--scheduler", "tcp://127.0.0.1:9")
-    finished.fails_with(1, "no Dask scheduler answers at 'tcp://127.0.0.1:9'", "dask scheduler")
-
-
-def test_without_dask_the_extra_is_named(sweep, plan, fake, monkeypatch):
-    monkeypatch.setitem(sys.modules, "distributed", None)
-    finished = sweep(plan, "--scheduler", "tcp://127.0.0.1:9")
-    finished.fails_with(1, "pip install 'narrowgauge[dask]'")
-
-
 # --- ready-made ----------------------------------------------------------------------------------
 
 
@@ -449,3 +247,11 @@ def test_compare_shows_its_plans(invoke):
     assert finished.status == 0
     assert 'measure = "mac"' in finished.out
     assert invoke("compare", "nope").status == 2
+
+
+def test_results_so_far_are_no_results_of_a_report(tmp_path):
+    """`report` takes the files that end in ``.json``."""
+    files = _Files(tmp_path, "plan")
+    files.so_far([{"weight": "int4"}])
+    assert not list(tmp_path.glob("*.json"))
+    assert json.loads(files.partial.read_text()) == [{"weight": "int4"}]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from narrowgauge.hw.errors import NarrowgaugeError
+from narrowgauge.hw.synth.store import Store
 from narrowgauge.scripts.compare import NAMES, PLANS
 from narrowgauge.scripts.sweeps.keys import KEYS
 from narrowgauge.scripts.sweeps.plan import LARGEST, read_plan
@@ -77,6 +78,63 @@ def test_chains_that_do_not_divide_the_rows_are_left_out(read):
     ((reason, (text,)),) = plan.left_out.items()
     assert "2 does not divide 3" in reason
     assert "3x2x4" in text
+
+
+@pytest.mark.parametrize("more", [{}, {"batch": 1}])
+def test_so_are_the_networks_on_arrays_that_cannot_be(read, more):
+    plan = read(NETWORK | {"rows": [3, 2], "chains": 2} | more)
+    assert [(point.rows, point.chains) for point in plan.points] == [(2, 2)]
+    assert plan.left_out == {
+        "chains divide the rows: 2 does not divide 3": ("mnist-int2-64-64-64, 3x2x4, chains 2",)
+    }
+
+
+def test_an_array_of_floats_is_left_out(read):
+    plan = read(ARRAY | {"formats": ["bf16", "int4"]})
+    assert [point.weight for point in plan.points] == ["int4"]
+    assert list(plan.left_out) == ["an array sums integers, not bf16"]
+
+
+@pytest.mark.parametrize("measure", ["mac", "array"])
+def test_what_is_not_left_out_can_be_made(read, measure):
+    change = {
+        "measure": measure,
+        "formats": ["bipolar", "pow2_4/int8", "int8", "e4m3", "bf16", "int4/bf16"],
+        "accumulator": [16, 48],
+        "multiplier": ["logic", "block"],
+        "overflow": ["wrap", "saturate"],
+        "target": ["up5k", "ecp5-25k", "hx8k"],
+    }
+    plan = read(MAC | change)
+    assert plan.left_out
+    for point in plan.points:
+        point._shell()
+
+
+def test_networks_multiply_in_logic_or_in_blocks(read):
+    networks = ["mnist-int2-64-64-64", "mnist-bipolar-64-64-64"]
+    targets = ["up5k", "ecp5-25k", "hx8k"]
+    change = {"network": networks, "multiplier": ["logic", "block"], "target": targets}
+    plan = read(NETWORK | change)
+    rows = [point.row() for point in plan.points]
+    assert [(row["weight"], row["multiplier"], row["target"]) for row in rows] == [
+        *(("int2", "logic", target) for target in targets),
+        *(("int2", "block", target) for target in targets[:2]),
+        *(("bipolar", "logic", target) for target in targets),
+    ]
+    assert plan.points[3].text == "mnist-int2-64-64-64, 2x2x4, blocks"
+    reasons = " ".join(plan.left_out)
+    assert "hx8k has no multiplier blocks" in reasons
+    assert "bipolar weights are not multiplied" in reasons
+    logic, ice40, ecp5 = (plan.points[index].build(Store(Path("nowhere"))) for index in (0, 3, 4))
+    assert logic.accelerator.blocks is None
+    assert "SB_MAC16" not in logic.built.text
+    assert "SB_MAC16" in ice40.built.text
+    assert not ice40.built.dsp  # Yosys would spoil those that are there
+    assert ecp5.accelerator.blocks is not None
+    assert ecp5.built.dsp
+    with pytest.raises(NarrowgaugeError, match="they do not saturate"):
+        read(NETWORK | {"multiplier": "block", "overflow": "saturate"})
 
 
 def test_a_float_accumulates_in_a_float(read):
@@ -154,6 +212,7 @@ def test_a_mistake_in_a_part_is_told_with_its_number(read):
         ({"network": "mlp", "formats": "int4", "width": "x"}, ["width: 'x' is no positive number"]),
         ({"network": "mlp", "formats": "int4", "first": "int99"}, ["int99"[3:], "1 to 32"]),
         ({"network": "mlp", "formats": "fp32"}, ["fp32"]),
+        ({"multiplier": "dsp"}, ["multiplier: it is logic or block, not 'dsp'"]),
         ({"batch": 5}, ["batch is 1 to the array's 2 rows, not 5"]),
         ({"contexts": 3}, ["contexts: it is 1 to 2, not 3"]),
     ],
