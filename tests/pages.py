@@ -4,8 +4,9 @@ import importlib
 import sys
 from pathlib import Path
 
-__all__ = ["networks", "update"]
+__all__ = ["costs", "networks", "update"]
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
 update = importlib.import_module("update")
+costs = importlib.import_module("tables.costs")
 networks = importlib.import_module("tables.networks")

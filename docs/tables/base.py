@@ -17,11 +17,17 @@ def percent(value: float) -> str:
     return f"{100 * value:.2f} %"
 
 
-def speed(row: Row) -> str | None:
-    """Return the clock of a row with its range; None where it was not measured."""
+def speed(row: Row, digits: int = 1, unit: str = "") -> str | None:
+    """Return the clock of a row, with its range where there were several placements.
+
+    It is None where no clock was measured.
+    """
     if "fmax_mhz" not in row:
         return None
-    return "{fmax_mhz:.1f} ({fmax_mhz_min:.1f} to {fmax_mhz_max:.1f})".format(**row)
+    median = f"{row['fmax_mhz']:.{digits}f}{unit}"
+    if len(row.get("seeds", ())) < 2:
+        return median
+    return f"{median} ({row['fmax_mhz_min']:.{digits}f} to {row['fmax_mhz_max']:.{digits}f})"
 
 
 def rounded(row: Row, name: str) -> str | None:

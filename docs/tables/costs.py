@@ -28,9 +28,9 @@ PEAK_COLUMNS: Columns = {
     "array": lambda row: "{rows}x{columns}x{lanes}".format(**row) if "rows" in row else None,
     "multipliers": lambda row: row.get("multiplier"),
     "MACs a cycle": lambda row: f"{row['macs']:,}",
-    "Fmax, MHz": lambda row: speed(row) if "fmax_mhz_min" in row else f"{row['fmax_mhz']:.1f}",
+    "Fmax, MHz": speed,
     "GMAC/s": lambda row: f"{row['gmacs']:,.2f}",
-    "cells": lambda row: f"{row.get('lut', row.get('lut4')):,}",
+    "cells": lambda row: f"{row['lut']:,}" if "lut" in row else f"{row['lut4']:,} LUT4",
     "block RAM": lambda row: row.get("bram"),
     "blocks": lambda row: row.get("dsp"),
     "images that differ": lambda row: (
@@ -45,9 +45,12 @@ def macs() -> str:
     rows = [row for row in read(MACS) if row["lanes"] == 1]
     seeds = sorted({len(row["seeds"]) for row in rows if row.get("routed")})
     tools = {name: text for row in rows for name, text in row.get("tools", {}).items()}
-    caption = f"Median and range of {' or '.join(map(str, seeds))} placements; {versions(tools)}."
-    kinds = ([row for row in rows if row["multiplier"] == each] for each in ("logic", "block"))
-    tables = [_by_target(kind, _cost) for kind in kinds if kind]
+    several = " or ".join(str(count) for count in seeds if count > 1)
+    one = ", without a range of one" if 1 in seeds else ""
+    caption = f"Median and range of {several} placements{one}; {versions(tools)}."
+    logic = [row for row in rows if row["multiplier"] == "logic"]
+    blocks = [row for row in rows if row["multiplier"] == "block" and row.get("dsp", 1)]
+    tables = [_by_target(kind, _cost) for kind in (logic, blocks) if kind]
     return "\n\n".join([*tables, caption]) + "\n"
 
 
@@ -80,7 +83,8 @@ def peaks() -> str:
     rows, baseline = kept["rows"], kept["baseline"]
     commands = "\n".join(row["command"] for row in rows)
     caption = (
-        f"Median and range of the placements; {versions(rows[0]['tools'])}. "
+        f"Median and range of the placements; {versions(rows[0]['tools'])}. Cells are packed ones; "
+        "LUT4 were counted before packing. "
         f"{baseline['name']}: {baseline['source']}. Made by:"
     )
     lines = table(PEAK_COLUMNS, [*rows, baseline], 3)
@@ -113,7 +117,7 @@ def _cost(row: Row) -> str:
     used = {"lut": "LUT", "ff": "FF", "dsp": "DSP"}
     lines = [", ".join(f"{row[name]} {unit}" for name, unit in used.items() if row.get(name))]
     if "fmax_mhz" in row:
-        lines.append("{fmax_mhz:.0f} MHz ({fmax_mhz_min:.0f} to {fmax_mhz_max:.0f})".format(**row))
+        lines.append(str(speed(row, 0, " MHz")))
     return "<br>".join(lines)
 
 

@@ -6,9 +6,9 @@ from itertools import groupby
 from math import log2
 from typing import Any
 
-from .figure import Axis, Figure, Line, Mark, Panel, Series, key, spread
+from .figure import BLOCK_CLOCKS, Axis, Figure, Line, Mark, Panel, Series, key, spread
 from .formats import bits, order
-from .quantities import KINDS, cost, density, kind
+from .quantities import KINDS, cost, density, drawn, has_range, in_blocks, kind
 
 __all__ = ["clock", "costs", "throughput"]
 
@@ -37,7 +37,7 @@ class _Dots:
     place : callable
         What decides where in the format's step it stands: rows that agree stand above each other.
     ends : tuple of callables
-        Lower and upper end of its bar.
+        Lower and upper end of its bar, where its clock has a range.
     """
 
     value: Callable[[Row], float | None]
@@ -45,9 +45,13 @@ class _Dots:
     place: Callable[[Row], tuple[Any, ...]]
     ends: tuple[Callable[[Row], float | None], ...] = (lambda row: None, lambda row: None)
 
+    def shows(self, row: Row) -> bool:
+        """Return whether the row has a mark."""
+        return drawn(row) and self.value(row) is not None
+
     def panels(self, rows: Sequence[Row], formats: Sequence[str], *, log: bool) -> list[Panel]:
-        """Return a panel for each device, of the rows that have a value."""
-        shown = [number for number, row in enumerate(rows) if self.value(row) is not None]
+        """Return a panel for each device, of the rows that have a mark."""
+        shown = [number for number, row in enumerate(rows) if self.shows(row)]
         panels = []
         for target in dict.fromkeys(rows[number]["target"] for number in shown):
             here = [number for number in shown if rows[number]["target"] == target]
@@ -78,15 +82,16 @@ class _Dots:
         for index, group in enumerate(groups):
             for number in group:
                 row = rows[number]
+                low, high = (end(row) if has_range(row) else None for end in self.ends)
                 yield Mark(
                     row=number,
                     x=step + (index - (len(groups) - 1) / 2) * gap,
                     y=self.value(row) or 0.0,
                     symbol=self.symbol(row),
-                    hollow=_in_block(row),
+                    hollow=in_blocks(row),
                     size=6 + 0.9 * log2(row.get("lanes", 1)) if kind(row) == "MAC" else 7,
-                    low=self.ends[0](row),
-                    high=self.ends[1](row),
+                    low=low,
+                    high=high,
                 )
 
 
@@ -95,7 +100,7 @@ def costs(rows: Sequence[Row]) -> Figure:
     dots = _Dots(
         value=lambda row: cost(row) if kind(row) == "MAC" and (cost(row) or 0) > 0 else None,
         symbol=lambda row: _ACCUMULATORS.get(row.get("accumulator_bits", 0), "diamond"),
-        place=lambda row: (row.get("accumulator_bits", 0), _in_block(row)),
+        place=lambda row: (row.get("accumulator_bits", 0), in_blocks(row)),
     )
     free = sum(kind(row) == "MAC" and cost(row) is not None and not dots.value(row) for row in rows)
     return _figure(
@@ -104,8 +109,8 @@ def costs(rows: Sequence[Row]) -> Figure:
         title="Cost of a multiply-accumulate",
         caption="LUTs of one multiply-accumulate unit, with its accumulator and without the shell "
         "around it, divided by its lanes. Larger marks have more lanes; lanes share one "
-        "accumulator, and a line joins them. LUTs of different families differ in what they hold: "
-        "compare within a panel."
+        "accumulator, and a line joins them. Multiplier blocks are not counted. LUTs of different "
+        "families differ in what they hold: compare within a panel."
         + (f" Without a LUT, and so only in the table: {free}." if free else ""),
         meanings=(
             ("circle", "16-bit accumulator"),
@@ -130,7 +135,8 @@ def throughput(rows: Sequence[Row]) -> Figure:
         title="Throughput for the area",
         caption="Peak rate of 1000 LUTs: every slot used in every cycle, at the median clock; bars "
         "are those of the slowest and the fastest placement. A MAC alone pays for no memory and no "
-        "control, the accelerator of a network pays for both.",
+        "control, the accelerator of a network pays for both. What multiplies in blocks of the "
+        "device is left out: there are too few blocks for such a rate.",
         meanings=_MEANINGS,
         missing="narrowgauge run",
     )
@@ -149,7 +155,8 @@ def clock(rows: Sequence[Row]) -> Figure:
         name="clock",
         title="Clock frequency and its spread",
         caption="Highest clock frequency after place and route: the median of the seeds, and a bar "
-        "from the slowest seed to the fastest. The axes do not begin at zero.",
+        "from the slowest seed to the fastest. The axes do not begin at zero."
+        + (BLOCK_CLOCKS if any(map(in_blocks, rows)) else ""),
         meanings=_MEANINGS,
         missing="narrowgauge run",
     )
@@ -161,9 +168,14 @@ def _figure(
     y: Axis,
     *,
     meanings: tuple[tuple[str, str], ...],
+    caption: str,
     **texts: str,
 ) -> Figure:
-    formats = sorted({row["weight"] for row in rows if dots.value(row) is not None}, key=order)
+    formats = sorted({row["weight"] for row in rows if dots.shows(row)}, key=order)
+    others = [row["structure"] for row in rows if not drawn(row) and dots.value(row) is not None]
+    if others:
+        names = " and ".join(f"{name}s" for name in dict.fromkeys(others))
+        caption += f" Popcounts are those that narrowgauge builds: {names} are only in the table."
     panels = dots.panels(rows, formats, log=y.log)
     if y.log:  # lengths on a logarithmic axis are ratios, so one range for all devices shows more
         limits = [limit for panel in panels for limit in panel.y_range or ()]
@@ -172,21 +184,17 @@ def _figure(
     return Figure(
         x=Axis("weights, and their bits", "weight_bits", ticks=ticks),
         y=y,
+        caption=caption,
         panels=tuple(panels),
         symbols=key(panels, meanings),
         **texts,
     )
 
 
-def _in_block(row: Row) -> bool:
-    """Return whether its multipliers are blocks of the device."""
-    return row.get("multiplier") == "block"
-
-
 def _in_turn(row: Row) -> tuple[Any, ...]:
     """Sort what was measured from small to large, each at a place of its own."""
     size = [row.get(name, 0) for name in ("rows", "columns", "lanes", "accumulator_bits")]
-    return (KINDS.index(kind(row)), _in_block(row), *size, row.get("network", ""))
+    return (KINDS.index(kind(row)), in_blocks(row), *size, row.get("network", ""))
 
 
 def _stems(series: Iterable[Series]) -> Iterable[Line]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import log10
 
 __all__ = [
+    "BLOCK_CLOCKS",
     "Axis",
     "Figure",
     "Line",
@@ -20,6 +21,12 @@ __all__ = [
     "spread",
 ]
 
+
+BLOCK_CLOCKS = (
+    " With multipliers in blocks, clocks on Gowin leave out all paths through blocks, and those on "
+    "the UP5K the paths inside blocks, which nextpnr does not analyse."
+)
+"""What must be said of clocks; docs/synthesis.md and docs/array.md say more."""
 
 _STEPS = (  # up to so many decades, the steps of each
     (0.75, (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)),
@@ -100,7 +107,7 @@ class Line:
     ----------
     role : str
         ``stem`` joins marks that differ in one thing; ``front`` is the Pareto front, ``roof``
-        a limit, ``level`` a reference.
+        a limit, ``leader`` leads from it to its label, ``level`` is a reference.
     points : tuple of (float, float)
         Corners.
     format : str
@@ -110,7 +117,7 @@ class Line:
     place : (float, float)
         Where the label stands.
     side : str
-        On which side of that place: ``left``, ``right``, or ``above`` and left.
+        On which side of that place: ``right``, or ``above`` and left.
     corners : bool
         Whether the format of the mark at each corner is written there.
     """

@@ -9,7 +9,7 @@ from html import escape
 from math import log10
 from typing import Any
 
-from .figure import Axis, Figure, Line, Panel, Series, log_ticks
+from .figure import Axis, Figure, Line, Mark, Panel, Series, log_ticks
 from .formats import colour
 
 __all__ = ["library", "panels"]
@@ -18,7 +18,7 @@ _INK, _GREY, _RULE = "#1f2328", "#6b7280", "#e4e6ea"
 _FONT = 'system-ui, -apple-system, "Segoe UI", "Helvetica Neue", Arial, sans-serif'
 _HEIGHT = 310
 _SPACE = "\N{NO-BREAK SPACE}" * 2  # between a label and its mark
-_SIDES = {"left": "middle left", "above": "top left", "right": "middle right"}
+_SIDES = {"above": "top left", "right": "middle right"}
 
 
 def library() -> str:
@@ -53,7 +53,7 @@ def _plot(figure: Figure, panel: Panel, hovers: Sequence[str]) -> dict[str, Any]
         [
             *(_line(line) for line in stems),
             *(trace for line in others for trace in _labelled(line, panel)),
-            *(_marks(series, hovers) for series in panel.series),
+            *(trace for series in panel.series for trace in _traces(series, hovers)),
         ],
         {
             "template": "none",
@@ -109,14 +109,21 @@ def _axis(axis: Axis, limits: tuple[float, float] | None) -> dict[str, Any]:
     return found
 
 
-def _marks(series: Series, hovers: Sequence[str]) -> dict[str, Any]:
-    ink = colour(series.format)
-    marks = series.marks
+def _traces(series: Series, hovers: Sequence[str]) -> Iterable[dict[str, Any]]:
+    """Return a trace of the marks with bars, and one of those without: plotly would draw them."""
+    for bars in (True, False):
+        marks = [mark for mark in series.marks if bars == ((mark.low, mark.high) != (None, None))]
+        if marks:
+            yield _marks(series.format, marks, hovers)
+
+
+def _marks(name: str, marks: Sequence[Mark], hovers: Sequence[str]) -> dict[str, Any]:
+    ink = colour(name)
     trace: dict[str, Any] = {
         "type": "scatter",
         "mode": "markers",
-        "name": series.format,
-        "meta": {"format": series.format, "role": "marks"},
+        "name": name,
+        "meta": {"format": name, "role": "marks"},
         "x": [mark.x for mark in marks],
         "y": [mark.y for mark in marks],
         "customdata": [mark.row for mark in marks],
@@ -156,6 +163,7 @@ _STYLES = {
     "stem": {"width": 1.2},
     "front": {"width": 1.4, "color": "#5b6270", "shape": "hv"},
     "roof": {"width": 1.5},
+    "leader": {"width": 0.8},
     "level": {"width": 1.2, "dash": "dash"},
 }
 
@@ -194,7 +202,7 @@ def _labelled(line: Line, panel: Panel) -> Iterable[dict[str, Any]]:
             "meta": trace["meta"],
             "x": [x],
             "y": [y],
-            "text": [f"{line.label}{_SPACE if line.side == 'left' else ''}"],
+            "text": [f"{_SPACE[0] if line.side == 'right' else ''}{line.label}"],
             "textposition": _SIDES[line.side],
             "textfont": {"size": 11, "color": trace["line"]["color"]},
             "hoverinfo": "skip",

@@ -13,6 +13,7 @@ __all__ = ["draw"]
 _SHAPES = {"circle": "o", "square": "s", "diamond": "D"}
 _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "narrowgauge",
+    "text.parse_math": False,  # names of rows are text, dollars included
     "font.size": 8.5,
     "axes.edgecolor": "#9aa1ab",
     "axes.linewidth": 0.8,
@@ -118,12 +119,15 @@ def _axes(axes: Any, figure: Figure, panel: Panel, first: bool) -> None:
         axes.set_ylabel(figure.y.title)
 
 
+_STROKES = {"stem": (1.0, 0.55), "leader": (0.6, 0.8)}  # width in points, opacity
+
+
 def _line(axes: Any, panel: Panel, line: Line) -> None:
     ink = colour(line.format) if line.format else "#5b6270"
     xs, ys = zip(*line.points, strict=True)
     style = {"drawstyle": "steps-post"} if line.role == "front" else {}
     style |= {"linestyle": "--"} if line.role == "level" else {}
-    width, alpha = (1.0, 0.55) if line.role == "stem" else (1.2, 1.0)
+    width, alpha = _STROKES.get(line.role, (1.2, 1.0))
     axes.plot(xs, ys, color=ink, linewidth=width, alpha=alpha, zorder=1, **style)
     if line.label:
         _text(axes, line.label, line.place, ink, line.side)
@@ -134,9 +138,8 @@ def _line(axes: Any, panel: Panel, line: Line) -> None:
 
 
 _SIDES = {  # offset in points, and what of the text stands there
-    "left": ((-4, 0), "right", "center"),
     "above": ((-4, 3), "right", "bottom"),
-    "right": ((4, 0), "left", "center"),
+    "right": ((3, 0), "left", "center"),
 }
 
 

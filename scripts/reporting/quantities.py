@@ -15,6 +15,9 @@ __all__ = [
     "cost",
     "density",
     "derived",
+    "drawn",
+    "has_range",
+    "in_blocks",
     "intensity",
     "kind",
     "peak",
@@ -25,6 +28,7 @@ __all__ = [
 Row = dict[str, Any]
 
 KINDS = ("MAC", "array", "network")
+_STRUCTURE = "counters"  # of popcounts, what `mac` builds; docs/popcount.md compares it with others
 
 
 def kind(row: Row) -> str:
@@ -32,6 +36,21 @@ def kind(row: Row) -> str:
     if "network" in row:
         return "network"
     return "array" if "rows" in row else "MAC"
+
+
+def drawn(row: Row) -> bool:
+    """Return whether figures show the row: what it is made of has the structure of all others."""
+    return row.get("structure", _STRUCTURE) == _STRUCTURE
+
+
+def in_blocks(row: Row) -> bool:
+    """Return whether its multipliers are blocks of the device: they need not be where allowed."""
+    return row.get("multiplier") == "block" and row.get("dsp", 1) > 0
+
+
+def has_range(row: Row) -> bool:
+    """Return whether its clock is that of several placements."""
+    return {"fmax_mhz_min", "fmax_mhz_max"} <= row.keys() and len(row.get("seeds", ())) != 1
 
 
 def accuracy(row: Row) -> float | None:
@@ -72,9 +91,12 @@ def sustained(row: Row) -> float | None:
 
 
 def density(row: Row, fmax: str = "fmax_mhz") -> float | None:
-    """Return peak GMAC/s of 1000 LUTs, at the median clock or at another column's."""
+    """Return peak GMAC/s of 1000 LUTs, at the median clock or at another column's.
+
+    With multipliers in blocks there is none: blocks run out long before LUTs do.
+    """
     cells, count = area(row), slots(row)
-    if not cells or cells < 0 or count is None or fmax not in row:
+    if not cells or cells < 0 or count is None or fmax not in row or in_blocks(row):
         return None
     return count * row[fmax] / cells
 

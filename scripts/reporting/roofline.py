@@ -1,25 +1,28 @@
 """The roofline: peak rate against arithmetic intensity, below what memory and logic allow.
 
 Williams, Waterman and Patterson, "Roofline", CACM 2009. The memory is the block RAM of the device:
-all its bits a cycle, at the fastest clock that was measured there. An array above that slope was
-measured alone, and block RAM could not feed it. A limit of logic is the device filled with one
+all its bits a cycle, at the fastest clock of a design with block RAM. An array above that slope
+was measured alone, and block RAM could not feed it. A limit of logic is the device filled with one
 format's cheapest MAC at its own clock.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import log10
+from statistics import fmean
 from typing import Any
 
 from ...hw.synth.targets import TARGETS, Target
-from .figure import Axis, Figure, Line, Mark, Panel, Series, key, spread
+from .figure import BLOCK_CLOCKS, Axis, Figure, Line, Mark, Panel, Series, key, spread
 from .formats import order
-from .quantities import area, intensity, kind, peak, sustained
+from .quantities import area, drawn, in_blocks, intensity, kind, peak, sustained
 
-__all__ = ["memory_bits", "roofline"]
+__all__ = ["memory_bits", "roofline", "spaced"]
 
 Row = dict[str, Any]
 
-_APART = 0.05  # share of the axis that labels need to stand apart
+_APART = 0.055  # share of the y axis that labels need to stand apart
+_LEADER, _LABEL = 0.05, 0.24  # shares of the x axis, to the right of the lines
 
 
 def memory_bits(target: Target) -> int:
@@ -35,23 +38,25 @@ def memory_bits(target: Target) -> int:
 
 def roofline(rows: Sequence[Row]) -> Figure:
     """Return the roofline of each device with a known memory."""
-    panels = []
-    for name in dict.fromkeys(row["target"] for row in rows if peak(row) and "target" in row):
-        if name in TARGETS and memory_bits(TARGETS[name]):
-            panels.append(_Roof(rows, TARGETS[name]).panel())
+    names = dict.fromkeys(row["target"] for row in rows if peak(row) and "target" in row)
+    targets = [TARGETS[name] for name in names if name in TARGETS]
+    panels = [_Roof(rows, target).panel() for target in targets if memory_bits(target)]
+    shown = [panel for panel in panels if panel]
     return Figure(
         name="roofline",
         title="Roofline",
         caption="Peak rate against arithmetic intensity: multiply-accumulates for each bit of "
         "weights and activations fetched from on-chip memory, rows * columns / (columns * weight "
-        "bits + rows * activation bits). The slope is what all block RAM of the device delivers at "
-        "the fastest clock measured there: it could not feed an array above. A horizontal line is "
-        "the device filled with the cheapest measured MAC of a format. Bars reach down to what the "
-        "network used of the peak.",
+        "bits + rows * activation bits). The slope is what all block RAM of the device delivers: "
+        "it could not feed an array above. Its clock is the fastest of a design with block RAM or, "
+        "where none was measured, of a lone MAC, which no accelerator reaches. A horizontal line "
+        "is the device filled with the cheapest measured MAC of a format, in logic. Bars reach "
+        "down to what the network used of the peak."
+        + (BLOCK_CLOCKS if any(in_blocks(row) and intensity(row) for row in rows) else ""),
         x=Axis("MAC per bit fetched", "macs_per_bit", log=True),
         y=Axis("peak GMAC/s", "peak_gmacs", log=True),
-        panels=tuple(panels),
-        symbols=key(panels, (("square", "array"), ("diamond", "accelerator of a network"))),
+        panels=tuple(shown),
+        symbols=key(shown, (("square", "array"), ("diamond", "accelerator of a network"))),
         missing="narrowgauge run",
     )
 
@@ -61,40 +66,47 @@ class _Roof:
     rows: Sequence[Row]
     target: Target
 
-    def panel(self) -> Panel:
-        series = list(self._series())
+    def panel(self) -> Panel | None:
+        """Return the panel of the device; None where there is nothing to draw in it."""
+        series = tuple(self._series())
         limits = self._limits()
         marks = [mark for entry in series for mark in entry.marks]
-        slope = self._slope()
-        heights = [value for mark in marks for value in (mark.y, mark.low) if value]
-        top = max([*limits.values(), *heights])
-        lowest = min([*limits.values(), *heights])
-        ridges = [limit / slope for limit in (*limits.values(), top)]
-        x_range = spread([*(mark.x for mark in marks), *ridges], log=True, margin=0.2)
-        y_range = lowest / 2, 2.5 * top
-        ends = x_range[0], min(x_range[1], y_range[1] / slope)
-        memory = Line("roof", tuple((x, slope * x) for x in ends))
+        heights = [
+            *limits.values(),
+            *(value for mark in marks for value in (mark.y, mark.low) if value),
+        ]
+        if not heights:
+            return None
+        clock, note = self._clock()
+        slope = memory_bits(self.target) * clock / 1000  # GMAC/s at one MAC a bit
+        ridges = [limit / slope for limit in (*limits.values(), max(heights))]
+        x_range = left, right = spread([*(mark.x for mark in marks), *ridges], log=True, margin=0.1)
+        y_range = min(heights) / 2, 2.5 * max(heights)
+        lines = list(_labelled(limits, slope, x_range, y_range))
+        places = [line.place[1] for line in lines if line.label]
+        memory = Line("roof", tuple((x, slope * x) for x in x_range))
         return Panel(
             title=self.target.name,
-            note=f"block RAM: {memory_bits(self.target):,} bits a cycle, {self._clock():.0f} MHz",
+            note=f"block RAM: {memory_bits(self.target):,} bits at {clock:.0f} MHz{note}",
             target=self.target.name,
-            series=tuple(series),
-            lines=(memory, *_labelled(limits, slope, x_range, y_range)),
-            x_range=x_range,
-            y_range=y_range,
+            series=series,
+            lines=(memory, *lines),
+            x_range=(left, right * (right / left) ** (_LABEL if limits else 0)),
+            y_range=(min([y_range[0], *places]), max([y_range[1], *places])),
         )
 
     def _mine(self) -> Iterable[tuple[int, Row]]:
         for number, row in enumerate(self.rows):
-            if row.get("target") == self.target.name and peak(row) is not None:
+            if row.get("target") == self.target.name and drawn(row) and peak(row) is not None:
                 yield number, row
 
-    def _clock(self) -> float:
-        return max(row.get("fmax_mhz_max", row["fmax_mhz"]) for _, row in self._mine())
-
-    def _slope(self) -> float:
-        """Return GMAC/s at one MAC a bit."""
-        return memory_bits(self.target) * self._clock() / 1000
+    def _clock(self) -> tuple[float, str]:
+        """Return the fastest clock with block RAM; or without, and what it is of."""
+        mine = [row for _, row in self._mine()]
+        fed = [row for row in mine if row.get("bram")]
+        clocks = [(row.get("fmax_mhz_max", row["fmax_mhz"]), kind(row)) for row in fed or mine]
+        clock, fastest = max(clocks)
+        return clock, "" if fed else f" (lone {fastest})"
 
     def _series(self) -> Iterable[Series]:
         shown = [(number, row) for number, row in self._mine() if intensity(row) is not None]
@@ -105,7 +117,7 @@ class _Roof:
                     x=intensity(row) or 0.0,
                     y=peak(row) or 0.0,
                     symbol="diamond" if kind(row) == "network" else "square",
-                    hollow=row.get("multiplier") == "block",
+                    hollow=in_blocks(row),
                     size=8,
                     low=sustained(row),
                 )
@@ -121,7 +133,7 @@ class _Roof:
             cells, rate = area(row), peak(row)
             if kind(row) != "MAC" or not cells or cells < 0 or rate is None:
                 continue
-            if row.get("multiplier") == "block" or row.get("dsp"):
+            if in_blocks(row) or row.get("dsp"):
                 continue  # what fills the device is its logic
             full = rate * self.target.budget["lut"] / cells
             limits[row["weight"]] = max(full, limits.get(row["weight"], 0))
@@ -134,10 +146,33 @@ def _labelled(
     x_range: tuple[float, float],
     y_range: tuple[float, float],
 ) -> Iterable[Line]:
-    """Return a line for each limit, labelled to the left of the slope, where nothing else is."""
-    apart = (y_range[1] / y_range[0]) ** _APART
-    height = 0.0
-    for name, limit in sorted(limits.items(), key=lambda entry: entry[1]):
-        height = max(limit, height * apart)
-        corners = ((limit / slope, limit), (x_range[1], limit))
-        yield Line("roof", corners, name, name, (height / slope, height), "left")
+    """Return a line for each limit, and a leader from its right end to its label."""
+    names = sorted(limits, key=lambda name: limits[name])
+    left, right = x_range
+    end = right * (right / left) ** _LEADER
+    heights = spaced(
+        [log10(limits[name]) for name in names], _APART * log10(y_range[1] / y_range[0])
+    )
+    for name, height in zip(names, heights, strict=True):
+        limit, place = limits[name], (end, 10**height)
+        yield Line("roof", ((limit / slope, limit), (right, limit)), name, name, place, "right")
+        yield Line("leader", ((right, limit), place), name)
+
+
+def spaced(heights: Sequence[float], gap: float) -> list[float]:
+    """Return heights at least ``gap`` apart, as near to the sorted ones as can be (least squares).
+
+    What is too near is pooled, and the pool stands around its mean: isotonic regression of what the
+    heights are above an even spacing.
+
+    >>> spaced([1.0, 5.0, 5.0, 9.0], gap=2)
+    [1.0, 4.0, 6.0, 9.0]
+    """
+    pools: list[list[float]] = []
+    for index, height in enumerate(heights):
+        pools.append([height - index * gap])
+        while len(pools) > 1 and fmean(pools[-2]) > fmean(pools[-1]):
+            last = pools.pop()
+            pools[-1] += last
+    above = [fmean(pool) for pool in pools for _ in pool]
+    return [height + index * gap for index, height in enumerate(above)]

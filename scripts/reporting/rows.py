@@ -1,11 +1,13 @@
 """Result rows of files, checked: a report is only of what was measured."""
 
 import json
-import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
+from reprlib import repr as shown
 from typing import Any
 
 from ...hw.errors import NarrowgaugeError
@@ -18,14 +20,26 @@ __all__ = ["ReportError", "Source", "merged", "read"]
 Row = dict[str, Any]
 
 _TEXTS = ("weight", "activation", "overflow", "network", "dataset", "target", "failure")
-_TEXTS += ("multiplier",)
+_TEXTS += ("multiplier", "structure")
 _COUNTS = ("accumulator_bits", "rows", "columns", "lanes")
-_NUMBERS = ("images", "accuracy_float", "accuracy_reference", "accuracy_hardware", "mismatches")
-_NUMBERS += ("overflows", "parameter_bits", "cycles_per_image", "utilisation", "lut", "lut4", "ff")
-_NUMBERS += ("carry", "bram", "spram", "dsp", "fmax_mhz", "fmax_mhz_min", "fmax_mhz_max")
-_NUMBERS += ("images_per_second",)
+_SHARES = ("accuracy_float", "accuracy_reference", "accuracy_hardware", "utilisation")
+_CLOCKS = ("fmax_mhz_min", "fmax_mhz", "fmax_mhz_max")  # in their order
+_NUMBERS = ("images", "mismatches", "overflows", "parameter_bits", "cycles_per_image")
+_NUMBERS += ("lut", "lut4", "ff", "carry", "bram", "spram", "dsp", "images_per_second")
 _MEASURED = ("lut", "lut4", "fmax_mhz", "failure", "accuracy_float", "accuracy_hardware")
 _MEASURED += ("accuracy_reference",)
+_STRUCTURES = {
+    "tools": (dict, "names with versions"),
+    "seeds": (list, "a list"),
+    "routed": (bool, "true or false"),
+}
+_SMALLEST, _LARGEST = 1e-9, 1e12  # of what is no 0, in any unit: figures have room for it
+_LIMITS = (
+    (_CLOCKS, _SMALLEST, _LARGEST),
+    (_SHARES, 0, 1),
+    (_NUMBERS, -_LARGEST, _LARGEST),  # subtracting a shell can leave less than nothing
+)
+_UNPRINTABLE = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # in XML
 
 
 class ReportError(NarrowgaugeError):
@@ -122,7 +136,7 @@ def _load(path: Path) -> tuple[Any, str]:
         raise ReportError(f"{path} is empty; a results file is a JSON list of rows")
     try:
         return json.loads(content), sha256(content).hexdigest()
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # no JSON, no text, or endless numbers
         raise ReportError(f"{path} is not JSON: {error}") from error
 
 
@@ -144,25 +158,37 @@ def _source(path: Path, loaded: tuple[Any, str]) -> Source:
 
 def _faults(row: Row) -> Iterator[str]:
     """Say what is wrong with the values of a row."""
-    for name in _TEXTS:
-        if name in row and not isinstance(row[name], str):
-            yield f"{name} is {row[name]!r}, and must be text"
-    for name in _COUNTS:
-        if name in row and (type(row[name]) is not int or row[name] < 1):
-            yield f"{name} is {row[name]!r}, and must be a positive integer"
-    for name in _NUMBERS:
-        if name in row and not _is_number(row[name]):
-            yield f"{name} is {row[name]!r}, and must be a number; what was not measured is absent"
-    if "target" not in row and any(name in row for name in ("lut", "lut4", "fmax_mhz")):
+    for name, value in row.items():
+        if wanted := _wanted(name, value):
+            yield f"{shown(name)[1:-1]} is {shown(value)}, and must be {wanted}"
+    clocks = [name for name in _CLOCKS if name in row]
+    for lower, upper in pairwise(clocks):
+        if row[lower] > row[upper]:
+            yield f"{lower} is {row[lower]}, and must not be above {upper}, which is {row[upper]}"
+    if "target" not in row and any(name in row for name in ("lut", "lut4", *_CLOCKS)):
         yield "it has cells or a clock, and must say of which target"
-    if not isinstance(row.get("tools", {}), dict):
-        yield f"tools is {row['tools']!r}, and must be names with versions"
-    if not isinstance(row.get("seeds", []), list):
-        yield f"seeds is {row['seeds']!r}, and must be a list"
-    if not isinstance(row.get("routed", False), bool):
-        yield f"routed is {row['routed']!r}, and must be true or false"
 
 
-def _is_number(value: Any) -> bool:
-    """Return whether ``value`` is one; subtracting a shell can leave less than nothing."""
-    return type(value) in (int, float) and math.isfinite(value)
+def _wanted(name: str, value: Any) -> str | None:
+    """Say what the value of a column must be, if it is not."""
+    if name in _TEXTS and not isinstance(value, str):
+        return "text"
+    if _UNPRINTABLE.search(name + _text(value)):
+        return "without control characters and halves of characters"
+    if name in _COUNTS and not (type(value) is int and 1 <= value <= _LARGEST):
+        return f"a positive integer, at most {_LARGEST:.0e}"
+    for names, least, most in _LIMITS:
+        if name in names and not _is_number(value, least, most):
+            return f"a number from {least:g} to {most:g}; what was not measured is absent"
+        if name in names and 0 < abs(float(value)) < _SMALLEST:
+            return f"0, or no nearer to it than {_SMALLEST:g}"
+    kind, words = _STRUCTURES.get(name, (object, None))
+    return None if isinstance(value, kind) else words
+
+
+def _is_number(value: Any, least: float, most: float) -> bool:
+    return type(value) in (int, float) and least <= value <= most
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

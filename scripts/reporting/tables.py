@@ -10,7 +10,7 @@ from typing import Any
 from ..results import COLUMNS
 from .figure import Figure
 from .formats import order
-from .quantities import accuracy, cost, density, derived, kind, peak, slots, sustained
+from .quantities import accuracy, cost, density, derived, has_range, kind, peak, slots, sustained
 
 __all__ = ["TABLE", "all_rows_csv", "cells", "figure_csv", "geometry", "hover"]
 
@@ -41,7 +41,7 @@ def _percent(value: float | None) -> str | None:
 
 
 def _range(row: Row) -> str | None:
-    if "fmax_mhz_min" not in row or "fmax_mhz_max" not in row:
+    if not has_range(row):
         return None
     return f"{row['fmax_mhz_min']:.1f} to {row['fmax_mhz_max']:.1f}"
 
@@ -64,6 +64,7 @@ TABLE: dict[str, tuple[Shown, Callable[[Row], Any] | None]] = {
     ),
     "array": (geometry, slots),
     "multiplier": (lambda row: row.get("multiplier"), None),
+    "structure": (lambda row: row.get("structure"), None),
     "device": (lambda row: row.get("target"), None),
     "accuracy": (lambda row: _percent(accuracy(row)), accuracy),
     "LUT": (lambda row: _number(row.get("lut")), lambda row: row.get("lut")),
@@ -74,7 +75,7 @@ TABLE: dict[str, tuple[Shown, Callable[[Row], Any] | None]] = {
     "SPRAM": (lambda row: _number(row.get("spram")), lambda row: row.get("spram")),
     "DSP": (lambda row: _number(row.get("dsp")), lambda row: row.get("dsp")),
     "Fmax, MHz": (lambda row: _number(row.get("fmax_mhz"), 1), lambda row: row.get("fmax_mhz")),
-    "range": (_range, lambda row: row.get("fmax_mhz_min")),
+    "range": (_range, lambda row: row["fmax_mhz_min"] if has_range(row) else None),
     "LUT/MAC": (lambda row: _short(cost(row)), cost),
     "peak GMAC/s": (lambda row: _short(peak(row)), peak),
     "GMAC/s per kLUT": (lambda row: _short(density(row)), density),
@@ -118,7 +119,7 @@ def hover(row: Row) -> str:
     bits = row.get("accumulator_bits")
     lines = [
         f"<b>{escape(name)}</b>" + (f", {bits}-bit accumulator" if bits else ""),
-        escape(", ".join(filter(None, [row.get("target"), shape, row.get("network")]))),
+        escape(_joined(row.get("target"), shape, row.get("structure"), row.get("network"))),
         _listed(row, {"lut": "LUT", "lut4": "LUT4", "ff": "FF", "carry": "carry"}),
         _listed(row, {"bram": "block RAM", "spram": "SPRAM", "dsp": "DSP"}),
         _joined(f"{_short(cost(row))} LUT per MAC a cycle" if cost(row) is not None else None),

@@ -244,6 +244,7 @@ def test_texts_of_rows_are_only_text(invoke, tmp_path):
 # --- bad input -----------------------------------------------------------------------------------
 
 GOOD = {"weight": "int8", "target": "up5k", "lanes": 1, "lut": 10}
+CLOCK = GOOD | {"fmax_mhz": 50.0, "fmax_mhz_min": 40.0, "fmax_mhz_max": 60.0}
 
 
 @pytest.mark.parametrize(
@@ -262,6 +263,33 @@ GOOD = {"weight": "int8", "target": "up5k", "lanes": 1, "lut": 10}
         (json.dumps([GOOD | {"target": 5}]), ("row 1: target is 5", "text")),
         (json.dumps([{"weight": "int8", "lut": 1}]), ("row 1", "which target")),
         (json.dumps([GOOD | {"tools": "yosys"}]), ("row 1: tools is 'yosys'",)),
+        (
+            json.dumps([CLOCK | {"fmax_mhz": 0.0}]),
+            ("row 1: fmax_mhz is 0.0", "a number from 1e-09"),
+        ),
+        (json.dumps([CLOCK | {"fmax_mhz": -3}]), ("row 1: fmax_mhz is -3", "a number from")),
+        (json.dumps([CLOCK | {"fmax_mhz_min": 0}]), ("row 1: fmax_mhz_min is 0", "a number from")),
+        (json.dumps([CLOCK | {"fmax_mhz_min": 1e-320}]), ("row 1: fmax_mhz_min is 1e-320",)),
+        (
+            json.dumps([CLOCK | {"fmax_mhz_min": 55}]),
+            ("row 1: fmax_mhz_min is 55", "not be above fmax_mhz, which is 50.0"),
+        ),
+        (
+            json.dumps([GOOD | {"fmax_mhz_min": 9, "fmax_mhz_max": 8}]),
+            ("row 1: fmax_mhz_min is 9", "not be above fmax_mhz_max, which is 8"),
+        ),
+        (json.dumps([CLOCK | {"utilisation": -1}]), ("utilisation is -1", "from 0 to 1")),
+        (json.dumps([CLOCK | {"utilisation": 1.5}]), ("utilisation is 1.5", "from 0 to 1")),
+        (json.dumps([CLOCK | {"utilisation": 1e-320}]), ("utilisation is 1e-320", "nearer")),
+        (json.dumps([GOOD | {"accuracy_hardware": 95.1}]), ("accuracy_hardware is 95.1", "0 to 1")),
+        (json.dumps([GOOD | {"lut": 1e308}]), ("row 1: lut is 1e+308", "to 1e+12")),
+        (json.dumps([GOOD | {"lut": 10**400}]), ("row 1: lut is 1000", "...", "to 1e+12")),
+        (json.dumps([GOOD | {"lanes": 10**400}]), ("row 1: lanes is 1000", "at most 1e+12")),
+        ("[" + 5000 * "1" + "]", ("is not JSON", "digits")),
+        (json.dumps([GOOD | {"network": "\ud800"}]), ("network is '\\ud800'", "halves")),
+        (json.dumps([GOOD | {"weight": "a\0b"}]), ("weight is 'a\\x00b'", "control characters")),
+        (json.dumps([GOOD | {"tools": {"\udfff": "1"}}]), ("row 1: tools is", "halves")),
+        (json.dumps([GOOD | {"\ud800": 1}]), ("row 1: \\ud800 is 1", "halves")),
     ],
 )
 def test_bad_input_is_one_line(invoke, tmp_path, content, words):
@@ -270,6 +298,26 @@ def test_bad_input_is_one_line(invoke, tmp_path, content, words):
         path.write_text(content)
     invoke("report", path, "-o", tmp_path / "out").fails_with(1, "bad.json", *words)
     assert not (tmp_path / "out").exists()
+
+
+def test_rows_of_others_are_drawn_as_far_as_they_go(invoke, tmp_path):
+    rows = [
+        CLOCK | {"weight": "zork"},  # neither a mark nor a limit of the roofline
+        CLOCK | {"target": "hx8k", "rows": 3},
+        CLOCK | {"target": "gw1n-9", "lut": -4, "lanes": 10**12, "zork": {"a": [1]}},
+        CLOCK | {"target": "ice9"},
+        CLOCK
+        | {"target": "a $\\frac$", "network": "$", "dataset": "$^$", "accuracy_hardware": 0.5},
+        CLOCK
+        | {"target": "ecp5-25k", "rows": 2, "columns": 2, "activation": "uint8"}
+        | {"utilisation": 0, "bram": 1},
+    ]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    finished = invoke("report", tmp_path / "rows.json", "-o", tmp_path / "out")
+    assert finished.status == 0, finished.err
+    drawn = (tmp_path / "out" / "roofline.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in drawn] == ["panel", "ecp5-25k"]
+    ElementTree.parse(tmp_path / "out" / "accuracy.svg")
 
 
 def test_a_folder_without_results_is_one_line(invoke, tmp_path):

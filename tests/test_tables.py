@@ -1,0 +1,55 @@
+"""The tables of docs/ that are made of result rows: what a field shows."""
+
+import json
+
+import pytest
+
+from .pages import costs
+
+MAC = {"weight": "int4", "activation": "uint4", "accumulator_bits": 16, "lanes": 1, "tools": {}}
+MAC |= {"multiplier": "logic", "target": "up5k", "lut": 76, "dsp": 0, "routed": True}
+MAC |= {"fmax_mhz": 78.2, "fmax_mhz_min": 77.0, "fmax_mhz_max": 79.4, "seeds": [1, 2, 3]}
+BLOCK = MAC | {"multiplier": "block", "lut": 5, "dsp": 1, "seeds": [1]}
+XC7 = {name: value for name, value in MAC.items() if not name.startswith("fmax")}
+XC7 |= {"target": "xc7", "routed": False}
+
+
+@pytest.fixture
+def tables(tmp_path, monkeypatch):
+    """The tables and the caption of these rows."""
+
+    def made(*rows):
+        path = tmp_path / "macs.json"
+        path.write_text(json.dumps(rows))
+        monkeypatch.setattr(costs, "MACS", path)
+        return costs.macs().strip().split("\n\n")
+
+    return made
+
+
+def test_only_several_placements_have_a_range(tables):
+    logic, blocks, caption = tables(MAC, BLOCK)
+    assert "76 LUT<br>78 MHz (77 to 79) |" in logic
+    assert "5 LUT, 1 DSP<br>78 MHz |" in blocks
+    assert caption.startswith("Median and range of 3 placements, without a range of one; ")
+    assert tables(MAC)[-1].startswith("Median and range of 3 placements; ")
+
+
+def test_a_design_that_uses_no_block_is_not_among_the_blocks(tables):
+    in_logic = XC7 | {"multiplier": "block"}
+    _, blocks, _ = tables(MAC, XC7, BLOCK, in_logic)
+    assert "xc7" not in blocks
+    _, blocks, _ = tables(MAC, XC7, BLOCK, in_logic | {"dsp": 1, "lut": 18})
+    assert blocks.splitlines()[-1].endswith("| 18 LUT, 1 DSP |")
+
+
+def test_a_block_that_failed_is_still_there(tables):
+    failed = {name: MAC[name] for name in ("weight", "activation", "accumulator_bits", "lanes")}
+    failed |= {"target": "up5k", "multiplier": "block", "failure": "does not fit"}
+    assert tables(MAC, failed)[1].splitlines()[-1].endswith("| failed |")
+
+
+def test_lut4_before_packing_are_not_called_cells():
+    cells = costs.PEAK_COLUMNS["cells"]
+    assert cells({"lut": 1687, "lut4": 1005}) == "1,687"
+    assert cells({"lut4": 3008}) == "3,008 LUT4"
