@@ -1,1 +1,1 @@
-"""Boards: the accelerator on a real FPGA board (planned)."""
+"""Boards: the accelerator on a real FPGA board."""

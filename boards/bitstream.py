@@ -1,32 +1,29 @@
 """From a network to the bitstream of a board: map, choose a clock, route, check, pack."""
 
 import base64
-import json
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-from ..hw import rtlil, tools
+from ..hw import rtlil
 from ..hw.accelerator import Accelerator
-from ..hw.errors import FitError, ToolError, ToolTimeout
+from ..hw.errors import FitError, ToolError
 from ..hw.program import Program
-from ..hw.synth.build import accelerator_for
-from ..hw.synth.flow import Netlist, pack, routing_limit, synthesis_script, synthesize
+from ..hw.synth.build import accelerator_for, infers_blocks
+from ..hw.synth.flow import Netlist, synthesis_script, synthesize
 from ..hw.synth.placement import check_memories
 from ..hw.synth.report import Report, check_fit, parse
 from ..hw.synth.store import Store
 from .board import Board
-from .constraints import FILES, constraints
+from .constraints import constraints
 from .device import BAUD, Device
+from .flow import pack_on, route, suffix, versions
 from .info import network_digest
 from .pll import Setting, highest
 from .top import Top
 
-__all__ = ["MARGIN", "SEEDS", "Bitstream", "build", "design", "suffix"]
+__all__ = ["MARGIN", "SEEDS", "Bitstream", "build", "cells", "design"]
 
 MARGIN = 0.95
 """Of the speed of the first routing: the clock that is tried. Another seed moves it by 5 %."""
@@ -34,51 +31,6 @@ SEEDS = (1, 2, 3, 4)
 ROUNDS = 3
 FIRST = 24e6  # the clock while nothing is routed yet
 _RESOURCES = ("lut", "ff", "bram", "spram", "dsp", "io")
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """What a family's tools write and read.
-
-    Attributes
-    ----------
-    suffix : str
-        Of the bitstream's file.
-    pins, outputs : tuple of str
-        Options of the place and route tool: for the constraint file, where the family has none,
-        and for what the packer reads.
-    packer : tuple of str
-        The tool, and its arguments.
-    routed : str
-        The routed netlist, in JSON, where there is one.
-    """
-
-    suffix: str
-    pins: tuple[str, ...]
-    outputs: tuple[str, ...]
-    packer: tuple[str, ...]
-    routed: str = ""
-
-
-_KINDS: Mapping[str, _Kind] = {
-    "ice40": _Kind(
-        "bin", ("--pcf", "pins.pcf"), ("--asc", "top.asc"), ("icepack", "top.asc", "top.bin")
-    ),
-    "ecp5": _Kind(
-        "bit",
-        ("--lpf", "pins.lpf"),
-        ("--textcfg", "top.config", "--write", "routed.json"),
-        ("ecppack", "--compress", "top.config", "top.bit"),
-        "routed.json",
-    ),
-    "gowin": _Kind(
-        "fs",
-        (),
-        ("--write", "routed.json"),
-        ("gowin_pack", "-d", "GW1N-9C", "-o", "top.fs", "routed.json"),
-        "routed.json",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -165,11 +117,6 @@ class Bitstream:
         }
 
 
-def suffix(board: Board) -> str:
-    """Return what the names of a board's bitstreams end in: ``bin``, ``bit`` or ``fs``."""
-    return _KINDS[board.target.family.name].suffix
-
-
 def design(
     accelerator: Accelerator, board: Board, clock: Setting, *, baud: float = BAUD
 ) -> tuple[Device, str]:
@@ -218,11 +165,9 @@ def build(
     ToolError
         Where a tool is missing or fails.
     """
-    check_memories(program, board.target)
-    accelerator = accelerator_for(program, board.target, multiplier=multiplier)
-    bench = _Bench(board, accelerator, baud, store or Store(), _versions(board), note)
+    bench = _bench(program, board, baud=baud, multiplier=multiplier, store=store, note=note)
     if frequency is not None:
-        clock = highest(board.pll, board.clock_frequency, frequency)
+        clock = _begin(board, frequency)
         found = bench.attempt(clock)
         if isinstance(found, Bitstream):
             return found
@@ -244,6 +189,51 @@ def build(
     )
 
 
+def cells(
+    program: Program,
+    board: Board,
+    *,
+    frequency: float | None = None,
+    baud: float = BAUD,
+    store: Store | None = None,
+) -> int:
+    """Return the logic cells that a network takes on a board, its link included.
+
+    They are those of the design that `build` maps first, which finds it in the same store.
+
+    Raises
+    ------
+    FitError
+        Where the network is too large, with its logic cells where they were counted.
+    GeometryError
+        Where the baud cannot be made of the clock.
+    ToolError
+        Where a tool is missing or fails.
+    """
+    bench = _bench(program, board, baud=baud, store=store)
+    _, _, netlist = bench.mapped(_begin(board, frequency))
+    return bench.packed(netlist).lut or 0
+
+
+def _begin(board: Board, frequency: float | None) -> Setting:
+    """Return the clock that a design is mapped for first."""
+    return highest(board.pll, board.clock_frequency, FIRST if frequency is None else frequency)
+
+
+def _bench(
+    program: Program,
+    board: Board,
+    *,
+    baud: float,
+    multiplier: str = "logic",
+    store: Store | None = None,
+    note: Callable[[str], None] = lambda text: None,
+) -> "_Bench":
+    check_memories(program, board.target)
+    accelerator = accelerator_for(program, board.target, multiplier=multiplier)
+    return _Bench(board, accelerator, baud, store or Store(), versions(board), note)
+
+
 @dataclass(frozen=True)
 class _Bench:
     """A board and an accelerator, and what keeps the steps of building them."""
@@ -257,13 +247,13 @@ class _Bench:
 
     def first(self) -> float:
         """Return how fast the design is at its first routing, in Hz."""
-        clock = highest(self.board.pll, self.board.clock_frequency, FIRST)
-        _, _, netlist = self._mapped(clock)
+        clock = _begin(self.board, None)
+        _, _, netlist = self.mapped(clock)
         return self._fmax(self._routed(netlist, clock, SEEDS[0]))
 
     def attempt(self, clock: Setting) -> Bitstream | float:
         """Return a bitstream that meets ``clock``, or the speed that was reached, in Hz."""
-        device, text, netlist = self._mapped(clock)
+        device, text, netlist = self.mapped(clock)
         best = 0.0
         for seed in SEEDS:
             routed = self._routed(netlist, clock, seed)
@@ -287,13 +277,12 @@ class _Bench:
             versions=self.versions,
         )
 
-    def _mapped(self, clock: Setting) -> tuple[Device, str, Netlist]:
+    def mapped(self, clock: Setting) -> tuple[Device, str, Netlist]:
         """Map and pack; raises `FitError` where the design is too large."""
         self.note(f"map for {clock.frequency / 1e6:.2f} MHz")
         target, accelerator = self.board.target, self.accelerator
         device, text = design(accelerator, self.board, clock, baud=self.baud)
-        blocks = accelerator.blocks
-        dsp = accelerator.requantize_dsp if blocks is None else not blocks.accumulate
+        dsp = infers_blocks(accelerator)
         script = synthesis_script(target, dsp=dsp)
         parts = {"rtlil": text, "script": script, "yosys": self.versions["yosys"]}
 
@@ -302,9 +291,16 @@ class _Bench:
             return {"text": mapped.text, "cells": dict(mapped.cells)}
 
         netlist = Netlist(**self.store.compute("mapped", parts, run))
-        key = self._parts(netlist) | {"pins": constraints(self.board)}
-        check_fit(self.store.compute("packed", key, lambda: _pack(netlist, self.board)), target)
+        self.packed(netlist)
         return device, text, netlist
+
+    def packed(self, netlist: Netlist) -> Report:
+        """Return what a netlist takes; raises `FitError` where that is too much."""
+        target = self.board.target
+        key = self._parts(netlist) | {"pins": constraints(self.board)}
+        found = self.store.compute("packed", key, lambda: pack_on(netlist, self.board))
+        check_fit(found, target)
+        return parse(found, netlist.cells, target.family)
 
     def _routed(self, netlist: Netlist, clock: Setting, seed: int) -> dict[str, Any]:
         """Return report, bitstream and routed netlist of one routing."""
@@ -312,7 +308,7 @@ class _Bench:
         parts = self._parts(netlist) | {"seed": seed, "frequency": clock.frequency}
         parts |= {"pins": constraints(self.board), "packer": self.versions["packer"]}
         return self.store.compute(
-            "bitstream", parts, lambda: _route(netlist, self.board, clock.frequency, seed)
+            "bitstream", parts, lambda: route(netlist, self.board, clock.frequency, seed)
         )
 
     def _parts(self, netlist: Netlist) -> dict[str, Any]:
@@ -327,64 +323,3 @@ class _Bench:
         if not speeds:
             raise ToolError(f"{self.board.target.family.router} found no clock in the design")
         return 1e6 * min(speeds)
-
-
-def _pack(netlist: Netlist, board: Board) -> dict[str, Any]:
-    """Return nextpnr's report of the packed design, with the board's pins: a PLL may need them."""
-    if board.target.family.feeds:  # where registers are counted apart
-        return pack(netlist, board.target)
-    with tempfile.TemporaryDirectory(prefix="narrowgauge-") as scratch:
-        return _nextpnr(netlist, board, ["--pack-only"], Path(scratch))
-
-
-def _route(netlist: Netlist, board: Board, frequency: float, seed: int) -> dict[str, Any]:
-    """Place and route with the board's pins, and pack the bitstream."""
-    kind = _KINDS[board.target.family.name]
-    aim = ["--seed", str(seed), "--freq", f"{frequency / 1e6:.6g}", "--timing-allow-fail"]
-    with tempfile.TemporaryDirectory(prefix="narrowgauge-") as scratch:
-        folder = Path(scratch)
-        try:
-            report = _nextpnr(netlist, board, [*aim, *kind.outputs], folder)
-        except ToolTimeout as error:
-            raise FitError(
-                f"{board.name} was not placed and routed in time with seed {seed}"
-            ) from error
-        packer, *options = kind.packer
-        tools.run(tools.find(packer), options, folder)
-        return {
-            "report": report,
-            "content": base64.b64encode((folder / f"top.{kind.suffix}").read_bytes()).decode(),
-            "routed": (folder / kind.routed).read_text(encoding="utf-8") if kind.routed else "",
-        }
-
-
-def _nextpnr(
-    netlist: Netlist, board: Board, arguments: Sequence[str], folder: Path
-) -> dict[str, Any]:
-    """Run place and route in ``folder``, and return its report."""
-    target = board.target
-    family, kind = target.family, _KINDS[target.family.name]
-    if family.router is None:
-        raise ToolError(f"{target.name} can be mapped but not routed")
-    (folder / "netlist.json").write_text(netlist.text, encoding="utf-8")
-    (folder / FILES[family.name][0]).write_text(constraints(board), encoding="utf-8")
-    files = ["--quiet", "--json", "netlist.json", "--report", "report.json", *kind.pins]
-    options = [*target.device, *family.router_options, *files, *arguments]
-    tools.run(tools.find(family.router), options, folder, timeout=routing_limit(netlist))
-    return json.loads((folder / "report.json").read_text(encoding="utf-8"))
-
-
-def _versions(board: Board) -> dict[str, str]:
-    """Return the versions of everything that has a part in a bitstream."""
-    family = board.target.family
-    router = tools.find(str(family.router))
-    packer = tools.find(_KINDS[family.name].packer[0])
-    # icepack and ecppack come with nextpnr and tell no version; gowin_pack is Apycula's
-    packed_by = f"apycula {version('apycula')}" if family.name == "gowin" else router.version
-    return {
-        "yosys": tools.find("yosys").version,
-        "nextpnr": router.version,
-        "packer": f"{packer.name} of {packed_by}",
-        "amaranth": version("amaranth"),
-        "narrowgauge": version("narrowgauge"),
-    }

@@ -54,7 +54,8 @@ class Board:
         The cell that makes other clocks of it; see `pll.PLLS`. On iCE40 a clock at the PLL's own
         pin needs ``SB_PLL40_PAD``.
     programmers : tuple of tuple of str
-        Commands that load ``{file}`` into the device, the first that is there being taken.
+        Commands that load ``{file}`` into the device, the first that is there and starts being
+        taken. openFPGALoader's names of boards are those of its ``board.hpp``, in their case.
     device : tuple of str
         Options of the place and route tool, where the board has another package or speed.
     uart : Resource, optional
@@ -196,10 +197,11 @@ _ALL = (
         platform="orangecrab_r0_2:OrangeCrabR0_2_85FPlatform",
         clock="clk",
         pll="EHXPLLL",
-        programmers=(_loader("orangecrab"), ("dfu-util", "-a", "0", "-D", "{file}")),
+        programmers=(_loader("orangeCrab"), ("dfu-util", "-a", "0", "-D", "{file}")),
         device=("--85k", "--package", "CSFBGA285", "--speed", "8"),
         uart=_uart("io_0:0", "io_0:1", IO_TYPE="LVCMOS33"),
-        note="the UART needs an adapter: the header's pin 0 receives, pin 1 sends",
+        note="the UART needs an adapter: the header's pin 0 receives, pin 1 sends; to program it, "
+        "hold its button while it powers up",
     ),
     Board(
         name="tang_nano_9k",

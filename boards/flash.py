@@ -3,66 +3,111 @@
 import json
 import os
 import shutil
+import warnings
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from ..hw import tools
 from ..hw.errors import NarrowgaugeError, ToolError
-from .bitstream import suffix
 from .board import Board
+from .flow import suffix
 
-__all__ = ["command", "flash"]
+__all__ = ["FlashWarning", "flash", "programmers"]
 
 _TIMEOUT = 300.0  # seconds: a flash memory takes some
 
 
-def command(board: Board, path: Path) -> tuple[str, ...]:
-    """Return the command that loads a file, of the first programmer of the board that is there.
+class FlashWarning(UserWarning):
+    """A bitstream of which nothing says what it holds; a programmer that did not start."""
+
+
+def programmers(board: Board) -> list[tuple[tools.Tool, tuple[str, ...]]]:
+    """Return the board's programmers that are there, with their arguments, the best first.
 
     The variable with a programmer's upper-cased name (``OPENFPGALOADER``) may hold its path.
 
     Raises
     ------
     ToolError
-        Where none of them is there.
+        Where none of them is there; where such a variable holds no program.
     """
-    for name, *arguments in board.programmers:
-        found = shutil.which(os.environ.get(name.upper().replace("-", "_"), name))
-        if found:
-            file = str(path.resolve())
-            return (found, *(argument.replace("{file}", file) for argument in arguments))
-    names = " or ".join(name for name, *_ in board.programmers)
-    raise ToolError(f"nothing to program {board.name} with: install {names}")
+    found = [
+        (tools.find(name), tuple(arguments))
+        for name, *arguments in board.programmers
+        if os.environ.get(name.upper().replace("-", "_")) or shutil.which(name)
+    ]
+    if not found:
+        names = " or ".join(name for name, *_ in board.programmers)
+        raise ToolError(f"nothing to program {board.name} with: install {names}")
+    return found
 
 
 def flash(board: Board, path: Path) -> str:
     """Load a bitstream; return what the programmer said.
 
+    A programmer that does not start is passed over for the next, with a `FlashWarning`; one that
+    starts and fails is not, as it may have begun. A `FlashWarning` also tells where no provenance
+    is beside the bitstream, so that nothing can be compared with it.
+
     Raises
     ------
     NarrowgaugeError
-        For a file that is not there, is no bitstream of the board's family, or was built for
-        another board, as the provenance beside it says.
+        For a file that is not there, is empty, or is no bitstream of the board's family; where the
+        provenance beside it names another board, or another content.
     ToolError
         Where no programmer is there, or it fails; with its words.
     """
+    _check(board, path)
+    *first, (last, arguments) = programmers(board)
+    for tool, given in first:
+        try:
+            return _run(tool, given, path)
+        except ToolError as error:
+            if not isinstance(error.__cause__, OSError):
+                raise
+            warnings.warn(f"{error}; trying the next programmer", FlashWarning, stacklevel=2)
+    return _run(last, arguments, path)
+
+
+def _run(tool: tools.Tool, arguments: tuple[str, ...], path: Path) -> str:
+    given = [each.replace("{file}", str(path.resolve())) for each in arguments]
+    return tools.run(tool, given, path.resolve().parent, timeout=_TIMEOUT)
+
+
+def _check(board: Board, path: Path) -> None:
+    """Refuse a file that is not a whole bitstream of the board."""
     if not path.is_file():
         raise NarrowgaugeError(f"{path}: no such file; `narrowgauge build` makes one")
     if path.suffix != f".{suffix(board)}":
         raise NarrowgaugeError(
             f"{path}: bitstreams of {board.name} end in .{suffix(board)}; this is for another board"
         )
-    built_for = _built_for(path)
-    if built_for not in (None, board.name):
-        raise NarrowgaugeError(f"{path} was built for {built_for}, not for {board.name}")
-    program, *arguments = command(board, path)
-    name = Path(program).name
-    tool = tools.Tool(name, (program,), "native")
-    return tools.run(tool, arguments, path.resolve().parent, timeout=_TIMEOUT)
+    content = path.read_bytes()
+    if not content:
+        raise NarrowgaugeError(f"{path} is empty; build it again")
+    made = _provenance(path)
+    if made is None:
+        warnings.warn(
+            f"{path}: no file {path.with_suffix('.json').name} beside it says what it is; it may "
+            "be damaged, or for another board",
+            FlashWarning,
+            stacklevel=3,
+        )
+    elif made["board"] != board.name:
+        raise NarrowgaugeError(f"{path} was built for {made['board']}, not for {board.name}")
+    elif made["sha256"] != sha256(content).hexdigest():
+        raise NarrowgaugeError(
+            f"{path} is not what {path.with_suffix('.json').name} describes: it was damaged or "
+            "replaced; build it again"
+        )
 
 
-def _built_for(path: Path) -> str | None:
-    """Return the board that the file beside a bitstream names, if there is such a file."""
+def _provenance(path: Path) -> dict[str, Any] | None:
+    """Return what the file beside a bitstream says, if there is such a file."""
     try:
-        return json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["board"]
-    except (OSError, ValueError, KeyError, TypeError):
+        made = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return None
+    whole = isinstance(made, dict) and {"board", "sha256"} <= made.keys()
+    return made if whole else None

@@ -152,8 +152,7 @@ def _port(name: str, bits: Mapping[int, str], unused: str) -> tuple[list[str], s
     for bit in sorted(bits, reverse=True):
         names.append(bits[bit] or f"{unused}_{bit}")
         declared += [] if bits[bit] else [f"wire {names[-1]};"]
-    port = "POWEROFF" if name == "POWEROFF" else name
-    return declared, f".{port}({{{', '.join(names)}}})"
+    return declared, f".{name}({{{', '.join(names)}}})"
 
 
 def _parameters(block: Mapping[str, Any]) -> str:

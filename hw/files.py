@@ -1,10 +1,21 @@
 """Files that are whole or not there."""
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
-__all__ = ["write_atomically"]
+__all__ = ["file_name", "write_atomically"]
+
+_LONGEST = 200  # characters of a file's name; systems allow 255 with what is put around them
+
+
+def file_name(text: str) -> str:
+    """Return ``text`` as the name of a file of a folder: it leads nowhere else, and is not empty.
+
+    What is not a letter or a digit of ASCII, or one of ``_ . + -``, becomes a hyphen.
+    """
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "-", text).strip(".-")[:_LONGEST] or "unnamed"
 
 
 def write_atomically(path: Path, content: bytes) -> None:

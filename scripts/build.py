@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ..hw.errors import NarrowgaugeError
 from . import options
 from .progress import Reporter
 
@@ -57,6 +58,7 @@ Examples:
     help="Folder of the files [default: build/BOARD].",
 )
 @making
+@options.load_weights
 @options.json_output
 def command(board: str, network: Path, output: Path | None, as_json: bool, **values: Any) -> int:
     """Build the bitstream of a network for a board, and say where it came from.
@@ -64,15 +66,11 @@ def command(board: str, network: Path, output: Path | None, as_json: bool, **val
     The folder gets the bitstream and, beside it, a file with the same name and the ending .json:
     clock, use of the device, seed, digests, tools. Where anything fails, nothing is written.
     """
-    from ..hw.files import write_atomically
-
-    built = make(board, network, values)
-    row = built.provenance()
     folder = Path("build", board) if output is None else output
-    options.make_folder(folder)
-    path = folder / f"{row['network']}.{built.suffix}"
-    write_atomically(path.with_suffix(".json"), (json.dumps(row, indent=1) + "\n").encode())
-    write_atomically(path, built.content)
+    built = make(board, network, values, folder)
+    row = built.provenance()
+    path = _path(folder, built.board, row["network"])
+    _write(path, built.content, row)
     if as_json:
         print(json.dumps(row | {"file": str(path)}, indent=2))
     else:
@@ -80,42 +78,79 @@ def command(board: str, network: Path, output: Path | None, as_json: bool, **val
     return 0
 
 
-def make(name: str, network: Path, values: dict[str, Any]) -> Any:
+def make(name: str, network: Path, values: dict[str, Any], folder: Path | None = None) -> Any:
     """Return the bitstream that a command's parameters describe.
+
+    With a ``folder`` for its files, that is seen to be writable before anything takes long.
 
     Raises
     ------
     NarrowgaugeError
-        For an unknown board, a network that is not there or does not fit, a clock that is not met.
+        For an unknown board, a network that is not there or does not fit, a clock that is not met,
+        options that exclude each other, a folder that cannot be written to.
     """
     from ..boards.bitstream import build
     from ..boards.board import board as find_board
+    from ..boards.fit import largest_on
     from ..hw.program import Program
-    from ..hw.synth.fit import largest_geometry
     from ..hw.synth.store import Store
     from .networks import load_network
 
+    options.check_fit(values)
     board, store = find_board(name), Store()
     geometry, groups = options.make_geometry(values), options.grouping(values)
+    if values["fit"] and "any_weights" in groups:
+        raise click.UsageError("--fit measures weights in the bitstream; leave out --load-weights")
     loaded = load_network(network, geometry.lanes)
+    if folder is not None:
+        _path(folder, board, loaded.name)
+    frequency = values["frequency"]
+    line: dict[str, Any] = {
+        "frequency": None if frequency is None else 1e6 * frequency,
+        "baud": values["baud"],
+        "store": store,
+    }
     with Reporter() as reporter:
         if values["fit"]:
-            with reporter.step("find the largest array"):
-                chains = geometry.chains
-                geometry = largest_geometry(loaded, board.target, store, chains=chains, **groups)
+            with reporter.step("find the largest array") as step:
+                shape = {"hop": geometry.hop, "chains": geometry.chains}
+                geometry = largest_on(loaded, board, note=step.note, **shape, **groups, **line)
+                step.note(str(geometry))
             loaded = load_network(network, geometry.lanes)
-        frequency = values["frequency"]
         with reporter.step(f"build the bitstream for {board.name}") as step:
-            built = build(
-                Program(loaded, geometry, **groups),
-                board,
-                frequency=None if frequency is None else 1e6 * frequency,
-                baud=values["baud"],
-                multiplier=values["multiplier"],
-                store=store,
-            )
+            program, multiplier = Program(loaded, geometry, **groups), values["multiplier"]
+            built = build(program, board, multiplier=multiplier, note=step.note, **line)
             step.note(f"{built.clock.frequency / 1e6:.2f} MHz, seed {built.seed}")
     return built
+
+
+def _path(folder: Path, board: Any, network: str) -> Path:
+    """Return where the bitstream of a network goes; raises where that cannot be written to."""
+    from ..boards.flow import suffix
+    from ..hw.files import file_name
+
+    options.check_folder(folder)
+    path = folder / f"{file_name(network)}.{suffix(board)}"
+    for each in (path, path.with_suffix(".json")):
+        if each.is_dir():
+            raise NarrowgaugeError(
+                f"{each} is a folder; remove it, or name another folder with --output"
+            )
+    return path
+
+
+def _write(path: Path, content: bytes, row: dict[str, Any]) -> None:
+    """Write a bitstream and where it came from: both, or none."""
+    from ..hw.files import write_atomically
+
+    options.make_folder(path.parent)
+    write_atomically(path, content)
+    try:
+        record = (json.dumps(row, indent=1) + "\n").encode()
+        write_atomically(path.with_suffix(".json"), record)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _print(row: dict[str, Any], path: Path) -> None:

@@ -21,8 +21,8 @@ Examples:
 def command(board: str, file: Path) -> int:
     """Load a bitstream into a board, with openFPGALoader or the board's own programmer.
 
-    The first of the board's programmers is used that is there; `narrowgauge boards --json` lists
-    them.
+    The first of the board's programmers is used that is there and starts; `narrowgauge boards
+    --json` lists them. A file that is not what the .json beside it describes is refused.
     """
     from ..boards.board import board as find_board
     from ..boards.flash import flash

@@ -6,11 +6,12 @@ from typing import Any
 
 from ..hw.accelerator import Accelerator
 from ..hw.errors import NarrowgaugeError
-from ..hw.files import write_atomically
+from ..hw.files import file_name, write_atomically
 from ..hw.layers import Weighted
 from ..hw.network import Network
 from ..hw.network_file import to_bytes
 from ..hw.number import parse
+from ..hw.program import Program
 from ..hw.synth.build import accelerator_for, cost
 from ..hw.synth.fit import largest_geometry
 from ..hw.synth.placement import check_memories
@@ -65,7 +66,8 @@ class Job:
     def _take(self, network: Network, output: Path, accuracy_float: float | None) -> None:
         """Put the network on the accumulator that was asked for, write it, and begin the row."""
         self.network = network
-        write_atomically(output / f"{network.name}.safetensors", to_bytes(network))
+        path = output / f"{file_name(network.name)}.safetensors"
+        write_atomically(path, to_bytes(network))
         known = {} if accuracy_float is None else {"accuracy_float": accuracy_float}
         self.row |= known | {
             "accumulator_bits": network.accumulator.width,
@@ -82,7 +84,8 @@ class Job:
                 geometry = largest_geometry(
                     self.network,
                     plan.device,
-                    plan.store,
+                    self._cells,
+                    hop=geometry.hop,
                     contexts=plan.contexts,
                     batch=plan.batch,
                     chains=geometry.chains,
@@ -100,6 +103,11 @@ class Job:
         if plan.route:
             check_memories(program, plan.device)  # before a simulation that may take long
         return accelerator_for(program, plan.device, multiplier=plan.multiplier)
+
+    def _cells(self, program: Program) -> int:
+        """Return the logic cells of an accelerator; raises `FitError` where it does not fit."""
+        plan = self.plan
+        return cost(accelerator_for(program, plan.device), plan.device, plan.store).lut or 0
 
     def _simulate(self, accelerator: Accelerator, reporter: Reporter) -> None:
         plan = self.plan

@@ -8,7 +8,7 @@ from typing import Any
 from ..hw import tools
 from ..hw.arithmetic import Accumulator
 from ..hw.array import Geometry
-from ..hw.errors import NarrowgaugeError, NetworkError
+from ..hw.errors import NetworkError
 from ..hw.network import Network
 from ..hw.program import Program
 from ..hw.synth.store import Store
@@ -81,11 +81,6 @@ class Plan:
     def __post_init__(self) -> None:
         self.device: Target = find_target(self.target)
         self.seed_numbers = seed_range(self.seeds)
-        if self.fit and self.multiplier != "logic":
-            raise NarrowgaugeError(
-                "--fit measures arrays of logic cells; with --multiplier block, give --rows, "
-                "--columns and --lanes"
-            )
         self.given = None if self.network in NETWORKS else self._given()
         if self.given is None:
             self.recipe = self.training.recipe()

@@ -107,6 +107,7 @@ def command(**values: Any) -> int:
 
 def _plan(values: dict[str, Any], reporter: Reporter) -> Any:
     """Return the plan; a trained network takes no options of training."""
+    options.check_fit(values)
     geometry = options.make_geometry(values)
     with reporter.step("load PyTorch"):
         from .plan import TRAINING, Plan, Training  # here, so that --help does not wait for it

@@ -1,17 +1,17 @@
 """The array that makes the most of a target."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from itertools import product
-from typing import Any
+
+import numpy as np
 
 from ..array import Geometry
 from ..errors import FitError, GeometryError
 from ..layers import Weighted
 from ..network import Network
 from ..program import Program
-from .build import accelerator_for, cost
 from .placement import fits
-from .store import Store
 from .targets import Target
 
 __all__ = ["largest_geometry"]
@@ -21,112 +21,148 @@ COLUMNS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 LANES = (1, 2, 4, 8, 16, 32, 64)
 FULL = 0.95  # of the logic cells; beyond that, routing fails or becomes slow
 TRIES = 6
-SMALLEST = Geometry(1, 1, 1)
 PROBES = (5, 2)  # lanes of the arrays to learn from; the fewer, the more noise in what they tell
 
 
 def largest_geometry(
     network: Network,
     target: Target,
-    store: Store,
+    cells: Callable[[Program], int],
     *,
+    hop: int = 8,
     contexts: int = 2,
     batch: int | None = None,
     chains: int = 1,
 ) -> Geometry:
     """Return the geometry that classifies most images a cycle and fits ``target``.
 
-    ``contexts``, ``batch`` and ``chains`` are as in `Program` and `Geometry`; a batch or chains
-    that an array of few rows cannot have leave those arrays out.
+    Three small arrays are measured to learn what an element and a lane cost of this network's
+    arithmetic. The best candidate that should fit is then measured; what it takes, where it does
+    not fit after all, is learned from before the next. So the answer was always seen to fit; where
+    `TRIES` candidates did not, it is the best of the small ones.
 
-    Three small arrays are synthesised to learn what an element and a lane cost of this network's
-    arithmetic; the best candidate that should fit is then synthesised and packed, and the next one
-    if it does not fit after all.
+    Parameters
+    ----------
+    target : Target
+        Whose memories are to hold those of the network; what something else takes of them is
+        missing in its budget.
+    cells : callable
+        Returns the logic cells of what is built with a program, or raises `FitError`.
+    hop, contexts, batch, chains
+        As in `Geometry` and `Program`; a batch or chains that an array of few rows cannot have
+        leave those arrays out.
 
     Raises
     ------
     FitError
-        When not even the smallest array fits, with the numbers.
+        When not even the smallest array fits, with the numbers; when none that fits has the batch
+        and the chains.
     """
 
-    def lut(geometry: Geometry) -> int:
-        program = Program(network, geometry, contexts=contexts)  # a batch moves no logic
-        return cost(accelerator_for(program, target), target, store).lut or 0
+    @cache
+    def order(geometry: Geometry) -> tuple[float, int] | None:
+        """Return cycles an image and products a cycle; None for what cannot be."""
+        try:
+            program = Program(network, geometry, contexts=contexts, batch=batch)
+        except GeometryError:
+            return None
+        possible = geometry.chains == chains and fits(program, target)
+        return (program.cycles_per_image, geometry.macs) if possible else None
 
-    costs = _learn(lut)
-    if costs is None:
-        return SMALLEST
+    def best(among: Iterable[Geometry]) -> Geometry | None:
+        found = {each: key for each in among if (key := order(each)) is not None}
+        return min(found, key=found.__getitem__) if found else None
+
+    # a batch moves no logic
+    tried = _Tried(lambda each: cells(Program(network, each, contexts=contexts)))
+    tried.probe(hop)
+    grid = list(_grid(network, hop, chains))
     room = FULL * target.budget["lut"]
-
-    def possible(geometry: Geometry) -> bool:
-        return costs.predict(geometry) <= room
-
-    found = _candidates(network, target, possible, chains=chains, contexts=contexts, batch=batch)
-    candidates = sorted(found, key=lambda pair: pair[0])
-    tries = 0
-    for _, geometry in candidates:
-        if not possible(geometry):
-            continue
-        try:
-            lut(geometry)
-            return geometry
-        except FitError:
-            tries += 1
-            room *= FULL
-        if tries == TRIES:
+    for _ in range(TRIES):
+        predict = _learned(tried.cells)
+        chosen = best(
+            each
+            for each in dict.fromkeys([*grid, *tried.cells])
+            if each not in tried.refused and tried.cells.get(each, predict(each)) <= room
+        )
+        if chosen is None:
             break
-    return SMALLEST
+        if tried.fits(chosen):
+            return chosen
+    known = best(each for each in tried.cells if each not in tried.refused)
+    if known is None:
+        raise FitError(
+            f"no array that was seen to fit {target.name} has --chains {chains}"
+            + (f" and --batch {batch}" if batch else "")
+            + "; leave them out, or give --rows, --columns and --lanes"
+        )
+    return known
 
 
-def _learn(lut: Callable[[Geometry], int]) -> "_Costs | None":
-    """Return what elements and lanes cost, or None where nothing fits to learn it from."""
-    single = lut(SMALLEST)
-    for lanes in PROBES:
-        try:
-            return _Costs(lut, single, lanes)
-        except FitError:
-            continue
-    return None
+class _Tried:
+    """Arrays that were measured.
+
+    Attributes
+    ----------
+    cells : dict of Geometry to int
+        Logic cells, as far as they were counted; of some that do not fit, too.
+    refused : set of Geometry
+        Those that do not fit.
+    """
+
+    def __init__(self, measure: Callable[[Geometry], int]):
+        self._measure = measure
+        self.cells: dict[Geometry, int] = {}
+        self.refused: set[Geometry] = set()
+
+    def probe(self, hop: int) -> None:
+        """Measure arrays to learn from; raises `FitError` where the smallest does not fit."""
+        smallest = Geometry(1, 1, 1, hop=hop)
+        self.cells[smallest] = self._measure(smallest)
+        for lanes in PROBES:
+            probes = [Geometry(side, side, lanes, hop=hop) for side in (1, 2)]
+            for each in probes:
+                self.fits(each)
+            if self.cells.keys() >= set(probes):
+                break
+
+    def fits(self, geometry: Geometry) -> bool:
+        """Tell whether an array fits; measure it, unless that was done."""
+        if geometry not in self.cells and geometry not in self.refused:
+            try:
+                self.cells[geometry] = self._measure(geometry)
+            except FitError as error:
+                self.refused.add(geometry)
+                if error.lut is not None:
+                    self.cells[geometry] = error.lut
+        return geometry not in self.refused
 
 
-class _Costs:
-    """Logic cells as a linear function of elements and of lanes, from three measured arrays."""
+def _learned(measured: Mapping[Geometry, int]) -> Callable[[Geometry], float]:
+    """Return what predicts logic cells: those of elements, and those of all their lanes.
 
-    def __init__(self, lut: Callable[[Geometry], int], single: int, lanes: int):
-        wide = lut(Geometry(1, 1, lanes))
-        several = lut(Geometry(2, 2, lanes))
-        self.lane = (wide - single) / (lanes - 1)
-        element = (several - wide) / 3
-        self.element = element - lanes * self.lane
-        self.base = wide - element
+    By least squares; where that would make one of the two negative, without it.
+    """
 
-    def predict(self, geometry: Geometry) -> float:
-        """Return the logic cells that an array of this geometry should take in all."""
-        element = self.element + self.lane * geometry.lanes
-        return self.base + geometry.elements * element
+    def terms(geometry: Geometry) -> tuple[int, int, int]:
+        return 1, geometry.elements, geometry.macs
+
+    sizes, found = np.array([terms(each) for each in measured]), np.array([*measured.values()])
+    solutions = []
+    for kept in ([0, 1, 2], [0, 2], [0, 1], [0]):
+        costs = np.zeros(3)
+        costs[kept] = np.linalg.lstsq(sizes[:, kept], found, rcond=None)[0]
+        if costs[1:].min() >= 0:
+            solutions.append(costs)
+    best = min(solutions, key=lambda costs: float(((sizes @ costs - found) ** 2).sum()))
+    return lambda geometry: float(best @ terms(geometry))
 
 
-def _candidates(
-    network: Network,
-    target: Target,
-    possible: Callable[[Geometry], bool],
-    *,
-    chains: int,
-    **options: Any,
-) -> Iterator[tuple[tuple[float, int], Geometry]]:
-    """Yield geometries whose memories fit, with cycles an image and elements to order them by."""
+def _grid(network: Network, hop: int, chains: int) -> Iterator[Geometry]:
+    """Yield geometries none of which is far larger than every layer."""
     weights = [layer.weights for layer in network if isinstance(layer, Weighted)]
     longest = max((each[0].size for each in weights), default=1)
     widest = max(size.channels for size in network.sizes.values())
     for rows, columns, lanes in product(ROWS, COLUMNS, LANES):
-        if columns >= 2 * widest or lanes >= 2 * longest:
-            continue
-        try:
-            geometry = Geometry(rows, columns, lanes, chains=chains)
-            if not possible(geometry):
-                continue
-            program = Program(network, geometry, **options)
-        except GeometryError:
-            continue
-        if fits(program, target):
-            yield (program.cycles_per_image, geometry.macs), geometry
+        if columns < 2 * widest and lanes < 2 * longest and not rows % chains:
+            yield Geometry(rows, columns, lanes, hop=hop, chains=chains)

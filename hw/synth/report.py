@@ -118,6 +118,7 @@ def check_fit(report: Mapping[str, Any], target: Target) -> None:
     """
     packed = target.family.packed.items()
     word = {cell: _WORDS[name] for name, cell in packed if isinstance(cell, str)}
+    used = {cell: entry["used"] for cell, entry in report["utilization"].items()}
     _refuse(
         target,
         [
@@ -125,6 +126,7 @@ def check_fit(report: Mapping[str, Any], target: Target) -> None:
             for cell, entry in report["utilization"].items()
             if entry["used"] > entry["available"] and cell not in _NO_CELLS
         ],
+        target.family.count_packed(used).get("lut"),
     )
 
 
@@ -143,12 +145,15 @@ def check_budget(found: Report, target: Target) -> None:
             for name, available in target.budget.items()
             if (getattr(found, name) or 0) > available
         ],
+        found.lut,
     )
 
 
-def _refuse(target: Target, short: list[str]) -> None:
+def _refuse(target: Target, short: list[str], lut: int | None) -> None:
     if short:
-        raise FitError(f"the design does not fit {target.name}: it needs {' and '.join(short)}")
+        raise FitError(
+            f"the design does not fit {target.name}: it needs {' and '.join(short)}", lut=lut
+        )
 
 
 def _critical_path(paths: list[dict[str, Any]]) -> str:

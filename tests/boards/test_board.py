@@ -1,16 +1,27 @@
 import json
-import os
 import stat
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 
 from narrowgauge.boards.board import BOARDS, board
+from narrowgauge.boards.buffer import FrameBuffer
 from narrowgauge.boards.constraints import constraints
-from narrowgauge.boards.flash import command, flash
+from narrowgauge.boards.device import Device
+from narrowgauge.boards.fit import _left
+from narrowgauge.boards.flash import FlashWarning, flash, programmers
 from narrowgauge.boards.pll import PLLS, highest
+from narrowgauge.hw.accelerator import Accelerator
+from narrowgauge.hw.arithmetic import Accumulator
+from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import NarrowgaugeError, ToolError
+from narrowgauge.hw.program import Program
 from narrowgauge.hw.synth.targets import TARGETS
+
+from ..hw.networks import random_network
+
+FAMILY = ("int8", "uint8", "uint8")
 
 
 @pytest.mark.parametrize("name", BOARDS)
@@ -50,26 +61,53 @@ def test_an_unknown_board_is_refused():
         board("icestick")
 
 
+def test_names_of_boards_are_openfpgaloaders():
+    """As in its ``board.hpp``, where case matters: those that boards here may have."""
+    known = {"ice40_generic", "ulx3s", "ulx3s_dfu", "orangeCrab", "tangnano9k", "colorlight"}
+    loaders = [each for found in BOARDS.values() for each in found.programmers if "-b" in each]
+    assert len(loaders) >= len(BOARDS) - 1
+    assert {each[each.index("-b") + 1] for each in loaders} <= known
+
+
+@pytest.mark.parametrize(("inputs", "blocks"), [(9, 1), (784, 2)])
+def test_frames_find_room_beside_the_largest_array(inputs, blocks):
+    found, network = board("icebreaker"), random_network(3, FAMILY, (inputs, 2), Accumulator(24))
+    program = Program(network, Geometry(1, 1, 1))
+    device = Device(Accelerator(program), clock_frequency=12e6)
+    depth = FrameBuffer(device.buffer_entry).depth
+    assert found.target.family.brams(8, depth) == blocks
+    assert _left(network, found).budget["bram"] == found.target.budget["bram"] - blocks
+
+
 @pytest.fixture
 def programmer(tmp_path, monkeypatch):
     """Return what makes a program that says its arguments, and ends with a status."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    monkeypatch.setenv("PATH", str(folder))
 
-    def make(name, status=0):
+    def make(name, status=0, shell="/bin/sh"):
         path = folder / name
-        path.write_text(f'#!/bin/sh\necho "$0 $@"\necho "error: cable lost"\nexit {status}\n')
+        path.write_text(f'#!{shell}\necho "$0 $@"\necho "error: cable lost"\nexit {status}\n')
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        return path
 
     return make
 
 
 @pytest.fixture
 def file(tmp_path):
+    """A bitstream for the icebreaker, as `narrowgauge build` leaves it."""
     path = tmp_path / "digits.bin"
     path.write_bytes(b"bits")
+    describe(path)
     return path
+
+
+def describe(path, board="icebreaker"):
+    """Write where a bitstream came from."""
+    row = {"board": board, "sha256": sha256(path.read_bytes()).hexdigest()}
+    path.with_suffix(".json").write_text(json.dumps(row))
 
 
 def test_the_first_programmer_that_is_there_is_used(programmer, file):
@@ -77,12 +115,23 @@ def test_the_first_programmer_that_is_there_is_used(programmer, file):
         board("icebreaker"), programmers=(("none-such", "{file}"), ("prog", "-S", "{file}"))
     )
     programmer("prog")
-    assert command(found, file)[1:] == ("-S", str(file))
+    ((tool, arguments),) = programmers(found)
+    assert (tool.name, arguments) == ("prog", ("-S", "{file}"))
     assert flash(found, file).splitlines()[0].endswith(f"prog -S {file}")
+
+
+def test_one_that_does_not_start_is_passed_over(programmer, file):
+    programmer("openFPGALoader", shell="/nonexistent/shell")
+    with pytest.raises(ToolError, match="openFPGALoader did not start"):
+        flash(board("icebreaker"), file)
+    programmer("iceprog")
+    with pytest.warns(FlashWarning, match="openFPGALoader did not start.*; trying the next"):
+        assert flash(board("icebreaker"), file).splitlines()[0].endswith(f"iceprog {file}")
 
 
 def test_a_programmer_that_fails_is_an_error_with_its_words(programmer, file):
     programmer("openFPGALoader", 1)
+    programmer("iceprog")  # what was begun is not begun again with another
     with pytest.raises(ToolError, match="openFPGALoader failed: error: cable lost"):
         flash(board("icebreaker"), file)
 
@@ -92,13 +141,47 @@ def test_no_programmer_is_an_error_that_says_which(programmer, file):
         flash(board("icebreaker"), file)
 
 
+def test_a_variable_names_the_programmer_or_is_refused(programmer, file, monkeypatch, tmp_path):
+    programmer("iceprog")
+    monkeypatch.setenv("OPENFPGALOADER", "/nonexistent/openFPGALoader")
+    with pytest.raises(ToolError, match=r"OPENFPGALOADER is '/nonexistent/.*correct or unset it"):
+        flash(board("icebreaker"), file)
+    moved = programmer("openFPGALoader").rename(tmp_path / "mine")
+    monkeypatch.setenv("OPENFPGALOADER", f"{moved} --verbose")
+    said = flash(board("icebreaker"), file).splitlines()[0]
+    assert said == f"{moved} --verbose -b ice40_generic {file}"
+
+
 def test_a_bitstream_of_another_board_is_not_loaded(programmer, file):
     programmer("openFPGALoader")
     with pytest.raises(NarrowgaugeError, match=r"bitstreams of ulx3s_85f end in \.bit"):
         flash(board("ulx3s_85f"), file)
-    file.with_suffix(".json").write_text(json.dumps({"board": "upduino_v3"}))
+    describe(file, "upduino_v3")
     with pytest.raises(NarrowgaugeError, match="was built for upduino_v3, not for icebreaker"):
         flash(board("icebreaker"), file)
     assert flash(board("upduino_v3"), file)
     with pytest.raises(NarrowgaugeError, match="no such file"):
         flash(board("icebreaker"), file.with_name("none.bin"))
+
+
+@pytest.mark.parametrize("content", [b"", b"bit", b"bits!", b"bots"])
+def test_a_damaged_bitstream_is_not_loaded(programmer, file, content):
+    programmer("openFPGALoader")
+    file.write_bytes(content)
+    text = "is not what digits.json describes: it was damaged" if content else "is empty"
+    with pytest.raises(NarrowgaugeError, match=text):
+        flash(board("icebreaker"), file)
+
+
+@pytest.mark.parametrize("beside", [None, "", "[1]", '{"board": "icebreaker"}'])
+def test_without_provenance_there_is_a_warning(programmer, file, beside):
+    programmer("openFPGALoader")
+    if beside is None:
+        file.with_suffix(".json").unlink()
+    else:
+        file.with_suffix(".json").write_text(beside)
+    with pytest.warns(FlashWarning, match="no file digits.json beside it says what it is"):
+        flash(board("icebreaker"), file)
+    file.write_bytes(b"")
+    with pytest.raises(NarrowgaugeError, match="is empty"):
+        flash(board("icebreaker"), file)

@@ -11,8 +11,8 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from narrowgauge.boards.bitstream import _route
 from narrowgauge.boards.board import board
+from narrowgauge.boards.flow import route
 from narrowgauge.boards.pll import highest
 from narrowgauge.boards.recovery import find_icebox, recover
 from narrowgauge.boards.top import RESET_CYCLES, Top
@@ -107,14 +107,14 @@ def test_so_does_the_netlist_that_the_bitstream_holds():
     except ToolError as error:
         pytest.skip(str(error))
     netlist, trace = design("icebreaker")
-    content = base64.b64decode(_route(netlist, ICEBREAKER, 24e6, 1)["content"])
+    content = base64.b64decode(route(netlist, ICEBREAKER, 24e6, 1)["content"])
     assert simulate(recover(content, ICEBREAKER), "verilog") == (WANTED, trace)
 
 
 @pytest.mark.slow
 def test_so_does_the_netlist_that_was_routed():
     netlist, trace = design("ulx3s_25f")
-    routed = _route(netlist, board("ulx3s_25f"), 24e6, 1)["routed"]
+    routed = route(netlist, board("ulx3s_25f"), 24e6, 1)["routed"]
     assert simulate(plain(routed), "json", "ecp5") == (WANTED, trace)
 
 

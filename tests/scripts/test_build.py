@@ -1,15 +1,21 @@
 """Bitstreams from the command line: what they hold, and what is refused."""
 
 import json
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from narrowgauge.boards import bitstream
+from narrowgauge.boards import fit as fitting
 from narrowgauge.boards.board import BOARDS
 from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.network_file import save
+from narrowgauge.hw.array import Geometry
+from narrowgauge.hw.errors import FitError
+from narrowgauge.hw.network_file import load, save
+from narrowgauge.hw.program import Program
+from narrowgauge.hw.synth.store import Store
 from narrowgauge.scripts.boards import RECORDS, STATES
 
 from ..hw.networks import random_network
@@ -72,6 +78,13 @@ def test_a_bitstream_and_where_it_came_from(invoke, network, tmp_path, monkeypat
     kept = json.loads(Path(row["file"]).with_suffix(".json").read_text())
     assert {**kept, "file": row["file"]} == row
 
+    # what --fit measures is what is built, the link and all, and is in the store already
+    before = Store().count()
+    program = Program(load(network), Geometry(1, 1, 1), contexts=1)
+    found = bitstream.cells(program, BOARDS["icebreaker"], frequency=24e6)
+    assert found == row["utilisation"]["lut"]["used"]
+    assert Store().count() == before
+
     # a routing that is too slow for the clock
     monkeypatch.setattr(bitstream, "SEEDS", (1,))
     monkeypatch.setattr(bitstream._Bench, "_fmax", lambda self, routed: 23.9e6)
@@ -97,6 +110,173 @@ def test_what_cannot_be_built_is_one_line_and_leaves_nothing(
     done = invoke("build", *given, *SMALL, "-o", tmp_path / "out")
     done.fails_with(1, *words)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["build", "verify"])
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (("--rows", 4), ("--fit chooses rows, columns and lanes", "leave out --rows, or --fit")),
+        (("--lanes", 4), ("leave out --lanes, or --fit",)),
+        (("--multiplier", "block"), ("--fit measures arrays of logic cells",)),
+    ],
+    ids=["rows", "lanes", "multiplier"],
+)
+def test_fit_excludes_a_size(invoke, network, option, words, command, monkeypatch):
+    monkeypatch.setattr("narrowgauge.boards.verify.check_tools", lambda board: None)
+    invoke(command, "icebreaker", network, "--fit", *option).fails_with(1, *words)
+
+
+def test_run_fits_without_a_size_as_well(invoke, tmp_path):
+    done = invoke("run", "--fit", "--columns", 4, "--output", tmp_path / "out")
+    done.fails_with(1, "leave out --columns, or --fit")
+    done = invoke("run", "--fit", "--multiplier", "block", "--output", tmp_path / "out")
+    done.fails_with(1, "--fit measures arrays of logic cells")
+    assert not (tmp_path / "out").exists()
+
+
+def test_fit_measures_the_board_with_its_link(invoke, network, tmp_path, monkeypatch):
+    """The whole top level, at the clock, with the options, beside the link's block RAM."""
+    asked = []
+
+    def cells(program, board, **line):
+        asked.append((program, board.name, line["frequency"], line["baud"]))
+        return 2000 + 100 * program.geometry.macs
+
+    def largest(network, target, measured, **options):
+        assert target.budget["bram"] == BOARDS["icebreaker"].target.budget["bram"] - 1
+        assert options == {"hop": 2, "chains": 1, "contexts": 1, "batch": None}
+        program = Program(network, Geometry(2, 1, 2))
+        assert measured(program) == 2400
+        assert asked == [(program, "icebreaker", 24e6, 500_000)]
+        return Geometry(2, 1, 2, hop=2)
+
+    def build(program, board, **options):
+        assert program.geometry == Geometry(2, 1, 2, hop=2)
+        raise FitError("seen")
+
+    monkeypatch.setattr(fitting, "cells", cells)
+    monkeypatch.setattr(fitting, "largest_geometry", largest)
+    monkeypatch.setattr(bitstream, "build", build)
+    options = ("--hop", 2, "--contexts", 1, "--frequency", 24, "--baud", 500_000)
+    done = invoke("build", "icebreaker", network, "--fit", *options, "-o", tmp_path / "out")
+    done.fails_with(1, "seen")
+    assert "find the largest array" in done.err
+    assert "2x1x2" in done.err
+
+
+def test_it_says_what_it_is_doing(invoke, network, tmp_path, monkeypatch):
+    def mapped(self, clock):
+        self.note("map for 24.00 MHz")
+        raise FitError("too large")
+
+    monkeypatch.setattr(bitstream._Bench, "mapped", mapped)
+    done = invoke("build", "icebreaker", network, *SMALL, "-o", tmp_path / "out")
+    done.fails_with(1, "too large")
+    assert "map for 24.00 MHz failed" in done.err
+
+
+class Built:
+    """A bitstream that took no time."""
+
+    suffix = "bin"
+
+    def __init__(self, program, board, **options):
+        self.program, self.board, self.content = program, board, b"bits"
+
+    def provenance(self):
+        geometry = {"rows": 1, "columns": 1, "lanes": 1, "frequency_mhz": 24, "fmax_mhz": 25}
+        digest = sha256(self.content).hexdigest()
+        names = {"network": self.program.network.name, "board": self.board.name}
+        return {**names, **geometry, "sha256": digest, "utilisation": {}}
+
+    class clock:
+        frequency = 24e6
+
+    seed = 1
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Building takes no time; how often it was done."""
+    built = []
+
+    def build(*arguments, **options):
+        built.append(Built(*arguments, **options))
+        return built[-1]
+
+    monkeypatch.setattr(bitstream, "build", build)
+    return built
+
+
+def files(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("name", ["../esc/aped", "..", "", "a/b", "/tmp/absolute"])
+def test_a_networks_name_leads_nowhere(invoke, network, tmp_path, quick, name):
+    save(replace(load(network), name=name), network)
+    folder = tmp_path / "deep" / "out"
+    done = invoke("build", "icebreaker", network, *SMALL, "-o", folder, "--json")
+    assert done.status == 0, done.err
+    row = json.loads(done.out)
+    assert row["network"] == name
+    assert Path(row["file"]).parent == folder
+    stem = Path(row["file"]).stem
+    assert files(tmp_path / "deep") == ["out", f"out/{stem}.bin", f"out/{stem}.json"]
+
+
+@pytest.mark.parametrize("inside", ["", "sub"])
+def test_a_file_in_the_place_of_the_folder_is_refused_first(
+    invoke, network, tmp_path, quick, inside
+):
+    plain = tmp_path / "plain"
+    plain.write_text("mine")
+    done = invoke("build", "icebreaker", network, *SMALL, "-o", plain / inside)
+    done.fails_with(1, f"cannot write to {plain / inside}", "--output")
+    assert not quick
+    assert plain.read_text() == "mine"
+
+
+@pytest.mark.parametrize("suffix", ["bin", "json"])
+def test_a_folder_in_the_place_of_a_file_is_refused_first(invoke, network, tmp_path, quick, suffix):
+    there = tmp_path / "out" / f"random.{suffix}"
+    there.mkdir(parents=True)
+    done = invoke("build", "icebreaker", network, *SMALL, "-o", tmp_path / "out")
+    done.fails_with(1, f"{there} is a folder")
+    assert not quick
+    assert files(tmp_path / "out") == [there.name]
+
+
+@pytest.mark.parametrize("suffix", [".bin", ".json"])
+def test_where_one_file_cannot_be_written_there_is_none(
+    invoke, network, tmp_path, quick, monkeypatch, suffix
+):
+    from narrowgauge.hw import files as writing
+
+    def write(path, content):
+        if path.suffix == suffix:
+            raise OSError(28, "No space left on device", str(path))
+        write_atomically(path, content)
+
+    write_atomically = writing.write_atomically
+    monkeypatch.setattr(writing, "write_atomically", write)
+    done = invoke("build", "icebreaker", network, *SMALL, "-o", tmp_path / "out")
+    done.fails_with(1, f"random{suffix}: No space left")
+    assert files(tmp_path / "out") == []
+
+
+@pytest.mark.filterwarnings("default")
+def test_flash_warns_in_one_line(invoke, tmp_path, monkeypatch):
+    file, program = tmp_path / "digits.bin", tmp_path / "prog"
+    file.write_bytes(b"bits")
+    program.write_text("#!/bin/sh\nexit 0\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("OPENFPGALOADER", str(program))
+    done = invoke("flash", "icebreaker", file)
+    assert done.status == 0, done.err
+    (line,) = [line for line in done.err.splitlines() if line.startswith("narrowgauge: ")]
+    assert line.startswith(f"narrowgauge: warning: {file}: no file digits.json beside it")
 
 
 def test_flash_refuses_what_is_not_there(invoke, tmp_path):

@@ -62,11 +62,23 @@ def test_where_nothing_helps_nothing_moves():
     assert single_port(program, target("ecp5-85k")) == ()
 
 
+@pytest.mark.parametrize("name", ["up5k", "ecp5-25k"])
+def test_writable_weights_are_in_block_ram(name, tmp_path):
+    network = random_network(1, ("int8", "uint8", "uint8"), [64, 64, 10], Accumulator(24))
+    program = Program(network, Geometry(2, 2, 4), any_weights=True)
+    store = Store(tmp_path / "store")
+    device, memory = target(name), WeightMemory(program, loaded=True)
+    measured = measure(Shell(memory), device, seeds=(), store=store)
+    blocks = device.family.brams(*program.memories["weights"])
+    assert (measured.spram or 0, measured.bram) == (0, blocks)
+    assert single_port(program, device) == ()
+
+
 @pytest.mark.parametrize(
     ("make", "blocks"),
     [
         (lambda program: ActivationMemory(program, single_port=True), 2),
-        (lambda program: WeightMemory(program, loaded=True), 4),
+        (lambda program: WeightMemory(program, single_port=True), 4),
     ],
     ids=["activations", "weights"],
 )

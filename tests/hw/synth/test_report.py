@@ -66,8 +66,9 @@ def test_every_exhausted_resource_is_told_with_both_numbers():
     report = nextpnr(lut=6012, bram=34)
     report["utilization"]["SB_GB"]["used"] = 8
     text = "does not fit up5k: it needs 6012 of 5280 logic cells and 34 of 30 block RAMs$"
-    with pytest.raises(FitError, match=text):
+    with pytest.raises(FitError, match=text) as refused:
         check_fit(report, target("up5k"))
+    assert refused.value.lut == 6012
     check_fit({"utilization": {"SB_GB": {"used": 8, "available": 8}}}, target("up5k"))
 
 
