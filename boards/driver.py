@@ -16,12 +16,11 @@ import numpy as np
 
 from ..hw.errors import DataError, LinkError
 from ..hw.network import Network
-from ..hw.program import Program
 from .device import BAUD
 from .frame import ANSWER, ERROR, Error, Flag, Frame, Type, packed, packed_bytes
-from .info import INFO_BYTES, Info, network_digest
+from .info import INFO_BYTES, Info, device_digest, network_digest
 from .link import Link
-from .outcome import Answer, Inference, Status
+from .outcome import STATUS_BYTES, Answer, Inference, Status
 from .port import Port, open_port
 from .results import label_bytes, level_bytes
 
@@ -59,8 +58,8 @@ class Driver:
     Raises
     ------
     LinkError
-        For a port that cannot be opened, no answer, another version of the protocol, and a
-        bitstream of another network.
+        For a port that cannot be opened, a timeout or tries that cannot be, no answer, another
+        version of the protocol, and a bitstream of another network.
     """
 
     def __init__(
@@ -74,12 +73,12 @@ class Driver:
     ):
         opened = open_port(port, baud, limit=INFO_BYTES) if isinstance(port, str) else port
         self._port = opened
-        self._link = Link(opened, baud=baud, timeout=timeout, tries=tries)
-        self.counts = self._link.counts
         self.network: Network | None = None
         self._clean = False  # nothing is on its way
         try:
-            self.info = Info.from_bytes(self._link.ask(Type.INFO))
+            self._link = Link(opened, baud=baud, timeout=timeout, tries=tries)
+            self.counts = self._link.counts
+            self.info = Info.from_bytes(self._link.ask(Type.INFO, size=None))
             if network is not None:
                 self.expect(network)
         except BaseException:
@@ -107,16 +106,24 @@ class Driver:
         Raises
         ------
         LinkError
-            For a bitstream of another network.
+            For a bitstream of another network; where any weights may be loaded, of one that
+            differs in more than these.
+        GeometryError
+            There, for a network that the device's array cannot run.
         """
-        wanted = network_digest(network, weights=not self.info.loads_weights)
+        if self.info.any_weights:
+            wanted = device_digest(self.info.program(network))
+        else:
+            wanted = network_digest(network)
         if wanted != self.info.digest:
-            info = self.info
+            info, more = self.info, ""
+            if info.any_weights:
+                more = "; weights alone are loaded, the biases and scales of both must be the same"
             raise LinkError(
                 f"{self._port.name}: its bitstream is of another network ({info.inputs} inputs in "
                 f"{info.input}, {info.outputs} outputs, digest {info.digest.hex()[:8]}) than "
                 f"{network.name} ({network.inputs} inputs in {network.input}, {network.outputs} "
-                f"outputs, digest {wanted.hex()[:8]}); build and load that of {network.name}"
+                f"outputs, digest {wanted.hex()[:8]}){more}; build and load that of {network.name}"
             )
         self.network = network
 
@@ -126,14 +133,13 @@ class Driver:
         Raises
         ------
         LinkError
-            Without an answer; so do all other methods.
+            Without an answer, or for one that is none; so do all other methods.
         """
-        flags, error, damaged, chunks = self._link.ask(Type.STATUS)
-        return Status(Flag(flags), Error(error), damaged, chunks)
+        return Status.from_bytes(self._link.ask(Type.STATUS, size=STATUS_BYTES))
 
     def cycles(self) -> int:
         """Return the cycles since the last reset in which the accelerator had work."""
-        return int.from_bytes(self._link.ask(Type.CYCLES), "little")
+        return int.from_bytes(self._link.ask(Type.CYCLES, size=4), "little")
 
     def reset(self) -> None:
         """Let the device forget all images, and weights that were loaded."""
@@ -144,16 +150,18 @@ class Driver:
     def load_weights(self, network: Network) -> None:
         """Reset the device and load the weights of ``network``.
 
+        Where `Info.any_weights` is set they may replace those of another network; `Driver.expect`
+        says what the two must share.
+
         Raises
         ------
         LinkError
-            Where the device loads no weights, or differs from the network in something else.
+            Where the device loads no weights, or those of another network.
         """
         if not self.info.loads_weights:
             raise LinkError(f"{self._port.name}: the weights of this device are in its bitstream")
         self.expect(network)
-        info = self.info
-        program = Program(network, info.geometry, contexts=info.contexts, batch=info.batch)
+        info, program = self.info, self.info.program(network)
         width, _ = program.memories["weights"]
         content = packed(program.weight_image, width)
         size = packed_bytes(info.input.width, info.inputs)

@@ -1,5 +1,6 @@
 // Clocks a device that CXXRTL wrote, sends bytes to its pin rx and takes bytes from its pin tx, bit
-// by bit, all without leaving C++. DESIGN and DIVISOR are defined on top of this file by virtual.py.
+// by bit, all without leaving C++. DESIGN and DIVISOR are defined on top of this file by
+// simulation.py.
 #include <cstdint>
 
 namespace {

@@ -9,7 +9,10 @@ from .frame import ANSWER, ERROR, Error, Frame, Type
 from .outcome import Counts
 from .port import Port
 
-__all__ = ["Link"]
+__all__ = ["LONGEST", "Link"]
+
+LONGEST = 3600.0
+"""Seconds that an answer may take, at most."""
 
 MEANINGS = {
     Error.TYPE: "it does not know this request",
@@ -40,9 +43,18 @@ class Link:
         What happened since the port was opened.
     inbox : deque of Frame
         What came while something else was asked: perhaps answers to images.
+
+    Raises
+    ------
+    LinkError
+        For a timeout that is not between 0 and `LONGEST`, and for no tries.
     """
 
     def __init__(self, port: Port, *, baud: int, timeout: float, tries: int):
+        if not 0 < timeout <= LONGEST:
+            raise LinkError(f"a timeout is up to {LONGEST:g} s and more than 0, not {timeout:g}")
+        if tries < 1:
+            raise LinkError(f"a request is tried once or more often, not {tries} times")
         self.port, self.baud, self.timeout, self.tries = port, baud, timeout, tries
         self.counts = Counts()
         self.inbox: deque[Frame] = deque()
@@ -56,15 +68,22 @@ class Link:
         self.port.send(Frame(kind, sequence, payload))
         return sequence
 
-    def ask(self, kind: Type, payload: bytes = b"", *, chunk: int | None = None) -> bytes:
+    def ask(
+        self, kind: Type, payload: bytes = b"", *, size: int | None = 0, chunk: int | None = None
+    ) -> bytes:
         """Send a request until it is answered; return the payload of the answer.
 
         Asked twice, all of them do what they do once: a chunk of weights has its number.
 
+        Parameters
+        ----------
+        size : int or None
+            Bytes of the payload; None where that depends on the device.
+
         Raises
         ------
         LinkError
-            Without an answer, and where the device refuses.
+            Without an answer, for one of another size, and where the device refuses.
         """
         for attempt in range(self.tries):
             self.counts.retries += attempt > 0
@@ -73,6 +92,12 @@ class Link:
             end = time.monotonic() + self.timeout
             while (frame := self.port.receive(end - time.monotonic())) is not None:
                 if frame.sequence == number and frame.type == kind | ANSWER:
+                    if size is not None and len(frame.payload) != size:
+                        raise LinkError(
+                            f"{self.port.name}: the device answers {kind.name} with "
+                            f"{len(frame.payload)} bytes instead of {size}; build its bitstream "
+                            "anew"
+                        )
                     return frame.payload
                 if frame.sequence == number and frame.type == ERROR and len(frame.payload) == 2:
                     done = frame.payload[1] == (number + 1) % 256  # by an earlier attempt
@@ -88,8 +113,12 @@ class Link:
 
     def error(self, frame: Frame) -> LinkError:
         """Return the error that an answer reports."""
-        code = Error(frame.payload[0])
-        return LinkError(f"{self.port.name}: the device refuses: {MEANINGS[code]} ({code.name})")
+        code = frame.payload[0]
+        if code in MEANINGS:
+            said = f"{MEANINGS[Error(code)]} ({Error(code).name})"
+        else:
+            said = f"error {code}, which this narrowgauge does not know; build its bitstream anew"
+        return LinkError(f"{self.port.name}: the device refuses: {said}")
 
     def no_answer(self) -> LinkError:
         """Return the error of a device that says nothing."""

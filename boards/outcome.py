@@ -1,12 +1,17 @@
 """What the host learns from a board: answers, and what happened on the line."""
 
 from dataclasses import astuple, dataclass
+from typing import Self
 
 import numpy as np
 
+from ..hw.errors import LinkError
 from .frame import Error, Flag
 
-__all__ = ["Answer", "Counts", "Inference", "Status"]
+__all__ = ["STATUS_BYTES", "Answer", "Counts", "Inference", "Status"]
+
+STATUS_BYTES = 4
+"""Of the answer to `Type.STATUS`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +85,23 @@ class Status:
     error: Error
     damaged: int
     chunks: int
+
+    @classmethod
+    def from_bytes(cls, payload: bytes) -> Self:
+        """Read the payload of an answer, `STATUS_BYTES` long.
+
+        Raises
+        ------
+        LinkError
+            For an error that is none of `Error`.
+        """
+        flags, error, damaged, chunks = payload
+        if error not in set(Error):
+            raise LinkError(
+                f"the device had error {error} last, which this narrowgauge does not know; build "
+                "its bitstream anew"
+            )
+        return cls(Flag(flags), Error(error), damaged, chunks)
 
 
 @dataclass(frozen=True, eq=False)

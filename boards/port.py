@@ -93,17 +93,19 @@ def open_port(name: str, baud: int, *, limit: int) -> Port:
     Raises
     ------
     LinkError
-        For a port that is not there, is in use, or may not be opened; the text says what to do.
+        For a port that is not there, is in use, or may not be opened, and for a name or a baud that
+        pyserial or the system refuses; the text says what to do.
     """
     try:
         line = serial.serial_for_url(
             name, baudrate=baud, write_timeout=WRITE_SECONDS, exclusive=True
         )
         line.reset_input_buffer()
-    except ValueError as error:
-        raise LinkError(f"{name}: cannot be opened ({error})") from error
-    except (serial.SerialException, OSError) as error:
+    except OSError as error:  # SerialException is one
         raise LinkError(f"{name}: {_reason(error)}") from error
+    except Exception as error:  # pyserial hands on whatever an URL or a baud meets on its way
+        said = f"{type(error).__name__}: {error}"
+        raise LinkError(f"{name}: cannot be opened at {baud} baud ({said})") from error
     return Port(line, name, limit=limit)
 
 

@@ -10,11 +10,14 @@ from ..hw.errors import ToolError
 from ..hw.rtlil import convert
 from ..hw.sim.library import build_library
 from .device import Device
+from .pll import Setting
+from .top import RESET_CYCLES, Top
 
 __all__ = ["SimulatedDevice"]
 
 HARNESS = Path(__file__).with_name("harness.cc")
 ROOM = 1 << 16
+NO_PLL = Setting(0.0)  # cycles are counted here, not seconds
 _libraries: WeakKeyDictionary[Any, Path] = WeakKeyDictionary()
 
 
@@ -35,6 +38,9 @@ class _Exchange(ctypes.Structure):
 
 class SimulatedDevice:
     """A device of which every gate is simulated, with a line at its pins.
+
+    Around it is the top level of all boards, `Top`, whose reset is over when this has been made. It
+    has no PLL: the clock of a simulation has no frequency.
 
     The library is kept in the user's cache under a name made from its source, so the same device
     compiles once. Use it in a ``with`` statement, or `close` it.
@@ -73,6 +79,7 @@ class SimulatedDevice:
         )
         self._waiting = bytearray()
         self.cycles = 0
+        self.run(RESET_CYCLES + 2)
 
     def __enter__(self) -> Self:
         return self
@@ -153,9 +160,10 @@ def _load(path: str) -> ctypes.CDLL:
 
 def _build(device: Any) -> Path:
     """Return the library of a device, from the cache or newly compiled."""
+    top = Top(None, device, NO_PLL)
     definitions = f"#define DESIGN p_top\n#define DIVISOR {device.divisor}u\n"
     return build_library(
-        {"top.il": convert(device, share=False)},
+        {"top.il": convert(top, share=False)},
         ["read_rtlil top.il", "write_cxxrtl -g0 top.cc"],
         definitions + HARNESS.read_text(encoding="utf-8"),
     )

@@ -19,12 +19,12 @@ class Top(wiring.Component):
     """A device on a board.
 
     The pins are registered nowhere here: that is the device's. What it computes does not depend on
-    the board, so the clock alone is what a simulation leaves out.
+    the board, so its PLL alone is what a virtual board leaves out.
 
     Parameters
     ----------
-    board : Board
-        Where it runs.
+    board : Board or None
+        Where it runs; None for no board, which has nothing but a clock and a UART.
     device : wiring.Component
         With the ports ``rx`` and ``tx``, in the domain ``sync``.
     clock : Setting
@@ -44,10 +44,10 @@ class Top(wiring.Component):
     rx: Signal
     tx: Signal
 
-    def __init__(self, board: Board, device: Any, clock: Setting):
+    def __init__(self, board: Board | None, device: Any, clock: Setting):
         self.board, self.device, self.clock = board, device, clock
         ports = {"clk": In(1), "rx": In(1), "tx": Out(1)}
-        self._high = [f"high_{index}" for index in range(len(board.high))]
+        self._high = [f"high_{index}" for index in range(len(board.high) if board else 0)]
         super().__init__(ports | {name: Out(1) for name in self._high})
 
     def elaborate(self, platform: Any) -> Module:

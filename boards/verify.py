@@ -21,7 +21,7 @@ from .board import Board
 from .frame import ANSWER, OVERHEAD, Decoder, Frame, Type, packed
 from .info import INFO_BYTES, Info
 from .recovery import find_icebox, recover
-from .results import answer_bytes, level_bytes
+from .results import answer_bytes, label_bytes, level_bytes
 from .top import RESET_CYCLES
 
 __all__ = ["STAGES", "Link", "Stage", "check_tools", "check_weights", "verify"]
@@ -265,8 +265,7 @@ def _differs(
     mismatches, first = 0, ""
     for index, (answer, row, label) in enumerate(zip(run.answers, codes, labels, strict=True)):
         wanted = b"".join(int(code).to_bytes(octets, "little") for code in row)
-        size = 1 if levels.shape[1] <= 256 else 2
-        wanted += int(label).to_bytes(size, "little")
+        wanted += int(label).to_bytes(label_bytes(levels.shape[1]), "little")
         if answer != wanted:
             mismatches += 1
             said = "no answer" if answer is None else answer.hex()

@@ -1,7 +1,7 @@
-"""A board without a board: its complete gateware in simulation, behind a pseudo-terminal.
+"""A board without a board: its gateware in simulation, behind a pseudo-terminal.
 
 What opens the terminal sees what it would see on a serial port: every byte goes through the pins
-``rx`` and ``tx`` of the simulated device, bit by bit.
+``rx`` and ``tx`` of the simulated top level, bit by bit. Its PLL alone is left out.
 """
 
 import os

@@ -101,8 +101,8 @@ class Accelerator(wiring.Component):
     i : In(stream.Signature(element_layout(program)))
     o : Out(stream.Signature(result_layout(program)))
     weights : In(stream.Signature(word of the weight memory))
-        Where weights have a single port: they are loaded, in the order of `Program.weight_image`,
-        after every reset, and images wait for them.
+        Where weights have a single port, and where the program is for any weights: they are loaded,
+        in the order of `Program.weight_image`, after every reset, and images wait for them.
     trace : Out(trace_layout(program))
 
     Raises
@@ -149,7 +149,7 @@ class Accelerator(wiring.Component):
     @property
     def loads_weights(self) -> bool:
         """Whether the weights come over a stream after every reset."""
-        return "weights" in self.single_port
+        return self.program.any_weights or "weights" in self.single_port
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -173,7 +173,9 @@ class Accelerator(wiring.Component):
         m.submodules.activations = activations = ActivationMemory(
             program, single_port="activations" in self.single_port
         )
-        m.submodules.weights = weights = WeightMemory(program, loaded=self.loads_weights)
+        m.submodules.weights = weights = WeightMemory(
+            program, loaded=self.loads_weights, single_port="weights" in self.single_port
+        )
 
         wiring.connect(m, wiring.flipped(self.i), loader.i)
         wiring.connect(m, sequencer.jobs, drain.jobs)

@@ -14,6 +14,7 @@ from .number import Bipolar, Format
 __all__ = [
     "ThresholdTable",
     "parameter_pairs",
+    "parameter_words",
     "scaled_width",
     "threshold_table",
     "weight_words",
@@ -58,6 +59,17 @@ def parameter_pairs(mapped: Sequence[MappedLayer], geometry: Geometry) -> list[t
     return pairs or [(0, 1)]
 
 
+def parameter_words(
+    pairs: Sequence[tuple[int, int]], bias_width: int, multiplier_width: int
+) -> list[int]:
+    """Return the words of the parameter memory: the bias lowest; no multiplier where all are 1."""
+    mask = (1 << bias_width) - 1
+    return [
+        (bias & mask) | (multiplier << bias_width if multiplier_width else 0)
+        for bias, multiplier in pairs
+    ]
+
+
 @dataclass(frozen=True, eq=False)
 class ThresholdTable:
     """The thresholds of all layers that have them, as a binary search reads them.
@@ -96,11 +108,14 @@ class ThresholdTable:
         }
 
 
-def scaled_width(layer: MappedLayer, geometry: Geometry, accumulator: Accumulator) -> int:
-    """Return the bits of the widest ``sum * multiplier + bias`` that a layer can reach."""
-    low, high = layer.accumulator_range()
-    if accumulator.overflows(low) or accumulator.overflows(high):
-        low, high = accumulator.min_level, accumulator.max_level
+def scaled_width(
+    layer: MappedLayer, geometry: Geometry, accumulator: Accumulator, any_weights: bool = False
+) -> int:
+    """Return the bits of the widest ``sum * multiplier + bias`` that a layer can reach.
+
+    With ``any_weights`` it may have others than it has.
+    """
+    low, high = _reach(layer, accumulator, any_weights)
     pairs = parameter_pairs([layer], geometry)
     return bits_for(
         min(low * multiplier + bias for bias, multiplier in pairs),
@@ -109,12 +124,16 @@ def scaled_width(layer: MappedLayer, geometry: Geometry, accumulator: Accumulato
 
 
 def threshold_table(
-    mapped: Sequence[MappedLayer], geometry: Geometry, accumulator: Accumulator
+    mapped: Sequence[MappedLayer],
+    geometry: Geometry,
+    accumulator: Accumulator,
+    any_weights: bool = False,
 ) -> ThresholdTable | None:
     """Return the thresholds of every channel of every tile, or None where no layer has any.
 
-    What lies outside the sums that a layer can reach moves next to them, where it means the same
-    and takes fewer bits. Layers with a narrower output are filled with what no sum reaches.
+    What lies outside the sums that a layer can reach, with ``any_weights`` whatever its weights
+    are, moves next to them, where it means the same and takes fewer bits. Layers with a narrower
+    output are filled with what no sum reaches.
     """
     counts = [layer.thresholds.shape[1] for layer in mapped if layer.thresholds is not None]
     if not counts:
@@ -123,9 +142,7 @@ def threshold_table(
     for layer in mapped:
         if layer.thresholds is None:
             continue
-        low, high = layer.accumulator_range()
-        if accumulator.overflows(low) or accumulator.overflows(high):
-            low, high = accumulator.min_level, accumulator.max_level
+        low, high = _reach(layer, accumulator, any_weights)
         missing = max(counts) - layer.thresholds.shape[1]
         clipped = layer.thresholds.clip(low, high + 1)
         filled = np.pad(clipped, ((0, 0), (0, missing)), constant_values=high + 1)
@@ -134,6 +151,14 @@ def threshold_table(
     table = np.concatenate(rows)
     width = bits_for(int(table.min()), int(table.max()))
     return ThresholdTable(max(counts).bit_length(), width, table)
+
+
+def _reach(layer: MappedLayer, accumulator: Accumulator, any_weights: bool) -> tuple[int, int]:
+    """Return the lowest and the highest sum that a layer's requantiser can meet."""
+    low, high = layer.accumulator_range()
+    if any_weights or accumulator.overflows(low) or accumulator.overflows(high):
+        return accumulator.min_level, accumulator.max_level
+    return low, high
 
 
 def _groups(layer: MappedLayer, rows: np.ndarray) -> list[np.ndarray]:

@@ -16,6 +16,7 @@ from .array import Geometry
 from .contents import (
     ThresholdTable,
     parameter_pairs,
+    parameter_words,
     scaled_width,
     threshold_table,
     weight_words,
@@ -48,6 +49,9 @@ class Program:
         Images of a group, at most ``rows``; None takes as many. Layers with a single position, as
         dense ones, use a row of the array for each image of the batch; convolutions use all rows
         for any batch.
+    any_weights : bool
+        The weights are loaded, and may be others than the network's: nothing is made narrower
+        because these weights do not reach further.
 
     Attributes
     ----------
@@ -78,6 +82,7 @@ class Program:
         *,
         contexts: int = 2,
         batch: int | None = None,
+        any_weights: bool = False,
     ):
         batch = geometry.rows if batch is None else batch
         if contexts not in (1, 2):
@@ -90,7 +95,7 @@ class Program:
                 f"the limit is {MAX_LAYERS}"
             )
         self.network, self.geometry = network, geometry
-        self.contexts, self.batch = contexts, batch
+        self.contexts, self.batch, self.any_weights = contexts, batch, any_weights
         self.operands: Operands = operands(network)
         self.mapped: tuple[MappedLayer, ...] = map_network(network, geometry.lanes)
         self.modes = self._collect_modes()
@@ -306,13 +311,14 @@ class Program:
     def total_width(self, mode: Mode) -> int:
         """Return the bits of scaled sums, bias included, in the layers that use ``mode``."""
         layers = [each for each in self.mapped if each.on_array and Mode.of(each) == mode]
-        accumulator = self.network.accumulator
-        return max(scaled_width(layer, self.geometry, accumulator) for layer in layers)
+        sums = self.network.accumulator, self.any_weights
+        return max(scaled_width(layer, self.geometry, *sums) for layer in layers)
 
     @cached_property
     def thresholds(self) -> ThresholdTable | None:
         """The thresholds of the layers that have them."""
-        return threshold_table(self.mapped, self.geometry, self.network.accumulator)
+        sums = self.network.accumulator, self.any_weights
+        return threshold_table(self.mapped, self.geometry, *sums)
 
     @property
     def parameter_rows(self) -> int:
@@ -329,12 +335,7 @@ class Program:
     @cached_property
     def parameter_image(self) -> list[int]:
         """Words of the parameter memory."""
-        mask = (1 << self.bias_width) - 1
-        used = self.multiplier_width > 0
-        return [
-            (bias & mask) | (multiplier << self.bias_width if used else 0)
-            for bias, multiplier in self.parameters
-        ]
+        return parameter_words(self.parameters, self.bias_width, self.multiplier_width)
 
     # --- predictions ---------------------------------------------------------------------------
 

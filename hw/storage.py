@@ -115,8 +115,10 @@ class WeightMemory(wiring.Component):
     ----------
     program : Program
     loaded : bool
-        The memory has a single port and no contents; its words come, in the order of
-        `Program.weight_image`, over a stream. Jobs wait until the last one is there.
+        The memory has no contents; its words come, in the order of `Program.weight_image`, over a
+        stream. Jobs wait until the last one is there.
+    single_port : bool
+        There is one port for reading and writing; such memories are always loaded.
 
     Members
     -------
@@ -125,7 +127,7 @@ class WeightMemory(wiring.Component):
     o_ready : Out(1)
         The weights are there.
     i : In(stream.Signature(word))
-        With ``loaded`` only.
+        Where it is loaded.
     """
 
     i_address: Signal
@@ -133,8 +135,9 @@ class WeightMemory(wiring.Component):
     o_ready: Signal
     i: stream.Interface
 
-    def __init__(self, program: Program, *, loaded: bool = False):
-        self.program, self.loaded = program, loaded
+    def __init__(self, program: Program, *, loaded: bool = False, single_port: bool = False):
+        self.program, self.single_port = program, single_port
+        self.loaded = loaded = loaded or single_port
         self.width = program.memories["weights"][0]
         members: dict[str, Any] = {
             "i_address": In(address_width(program.weight_words)),
@@ -152,7 +155,7 @@ class WeightMemory(wiring.Component):
             shape=self.width,
             depth=words,
             init=[] if self.loaded else self.program.weight_image,
-            attrs=SINGLE_PORT if self.loaded else {},
+            attrs=SINGLE_PORT if self.single_port else NO_COLLISIONS if self.loaded else {},
         )
         read_port = memory.read_port()
         m.d.comb += self.o_word.eq(read_port.data)
@@ -161,7 +164,7 @@ class WeightMemory(wiring.Component):
             return m
         write_port = memory.write_port()
         ready, index = Signal(), Signal(range(words))
-        _connect_ports(m, write_port, read_port, index, self.i_address, True)
+        _connect_ports(m, write_port, read_port, index, self.i_address, self.single_port)
         m.d.comb += [
             self.o_ready.eq(ready),
             self.i.ready.eq(~ready),

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..hw.errors import DataError
 
-__all__ = ["is_file", "read_images"]
+__all__ = ["is_file", "read_images", "read_levels"]
 
 
 def is_file(data: str) -> bool:
@@ -36,6 +36,34 @@ def read_images(
     DataError
         For another file, images of another shape, or what is not a number; the text says which.
     """
+    images, labels = _numbers(path, shape, count)
+    if images.dtype.kind == "f" and not (abs(images) <= np.finfo(np.float32).max).all():
+        raise DataError(f"{path}: images hold infinities or what is not a number")
+    return images.astype(np.float32), labels
+
+
+def read_levels(path: Path, inputs: int, count: int | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return images of a file that holds input levels, int64 of shape (images, ``inputs``).
+
+    Labels, ``path`` and ``count`` are as `read_images` has them.
+
+    Raises
+    ------
+    DataError
+        As `read_images`, and for values that are not whole.
+    """
+    images, labels = _numbers(path, (inputs,), count)
+    with np.errstate(invalid="ignore"):  # what does not fit differs below
+        levels = images.astype(np.int64)
+    if (levels != images).any():
+        raise DataError(f"{path}: input levels are integers, these images have other values")
+    return levels, labels
+
+
+def _numbers(
+    path: Path, shape: Sequence[int], count: int | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return images as the file has them, and labels."""
     images, labels = _arrays(path)
     if images.ndim < 1 or images.shape[1:] != tuple(shape) or not len(images):
         raise _other_images(path, shape, images)
@@ -47,10 +75,7 @@ def read_images(
         if len(labels) != len(images):
             raise DataError(f"{path}: {len(images)} images, but {len(labels)} labels")
         labels = labels[:count].reshape(-1)
-    images = images[:count]
-    if images.dtype.kind == "f" and not (abs(images) <= np.finfo(np.float32).max).all():
-        raise DataError(f"{path}: images hold infinities or what is not a number")
-    return images.astype(np.float32), labels
+    return images[:count], labels
 
 
 def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:

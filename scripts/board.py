@@ -17,12 +17,15 @@ __all__ = ["command"]
 Examples:
   narrowgauge board digits.safetensors --virtual
   narrowgauge board digits.safetensors --virtual --noise 0.001
+  narrowgauge board digits.safetensors --virtual --load-weights
   narrowgauge board mnist-lenet5-bipolar --virtual --columns 4 --lanes 8 --batch 1 --contexts 1""",
 )
 @options.network_file
 @click.option("--virtual", is_flag=True, help="Simulate the board; there is no other way yet.")
 @options.geometry
 @options.target
+@options.multiplier
+@options.load_weights
 @click.option(
     "--noise",
     type=click.FloatRange(0, 0.3),
@@ -38,11 +41,12 @@ Examples:
     help="Clock cycles of a bit on the line.",
 )
 def command(network: Path, virtual: bool, **values: Any) -> int:
-    """Run a network's complete board in simulation, until Ctrl-C.
+    """Run a network's board in simulation, until Ctrl-C.
 
-    Every gate is simulated, the serial line included. The name of a pseudo-terminal is printed,
-    which `narrowgauge infer` takes as its port. The network is a network file, or one of the zoo by
-    its name.
+    Every gate of the top level is simulated, the serial line and the reset included, but no PLL: a
+    simulation has no frequency. `narrowgauge verify` runs a board's own netlist, with its PLL. The
+    name of a pseudo-terminal is printed, which `narrowgauge infer` takes as its port. The network
+    is a network file, or one of the zoo by its name.
     """
     if not virtual:
         raise click.UsageError(
@@ -56,7 +60,9 @@ def command(network: Path, virtual: bool, **values: Any) -> int:
 
     geometry = options.make_geometry(values)
     program = Program(load_network(network, geometry.lanes), geometry, **options.grouping(values))
-    accelerator = accelerator_for(program, find_target(values["target"]))
+    accelerator = accelerator_for(
+        program, find_target(values["target"]), multiplier=values["multiplier"]
+    )
     device = virtual_device(accelerator, divisor=values["divisor"])
     with Reporter() as reporter, reporter.step("compile the simulation"):
         board = VirtualBoard(device, noise=values["noise"])

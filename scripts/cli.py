@@ -13,7 +13,7 @@ import click
 
 from ..hw.errors import NarrowgaugeError
 
-__all__ = ["COMMANDS", "group", "main"]
+__all__ = ["COMMANDS", "RESUMED", "group", "main"]
 
 COMMANDS = {
     "run": "The main job: train, build, simulate, place and route, compare.",
@@ -36,6 +36,8 @@ COMMANDS = {
     "board": "Run a board in simulation, for programs that want a serial port.",
     "doctor": "Show tools and versions, and what is missing.",
 }
+RESUMED = frozenset({"run", "compare", "sweep", "train", "synthesize", "build", "verify"})
+"""Commands that keep their steps in the result store, and go on from there."""
 
 
 class _Commands(click.Group):
@@ -59,6 +61,15 @@ class _Commands(click.Group):
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             raise click.UsageError(f"no command {args[0]!r}; there is {', '.join(COMMANDS)}", ctx)
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context):
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            click.echo(err=True)  # ends the line of the terminal's ^C
+            kept = "; what was measured is kept, and the same command goes on from there"
+            resumed = ctx.invoked_subcommand in RESUMED
+            raise click.Abort(f"interrupted{kept if resumed else ''}") from interrupt
 
 
 @click.group(
@@ -91,10 +102,8 @@ def main() -> None:
         _fail(str(error), 1)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        _fail(
-            "interrupted; what was measured is kept, and the same command goes on from there", 130
-        )
+    except (click.Abort, KeyboardInterrupt) as interrupt:
+        _fail(str(interrupt) or "interrupted", 130)
     except OSError as error:
         _drop_output()
         _fail(_describe(error), 1)

@@ -26,7 +26,8 @@ __all__ = ["command"]
 Examples:
   narrowgauge infer /dev/ttyUSB1 digits
   narrowgauge infer /dev/ttyUSB1 digits --network digits.safetensors --images 100 --json
-  narrowgauge infer /dev/ttyUSB1 images.npz --network model.safetensors --levels --json""",
+  narrowgauge infer /dev/ttyUSB1 images.npz --network model.safetensors --levels --json
+  narrowgauge infer /dev/ttyUSB1 digits --timeout 2 --tries 20""",
 )
 @click.argument("port")
 @click.argument("data", metavar="IMAGES")
@@ -34,30 +35,39 @@ Examples:
     "--network",
     type=click.Path(path_type=Path),
     metavar="FILE-OR-ZOO-NAME",
-    help="The network that the board must hold; loads its weights where the board takes them.",
+    help="The network that the board must hold; loads its weights where the board takes any.",
 )
 @options.images
 @click.option("--levels", is_flag=True, help="Ask for the levels of the last layer too.")
-@click.option("--baud", type=click.IntRange(1), help="Bits a second [default: 1000000].")
+@click.option(
+    "--baud", type=click.IntRange(1, 100_000_000), help="Bits a second [default: 1000000]."
+)
 @click.option(
     "--timeout",
-    type=click.FloatRange(0.001),
+    type=click.FloatRange(0.001, 3600),
     default=0.5,
     show_default=True,
     help="Seconds without an answer after which the board is asked.",
+)
+@click.option(
+    "--tries",
+    type=click.IntRange(1, 1000),
+    default=8,
+    show_default=True,
+    help="How often a request is sent without an answer before that is an error.",
 )
 @options.json_output
 def command(port: str, data: str, as_json: bool, images: int | None, **values: Any) -> int:
     """Classify images on the board at a serial port.
 
-    Images are those of the test set of a data set, or of a .npy or .npz file: input levels, or with
-    --network of an imported model images as it reads them.
+    Images are those of the test set of a data set, or of a .npy or .npz file: input levels, which
+    are integers, or with --network of an imported model images as it reads them.
     """
     from ..boards.device import BAUD
     from ..boards.driver import Driver
 
-    driver = Driver(port, baud=values["baud"] or BAUD, timeout=values["timeout"])
-    with driver:
+    baud = values["baud"] or BAUD
+    with Driver(port, baud=baud, timeout=values["timeout"], tries=values["tries"]) as driver:
         levels, labels = _inputs(driver, values["network"], data, images)
         with Reporter() as reporter, reporter.step(f"{len(levels)} images on {port}") as step:
             done = _run(driver, levels, values["levels"], step)
@@ -74,7 +84,7 @@ def _inputs(
     driver: "Driver", network: Path | None, data: str, count: int | None
 ) -> "tuple[np.ndarray, np.ndarray | None]":
     """Return input levels, and labels where there are some."""
-    from .arrays import is_file, read_images
+    from .arrays import is_file, read_levels
 
     if network is not None:
         from .networks import load_inputs, load_network
@@ -83,8 +93,7 @@ def _inputs(
         driver.expect(loaded)
         return load_inputs(loaded, network, data, count)
     if is_file(data):
-        images, labels = read_images(Path(data), (driver.info.inputs,), count)
-        return images.astype(int), labels
+        return read_levels(Path(data), driver.info.inputs, count)
     from ..model.data import load
 
     dataset = load(data)

@@ -13,7 +13,7 @@ from ..hw.network import INPUT, Network
 from ..model import zoo
 from ..model.data import Dataset, load
 from ..model.preparation import Preparation
-from .arrays import is_file, read_images
+from .arrays import is_file, read_images, read_levels
 
 __all__ = ["input_levels", "load_images", "load_inputs", "load_network"]
 
@@ -79,8 +79,8 @@ def load_inputs(
     origin : Path
         Where it came from, for errors.
     data : str, optional
-        A data set, or a file of images as an imported model reads them; None is the data set that
-        the network's card names.
+        A data set, or a file: of images as the model reads them where the network was imported, of
+        input levels where it was not. None is the data set that the network's card names.
     count : int, optional
         How many.
 
@@ -92,10 +92,8 @@ def load_inputs(
     if data is not None and is_file(data):
         preparation = Preparation.from_about(network.about)
         if preparation is None:
-            raise DataError(
-                f"{origin} was not imported, and does not say how images in files become levels; "
-                "name a data set"
-            )
+            levels, labels = read_levels(Path(data), network.inputs, count)
+            return levels.reshape(-1, *network.sizes[INPUT]), labels
         images, labels = read_images(Path(data), preparation.shape, count)
         return preparation.levels(images), labels
     if data is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ..hw.arithmetic import OVERFLOWS
 from ..hw.array import Geometry
@@ -17,11 +18,14 @@ from ..hw.synth.targets import TARGETS
 __all__ = [
     "Numbers",
     "accumulator",
+    "check_fit",
+    "check_folder",
     "engine",
     "geometry",
     "grouping",
     "images",
     "json_output",
+    "load_weights",
     "make_folder",
     "make_geometry",
     "multiplier",
@@ -118,6 +122,13 @@ multiplier = click.option(
     show_default=True,
     help="Multiply in logic cells, or in the target's multiplier blocks, as far as there are any.",
 )
+load_weights = click.option(
+    "--load-weights",
+    "any_weights",
+    is_flag=True,
+    help="Make the weight memory writable: weights come over the link after every reset, and may "
+    "be others than the network's.",
+)
 seeds = click.option(
     "--seeds", default=3, show_default=True, help="Placements; Fmax is given as their median."
 )
@@ -142,20 +153,60 @@ def make_geometry(values: dict[str, Any]) -> Geometry:
 
 
 def grouping(values: dict[str, Any]) -> dict[str, Any]:
-    """Take ``contexts`` and ``batch``, as `Program` takes them, out of a command's parameters."""
-    return {name: values.pop(name) for name in ("contexts", "batch")}
+    """Take ``contexts`` and ``batch``, as `Program` takes them, out of a command's parameters.
+
+    So it does with ``any_weights``, where the command has it and it was asked for.
+    """
+    loaded = {"any_weights": True} if values.pop("any_weights", False) else {}
+    return {name: values.pop(name) for name in ("contexts", "batch")} | loaded
+
+
+def check_fit(values: dict[str, Any]) -> None:
+    """Refuse what says how large the array is, or where it multiplies, beside ``--fit``."""
+    if not values["fit"]:
+        return
+    context = click.get_current_context()
+    for name in ("rows", "columns", "lanes"):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise NarrowgaugeError(
+                f"--fit chooses rows, columns and lanes itself; leave out --{name}, or --fit"
+            )
+    if values["multiplier"] != "logic":
+        raise NarrowgaugeError(
+            "--fit measures arrays of logic cells; with --multiplier block, give --rows, "
+            "--columns and --lanes"
+        )
 
 
 def make_folder(path: Path) -> None:
     """Make the folder that results go to; raises `NarrowgaugeError` where that cannot be."""
+    check_folder(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
+    except OSError as error:
+        raise _no_folder(path, error) from error
+
+
+def check_folder(path: Path) -> None:
+    """See that a folder can be written to, or made; leave nothing behind.
+
+    Raises
+    ------
+    NarrowgaugeError
+        Where that cannot be.
+    """
+    there = next((each for each in (path, *path.parents) if each.exists()), path)
+    try:
+        with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        raise NarrowgaugeError(
-            f"cannot write to {path} ({error.strerror}); name another folder with --output"
-        ) from error
+        raise _no_folder(path, error) from error
+
+
+def _no_folder(path: Path, error: OSError) -> NarrowgaugeError:
+    return NarrowgaugeError(
+        f"cannot write to {path} ({error.strerror}); name another folder with --output"
+    )
 
 
 def seed_range(count: int) -> tuple[int, ...]:

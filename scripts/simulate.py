@@ -34,8 +34,8 @@ Examples:
 @click.option("--overflow", type=click.Choice(["wrap", "saturate"]), help="Its overflow mode.")
 @click.option(
     "--data",
-    help="A data set, or a .npy or .npz file with images as an imported model reads them "
-    "[default: the data set of the network's card].",
+    help="A data set, or a .npy or .npz file of input levels, or of images as an imported model "
+    "reads them [default: the data set of the network's card].",
 )
 @options.images
 @click.option(

@@ -1,5 +1,6 @@
 """A small device for all tests of the link, in simulation, and what its answers must be."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -10,6 +11,7 @@ from narrowgauge.boards.virtual import virtual_device
 from narrowgauge.hw.accelerator import Accelerator
 from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.array import Geometry
+from narrowgauge.hw.layers import Weighted
 from narrowgauge.hw.program import Program
 from narrowgauge.model.reference import evaluate
 
@@ -22,10 +24,27 @@ QUIET = 1 << 17
 """Cycles after which nothing goes on, the longest silence within a frame included."""
 
 
+def with_weights(network, change):
+    """The same network with other weights: ``change`` takes those of a layer."""
+    layers = [
+        replace(each, weights=change(each.weights))
+        for each in network.layers
+        if isinstance(each, Weighted)
+    ]
+    return replace(network, name="changed", layers=tuple(layers))
+
+
+# weights with which no sum goes far, and those with which sums do
+NARROW = with_weights(NETWORK, np.zeros_like)
+WIDE = with_weights(NETWORK, lambda weights: np.resize([7, 7, -8], weights.shape))
+
+
 @cache
-def device(*, loads=False):
-    """The device; its bits take 4 cycles."""
-    return virtual_device(Accelerator(PROGRAM, single_port=["weights"] if loads else []))
+def device(*, loads=False, any_weights=False):
+    """The device; its bits take 4 cycles. That for any weights was built for `NARROW`."""
+    network = NARROW if any_weights else NETWORK
+    program = Program(network, PROGRAM.geometry, any_weights=any_weights)
+    return virtual_device(Accelerator(program, single_port=["weights"] if loads else []))
 
 
 def simulated(*, loads=False):

@@ -3,8 +3,13 @@
 import random
 
 import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 
 from narrowgauge.boards import receiver as receivers
+from narrowgauge.boards import simulation as simulations
+from narrowgauge.boards import top as tops
 from narrowgauge.boards.crc import Crc32
 from narrowgauge.boards.device import Device
 from narrowgauge.boards.driver import Driver
@@ -184,6 +189,35 @@ def test_a_broken_line_is_left_behind():
         assert answered(board, request(Type.INFO, 1) * 5, quiet=QUIET) == []
         board.bit_cycles = device().divisor
         assert is_alive(board)
+
+
+class Echo(wiring.Component):
+    """Sends what it receives, out of reset."""
+
+    rx: Signal
+    tx: Signal
+    divisor = 4
+
+    def __init__(self):
+        super().__init__({"rx": In(1), "tx": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        sent = Signal(init=1)
+        m.d.sync += sent.eq(self.rx)
+        m.d.comb += self.tx.eq(sent)
+        return m
+
+
+@pytest.mark.parametrize("reset", [tops.RESET_CYCLES, 10_000])
+def test_the_reset_of_the_top_level_is_simulated(monkeypatch, reset):
+    """A top level whose reset is longer than is waited for does not hear its first bytes."""
+    monkeypatch.setattr(tops, "RESET_CYCLES", reset)
+    with SimulatedDevice(Echo()) as board:
+        heard = board.exchange(b"first", quiet=100)
+        assert heard == (b"first" if reset == simulations.RESET_CYCLES else b"")
+        board.run(reset)
+        assert board.exchange(b"second", quiet=100) == b"second"
 
 
 # --- weights -------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The driver on a virtual board, and on devices that misbehave."""
 
 import os
+import re
 import tty
 from collections import deque
 from dataclasses import replace
@@ -11,13 +12,18 @@ import pytest
 from narrowgauge.boards import info as infos
 from narrowgauge.boards.driver import Driver
 from narrowgauge.boards.frame import ANSWER, ERROR, Decoder, Error, Flag, Frame, Type
-from narrowgauge.boards.info import Info, network_digest
+from narrowgauge.boards.info import Info, device_digest, network_digest
 from narrowgauge.boards.port import Port
 from narrowgauge.boards.virtual import Noise, VirtualBoard
+from narrowgauge.hw.arithmetic import Accumulator
+from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import DataError, FormatError, LinkError
 from narrowgauge.hw.layers import Weighted
+from narrowgauge.hw.program import Program
+from narrowgauge.model.reference import evaluate
 
-from .linked import NETWORK, OTHER, device, expected
+from ..hw.networks import random_network
+from .linked import NARROW, NETWORK, OTHER, PROGRAM, WIDE, device, expected, with_weights
 
 # --- on the virtual board ------------------------------------------------------------------------
 
@@ -53,6 +59,49 @@ def test_weights_are_loaded_through_noise():
             assert (driver.infer(images).levels == levels).all()
         with Driver(board.port, network=NETWORK, timeout=0.05, tries=50) as driver:
             assert (driver.infer(images).levels == levels).all()
+
+
+def test_weights_are_replaced_by_those_of_another_network():
+    images, levels, _ = expected(20)
+    others = evaluate(WIDE, images, PROGRAM.geometry.lanes).levels.numpy()
+    assert (others != levels).any()
+    with VirtualBoard(device(any_weights=True)) as board:
+        with Driver(board.port, network=WIDE) as driver:
+            assert (driver.infer(images).levels == others).all()
+            driver.load_weights(NETWORK)
+            assert (driver.infer(images).levels == levels).all()
+        with pytest.raises(LinkError, match=r"of another network .*weights alone are loaded"):
+            Driver(board.port, network=OTHER)
+
+
+def test_a_device_for_any_weights_is_wide_enough_for_them():
+    def widths(network, *, any_weights):
+        program = Program(network, PROGRAM.geometry, any_weights=any_weights)
+        return [program.total_width(mode) for mode in program.modes]
+
+    needed = widths(WIDE, any_weights=False)
+    assert np.minimum(widths(NARROW, any_weights=False), needed).tolist() != needed
+    assert np.minimum(widths(NARROW, any_weights=True), needed).tolist() == needed
+
+
+def test_weights_from_which_more_was_made_are_not_replaced():
+    """Bit planes move biases by sums of weights, so those are no part of the weights alone."""
+    network = random_network(3, ("bipolar", "uint4", "bipolar"), (9, 4, 3), Accumulator(14))
+
+    def digest(network):
+        return device_digest(Program(network, Geometry(2, 1, 1), any_weights=True))
+
+    swapped = with_weights(network, lambda weights: weights[:, ::-1])
+    assert network_digest(swapped) != network_digest(network)
+    assert digest(swapped) == digest(network)
+    assert digest(with_weights(network, lambda weights: -weights)) != digest(network)
+
+
+def test_a_device_that_was_built_for_its_weights_takes_no_others():
+    info = device(loads=True).info
+    assert info.loads_weights
+    assert not info.any_weights
+    assert info.digest == network_digest(NETWORK) != network_digest(WIDE)
 
 
 def test_a_program_that_ended_early_leaves_nothing_behind():
@@ -131,6 +180,42 @@ def test_a_port_in_use_is_told():
             Driver(board.port)
 
 
+@pytest.mark.parametrize(
+    ("name", "baud", "word"),
+    [
+        ("TERMINAL", 99_999_999_999, "OverflowError"),
+        ("TERMINAL", 3_000_000_000, "cannot be opened at 3000000000 baud"),
+        ("loop://?logging=zzz", 9600, "KeyError: 'zzz'"),
+        ("loop://?bogus", 9600, "cannot be opened"),
+        ("nonsense://x", 9600, "cannot be opened"),
+    ],
+)
+def test_what_pyserial_does_not_take_is_told(name, baud, word):
+    host, terminal = os.openpty()
+    name = os.ttyname(terminal) if name == "TERMINAL" else name
+    try:
+        with pytest.raises(LinkError, match=f"^{re.escape(name)}: ") as told:
+            Driver(name, baud=baud)
+        assert word in str(told.value)
+    finally:
+        os.close(host)
+        os.close(terminal)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"timeout": float("inf")}, "a timeout is up to 3600 s and more than 0, not inf"),
+        ({"timeout": float("nan")}, "not nan"),
+        ({"timeout": 0}, "not 0"),
+        ({"tries": 0}, "once or more often, not 0 times"),
+    ],
+)
+def test_a_timeout_and_tries_that_cannot_be_are_told(options, words):
+    with pytest.raises(LinkError, match=re.escape(words)):
+        driver_of(basic, **options)
+
+
 def test_a_port_on_which_nothing_answers_is_told():
     host, terminal = os.openpty()
     tty.setraw(terminal)
@@ -190,6 +275,74 @@ def test_a_device_of_another_version_is_told(monkeypatch):
     monkeypatch.setattr(infos, "PROTOCOL", 9)
     with pytest.raises(LinkError, match=r"speaks version 1 of the protocol"):
         Info.from_bytes(device().info.to_bytes())
+
+
+def instead(kind, content, *, answer=None):
+    """A device that answers requests of one kind with something else."""
+
+    def send(frame):
+        if frame.type != kind:
+            return basic(frame)
+        of = kind | ANSWER if answer is None else answer
+        return Frame(of, frame.sequence, content).to_bytes()
+
+    return send
+
+
+def of_info(**fields):
+    """The answer to INFO, with some fields changed."""
+    values = dict(zip(infos.FIELDS, infos.LAYOUT.unpack(device().info.to_bytes()), strict=True))
+    return infos.LAYOUT.pack(*(values | fields).values())
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"input": b"\xff\xfe"}, r"unknown number format '\\xff\\xfe'"),
+        ({"output": b"fp99"}, "'fp99'"),
+        ({"accumulator": 255}, "2 to 48 bits, not 255"),
+        ({"rows": 0}, "rows is 1 to 64, not 0"),
+        ({"window": 0}, "window is 0"),
+        ({"inputs": 0}, "inputs is 0"),
+    ],
+)
+def test_a_device_that_cannot_be_is_told(fields, words):
+    with pytest.raises(LinkError, match="says of itself what cannot be: ") as told:
+        driver_of(instead(Type.INFO, of_info(**fields)))
+    assert words in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (77, "refuses: error 77, which this narrowgauge does not know"),
+        (0, "refuses: error 0, which this narrowgauge does not know"),
+        (Error.UNREADY, "UNREADY"),
+    ],
+)
+def test_an_error_that_nobody_knows_is_told(code, words):
+    content = bytes([code, 0])
+    with pytest.raises(LinkError, match=words):
+        driver_of(instead(Type.RESET, content, answer=ERROR)).reset()
+    images, _, _ = expected(1)
+    with pytest.raises(LinkError, match=words):
+        driver_of(instead(Type.RUN, content, answer=ERROR)).infer(images)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "words"),
+    [
+        (Type.STATUS, b"\1", "answers STATUS with 1 bytes instead of 4"),
+        (Type.STATUS, b"\1\x4d\0\0", "had error 77 last"),
+        (Type.CYCLES, b"", "answers CYCLES with 0 bytes instead of 4"),
+        (Type.RESET, b"\0", "answers RESET with 1 bytes instead of 0"),
+    ],
+)
+def test_an_answer_that_is_none_is_told(kind, content, words):
+    driver = driver_of(instead(kind, content))
+    ask = {Type.STATUS: driver.status, Type.CYCLES: driver.cycles, Type.RESET: driver.reset}
+    with pytest.raises(LinkError, match=words):
+        ask[kind]()
 
 
 def late(images, labels):

@@ -76,7 +76,7 @@ class WeightMemorySpec(Spec):
 
     def properties(self, m: Module) -> None:
         plan = program((4, 3))
-        m.submodules.gates = gates = WeightMemory(plan, loaded=True)
+        m.submodules.gates = gates = WeightMemory(plan, single_port=True)
         words = plan.weight_words
         assert words > 2
         where, count, word = (

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import click
 import numpy as np
 import pytest
 
@@ -15,7 +16,7 @@ from narrowgauge.hw.sim import compiled
 from narrowgauge.hw.sim.run import Stimulus
 from narrowgauge.hw.tools import find, run
 from narrowgauge.model.reference import evaluate
-from narrowgauge.scripts.cli import COMMANDS
+from narrowgauge.scripts.cli import COMMANDS, RESUMED, group
 
 from ..hw.networks import random_levels
 from .conftest import write_network
@@ -42,6 +43,25 @@ def test_the_command_lists_its_commands(invoke, arguments):
 
 def test_version(invoke):
     assert invoke("--version").out.startswith("narrowgauge, version ")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_interrupted_command_says_what_is_kept(invoke, monkeypatch, name):
+    def stop():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(group, "get_command", lambda *_: click.Command(name, callback=stop))
+    finished = invoke(name)
+    said = finished.err.strip()
+    assert finished.status == 130
+    assert said.startswith("narrowgauge: interrupted")
+    assert said.endswith("the same command goes on from there") == (name in RESUMED)
+    assert ("kept" in said) == (name in RESUMED)
+
+
+def test_what_goes_on_keeps_its_steps():
+    assert {"run", "sweep", "build"} <= RESUMED <= set(COMMANDS)
+    assert not RESUMED & {"infer", "flash", "board", "simulate"}
 
 
 # --- train, simulate, synthesize -----------------------------------------------------------------

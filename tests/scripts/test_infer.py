@@ -26,7 +26,8 @@ def network_path(tmp_path_factory):
 def board(network_path):
     """The port of a virtual board, in a process of its own."""
     process = subprocess.Popen(
-        [*COMMAND, "board", str(network_path), "--virtual", *ARRAY, "--noise", "0.0005"],
+        [*COMMAND, "board", str(network_path), "--virtual", *ARRAY]
+        + ["--multiplier", "block", "--noise", "0.0005"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -58,7 +59,7 @@ def test_a_test_set_is_classified(board, network_path, expected, invoke):
     assert found["sent"] - found["retries"] - found["timeouts"] >= 50
 
 
-def test_images_of_a_file_are_classified(board, expected, invoke, tmp_path):
+def test_images_of_a_file_are_classified(board, network_path, expected, invoke, tmp_path):
     levels, result = expected
     np.savez(tmp_path / "images.npz", images=levels, labels=result.labels.numpy())
     finished = invoke("infer", board, tmp_path / "images.npz", "--levels", "--json")
@@ -67,6 +68,16 @@ def test_images_of_a_file_are_classified(board, expected, invoke, tmp_path):
     assert found["accuracy"] == 1
     text = invoke("infer", board, tmp_path / "images.npz").out
     assert text.startswith("50 images, 100.00 % right; ")
+    named = ("--network", network_path, "--tries", 20)
+    assert invoke("infer", board, tmp_path / "images.npz", *named).out.startswith("50 images, 100.")
+
+
+def test_images_between_levels_are_refused(board, expected, invoke, tmp_path):
+    levels, _ = expected
+    np.save(tmp_path / "images.npy", levels + 0.9)
+    finished = invoke("infer", board, tmp_path / "images.npy")
+    finished.fails_with(1, "images.npy: input levels are integers")
+    assert not finished.out
 
 
 def test_a_bitstream_of_another_network_is_told(board, invoke, tmp_path):
@@ -85,6 +96,11 @@ def test_a_bitstream_of_another_network_is_told(board, invoke, tmp_path):
         (["infer", "PORT", "nowhere.npy"], 1, ["nowhere.npy", "cannot be read"]),
         (["infer", "PORT"], 2, ["IMAGES"]),
         (["infer", "PORT", "digits", "--timeout", "0"], 2, ["--timeout"]),
+        (["infer", "PORT", "digits", "--timeout", "inf"], 2, ["--timeout", "<=3600"]),
+        (["infer", "PORT", "digits", "--timeout", "nan"], 1, ["a timeout is up to 3600 s"]),
+        (["infer", "PORT", "digits", "--tries", "0"], 2, ["--tries"]),
+        (["infer", "PORT", "digits", "--baud", "99999999999"], 2, ["--baud", "<=100000000"]),
+        (["infer", "loop://?logging=zzz", "digits"], 1, ["cannot be opened at 1000000 baud"]),
         (["board", "nowhere", "--virtual"], 1, ["nowhere: no such file"]),
         (["board", "nowhere"], 2, ["--virtual"]),
         (["board", "nowhere", "--virtual", "--noise", "1"], 2, ["--noise"]),
