@@ -1,4 +1,5 @@
 import os
+import signal
 
 import torch
 from hypothesis import settings
@@ -9,3 +10,7 @@ settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 torch.set_num_threads(1)  # the networks are small, and tests may run on every core at once
+
+# a shell's background jobs ignore interrupts, and so would the commands that tests interrupt
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,7 +6,7 @@ through it and compares each with the integer reference, places and routes it wi
 keeps a row in ``docs/results/peaks.json``, with the command that made it; rows of other
 configurations stay. The peak is products a cycle times the median clock. Exits with 1 where an
 image differs. On two cores an iCE40 takes minutes, the largest ECP5 an hour. With ``--images 0``
-an accelerator is routed only: the largest takes a C++ compiler more than 5 GiB and ten minutes.
+an accelerator is routed only: the largest takes a C++ compiler 4 GB and ten minutes.
 
 MARLANN is what others have reached with the same tools: its own sources, routed by nextpnr, 16
 products of 8 bits a cycle in the eight blocks of a UP5K.
