@@ -13,7 +13,7 @@ from .blocks_mac import Blocks, block_macs
 from .differences import Differences
 from .errors import GeometryError
 from .mac import MAC
-from .mac import mac as default_mac
+from .macs import mac as default_mac
 from .mapping import Operands
 
 __all__ = ["PE", "Geometry", "SystolicArray", "drained"]

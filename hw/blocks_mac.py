@@ -11,7 +11,8 @@ from .arithmetic import Accumulator
 from .blocks import SbMac16
 from .blocks_dot import PackedMultiply, packing
 from .errors import GeometryError
-from .mac import MAC, DotMAC, mac
+from .mac import MAC, DotMAC
+from .macs import mac
 from .mapping import Operands
 from .number import Fixed
 

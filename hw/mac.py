@@ -1,6 +1,6 @@
 """Multiply-accumulate: what a processing element computes, for every kind of number.
 
-All have the ports of `MAC`, so an array takes any of them. `mac` chooses by the formats.
+All have the ports of `MAC`, so an array takes any of them. `macs.mac` chooses by the formats.
 """
 
 from amaranth.hdl import Module, Signal, signed
@@ -9,11 +9,11 @@ from amaranth.lib.wiring import In, Out
 
 from .accumulate import CONTROL, Accumulate
 from .arithmetic import Accumulator
-from .dot import DotProduct, dot_product
+from .dot import DotProduct
 from .floating import Float
 from .mapping import Operands
 
-__all__ = ["MAC", "DotMAC", "mac"]
+__all__ = ["MAC", "DotMAC"]
 
 
 class MAC(wiring.Component):
@@ -132,31 +132,3 @@ class DotMAC(MAC):
             self.o_overflow.eq(accumulate.o_overflow if self.observes_overflow else 0),
         ]
         return m
-
-
-def mac(
-    operands: Operands,
-    lanes: int,
-    accumulator: Accumulator | Float,
-    *,
-    doubling: bool = False,
-    dsp: bool = False,
-    cumulative: bool = False,
-    fabric: str | None = None,
-) -> MAC:
-    """Return the multiply-accumulate for these formats.
-
-    Raises
-    ------
-    GeometryError
-        When there is none for the pair of formats, or for the accumulator; floats accumulate in a
-        `Float`, and everything else in an `Accumulator`.
-    """
-    from .float_mac import FloatMAC  # it is a `MAC`, and so imports this module
-
-    match operands.weight, operands.activation, accumulator:
-        case (Float(), _, _) | (_, Float(), _) | (_, _, Float()):
-            return FloatMAC(operands, lanes, accumulator, doubling=doubling, dsp=dsp)
-    assert isinstance(accumulator, Accumulator)
-    dot = dot_product(operands, lanes, dsp=dsp, fabric=fabric)
-    return DotMAC(dot, accumulator, doubling=doubling, cumulative=cumulative, fabric=fabric)

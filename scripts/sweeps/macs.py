@@ -14,7 +14,8 @@ from ...hw.arithmetic import Accumulator
 from ...hw.array import PE, Geometry, SystolicArray
 from ...hw.blocks_mac import Blocks, Mac16, block_macs
 from ...hw.errors import FormatError
-from ...hw.mac import MAC, mac
+from ...hw.mac import MAC
+from ...hw.macs import mac
 from ...hw.mapping import Operands
 from ...hw.number import Float, parse
 from ...hw.synth.shell import Shell

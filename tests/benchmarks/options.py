@@ -27,7 +27,7 @@ from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import NarrowgaugeError
 from narrowgauge.hw.layers import Dense
-from narrowgauge.hw.mac import mac
+from narrowgauge.hw.macs import mac
 from narrowgauge.hw.mapping import Operands, accumulator_bits
 from narrowgauge.hw.network import Network
 from narrowgauge.hw.number import Fixed, parse

@@ -18,7 +18,8 @@ from narrowgauge.hw.adder import Term, adder_tree, tree_latency
 from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.dot import DotProduct
 from narrowgauge.hw.errors import NarrowgaugeError
-from narrowgauge.hw.mac import MAC, DotMAC, mac
+from narrowgauge.hw.mac import MAC, DotMAC
+from narrowgauge.hw.macs import mac
 from narrowgauge.hw.mapping import Operands
 from narrowgauge.hw.number import Bipolar
 from narrowgauge.hw.synth.measure import measure

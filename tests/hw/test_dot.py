@@ -16,7 +16,7 @@ from narrowgauge.hw.dot import (
     dot_product,
 )
 from narrowgauge.hw.errors import GeometryError
-from narrowgauge.hw.mac import mac
+from narrowgauge.hw.macs import mac
 from narrowgauge.hw.mapping import Operands
 from narrowgauge.hw.number import Bipolar, Fixed, MiniFloat, PowerOfTwo, parse
 from narrowgauge.hw.synth.measure import measure

@@ -9,7 +9,7 @@ from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.errors import GeometryError
 from narrowgauge.hw.float_mac import FloatMAC
 from narrowgauge.hw.floating import float_step, multiply
-from narrowgauge.hw.mac import mac
+from narrowgauge.hw.macs import mac
 from narrowgauge.hw.mapping import Operands
 from narrowgauge.hw.number import Fixed
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from amaranth.hdl import Module
 
-from narrowgauge.hw import mac, requantize
+from narrowgauge.hw import macs, requantize
 from narrowgauge.hw.accelerator import Accelerator
 from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.array import Geometry
@@ -77,7 +77,7 @@ def test_a_fault_in_one_mac_is_located(family, monkeypatch):
         dot = dot_product(operands, lanes, **options)
         return StuckDot(dot) if len(made) == 1 + 1 * GEOMETRY.columns + 2 else dot
 
-    monkeypatch.setattr(mac, "dot_product", make)
+    monkeypatch.setattr(macs, "dot_product", make)
     comparison = run(family)
     assert len(made) == GEOMETRY.elements
     assert comparison.mismatches > 0
