@@ -117,18 +117,28 @@ VARIANTS: dict[str, tuple[Variant, ...]] = {
 }
 
 
+DESIGNS = ("bipolar MAC, 64 lanes", "int8 MAC, 4 lanes", "accelerator, int4, 1x2x2")
+
+
+def place(row: dict[str, Any]) -> tuple[int, int, int]:
+    """Return where a row stands in the file."""
+    options = [variant.name for variant in VARIANTS[row["family"]]]
+    family = list(VARIANTS).index(row["family"])
+    return family, options.index(row["option"]), DESIGNS.index(row["design"])
+
+
 def designs(fabric: str) -> dict[str, str]:
     """Return the RTLIL of what is measured on a family, by name."""
     bipolar = Operands(parse("bipolar"), parse("bipolar"))
     integers = Operands(parse("int8"), parse("uint8"))
-    macs = {
-        "bipolar MAC, 64 lanes": mac(bipolar, 64, Accumulator(16), fabric=fabric),
-        "int8 MAC, 4 lanes": mac(integers, 4, Accumulator(24), fabric=fabric),
-    }
-    shells = {name: Shell(each, ignore=["o_overflow"]) for name, each in macs.items()}
-    shells["accelerator, int4, 1x2x2"] = Shell(_accelerator(fabric), ignore=["trace"])
+    shells = (
+        Shell(mac(bipolar, 64, Accumulator(16), fabric=fabric), ignore=["o_overflow"]),
+        Shell(mac(integers, 4, Accumulator(24), fabric=fabric), ignore=["o_overflow"]),
+        Shell(_accelerator(fabric), ignore=["trace"]),
+    )
     return {
-        name: forget_contents(free_collisions(convert(shell))) for name, shell in shells.items()
+        name: forget_contents(free_collisions(convert(shell)))
+        for name, shell in zip(DESIGNS, shells, strict=True)
     }
 
 
@@ -226,6 +236,7 @@ def main() -> None:
     for row in rows(values.families.split(","), only, values.seeds, known):
         same = ("family", "design", "option")
         kept = [each for each in kept if any(each[name] != row[name] for name in same)] + [row]
+        kept.sort(key=place)
         RESULTS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
         speed = "{fmax_mhz_min}..{fmax_mhz}..{fmax_mhz_max} MHz" if "fmax_mhz" in row else ""
         cells = "{lut} LUT ({lut4} mapped, {carry} carry, {ff} FF) {map_seconds} s"
