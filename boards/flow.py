@@ -1,7 +1,6 @@
 """The tools that a board's bitstream goes through, and the files that they read and write."""
 
 import base64
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..hw import tools
-from ..hw.errors import FitError, ToolError, ToolTimeout
-from ..hw.synth.flow import Netlist, pack, routing_limit
+from ..hw.errors import FitError, ToolTimeout
+from ..hw.synth.flow import Netlist, pack, routing_limit, run_router
 from .board import Board
 from .constraints import FILES, constraints
 
@@ -100,17 +99,11 @@ def route(netlist: Netlist, board: Board, frequency: float, seed: int) -> dict[s
 def _nextpnr(
     netlist: Netlist, board: Board, arguments: Sequence[str], folder: Path
 ) -> dict[str, Any]:
-    """Run place and route in ``folder``, and return its report."""
-    target = board.target
-    family, kind = target.family, _KINDS[target.family.name]
-    if family.router is None:
-        raise ToolError(f"{target.name} can be mapped but not routed")
-    (folder / "netlist.json").write_text(netlist.text, encoding="utf-8")
-    (folder / FILES[family.name][0]).write_text(constraints(board), encoding="utf-8")
-    files = ["--quiet", "--json", "netlist.json", "--report", "report.json", *kind.pins]
-    options = [*target.device, *family.router_options, *files, *arguments]
-    tools.run(tools.find(family.router), options, folder, timeout=routing_limit(netlist))
-    return json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    """Place and route in ``folder`` with the board's pins, and return the report."""
+    family = board.target.family.name
+    (folder / FILES[family][0]).write_text(constraints(board), encoding="utf-8")
+    options = [*_KINDS[family].pins, *arguments]
+    return run_router(netlist, board.target, options, folder, routing_limit(netlist))
 
 
 def versions(board: Board) -> dict[str, str]:

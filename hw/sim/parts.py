@@ -1,9 +1,9 @@
 """CXXRTL's evaluation of a design, cut into parts that a compiler copes with.
 
 CXXRTL writes one function for everything. Compilers take more than proportionally longer for longer
-functions: three times as long for the 2,400 logic cells of a small accelerator, or for the RTL of
-4x4 elements with 8 lanes, whose simulation is only a twentieth slower in parts. Large arrays are
-not compiled at all otherwise.
+functions: three times as long for the 2,400 logic cells of a small accelerator, twice as long for
+the RTL of 4x4 int8 elements with 8 lanes, whose simulation is a tenth slower in parts
+(``python tests/benchmarks/parts.py``). Large arrays are not compiled at all otherwise.
 """
 
 import re

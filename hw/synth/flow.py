@@ -24,6 +24,7 @@ __all__ = [
     "pack",
     "place_and_route",
     "routing_limit",
+    "run_router",
     "synthesis_script",
     "synthesize",
 ]
@@ -243,16 +244,30 @@ def routing_limit(netlist: Netlist) -> float:
 def _nextpnr(
     netlist: Netlist, target: Target, arguments: Sequence[str], timeout: float
 ) -> dict[str, Any]:
-    family = target.family
-    if family.router is None:
-        raise ToolError(f"{target.name} can be mapped but not routed")
     with tempfile.TemporaryDirectory(prefix="narrowgauge-") as scratch:
         folder = Path(scratch)
-        (folder / "netlist.json").write_text(netlist.text, encoding="utf-8")
-        files = ["--quiet", "--json", "netlist.json", "--report", "report.json"]
         if target.pins:
             constraints = _constraints(netlist, target)
             (folder / "pins.cst").write_text(constraints, encoding="utf-8")
-        options = [*target.device, *family.router_options, *files, *arguments]
-        tools.run(tools.find(family.router), options, folder, timeout=timeout)
-        return json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        return run_router(netlist, target, arguments, folder, timeout)
+
+
+def run_router(
+    netlist: Netlist, target: Target, arguments: Sequence[str], folder: Path, timeout: float
+) -> dict[str, Any]:
+    """Run the place and route tool in ``folder``, where constraints lie; return its report.
+
+    Raises
+    ------
+    ToolError
+        For a family that is not routed; where the tool is missing, refuses the netlist, or does not
+        end within ``timeout`` seconds (`ToolTimeout`).
+    """
+    family = target.family
+    if family.router is None:
+        raise ToolError(f"{target.name} can be mapped but not routed")
+    (folder / "netlist.json").write_text(netlist.text, encoding="utf-8")
+    files = ["--quiet", "--json", "netlist.json", "--report", "report.json"]
+    options = [*target.device, *family.router_options, *files, *arguments]
+    tools.run(tools.find(family.router), options, folder, timeout=timeout)
+    return json.loads((folder / "report.json").read_text(encoding="utf-8"))

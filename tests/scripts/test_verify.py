@@ -33,9 +33,16 @@ def images(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_every_link_holds_and_a_broken_one_is_named(invoke, network, images, monkeypatch):
-    need_icebox()
-    command = ("verify", "icebreaker", network, *SMALL, "--frequency", 24, "--images", 5)
+@pytest.mark.parametrize(
+    ("board", "last"),
+    [("icebreaker", "netlist recovered from the bitstream"), ("ulx3s_25f", "routed netlist")],
+)
+def test_every_link_holds_and_a_broken_one_is_named(
+    board, last, invoke, network, images, monkeypatch
+):
+    if board == "icebreaker":
+        need_icebox()
+    command = ("verify", board, network, *SMALL, "--frequency", 24, "--images", 5)
     done = invoke(*command, "--json")
     assert done.status == 0, done.err
     row = json.loads(done.out)
@@ -44,7 +51,7 @@ def test_every_link_holds_and_a_broken_one_is_named(invoke, network, images, mon
         "RTL of the accelerator",
         "RTL of the top level",
         "mapped netlist",
-        "netlist recovered from the bitstream",
+        last,
     ]
     for link in row["links"]:
         assert (link["images"], link["mismatches"], link["holds"]) == (5, 0, True)
