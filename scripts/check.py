@@ -76,7 +76,7 @@ def command(model: Path, data: str, images: int, as_json: bool, **values: Any) -
             "quantiser holds: are the images prepared as in training (--mean, --deviation)?",
             err=True,
         )
-    wrong = [each.first for each in agreement.tensors if each.first]
+    wrong = [agreement.first] if agreement.first else []
     if comparison.first:
         wrong.append(f"hardware and reference: {comparison.first}")
     if wrong:
@@ -112,6 +112,7 @@ def _summary(
         "tensors": [asdict(each) for each in agreement.tensors],
         "same_levels": agreement.same_levels,
         "same_class": agreement.same_class,
+        "classes": asdict(agreement.classes),
         "hardware_mismatches": comparison.mismatches,
         "cycles_per_image": run.cycles / images,
         "layers": [asdict(each) for each in imported.report],
@@ -138,11 +139,29 @@ def _print(summary: dict[str, Any], imported: Any) -> None:
     print(
         f"{summary['network']}: {images} images; executor and integers: all levels the same in "
         f"{summary['same_levels']}, "
-        f"the same class in {summary['same_class']}\n"
+        f"the same class in {summary['same_class']}{_reasons(summary['classes'])}\n"
         f"hardware and integers, every sum and level: {summary['hardware_mismatches']} images "
         f"differ; {summary['cycles_per_image']:,.1f} cycles an image"
         + ("" if right is None else f"; {100 * right:.2f} % right")
     )
+
+
+REASONS = {
+    "after_ties": "behind ties of levels",
+    "equal": "of equal logits",
+    "float32": "by the rounding of float32",
+    "rounded": "by the rounding of logits (--logit-bits)",
+}
+
+
+def _reasons(classes: dict[str, Any]) -> str:
+    """Return why classes differ, in words."""
+    if not classes["different"]:
+        return ""
+    found = {words: classes[name] for name, words in REASONS.items() if classes[name]}
+    found |= {"for no such reason": classes["different"] - sum(found.values())}
+    texts = [f"{count} {words}" for words, count in found.items() if count]
+    return f" ({classes['different']} another one: {', '.join(texts)})"
 
 
 def _verdict(each: dict[str, Any]) -> str:

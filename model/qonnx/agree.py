@@ -4,7 +4,8 @@ The executor computes in float32. Every quantised tensor that it gives is turned
 compared with those of the integer reference, layer by layer; the reference goes on from the
 executor's own levels, so that a difference is found where it arises and counted once.
 
-A difference is a **tie** where float32 decided it (`ties`).
+A difference is a **tie** where float32 decided it (`ties`). What the graph ends with, logits and
+classes, is compared in `classes`.
 """
 
 from dataclasses import dataclass
@@ -16,11 +17,12 @@ from ...hw.errors import DataError
 from ...hw.network import INPUT
 from ..preparation import Preparation
 from ..reference import Result, evaluate
+from .classes import ClassAgreement, compare_classes
 from .exact.tensors import Levels
 from .executor import Executor
 from .importer import Imported
 from .nodes.walk import Watched
-from .ties import ties
+from .ties import in_order, ties
 
 __all__ = ["Agreement", "TensorAgreement", "agree", "levels_of_values"]
 
@@ -66,8 +68,8 @@ class Agreement:
         Input levels.
     result : Result
         What the integer reference gives for them, from beginning to end.
-    same_class : int
-        Images that the executor and the reference give the same class.
+    classes : ClassAgreement
+        How what the graph ends with agrees.
     same_levels : int
         Images all of whose levels are the same in both, from beginning to end.
     """
@@ -75,8 +77,19 @@ class Agreement:
     tensors: tuple[TensorAgreement, ...]
     levels: np.ndarray
     result: Result
-    same_class: int
+    classes: ClassAgreement
     same_levels: int
+
+    @property
+    def same_class(self) -> int:
+        """Images that the executor and the reference give the same class."""
+        return len(self.levels) - self.classes.different
+
+    @property
+    def first(self) -> str:
+        """The first difference that nothing explains; empty where there is none."""
+        found = [each.first for each in self.tensors if each.first]
+        return (*found, self.classes.first)[0]
 
 
 def agree(imported: Imported, images: np.ndarray, lanes: int = 4) -> Agreement:
@@ -104,7 +117,9 @@ def agree(imported: Imported, images: np.ndarray, lanes: int = 4) -> Agreement:
         raise DataError(f"network {network.name} does not say how images become levels")
     own = preparation.levels(images)
     names = {name for each in imported.watched for name in (each.tensor, each.before)}
-    values = Executor(imported.model).run(images, keep={*names, imported.output})
+    end = imported.ending
+    names |= {end.output, end.scores, end.logits}
+    values = Executor(imported.model).run(images, keep=names)
     given = {
         each.levels.source: levels_of_values(each.levels, values[each.tensor])
         for each in imported.watched
@@ -118,40 +133,33 @@ def agree(imported: Imported, images: np.ndarray, lanes: int = 4) -> Agreement:
     }
     tensors = computed | given
     whole = evaluate(network, own, lanes, trace=True)
+    same = _same_levels(own, whole, given)
     return Agreement(
         tensors=tuple(_compare(each, computed, tensors, values) for each in imported.watched),
         levels=own,
         result=whole,
-        same_class=_same_class(imported, whole, values),
-        same_levels=_same_levels(own, whole, given),
+        classes=compare_classes(
+            end, network.layers[-1].name, computed, tensors, values, whole.labels.numpy(), same
+        ),
+        same_levels=int(same.sum()),
     )
 
 
 def levels_of_values(levels: Levels, values: np.ndarray) -> np.ndarray:
     """Return the levels that a graph's values stand for, of shape (images, height, width, c)."""
-    flat = values.reshape(-1, levels.index.size)
-    in_order = np.empty(flat.shape, np.float64)
-    in_order[:, levels.index.ravel()] = flat
-    shaped = in_order.reshape(-1, *levels.size)
+    shaped = in_order(levels, values)
     scale, offset = (each.astype(np.float64) for each in (levels.scale, levels.offset))
     return np.rint(shaped / scale - offset).astype(np.int64)
 
 
-def _same_class(imported: Imported, result: Result, values: dict[str, np.ndarray]) -> int:
-    """Count images of one class; an output of whole numbers, one an image, is a class already."""
-    output = values[imported.output].reshape(len(result.labels), -1)
-    labels = output[:, 0] if output.dtype.kind in "iu" else output.argmax(axis=1)
-    return int((labels == result.labels.numpy()).sum())
-
-
-def _same_levels(own: np.ndarray, whole: Result, given: dict[str, np.ndarray]) -> int:
-    """Count images whose levels are the same everywhere, one run beside the other."""
+def _same_levels(own: np.ndarray, whole: Result, given: dict[str, np.ndarray]) -> np.ndarray:
+    """Tell of each image whether its levels are the same everywhere, in two runs side by side."""
     same = np.ones(len(own), bool)
     traces = {trace.name: trace.levels.numpy() for trace in whole.layers}
     for name, levels in given.items():
         found = own if name == INPUT else traces[name]
         same &= (found.reshape(len(own), -1) == levels.reshape(len(own), -1)).all(axis=1)
-    return int(same.sum())
+    return same
 
 
 def _compare(

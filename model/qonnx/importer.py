@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,15 @@ from ...hw.number import Format
 from ..preparation import KEY
 from .exact.curve import Curve
 from .exact.planned import Planned
-from .exact.solving import LOGIT_BITS, Solution, build, solve_all
-from .exact.tensors import Levels, Sums, Tensor
+from .exact.logits import LOGIT_BITS
+from .exact.solving import Solution, build, solve_all
+from .exact.tensors import Ranks
+from .finish import Ending, finish
 from .graph.cleaning import clean, read
 from .graph.node import refuse
 from .nodes import ending, layout, linear, pooling
 from .nodes.elementwise import BENT, activation, arithmetic, batch_norm, bent, cast, same
 from .nodes.input_order import input_tensor
-from .nodes.levels import sums_of
 from .nodes.quantise import QUANTISERS, quantise
 from .nodes.walk import Raw, Walk, Watched
 
@@ -115,8 +116,8 @@ class Imported:
         The graph as it was read: cleaned.
     watched : tuple of Watched
         Tensors of the graph that are levels of the network.
-    output : str
-        The graph's output: logits or levels, or the indices that a TopK or ArgMax makes of them.
+    ending : Ending
+        What the graph ends with, and what the levels of the last layer are worth there.
     """
 
     network: Network
@@ -124,7 +125,12 @@ class Imported:
     dropped: tuple[str, ...]
     model: Any
     watched: tuple[Watched, ...]
-    output: str
+    ending: Ending
+
+    @property
+    def output(self) -> str:
+        """The graph's output: logits or levels, or what a dropped node makes of them."""
+        return self.ending.output
 
 
 def import_qonnx(
@@ -187,7 +193,7 @@ def import_model(
     advice = f"supported are {', '.join(SUPPORTED)}"
     wrapped = clean(model, HANDLERS, advice)
     walk = _walked(wrapped, input_format, input_scale)
-    output = _finish(walk)
+    last = finish(walk)
     if input_format is not None and not walk.used_stated_input:
         raise NetworkError(
             f"the input was stated to be {input_format}, but a node of the graph quantises it; "
@@ -195,6 +201,8 @@ def import_model(
         )
     planned = [each for each in walk.layers if isinstance(each, Planned)]
     solutions = solve_all(planned, logit_bits)
+    meaning = last.meaning or solutions[walk.layers[-1].name].meaning
+    assert meaning is not None
     layers = build(walk.layers, solutions)
     about: dict[str, Any] = {"imported": "QONNX", **_stated(model)}
     pixels = about.pop("pixels")
@@ -209,8 +217,16 @@ def import_model(
     )
     network = network.with_accumulator(Accumulator(accumulator_bits(network, lanes)))
     report = _report(network, lanes, solutions)
-    network.about["fold"] = [asdict(each) for each in report]  # type: ignore[index]
-    return Imported(network, report, tuple(walk.dropped), wrapped, tuple(walk.watched), output)
+    about["fold"] = [asdict(each) for each in report]
+    about["result"] = {"scale": float(meaning.scale), "offset": float(meaning.offset)}
+    return Imported(
+        replace(network, about=about),
+        report,
+        tuple(walk.dropped),
+        wrapped,
+        tuple(walk.watched),
+        replace(last, meaning=meaning),
+    )
 
 
 def _stated(model: onnx.ModelProto) -> dict[str, Any]:
@@ -251,7 +267,8 @@ def _run(walk: Walk, node: Any) -> None:
     """Run a node; whatever its constants and attributes make go wrong is an error of the file."""
     try:
         with np.errstate(all="raise", under="ignore"):
-            HANDLERS[node.op_type](walk, node)
+            ends = any(isinstance(walk.values.get(each), Ranks) for each in node.input)
+            (ending.behind if ends else HANDLERS[node.op_type])(walk, node)
     except NarrowgaugeError as error:
         if str(error).startswith("node "):
             raise
@@ -268,53 +285,6 @@ def _annotated_input(model: Any, name: str, scale: float | None) -> tuple[Format
     if not datatype.is_integer():
         return None
     return narrowest(int(datatype.min()), int(datatype.max())), 1.0 if scale is None else scale
-
-
-def _finish(walk: Walk) -> str:
-    """Make what the graph gives the last layer; return the name of that tensor."""
-    # old exporters also give scales and bit widths, which are constants
-    outputs = [each.name for each in walk.model.graph.output if each.name in walk.values]
-    found = [walk.values[each] for each in outputs if isinstance(walk.values[each], Tensor)]
-    results = {id(each): each for each in found}
-    if not results:
-        raise NetworkError("no output of the graph is computed from its input")
-    if len(results) != 1:
-        names = ", ".join(outputs)
-        raise NetworkError(f"a network has one result, this one has {len(results)}: {names}")
-    (result,) = results.values()
-    if not walk.layers and not isinstance(result, Sums):
-        raise NetworkError("the graph has no layers")
-    last = result
-    if isinstance(result, Levels) and not _ranks(walk, result):
-        last = sums_of(walk, walk.model.find_producer(outputs[0]), result)
-    if isinstance(last, Sums):
-        _finish_sums(walk, last)
-    return [name for name in outputs if walk.values[name] is result][-1]
-
-
-def _ranks(walk: Walk, levels: Levels) -> bool:
-    """Tell whether the last layer's levels are in the order of the values that they stand for."""
-    one_scale = len({*levels.scale.tolist()}) == 1 and levels.scale[0] > 0
-    is_last = levels.source == walk.layers[-1].name and isinstance(walk.layers[-1], Planned)
-    return is_last and one_scale and len({*levels.offset.tolist()}) == 1
-
-
-def _finish_sums(walk: Walk, result: Sums) -> None:
-    """Plan a last layer without a quantiser."""
-    draft, curve = result.draft, result.curve
-    if result.pools:
-        raise NetworkError(f"a max pool, {result.pools[-1].name}, ends the network; not supported")
-    if not curve.is_affine or (draft.is_sum and not draft.summands):
-        raise NetworkError(
-            f"what follows {draft.name} at the end of the network has no quantiser, and is more "
-            "than a scale and an offset; put a Quant node there"
-        )
-    uniform = len({*curve.gain.tolist()}) == 1 and len({*curve.offset.tolist()}) == 1
-    if not draft.is_weighted and not uniform:
-        draft = draft.per_channel()
-    falling = curve.direction < 0
-    name = walk.unique(draft.name)
-    walk.layers.append(Planned(name, draft.flipped(falling), None, curve=curve.flipped(falling)))
 
 
 def _report(

@@ -17,10 +17,10 @@ from ...hw.window import Window
 from .exact.curve import fractions
 from .exact.draft import Draft
 from .exact.quantizer import Quantizer
-from .exact.tensors import Sums
+from .exact.tensors import Sums, Tensor
 from .nodes.walk import Watched
 
-__all__ = ["ties"]
+__all__ = ["EPSILON", "ROUNDINGS", "in_order", "reads", "ties"]
 
 EPSILON = 2.0**-24  # of float32
 ROUNDINGS = 16  # errors of float32 that may add up, of the largest number on the way
@@ -64,7 +64,7 @@ def _of_an_image(
     if watched.sums is None:
         exact, largest = numbers.astype(np.float64), abs(numbers.astype(np.float64))
     else:
-        near, reach = _reads(watched.sums, tensors)
+        near, reach = reads(watched.sums, tensors)
         exact, largest = near[0][at], reach[places[:, 2]]
     quantizer, channels = watched.quantizer, places[:, 2]
     units = quantizer.unit.astype(np.float64)[channels % len(quantizer.unit)]
@@ -74,7 +74,7 @@ def _of_an_image(
     doubtful = distance <= allowed
     if watched.sums is None or not doubtful.any():
         return [float(d) if tie else None for d, tie in zip(distance, doubtful, strict=True)]
-    truth = _reads(watched.sums, tensors, exact=True)[0][0][at]
+    truth = reads(watched.sums, tensors, exact=True)[0][0][at]
     moved = [
         _moved(quantizer, *each) if tie else Fraction(0)
         for *each, tie in zip(numbers, truth, channels, doubtful, strict=True)
@@ -83,6 +83,14 @@ def _of_an_image(
         max(float(d), float(by)) if tie and by and by <= most else None
         for d, by, most, tie in zip(distance, moved, allowed, doubtful, strict=True)
     ]
+
+
+def in_order(tensor: Tensor, values: np.ndarray) -> np.ndarray:
+    """Return a graph's values, float64 of shape (images, height, width, channels)."""
+    flat = values.reshape(-1, tensor.index.size)
+    found = np.empty(flat.shape, np.float64)
+    found[:, tensor.index.ravel()] = flat
+    return found.reshape(-1, *tensor.size)
 
 
 def _inverse(index: np.ndarray) -> np.ndarray:
@@ -114,10 +122,10 @@ def _to_border(quantizer: Quantizer, ratio: np.ndarray) -> np.ndarray:
     return abs(shifted - half - np.round(shifted - half))
 
 
-def _reads(
+def reads(
     sums: Sums, tensors: dict[str, np.ndarray], exact: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return what the quantiser reads, and how large it can be in each channel.
+    """Return what a quantiser reads, and how large it can be in each channel.
 
     In float64, or in Fractions where that is exact; a bent curve is float64 in any case. A max pool
     takes the smallest of what falls behind it.

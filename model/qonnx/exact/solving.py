@@ -2,25 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from ....hw.arithmetic import bits_for
 from ....hw.errors import NetworkError
 from ....hw.layers import MAX_SHIFT, Layer
-from ....hw.number import MAX_WIDTH, Bipolar, Fixed
+from ....hw.number import Bipolar
 from ...fold import UNBOUNDED, Integers, StepFunction, check, solve
+from .logits import LOGIT_BITS, Meaning, logits
 from .planned import Planned
 from .steps import WIDE, Steps
 
-__all__ = ["LOGIT_BITS", "Solution", "build", "solve_all"]
+__all__ = ["Solution", "build", "solve_all"]
 
 ROUNDINGS = ("half_up", "half_even")
 MAX_THRESHOLD_BITS = 8
-LOGIT_BITS = 16  # of the multipliers of logits, unless hidden layers have wider ones
-FARTHEST_BIAS = 1 << 52
 SAMPLES = 257
 MOST = 1 << 16  # levels that are looked at one by one
 
@@ -39,12 +36,15 @@ class Solution:
         Accumulator levels, over all channels, at which integers and graph were compared.
     error : float
         Largest rounding of a logit, relative to the largest logit that can be; 0 where exact.
+    meaning : Meaning or None
+        What its levels stand for, where they are logits.
     """
 
     method: str
     parameters: dict[str, Any]
     compared: int
     error: float = 0.0
+    meaning: Meaning | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,63 +228,11 @@ def _as_they_are(planned: Planned) -> Solution:
     return Solution("sums", parameters, 0)
 
 
-# --- the last layer --------------------------------------------------------------------------
-
-
 def _logits(planned: Planned, bits: int) -> Solution:
-    """Return parameters of a last layer without a quantiser: its levels are logits.
-
-    Where all channels have one scale and biases are whole sums, they are exact; else multipliers
-    have ``bits`` bits. Levels of more than 32 bits lose the lowest ones. Logits of one scale are
-    given less the fraction of a sum that the first one's bias has.
-    """
-    curve, draft = planned.curve, planned.draft
-    assert curve is not None
-    rows = slice(None) if draft.is_weighted else slice(1)
-    gain, offset = curve.gain[rows], curve.offset[rows]
-    low, high = draft.low[rows], draft.high[rows]
-    if min(gain) <= 0:
-        raise NetworkError(f"layer {planned.name}: a logit is multiplied by zero")
-    units = offset / gain
-    if len(gain) > 1 and len({*gain.tolist()}) == 1:  # what all have in common changes no class
-        units = units - units[0] % 1
-        offset = units * gain
-    exact = len({*gain.tolist()}) == 1 and all(Fraction(each).denominator == 1 for each in units)
-    one = np.ones(len(gain), np.int64)
-    room = 60 - bits_for(int(low.min()), int(high.max()))  # products stay within 64 bits
-    unit = gain[0] if exact else max(gain) / ((1 << max(min(bits, room), 1)) - 1)
-    if max(abs(offset / unit)) > FARTHEST_BIAS:
-        raise NetworkError(f"layer {planned.name}: a bias is far beyond all sums; not supported")
-    if exact:
-        multiplier, bias = one, units.astype(np.int64)
-    else:
-        multiplier = np.array([max(1, round(each / unit)) for each in gain], np.int64)
-        bias = np.array([round(each / unit) for each in offset], np.int64)
-    width = _logit_bits(multiplier, bias, low, high)
-    shift = max(width - MAX_WIDTH, 0)  # the lowest bits of very wide sums are dropped
-    unit, width, exact = unit * 2**shift, width - shift, exact and not shift
-    ends = np.stack([low, high], axis=1).astype(object)
-    largest = float(abs(ends * gain[:, None] + offset[:, None]).max())
-    own_gain, own = (each.astype(object) * unit / 2**shift for each in (multiplier, bias))
-    error = 0.0 if exact else _logit_error(gain, offset, own_gain, own, ends)
-    error += float(unit) / 2 if shift else 0.0  # the bits that are dropped
-    parameters = {
-        "multiplier": multiplier, "bias": bias, "shift": shift, "output": Fixed(width)
-    }  # fmt: skip
-    return Solution("sums" if exact else "multiplier", parameters, 0, error / max(largest, 1e-300))
-
-
-def _logit_bits(multiplier: np.ndarray, bias: np.ndarray, low: np.ndarray, high: np.ndarray) -> int:
-    ends = int((low * multiplier + bias).min()), int((high * multiplier + bias).max())
-    return max(max(ends[1], 0).bit_length(), (-min(ends[0], -1) - 1).bit_length()) + 1
-
-
-def _logit_error(
-    gain: np.ndarray, offset: np.ndarray, own_gain: np.ndarray, own: np.ndarray, ends: np.ndarray
-) -> float:
-    """Return the largest difference between an integer logit and the graph's, in its values."""
-    errors = abs(ends * (own_gain - gain)[:, None] + (own - offset)[:, None])
-    return float(errors.max())
+    """Return parameters of a last layer without a quantiser: its levels are logits."""
+    found = logits(planned, bits)
+    method = "multiplier" if found.is_rounded else "sums"
+    return Solution(method, found.parameters, 0, found.relative_error, found.meaning)
 
 
 def build(planned: Sequence[Planned | Layer], solutions: dict[str, Solution]) -> list[Layer]:

@@ -16,7 +16,7 @@ from ....hw.window import Size, Window
 from .curve import Curve
 from .draft import Draft
 
-__all__ = ["Levels", "Pool", "Sums", "Tensor", "Weights"]
+__all__ = ["Levels", "Pool", "Ranks", "Sums", "Tensor", "Weights"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +111,14 @@ class Sums(Tensor):
     draft: Draft
     curve: Curve
     pools: tuple[Pool, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Ranks:
+    """What an ArgMax or a TopK gives: the places of the largest of ``logits``, or their values."""
+
+    logits: Tensor
+    are_places: bool = True
 
 
 @dataclass(frozen=True, eq=False)

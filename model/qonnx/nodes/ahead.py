@@ -5,13 +5,13 @@ import numpy as np
 from ..graph.node import attributes
 from .walk import Walk
 
-__all__ = ["is_end", "padded_ahead", "returns_to_batch"]
+__all__ = ["LAYOUT", "is_end", "padded_ahead", "returns_to_batch"]
 
 PASSING = (
     "MaxPool", "Identity", "Transpose", "Reshape", "Mul", "Div", "Dropout", "Squeeze", "Unsqueeze",
 )  # fmt: skip
 BESIDE_BATCH = ("BatchNormalization", "Mul", "Add", "Sub", "Div", "Relu", "Reshape")
-ENDINGS = ("Softmax", "LogSoftmax", "TopK", "ArgMax", "Sigmoid", "HardSigmoid", "Tanh")
+ENDINGS = ("Softmax", "LogSoftmax", "TopK", "ArgMax", "Sigmoid", "Tanh")
 LAYOUT = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Cast", "Transpose")
 
 

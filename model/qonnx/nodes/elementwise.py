@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from ....hw.errors import NetworkError
 from ....hw.layers import MAX_SUMMAND
@@ -32,10 +32,22 @@ def same(walk: Walk, node: Any) -> None:
 def cast(walk: Walk, node: Any) -> None:
     """Pass on a tensor whose values another type holds, too."""
     value, wanted = walk.value(node, 0), attributes(node)["to"]
-    keeps = wanted in (TensorProto.FLOAT, TensorProto.DOUBLE) or is_end(walk, node.output[0])
+    keeps = wanted in (TensorProto.FLOAT, TensorProto.DOUBLE) or (
+        isinstance(value, Levels) and is_end(walk, node.output[0]) and _are_whole(value, wanted)
+    )
     if not keeps and isinstance(value, (Tensor, Weights)):
         refuse(node, "rounds a tensor of the network to another type; only a Quant node may")
     walk.values[node.output[0]] = value
+
+
+def _are_whole(tensor: Levels, wanted: int) -> bool:
+    """Tell whether a type of integers holds all values of a quantised tensor."""
+    dtype = helper.tensor_dtype_to_np_dtype(wanted)
+    if dtype.kind not in "iu":
+        return False
+    parts = [*tensor.scale, *(tensor.scale * tensor.offset)]
+    least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
+    return all(each.denominator == 1 for each in parts) and _is_inside(tensor, least, most)
 
 
 # --- scales and offsets ----------------------------------------------------------------------

@@ -65,6 +65,10 @@ class Walk:
         How real images become levels, once known.
     dropped : list of str
         Nodes at the end that need no hardware, such as a softmax.
+    logits : str
+        The tensor that the first of them reads; empty where there is none.
+    scores : str
+        The tensor that the first one reads which gives ranks; empty where there is none.
     """
 
     model: Any
@@ -74,6 +78,8 @@ class Walk:
     layers: list[Planned | Layer] = field(default_factory=list)
     watched: list[Watched] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
+    logits: str = ""
+    scores: str = ""
     preparation: Any = None
     stated_input: Any = None
     used_stated_input: bool = False
@@ -91,6 +97,11 @@ class Walk:
         while trial in taken:
             trial, count = f"{name}_{count}", count + 1
         return trial
+
+    def drop(self, node: Any) -> None:
+        """Note a node at the end that needs no hardware."""
+        self.dropped.append(f"{node.name} ({node.op_type})")
+        self.logits = self.logits or node.input[0]
 
     # --- values --------------------------------------------------------------------------------
 
