@@ -14,6 +14,8 @@ __all__ = ["KEY", "Preparation"]
 KEY = "preparation"
 """Where a network's ``about`` has it."""
 
+NEAR = 2.0**-20  # of a value: a few roundings of float32, and a scale that was typed with 7 digits
+
 
 @dataclass(frozen=True)
 class Preparation:
@@ -45,6 +47,9 @@ class Preparation:
     mean, deviation : tuple of float
         What is taken off pixels of data sets, 0 to 1, and what they are divided by then; one a
         channel, or one for all.
+    rounds : bool
+        Whether a node of the model quantises its input. Where none does the input was stated to be
+        levels, and images must hold nothing else.
     before : mapping, or None
         What makes the model's input of pixels instead: the preparation, as plain data, of a network
         that was imported and exported again. Its model reads the levels that this one gives.
@@ -65,6 +70,7 @@ class Preparation:
     limits: tuple[float | None, float | None] = (None, None)
     mean: tuple[float, ...] = (0.0,)
     deviation: tuple[float, ...] = (1.0,)
+    rounds: bool = True
     before: Mapping[str, Any] | None = None
 
     def plain(self) -> dict[str, Any]:
@@ -104,7 +110,8 @@ class Preparation:
         Raises
         ------
         DataError
-            For images of another shape, or that are not numbers.
+            For images of another shape, or that are not numbers; and for values that are no levels
+            where the model does not make levels of them.
         """
         images = np.asarray(images, np.float32)
         if images.shape[1:] != self.shape:
@@ -122,7 +129,10 @@ class Preparation:
         low, high = self.limits
         if low is not None or high is not None:
             values = np.clip(values, low, high)
-        return self._quantised(values)
+        levels = self._quantised(values)
+        if not self.rounds:
+            self._check_levels(images, values, levels)
+        return levels
 
     def images(self, values: np.ndarray) -> np.ndarray:
         """Return images as the imported model reads them.
@@ -175,6 +185,23 @@ class Preparation:
             return 0.0
         codes = images / self.scale + self.zero_point
         return float(((codes < self.low - 1) | (codes > self.high + 1)).mean())
+
+    def _check_levels(self, images: np.ndarray, values: np.ndarray, levels: np.ndarray) -> None:
+        """Refuse values that are not those of their levels, but for float32's rounding."""
+        wrong = abs(values / self.scale - levels) > NEAR * (abs(levels) + 1)
+        if not wrong.any():
+            return
+        image, *place = np.argwhere(wrong)[0]
+        flat = int(np.ravel_multi_index(place, self.size))
+        at = flat if self.order is None else self.order[flat]
+        where = ", ".join(str(each) for each in np.unravel_index(at, self.shape))
+        kinds = "-1 and 1" if self.is_bipolar else f"{self.low} to {self.high}"
+        value = images[image].ravel()[at]
+        raise DataError(
+            f"{int(wrong.sum()):,} of {wrong.size:,} input values are no levels of the input, "
+            f"which nothing in the model quantises: {kinds}, times {self.scale:.9g}. The first is "
+            f"{value:.9g}, image {image}, element ({where})"
+        )
 
     def _quantised(self, values: np.ndarray) -> np.ndarray:
         """Return the levels of values; in float32 where they are, as QONNX's executor does."""

@@ -15,11 +15,11 @@ from ...hw.errors import NarrowgaugeError, NetworkError
 from ...hw.layers import AveragePool, Layer, Requantised, Weighted, Window
 from ...hw.mapping import accumulator_bits, map_network
 from ...hw.network import Network
-from ...hw.number import Format
+from ...hw.number import Bipolar, Format
 from ..preparation import KEY
 from .exact.curve import Curve
-from .exact.planned import Planned
 from .exact.logits import LOGIT_BITS
+from .exact.planned import Planned
 from .exact.solving import Solution, build, solve_all
 from .exact.tensors import Ranks
 from .finish import Ending, finish
@@ -253,7 +253,9 @@ def _walked(model: Any, input_format: Format | None, input_scale: float | None) 
     one, none = (np.full(channels, Fraction(each), object) for each in (1, 0))
     walk.values[given.name] = Raw(size, index, Curve.linear(one, none))
     if input_format is not None:
-        walk.stated_input = (input_format, 1.0 if input_scale is None else input_scale)
+        ends = input_format.min_level, input_format.max_level
+        scale = 1.0 if input_scale is None else input_scale
+        walk.stated_input = (ends, input_format == Bipolar(), scale)
     else:
         walk.stated_input = _annotated_input(model, given.name, input_scale)
     for tensor in model.graph.initializer:
@@ -277,14 +279,13 @@ def _run(walk: Walk, node: Any) -> None:
         refuse(node, f"its constants or attributes cannot be used ({error})")
 
 
-def _annotated_input(model: Any, name: str, scale: float | None) -> tuple[Format, float] | None:
-    """Return the input's format where the file annotates it with an integer type."""
-    from .exact.formats import narrowest
-
+def _annotated_input(model: Any, name: str, scale: float | None) -> Any:
+    """Return the input's levels where the file annotates it with an integer type."""
     datatype = model.get_tensor_datatype(name)
     if not datatype.is_integer():
         return None
-    return narrowest(int(datatype.min()), int(datatype.max())), 1.0 if scale is None else scale
+    ends = int(datatype.min()), int(datatype.max())
+    return ends, datatype.get_canonical_name() == "BIPOLAR", 1.0 if scale is None else scale
 
 
 def _report(

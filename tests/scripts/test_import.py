@@ -4,11 +4,14 @@ import errno
 import json
 import os
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from onnx import StringStringEntryProto, TensorAnnotation
 
 from narrowgauge.hw import files
+from narrowgauge.hw.layers import Dense
 from narrowgauge.hw.network_file import load
 from narrowgauge.model.qonnx.extra import require
 
@@ -279,6 +282,63 @@ def test_normalising_is_for_data_sets(invoke, model, tmp_path):
     finished = invoke("check", model, *options)
     assert finished.status == 2
     assert "--mean and --deviation are for data sets" in finished.err
+
+
+def test_input_values_that_are_no_levels(invoke, tmp_path):
+    """A graph says that its input is bipolar, and images hold 0 and 1; or halves of levels."""
+    require()
+    graph = graphs.Graph((1, 2, 4))
+    x = graph.node("Flatten", graph.node("Transpose", graph.input, perm=[0, 2, 1]))
+    model = graph.model(graph.matmul(x, graph.weights((8, 3))))
+    model.graph.quantization_annotation.append(
+        TensorAnnotation(
+            tensor_name="x",
+            quant_parameter_tensor_names=[
+                StringStringEntryProto(key="finn_datatype", value="BIPOLAR")
+            ],
+        )
+    )
+    path, network, images = (tmp_path / name for name in ("b.onnx", "b", "images.npy"))
+    path.write_bytes(model.SerializeToString())
+    assert invoke("import", path, "-o", network).status == 0
+    right = np.where(np.arange(24).reshape(3, 2, 4) % 5 > 1, 1.0, -1.0)
+    np.save(images, right)
+    for command in (["check", path], ["simulate", network]):
+        assert invoke(*command, "--data", images).status == 0
+    right[1, 1, 2], right[2] = 0, right[2] * 0.5
+    np.save(images, right)
+    words = "9 of 24 input values", "-1 and 1, times 1", "first is 0, image 1, element (1, 2)"
+    for command in (["check", path], ["simulate", network]):
+        invoke(*command, "--data", images).fails_with(1, *words)
+
+
+def test_classes_that_differ_are_counted_and_explained(invoke, tmp_path, monkeypatch):
+    require()
+    from narrowgauge.model.qonnx import importer
+
+    graph, x = graphs.dense((4, 6, 6))
+    x = graph.node("Sigmoid", graph.node("Mul", x, np.float32(200)))
+    path = write(tmp_path / "model.onnx", graph, x)
+    np.save(tmp_path / "images.npy", np.random.default_rng(1).normal(size=(40, 4)))
+    command = ("check", path, "--data", tmp_path / "images.npy")
+    finished = invoke(*command)
+    assert finished.status == 0, finished.err
+    assert "by the rounding of float32)" in finished.out
+
+    read = importer.import_qonnx
+
+    def faulty(*arguments, **options):
+        found = read(*arguments, **options)
+        last = found.network.layers[-1]
+        assert isinstance(last, Dense)
+        layers = (*found.network.layers[:-1], replace(last, bias=last.bias + np.arange(6) * 9))
+        return replace(found, network=replace(found.network, layers=layers))
+
+    monkeypatch.setattr(importer, "import_qonnx", faulty)
+    finished = invoke(*command)
+    assert finished.status == 1
+    assert "class 1: level" in finished.err
+    assert "for no such reason)" in finished.out
 
 
 def test_images_that_are_not_prepared_as_in_training_are_remarked(invoke, model, tmp_path):

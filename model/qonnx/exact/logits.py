@@ -145,7 +145,9 @@ def _clip(planned: Planned, rows: slice) -> tuple[Any, Any]:
     bottom, top = (sums[rows].astype(object) * gain + offset for sums in (draft.low, draft.high))
     low, high = curve.low[rows], curve.high[rows]
     ends = (
-        max((end for end, least in zip(low, bottom, strict=True) if end > least), default=-INFINITY),
+        max(
+            (end for end, least in zip(low, bottom, strict=True) if end > least), default=-INFINITY
+        ),
         min((end for end, most in zip(high, top, strict=True) if end < most), default=INFINITY),
     )
     for least, most, *own in zip(bottom, top, low, high, strict=True):

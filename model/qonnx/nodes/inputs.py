@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from ....hw.network import INPUT
-from ....hw.number import Bipolar
 from ...preparation import Preparation
 from ..exact.quantizer import Quantizer
 from ..exact.tensors import Levels
@@ -17,8 +16,10 @@ from .walk import Raw, Walk
 __all__ = ["quantised_input", "stated_input"]
 
 
-def quantised_input(walk: Walk, node: Any, tensor: Raw, quantizer: Quantizer) -> Levels:
-    """Let the host quantise the input."""
+def quantised_input(
+    walk: Walk, node: Any, tensor: Raw, quantizer: Quantizer, *, rounds: bool = True
+) -> Levels:
+    """Let the host quantise the input; it was only stated to be levels unless the node rounds."""
     curve = tensor.curve
     if not curve.is_affine or not quantizer.is_uniform or quantizer.divisor:
         refuse(node, "the input is prepared by more than scales, offsets and one quantiser")
@@ -42,12 +43,14 @@ def quantised_input(walk: Walk, node: Any, tensor: Raw, quantizer: Quantizer) ->
         zero=quantizer.zero,
         rounding=quantizer.rounding,
         is_bipolar=quantizer.is_bipolar,
+        rounds=rounds,
     )
     if walk.preparation not in (None, found):
         refuse(node, "the input has two different quantisers; only one is supported")
     walk.preparation = found
     bottom, top = quantizer.low - quantizer.zero, quantizer.high - quantizer.zero
-    fmt = stored_format(walk, node, quantizer, bottom, top)
+    quantised = node.output[0] if rounds else walk.model.graph.input[0].name
+    fmt = stored_format(walk, quantised, quantizer, bottom, top)
     return given(tensor, INPUT, fmt, (bottom, top), quantizer, np.zeros(len(curve.gain), bool))
 
 
@@ -64,11 +67,9 @@ def stated_input(walk: Walk, node: Any, tensor: Raw) -> Levels:
             "reads the input, which nothing quantises; state its format and the value of level 1, "
             "for example --input-format uint8 --input-scale 0.00392156862745098",
         )
-    fmt, scale = walk.stated_input
+    (low, high), is_bipolar, scale = walk.stated_input
     walk.used_stated_input = True
     levels = np.full(1, Fraction(float(np.float32(scale))), object)
     none = Fraction(0)
-    quantizer = Quantizer(
-        levels, none, fmt.min_level, fmt.max_level, "ROUND", fmt == Bipolar(), levels, none
-    )
-    return quantised_input(walk, node, tensor, quantizer)
+    quantizer = Quantizer(levels, none, low, high, "ROUND", is_bipolar, levels, none)
+    return quantised_input(walk, node, tensor, quantizer, rounds=False)

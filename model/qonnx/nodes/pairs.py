@@ -55,7 +55,7 @@ def paired(walk: Walk, node: Any, sums: Sums, quantizer: Quantizer) -> Levels:
             "levels; give both one scale",
         )
     ends = end_levels(curve, quantizer)
-    fmt = stored_format(walk, node, quantizer, *ends)
+    fmt = stored_format(walk, node.output[0], quantizer, *ends)
     name = walk.unique(draft.name)
     gain = float(curve.gain[0] / quantizer.unit[0]) / summands[0]
     steps = PairSteps(

@@ -76,7 +76,7 @@ def _layer(walk: Walk, node: Any, sums: Sums, quantizer: Quantizer) -> Levels:
     falling = np.where(mirrored, -1, 1) * curve.direction < 0
     draft, curve = draft.flipped(falling), curve.flipped(falling)
     ends = end_levels(curve, quantizer)
-    fmt = stored_format(walk, node, quantizer, *ends)
+    fmt = stored_format(walk, node.output[0], quantizer, *ends)
     name = walk.unique(draft.name)
     rows = slice(None) if draft.is_weighted else slice(1)
     steps = Steps(

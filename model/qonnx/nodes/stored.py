@@ -1,7 +1,5 @@
 """What a quantiser's result is to hardware: a format, levels, and the pools on the way there."""
 
-from typing import Any
-
 import numpy as np
 
 from ....hw.layers import MaxPool
@@ -15,10 +13,10 @@ from .walk import Raw, Walk, spread
 __all__ = ["add_pools", "given", "stored_format"]
 
 
-def stored_format(walk: Walk, node: Any, quantizer: Quantizer, bottom: int, top: int) -> Format:
+def stored_format(walk: Walk, tensor: str, quantizer: Quantizer, bottom: int, top: int) -> Format:
     """Return how levels are stored; signs that meet zeros around an image take two bits."""
     if quantizer.is_bipolar:
-        return Fixed(2) if padded_ahead(walk, node.output[0]) else Bipolar()
+        return Fixed(2) if padded_ahead(walk, tensor) else Bipolar()
     return narrowest(bottom, top)
 
 

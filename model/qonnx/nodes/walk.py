@@ -61,6 +61,9 @@ class Walk:
         What each tensor is: `Raw`, `Levels`, `Sums`, `Weights`, or a NumPy array of a constant.
     layers : list of Planned and Layer
         In order; max pools are `Layer` already.
+    stated_input : ((int, int), bool, float) or None
+        The levels of the input where no node quantises it, whether they are only -1 and 1, and what
+        level 1 is worth.
     preparation : Preparation or None
         How real images become levels, once known.
     dropped : list of str

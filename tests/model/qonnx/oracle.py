@@ -227,7 +227,7 @@ class Oracle:
     def _identity(self, values, x, *more):
         return x
 
-    _dropout = _identity
+    _dropout = _cast = _identity
 
     def _batchnormalization(self, values, x, gamma, beta, mean, variance):
         epsilon = float(values.get("epsilon", 1e-5))
