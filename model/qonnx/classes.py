@@ -18,6 +18,8 @@ __all__ = ["ClassAgreement", "compare_classes"]
 
 FLOAT64 = 2.0**-44  # what sums in float64 may be wrong by, of the largest number on the way
 
+REASONS = ("after_ties", "equal", "float32", "rounded")
+
 Arrays = dict[str, np.ndarray]
 
 
@@ -103,10 +105,10 @@ def compare_classes(
         reach = np.maximum(reach, reads(end.tensor, _images(given, slice(1)))[1])
     executed = in_order(end.tensor, values[end.logits]).reshape(count, -1)
     logits = _Logits(executed, stood_for, reach)
-    found = dict.fromkeys(("after_ties", "equal", "float32", "rounded"), 0)
+    found: dict[str, int] = dict.fromkeys(REASONS, 0)
     first = _far(end, layer, logits, values[end.logits], levels)
     named = _labels(end, values)
-    for image in np.flatnonzero(named != labels):
+    for image in np.flatnonzero(named != labels).tolist():
         of_given = int(np.argmax(levels[image]))
         if not same[image] and of_given == named[image]:
             reason = "after_ties"
@@ -120,7 +122,8 @@ def compare_classes(
                 f"image {image} is of class {labels[image]} in the reference, of class "
                 f"{named[image]} in the executor's {end.output}"
             )
-    return ClassAgreement(levels.size, int((named != labels).sum()), **found, first=first)
+    different = int((named != labels).sum())
+    return ClassAgreement(logits=levels.size, different=different, first=first, **found)
 
 
 def _images(tensors: Arrays, images: slice) -> Arrays:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ SPREAD = np.array([0.5, 1.5, 1.0, 0.25, 2.0, 0.75], np.float32)
 BIAS = np.array([-0.4, 0.3, 0.0, 0.7, -1.1, 0.2], np.float32)
 
 
-def grown(grow, classes=CLASSES, bias=True, scale=0.125):
+def grown(grow, classes=CLASSES, bias=True, scale: Any = 0.125):
     """The model of a dense layer, and what ``grow`` puts behind it; its classes, its input."""
     graph = Graph((1, 7), seed=3)
     x = graph.matmul(graph.quant(graph.input, 4, 0.25), graph.weights((7, classes), scale=scale))
