@@ -45,7 +45,7 @@ def network_digest(network: Network, *, weights: bool = True) -> bytes:
     """
     layers = network.layers if weights else tuple(map(_without_weights, network.layers))
     bare = replace(network, name="", about={}, layers=layers)
-    return hashlib.sha256(to_bytes(bare)).digest()[:16]
+    return hashlib.sha256(to_bytes(bare, digest=False)).digest()[:16]
 
 
 def _without_weights(layer):

@@ -6,12 +6,17 @@ side by side without gaps, the first in the lowest bits of the first byte; ``N.b
 has everything else, the shape of the weights included. The file holds no code and can be read
 without this package.
 
+The header's last entry is a digest over the rest of it and all arrays. A file of which any bit has
+changed is refused; one without a digest, as files once were, is read.
+
 A header has the oldest version that knows everything in it: version 3 brought the ends of the
 clamp, the rounding and the thresholds.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, fields
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +39,7 @@ ARRAYS = ("weights", "bias", "multiplier", "thresholds")
 SINCE_3 = ("low", "high", "rounding", "thresholds")
 """Fields that version 2 does not have; they are left out where they say nothing."""
 FORMATS = ("input", "output", "weight", "other")
+HEADER = ("version", "name", "accumulator", "about", "input_size", "layers")
 
 
 def save(network: Network, path: Path | str) -> None:
@@ -41,9 +47,12 @@ def save(network: Network, path: Path | str) -> None:
     write_atomically(Path(path), to_bytes(network))
 
 
-def to_bytes(network: Network) -> bytes:
-    """Return the content of a network file; equal networks have equal bytes."""
-    header = {
+def to_bytes(network: Network, *, digest: bool = True) -> bytes:
+    """Return the content of a network file; equal networks have equal bytes.
+
+    Without its ``digest`` it is what earlier versions wrote.
+    """
+    header: dict[str, Any] = {
         "version": 3 if any(_new_fields(layer) for layer in network) else 2,
         "name": network.name,
         "accumulator": asdict(network.accumulator),
@@ -60,7 +69,17 @@ def to_bytes(network: Network) -> bytes:
             arrays[f"{index}.multiplier"] = _smallest(layer.multiplier)
             if layer.thresholds is not None:
                 arrays[f"{index}.thresholds"] = _smallest(layer.thresholds)
+    if digest:
+        header["digest"] = _digest(header, arrays)
     return to_safetensors(arrays, {"narrowgauge": json.dumps(header)})
+
+
+def _digest(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+    """Return the SHA-256 of header and arrays, each array as its name, type, shape and bytes."""
+    parts = [json.dumps(header, sort_keys=True).encode()]
+    for name, array in sorted(arrays.items()):
+        parts += [f"{name} {array.dtype.str} {array.shape}".encode(), array.tobytes()]
+    return sha256(b"".join(len(each).to_bytes(8, "little") + each for each in parts)).hexdigest()
 
 
 def _new_fields(layer: Layer) -> set[str]:
@@ -143,7 +162,9 @@ def from_bytes(content: bytes, *, origin: str) -> Network:
     if "narrowgauge" not in metadata:
         raise NetworkError(f"{origin}: a safetensors file, but not written by narrowgauge")
     try:
-        return _from_parts(json.loads(metadata["narrowgauge"]), arrays)
+        header = dict(json.loads(metadata["narrowgauge"]))
+        _check(header, arrays)
+        return _from_parts(header, arrays)
     except (NetworkError, FormatError, GeometryError) as error:
         raise NetworkError(f"{origin}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -151,13 +172,23 @@ def from_bytes(content: bytes, *, origin: str) -> Network:
         raise NetworkError(f"{origin}: damaged header ({reason})") from error
 
 
-def _from_parts(header: dict, arrays: dict[str, np.ndarray]) -> Network:
-    """Build the network from a parsed header and its arrays."""
+def _check(header: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """See that a header has a version that is read, and the digest of its content; take it out."""
     if header["version"] not in VERSIONS:
         raise NetworkError(
             f"network file version {header['version']}, this narrowgauge reads version "
             f"{' and '.join(map(str, VERSIONS))}; export the network again"
         )
+    digest = header.pop("digest", None)
+    if digest is not None and digest != _digest(header, arrays):
+        raise NetworkError("damaged, or changed by hand: its digest is that of another content")
+    unknown = sorted(header.keys() - set(HEADER))
+    if unknown:  # it may be what is left of a digest
+        raise NetworkError(f"the header has {', '.join(map(repr, unknown))}, which is not known")
+
+
+def _from_parts(header: dict, arrays: dict[str, np.ndarray]) -> Network:
+    """Build the network from a parsed header and its arrays."""
     return Network(
         name=header["name"],
         layers=tuple(_layer(index, each, arrays) for index, each in enumerate(header["layers"])),

@@ -3,7 +3,6 @@
 import errno
 import importlib
 import keyword
-import os
 import sys
 import warnings
 from importlib.metadata import version
@@ -12,6 +11,7 @@ from typing import NoReturn
 import click
 
 from ..hw.errors import NarrowgaugeError
+from . import streams
 
 __all__ = ["COMMANDS", "RESUMED", "group", "main"]
 
@@ -38,6 +38,8 @@ COMMANDS = {
 }
 RESUMED = frozenset({"run", "compare", "sweep", "train", "synthesize", "build", "verify"})
 """Commands that keep their steps in the result store, and go on from there."""
+UNREAD = 141
+"""Exit status where nobody reads the output to its end: that of a program killed by SIGPIPE."""
 
 
 class _Commands(click.Group):
@@ -82,7 +84,8 @@ Examples:
   narrowgauge run --formats bipolar,int8 --seeds 1
   narrowgauge run --help
 
-Exit status: 0 for success, 1 for an error, 2 for a misuse, 130 for an interrupt.""",
+Exit status: 0 for success, 1 for an error, 2 for a misuse, 130 for an interrupt,
+141 where nobody reads the output to its end.""",
 )
 @click.version_option(version("narrowgauge"), prog_name="narrowgauge")
 @click.pass_context
@@ -95,9 +98,9 @@ def group(context: click.Context) -> None:
 def main() -> None:
     """Run the command line: 0 is success, 1 an error in one line, 2 a misuse, 130 an interrupt."""
     warnings.showwarning = _show_warning
+    streams.prepare()
     try:
         status = group.main(standalone_mode=False)
-        sys.stdout.flush()
     except NarrowgaugeError as error:
         _fail(str(error), 1)
     except click.ClickException as error:
@@ -105,17 +108,11 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt) as interrupt:
         _fail(str(interrupt) or "interrupted", 130)
     except OSError as error:
-        _drop_output()
         _fail(_describe(error), 1)
-    sys.exit(status or 0)
-
-
-def _drop_output() -> None:
-    """Forget what standard output does not take, so that Python does not try again at its exit."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    lost = streams.lost()
+    if lost and not isinstance(lost, BrokenPipeError):
+        _fail(_describe(lost), 1)
+    sys.exit(status or (UNREAD if lost else 0))
 
 
 def _describe(error: OSError) -> str:
@@ -127,6 +124,7 @@ def _describe(error: OSError) -> str:
 
 
 def _fail(message: str, status: int) -> NoReturn:
+    streams.lost()
     print(f"narrowgauge: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(status)
 

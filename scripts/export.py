@@ -21,13 +21,7 @@ Examples:
   narrowgauge export mnist-lenet5-int4 -o lenet5.onnx --batch 100 --json""",
 )
 @options.network_file
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    help="ONNX file to write.",
-)
+@options.output_file("ONNX file to write.")
 @click.option(
     "--batch",
     type=click.IntRange(1),

@@ -23,13 +23,7 @@ Examples:
   narrowgauge simulate model.safetensors""",
 )
 @imports.model_file
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    help="Network file to write.",
-)
+@options.output_file("Network file to write.")
 @click.option("--name", help="Name of the network [default: that of the model's file].")
 @click.option("--data", help="Data set that it was trained for, which other commands then use.")
 @imports.reading

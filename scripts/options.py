@@ -1,7 +1,9 @@
 """Options that several commands share."""
 
+import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,14 @@ from click.core import ParameterSource
 from ..hw.arithmetic import OVERFLOWS
 from ..hw.array import Geometry
 from ..hw.errors import NarrowgaugeError
+from ..hw.files import check_writable, is_standard_output
 from ..hw.sim.engine import ENGINES
 from ..hw.synth.build import MULTIPLIERS
 from ..hw.synth.targets import TARGETS
 
 __all__ = [
     "Numbers",
+    "OutputFile",
     "accumulator",
     "check_fit",
     "check_folder",
@@ -30,6 +34,7 @@ __all__ = [
     "make_geometry",
     "multiplier",
     "network_file",
+    "output_file",
     "seed_range",
     "seeds",
     "target",
@@ -52,6 +57,30 @@ class Numbers(click.ParamType):
         if any(number < 1 for number in numbers):
             self.fail(f"{value!r} has a number that is not positive", param, ctx)
         return numbers
+
+
+class OutputFile(click.Path):
+    """A file to write; it is seen to be writable before anything takes long.
+
+    Where it is standard output, what the command prints goes to standard error.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
+        """Return the path."""
+        path = Path(super().convert(value, param, ctx))
+        try:
+            check_writable(path)
+        except OSError as error:
+            option = param.opts[-1] if param else "--output"
+            raise NarrowgaugeError(
+                f"cannot write to {path} ({error.strerror}); name another file with {option}"
+            ) from error
+        if ctx and is_standard_output(path):
+            ctx.with_resource(redirect_stdout(sys.stderr))
+        return path
 
 
 def _stacked(*options: Callable) -> Callable:
@@ -143,6 +172,13 @@ json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON o
 network_file = click.argument(
     "network", type=click.Path(path_type=Path), metavar="FILE-OR-ZOO-NAME"
 )
+
+
+def output_file(text: str) -> Callable:
+    """Return the option of the file that a command writes; ``text`` is its help."""
+    return click.option("-o", "--output", type=OutputFile(), required=True, help=text)
+
+
 images = click.option("--images", type=click.IntRange(1), help="Test images to run [default: all].")
 
 

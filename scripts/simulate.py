@@ -50,7 +50,7 @@ Examples:
     "--stalls", type=CHANCE, default=0.0, show_default=True, help="Chance that the output pauses."
 )
 @options.engine
-@click.option("--vcd", type=click.Path(path_type=Path), help="Write waveforms to this file.")
+@click.option("--vcd", type=options.OutputFile(), help="Write waveforms to this file.")
 @click.option("--window", default="0:1000", show_default=True, help="Cycles of the waveforms.")
 @options.json_output
 def command(network: Path, as_json: bool, images: int | None, **values: Any) -> int:

@@ -88,13 +88,7 @@ Examples:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder from which a killed training goes on [default: in the cache].",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    help="Network file to write.",
-)
+@options.output_file("Network file to write.")
 @options.json_output
 def command(output: Path, as_json: bool, **values: Any) -> int:
     """Train a float network, then its version in one number format, and write the integers."""
@@ -104,7 +98,6 @@ def command(output: Path, as_json: bool, **values: Any) -> int:
 
     if values["accumulator"] is not None:
         Accumulator(values["accumulator"], values["overflow"])
-    options.make_folder(output.parent)
     with Reporter() as reporter:
         with reporter.step("load PyTorch"):
             from ..model.data import load

@@ -24,13 +24,7 @@ Examples:
 @options.target
 @click.option("--name", default="narrowgauge", show_default=True, help="Name of the top module.")
 @click.option("--trace", is_flag=True, help="Keep the trace port.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    help="Verilog file to write.",
-)
+@options.output_file("Verilog file to write.")
 def command(network: Path, output: Path, name: str, trace: bool, **values: Any) -> int:
     """Write a network's accelerator, its weights included, as one Verilog file.
 

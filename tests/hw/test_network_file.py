@@ -1,4 +1,5 @@
 import json
+import random
 import struct
 from dataclasses import fields, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save as to_safetensors
 
+from narrowgauge.hw import network_file
 from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.errors import NetworkError
 from narrowgauge.hw.layers import Window
@@ -55,7 +57,7 @@ def test_round_trip_of_every_kind(network):
 
 
 def test_what_version_2_can_say_stays_version_2():
-    """Byte by byte: the zoo was written before clamps, roundings and thresholds."""
+    """Byte by byte: the zoo was trained before clamps, roundings and thresholds."""
     files = sorted((Path(zoo.__file__).parent / "zoo").glob("*.network"))
     assert files
     for path in files:
@@ -158,6 +160,53 @@ def test_damage_raises_no_other_error(tmp_path_factory, data):
         assert "damaged.network" in str(error)  # noqa: PT017
 
 
+def mutated(content, chance):
+    """Flip a bit, set a byte, copy a piece elsewhere, drop or add some bytes."""
+    content = bytearray(content)
+    at, length = chance.randrange(len(content)), chance.choice((1, 2, 4, 16, 64))
+    match chance.randrange(8):
+        case 0:
+            content[at] = chance.randrange(256)
+        case 1:
+            start = chance.randrange(len(content))
+            content[at : at + length] = content[start : start + length]
+        case 2:
+            del content[at : at + length]
+        case 3:
+            content[at:at] = chance.randbytes(length)
+        case _:
+            content[at] ^= 1 << chance.randrange(8)
+    return bytes(content)
+
+
+def wrongly_loaded(count):
+    """Load so many damaged files; return of how many the network is another."""
+    chance, wrong = random.Random(0), 0
+    files = to_bytes(small()), to_bytes(residual())
+    for index in range(count):
+        whole = files[index % 2]
+        try:
+            loaded = from_bytes(mutated(whole, chance), origin="damaged")
+        except NetworkError:
+            continue
+        wrong += to_bytes(loaded) != whole
+    return wrong
+
+
+def test_a_damaged_file_is_refused_or_the_same_network(monkeypatch):
+    assert wrongly_loaded(3000) == 0
+    monkeypatch.setattr(network_file, "_digest", lambda header, arrays: header["name"])
+    assert wrongly_loaded(300) > 10  # as without digests
+
+
+def test_a_file_without_a_digest_is_read_but_no_remainder_of_one(tmp_path):
+    same(load(written(tmp_path / "old", lambda header: None)), small())
+    with pytest.raises(NetworkError, match="the header has 'digesT', which is not known"):
+        load(written(tmp_path / "strange", lambda header: header.update(digesT="0")))
+    with pytest.raises(NetworkError, match="damaged, or changed by hand"):
+        load(written(tmp_path / "wrong", lambda header: header.update(digest="0")))
+
+
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x04pickle", b"\xff" * 64, bytes(64)])
 def test_other_files_are_refused(tmp_path, content):
     path = tmp_path / "other"
@@ -180,6 +229,7 @@ def written(path, change, make=small):
     (length,) = struct.unpack("<Q", content[:8])
     outer = json.loads(content[8 : 8 + length])
     header = json.loads(outer["__metadata__"]["narrowgauge"])
+    del header["digest"]  # as files once were
     header = change(header) or header
     outer["__metadata__"]["narrowgauge"] = json.dumps(header)
     text = json.dumps(outer).encode()

@@ -111,6 +111,7 @@ def _with_header(path, change):
     content = path.read_bytes()
     length = int.from_bytes(content[:8], "little")
     header = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["narrowgauge"])
+    del header["digest"]  # as files once were
     change(header)
     save_file(load_file(path), path, {"narrowgauge": json.dumps(header)})
 
