@@ -105,9 +105,16 @@ def _check(board: Board, path: Path) -> None:
 
 def _provenance(path: Path) -> dict[str, Any] | None:
     """Return what the file beside a bitstream says, if there is such a file."""
+    beside = path.with_suffix(".json")
     try:
-        made = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        made = json.loads(beside.read_bytes())
+    except FileNotFoundError:
         return None
-    whole = isinstance(made, dict) and {"board", "sha256"} <= made.keys()
-    return made if whole else None
+    except ValueError:
+        made = None
+    if not (isinstance(made, dict) and {"board", "sha256"} <= made.keys()):
+        raise NarrowgaugeError(
+            f"{beside} does not say what {path.name} is: it was damaged or replaced; build it "
+            "again, or remove that file"
+        )
+    return made

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from tables import boards, costs, networks
 
+from narrowgauge.hw.files import write_atomically
+
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 ZOO = ROOT / "docs" / "zoo.md"
@@ -69,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{path.name} is not current: run python docs/update.py", file=sys.stderr)
             status = 1
         else:
-            path.write_text(wanted, encoding="utf-8")
+            write_atomically(path, wanted)
     return status
 
 

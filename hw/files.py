@@ -14,11 +14,38 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-__all__ = ["check_writable", "file_name", "is_standard_output", "write_atomically", "written"]
+import platformdirs
+
+from .errors import NarrowgaugeError
+
+__all__ = [
+    "cache_folder",
+    "check_writable",
+    "file_name",
+    "is_standard_output",
+    "write_atomically",
+    "written",
+]
 
 _LONGEST = 200  # characters of a file's name; systems allow 255 with what is put around them
 _PATIENCE = 10.0  # seconds that a pipe may have no reader
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def cache_folder() -> Path:
+    """Return the folder ``NARROWGAUGE_CACHE``, or else the user's cache folder; it may be missing.
+
+    Raises
+    ------
+    NarrowgaugeError
+        Where there is neither.
+    """
+    if given := os.environ.get("NARROWGAUGE_CACHE"):
+        return Path(given)
+    folder = Path(platformdirs.user_cache_dir("narrowgauge"))
+    if not folder.is_absolute():  # ~ of a user who has no home
+        raise NarrowgaugeError("there is no home folder: set NARROWGAUGE_CACHE to a folder")
+    return folder
 
 
 def file_name(text: str) -> str:
@@ -29,13 +56,14 @@ def file_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.+-]+", "-", text).strip(".-")[:_LONGEST] or "unnamed"
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes | str) -> None:
     """Write ``content`` so that ``path`` holds either the old or the new content, never a part.
 
-    See `written`.
+    Text becomes UTF-8, and bytes of file names that are no text in it their numbers. See `written`.
     """
     with written(path) as file:
-        file.write(content)
+        text = isinstance(content, str)
+        file.write(content.encode(errors="backslashreplace") if text else content)
 
 
 @contextmanager

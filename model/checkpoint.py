@@ -2,6 +2,7 @@
 
 import io
 import pickle
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from ..hw.files import write_atomically
 __all__ = ["Checkpoint"]
 
 VERSION = 1
+MARK = b"narrowgauge checkpoint "
+"""What a file begins with; the SHA-256 of the rest follows, of which torch checks nothing."""
 
 
 class Checkpoint:
@@ -34,7 +37,11 @@ class Checkpoint:
         if self.path is None or not self.path.exists():
             return None
         try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            content = self.path.read_bytes()
+            body = content[len(MARK) + 32 :]
+            if content != _sealed(body):
+                return None
+            state = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
             return None  # a checkpoint only saves time
         return state if isinstance(state, dict) and state.get("version") == VERSION else None
@@ -46,9 +53,14 @@ class Checkpoint:
         buffer = io.BytesIO()
         torch.save({"version": VERSION, **state}, buffer)
         try:
-            write_atomically(self.path, buffer.getvalue())
+            write_atomically(self.path, _sealed(buffer.getvalue()))
         except OSError as error:
             raise NarrowgaugeError(
                 f"cannot write to {self.path.parent} ({error.strerror}); "
                 "name another folder with --checkpoints"
             ) from error
+
+
+def _sealed(body: bytes) -> bytes:
+    """Return the content of a file: a mark, a digest, and the body."""
+    return MARK + sha256(body).digest() + body

@@ -1,12 +1,12 @@
 """``narrowgauge build``: a network's bitstream for a board."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ..hw.errors import NarrowgaugeError
 from . import options
 from .progress import Reporter
 
@@ -131,11 +131,7 @@ def _path(folder: Path, board: Any, network: str) -> Path:
 
     options.check_folder(folder)
     path = folder / f"{file_name(network)}.{suffix(board)}"
-    for each in (path, path.with_suffix(".json")):
-        if each.is_dir():
-            raise NarrowgaugeError(
-                f"{each} is a folder; remove it, or name another folder with --output"
-            )
+    options.check_files([path, path.with_suffix(".json")])
     return path
 
 
@@ -146,10 +142,11 @@ def _write(path: Path, content: bytes, row: dict[str, Any]) -> None:
     options.make_folder(path.parent)
     write_atomically(path, content)
     try:
-        record = (json.dumps(row, indent=1) + "\n").encode()
+        record = json.dumps(row, indent=1) + "\n"
         write_atomically(path.with_suffix(".json"), record)
     except BaseException:
-        path.unlink(missing_ok=True)
+        if path.is_file():
+            Path(os.path.realpath(path)).unlink()  # a link stays one
         raise
 
 

@@ -55,14 +55,15 @@ def command(model: Path, output: Path, as_json: bool, **values: Any) -> int:
     network = imported.network
     if dataset is not None:
         imports.check_images(dataset, imported)
-    about = dict(network.about) | {"model": model.name}
+    about = dict(network.about) | {"model": _text(model.name)}
     if data is not None:
         about["dataset"] = data
     from dataclasses import replace
 
-    network_file.save(replace(network, name=name or network.name, about=about), output)
+    name = _text(name or network.name)
+    network_file.save(replace(network, name=name, about=about), output)
     if as_json:
-        row = {"network": name or network.name, "file": str(output)}
+        row = {"network": name, "file": str(output)}
         row |= {"layers": [asdict(each) for each in imported.report]}
         row |= {"accumulator_bits": network.accumulator.width, "dropped": list(imported.dropped)}
         print(json.dumps(row, indent=2))
@@ -73,3 +74,8 @@ def command(model: Path, output: Path, as_json: bool, **values: Any) -> int:
     )
     imports.print_report(imported, standard_output())
     return 0
+
+
+def _text(name: str) -> str:
+    """Return a name of the system as text: bytes that are none become their numbers."""
+    return name.encode(errors="backslashreplace").decode()

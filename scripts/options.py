@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ __all__ = [
     "Numbers",
     "OutputFile",
     "accumulator",
+    "check_files",
     "check_fit",
     "check_folder",
     "engine",
@@ -214,13 +215,38 @@ def check_fit(values: dict[str, Any]) -> None:
         )
 
 
-def make_folder(path: Path) -> None:
-    """Make the folder that results go to; raises `NarrowgaugeError` where that cannot be."""
+def make_folder(path: Path, names: Iterable[str] = ()) -> None:
+    """Make the folder that results go to, as files of these names.
+
+    Raises
+    ------
+    NarrowgaugeError
+        Where that cannot be.
+    """
     check_folder(path)
+    check_files(path / name for name in names)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _no_folder(path, error) from error
+
+
+def check_files(paths: Iterable[Path]) -> None:
+    """See that files can be written into their folder; leave nothing behind.
+
+    Raises
+    ------
+    NarrowgaugeError
+        Where one cannot be.
+    """
+    for path in paths:
+        try:
+            check_writable(path)
+        except OSError as error:
+            raise NarrowgaugeError(
+                f"cannot write to {path} ({error.strerror}); remove it, or name another folder "
+                "with --output"
+            ) from error
 
 
 def check_folder(path: Path) -> None:

@@ -41,7 +41,7 @@ def command(results: tuple[Path, ...], output: Path, title: str) -> int:
     sources, left_out = read(results or (Path("results"),))
     for reason in left_out:
         click.echo(f"narrowgauge: left out: {reason}", err=True)
-    options.make_folder(output)
+    options.make_folder(output, ("report.html", "rows.csv"))
     rows = merged(sources)
     with Reporter() as reporter, reporter.step("draw"):
         written = build(title, rows, sources, output)

@@ -84,13 +84,13 @@ def in_order(rows: Iterable[Row]) -> list[Row]:
 def write_results(rows: Iterable[Row], folder: Path, name: str = "results") -> None:
     """Write ``NAME.json`` and ``NAME.csv``, each whole or not at all."""
     ordered = in_order(rows)
-    write_atomically(folder / f"{name}.json", (json.dumps(ordered, indent=2) + "\n").encode())
+    write_atomically(folder / f"{name}.json", json.dumps(ordered, indent=2) + "\n")
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in ordered:
         writer.writerow({name: _cell(value) for name, value in row.items()})
-    write_atomically(folder / f"{name}.csv", text.getvalue().encode())
+    write_atomically(folder / f"{name}.csv", text.getvalue())
 
 
 def _cell(value: Any) -> Any:

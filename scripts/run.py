@@ -18,6 +18,7 @@ from .results import in_order, print_layers, print_table, write_results
 
 __all__ = ["command"]
 
+FILES = ("results.json", "results.csv", "chart.png", "chart.svg")
 FORMATS = "bipolar,pow2_4,int4,int8"
 
 
@@ -91,7 +92,7 @@ def command(**values: Any) -> int:
         from .job import all_rows, make_jobs
 
         jobs = make_jobs(plan, formats)
-        options.make_folder(output)
+        options.make_folder(output, FILES)
         failures = _run_jobs(plan, jobs, output, reporter)
         rows = all_rows(plan, jobs)
         with reporter.step("draw"):

@@ -29,7 +29,8 @@ def prepare() -> None:
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if type(getattr(getattr(stream, "buffer", None), "raw", None)) is io.FileIO:
+        buffer = getattr(stream, "buffer", None)
+        if type(getattr(buffer, "raw", buffer)) is io.FileIO:  # a console of Windows has another
             stream.flush()
             setattr(sys, name, _Stream(stream))
         elif isinstance(stream, io.TextIOWrapper):
@@ -54,8 +55,9 @@ class _Stream(io.TextIOWrapper):
 
     def __init__(self, stream: io.TextIOWrapper):
         self.file = _File(stream.fileno(), "w", closefd=False)
+        buffered = not stream.write_through  # as PYTHONUNBUFFERED has it
         super().__init__(
-            io.BufferedWriter(self.file),
+            io.BufferedWriter(self.file) if buffered else self.file,
             stream.encoding,
             "backslashreplace",
             line_buffering=stream.line_buffering,

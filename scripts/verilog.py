@@ -48,7 +48,7 @@ def command(network: Path, output: Path, name: str, trace: bool, **values: Any) 
     accelerator = accelerator_for(program, find_target(values["target"]))
     with Reporter() as reporter, reporter.step("write Verilog"):
         text = convert(accelerator, name=name, ignore=() if trace else ("trace",))
-    write_atomically(output, text.encode())
+    write_atomically(output, text)
     payload, result = accelerator.i.payload.shape(), accelerator.o.payload.shape()
     print(f"{output}: module {name}, {len(text.splitlines())} lines")
     print(f"i__payload: {_fields(payload)}")

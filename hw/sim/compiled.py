@@ -3,6 +3,7 @@
 import ctypes
 import os
 import time
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from ..accelerator import Accelerator
 from ..errors import MismatchError, ToolError
+from ..files import written
 from ..rtlil import convert
 from .library import build_library
 from .run import EVENT, Run, Stimulus
@@ -109,7 +111,6 @@ class CompiledEngine:
             idle_limit=idle_limit,
             window_start=window.start if window else 0,
             window_stop=window.stop if window else 0,
-            window_path=os.fsencode(window.path) if window else None,
             events=events.ctypes.data,
             event_limit=events.size,
             raw_levels=raw.ctypes.data,
@@ -122,11 +123,13 @@ class CompiledEngine:
         reply = _Reply()
         path = _build(self.accelerator, waveforms=True) if window else self._plain
         library = _load(str(path))
-        started = time.perf_counter()
-        status = library.simulate(ctypes.byref(request), ctypes.byref(reply))
-        seconds = time.perf_counter() - started
-        if status == 2 and window:
-            raise ToolError(f"{window.path}: the waveforms could not be written")
+        with written(window.path) if window else nullcontext() as waves:
+            request.window_path = os.fsencode(waves.name) if waves else None
+            started = time.perf_counter()
+            status = library.simulate(ctypes.byref(request), ctypes.byref(reply))
+            seconds = time.perf_counter() - started
+            if status == 2 and window:
+                raise ToolError(f"{window.path}: the waveforms could not be written")
         if status == 3:
             raise ToolError("the design has a combinational loop, which this engine does not run")
         if status:

@@ -1,7 +1,9 @@
 """Amaranth's own simulator: slow, with no compiler, and the judge of the compiled engine."""
 
 import random
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 from amaranth.sim import Simulator
@@ -47,13 +49,11 @@ class AmaranthEngine:
         if stimulus.window is None:
             simulator.run()
         else:
-            whole = stimulus.window.path.with_suffix(".whole.vcd")
-            try:
+            with tempfile.TemporaryDirectory(prefix="narrowgauge-") as scratch:
+                whole = Path(scratch) / "whole.vcd"
                 with simulator.write_vcd(str(whole)):
                     simulator.run()
                 cut_window(whole, stimulus.window, ticks_per_cycle=FEMTOSECONDS)
-            finally:
-                whole.unlink(missing_ok=True)
         return session.result(time.perf_counter() - started)
 
 

@@ -1,25 +1,27 @@
 """From a design to a shared library: Yosys and CXXRTL, a harness in C++, a compiler, a cache."""
 
 import hashlib
-import os
 import re
-import shutil
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from platformdirs import user_cache_dir
-
+from ..files import cache_folder, write_atomically
 from ..tools import find, run
 from .compiler import compile_library, cxxrtl_headers, find_compiler
 from .parts import in_parts
 
-__all__ = ["build_library"]
+__all__ = ["LibraryWarning", "build_library"]
 
 SOURCES = tuple(
     Path(__file__).with_name(name) for name in ("library.py", "compiler.py", "parts.py")
 )
 """What decides, with the design and the tools, what is compiled."""
+
+
+class LibraryWarning(UserWarning):
+    """A compiled design that was damaged."""
 
 
 def _unconditional_commits(design: str) -> str:
@@ -70,10 +72,12 @@ def build_library(
     named = [part for pair in files.items() for part in pair]
     recipe = [*named, *commands, harness, *texts, optimise, yosys.version, *compiler]
     digest = hashlib.sha256("\0".join(recipe).encode()).hexdigest()[:32]
-    folder = Path(os.environ.get("NARROWGAUGE_CACHE") or user_cache_dir("narrowgauge")) / "sim"
-    library = folder / f"{digest}.so"
-    if library.exists():
-        return library
+    folder = cache_folder() / "sim"
+    for library in folder.glob(f"{digest}-*.so"):
+        if library.name == _name(digest, library.read_bytes()):
+            return library
+        warnings.warn(f"{library} is damaged, and compiled again", LibraryWarning, stacklevel=2)
+        library.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as name:
         work = Path(name)
@@ -85,5 +89,12 @@ def build_library(
         design = in_parts(_unconditional_commits((work / "top.cc").read_text(encoding="utf-8")))
         source.write_text(design + harness, encoding="utf-8")
         compile_library(compiler, source, compiled, cxxrtl_headers(yosys), optimise=optimise)
-        shutil.move(compiled, library)
+        content = compiled.read_bytes()
+        library = folder / _name(digest, content)
+        write_atomically(library, content)
     return library
+
+
+def _name(digest: str, content: bytes) -> str:
+    """Return the name of a library: what it was made from, and what it holds."""
+    return f"{digest}-{hashlib.sha256(content).hexdigest()[:32]}.so"

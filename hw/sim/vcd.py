@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ..files import written
 from .run import Window
 
 __all__ = ["cut_window"]
@@ -20,30 +21,30 @@ def cut_window(whole: Path, window: Window, *, ticks_per_cycle: int) -> None:
         Time units of ``whole`` in a cycle.
     """
     start, stop = window.start * ticks_per_cycle, window.stop * ticks_per_cycle
-    state: dict[str, str] = {}
+    state: dict[bytes, bytes] = {}
     begun = False
-    with whole.open() as source, window.path.open("w") as target:
+    with whole.open("rb") as source, written(window.path) as target:
         for line in source:
             target.write(line)
-            if line.startswith("$enddefinitions"):
+            if line.startswith(b"$enddefinitions"):
                 break
         now = 0
         for line in source:
-            if line.startswith("#"):
+            if line.startswith(b"#"):
                 now = int(line[1:])
                 if now >= stop:
                     break
                 if now >= start and not begun:
-                    target.write(f"#{now}\n$dumpvars\n" + "".join(state.values()) + "$end\n")
+                    target.write(b"#%d\n$dumpvars\n%b$end\n" % (now, b"".join(state.values())))
                     begun = True
                 elif begun:
                     target.write(line)
             elif begun:
                 target.write(line)
-            elif not line.startswith("$"):
+            elif not line.startswith(b"$"):
                 state[_identifier(line)] = line
 
 
-def _identifier(change: str) -> str:
+def _identifier(change: bytes) -> bytes:
     """Return the short name of the variable that a line changes."""
-    return change.split()[1] if change[0] in "brs" else change[1:].strip()
+    return change.split()[1] if change[:1] in b"brs" else change[1:].strip()

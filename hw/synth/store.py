@@ -4,6 +4,7 @@ One SQLite file. Each result is written in one transaction, so a process that is
 the result it had not finished, and any number of processes of one machine can share the file.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -16,9 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from ..errors import FitError, NarrowgaugeError
+from ..files import cache_folder
 
 __all__ = ["Store", "StoreWarning", "default_path", "key"]
 
@@ -30,12 +30,14 @@ CREATE TABLE IF NOT EXISTS results (
     kind TEXT NOT NULL,    -- what it is: netlist, route, ...
     form TEXT NOT NULL,    -- json, bytes, or failure (the reason, as text)
     created TEXT NOT NULL, -- UTC
-    value BLOB NOT NULL    -- zlib, whose checksum finds damage that SQLite does not see
+    value BLOB NOT NULL    -- a mark, a digest of key, form and what follows, zlib
 );
 PRAGMA user_version = {_SCHEMA_VERSION};
 COMMIT;
 """
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_FORMS = ("json", "bytes", "failure")
+_MARK, _DIGEST = b"\x01", 16  # bytes of the digest; zlib, of which older values are, begins with x
 _PATIENCE = 60.0  # seconds to wait for another process's write
 
 
@@ -45,8 +47,7 @@ class StoreWarning(UserWarning):
 
 def default_path() -> Path:
     """Return the store's file in ``NARROWGAUGE_CACHE``, or in the user's cache folder."""
-    folder = os.environ.get("NARROWGAUGE_CACHE") or platformdirs.user_cache_dir("narrowgauge")
-    return Path(folder) / "results.sqlite"
+    return cache_folder() / "results.sqlite"
 
 
 def key(kind: str, parts: Any) -> str:
@@ -114,8 +115,8 @@ class Store:
             return None
         form, packed = rows[0]
         try:
-            value = zlib.decompress(packed)
-        except zlib.error:
+            value = _opened(key, form, packed)
+        except (zlib.error, TypeError, ValueError):
             warnings.warn(f"damaged result {key[:12]} in {self.path}", StoreWarning, stacklevel=2)
             return None
         if form == "failure":
@@ -133,7 +134,7 @@ class Store:
 
     def put_failure(self, key: str, kind: str, reason: str) -> None:
         """Store that there is no result, and why: a later `get` raises `FitError`."""
-        self._write(key, kind, "failure", reason.encode())
+        self._write(key, kind, "failure", reason.encode(errors="backslashreplace"))
 
     def compute(self, kind: str, parts: Any, function: Callable[[], Any]) -> Any:
         """Return the stored result of ``parts``, or call ``function`` and store what it returns.
@@ -157,7 +158,8 @@ class Store:
 
     def _write(self, key: str, kind: str, form: str, value: bytes) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        row = (key, kind, form, now, zlib.compress(value))
+        packed = zlib.compress(value)
+        row = (key, kind, form, now, _MARK + _digest(key, form, packed) + packed)
         self._execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?)", row)
 
     def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -165,7 +167,7 @@ class Store:
         with self._explained():
             try:
                 return self._attempt(statement, values)
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
                 if not _is_damage(error):
                     raise
                 if self._is_damaged():  # another process may have begun a new file already
@@ -179,6 +181,8 @@ class Store:
             return connection.execute(statement, values).fetchall()
 
     def _connect(self) -> sqlite3.Connection:
+        if self.path.exists() and not self.path.is_file():
+            raise OSError(errno.EINVAL, "it is no file", str(self.path))
         self.path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
         try:
@@ -198,16 +202,17 @@ class Store:
     def _is_damaged(self) -> bool:
         try:
             return self._attempt("PRAGMA quick_check(1)", ()) != [("ok",)]
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             return _is_damage(error)
 
-    def _move_aside(self, error: sqlite3.DatabaseError) -> None:
+    def _move_aside(self, error: Exception) -> None:
         """Rename a damaged file and its journal, so that nothing is lost."""
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
-        aside = self.path.with_name(f"{self.path.name}.damaged-{stamp}")
-        journal = self.path.with_name(f"{self.path.name}-journal")
+        path = Path(os.path.realpath(self.path))  # a link stays one
+        aside = path.with_name(f"{path.name}.damaged-{stamp}")
+        journal = path.with_name(f"{path.name}-journal")
         try:
-            os.replace(self.path, aside)
+            os.replace(path, aside)
             if journal.exists():
                 os.replace(journal, aside.with_name(f"{aside.name}-journal"))
         except FileNotFoundError:
@@ -237,9 +242,27 @@ class Store:
     def _unusable(self, error: Exception) -> NarrowgaugeError:
         return NarrowgaugeError(
             f"the result store {self.path} cannot be used ({error}); set NARROWGAUGE_CACHE to a "
-            "folder that can be written"
+            "folder that can be written, or remove the file if it is damaged"
         )
 
 
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
+def _is_damage(error: Exception) -> bool:
+    if isinstance(error, UnicodeDecodeError):  # SQLite quotes what it found
+        return True
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+
+
+def _digest(key: str, form: str, packed: bytes) -> bytes:
+    """Return what tells that a value is whole, and that of its key: indices can be damaged too."""
+    return hashlib.sha256(f"{key} {form} ".encode() + packed).digest()[:_DIGEST]
+
+
+def _opened(key: str, form: str, packed: bytes) -> bytes:
+    """Return a value; raises `ValueError`, `TypeError` or `zlib.error` where it is damaged."""
+    if packed[:1] == _MARK:
+        digest, packed = packed[1 : 1 + _DIGEST], packed[1 + _DIGEST :]
+        if digest != _digest(key, form, packed):
+            raise ValueError("not the value of its key")
+    elif form not in _FORMS:
+        raise ValueError(f"form {form}")
+    return zlib.decompress(packed)

@@ -15,9 +15,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import platformdirs
-
 from ...hw.errors import DataError
+from ...hw.files import cache_folder
 
 __all__ = ["Remote", "Source", "read_files"]
 
@@ -75,8 +74,7 @@ class Source:
     @property
     def cache(self) -> Path:
         """The folder into which its files are downloaded."""
-        root = os.environ.get("NARROWGAUGE_CACHE") or platformdirs.user_cache_dir("narrowgauge")
-        return Path(root) / self.folder
+        return cache_folder() / self.folder
 
 
 def read_files(source: Source) -> dict[str, bytes]:

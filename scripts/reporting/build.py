@@ -33,12 +33,12 @@ def build(
         if figure.panels:
             pictures = draw(figure, folder)
             table = folder / f"{figure.name}.csv"
-            write_atomically(table, figure_csv(figure, rows).encode())
+            write_atomically(table, figure_csv(figure, rows))
             written += [*pictures, table]
             downloads[figure.name] = {
                 path.suffix[1:]: path.read_bytes() for path in (*pictures, table)
             }
-    write_atomically(folder / "rows.csv", all_rows_csv(rows).encode())
+    write_atomically(folder / "rows.csv", all_rows_csv(rows))
     html = page(title, rows, sources, drawn, downloads)
-    write_atomically(folder / "report.html", html.encode())
+    write_atomically(folder / "report.html", html)
     return [folder / "report.html", *written, folder / "rows.csv"]

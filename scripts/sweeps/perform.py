@@ -73,7 +73,7 @@ def perform(
     NarrowgaugeError
         Where results cannot be written or kept, or the cluster cannot be used.
     """
-    make_folder(output)
+    make_folder(output, (f"{plan.name}.json", f"{plan.name}.csv"))
     files = _Files(output, plan.name)
     with Progress(plan.points) as progress:
         found = Tools(plan.points)
@@ -110,7 +110,7 @@ class _Files:
 
     def so_far(self, rows: list[Row]) -> None:
         """Write the rows that are done."""
-        write_atomically(self.partial, f"{_json(rows)}\n".encode())
+        write_atomically(self.partial, f"{_json(rows)}\n")
 
     def finish(self, rows: list[Row], came_to_results: bool) -> str:
         """Write all rows and return the names of the files; none where they would replace results.

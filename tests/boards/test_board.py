@@ -173,13 +173,17 @@ def test_a_damaged_bitstream_is_not_loaded(programmer, file, content):
         flash(board("icebreaker"), file)
 
 
-@pytest.mark.parametrize("beside", [None, "", "[1]", '{"board": "icebreaker"}'])
-def test_without_provenance_there_is_a_warning(programmer, file, beside):
+@pytest.mark.parametrize("beside", [b"", b"[1]", b'{"board": "icebreaker"}', b"\xff{}"])
+def test_damaged_provenance_is_no_missing_one(programmer, file, beside):
     programmer("openFPGALoader")
-    if beside is None:
-        file.with_suffix(".json").unlink()
-    else:
-        file.with_suffix(".json").write_text(beside)
+    file.with_suffix(".json").write_bytes(beside)
+    with pytest.raises(NarrowgaugeError, match=r"digits.json does not say what digits.bin is"):
+        flash(board("icebreaker"), file)
+
+
+def test_without_provenance_there_is_a_warning(programmer, file):
+    programmer("openFPGALoader")
+    file.with_suffix(".json").unlink()
     with pytest.warns(FlashWarning, match="no file digits.json beside it says what it is"):
         flash(board("icebreaker"), file)
     file.write_bytes(b"")

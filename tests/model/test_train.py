@@ -5,6 +5,7 @@ import torch
 
 from narrowgauge.hw.errors import DataError, FormatError, NarrowgaugeError, NetworkError
 from narrowgauge.hw.number import parse
+from narrowgauge.model import checkpoint as checkpoints
 from narrowgauge.model import fit
 from narrowgauge.model.checkpoint import Checkpoint
 from narrowgauge.model.data import load
@@ -155,6 +156,19 @@ def test_a_damaged_checkpoint_is_begun_anew(tmp_path):
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:1000])
     assert train(recipe, checkpoints=tmp_path).history == expected.history
+
+
+def test_a_checkpoint_of_which_a_bit_has_changed_is_none(tmp_path, monkeypatch):
+    checkpoint = Checkpoint(tmp_path, "digest")
+    checkpoint.save(weights=torch.arange(4096))
+    content = checkpoint.path.read_bytes()
+    middle = len(content) // 2  # of the tensor, of which torch does not look at the checksum
+    checkpoint.path.write_bytes(content[:middle] + b"\xff" + content[middle + 1 :])
+    assert checkpoint.load() is None
+    monkeypatch.setattr(checkpoints, "_sealed", lambda body: checkpoint.path.read_bytes())
+    assert not torch.equal(checkpoint.load()["weights"], torch.arange(4096))  # without the digest
+    checkpoint.path.write_bytes(content)
+    assert torch.equal(checkpoint.load()["weights"], torch.arange(4096))
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

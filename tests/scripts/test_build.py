@@ -243,7 +243,7 @@ def test_a_folder_in_the_place_of_a_file_is_refused_first(invoke, network, tmp_p
     there = tmp_path / "out" / f"random.{suffix}"
     there.mkdir(parents=True)
     done = invoke("build", "icebreaker", network, *SMALL, "-o", tmp_path / "out")
-    done.fails_with(1, f"{there} is a folder")
+    done.fails_with(1, f"cannot write to {there} (Is a directory)")
     assert not quick
     assert files(tmp_path / "out") == [there.name]
 

@@ -110,16 +110,21 @@ def test_a_compiled_design_is_kept(monkeypatch):
 )
 def test_waveforms_of_a_window(make, tmp_path):
     design = accelerator()
-    window = Window(tmp_path / "waves.vcd", 20, 30)
+    window, kept = Window(tmp_path / "waves.vcd", 20, 30), tmp_path / "waves.whole.vcd"
+    target = tmp_path / "elsewhere.vcd"
+    window.path.symlink_to(target.name)
+    kept.write_text("mine")
     make(design).run(Stimulus(images_for(design, 2), window=window))
-    text = window.path.read_text()
+    assert window.path.is_symlink()
+    assert kept.read_text() == "mine"
+    text = target.read_text()
     times = [int(line[1:]) for line in text.splitlines() if line.startswith("#")]
     unit = 2 if make is CompiledEngine else 1_000_000_000
     assert "$enddefinitions" in text
     assert 20 * unit <= times[0]
     assert times[-1] <= 30 * unit
     assert len(times) >= 10
-    assert list(tmp_path.iterdir()) == [window.path]
+    assert set(tmp_path.iterdir()) == {window.path, target, kept}
 
 
 def test_without_a_compiler_it_says_so_and_goes_on(monkeypatch):

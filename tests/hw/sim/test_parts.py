@@ -17,7 +17,7 @@ from narrowgauge.hw.program import Program
 from narrowgauge.hw.rtlil import convert
 from narrowgauge.hw.sim import parts
 from narrowgauge.hw.sim.compiled import CompiledEngine
-from narrowgauge.hw.sim.library import build_library
+from narrowgauge.hw.sim.library import LibraryWarning, build_library
 from narrowgauge.hw.sim.parts import in_parts
 from narrowgauge.hw.sim.run import Stimulus
 from narrowgauge.model.reference import evaluate
@@ -69,6 +69,24 @@ def test_a_memory_without_a_clock(statements, tmp_path, monkeypatch):
     look = ctypes.CDLL(str(path)).look
     sums = [look(address) for address in range(16)]
     assert sums == [WORDS[index] + WORDS[(index + 1) % 16] for index in range(16)]
+
+
+def test_a_damaged_library_is_compiled_again(tmp_path, monkeypatch):
+    """Of which a bit has changed, or which was written in part; a whole one is kept."""
+    monkeypatch.setenv("NARROWGAUGE_CACHE", str(tmp_path))
+    design = {"top.il": convert(Table(), share=False)}
+    commands = ["read_rtlil top.il", "write_cxxrtl -g0 top.cc"]
+    path = build_library(design, commands, HARNESS)
+    whole, written = path.read_bytes(), path.stat().st_mtime_ns
+    assert build_library(design, commands, HARNESS) == path
+    assert path.stat().st_mtime_ns == written
+    for damaged in (whole[:-9], whole[:2000] + bytes([whole[2000] ^ 4]) + whole[2001:]):
+        path.write_bytes(damaged)
+        with pytest.warns(LibraryWarning, match=rf"{path.name} is damaged"):
+            again = build_library(design, commands, HARNESS)
+        assert ctypes.CDLL(str(again)).look(0) == WORDS[0] + WORDS[1]
+        assert [each.name for each in (tmp_path / "sim").iterdir()] == [again.name]
+        path = again
 
 
 def test_an_accelerator_a_statement_a_part(tmp_path, monkeypatch):

@@ -5,11 +5,13 @@ import sqlite3
 import subprocess
 import sys
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from narrowgauge.hw.errors import FitError, NarrowgaugeError
+from narrowgauge.hw.synth import store as stores
 from narrowgauge.hw.synth.store import Store, StoreWarning, default_path, key
 
 WRITER = """
@@ -131,6 +133,50 @@ def test_a_damaged_value_is_computed_again(store):
     with pytest.warns(StoreWarning, match="damaged result"):
         assert store.compute("k", {}, lambda: "again") == "again"
     assert store.compute("k", {}, pytest.fail) == "again"
+
+
+def test_the_value_of_another_key_is_none(store, monkeypatch):
+    """As with an index of which a bit has changed: SQLite does not look, checksums hold."""
+    store.put("a", "test", 1)
+    store.put_failure("b", "test", "because")
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("UPDATE results SET key = 'c' WHERE key = 'a'")
+        connection.execute("UPDATE results SET form = 'json' WHERE key = 'b'")
+    connection.close()
+    for other in "bc":
+        with pytest.warns(StoreWarning, match=f"damaged result {other}"):
+            assert store.get(other) is None
+    monkeypatch.setattr(stores, "_digest", lambda key, form, packed: packed[:0])
+    monkeypatch.setattr(stores, "_DIGEST", 0)
+    store.put("a", "test", 1)
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("UPDATE results SET key = 'd' WHERE key = 'a'")
+    connection.close()
+    assert store.get("d") == 1  # without digests
+
+
+def test_values_of_earlier_versions_are_read(store):
+    store.put("a", "test", 1)
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("UPDATE results SET value = ?", (zlib.compress(b"[2]"),))
+        connection.commit()
+        assert store.get("a") == [2]
+        connection.execute("UPDATE results SET form = 'jsom'")
+    connection.close()
+    with pytest.warns(StoreWarning, match="damaged result a"):
+        assert store.get("a") is None
+
+
+def test_a_store_that_is_no_file_is_left_alone(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(NarrowgaugeError, match=r"pipe cannot be used .*it is no file"):
+        Store(tmp_path / "pipe").get("a")
+    (tmp_path / "real").write_bytes(b"no database" * 1000)
+    (tmp_path / "link").symlink_to("real")
+    with pytest.warns(StoreWarning, match="real.damaged"):
+        Store(tmp_path / "link").put("a", "test", 1)
+    assert (tmp_path / "link").is_symlink()
+    assert Store(tmp_path / "real").get("a") == 1
 
 
 def test_a_full_disk_is_one_line(store, monkeypatch):
