@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
@@ -71,7 +72,7 @@ class OutputFile(click.Path):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
         """Return the path."""
-        path = Path(super().convert(value, param, ctx))
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
         try:
             check_writable(path)
         except OSError as error:

@@ -72,7 +72,7 @@ def test_a_memory_without_a_clock(statements, tmp_path, monkeypatch):
 
 
 def test_a_damaged_library_is_compiled_again(tmp_path, monkeypatch):
-    """Of which a bit has changed, or which was written in part; a whole one is kept."""
+    """Of which a bit has changed; a whole one is kept."""
     monkeypatch.setenv("NARROWGAUGE_CACHE", str(tmp_path))
     design = {"top.il": convert(Table(), share=False)}
     commands = ["read_rtlil top.il", "write_cxxrtl -g0 top.cc"]
@@ -80,13 +80,11 @@ def test_a_damaged_library_is_compiled_again(tmp_path, monkeypatch):
     whole, written = path.read_bytes(), path.stat().st_mtime_ns
     assert build_library(design, commands, HARNESS) == path
     assert path.stat().st_mtime_ns == written
-    for damaged in (whole[:-9], whole[:2000] + bytes([whole[2000] ^ 4]) + whole[2001:]):
-        path.write_bytes(damaged)
-        with pytest.warns(LibraryWarning, match=rf"{path.name} is damaged"):
-            again = build_library(design, commands, HARNESS)
-        assert ctypes.CDLL(str(again)).look(0) == WORDS[0] + WORDS[1]
-        assert [each.name for each in (tmp_path / "sim").iterdir()] == [again.name]
-        path = again
+    path.write_bytes(whole[:2000] + bytes([whole[2000] ^ 4]) + whole[2001:])
+    with pytest.warns(LibraryWarning, match=f"{path.name} is damaged"):
+        again = build_library(design, commands, HARNESS)
+    assert ctypes.CDLL(str(again)).look(0) == WORDS[0] + WORDS[1]
+    assert [each.name for each in (tmp_path / "sim").iterdir()] == [again.name]
 
 
 def test_an_accelerator_a_statement_a_part(tmp_path, monkeypatch):
