@@ -144,8 +144,11 @@ def load(path: Path | str) -> Network:
         For a file that is missing, truncated, not a network, of another version, or inconsistent;
         the text names the file and what is wrong.
     """
+    path = Path(path)
+    if path.is_char_device() or path.is_block_device():
+        raise NetworkError(f"{path}: a device, and no network file")  # some never end
     try:
-        content = Path(path).read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise NetworkError(f"{path}: cannot be read ({error.strerror})") from error
     return from_bytes(content, origin=str(path))

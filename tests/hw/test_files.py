@@ -232,10 +232,10 @@ def writers(tree):
     for function in ast.walk(tree):
         if not isinstance(function, ast.FunctionDef):
             continue
-        scratch = "TemporaryDirectory" in ast.unparse(function)
-        for call in ast.walk(function):
-            if isinstance(call, ast.Call) and _writes(call) and not scratch:
-                yield function.name, ast.unparse(call)
+        calls = [each for each in ast.walk(function) if isinstance(each, ast.Call)]
+        found = [ast.unparse(each) for each in calls if _writes(each)]
+        if found and "TemporaryDirectory" not in ast.unparse(function):
+            yield from ((function.name, text) for text in found)
 
 
 def _writes(call):

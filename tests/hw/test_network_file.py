@@ -1,3 +1,4 @@
+import hashlib
 import json
 import random
 import struct
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load as from_safetensors
 from safetensors.numpy import save as to_safetensors
 
 from narrowgauge.hw import network_file
@@ -128,7 +130,21 @@ def test_file_round_trip_of_every_format(
     same(load(path), network)
 
 
+def test_the_digest_is_what_the_page_says():
+    content = to_bytes(small())
+    read = header(content)
+    digest = read.pop("digest")
+    pieces = [json.dumps(read, sort_keys=True).encode()]
+    for name, array in sorted(from_safetensors(content).items()):
+        shape = f"({', '.join(map(str, array.shape))}{',' * (array.ndim == 1)})"
+        pieces += [f"{name} {array.dtype.str} {shape}".encode(), array.tobytes()]
+    whole = b"".join(struct.pack("<Q", len(piece)) + piece for piece in pieces)
+    assert hashlib.sha256(whole).hexdigest() == digest
+
+
 def test_missing_file_is_named(tmp_path):
+    with pytest.raises(NetworkError, match="/dev/zero: a device"):
+        load("/dev/zero")
     with pytest.raises(NetworkError, match=r"nothing\.network"):
         load(tmp_path / "nothing.network")
     with pytest.raises(NetworkError):
