@@ -238,9 +238,13 @@ def writers(tree):
             yield from ((function.name, text) for text in found)
 
 
+NAMES = WRITERS.union({"open", "savefig"}, *MODULES.values())
+
+
 def _writes(call):
-    name = ast.unparse(call.func)
-    owner, _, attribute = name.rpartition(".")
+    if getattr(call.func, "attr", getattr(call.func, "id", None)) not in NAMES:
+        return False
+    owner, _, attribute = ast.unparse(call.func).rpartition(".")
     given = [*call.args, *(keyword.value for keyword in call.keywords)]
     texts = {each.value for each in given if isinstance(each, ast.Constant)}
     if attribute == "open" and owner not in ("os",):
