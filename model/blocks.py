@@ -137,7 +137,7 @@ class Model(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map input values of shape (images, channels, height, width) to logits."""
-        return self.run(x)[self.nodes[-1].name]
+        return self.run(x)[self.nodes[-1].name].flatten(1)
 
     def run(self, x: Tensor, *, keep: bool = False) -> dict[str, Tensor]:
         """Return the last output, by name; with ``keep``, those of all steps."""

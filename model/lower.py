@@ -2,7 +2,7 @@
 
 The module is traced with `torch.fx`. Convolutions and linear layers take the BatchNorm, ReLU and
 (before a BatchNorm) max pool behind them into one step, as hardware runs them. Anything else is an
-error that names the module.
+error that names the module. What comes out is compared with the module; see `lower_compare`.
 """
 
 import copy
@@ -19,18 +19,25 @@ from .blocks import Model, Node
 from .lower_check import (
     ALIASES,
     SUPPORTED,
+    VIEWS,
+    changes_in_place,
     check_average_pool,
+    check_call,
     check_convolution,
     check_max_pool,
     check_norm,
     method_of,
     pair,
 )
+from .lower_compare import compare
+from .lower_module import check_module, copy_module
 from .norm import Divide, Shift
 from .steps import Block, Head, Step
 from .unweighted import Add, AveragePool, MaxPool
 
 __all__ = ["lower"]
+
+BATCH = 3  # images of which shapes are taken: a tensor whose first size is another mixes them
 
 
 def lower(module: nn.Module, image_shape: tuple[int, int, int]) -> Model:
@@ -48,9 +55,16 @@ def lower(module: nn.Module, image_shape: tuple[int, int, int]) -> Model:
     NetworkError
         For what hardware does not run; the text names the module and what is supported.
     """
-    module = copy.deepcopy(module).eval()
+    check_module(module)
+    model, ends = _lowered(copy_module(module).double(), image_shape)
+    compare(module, model, lambda each: _lowered(each, image_shape)[0], ends)
+    return model.float()
+
+
+def _lowered(module: nn.Module, image_shape: tuple[int, int, int]) -> tuple[Model, dict[str, str]]:
+    """Return the model made of a module that may be changed, and the node where each step ends."""
     try:
-        graph = fx.symbolic_trace(module)
+        graph = fx.symbolic_trace(module.eval())
     except Exception as error:  # whatever a module's own code raises on a symbolic input
         raise NetworkError(
             f"{type(module).__name__} cannot be traced: {_line(error)}; {SUPPORTED}"
@@ -58,9 +72,9 @@ def lower(module: nn.Module, image_shape: tuple[int, int, int]) -> Model:
     height, width, channels = image_shape
     lowering = _Lowering(graph)
     lowering.check(graph)  # before shapes: an unsupported module may not even run
+    images = torch.empty(BATCH, channels, height, width, device="meta", dtype=_dtype(module))
     try:
-        with torch.no_grad():
-            _Shapes(graph).run(torch.zeros(1, channels, height, width))
+        _Shapes(copy.deepcopy(graph).to("meta")).note(images, graph)
     except Exception as error:  # likewise
         raise NetworkError(
             f"the network does not take images of {height}x{width}x{channels}: {_line(error)}"
@@ -68,15 +82,20 @@ def lower(module: nn.Module, image_shape: tuple[int, int, int]) -> Model:
     return lowering.model(graph, image_shape)
 
 
-class _Shapes(fx.Interpreter):
-    """Runs a graph and notes, in every node, the shape that an image has there."""
+def _dtype(module: nn.Module) -> torch.dtype:
+    return next((each.dtype for each in module.parameters()), torch.float32)
 
-    def run_node(self, n: fx.Node) -> Any:
-        """Run one node."""
-        result = super().run_node(n)
-        if isinstance(result, Tensor):
-            n.meta["shape"] = tuple(result.shape[1:])
-        return result
+
+class _Shapes(fx.Interpreter):
+    """Runs a graph, on tensors without values, and notes the shape of what every node gives."""
+
+    def note(self, images: Tensor, graph: fx.GraphModule) -> None:
+        """Give every node of ``graph``, of which this one is a copy, its shape."""
+        self.args_iter = iter([images])
+        for node, own in zip(graph.graph.nodes, self.module.graph.nodes, strict=True):
+            self.env[own] = result = self.run_node(own)
+            if isinstance(result, Tensor):
+                node.meta["shape"] = tuple(result.shape)
 
 
 def _line(error: Exception) -> str:
@@ -90,7 +109,8 @@ def _line(error: Exception) -> str:
 class _Value:
     """What a node of the graph gives: a step being put together.
 
-    ``stage`` says how far: ``sums``, ``pooled``, ``normed`` or ``done``.
+    ``stage`` says how far: ``sums``, ``pooled``, ``normed`` or ``done``. ``end`` is the last node
+    in it, if any gives the same values.
     """
 
     name: str
@@ -100,6 +120,7 @@ class _Value:
     stage: str = "done"
     relu: bool = False
     parts: dict[str, Any] = field(default_factory=dict)
+    end: fx.Node | None = None
 
 
 class _Lowering:
@@ -113,10 +134,42 @@ class _Lowering:
     # --- nodes ---------------------------------------------------------------------------------
 
     def check(self, graph: fx.GraphModule) -> None:
-        """Refuse a graph with a node that is not supported."""
+        """Refuse a graph with a node that is not supported, or not as it is used."""
+        once: set[str] = set()
         for node in graph.graph.nodes:
-            if node.op not in ("placeholder", "output") and self._kind(node) is None:
+            if node.op in ("placeholder", "output"):
+                continue
+            if node.op == "get_attr":
+                self._refuse(node, "is read by forward itself, not through a layer")
+            kind = self._kind(node)
+            if kind is None:
                 self._refuse(node)
+            check_call(node, kind, lambda reason, node=node: self._refuse(node, reason))
+            if not node.users:
+                self._refuse(node, "gives a tensor that nothing reads")
+            if kind in ("weights", "norm"):
+                if str(node.target) in once:
+                    self._refuse(node, "is used twice")
+                once.add(str(node.target))
+        self._check_memory(graph)
+
+    def _check_memory(self, graph: fx.GraphModule) -> None:
+        """Refuse a change in place of a tensor that is read later as it was."""
+        memory: dict[fx.Node, fx.Node] = {}  # which node's tensor a node gives
+        changed: dict[fx.Node, fx.Node] = {}  # by which node
+        for node in graph.graph.nodes:
+            for each in node.all_input_nodes:
+                if each in changed:
+                    self._refuse(changed[each], "changes in place what others read later")
+            memory[node] = node
+            if node.op not in ("placeholder", "output"):
+                target = self.modules.get(str(node.target), node.target)
+                in_place = changes_in_place(node, target)
+                if in_place or self._kind(node) in VIEWS:
+                    memory[node] = memory[node.all_input_nodes[0]]
+                if in_place:
+                    same = [each for each in memory if memory[each] is memory[node]]
+                    changed |= {each: node for each in same if each is not node}
 
     def _kind(self, node: fx.Node) -> str | None:
         """Return which method below lowers ``node``."""
@@ -125,7 +178,7 @@ class _Lowering:
 
     def _path(self, node: fx.Node) -> str:
         """Return the path of a node's module, or that of the module that calls a function."""
-        if node.op == "call_module":
+        if node.op in ("call_module", "get_attr"):
             return str(node.target)
         scopes = [scope for scope in node.meta.get("nn_module_stack", ()) if scope]
         return ".".join([*scopes[-1:], node.name.partition("_")[0]])
@@ -134,10 +187,14 @@ class _Lowering:
         kind = str(getattr(node.target, "__name__", node.target))
         if node.op == "call_module":
             kind = type(self.modules[str(node.target)]).__name__
+        if node.op == "get_attr":
+            kind = "parameter or buffer"
         raise NetworkError(f"{self._path(node)} ({kind}) {reason}; {SUPPORTED}")
 
-    def model(self, graph: fx.GraphModule, image_shape: tuple[int, int, int]) -> Model:
-        """Return the lowered network of a graph whose shapes are known."""
+    def model(
+        self, graph: fx.GraphModule, image_shape: tuple[int, int, int]
+    ) -> tuple[Model, dict[str, str]]:
+        """Return the lowered network of a graph whose shapes are known, and where steps end."""
         for node in graph.graph.nodes:
             if node.op == "placeholder":
                 if self.values:
@@ -147,16 +204,20 @@ class _Lowering:
                 self._finish(node)
             else:
                 kind = self._kind(node)
+                if node.meta["shape"][:1] != (BATCH,):
+                    self._refuse(node, "mixes images")
                 lowered = self.values[node.all_input_nodes[0]] if kind in ALIASES else None
                 self.values[node] = lowered or getattr(self, f"_{kind}")(node)
         nodes = [
             Node(each.name, tuple(source.name for source in each.sources), each.shape)
             for each in self.steps
         ]
-        return Model(nodes, [_step(each) for each in self.steps], image_shape)
+        ends = {each.name: each.end.name for each in self.steps if each.end is not None}
+        return Model(nodes, [_step(each) for each in self.steps], image_shape), ends
 
     def _shape(self, node: fx.Node) -> tuple[int, ...]:
-        return node.meta["shape"]
+        """Return the shape that an image has there."""
+        return node.meta["shape"][1:]
 
     def _source(self, node: fx.Node) -> _Value:
         return self.values[node.all_input_nodes[0]]
@@ -165,17 +226,30 @@ class _Lowering:
         return self.modules[str(node.target)]
 
     def _append(self, node: fx.Node, kind: str, sources: tuple[_Value, ...], **more: Any) -> _Value:
-        name, taken = self._path(node), {each.name for each in self.steps}
-        if name in taken and node.op == "call_module":
-            self._refuse(node, "is used twice")
-        while name in taken:  # a second sum of one module
-            name += "'"
-        value = _Value(name, kind, sources, self._shape(node), **more)
+        value = _Value(self._new_name(node), kind, sources, self._shape(node), end=node, **more)
         self.steps.append(value)
         return value
 
+    def _new_name(self, node: fx.Node) -> str:
+        """Return a name for what ``node`` gives: a pool may be used, and a module add, twice."""
+        name = self._path(node)
+        taken = {each.name for each in self.steps}
+        taken |= {each.parts.get("pool_name") for each in self.steps}
+        while name in taken:
+            name += "'"
+        return name
+
     def _is_only_user(self, node: fx.Node) -> bool:
-        return len(node.all_input_nodes[0].users) == 1
+        """Tell whether nothing else reads what ``node`` reads, nor a view of it."""
+        read = node.all_input_nodes[0]
+        while len(read.users) == 1 and read.op != "placeholder" and self._kind(read) in VIEWS:
+            read = read.all_input_nodes[0]
+        return len(read.users) == 1
+
+    def _extend(self, value: _Value, node: fx.Node, stage: str) -> _Value:
+        """Let ``node`` be what ``value`` ends with."""
+        value.stage, value.end = stage, node
+        return value
 
     # --- what each kind of node does -----------------------------------------------------------
 
@@ -193,8 +267,8 @@ class _Lowering:
             self._refuse(node, "does not follow a convolution or linear layer of its own")
         negative = value.stage == "pooled" and bool((norm.weight < 0).any())
         check_norm(norm, negative, lambda reason: self._refuse(node, reason))
-        value.parts["norm"], value.stage = norm, "normed"
-        return value
+        value.parts["norm"] = norm
+        return self._extend(value, node, "normed")
 
     def _relu(self, node: fx.Node) -> _Value:
         value = self._source(node)
@@ -203,39 +277,42 @@ class _Lowering:
         if not self._is_only_user(node):
             self._refuse(node, "shares its input with other layers")
         if value.kind == "max_pool":  # a ReLU commutes with a maximum
-            source = value.sources[0]
-            readers = [each for each in self.steps if source in each.sources]
-            if source.kind in ("block", "add") and len(readers) == 1:
+            (source,) = value.sources
+            if source.kind in ("block", "add") and self._is_only_user(value.parts["node"]):
                 value.relu = source.relu = True
+                value.end, source.end = node, None
                 return value
         if value.kind not in ("block", "add"):
             self._refuse(node, f"cannot follow {value.name}")
-        value.relu, value.stage = True, "done"
-        return value
+        value.relu = True
+        return self._extend(value, node, "done")
 
     def _max_pool(self, node: fx.Node) -> _Value:
         value, pool = self._source(node), self._module(node)
         check_max_pool(pool, lambda reason: self._refuse(node, reason))
         if value.stage == "sums" and self._is_only_user(node):
-            value.parts |= {"pool": pool, "pool_name": self._path(node)}
-            value.stage, value.shape = "pooled", self._shape(node)
-            return value
-        return self._append(node, "max_pool", (value,), relu=value.relu, parts={"pool": pool})
+            value.parts |= {"pool": pool, "pool_name": self._new_name(node)}
+            value.shape = self._shape(node)
+            return self._extend(value, node, "pooled")
+        parts = {"pool": pool, "node": node}
+        return self._append(node, "max_pool", (value,), relu=value.relu, parts=parts)
 
     def _average_pool(self, node: fx.Node) -> _Value:
         value, pool = self._source(node), self._module(node)
         image = value.shape[1:]
-        whole = isinstance(pool, nn.AdaptiveAvgPool2d)
         check_average_pool(pool, lambda reason: self._refuse(node, reason))
-        kernel = image if whole else pair(pool.kernel_size)
-        stride = (1, 1) if whole else pair(pool.stride)
-        padding = (0, 0) if whole else pair(pool.padding)
+        kernel, stride, padding = image, (1, 1), (0, 0)
+        if isinstance(pool, nn.AvgPool2d):
+            kernel, stride, padding = map(pair, (pool.kernel_size, pool.stride, pool.padding))
+        whole = (kernel, padding) == (image, (0, 0))
         parts = {"kernel": kernel, "stride": stride, "padding": padding, "whole": whole}
         return self._append(node, "average_pool", (value,), relu=value.relu, parts=parts)
 
     def _add(self, node: fx.Node) -> _Value:
-        sources = tuple(self.values[each] for each in node.args if isinstance(each, fx.Node))
-        if len(sources) != 2 or sources[0].shape != sources[1].shape:
+        read = [each for each in (*node.args, *node.kwargs.values()) if isinstance(each, fx.Node)]
+        shapes = {self._shape(each) for each in (*read, node)}
+        sources = tuple(self.values[each] for each in read)
+        if len(shapes) != 1 or sources[0].shape != sources[1].shape:
             self._refuse(node, "does not add two tensors of one shape")
         return self._append(node, "add", sources)
 
@@ -249,6 +326,8 @@ class _Lowering:
     def _finish(self, node: fx.Node) -> None:
         """Check what leaves the network, and make its last weighted layer the head."""
         value = self.values.get(node.args[0]) if isinstance(node.args[0], fx.Node) else None
+        if not any(each.kind == "block" for each in self.steps):
+            raise NetworkError(f"the network has no convolution or linear layer; {SUPPORTED}")
         if value is None or value is not self.steps[-1]:
             raise NetworkError(f"the network's output is one tensor of logits; {SUPPORTED}")
         channels, *rest = value.shape

@@ -5,13 +5,20 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.nn import functional
+
+from ..hw.errors import NetworkError
+from ..hw.layers import Window
 
 __all__ = [
     "ALIASES",
+    "MODULES",
     "SUPPORTED",
+    "VIEWS",
+    "changes_in_place",
     "check_average_pool",
+    "check_call",
     "check_convolution",
     "check_max_pool",
     "check_norm",
@@ -24,6 +31,7 @@ SUPPORTED = (
     "Flatten, Dropout, Identity and +"
 )
 ALIASES = ("same",)
+VIEWS = ("same", "flatten")  # kinds of nodes that give the memory that they read
 
 MODULES: dict[type[nn.Module], str] = {
     nn.Conv2d: "weights",
@@ -48,6 +56,13 @@ FUNCTIONS: dict[Any, str] = {
     torch.flatten: "flatten",
 }
 METHODS = {"add": "add", "add_": "add", "relu": "relu", "relu_": "relu", "flatten": "flatten"}
+# what the functions and methods of a kind take: tensors, then options and the values that they may
+# have, None for any, because the shapes decide
+ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, tuple[Any, ...] | None]]] = {
+    "add": (("input", "other"), {"alpha": (1,)}),
+    "relu": (("input",), {"inplace": (False, True)}),
+    "flatten": (("input",), {"start_dim": None, "end_dim": None}),
+}
 
 Refuse = Callable[[str], Any]
 
@@ -61,9 +76,39 @@ def method_of(op: str, target: Any) -> str | None:
     return FUNCTIONS.get(target) if op == "call_function" else None
 
 
+def check_call(node: fx.Node, kind: str, refuse: Refuse) -> None:
+    """Refuse a call with arguments that are not understood."""
+    tensors, options = (("input",), {}) if node.op == "call_module" else ARGUMENTS[kind]
+    names = (*tensors, *options)
+    if len(node.args) > len(names):
+        refuse(f"is called with {len(node.args)} arguments, not {len(names)} at most")
+    given = dict(zip(names, node.args, strict=False)) | node.kwargs
+    for name, value in given.items():
+        if name not in names:
+            refuse(f"is called with {name}, which is not understood")
+        allowed = options.get(name)
+        if name in options and (
+            isinstance(value, fx.Node) or (allowed is not None and value not in allowed)
+        ):
+            refuse(f"is called with {name}={value}, which hardware does not do")
+    if not all(isinstance(given.get(name), fx.Node) for name in tensors):
+        refuse(f"does not read {'two tensors' if len(tensors) == 2 else 'one tensor'} alone")
+
+
+def changes_in_place(node: fx.Node, target: Any) -> bool:
+    """Tell whether a node writes into the tensor that it reads first."""
+    if node.op == "call_method":
+        return str(target).endswith("_")
+    inplace = node.args[1] if len(node.args) > 1 else node.kwargs.get("inplace")
+    is_relu = target is functional.relu and inplace is True
+    return is_relu or target is operator.iadd or getattr(target, "inplace", False) is True
+
+
 def pair(size: int | tuple[int, ...]) -> tuple[int, int]:
     """Return height and width of a torch size."""
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
+    if isinstance(size, int):
+        return size, size
+    return (size[0], size[0]) if len(size) == 1 else (size[0], size[1])
 
 
 def check_convolution(op: nn.Conv2d, refuse: Refuse) -> None:
@@ -72,11 +117,13 @@ def check_convolution(op: nn.Conv2d, refuse: Refuse) -> None:
         refuse("is dilated")
     if isinstance(op.padding, str) or op.padding_mode != "zeros":
         refuse("has a padding that is not a number of zeros")
+    _check_window(op, refuse)
 
 
 def check_norm(norm: nn.BatchNorm1d | nn.BatchNorm2d, negative: bool, refuse: Refuse) -> None:
     """Refuse a BatchNorm without constants, or with slopes that do not commute with a max pool."""
-    if not norm.affine or not norm.track_running_stats:
+    constants = (norm.weight, norm.bias, norm.running_mean, norm.running_var)
+    if any(each is None for each in constants) or not norm.track_running_stats:
         refuse("has no slope and offset, or no running statistics")
     if negative:
         refuse("has a negative slope behind a max pool")
@@ -86,15 +133,27 @@ def check_max_pool(pool: nn.MaxPool2d, refuse: Refuse) -> None:
     """Refuse what a `hw.layers.MaxPool` cannot be."""
     if pool.ceil_mode or pool.return_indices or pair(pool.dilation) != (1, 1):
         refuse("has ceil_mode, dilation or return_indices")
+    _check_window(pool, refuse)
 
 
 def check_average_pool(pool: nn.AvgPool2d | nn.AdaptiveAvgPool2d, refuse: Refuse) -> None:
     """Refuse what a `hw.layers.AveragePool` cannot be."""
     if isinstance(pool, nn.AdaptiveAvgPool2d):
-        if pool.output_size not in (1, (1, 1)):
-            refuse(f"gives {pool.output_size} positions, not 1")
+        size = pool.output_size
+        if (size if isinstance(size, int) else tuple(size)) not in (1, (1,), (1, 1)):
+            refuse(f"gives {size} positions, not 1")
         return
     if pool.ceil_mode or pool.divisor_override is not None:
         refuse("has ceil_mode or divisor_override")
     if not pool.count_include_pad and pair(pool.padding) != (0, 0):
         refuse("does not count padding")
+    _check_window(pool, refuse)
+
+
+def _check_window(op: Any, refuse: Refuse) -> None:
+    """Refuse a kernel, stride or padding that a `hw.layers.Window` cannot have."""
+    rows, columns = pair(op.padding)
+    try:
+        Window(pair(op.kernel_size), pair(op.stride), (rows, columns, rows, columns))
+    except NetworkError as error:
+        refuse(f"has a window that hardware does not run ({error})")

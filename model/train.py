@@ -149,7 +149,14 @@ def untrained(recipe: Recipe, dataset: Dataset) -> Model:
         width=recipe.width,
         widths=recipe.widths,
     )
-    return lower(module, dataset.image_shape)
+    model = lower(module, dataset.image_shape)
+    logits = model.nodes[-1].shape[0]
+    if logits != dataset.classes:
+        raise NetworkError(
+            f"network {recipe.network} gives {logits} logits, but {dataset.name} has "
+            f"{dataset.classes} classes"
+        )
+    return model
 
 
 def check_recipe(recipe: Recipe) -> None:

@@ -95,7 +95,7 @@ class AveragePool(Step):
         )
         if self.inputs and self.activation is not None:
             return straight_through(x, scales[0], self.output)
-        return x.flatten(1) if self.whole else x
+        return x
 
 
 class Add(Step):
