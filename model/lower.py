@@ -7,6 +7,7 @@ error that names the module. What comes out is compared with the module; see `lo
 
 import copy
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NoReturn
 
 import torch
@@ -21,15 +22,12 @@ from .lower_check import (
     SUPPORTED,
     VIEWS,
     changes_in_place,
-    check_average_pool,
     check_call,
-    check_convolution,
-    check_max_pool,
-    check_norm,
+    check_layer,
     method_of,
     pair,
 )
-from .lower_compare import compare
+from .lower_compare import Ends, compare
 from .lower_module import check_module, copy_module
 from .norm import Divide, Shift
 from .steps import Block, Head, Step
@@ -61,7 +59,7 @@ def lower(module: nn.Module, image_shape: tuple[int, int, int]) -> Model:
     return model.float()
 
 
-def _lowered(module: nn.Module, image_shape: tuple[int, int, int]) -> tuple[Model, dict[str, str]]:
+def _lowered(module: nn.Module, image_shape: tuple[int, int, int]) -> tuple[Model, Ends]:
     """Return the model made of a module that may be changed, and the node where each step ends."""
     try:
         graph = fx.symbolic_trace(module.eval())
@@ -72,9 +70,11 @@ def _lowered(module: nn.Module, image_shape: tuple[int, int, int]) -> tuple[Mode
     height, width, channels = image_shape
     lowering = _Lowering(graph)
     lowering.check(graph)  # before shapes: an unsupported module may not even run
-    images = torch.empty(BATCH, channels, height, width, device="meta", dtype=_dtype(module))
     try:
-        _Shapes(copy.deepcopy(graph).to("meta")).note(images, graph)
+        with torch.no_grad():
+            _Shapes(copy.deepcopy(graph).float()).note(
+                torch.zeros(BATCH, channels, height, width), graph
+            )
     except Exception as error:  # likewise
         raise NetworkError(
             f"the network does not take images of {height}x{width}x{channels}: {_line(error)}"
@@ -82,15 +82,11 @@ def _lowered(module: nn.Module, image_shape: tuple[int, int, int]) -> tuple[Mode
     return lowering.model(graph, image_shape)
 
 
-def _dtype(module: nn.Module) -> torch.dtype:
-    return next((each.dtype for each in module.parameters()), torch.float32)
-
-
 class _Shapes(fx.Interpreter):
-    """Runs a graph, on tensors without values, and notes the shape of what every node gives."""
+    """Runs a graph and notes the shape of what every node gives."""
 
     def note(self, images: Tensor, graph: fx.GraphModule) -> None:
-        """Give every node of ``graph``, of which this one is a copy, its shape."""
+        """Give every node of ``graph``, of which this is a copy, its shape."""
         self.args_iter = iter([images])
         for node, own in zip(graph.graph.nodes, self.module.graph.nodes, strict=True):
             self.env[own] = result = self.run_node(own)
@@ -136,22 +132,25 @@ class _Lowering:
     def check(self, graph: fx.GraphModule) -> None:
         """Refuse a graph with a node that is not supported, or not as it is used."""
         once: set[str] = set()
-        for node in graph.graph.nodes:
-            if node.op in ("placeholder", "output"):
-                continue
+        nodes = [node for node in graph.graph.nodes if node.op not in ("placeholder", "output")]
+        for node in nodes:
             if node.op == "get_attr":
                 self._refuse(node, "is read by forward itself, not through a layer")
             kind = self._kind(node)
             if kind is None:
                 self._refuse(node)
-            check_call(node, kind, lambda reason, node=node: self._refuse(node, reason))
-            if not node.users:
-                self._refuse(node, "gives a tensor that nothing reads")
+            refuse = partial(self._refuse, node)
+            check_call(node, kind, refuse)
+            if node.op == "call_module":
+                check_layer(self._module(node), refuse)
             if kind in ("weights", "norm"):
                 if str(node.target) in once:
                     self._refuse(node, "is used twice")
                 once.add(str(node.target))
         self._check_memory(graph)
+        for node in nodes:
+            if not node.users:
+                self._refuse(node, "gives a tensor that nothing reads")
 
     def _check_memory(self, graph: fx.GraphModule) -> None:
         """Refuse a change in place of a tensor that is read later as it was."""
@@ -191,9 +190,7 @@ class _Lowering:
             kind = "parameter or buffer"
         raise NetworkError(f"{self._path(node)} ({kind}) {reason}; {SUPPORTED}")
 
-    def model(
-        self, graph: fx.GraphModule, image_shape: tuple[int, int, int]
-    ) -> tuple[Model, dict[str, str]]:
+    def model(self, graph: fx.GraphModule, image_shape: tuple[int, int, int]) -> tuple[Model, Ends]:
         """Return the lowered network of a graph whose shapes are known, and where steps end."""
         for node in graph.graph.nodes:
             if node.op == "placeholder":
@@ -212,7 +209,11 @@ class _Lowering:
             Node(each.name, tuple(source.name for source in each.sources), each.shape)
             for each in self.steps
         ]
-        ends = {each.name: each.end.name for each in self.steps if each.end is not None}
+        ends = {
+            each.name: (each.end.name, self._path(each.end))
+            for each in self.steps
+            if each.end is not None
+        }
         return Model(nodes, [_step(each) for each in self.steps], image_shape), ends
 
     def _shape(self, node: fx.Node) -> tuple[int, ...]:
@@ -255,9 +256,7 @@ class _Lowering:
 
     def _weights(self, node: fx.Node) -> _Value:
         op, source = self._module(node), self._source(node)
-        if isinstance(op, nn.Conv2d):
-            check_convolution(op, lambda reason: self._refuse(node, reason))
-        elif self._shape(node.all_input_nodes[0]) != (op.in_features,):
+        if isinstance(op, nn.Linear) and self._shape(node.all_input_nodes[0]) != (op.in_features,):
             self._refuse(node, "reads a tensor that is not flattened")
         return self._append(node, "block", (source,), stage="sums", parts={"op": op})
 
@@ -266,7 +265,8 @@ class _Lowering:
         if value.stage not in ("sums", "pooled") or not self._is_only_user(node):
             self._refuse(node, "does not follow a convolution or linear layer of its own")
         negative = value.stage == "pooled" and bool((norm.weight < 0).any())
-        check_norm(norm, negative, lambda reason: self._refuse(node, reason))
+        if negative:
+            self._refuse(node, "has a negative slope behind a max pool")
         value.parts["norm"] = norm
         return self._extend(value, node, "normed")
 
@@ -289,7 +289,6 @@ class _Lowering:
 
     def _max_pool(self, node: fx.Node) -> _Value:
         value, pool = self._source(node), self._module(node)
-        check_max_pool(pool, lambda reason: self._refuse(node, reason))
         if value.stage == "sums" and self._is_only_user(node):
             value.parts |= {"pool": pool, "pool_name": self._new_name(node)}
             value.shape = self._shape(node)
@@ -300,7 +299,6 @@ class _Lowering:
     def _average_pool(self, node: fx.Node) -> _Value:
         value, pool = self._source(node), self._module(node)
         image = value.shape[1:]
-        check_average_pool(pool, lambda reason: self._refuse(node, reason))
         kernel, stride, padding = image, (1, 1), (0, 0)
         if isinstance(pool, nn.AvgPool2d):
             kernel, stride, padding = map(pair, (pool.kernel_size, pool.stride, pool.padding))

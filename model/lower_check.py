@@ -17,11 +17,8 @@ __all__ = [
     "SUPPORTED",
     "VIEWS",
     "changes_in_place",
-    "check_average_pool",
     "check_call",
-    "check_convolution",
-    "check_max_pool",
-    "check_norm",
+    "check_layer",
     "method_of",
     "pair",
 ]
@@ -111,7 +108,19 @@ def pair(size: int | tuple[int, ...]) -> tuple[int, int]:
     return (size[0], size[0]) if len(size) == 1 else (size[0], size[1])
 
 
-def check_convolution(op: nn.Conv2d, refuse: Refuse) -> None:
+def check_layer(layer: nn.Module, refuse: Refuse) -> None:
+    """Refuse what a layer of a supported kind is, where hardware has no equal of that."""
+    if isinstance(layer, nn.Conv2d):
+        _check_convolution(layer, refuse)
+    elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+        _check_norm(layer, refuse)
+    elif isinstance(layer, nn.MaxPool2d):
+        _check_max_pool(layer, refuse)
+    elif isinstance(layer, nn.AvgPool2d | nn.AdaptiveAvgPool2d):
+        _check_average_pool(layer, refuse)
+
+
+def _check_convolution(op: nn.Conv2d, refuse: Refuse) -> None:
     """Refuse what a `hw.layers.Conv2d` cannot be."""
     if pair(op.dilation) != (1, 1):
         refuse("is dilated")
@@ -120,23 +129,21 @@ def check_convolution(op: nn.Conv2d, refuse: Refuse) -> None:
     _check_window(op, refuse)
 
 
-def check_norm(norm: nn.BatchNorm1d | nn.BatchNorm2d, negative: bool, refuse: Refuse) -> None:
-    """Refuse a BatchNorm without constants, or with slopes that do not commute with a max pool."""
+def _check_norm(norm: nn.BatchNorm1d | nn.BatchNorm2d, refuse: Refuse) -> None:
+    """Refuse a BatchNorm without constants."""
     constants = (norm.weight, norm.bias, norm.running_mean, norm.running_var)
     if any(each is None for each in constants) or not norm.track_running_stats:
         refuse("has no slope and offset, or no running statistics")
-    if negative:
-        refuse("has a negative slope behind a max pool")
 
 
-def check_max_pool(pool: nn.MaxPool2d, refuse: Refuse) -> None:
+def _check_max_pool(pool: nn.MaxPool2d, refuse: Refuse) -> None:
     """Refuse what a `hw.layers.MaxPool` cannot be."""
     if pool.ceil_mode or pool.return_indices or pair(pool.dilation) != (1, 1):
         refuse("has ceil_mode, dilation or return_indices")
     _check_window(pool, refuse)
 
 
-def check_average_pool(pool: nn.AvgPool2d | nn.AdaptiveAvgPool2d, refuse: Refuse) -> None:
+def _check_average_pool(pool: nn.AvgPool2d | nn.AdaptiveAvgPool2d, refuse: Refuse) -> None:
     """Refuse what a `hw.layers.AveragePool` cannot be."""
     if isinstance(pool, nn.AdaptiveAvgPool2d):
         size = pool.output_size

@@ -18,15 +18,17 @@ from .blocks import Model
 from .lower_check import ALIASES, method_of
 from .lower_module import copy_module
 
-__all__ = ["compare"]
+__all__ = ["Ends", "compare"]
 
 IMAGES = 3  # of a batch: two would have the same normalised magnitudes
 TOLERANCE = 1e-9  # of the largest magnitude
 
 Lower = Callable[[nn.Module], Model]
+Ends = Mapping[str, tuple[str, str]]
+"""Where each step ends, by its name: the node of the traced graph, and the path of its module."""
 
 
-def compare(module: nn.Module, model: Model, lower: Lower, ends: Mapping[str, str]) -> None:
+def compare(module: nn.Module, model: Model, lower: Lower, ends: Ends) -> None:
     """Refuse a model that does not compute what ``module`` does.
 
     Parameters
@@ -38,7 +40,7 @@ def compare(module: nn.Module, model: Model, lower: Lower, ends: Mapping[str, st
     lower : callable
         Makes a model of a module that it may change.
     ends : mapping
-        The node of the traced graph where each step ends, by the step's name.
+        Where each step ends; see `Ends`.
 
     Raises
     ------
@@ -57,9 +59,7 @@ def compare(module: nn.Module, model: Model, lower: Lower, ends: Mapping[str, st
         _compare(one.eval(), other.eval(), images[:1], ends, " after training")
 
 
-def _compare(
-    module: nn.Module, model: nn.Module, images: Tensor, ends: Mapping[str, str], when: str
-) -> None:
+def _compare(module: nn.Module, model: nn.Module, images: Tensor, ends: Ends, when: str) -> None:
     result, lowered = module(images), model(images)
     if not isinstance(result, Tensor):
         raise NetworkError(f"the network gives a {type(result).__name__}, not logits{when}")
@@ -117,9 +117,7 @@ def _stirred(module: nn.Module, generator: torch.Generator) -> nn.Module:
     return module
 
 
-def _first(
-    module: nn.Module, model: nn.Module, images: Tensor, ends: Mapping[str, str]
-) -> str | None:
+def _first(module: nn.Module, model: nn.Module, images: Tensor, ends: Ends) -> str | None:
     """Return the name of the first layer that differs, if it is one of them."""
     assert isinstance(model, Model)
     graph = fx.symbolic_trace(copy_module(module))
@@ -131,14 +129,15 @@ def _first(
     traced.run(images)
     values = model.run(images, keep=True)
     for name, value in values.items():
-        if name in ends and _difference(traced.values[ends[name]], value):
-            return name
+        end, path = ends.get(name, ("", ""))
+        if end and _difference(traced.values[end], value):
+            return path if path == name else f"{name} to {path}"
     run = _outputs(module, images)
     for node in graph.graph.nodes:  # the graph itself is not what runs
         if node.op == "call_module" and str(node.target) in run:
             result = next(run[str(node.target)], None)
             if result is None or _difference(result, traced.values[node.name]):
-                return str(node.target)
+                return f"{node.target}, or what forward does before it"
     return None
 
 

@@ -91,6 +91,13 @@ def _reasons(module: nn.Module) -> Iterator[str]:
             f"is parametrised ({found}); "
             "make its tensors plain with torch.nn.utils.parametrize.remove_parametrizations"
         )
+    elif type(module) not in MODULES:
+        for kind in MODULES:
+            if isinstance(module, kind):
+                yield (
+                    f"is a subclass of {kind.__name__}, which may compute something else; "
+                    f"use {kind.__name__} itself"
+                )
     for name, hooks in vars(module).items():
         if name.endswith("_hooks") and hooks:
             kind = KINDS.get(name, name.strip("_").replace("_", " ").removesuffix("s"))
@@ -99,12 +106,6 @@ def _reasons(module: nn.Module) -> Iterator[str]:
     for name in vars(module):
         if callable(getattr(base, name, None)):
             yield f"has its method {name} replaced, which is not understood; put it back"
-    for kind in MODULES:
-        if isinstance(module, kind) and type(module) not in MODULES:
-            yield (
-                f"is a subclass of {kind.__name__}, which may compute something else; "
-                f"use {kind.__name__} itself"
-            )
 
 
 def _tensor_reasons(tensor: Tensor, counts: bool) -> Iterator[str]:

@@ -141,6 +141,8 @@ REFUSED = {
     r"gives 4 channels at 6x6": chain(),
     r"Branches cannot be traced": Branches(),
     r"conv \(Conv2d\) is used twice": Shared(),
+    r"the network has no convolution or linear layer": nn.Sequential(nn.Flatten()),
+    r"a network is a torch module, not int": 3,
     r"does not take images of 8x8x3": nn.Sequential(nn.Flatten(), nn.Linear(5, 2)),
 }
 
