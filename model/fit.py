@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..hw.errors import NetworkError
 from .blocks import Model
 from .checkpoint import Checkpoint
 from .data import Dataset
@@ -100,6 +101,7 @@ class Fit:
         began, before = perf_counter(), self.seconds
         for epoch in range(first, epochs):
             self.history.append(self._epoch(feed, epoch))
+            self._check_finite()
             spent = perf_counter() - began
             self.seconds = before + spent
             checkpoint.save(**self.state())
@@ -108,6 +110,16 @@ class Fit:
                 progress(epoch + 1, epochs, *self.history[-1], left)
         if teacher is not None:
             teacher.cpu()
+
+    def _check_finite(self) -> None:
+        """Refuse a training that has left the numbers; raises `NetworkError`."""
+        loss, _ = self.history[-1]
+        weights = torch.stack([each.detach().isfinite().all() for each in self.model.parameters()])
+        if not (math.isfinite(loss) and bool(weights.all())):
+            raise NetworkError(
+                f"the training diverged in epoch {len(self.history)}: its loss is {loss:g}; "
+                f"take a rate below {self.schedule.rate:g}"
+            )
 
     def state(self) -> dict[str, Any]:
         """Return everything that the next epoch depends on."""

@@ -72,9 +72,7 @@ def _lowered(module: nn.Module, image_shape: tuple[int, int, int]) -> tuple[Mode
     lowering.check(graph)  # before shapes: an unsupported module may not even run
     try:
         with torch.no_grad():
-            _Shapes(copy.deepcopy(graph).float()).note(
-                torch.zeros(BATCH, channels, height, width), graph
-            )
+            _Shapes(graph).note(torch.zeros(BATCH, channels, height, width))
     except Exception as error:  # likewise
         raise NetworkError(
             f"the network does not take images of {height}x{width}x{channels}: {_line(error)}"
@@ -83,12 +81,17 @@ def _lowered(module: nn.Module, image_shape: tuple[int, int, int]) -> tuple[Mode
 
 
 class _Shapes(fx.Interpreter):
-    """Runs a graph and notes the shape of what every node gives."""
+    """Runs a copy of a graph and notes the shape of what every node gives."""
 
-    def note(self, images: Tensor, graph: fx.GraphModule) -> None:
-        """Give every node of ``graph``, of which this is a copy, its shape."""
+    def __init__(self, graph: fx.GraphModule):
+        self.copy = copy.deepcopy(graph).float()
+        super().__init__(self.copy)
+        self.nodes = list(zip(graph.graph.nodes, self.copy.graph.nodes, strict=True))
+
+    def note(self, images: Tensor) -> None:
+        """Give every node of the graph its shape."""
         self.args_iter = iter([images])
-        for node, own in zip(graph.graph.nodes, self.module.graph.nodes, strict=True):
+        for node, own in self.nodes:
             self.env[own] = result = self.run_node(own)
             if isinstance(result, Tensor):
                 node.meta["shape"] = tuple(result.shape)

@@ -146,7 +146,7 @@ def _check_max_pool(pool: nn.MaxPool2d, refuse: Refuse) -> None:
 def _check_average_pool(pool: nn.AvgPool2d | nn.AdaptiveAvgPool2d, refuse: Refuse) -> None:
     """Refuse what a `hw.layers.AveragePool` cannot be."""
     if isinstance(pool, nn.AdaptiveAvgPool2d):
-        size = pool.output_size
+        size: Any = pool.output_size
         if (size if isinstance(size, int) else tuple(size)) not in (1, (1,), (1, 1)):
             refuse(f"gives {size} positions, not 1")
         return

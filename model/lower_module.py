@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
+from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from ..hw.errors import NetworkError
@@ -110,7 +111,7 @@ def _reasons(module: nn.Module) -> Iterator[str]:
 
 def _tensor_reasons(tensor: Tensor, counts: bool) -> Iterator[str]:
     """Yield why a parameter or buffer cannot be trained as it is; ``counts``: a layer's own."""
-    if tensor.is_meta or isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+    if tensor.is_meta or is_lazy(tensor):
         yield "has no values yet"
         return
     if tensor.layout != torch.strided or tensor.is_quantized:

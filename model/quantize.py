@@ -46,8 +46,15 @@ def check_weight(fmt: Format) -> Format:
     return fmt
 
 
-def check_activation(fmt: Format) -> Format:
+def check_activation(fmt: Format, derived_from: Format | None = None) -> Format:
     """Return ``fmt`` if activations can have it: `Bipolar`, or `Fixed` with a positive level.
+
+    Parameters
+    ----------
+    fmt : Format
+        Format of activations.
+    derived_from : Format, optional
+        The weights that it goes with, where nobody asked for it: the error says so.
 
     Raises
     ------
@@ -55,12 +62,19 @@ def check_activation(fmt: Format) -> Format:
         For powers of two, minifloats, floats, ``int1`` and anything wider than 16 bits.
     """
     integer = isinstance(fmt, (Bipolar, Fixed))
-    if fmt.max_level < 1 or not integer or fmt.width > MAX_ACTIVATION_WIDTH:
-        raise FormatError(
-            f"activations are bipolar, uintN or intN up to {MAX_ACTIVATION_WIDTH} bits "
-            f"with a level above 0, not {fmt}"
-        )
-    return fmt
+    if fmt.max_level >= 1 and integer and fmt.width <= MAX_ACTIVATION_WIDTH:
+        return fmt
+    allowed = (
+        f"activations are bipolar, uintN or intN up to {MAX_ACTIVATION_WIDTH} bits "
+        "with a level above 0"
+    )
+    if derived_from is None:
+        raise FormatError(f"{allowed}, not {fmt}")
+    widest = Fixed(MAX_ACTIVATION_WIDTH, signed=False)
+    raise FormatError(
+        f"weights {derived_from} go with activations {fmt} where none are given, but {allowed}: "
+        f"give them, such as {derived_from}/{widest}, or --activation {widest}"
+    )
 
 
 class WeightQuantizer(nn.Module):

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 from ..hw.errors import FormatError, NetworkError
-from ..hw.number import Fixed, Format, default_activation, parse
+from ..hw.number import Bipolar, Fixed, Format, default_activation, parse
 from .blocks import Formats
 from .data import Dataset, input_scale
 from .quantize import SCALES, check_activation, check_weight
@@ -29,6 +29,8 @@ def parse_formats(text: str, otherwise: Formats) -> Formats:
         For a format that does not exist, or cannot be used in its place.
     """
     weight, _, activation = text.partition("/")
+    if not (weight or activation):
+        raise FormatError(f"{text!r} names no format; WEIGHT/ACTIVATION names one or two")
     return Formats(
         check_weight(parse(weight)) if weight else otherwise.weight,
         check_activation(parse(activation)) if activation else otherwise.activation,
@@ -76,8 +78,8 @@ class Recipe:
     FormatError
         For a format, scale or rounding that does not exist or cannot be used in its place.
     NetworkError
-        For an unknown network, for widths, epochs or a batch that are not positive, or multipliers
-        beyond 1 to 24 bits.
+        For an unknown network, for widths, epochs or a batch that are not positive, a rate or
+        another number of the schedule beyond its range, or multipliers beyond 1 to 24 bits.
     """
 
     dataset: str = "digits"
@@ -108,7 +110,10 @@ class Recipe:
         object.__setattr__(self, "layers", tuple((name, text) for name, text in self.layers))
         if self.network not in NETWORKS:
             raise NetworkError(f"unknown network {self.network!r}; there is {', '.join(NETWORKS)}")
+        if not -(1 << 63) <= self.seed < 1 << 63:
+            raise NetworkError(f"a seed is an integer of 64 bits, not {self.seed}")
         schedule = self.schedule
+        schedule.check()
         if min((schedule.epochs, schedule.batch, *self.widths)) < 1:
             raise NetworkError(
                 f"widths, epochs and batch are positive; got widths {self.widths}, "
@@ -122,13 +127,18 @@ class Recipe:
                 f"not {self.scale!r} and {self.rounding!r}"
             )
         if self.input is not None:
-            input_scale(parse(self.input))
+            fmt = parse(self.input)
+            input_scale(fmt)
+            if not isinstance(fmt, Bipolar | Fixed):
+                raise FormatError(f"the format of pixels is bipolar, intN or uintN, not {fmt}")
         if self.weight_format is not None:
+            derived = None if self.activation is not None else self.weight_format
             common = Formats(
-                check_weight(self.weight_format), check_activation(self.activation_format)
+                check_weight(self.weight_format), check_activation(self.activation_format, derived)
             )
-            for text in filter(None, [self.first, self.last, *(text for _, text in self.layers)]):
-                parse_formats(text, common)
+            for text in (self.first, self.last, *(text for _, text in self.layers)):
+                if text is not None:
+                    parse_formats(text, common)
 
     @property
     def weight_format(self) -> Format | None:
@@ -183,7 +193,7 @@ class Recipe:
         for name, text in overrides:
             if name not in found:
                 raise NetworkError(f"no layer {name!r}; there is {', '.join(names)}")
-            if text:
+            if text is not None:
                 found[name] = parse_formats(text, common)
         return found
 

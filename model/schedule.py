@@ -1,7 +1,9 @@
 """How a training runs: epochs, rates and augmentation; one kept default a network and data set."""
 
+import math
 from dataclasses import dataclass, replace
 
+from ..hw.errors import NetworkError
 from ..hw.number import Bipolar, Format
 
 __all__ = ["Schedule", "default_schedule"]
@@ -37,6 +39,23 @@ class Schedule:
     crop: int = 0
     flip: bool = False
     distill: float = 0.0
+
+    def check(self) -> None:
+        """Refuse numbers beyond their ranges; epochs and batch are those of the recipe.
+
+        Raises
+        ------
+        NetworkError
+            With the number, and what it may be.
+        """
+        if not 0 < self.rate < math.inf:
+            raise NetworkError(f"a learning rate is above 0 and finite, not {self.rate}")
+        if not 0 <= self.decay < math.inf or self.crop < 0:
+            raise NetworkError(f"decay and crop are 0 or more, not {self.decay} and {self.crop}")
+        if not (0 <= self.smoothing < 1 and 0 <= self.distill <= 1):
+            raise NetworkError(
+                f"smoothing and distill are shares, 0 to 1, not {self.smoothing} and {self.distill}"
+            )
 
 
 # float, bipolar weights, and all other weights, which start near the float ones

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from torch import nn
+
 from ..hw.errors import FormatError, NetworkError
 from ..hw.number import Format, common
 from .blocks import Model
@@ -109,6 +111,7 @@ def train(
     with deterministic(recipe.seed):
         fit = Fit(recipe, untrained(recipe, dataset), dataset, device)
         model = fit.model
+        _check_batch(recipe, model, len(dataset.train_labels))
         feed = Feed(dataset, dataset.train_images, dataset.train_labels, fmt, device)
         if start is not None:
             model.load_state_dict(start.model.state_dict())
@@ -168,7 +171,9 @@ def check_recipe(recipe: Recipe) -> None:
         For images that the network does not take, a layer that does not exist, or weight formats
         that no operand of an array holds together.
     """
-    model = untrained(recipe, load(recipe.dataset))
+    dataset = load(recipe.dataset)
+    model = untrained(recipe, dataset)
+    _check_batch(recipe, model, len(dataset.train_labels))
     if recipe.is_float:
         return
     steps, weighted = _names(model)
@@ -179,6 +184,22 @@ def check_recipe(recipe: Recipe) -> None:
     except FormatError as error:
         names = ", ".join(sorted(map(str, weights)))
         raise NetworkError(f"no operand holds all weights, which are {names}") from error
+
+
+def _check_batch(recipe: Recipe, model: Model, images: int) -> None:
+    """Refuse a batch in which a BatchNorm sees one value of a channel."""
+    batch = recipe.schedule.batch
+    smallest = images // -(-images // batch)
+    single = [
+        node.name
+        for node, step in model.items()
+        if isinstance(step.norm, nn.BatchNorm1d | nn.BatchNorm2d) and set(node.shape[1:]) <= {1}
+    ]
+    if smallest == 1 and single:
+        raise NetworkError(
+            f"of {images} images in batches of {batch}, one is alone in its batch, where the norm "
+            f"of {single[0]} has no variance; take a batch of at least 3"
+        )
 
 
 def _names(model: Model) -> tuple[list[str], list[str]]:

@@ -1,6 +1,7 @@
 """What ``narrowgauge run`` does for each network: train it or take it, build, check, route."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ..hw.program import Program
 from ..hw.synth.build import accelerator_for, cost
 from ..hw.synth.fit import largest_geometry
 from ..hw.synth.placement import check_memories
-from ..model.recipe import Recipe
+from ..model.train import check_recipe
 from . import pipeline
 from .checked import check
 from .plan import Plan
@@ -145,17 +146,18 @@ class FormatJob(Job):
 
     Raises
     ------
-    FormatError
-        For a format that does not exist or cannot be used.
+    FormatError, NetworkError
+        For a format that does not exist or cannot be used, or a network that cannot be trained.
     """
 
     def __init__(self, plan: Plan, text: str):
         super().__init__(plan, text)
-        weight, _, activation = text.partition("/")
-        self.weight, self.activation = weight, activation or None
-        for name in filter(None, (weight, activation)):
+        weight, slash, activation = text.partition("/")
+        self.weight, self.activation = weight, activation if slash else None
+        for name in (weight, activation) if slash else (weight,):
             parse(name)
-        recipe = Recipe(weight=weight, activation=self.activation)
+        recipe = replace(plan.recipe, weight=weight, activation=self.activation)
+        check_recipe(recipe)
         self._names = {
             "weight": str(recipe.weight_format),
             "activation": str(recipe.activation_format),
