@@ -17,6 +17,7 @@ from .topologies import NETWORKS
 __all__ = ["Recipe", "default_activation", "parse_formats"]
 
 ROUNDINGS = ("nearest", "stochastic")
+MAX_WIDTH = 1 << 16  # of a hidden layer, before there is no memory for its weights
 SCHEDULE = tuple(field.name for field in fields(Schedule))
 
 
@@ -119,6 +120,8 @@ class Recipe:
                 f"widths, epochs and batch are positive; got widths {self.widths}, "
                 f"epochs {self.epochs}, batch {self.batch}"
             )
+        if max(self.widths, default=1) > MAX_WIDTH:
+            raise NetworkError(f"widths are at most {MAX_WIDTH}, not {max(self.widths)}")
         if self.multiplier_bits is not None and not 1 <= self.multiplier_bits <= 24:
             raise NetworkError(f"multipliers have 1 to 24 bits, not {self.multiplier_bits}")
         if self.scale not in SCALES or self.rounding not in ROUNDINGS:

@@ -93,9 +93,11 @@ Examples:
 def command(output: Path, as_json: bool, **values: Any) -> int:
     """Train a float network, then its version in one number format, and write the integers."""
     from ..hw.arithmetic import Accumulator
+    from ..hw.array import Geometry
     from ..hw.network_file import save
     from ..hw.synth.store import Store
 
+    Geometry(rows=1, columns=1, lanes=values["lanes"])  # what no array has is refused
     if values["accumulator"] is not None:
         Accumulator(values["accumulator"], values["overflow"])
     with Reporter() as reporter:

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from narrowgauge.hw.errors import DataError, FormatError, NarrowgaugeError, NetworkError
 from narrowgauge.hw.number import parse
@@ -14,6 +15,7 @@ from narrowgauge.model.feed import Feed
 from narrowgauge.model.recipe import Recipe, default_activation
 from narrowgauge.model.reference import accuracy, evaluate
 from narrowgauge.model.schedule import Schedule
+from narrowgauge.model.topologies import NETWORKS
 from narrowgauge.model.train import check_recipe, train
 
 QUICK = Recipe(widths=(24,), epochs=6)
@@ -247,27 +249,78 @@ def test_the_rate_rises_and_falls():
 
 
 @pytest.mark.parametrize(
-    ("changes", "error"),
+    ("changes", "error", "message"),
     [
-        ({"weight": "int99"}, FormatError),
-        ({"weight": "uint4"}, FormatError),
-        ({"weight": "int4", "activation": "pow2_4"}, FormatError),
-        ({"weight": "int4", "activation": "e3m2"}, FormatError),
-        ({"input": "int1"}, FormatError),
-        ({"scale": "guessed"}, FormatError),
-        ({"rounding": "floor"}, FormatError),
-        ({"network": "alexnet"}, NetworkError),
-        ({"weight": "int4", "first": "int99"}, FormatError),
-        ({"weight": "int4", "last": "uint4"}, FormatError),
-        ({"weight": "int4", "layers": [("hidden0", "/pow2_3")]}, FormatError),
-        ({"widths": (0,)}, NetworkError),
-        ({"epochs": 0}, NetworkError),
-        ({"multiplier_bits": 0}, NetworkError),
+        ({"weight": "int99"}, FormatError, "intN needs N = 1 to 32, not 99"),
+        ({"weight": "int-4"}, FormatError, "unknown number format 'int-4'"),
+        ({"weight": "uint4"}, FormatError, r"weights are .*, not uint4"),
+        ({"weight": "int1"}, FormatError, r"weights are .*, not int1"),
+        ({"weight": "fp32"}, FormatError, "fp32 is not an integer format"),
+        ({"weight": "int4", "activation": "pow2_4"}, FormatError, r"activations are .*pow2_4"),
+        ({"weight": "int4", "activation": "e3m2"}, FormatError, r"activations are .*e3m2"),
+        ({"weight": "int4", "activation": "uint17"}, FormatError, r"activations are .*not uint17$"),
+        (  # nobody asked for uint32: the error says where it comes from, and what to do
+            {"weight": "int32"},
+            FormatError,
+            r"^weights int32 go with activations uint32 where none .* --activation uint16$",
+        ),
+        ({"input": "int1"}, FormatError, "no positive level"),
+        ({"input": "pow2_4"}, FormatError, r"pixels is bipolar, intN or uintN, not pow2_4"),
+        ({"scale": "guessed"}, FormatError, "guessed"),
+        ({"rounding": "floor"}, FormatError, "floor"),
+        ({"network": "alexnet"}, NetworkError, "alexnet"),
+        ({"weight": "int4", "first": "int99"}, FormatError, "99"),
+        ({"weight": "int4", "first": "/"}, FormatError, "'/' names no format"),
+        ({"weight": "int4", "first": ""}, FormatError, "'' names no format"),
+        ({"weight": "int4", "last": "uint4"}, FormatError, "weights are"),
+        ({"weight": "int4", "layers": [("hidden0", "/pow2_3")]}, FormatError, "pow2_3"),
+        ({"widths": (0,)}, NetworkError, "positive"),
+        ({"widths": (1 << 30,)}, NetworkError, "at most 65536"),
+        ({"epochs": 0}, NetworkError, "epochs 0"),
+        ({"multiplier_bits": 0}, NetworkError, "1 to 24 bits"),
+        ({"rate": 0.0}, NetworkError, "rate is above 0"),
+        ({"rate": float("nan")}, NetworkError, "rate is above 0 and finite, not nan"),
+        ({"decay": -1.0}, NetworkError, "0 or more"),
+        ({"distill": 2.0}, NetworkError, "shares"),
+        ({"seed": 1 << 64}, NetworkError, "64 bits"),
     ],
 )
-def test_impossible_recipes_are_refused(changes, error):
-    with pytest.raises(error):
+def test_impossible_recipes_are_refused(changes, error, message):
+    with pytest.raises(error, match=message):
         Recipe(**changes)
+
+
+def test_weights_of_more_bits_train_with_activations_that_are_given(quick_float):
+    trained = train(
+        replace(QUICK, weight="int24", activation="uint12", epochs=1), start=quick_float
+    )
+    assert trained.accuracy > 0.9
+
+
+def test_a_training_that_diverges_says_so():
+    with pytest.raises(NetworkError, match=r"diverged in epoch 1.*rate below 1e\+30"):
+        train(replace(QUICK, rate=1e30))
+
+
+@pytest.mark.parametrize(
+    "ending", [(nn.AvgPool2d(8),), (nn.AvgPool2d((10, 10), padding=1), nn.Flatten())]
+)
+def test_a_network_that_ends_with_a_pool_trains(monkeypatch, digits, ending):
+    def make(image_shape, classes, width=1.0):
+        return nn.Sequential(nn.Conv2d(1, classes, 3, padding=1), nn.ReLU(), *ending)
+
+    monkeypatch.setitem(NETWORKS, "pooled", make)
+    recipe = Recipe(network="pooled", epochs=1, batch=512)
+    network, _ = export(train(replace(recipe, weight="int4"), start=train(recipe)), lanes=4)
+    assert [layer.kind for layer in network] == ["conv2d", "average_pool"]
+    levels = evaluate(network, digits.levels(digits.test_images, network.input), 4).levels
+    assert levels.reshape(len(digits.test_images), -1).shape[1] == digits.classes
+
+
+def test_logits_are_as_many_as_classes(monkeypatch):
+    monkeypatch.setitem(NETWORKS, "seven", lambda *_: nn.Sequential(nn.Flatten(), nn.Linear(64, 7)))
+    with pytest.raises(NetworkError, match="seven gives 7 logits, but digits has 10 classes"):
+        check_recipe(Recipe(network="seven"))
 
 
 def test_impossible_trainings_are_refused(quick_float):
@@ -281,6 +334,8 @@ def test_impossible_trainings_are_refused(quick_float):
         check_recipe(Recipe(weight="e5m2", first="int4"))
     with pytest.raises(NetworkError, match="8x8x1"):
         check_recipe(Recipe(network="lenet5"))
+    with pytest.raises(NetworkError, match=r"norm of hidden0 .* at least 3"):
+        check_recipe(Recipe(batch=1))
 
 
 @pytest.mark.slow
