@@ -21,6 +21,7 @@ from .classes import ClassAgreement, compare_classes
 from .exact.tensors import Levels
 from .executor import Executor
 from .importer import Imported
+from .nodes.placing import inside
 from .nodes.walk import Watched
 from .ties import in_order, ties
 
@@ -120,6 +121,11 @@ def agree(imported: Imported, images: np.ndarray, lanes: int = 4) -> Agreement:
     end = imported.ending
     names |= {end.output, end.scores, end.logits}
     values = Executor(imported.model).run(images, keep=names)
+    values |= {  # a Pad before a quantiser is one behind it
+        name: inside(each.levels, values[name])
+        for each in imported.watched
+        for name in (each.tensor, each.before)
+    }
     given = {
         each.levels.source: levels_of_values(each.levels, values[each.tensor])
         for each in imported.watched

@@ -63,6 +63,8 @@ def finish(walk: Walk) -> Ending:
         names = ", ".join(outputs)
         raise NetworkError(f"a network has one result, this one has {len(results)}: {names}")
     (result,) = results.values()
+    if any(result.padding):
+        raise NetworkError("a Pad node ends the network; not supported")
     if not walk.layers and not isinstance(result, Sums):
         raise NetworkError("the graph has no layers")
     output = _output(found)

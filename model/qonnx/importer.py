@@ -28,6 +28,7 @@ from .graph.node import refuse
 from .nodes import ending, layout, linear, pooling
 from .nodes.elementwise import BENT, activation, arithmetic, batch_norm, bent, cast, same
 from .nodes.input_order import input_tensor
+from .nodes.placing import settle
 from .nodes.quantise import QUANTISERS, quantise
 from .nodes.walk import Raw, Walk, Watched
 
@@ -47,15 +48,21 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(BENT, bent),
     **dict.fromkeys(("Sigmoid", "Tanh"), ending.end_or_bent),
     **dict.fromkeys(("Softmax", "LogSoftmax", "TopK", "ArgMax"), ending.end),
-    "MaxPool": pooling.max_pool,
+    **dict.fromkeys(("MaxPool", "GlobalMaxPool"), pooling.max_pool),
     "AveragePool": pooling.average_pool,
     "GlobalAveragePool": pooling.average_pool,
-    "ReduceMean": pooling.mean,
+    **dict.fromkeys(("ReduceMean", "ReduceSum", "ReduceMax"), pooling.reduce),
     **dict.fromkeys(layout.MOVES, layout.moved),
     "Pad": layout.pad,
     **dict.fromkeys(("Identity", "Dropout"), same),
     "Cast": cast,
 }
+AWARE = (
+    *QUANTISERS, *BENT, *layout.MOVES, "Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "Pad",
+    "Add", "Sub", "Mul", "Div", "BatchNormalization", "Relu", "Clip", "HardSigmoid", "Identity",
+    "Dropout", "Cast",
+)  # fmt: skip
+"""Operators that know of padding around what they read; it becomes elements before all others."""
 SUPPORTED = tuple(sorted(HANDLERS))
 """Operators that can be imported."""
 
@@ -251,7 +258,7 @@ def _walked(model: Any, input_format: Format | None, input_scale: float | None) 
     walk = Walk(model, size, index)
     channels = size.channels
     one, none = (np.full(channels, Fraction(each), object) for each in (1, 0))
-    walk.values[given.name] = Raw(size, index, Curve.linear(one, none))
+    walk.values[given.name] = Raw(size, index, curve=Curve.linear(one, none))
     if input_format is not None:
         ends = input_format.min_level, input_format.max_level
         scale = 1.0 if input_scale is None else input_scale
@@ -270,6 +277,8 @@ def _run(walk: Walk, node: Any) -> None:
     try:
         with np.errstate(all="raise", under="ignore"):
             ends = any(isinstance(walk.values.get(each), Ranks) for each in node.input)
+            if not ends and node.op_type not in AWARE:
+                settle(walk, node)
             (ending.behind if ends else HANDLERS[node.op_type])(walk, node)
     except NarrowgaugeError as error:
         if str(error).startswith("node "):

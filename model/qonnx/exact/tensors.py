@@ -6,8 +6,10 @@ All know, by `index`, which element in the project's order (channels last) each 
 tensor is, so that transposing and reshaping are what they are in NumPy and cost nothing.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import Any, Self
 
 import numpy as np
 
@@ -16,7 +18,7 @@ from ....hw.window import Size, Window
 from .curve import Curve
 from .draft import Draft
 
-__all__ = ["Levels", "Pool", "Ranks", "Sums", "Tensor", "Weights"]
+__all__ = ["Curved", "Levels", "Pool", "Ranks", "Sums", "Tensor", "Weights"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +28,16 @@ class Tensor:
     Attributes
     ----------
     size : Size
-        Height, width, channels.
+        Height, width, channels; without the padding.
     index : int64 array of the ONNX shape, for one image
         Element of ``size``, channels last, at each place.
+    padding : tuple of int
+        Rows and columns that a Pad put around it: top, left, bottom, right.
     """
 
     size: Size
     index: np.ndarray
+    padding: tuple[int, int, int, int] = field(default=(0, 0, 0, 0), kw_only=True)
 
     def per_channel(self, values: np.ndarray) -> np.ndarray | None:
         """Return what a constant that broadcasts against the tensor is in each channel.
@@ -63,10 +68,8 @@ class Levels(Tensor):
         The levels that occur.
     scale, offset : object arrays of shape (channels,)
         Fractions; a scale may be negative, and is never 0.
-    padding : tuple of int
-        Rows and columns that a Pad put around it: top, left, bottom, right.
-    pad_value : Fraction
-        What the Pad put there.
+    pad_value : object array of shape (channels,) or None
+        The values in the padding: Fractions, or an infinity.
     """
 
     source: str
@@ -75,14 +78,34 @@ class Levels(Tensor):
     high: int
     scale: np.ndarray
     offset: np.ndarray
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
-    pad_value: Fraction = Fraction(0)
+    pad_value: np.ndarray | None = None
 
     @property
     def is_plain(self) -> bool:
         """Whether one positive scale serves all channels, and level 0 is value 0."""
-        uniform = len({*self.scale.tolist()}) == 1
-        return uniform and self.scale[0] > 0 and not any(self.offset)
+        return self.is_uniform and self.scale[0] > 0 and not any(self.offset)
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether a level stands for the same value in all channels."""
+        return len({*self.scale.tolist()}) == len({*self.offset.tolist()}) == 1
+
+    @property
+    def pad_level(self) -> Any:
+        """What level the padding is, if it is one in all channels, or None; see `pad_level_of`."""
+        return self.pad_level_of(self.pad_value)
+
+    def pad_level_of(self, value: Any) -> Any:
+        """Return the level of ``value``, one or one a channel; a Fraction, or an infinity.
+
+        None where it is another one in each channel.
+        """
+        (level, *others) = {*(value / self.scale - self.offset).tolist()}
+        return None if others else level
+
+    def value_of(self, level: int) -> Fraction:
+        """Return the value of a level in the first channel."""
+        return self.scale[0] * (level + self.offset[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,21 +118,50 @@ class Pool:
 
 
 @dataclass(frozen=True, eq=False)
-class Sums(Tensor):
+class Curved(Tensor):
+    """What happens between one quantiser and the next.
+
+    Attributes
+    ----------
+    curve : Curve
+        To the tensor's values, from the sums of a layer or from the elements of the input.
+    border : Curve or None
+        What happened to the padding since, the same for all sums.
+    """
+
+    curve: Curve = field(kw_only=True)
+    border: Curve | None = field(default=None, kw_only=True)
+
+    def through(self, change: Callable[[Curve], Curve]) -> Self:
+        """Return the tensor with another curve, inside and in the padding."""
+        border = None if self.border is None else change(self.border)
+        return replace(self, curve=change(self.curve), border=border)
+
+    @property
+    def border_values(self) -> np.ndarray:
+        """Values in the padding, of shape (channels, 1)."""
+        assert self.border is not None
+        return self.border.values(np.zeros((self.size.channels, 1), np.int64))
+
+    @staticmethod
+    def border_of(value: np.ndarray) -> Curve:
+        """Return the curve of a padding with one value a channel."""
+        return Curve.linear(np.full(len(value), Fraction(0), object), value)
+
+
+@dataclass(frozen=True, eq=False)
+class Sums(Curved):
     """Sums of products, and what happened to them since.
 
     Attributes
     ----------
     draft : Draft
         The layer that computes them.
-    curve : Curve
-        From its sums to the tensor's values.
     pools : tuple of Pool
         Max pools on the way; ``size`` is that behind them.
     """
 
     draft: Draft
-    curve: Curve
     pools: tuple[Pool, ...] = ()
 
 

@@ -27,6 +27,7 @@ __all__ = ["DOMAIN", "clean", "read"]
 
 DOMAIN = "qonnx.custom_op.general"
 OLD_DOMAINS = ("onnx.brevitas", "finn.custom_op.general", "finn", "qonnx")
+STANDARD = ("", "ai.onnx")  # where the oldest exporters put their quantisers, too
 KEPT = ("Quant", "IntQuant", "BipolarQuant", "FloatQuant", "Trunc")
 QUANTISERS = (*KEPT, "MultiThreshold")
 QCDQ = ("QuantizeLinear", "DequantizeLinear")
@@ -89,7 +90,7 @@ def clean(model: onnx.ModelProto, supported: dict[str, Any], advice: str) -> Mod
     sort_nodes(copy.graph)
     check_arrays(copy.graph)
     _check_operators(copy, supported, advice)
-    check_nodes(copy, (DOMAIN, *OLD_DOMAINS), QUANTISERS)
+    check_nodes(copy, (DOMAIN, *OLD_DOMAINS, *STANDARD), QUANTISERS)
     _fix_domains(copy)
     _bring_channels_first(copy.graph)
     batch = _fix_input(copy.graph)
@@ -177,6 +178,8 @@ def _fix_domains(model: Any) -> None:
     used = [versions[each] for each in (DOMAIN, *OLD_DOMAINS) if each in versions]
     quantisers = [node for node in model.graph.node if node.op_type in QUANTISERS]
     for node in quantisers:
+        if node.op_type == "Trunc" and node.domain in STANDARD and len(node.input) == 6:
+            used.append(2)  # nothing says which version that is
         if node.op_type == "Trunc" and len(node.input) < 6:
             versions[DOMAIN] = 1
         node.domain = DOMAIN

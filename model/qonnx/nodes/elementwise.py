@@ -17,6 +17,7 @@ from ..exact.tensors import Levels, Sums, Tensor, Weights
 from ..graph.node import attributes, refuse
 from .ahead import is_end
 from .levels import levels_of, sums_of
+from .placing import arranged, settled
 from .walk import Raw, Walk
 
 __all__ = ["BENT", "activation", "arithmetic", "batch_norm", "bent", "cast", "same"]
@@ -108,13 +109,16 @@ def _scaled_weights(walk: Walk, node: Any) -> Weights:
 def _affine(node: Any, tensor: Any, factor: np.ndarray, amount: np.ndarray) -> Any:
     """Return ``tensor * factor + amount``, channel by channel."""
     if isinstance(tensor, Levels):
-        if any(tensor.padding):
-            refuse(node, "reads a padded tensor; only convolutions can")
         if not all(factor):
             refuse(node, "multiplies a quantised tensor by zero")
-        scale = tensor.scale * factor
-        return replace(tensor, scale=scale, offset=tensor.offset + amount / scale)
-    return replace(tensor, curve=tensor.curve.scaled(factor).shifted(amount))
+        scale, around = tensor.scale * factor, tensor.pad_value
+        return replace(
+            tensor,
+            scale=scale,
+            offset=tensor.offset + amount / scale,
+            pad_value=None if around is None else around * factor + amount,
+        )
+    return tensor.through(lambda curve: curve.scaled(factor).shifted(amount))
 
 
 def batch_norm(walk: Walk, node: Any) -> None:
@@ -161,7 +165,7 @@ def activation(walk: Walk, node: Any) -> None:
             walk.values[node.output[0]] = tensor
             return
         tensor = sums_of(walk, node, tensor)
-    walk.values[node.output[0]] = replace(tensor, curve=tensor.curve.clipped(low, high))
+    walk.values[node.output[0]] = tensor.through(lambda curve: curve.clipped(low, high))
 
 
 def _end(walk: Walk, node: Any, place: int, values: dict[str, Any]) -> Any:
@@ -181,8 +185,8 @@ def _is_inside(tensor: Levels, low: Any, high: Any) -> bool:
         for scale, offset in {*zip(tensor.scale, tensor.offset, strict=True)}
         for level in (tensor.low, tensor.high)
     ]
-    if any(tensor.padding):
-        ends.append(tensor.pad_value)
+    if tensor.pad_value is not None:
+        ends += tensor.pad_value.tolist()
     return low <= min(ends) and max(ends) <= high
 
 
@@ -201,8 +205,8 @@ def bent(walk: Walk, node: Any) -> None:
         numbers = column(slope)
         one = len(numbers) == 1
         function = lambda x: np.where(x < 0, x * numbers, x)  # noqa: E731
-    walk.values[node.output[0]] = replace(
-        sums, curve=sums.curve.bent(function, np.ones(channels, np.int64), one=one)
+    walk.values[node.output[0]] = sums.through(
+        lambda curve: curve.bent(function, np.ones(channels, np.int64), one=one)
     )
 
 
@@ -247,15 +251,15 @@ BENT: dict[str, Callable[[dict[str, Any]], Callable[[np.ndarray], np.ndarray]]] 
 
 def _add(walk: Walk, node: Any) -> None:
     """Add two quantised tensors: their levels, each times an integer."""
-    one, two = (levels_of(walk, node, walk.tensor(node, place)) for place in (0, 1))
-    if not np.array_equal(one.index, two.index) or one.size != two.size:
-        refuse(
-            node,
-            f"adds tensors of {one.index.shape} and {two.index.shape}, or of different "
-            "order; both must be the same",
-        )
-    if any(one.padding) or any(two.padding):
-        refuse(node, "reads a padded tensor; only convolutions can")
+    one, two = (
+        settled(walk, node, levels_of(walk, node, walk.tensor(node, place))) for place in (0, 1)
+    )
+    if one.index.shape != two.index.shape:
+        refuse(node, f"adds tensors of {one.index.shape} and {two.index.shape}; they must be equal")
+    if one.size.positions > two.size.positions:
+        two = arranged(walk, node, two, one.size, one.index, what="adds elements that")
+    else:
+        one = arranged(walk, node, one, two.size, two.index, what="adds elements that")
     ratios = {*(one.scale / two.scale).tolist()}
     if len(ratios) > 1 or min(ratios) < 0:
         refuse(node, "the two tensors' scales differ by channel or in sign; use one scale for each")

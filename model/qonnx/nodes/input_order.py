@@ -6,11 +6,13 @@ import numpy as np
 
 from ....hw.window import Size
 from .layout import MOVES
+from .parameters import reduced_axes
 from .walk import Walk
 
 __all__ = ["input_tensor"]
 
-SPATIAL = ("Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean", "Pad")
+SPATIAL = ("Conv", "MaxPool", "GlobalMaxPool", "AveragePool", "GlobalAveragePool")
+REDUCING = ("ReduceMean", "ReduceSum", "ReduceMax")
 
 
 def input_tensor(model: Any, name: str) -> tuple[Size, np.ndarray]:
@@ -39,19 +41,34 @@ def _followed(model: Any, name: str, places: np.ndarray) -> np.ndarray | None:
     for node in model.find_consumers(name) or []:
         if node.op_type in SPATIAL:
             return places if places.ndim in (3, 4) else None
+        if node.op_type in REDUCING:
+            return _reduced(model, node, places)
         if node.op_type in ("MatMul", "Gemm"):
             continue
         moved = places
         if node.op_type in MOVES:
-            walk = Walk(model, Size(1, 1, 1))
-            walk.values |= {
-                each.name: model.get_initializer(each.name) for each in model.graph.initializer
-            }
             try:
-                moved = MOVES[node.op_type](walk, node)(places)
-            except ValueError:
+                moved = MOVES[node.op_type](_constants(model), node)(places)
+            except ValueError:  # such as behind a Pad, which the places do not have
                 return None
         found = _followed(model, node.output[0], moved)
+        if found is None and node.op_type == "Pad" and places.ndim in (3, 4):
+            found = places
         if found is not None:
             return found
     return None
+
+
+def _constants(model: Any) -> Walk:
+    walk = Walk(model, Size(1, 1, 1))
+    walk.values |= {each.name: model.get_initializer(each.name) for each in model.graph.initializer}
+    return walk
+
+
+def _reduced(model: Any, node: Any, places: np.ndarray) -> np.ndarray | None:
+    """Return places with the only axis that is kept as channels, if there is one."""
+    axes = reduced_axes(_constants(model), node, places.ndim)
+    kept = [axis for axis in range(1, places.ndim) if axis not in axes]
+    if places.ndim not in (3, 4):
+        return None
+    return np.moveaxis(places, kept[0], 1) if len(kept) == 1 else places

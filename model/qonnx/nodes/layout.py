@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from ....hw.errors import NetworkError
-from ..exact.curve import fractions
-from ..exact.tensors import Levels, Weights
+from ..exact.tensors import Levels, Sums, Weights
 from ..graph.node import attributes, refuse
 from .ahead import returns_to_batch
 from .levels import levels_of
-from .walk import Walk
+from .placing import CHANNELS, HEIGHT, WIDTH, Ends, roles_of, settled, shifted
+from .walk import Raw, Walk
 
 __all__ = ["MOVES", "moved", "pad"]
 
@@ -32,8 +32,8 @@ def moved(walk: Walk, node: Any) -> None:
             found = move(value)
         else:
             tensor = walk.tensor(node)
-            if isinstance(tensor, Levels) and any(tensor.padding):
-                refuse(node, "reads a padded tensor; only convolutions can")
+            if any(tensor.padding) and node.op_type in ("Flatten", "Reshape"):
+                tensor = settled(walk, node, tensor)
             found = replace(tensor, index=move(tensor.index))
             may_mix = node.op_type == "Reshape" and returns_to_batch(walk, node.output[0])
             if len(found.index) != 1 and not may_mix:
@@ -107,42 +107,88 @@ MOVES: dict[str, Callable[[Walk, Any], Move]] = {
 
 
 def pad(walk: Walk, node: Any) -> None:
-    """Note a constant Pad around an image, for the convolution that reads it."""
+    """Note a constant Pad around an image, for the window that reads it; plan a layer for others.
+
+    What it pads before a quantiser is padded behind it, with what the quantiser makes of the value.
+    """
     values = attributes(node)
     if values.get("mode", "constant") != "constant":
-        refuse(node, f"mode {values['mode']} is not supported, only constant")
-    levels = levels_of(walk, node, walk.tensor(node))
-    pads, fill = _pads(walk, node, values, levels.index.ndim)
-    if levels.index.ndim != 4 or any(pads[:2]) or any(pads[4:6]) or min(pads) < 0:
-        refuse(node, f"pads {pads} are not around the height and width of an image")
-    around = (pads[2], pads[3], pads[6], pads[7])
-    if not any(around):
-        walk.values[node.output[0]] = levels
+        refuse(
+            node,
+            f"mode {values['mode']} repeats elements of its input at the edges, which no layer "
+            "does; only a constant is supported",
+        )
+    tensor = walk.tensor(node)
+    pads, fill = _pads(walk, node, values, tensor.index.ndim)
+    if not any(pads):
+        walk.values[node.output[0]] = tensor
         return
-    if any(levels.padding):
-        refuse(node, "two Pad nodes in a row are not supported")
-    if len({*levels.scale.tolist()}) > 1 or len({*levels.offset.tolist()}) > 1:
-        refuse(node, "pads a tensor whose channels have different scales")
-    walk.values[node.output[0]] = replace(levels, padding=around, pad_value=fill)
+    batch, ends = _by_role(node, tensor, pads)
+    if any(batch):
+        refuse(node, f"pads {pads} add images to the batch, or take them away")
+    value = np.full(tensor.size.channels, fill, object)
+    around = (ends.rows[0], ends.columns[0], ends.rows[1], ends.columns[1])
+    again = any(tensor.padding)
+    if min(around) >= 0 and not any(ends.channels) and not (again and _differs(tensor, fill)):
+        found: Any = _padded(tensor, around, value)
+    else:
+        if isinstance(tensor, Sums | Raw) and (again or walk.stated_input is None):
+            refuse(
+                node,
+                "crops, adds channels or pads again before anything is quantised; put a Quant "
+                "node before it",
+            )
+        levels = settled(walk, node, levels_of(walk, node, tensor))
+        found = shifted(walk, node, levels, ends, np.full(levels.size.channels, fill, object))
+    walk.values[node.output[0]] = found
 
 
-def _pads(walk: Walk, node: Any, values: dict[str, Any], axes: int) -> tuple[list[int], Fraction]:
+def _differs(tensor: Any, fill: Any) -> bool:
+    """Tell whether there is another value around a tensor already."""
+    values = tensor.pad_value if isinstance(tensor, Levels) else tensor.border_values[:, 0]
+    return any(each != fill for each in values)
+
+
+def _padded(tensor: Any, around: tuple[int, int, int, int], value: np.ndarray) -> Any:
+    """Return a tensor with more rows and columns of a value around it."""
+    padding = tuple(one + other for one, other in zip(tensor.padding, around, strict=True))
+    if isinstance(tensor, Levels):
+        return replace(tensor, padding=padding, pad_value=value)
+    return replace(tensor, padding=padding, border=tensor.border_of(value))
+
+
+def _by_role(node: Any, tensor: Any, pads: list[int]) -> tuple[tuple[int, int], Ends]:
+    """Return what is put around the batch, and around height, width and channels."""
+    roles = roles_of(tensor)
+    if roles is None:
+        refuse(
+            node,
+            f"pads a tensor of {tensor.index.shape} that a layer of {tensor.size} gives, in an "
+            "order that is not one of height, width and channels",
+        )
+    pairs = list(zip(pads[: len(pads) // 2], pads[len(pads) // 2 :], strict=True))
+    found = {role: pair for role, pair in zip(roles, pairs[1:], strict=True)}
+    return pairs[0], Ends(*(found.get(role, (0, 0)) for role in (HEIGHT, WIDTH, CHANNELS)))
+
+
+def _pads(walk: Walk, node: Any, values: dict[str, Any], axes: int) -> tuple[list[int], Any]:
     """Return begins and ends of every axis, and the value that is put there."""
-    given, fill = values.get("pads"), Fraction(float(values.get("value", 0.0)))
+    given, fill = values.get("pads"), float(values.get("value", 0.0))
     if given is None:
         given = walk.constant(node, 1, "pads")
         constant = walk.constant(node, 2, "value")
         if constant is not None and constant.size:
-            fill = fractions(constant).ravel()[0]
+            fill = float(np.asarray(constant, np.float64).ravel()[0])
     picked = walk.constant(node, 3, "axes")
     if given is None:
         refuse(node, "has no pads")
-    pads = [int(each) for each in given]
+    pads, value = [int(each) for each in given], fill if np.isinf(fill) else Fraction(fill)
+    each = axes if picked is None else len(picked)
+    if len(pads) != 2 * each:
+        refuse(node, f"{len(pads)} pads do not fit {each} axes, a begin and an end for each")
     if picked is None:
-        if len(pads) != 2 * axes:
-            refuse(node, f"{len(pads)} pads do not fit a tensor of {axes} axes")
-        return pads, fill
+        return pads, value
     found = [0] * (2 * axes)
     for place, axis in enumerate(int(each) % axes for each in picked):
         found[axis], found[axis + axes] = pads[place], pads[place + len(picked)]
-    return found, fill
+    return found, value

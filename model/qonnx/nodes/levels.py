@@ -32,6 +32,8 @@ def levels_of(walk: Walk, node: Any, tensor: Raw | Levels | Sums) -> Levels:
         return tensor
     if isinstance(tensor, Raw):
         return stated_input(walk, node, tensor)
+    if any(tensor.padding):
+        refuse(node, "reads a padded tensor that is not quantised yet; put its Quant node before")
     draft, curve = tensor.draft, tensor.curve
     found = None if draft.is_weighted or tensor.pools else _whole(draft, curve)
     if found is None:
@@ -86,8 +88,6 @@ def sums_of(walk: Walk, node: Any, tensor: Raw | Levels | Sums) -> Sums:
     if isinstance(tensor, Sums):
         return tensor
     levels = levels_of(walk, node, tensor)
-    if any(levels.padding):
-        refuse(node, "reads a padded tensor; only convolutions can")
     channels = levels.size.channels
     draft = Draft(
         name=node.name,
@@ -99,5 +99,11 @@ def sums_of(walk: Walk, node: Any, tensor: Raw | Levels | Sums) -> Sums:
         high=np.full(channels, levels.high),
         window=Window((1, 1)),
     )
-    curve = Curve.linear(levels.scale, levels.scale * levels.offset)
-    return Sums(size=levels.size, index=levels.index, draft=draft, curve=curve)
+    return Sums(
+        size=levels.size,
+        index=levels.index,
+        draft=draft,
+        curve=Curve.linear(levels.scale, levels.scale * levels.offset),
+        padding=levels.padding,
+        border=None if levels.pad_value is None else Sums.border_of(levels.pad_value),
+    )

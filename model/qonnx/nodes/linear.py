@@ -6,16 +6,17 @@ from typing import Any
 import numpy as np
 
 from ....hw.number import Bipolar
-from ....hw.window import Size
+from ....hw.window import Size, Window
 from ..exact.curve import Curve, fractions
 from ..exact.draft import Draft
 from ..exact.formats import narrowest, weight_format
 from ..exact.tensors import Levels, Sums, Weights
 from ..graph.node import attributes, refuse, window_of
 from .levels import levels_of
+from .placing import arranged, joined, padded_sides, padding_reason, settled
 from .walk import Walk, spread
 
-__all__ = ["conv", "gemm", "image_index", "in_order", "matmul"]
+__all__ = ["as_image", "conv", "gemm", "image_index", "in_order", "matmul"]
 
 
 def matmul(walk: Walk, node: Any) -> None:
@@ -97,7 +98,6 @@ def _dense(
             node,
             f"weights of {levels.shape[::-1]} do not fit a tensor of {tensor.index.shape}",
         )
-    _check_padding(node, tensor)
     order = np.argsort(tensor.index, axis=None)  # ONNX place of each element, channels last
     levels = levels[:, order]
     channel = np.arange(tensor.index.size) % tensor.size.channels
@@ -128,13 +128,14 @@ def conv(walk: Walk, node: Any) -> None:
     is_line = levels.ndim == 3
     if is_line:
         levels, scale = levels[:, :, None, :], scale[:, :, None, :]
-    size, groups = tensor.size, attributes(node).get("group", 1)
-    if levels.ndim != 4 or not in_order(tensor, is_line):
+    if levels.ndim != 4 or tensor.index.ndim != weights.levels.ndim:
         refuse(
             node,
             f"weights of {weights.levels.shape} over a tensor of {tensor.index.shape}: "
             "a convolution reads images of shape (1, channels, height, width)",
         )
+    tensor = as_image(walk, node, tensor)
+    size, groups = tensor.size, attributes(node).get("group", 1)
     if groups < 1 or levels.shape[1] * groups != size.channels or len(levels) % groups:
         refuse(
             node,
@@ -143,12 +144,13 @@ def conv(walk: Walk, node: Any) -> None:
     kernel = weights.levels.shape[2:]
     if tuple(attributes(node).get("kernel_shape", kernel)) != kernel:
         refuse(node, f"its kernel_shape is not that of its weights, {kernel}")
-    window = _padded_window(node, tensor, kernel)
+    tensor, window, own = _padded_window(walk, node, tensor, kernel)
+    size = tensor.size
     levels = levels.transpose(0, 2, 3, 1)
     each = np.arange(len(levels)) // (len(levels) // groups)
     channel = each[:, None] * levels.shape[3] + np.arange(levels.shape[3])
     gain, constant, levels = _folded_input(
-        node, tensor, levels, channel[:, None, None, :], padded=any(window.padding)
+        node, tensor, levels, channel[:, None, None, :], padded=own
     )
     out = _output_scale(node, scale, len(levels))
     low, high = _reach(tensor, levels, padded=any(window.padding))
@@ -176,42 +178,42 @@ def in_order(tensor: Any, is_line: bool = False) -> bool:
     return np.array_equal(tensor.index, image_index(tensor.size, is_line))
 
 
+def as_image(walk: Walk, node: Any, tensor: Levels) -> Levels:
+    """Return a tensor of (1, channels, height, width), or without height, in that order."""
+    is_line = tensor.index.ndim == 3
+    if in_order(tensor, is_line):
+        return tensor
+    tensor = settled(walk, node, tensor)
+    _, channels, *sides = tensor.index.shape
+    size = Size(*([1] * (2 - len(sides))), *sides, channels)
+    wanted = image_index(size, is_line)
+    return arranged(walk, node, tensor, size, wanted, what="reads as an image what")
+
+
 def image_index(size: Size, is_line: bool = False) -> np.ndarray:
     """Return the index of an image of shape (1, channels, height, width), or without height."""
     index = np.arange(size.elements).reshape(1, *size).transpose(0, 3, 1, 2)
     return index[:, :, 0, :] if is_line and size.height == 1 else index
 
 
-def _padded_window(node: Any, tensor: Levels, kernel: tuple[int, ...]) -> Any:
-    """Return the window, with what a Pad node put around the tensor."""
-    from dataclasses import replace
-
-    before, size = tensor.padding, tensor.size
-    image = size.height + before[0] + before[2], size.width + before[1] + before[3]
-    window = window_of(node, kernel, image)
-    own = window.padding
-    level = tensor.pad_value / tensor.scale[0] - tensor.offset[0]
-    if any(before):
-        if level != tensor.format.zero_level or (any(own) and tensor.pad_value):
-            refuse(node, _PADDING)
-        padding = tuple(one + other for one, other in zip(own, before, strict=True))
-        try:
-            return replace(window, padding=padding)
-        except ValueError as error:
-            refuse(node, str(error))
-    if any(own) and tensor.format == Bipolar():
-        refuse(node, _PADDING)
-    return window
-
-
-_PADDING = (
-    "its padding is a value that no level of its input stands for; pad with 0, or signs with -1"
-)
-
-
-def _check_padding(node: Any, tensor: Levels) -> None:
+def _padded_window(
+    walk: Walk, node: Any, tensor: Levels, kernel: tuple[int, ...]
+) -> tuple[Levels, Window, bool]:
+    """Return the tensor, the window with what a Pad put around it, and whether it pads itself."""
+    window = window_of(node, kernel, padded_sides(tensor))
+    own = any(window.padding)
     if any(tensor.padding):
-        refuse(node, "reads a padded tensor; only convolutions can")
+        if tensor.pad_level != tensor.format.zero_level:
+            refuse(node, padding_reason(tensor, tensor.pad_value))
+        if own and any(tensor.pad_value):  # type: ignore[arg-type]
+            refuse(node, "pads with zeros what a Pad node put another value around")
+        return (*joined(walk, node, tensor, window), own)
+    if own and tensor.format == Bipolar():
+        refuse(
+            node,
+            "it pads signs with zeros, and no sign is 0; pad with -1 by a Pad node, or use 2 bits",
+        )
+    return tensor, window, own
 
 
 def _folded_input(

@@ -15,7 +15,14 @@ from ..graph.node import attributes, refuse
 from .ahead import is_end
 from .walk import Raw, Walk
 
-__all__ = ["bit_width", "one_number", "positive_scale", "quantizer_of", "rounding_mode"]
+__all__ = [
+    "bit_width",
+    "one_number",
+    "positive_scale",
+    "quantizer_of",
+    "reduced_axes",
+    "rounding_mode",
+]
 
 WIDEST = 16  # bits of an activation
 FARTHEST_ZERO = 1 << 16
@@ -38,6 +45,23 @@ def bit_width(walk: Walk, node: Any, place: int) -> int:
     if bits.denominator != 1 or not 1 <= bits <= 32:
         refuse(node, f"a bit width of {float(bits):g} is not an integer from 1 to 32")
     return int(bits)
+
+
+def reduced_axes(walk: Walk, node: Any, count: int) -> list[int]:
+    """Return which of ``count`` axes a Reduce node reduces, rising, none of which is the batch."""
+    values = attributes(node)
+    axes = values.get("axes")
+    if axes is None:
+        axes = walk.constant(node, 1, "axes")
+    given = [] if axes is None else [int(each) for each in np.ravel(axes)]
+    if not given and values.get("noop_with_empty_axes", 0):
+        return []
+    if any(not -count <= each < count for each in given):
+        refuse(node, f"its axes {given} are not of a tensor of {count} axes")
+    found = sorted({each % count for each in given} or set(range(count)))
+    if 0 in found:
+        refuse(node, "reduces the batch: it would mix images; name the other axes")
+    return found
 
 
 def rounding_mode(node: Any, values: dict[str, Any], default: str) -> str:

@@ -1,4 +1,4 @@
-"""Max pools and average pools."""
+"""Max pools and average pools, and sums, means and maxima along axes."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -7,109 +7,217 @@ from typing import Any
 import numpy as np
 
 from ....hw.layers import MaxPool
-from ....hw.number import Bipolar
+from ....hw.number import Bipolar, Fixed
 from ....hw.window import Size, Window
 from ..exact.curve import Curve
 from ..exact.draft import Draft
 from ..exact.tensors import Levels, Pool, Sums
 from ..graph.node import attributes, refuse, window_of
 from .levels import levels_of
-from .linear import image_index, in_order
+from .linear import as_image, image_index, in_order
+from .parameters import reduced_axes
+from .placing import (
+    CHANNELS,
+    HEIGHT,
+    WIDTH,
+    index_of,
+    joined,
+    padded_sides,
+    padding_reason,
+    roles_of,
+    settled,
+)  # fmt: skip
 from .walk import Walk
 
-__all__ = ["average_pool", "max_pool", "mean"]
+__all__ = ["average_pool", "max_pool", "reduce"]
 
 
 def max_pool(walk: Walk, node: Any) -> None:
     """Run a MaxPool of levels, or note one between sums and their quantiser."""
-    tensor = walk.tensor(node)
     if len(node.output) > 1 and node.output[1]:
         refuse(node, "indices of the largest elements are not supported")
-    kernel = tuple(attributes(node)["kernel_shape"])
-    is_line = len(kernel) == 1
-    _check_image(node, tensor, is_line)
-    window = window_of(node, kernel, (tensor.size.height, tensor.size.width))
-    size = Size(*window.positions(tensor.size), tensor.size.channels)
-    index = image_index(size, is_line)
-    if isinstance(tensor, Sums):
-        pool = Pool(node.name, window, tensor.curve.direction)
-        found: Any = replace(tensor, size=size, index=index, pools=(*tensor.pools, pool))
+    values = attributes(node)
+    tensor = walk.tensor(node)
+    is_line = tensor.index.ndim == 3
+    tensor = _image(walk, node, tensor)
+    if node.op_type == "GlobalMaxPool":
+        window = Window(padded_sides(tensor))
     else:
-        levels = levels_of(walk, node, tensor)
-        if any(each < 0 for each in levels.scale):
-            refuse(
-                node, "reads a quantised tensor times a negative number; pool before multiplying"
-            )
-        if any(levels.padding):
-            refuse(node, "reads a padded tensor; only convolutions can")
-        fmt = levels.format
-        name = walk.unique(node.name)
-        layer = MaxPool(name=name, input=fmt, output=fmt, sources=(levels.source,), window=window)
-        walk.layers.append(layer)
-        found = replace(levels, size=size, index=index, source=layer.name)
-    walk.values[node.output[0]] = found
+        kernel = tuple(values["kernel_shape"])
+        _check_axes(node, tensor, kernel)
+        window = window_of(node, kernel, padded_sides(tensor))
+    found = _largest(walk, node, tensor, window)
+    walk.values[node.output[0]] = replace(found, index=image_index(found.size, is_line))
+
+
+def _largest(walk: Walk, node: Any, tensor: Any, window: Window) -> Any:
+    """Return the largest elements in a window; their index is that of an image."""
+    if isinstance(tensor, Sums):
+        if any(tensor.padding):
+            refuse(node, "reads a padded tensor that is not quantised yet; put its Quant before")
+        pool = Pool(node.name, window, tensor.curve.direction)
+        size = Size(*window.positions(tensor.size), tensor.size.channels)
+        index = image_index(size)
+        return replace(tensor, size=size, index=index, pools=(*tensor.pools, pool))
+    levels = levels_of(walk, node, tensor)
+    if any(each < 0 for each in levels.scale):
+        refuse(node, "reads a quantised tensor times a negative number; pool before multiplying")
+    if any(levels.padding):
+        levels, window = _below(walk, node, levels, window)
+    size = Size(*window.positions(levels.size), levels.size.channels)
+    fmt = levels.format
+    name = walk.unique(node.name)
+    layer = MaxPool(name=name, input=fmt, output=fmt, sources=(levels.source,), window=window)
+    walk.layers.append(layer)
+    return replace(levels, size=size, index=image_index(size), source=layer.name)
+
+
+def _below(walk: Walk, node: Any, levels: Levels, window: Window) -> tuple[Levels, Window]:
+    """Let a window have the padding of what it reads, if that is never larger than anything."""
+    assert levels.pad_value is not None
+    lowest = levels.scale * (levels.low + levels.offset)
+    if all(levels.pad_value <= lowest):
+        return joined(walk, node, levels, window)
+    return settled(walk, node, levels), window
 
 
 def average_pool(walk: Walk, node: Any) -> None:
     """Run AveragePool or GlobalAveragePool: sums of levels, and a scale."""
     levels = levels_of(walk, node, walk.tensor(node))
+    is_line = levels.index.ndim == 3
+    levels = _image(walk, node, levels)
+    values, kernel = attributes(node), padded_sides(levels)
     if node.op_type == "GlobalAveragePool":
-        _check_image(node, levels, levels.index.ndim == 3)
-        _give(walk, node, levels, None, levels.index.ndim == 3)
+        window: Window | None = Window(kernel) if any(levels.padding) else None
+    else:
+        kernel = tuple(values["kernel_shape"])
+        _check_axes(node, levels, kernel)
+        window = window_of(node, kernel, padded_sides(levels))
+        ragged = window != window_of(node, kernel, padded_sides(levels), ceil=False)
+        if ragged or (any(window.padding) and not values.get("count_include_pad", 0)):
+            refuse(
+                node,
+                "averages fewer elements at the edges; use count_include_pad and no ceil_mode, or "
+                "no padding",
+            )
+        if any(window.padding) and (not levels.is_plain or levels.format == Bipolar()):
+            refuse(node, "pads a tensor whose level 0 is not value 0")
+    if window is not None and any(levels.padding):
+        levels, window = _with_zeros(walk, node, levels, window)
+    sums = _averages(node, levels, window)
+    walk.values[node.output[0]] = replace(sums, index=image_index(sums.size, is_line))
+
+
+def _with_zeros(walk: Walk, node: Any, levels: Levels, window: Window) -> tuple[Levels, Window]:
+    """Let a window have the padding of what it reads, where that is level 0."""
+    if levels.pad_level != 0 and levels.pad_level != levels.format.zero_level:
+        refuse(node, padding_reason(levels, levels.pad_value))
+    if any(window.padding) and any(levels.pad_value):  # type: ignore[arg-type]
+        refuse(node, "pads with zeros what a Pad node put another value around")
+    if levels.pad_level != levels.format.zero_level:
+        return settled(walk, node, levels), window
+    return joined(walk, node, levels, window)
+
+
+# --- along axes ------------------------------------------------------------------------------
+
+
+def reduce(walk: Walk, node: Any) -> None:
+    """Run ReduceMean, ReduceSum or ReduceMax along height, width or channels."""
+    tensor = walk.tensor(node)
+    if node.op_type != "ReduceMax":
+        tensor = levels_of(walk, node, tensor)
+    axes = reduced_axes(walk, node, tensor.index.ndim)
+    if not axes:
+        walk.values[node.output[0]] = tensor
         return
-    values = attributes(node)
-    kernel = tuple(values["kernel_shape"])
-    is_line = len(kernel) == 1
-    _check_image(node, levels, is_line)
-    window = window_of(node, kernel, (levels.size.height, levels.size.width))
-    ragged = window != window_of(node, kernel, levels.size[:2], ceil=False)
-    if ragged or (any(window.padding) and not values.get("count_include_pad", 0)):
+    roles = roles_of(tensor)
+    if roles is None:
         refuse(
             node,
-            "averages fewer elements at the edges; use count_include_pad and no ceil_mode, or no "
-            "padding",
+            f"reduces axes of a tensor of {tensor.index.shape} that a layer of {tensor.size} "
+            "gives, in an order that is not one of height, width and channels",
         )
-    if any(window.padding) and (not levels.is_plain or levels.format == Bipolar()):
-        refuse(node, "pads a tensor whose level 0 is not value 0")
-    _give(walk, node, levels, window, is_line)
+    along = {roles[axis - 1] for axis in axes}
+    sides = [tensor.size[role] if role in along else 1 for role in (HEIGHT, WIDTH)]
+    window = Window((sides[0], sides[1]))
+    if node.op_type == "ReduceMax":
+        if CHANNELS in along:
+            refuse(node, "takes the largest of all channels; only of height and width is supported")
+        found = _largest(walk, node, tensor, window)
+    elif CHANNELS in along:
+        found = _over_channels(node, tensor, window)
+    else:
+        found = _averages(node, tensor, None if window.kernel == tensor.size[:2] else window)
+    if node.op_type == "ReduceSum":
+        taps = [tensor.size[role] for role in along]
+        factor = np.full(found.size.channels, Fraction(int(np.prod(taps))), object)
+        found = found.through(lambda curve: curve.scaled(factor))
+    index = index_of(found.size, roles)
+    if not attributes(node).get("keepdims", 1):
+        index = index.squeeze(tuple(axes))
+    walk.values[node.output[0]] = replace(found, index=index)
 
 
-def mean(walk: Walk, node: Any) -> None:
-    """Run a ReduceMean over height and width, which is a global average pool."""
-    levels = levels_of(walk, node, walk.tensor(node))
-    values = attributes(node)
-    axes = values.get("axes")
-    if axes is None and len(node.input) > 1:
-        axes = walk.constant(node, 1, "axes")
-    wanted = {each % levels.index.ndim for each in axes} if axes is not None else set()
-    if wanted != {2, 3} or not in_order(levels):
-        refuse(node, "only means over height and width are supported")
-    keep = bool(values.get("keepdims", 1))
-    _give(walk, node, levels, None, False)
-    if not keep:
-        sums = walk.values[node.output[0]]
-        walk.values[node.output[0]] = replace(sums, index=sums.index.reshape(1, -1))
+def _over_channels(node: Any, levels: Levels, window: Window) -> Sums:
+    """Return means over the channels of a window: a convolution with weights of 1."""
+    if len({*levels.scale.tolist()}) > 1:
+        refuse(node, "reduces channels whose scales differ; use one scale for the whole tensor")
+    channels = levels.size.channels
+    taps = window.taps * channels
+    ends = [np.array([taps * each]) for each in (levels.low, levels.high)]
+    draft = Draft(
+        name=node.name,
+        sources=(levels.source,),
+        inputs=(levels.format,),
+        input_sizes=(levels.size,),
+        size=Size(*window.positions(levels.size), 1),
+        low=ends[0],
+        high=ends[1],
+        weights=np.ones((1, *window.kernel, channels), np.int64),
+        weight=Fixed(2),
+        window=window,
+    )
+    scale = levels.scale[:1]
+    offset = scale * sum(levels.offset) / channels
+    curve = Curve.linear(scale / taps, offset)
+    return Sums(size=draft.size, index=image_index(draft.size), draft=draft, curve=curve)
 
 
-def _check_image(node: Any, tensor: Any, is_line: bool) -> None:
-    if not in_order(tensor, is_line):
+def _image(walk: Walk, node: Any, tensor: Any) -> Any:
+    """Return an image of (1, channels, height, width), or without height."""
+    if in_order(tensor, tensor.index.ndim == 3):
+        return tensor
+    if tensor.index.ndim not in (3, 4):
         refuse(
             node,
             f"pools a tensor of {tensor.index.shape} that is no image of channels, height "
             "and width",
         )
+    if not isinstance(tensor, Levels):
+        refuse(
+            node,
+            f"pools what a layer of {tensor.size} gives, reshaped to "
+            f"{'x'.join(map(str, tensor.index.shape[1:]))}, in another order than it computes it; "
+            "put a Quant node between",
+        )
+    return as_image(walk, node, tensor)
 
 
-def _give(walk: Walk, node: Any, levels: Levels, window: Window | None, is_line: bool) -> None:
-    """Store the average of a window, or of the whole image."""
-    if any(levels.padding):
-        refuse(node, "reads a padded tensor; only convolutions can")
+def _check_axes(node: Any, tensor: Any, kernel: tuple[int, ...]) -> None:
+    if len(kernel) != tensor.index.ndim - 2:
+        refuse(node, f"a kernel of {kernel} does not fit a tensor of {tensor.index.shape}")
+
+
+def _averages(node: Any, levels: Levels, window: Window | None) -> Sums:
+    """Return the average of a window, or of the whole image; its index is that of an image."""
     channels = levels.size.channels
     taps = levels.size.positions if window is None else window.taps
     places = (1, 1) if window is None else window.positions(levels.size)
     ends = levels.low, levels.high
     if window is not None and any(window.padding):
-        ends = min(levels.low, 0), max(levels.high, 0)
+        zero = levels.format.zero_level
+        ends = min(levels.low, zero), max(levels.high, zero)
     draft = Draft(
         name=node.name,
         sources=(levels.source,),
@@ -121,5 +229,4 @@ def _give(walk: Walk, node: Any, levels: Levels, window: Window | None, is_line:
         window=window,
     )
     curve = Curve.linear(levels.scale * Fraction(1, taps), levels.scale * levels.offset)
-    index = image_index(draft.size, is_line)
-    walk.values[node.output[0]] = Sums(size=draft.size, index=index, draft=draft, curve=curve)
+    return Sums(size=draft.size, index=image_index(draft.size), draft=draft, curve=curve)

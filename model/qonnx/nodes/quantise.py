@@ -8,7 +8,7 @@ from ....hw.number import Bipolar
 from ..exact.planned import Planned
 from ..exact.quantizer import Quantizer
 from ..exact.steps import Steps, end_levels
-from ..exact.tensors import Levels, Sums
+from ..exact.tensors import Levels, Sums, Weights
 from ..graph.node import refuse
 from .inputs import quantised_input
 from .levels import sums_of
@@ -26,7 +26,7 @@ QUANTISERS = ("Quant", "IntQuant", "BipolarQuant", "Trunc", "FloatQuant", "Multi
 def quantise(walk: Walk, node: Any) -> None:
     """Run a quantiser node."""
     value = walk.value(node, 0)
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray | Weights):
         walk.values[node.output[0]] = quantised_weights(walk, node, value)
         return
     tensor = walk.tensor(node)
@@ -40,21 +40,23 @@ def quantise(walk: Walk, node: Any) -> None:
         sums = sums_of(walk, node, tensor)
         levels = _layer(walk, node, sums, quantizer)
     walk.values[node.output[0]] = levels
-    if not any(levels.padding):  # the levels are those before the padding, compared already
-        walk.watched.append(Watched(levels, node.output[0], node.input[0], quantizer, sums))
+    walk.watched.append(Watched(levels, node.output[0], node.input[0], quantizer, sums))
 
 
 def _changes_nothing(tensor: Levels, quantizer: Quantizer) -> bool:
     """Tell whether a quantiser maps every value of a quantised tensor to itself."""
-    if tensor.high - tensor.low > 1 << 12:
+    different = quantizer.table is not None and not quantizer.is_uniform
+    if different or tensor.high - tensor.low > 1 << 12:
         return False
     sums = np.arange(tensor.low, tensor.high + 1)
     if tensor.high - tensor.low == 2 and tensor.format == Bipolar():
         sums = np.array([-1, 1])
-    for scale, offset, out in {*zip(tensor.scale, tensor.offset, quantizer.out_scale, strict=True)}:
-        values = (scale * (sums.astype(object) + offset))[None, :]
-        if any(tensor.padding):
-            values = np.append(values, [[tensor.pad_value]], axis=1)
+    around = [[]] * len(tensor.scale) if tensor.pad_value is None else tensor.pad_value[:, None]
+    for scale, offset, out, *more in {
+        (*each, *one)
+        for *each, one in zip(tensor.scale, tensor.offset, quantizer.out_scale, around, strict=True)
+    }:
+        values = np.array([[*(scale * (sums.astype(object) + offset)), *more]], object)
         channel = np.flatnonzero((tensor.scale == scale) & (quantizer.out_scale == out))[:1]
         codes = quantizer.of(channel).codes(values).astype(object)
         if not np.array_equal((codes - quantizer.out_zero) * out, values):

@@ -38,9 +38,12 @@ def given(
     quantizer: Quantizer,
     mirrored: np.ndarray,
 ) -> Levels:
-    """Return the tensor that a quantiser gives."""
-    channels = tensor.size.channels
+    """Return the tensor that a quantiser gives; a padding before it is one of levels behind it."""
+    channels, around = tensor.size.channels, None
     scale = spread(quantizer.out_scale, channels)
+    if tensor.border is not None:
+        codes = quantizer.codes(tensor.border_values)[:, 0].astype(object)
+        around = (codes - quantizer.out_zero) * scale
     offset = np.full(channels, quantizer.zero - quantizer.out_zero, object)
     return Levels(
         size=tensor.size,
@@ -51,4 +54,6 @@ def given(
         high=ends[1],
         scale=np.where(mirrored, -scale, scale),
         offset=np.where(mirrored, -offset - sum(ends), offset),
+        padding=tensor.padding,
+        pad_value=around,
     )

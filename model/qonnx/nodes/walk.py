@@ -8,20 +8,18 @@ import numpy as np
 from ....hw.layers import Layer
 from ....hw.network import INPUT
 from ....hw.window import Size
-from ..exact.curve import Curve, fractions
+from ..exact.curve import fractions
 from ..exact.planned import Planned
 from ..exact.quantizer import Quantizer
-from ..exact.tensors import Levels, Sums, Tensor, Weights
+from ..exact.tensors import Curved, Levels, Sums, Tensor, Weights
 from ..graph.node import refuse
 
 __all__ = ["Planned", "Raw", "Walk", "Watched", "spread"]
 
 
 @dataclass(frozen=True, eq=False)
-class Raw(Tensor):
+class Raw(Curved):
     """The network's real input, and what happened to it since; ``curve`` is over its elements."""
-
-    curve: Curve
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +133,8 @@ class Walk:
     def tensor(self, node: Any, place: int = 0) -> Raw | Levels | Sums:
         """Return an input that is not constant."""
         value = self.value(node, place)
+        if isinstance(value, Weights):
+            refuse(node, "of quantised weights there are only scales, moves and quantisers")
         if not isinstance(value, Tensor):
             refuse(node, "reads a constant where a tensor of the network is wanted")
         assert isinstance(value, (Raw, Levels, Sums))

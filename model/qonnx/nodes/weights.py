@@ -7,7 +7,7 @@ import numpy as np
 from qonnx.custom_op.general.floatquant import float_quant
 from qonnx.custom_op.general.intquant import int_quant
 
-from ....hw.errors import FormatError
+from ....hw.errors import FormatError, NetworkError
 from ....hw.number import Bipolar, Fixed, Format, MiniFloat, PowerOfTwo
 from ..exact.curve import fractions
 from ..exact.formats import narrowest
@@ -19,8 +19,24 @@ from .walk import Walk
 __all__ = ["quantised_weights"]
 
 
-def quantised_weights(walk: Walk, node: Any, values: np.ndarray) -> Weights:
-    """Quantise a constant, as the executor does, in float32."""
+SLACK = 1 + 2.0**-20  # within which float32 gives a product of two of its numbers, and more
+
+
+def quantised_weights(walk: Walk, node: Any, values: np.ndarray | Weights) -> Weights:
+    """Quantise a constant, or weights again, as the executor does, in float32."""
+    if not isinstance(values, Weights):
+        return _quantised(walk, node, values)
+    exact = values.values()
+    found = _quantised(walk, node, exact)
+    if not np.array_equal(values.scale, fractions(values.scale.astype(np.float32))):
+        # they were scaled: the executor rounded more than once
+        for trial in (exact.astype(np.float64) * SLACK, exact.astype(np.float64) / SLACK):
+            if not np.array_equal(_quantised(walk, node, trial).levels, found.levels):
+                refuse(node, "quantises weights that lie between two levels, as near as float32 is")
+    return found
+
+
+def _quantised(walk: Walk, node: Any, values: np.ndarray) -> Weights:
     given = np.asarray(values, np.float32)
     scale = np.asarray(positive_scale(walk, node, 1), np.float32)
     if node.op_type in ("Trunc", "MultiThreshold"):
@@ -31,7 +47,7 @@ def quantised_weights(walk: Walk, node: Any, values: np.ndarray) -> Weights:
         if node.op_type == "BipolarQuant":
             return Weights.of(np.where(given >= 0, 1, -1), fractions(scale), Bipolar())
         return _integer_weights(walk, node, given, scale)
-    except FormatError:
+    except (FormatError, NetworkError):
         raise
     except ValueError as error:
         refuse(node, f"a scale of {scale.shape} does not fit weights of {given.shape} ({error})")
