@@ -12,7 +12,7 @@ from ..exact.tensors import Levels, Sums, Weights
 from ..graph.node import attributes, refuse
 from .ahead import returns_to_batch
 from .levels import levels_of
-from .placing import CHANNELS, HEIGHT, WIDTH, Ends, roles_of, settled, shifted
+from .placing import CHANNELS, HEIGHT, WIDTH, Ends, settled, shifted, with_roles
 from .walk import Raw, Walk
 
 __all__ = ["MOVES", "moved", "pad"]
@@ -123,7 +123,8 @@ def pad(walk: Walk, node: Any) -> None:
     if not any(pads):
         walk.values[node.output[0]] = tensor
         return
-    batch, ends = _by_role(node, tensor, pads)
+    tensor, roles = with_roles(walk, node, tensor, what="pads")
+    batch, ends = _by_role(roles, pads)
     if any(batch):
         refuse(node, f"pads {pads} add images to the batch, or take them away")
     value = np.full(tensor.size.channels, fill, object)
@@ -157,15 +158,8 @@ def _padded(tensor: Any, around: tuple[int, int, int, int], value: np.ndarray) -
     return replace(tensor, padding=padding, border=tensor.border_of(value))
 
 
-def _by_role(node: Any, tensor: Any, pads: list[int]) -> tuple[tuple[int, int], Ends]:
+def _by_role(roles: tuple[int, ...], pads: list[int]) -> tuple[tuple[int, int], Ends]:
     """Return what is put around the batch, and around height, width and channels."""
-    roles = roles_of(tensor)
-    if roles is None:
-        refuse(
-            node,
-            f"pads a tensor of {tensor.index.shape} that a layer of {tensor.size} gives, in an "
-            "order that is not one of height, width and channels",
-        )
     pairs = list(zip(pads[: len(pads) // 2], pads[len(pads) // 2 :], strict=True))
     found = {role: pair for role, pair in zip(roles, pairs[1:], strict=True)}
     return pairs[0], Ends(*(found.get(role, (0, 0)) for role in (HEIGHT, WIDTH, CHANNELS)))

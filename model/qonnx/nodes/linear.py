@@ -13,10 +13,10 @@ from ..exact.formats import narrowest, weight_format
 from ..exact.tensors import Levels, Sums, Weights
 from ..graph.node import attributes, refuse, window_of
 from .levels import levels_of
-from .placing import arranged, joined, padded_sides, padding_reason, settled
+from .placing import as_image, image_index, joined, padded_sides, padding_reason
 from .walk import Walk, spread
 
-__all__ = ["as_image", "conv", "gemm", "image_index", "in_order", "matmul"]
+__all__ = ["conv", "gemm", "matmul"]
 
 
 def matmul(walk: Walk, node: Any) -> None:
@@ -171,29 +171,6 @@ def conv(walk: Walk, node: Any) -> None:
     index = image_index(draft.size, is_line)
     bias = walk.constant(node, 2, "bias")
     _give(walk, node, draft, gain * out, constant * out, bias, index)
-
-
-def in_order(tensor: Any, is_line: bool = False) -> bool:
-    """Tell whether a tensor is an image: (1, channels, height, width), or without height."""
-    return np.array_equal(tensor.index, image_index(tensor.size, is_line))
-
-
-def as_image(walk: Walk, node: Any, tensor: Levels) -> Levels:
-    """Return a tensor of (1, channels, height, width), or without height, in that order."""
-    is_line = tensor.index.ndim == 3
-    if in_order(tensor, is_line):
-        return tensor
-    tensor = settled(walk, node, tensor)
-    _, channels, *sides = tensor.index.shape
-    size = Size(*([1] * (2 - len(sides))), *sides, channels)
-    wanted = image_index(size, is_line)
-    return arranged(walk, node, tensor, size, wanted, what="reads as an image what")
-
-
-def image_index(size: Size, is_line: bool = False) -> np.ndarray:
-    """Return the index of an image of shape (1, channels, height, width), or without height."""
-    index = np.arange(size.elements).reshape(1, *size).transpose(0, 3, 1, 2)
-    return index[:, :, 0, :] if is_line and size.height == 1 else index
 
 
 def _padded_window(

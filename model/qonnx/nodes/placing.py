@@ -27,6 +27,9 @@ __all__ = [
     "WIDTH",
     "Ends",
     "arranged",
+    "as_image",
+    "image_index",
+    "in_order",
     "index_of",
     "inside",
     "joined",
@@ -36,6 +39,7 @@ __all__ = [
     "settle",
     "settled",
     "shifted",
+    "with_roles",
 ]
 
 HEIGHT, WIDTH, CHANNELS = range(3)  # places in a `Size`
@@ -72,6 +76,21 @@ def roles_of(tensor: Tensor) -> tuple[int, ...] | None:
 
 def _orders(axes: int) -> list[tuple[int, ...]]:
     return list(permutations((CHANNELS, WIDTH, HEIGHT), axes))
+
+
+def with_roles(walk: Walk, node: Any, tensor: Any, *, what: str) -> tuple[Any, tuple[int, ...]]:
+    """Return a tensor whose layout is known, and that: put in order if it must be."""
+    roles = roles_of(tensor)
+    if roles is None and isinstance(tensor, Levels) and tensor.index.ndim in (3, 4):
+        tensor = as_image(walk, node, tensor)
+        roles = roles_of(tensor)
+    if roles is None:
+        refuse(
+            node,
+            f"{what} a tensor of {tensor.index.shape} that a layer of {tensor.size} gives, in an "
+            "order that is not one of height, width and channels",
+        )
+    return tensor, roles
 
 
 def inside(levels: Levels, values: np.ndarray) -> np.ndarray:
@@ -194,10 +213,10 @@ def padding_reason(levels: Levels, value: Any) -> str:
     """Return why a tensor cannot be padded with a value."""
     numbers = sorted({float(each) for each in np.ravel(value)})
     level, zero = levels.pad_level_of(value), levels.format.zero_level
-    found = "no level" if level is None else f"level {float(level):g}"
-    if level is None and len({*levels.scale.tolist()}) > 1:
+    found = f"level {float(level or 0):g}"
+    if level is None:
         found = "another level in each channel"
-    elif level is not None and float(level) != round(float(level), 9):
+    elif float(level) != round(float(level), 9):
         found = "no level"
     return (
         f"it pads with {numbers[0]:g}, which is {found} of its input; outside an image there is "
@@ -260,6 +279,29 @@ def arranged(
         scale=np.full(channels, levels.scale[0], object),
         offset=np.full(channels, levels.offset[0], object),
     )
+
+
+def in_order(tensor: Any, is_line: bool = False) -> bool:
+    """Tell whether a tensor is an image: (1, channels, height, width), or without height."""
+    return np.array_equal(tensor.index, image_index(tensor.size, is_line))
+
+
+def as_image(walk: Walk, node: Any, tensor: Levels) -> Levels:
+    """Return a tensor of (1, channels, height, width), or without height, in that order."""
+    is_line = tensor.index.ndim == 3
+    if in_order(tensor, is_line):
+        return tensor
+    tensor = settled(walk, node, tensor)
+    _, channels, *sides = tensor.index.shape
+    size = Size(*([1] * (2 - len(sides))), *sides, channels)
+    wanted = image_index(size, is_line)
+    return arranged(walk, node, tensor, size, wanted, what="reads as an image what")
+
+
+def image_index(size: Size, is_line: bool = False) -> np.ndarray:
+    """Return the index of an image of shape (1, channels, height, width), or without height."""
+    index = np.arange(size.elements).reshape(1, *size).transpose(0, 3, 1, 2)
+    return index[:, :, 0, :] if is_line and size.height == 1 else index
 
 
 def _integers(walk: Walk, node: Any, levels: Levels) -> Levels:

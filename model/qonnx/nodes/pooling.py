@@ -14,18 +14,20 @@ from ..exact.draft import Draft
 from ..exact.tensors import Levels, Pool, Sums
 from ..graph.node import attributes, refuse, window_of
 from .levels import levels_of
-from .linear import as_image, image_index, in_order
 from .parameters import reduced_axes
 from .placing import (
     CHANNELS,
     HEIGHT,
     WIDTH,
+    as_image,
+    image_index,
+    in_order,
     index_of,
     joined,
     padded_sides,
     padding_reason,
-    roles_of,
     settled,
+    with_roles,
 )  # fmt: skip
 from .walk import Walk
 
@@ -131,13 +133,7 @@ def reduce(walk: Walk, node: Any) -> None:
     if not axes:
         walk.values[node.output[0]] = tensor
         return
-    roles = roles_of(tensor)
-    if roles is None:
-        refuse(
-            node,
-            f"reduces axes of a tensor of {tensor.index.shape} that a layer of {tensor.size} "
-            "gives, in an order that is not one of height, width and channels",
-        )
+    tensor, roles = with_roles(walk, node, tensor, what="reduces axes of")
     along = {roles[axis - 1] for axis in axes}
     sides = [tensor.size[role] if role in along else 1 for role in (HEIGHT, WIDTH)]
     window = Window((sides[0], sides[1]))

@@ -5,7 +5,9 @@ from fractions import Fraction
 import numpy as np
 
 from narrowgauge.hw.network import INPUT
+from narrowgauge.hw.window import Size
 from narrowgauge.model.preparation import Preparation
+from narrowgauge.model.qonnx.nodes.placing import index_of, roles_of
 from narrowgauge.model.reference import evaluate
 
 from .oracle import Oracle, constants_of, fractions
@@ -68,7 +70,14 @@ class _Doubt(Exception):
 def values_of(levels, array):
     """The exact values of a reference's levels, in the order of the graph."""
     scaled = (array.astype(object) + levels.offset) * levels.scale
-    return scaled.reshape(-1)[levels.index]
+    if not any(levels.padding):
+        return scaled.reshape(-1)[levels.index]
+    top, left, bottom, right = levels.padding
+    height, width, channels = levels.size
+    padded = np.empty((height + top + bottom, width + left + right, channels), object)
+    padded[:] = levels.pad_value
+    padded[top : top + height, left : left + width] = scaled
+    return padded.reshape(-1)[index_of(Size(*padded.shape), roles_of(levels))]
 
 
 def _check(drawn, imported, oracle, image, given):

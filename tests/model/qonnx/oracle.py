@@ -19,7 +19,10 @@ def fractions(array):
     array = np.asarray(array)
     if array.dtype == object:
         return array
-    flat = [Fraction(each) for each in array.astype(np.float64).ravel().tolist()]
+    flat = [
+        Fraction(each) if math.isfinite(each) else each
+        for each in array.astype(np.float64).ravel().tolist()
+    ]
     return np.array([*flat, None], object)[:-1].reshape(array.shape)
 
 
@@ -321,10 +324,20 @@ class Oracle:
         axes = tuple(range(2, x.ndim))
         return x.sum(axis=axes, keepdims=True) * self._part(math.prod(x.shape[2:]))
 
-    def _reducemean(self, values, x):
-        axes, keep = tuple(values["axes"]), bool(values.get("keepdims", 1))
+    def _reducemean(self, values, x, axes=None):
+        axes = tuple(int(each) for each in (values["axes"] if axes is None else axes))
         count = math.prod(x.shape[axis] for axis in axes)
-        return x.sum(axis=axes, keepdims=keep) * self._part(count)
+        return self._reducesum(values, x, axes) * self._part(count)
+
+    def _reducesum(self, values, x, axes):
+        axes = tuple(int(each) for each in axes)
+        return x.sum(axis=axes, keepdims=bool(values.get("keepdims", 1)))
+
+    def _reducemax(self, values, x):
+        return x.max(axis=tuple(values["axes"]), keepdims=bool(values.get("keepdims", 1)))
+
+    def _globalmaxpool(self, values, x):
+        return x.max(axis=tuple(range(2, x.ndim)), keepdims=True)
 
     # --- moves ---------------------------------------------------------------------------------
 
@@ -343,14 +356,20 @@ class Oracle:
     def _transpose(self, values, x):
         return x.transpose(values.get("perm"))
 
-    def _pad(self, values, x, pads, fill=None):
-        count = x.ndim
-        value = 0 if fill is None else fill.ravel()[0]
-        pads = [int(each) for each in pads]
-        assert not any(pads[:2])
-        assert not any(pads[count : count + 2])
-        around = (pads[2], pads[3], pads[count + 2], pads[count + 3])
-        return _surrounded(x[0], around, value)[None]
+    def _pad(self, values, x, pads=None, fill=None, axes=None):
+        value = Fraction(values.get("value", 0.0)) if fill is None else fill.ravel()[0]
+        pads = [int(each) for each in (values["pads"] if pads is None else pads)]
+        axes = range(x.ndim) if axes is None else [int(each) for each in axes]
+        pairs = dict(
+            zip(axes, zip(pads[: len(pads) // 2], pads[len(pads) // 2 :], strict=True), strict=True)
+        )
+        for axis, (before, behind) in pairs.items():
+            size = x.shape[axis]
+            x = x.take(range(max(-before, 0), size - max(-behind, 0)), axis)
+            around = [(0, 0)] * x.ndim
+            around[axis] = max(before, 0), max(behind, 0)
+            x = np.pad(x, around, constant_values=value)
+        return x
 
 
 def _ints(array, factor):

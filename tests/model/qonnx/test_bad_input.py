@@ -846,12 +846,6 @@ def a_max_pool_in_three_dimensions():
     return graph, graph.quant(graph.node("MaxPool", x, kernel_shape=[2, 2, 2]))
 
 
-@refused("node ReduceMean_0 (ReduceMean)", "only means over height and width")
-def a_mean_over_channels():
-    graph, x = images()
-    return graph, graph.quant(graph.node("ReduceMean", x, axes=[1]))
-
-
 @refused("node ReduceMean_0 (ReduceMean)", "axis must be in")
 def a_mean_over_an_axis_that_is_not_there():
     graph, x = images()
@@ -901,41 +895,6 @@ def a_reshape_computed_from_the_input():
     graph, x = vectors()
     shape = graph.node("Cast", graph.quant(x), to=TensorProto.INT64)
     return graph, graph.matmul(graph.node("Reshape", x, shape), graph.weights((4, 2)))
-
-
-@refused("node Pad_0 (Pad)", "mode reflect")
-def a_reflecting_pad():
-    graph, x = images()
-    x = graph.node("Pad", x, graph.integers(0, 0, 1, 1, 0, 0, 1, 1), mode="reflect")
-    return graph, sized(graph, graph.conv(x, graph.weights((3, 2, 3, 3))), 108)
-
-
-@refused("node Pad_0 (Pad)", "around the height and width")
-def a_pad_of_the_channels():
-    graph, x = images()
-    x = graph.node("Pad", x, graph.integers(0, 1, 0, 0, 0, 1, 0, 0))
-    return graph, sized(graph, graph.conv(x, graph.weights((3, 4, 3, 3))), 48)
-
-
-@refused("node MaxPool_0 (MaxPool)", "padded")
-def a_pad_before_a_pool():
-    graph, x = images()
-    x = graph.node("Pad", x, graph.integers(0, 0, 1, 1, 0, 0, 1, 1))
-    return graph, sized(graph, graph.max_pool(x), 32)
-
-
-@refused("node Conv_0 (Conv)", "padding (5, 5, 5, 5) is not smaller than kernel")
-def a_pad_larger_than_the_kernel():
-    graph, x = images()
-    x = graph.node("Pad", x, graph.integers(0, 0, 5, 5, 0, 0, 5, 5))
-    return graph, sized(graph, graph.conv(x, graph.weights((3, 2, 3, 3))), 588)
-
-
-@refused("node Conv_0 (Conv)", "padding")
-def a_pad_with_ones():
-    graph, x = images()
-    x = graph.node("Pad", x, graph.integers(0, 0, 1, 1, 0, 0, 1, 1), 1.3)
-    return graph, sized(graph, graph.conv(x, graph.weights((3, 2, 3, 3))), 108)
 
 
 # --- arithmetic ----------------------------------------------------------------------------------

@@ -209,7 +209,7 @@ def test_what_reads_a_padded_tensor_before_its_convolution():
     check(graph, convolved(graph, graph.node("Relu", x)))
     graph = Graph((1, 2, 4, 4))
     x = graph.bipolar(padded(graph, graph.bipolar("x")))  # zeros become ones
-    with pytest.raises(NetworkError, match="reads a padded tensor"):
+    with pytest.raises(NetworkError, match="pads with 1, which is level 1 of its input"):
         check(graph, convolved(graph, x))
     graph, x = image(2, 4, 4)
     x = padded(graph, graph.quant(graph.node("Clip", x, 0.5, 1.5), 4, 0.25))
