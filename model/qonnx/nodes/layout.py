@@ -146,7 +146,7 @@ def pad(walk: Walk, node: Any) -> None:
 
 def _differs(tensor: Any, fill: Any) -> bool:
     """Tell whether there is another value around a tensor already."""
-    values = tensor.pad_value if isinstance(tensor, Levels) else tensor.border_values[:, 0]
+    values: Any = tensor.pad_value if isinstance(tensor, Levels) else tensor.border_values[:, 0]
     return any(each != fill for each in values)
 
 

@@ -293,7 +293,8 @@ def as_image(walk: Walk, node: Any, tensor: Levels) -> Levels:
         return tensor
     tensor = settled(walk, node, tensor)
     _, channels, *sides = tensor.index.shape
-    size = Size(*([1] * (2 - len(sides))), *sides, channels)
+    height, width = [1, *sides][-2:]
+    size = Size(height, width, channels)
     wanted = image_index(size, is_line)
     return arranged(walk, node, tensor, size, wanted, what="reads as an image what")
 

@@ -26,6 +26,7 @@ from .placing import (
     joined,
     padded_sides,
     padding_reason,
+    roles_of,
     settled,
     with_roles,
 )  # fmt: skip
@@ -85,7 +86,8 @@ def _below(walk: Walk, node: Any, levels: Levels, window: Window) -> tuple[Level
 
 def average_pool(walk: Walk, node: Any) -> None:
     """Run AveragePool or GlobalAveragePool: sums of levels, and a scale."""
-    levels = levels_of(walk, node, walk.tensor(node))
+    product, tensor = _swapped(walk.tensor(node))
+    levels = levels_of(walk, node, tensor)
     is_line = levels.index.ndim == 3
     levels = _image(walk, node, levels)
     values, kernel = attributes(node), padded_sides(levels)
@@ -102,12 +104,60 @@ def average_pool(walk: Walk, node: Any) -> None:
                 "averages fewer elements at the edges; use count_include_pad and no ceil_mode, or "
                 "no padding",
             )
-        if any(window.padding) and (not levels.is_plain or levels.format == Bipolar()):
-            refuse(node, "pads a tensor whose level 0 is not value 0")
+        if any(window.padding) and (product or not levels.is_plain or levels.format == Bipolar()):
+            refuse(node, "pads a tensor whose level 0 is not value 0, or that nothing quantises")
     if window is not None and any(levels.padding):
         levels, window = _with_zeros(walk, node, levels, window)
     sums = _averages(node, levels, window)
+    if product is not None:
+        sums = _product(walk, node, product, sums)
     walk.values[node.output[0]] = replace(sums, index=image_index(sums.size, is_line))
+
+
+def _swapped(tensor: Any) -> tuple[Sums | None, Any]:
+    """Return a product that can be taken behind an average instead of before, and what it reads.
+
+    That is a 1x1 convolution of which nothing was quantised or clipped: it and an average commute,
+    and integers are averaged where there are no more of them than a position has.
+    """
+    if not isinstance(tensor, Sums) or tensor.pools or tensor.draft.weights is None:
+        return None, tensor
+    draft, curve = tensor.draft, tensor.curve
+    pointwise = draft.window == Window((1, 1)) and roles_of(tensor) is not None
+    if not pointwise or not curve.is_affine or curve.clips or any(tensor.padding):
+        return None, tensor
+    (size,), (fmt,), (source,) = draft.input_sizes, draft.inputs, draft.sources
+    roles = roles_of(tensor)
+    assert roles is not None
+    return tensor, Levels(
+        size=size,
+        index=index_of(size, roles),
+        source=source,
+        format=fmt,
+        low=fmt.min_level,
+        high=fmt.max_level,
+        scale=np.full(size.channels, Fraction(1), object),
+        offset=np.full(size.channels, Fraction(0), object),
+    )
+
+
+def _product(walk: Walk, node: Any, product: Sums, averages: Sums) -> Sums:
+    """Return the product of averages, whose sums become levels as they are."""
+    taps = 1 / averages.curve.gain[0]
+    whole = averages.through(lambda curve: curve.scaled(np.full(len(curve.gain), taps, object)))
+    levels = levels_of(walk, node, whole)
+    size = Size(levels.size.height, levels.size.width, product.size.channels)
+    draft = replace(
+        product.draft,
+        sources=(levels.source,),
+        inputs=(levels.format,),
+        input_sizes=(levels.size,),
+        size=size,
+        low=product.draft.low * int(taps),
+        high=product.draft.high * int(taps),
+    )
+    curve = Curve.linear(product.curve.gain / taps, product.curve.offset)
+    return Sums(size=size, index=image_index(size), draft=draft, curve=curve)
 
 
 def _with_zeros(walk: Walk, node: Any, levels: Levels, window: Window) -> tuple[Levels, Window]:
@@ -126,12 +176,15 @@ def _with_zeros(walk: Walk, node: Any, levels: Levels, window: Window) -> tuple[
 
 def reduce(walk: Walk, node: Any) -> None:
     """Run ReduceMean, ReduceSum or ReduceMax along height, width or channels."""
-    tensor = walk.tensor(node)
-    if node.op_type != "ReduceMax":
-        tensor = levels_of(walk, node, tensor)
+    product, tensor = None, walk.tensor(node)
     axes = reduced_axes(walk, node, tensor.index.ndim)
+    roles = roles_of(tensor)
+    if node.op_type != "ReduceMax":
+        if roles is not None and CHANNELS not in {roles[axis - 1] for axis in axes}:
+            product, tensor = _swapped(tensor)
+        tensor = levels_of(walk, node, tensor)
     if not axes:
-        walk.values[node.output[0]] = tensor
+        walk.values[node.output[0]] = walk.tensor(node)
         return
     tensor, roles = with_roles(walk, node, tensor, what="reduces axes of")
     along = {roles[axis - 1] for axis in axes}
@@ -145,6 +198,8 @@ def reduce(walk: Walk, node: Any) -> None:
         found = _over_channels(node, tensor, window)
     else:
         found = _averages(node, tensor, None if window.kernel == tensor.size[:2] else window)
+        if product is not None:
+            found = _product(walk, node, product, found)
     if node.op_type == "ReduceSum":
         taps = [tensor.size[role] for role in along]
         factor = np.full(found.size.channels, Fraction(int(np.prod(taps))), object)

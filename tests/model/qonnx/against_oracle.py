@@ -77,7 +77,9 @@ def values_of(levels, array):
     padded = np.empty((height + top + bottom, width + left + right, channels), object)
     padded[:] = levels.pad_value
     padded[top : top + height, left : left + width] = scaled
-    return padded.reshape(-1)[index_of(Size(*padded.shape), roles_of(levels))]
+    roles = roles_of(levels)
+    assert roles is not None
+    return padded.reshape(-1)[index_of(Size(*padded.shape), roles)]
 
 
 def _check(drawn, imported, oracle, image, given):

@@ -456,6 +456,79 @@ def a_bit_width_computed_from_the_input():
     return graph, graph.quant(x, bits, name="act")
 
 
+def weighted(**values):
+    graph, x = vectors()
+    return graph, graph.matmul(x, graph.weights((4, 2), name="w", **values))
+
+
+@refused("node w (Quant): a bit width of 3.5 is not an integer from 1 to 32")
+def weights_of_3_5_bits():
+    return weighted(bits=3.5)
+
+
+@refused("node w (Quant): a bit width of 0 is not an integer")
+def weights_of_0_bits():
+    return weighted(bits=0)
+
+
+@refused("node w (Quant): a bit width of -3 is not an integer")
+def weights_of_minus_3_bits():
+    return weighted(bits=-3)
+
+
+@refused("node w (Quant): a bit width of 64 is not an integer from 1 to 32")
+def weights_of_64_bits():
+    return weighted(bits=64)
+
+
+@refused("node w (Quant): a zero point of 0.5 is no integer")
+def weights_around_half():
+    return weighted(zero=0.5)
+
+
+@refused("node w (Quant): its bit width is not one number")
+def weights_of_a_width_for_each_output():
+    graph, x = vectors()
+    values = graph.real(4, 2)
+    return graph, graph.matmul(x, graph.quant(values, np.array([[3, 4]]), name="w"))
+
+
+@refused("node w (Quant): a scale of (3,) does not fit weights of (4, 2)")
+def weights_of_three_scales():
+    graph, x = vectors()
+    return graph, graph.matmul(x, graph.quant(graph.real(4, 2), scale=[1, 2, 3], name="w"))
+
+
+@refused("node Relu_0 (Relu)", "weights", "scales, moves and quantisers")
+def weights_that_are_rectified():
+    graph, x = vectors()
+    return graph, graph.matmul(x, graph.node("Relu", graph.weights((4, 2))))
+
+
+@accepted
+def weights_that_are_quantised_twice():
+    graph, x = vectors()
+    once = graph.weights((4, 2), bits=6, scale=0.03)
+    x = graph.quant(graph.matmul(x, graph.quant(once, 3, 0.2)))
+    again = graph.node("Mul", graph.weights((2, 3), bits=6, scale=0.03), 1.37)
+    return graph, graph.matmul(x, graph.bipolar(graph.quant(again, 3, 0.2), 0.5))
+
+
+@refused("node Quant_2 (Quant)", "between two levels, as near as float32")
+def weights_that_are_quantised_twice_at_a_border():
+    graph, x = vectors()
+    once = graph.node("Mul", graph.quant(np.full((4, 2), 0.9), 4, 0.3), 0.1)
+    return graph, graph.matmul(x, graph.quant(once, 4, 0.06))
+
+
+@accepted
+def levels_that_are_quantised_twice():
+    graph, x = vectors()
+    x = graph.quant(graph.matmul(x, graph.weights((4, 3))), 5, 0.1)
+    x = graph.quant(graph.quant(x, 3, 0.3), 3, 0.3)
+    return graph, graph.matmul(x, graph.weights((3, 2)))
+
+
 def act(**values):
     graph, x = dense((4, 3))
     return graph, graph.quant(x, name="act", **values)

@@ -72,7 +72,9 @@ def elements(graph, x):
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.transformation.infer_shapes import InferShapes
 
-    return ModelWrapper(graph.model(x)).transform(InferShapes()).get_tensor_shape(x)[-1]
+    shape = ModelWrapper(graph.model(x)).transform(InferShapes()).get_tensor_shape(x)
+    assert shape is not None
+    return shape[-1]
 
 
 def drawn(model):
@@ -424,6 +426,59 @@ def a_mean_of_the_batch():
 def the_largest_of_channels():
     graph, x = image()
     return graph, graph.node("ReduceMax", x, axes=[1])
+
+
+# --- averages of what nothing quantises ----------------------------------------------------------
+
+
+def pointwise(**more):
+    """A 1x1 convolution with a bias and a BatchNormalization, which nothing quantises."""
+    graph, x = image(**more)
+    x = graph.conv(x, graph.weights((2, 3, 1, 1)), np.array([0.3, -0.4]))
+    return graph, graph.norm(x, 2)
+
+
+@exact
+def a_classifier_of_a_1x1_convolution_and_a_global_average():
+    graph, x = pointwise()
+    return graph, graph.node("GlobalAveragePool", x)
+
+
+@exact
+def a_mean_of_a_1x1_convolution_around_a_zero_point():
+    graph, x = pointwise(zero=3.0, signed=False)
+    return graph, graph.node("ReduceMean", x, axes=[2, 3], keepdims=0)
+
+
+@exact
+def an_average_pool_of_a_1x1_convolution():
+    graph, x = pointwise()
+    return graph, graph.average_pool(x, 2, strides=[1, 1])
+
+
+@exact
+def a_sum_of_rows_of_a_1x1_convolution():
+    graph, x = pointwise()
+    return graph, graph.node("Mul", graph.node("ReduceSum", x, graph.integers(2)), 0.2)
+
+
+@refused("GlobalAveragePool_0 (GlobalAveragePool)", "reads real numbers", "Conv_1")
+def an_average_of_a_larger_convolution():
+    graph, x = image()
+    return graph, graph.node("GlobalAveragePool", conv(graph, x))
+
+
+@refused("GlobalAveragePool_0 (GlobalAveragePool)", "reads real numbers", "Conv_1")
+def an_average_of_a_clipped_1x1_convolution():
+    graph, x = pointwise()
+    return graph, graph.node("GlobalAveragePool", graph.node("Relu", x))
+
+
+@refused("AveragePool_0 (AveragePool)", "pads", "nothing quantises")
+def a_padded_average_of_a_1x1_convolution():
+    graph, x = pointwise()
+    x = graph.average_pool(x, 3, pads=[1, 1, 1, 1], count_include_pad=1)
+    return graph, graph.quant(x)
 
 
 # --- order ---------------------------------------------------------------------------------------
