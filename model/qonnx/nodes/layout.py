@@ -12,7 +12,7 @@ from ..exact.tensors import Levels, Sums, Weights
 from ..graph.node import attributes, refuse
 from .ahead import returns_to_batch
 from .levels import levels_of
-from .placing import CHANNELS, HEIGHT, WIDTH, Ends, settled, shifted, with_roles
+from .placing import CHANNELS, HEIGHT, WIDTH, Ends, roles_of, settled, shifted, with_roles
 from .walk import Raw, Walk
 
 __all__ = ["MOVES", "moved", "pad"]
@@ -32,9 +32,12 @@ def moved(walk: Walk, node: Any) -> None:
             found = move(value)
         else:
             tensor = walk.tensor(node)
-            if any(tensor.padding) and node.op_type in ("Flatten", "Reshape"):
+            if any(tensor.padding) and node.op_type not in ("Transpose", "Unsqueeze"):
                 tensor = settled(walk, node, tensor)
             found = replace(tensor, index=move(tensor.index))
+            if any(tensor.padding) and roles_of(found) is None:  # such as in five axes
+                tensor = settled(walk, node, tensor)
+                found = replace(tensor, index=move(tensor.index))
             may_mix = node.op_type == "Reshape" and returns_to_batch(walk, node.output[0])
             if len(found.index) != 1 and not may_mix:
                 refuse(node, "mixes images: the first axis must stay the batch")

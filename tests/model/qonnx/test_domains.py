@@ -6,6 +6,7 @@ import pytest
 from narrowgauge.hw.accelerator import Accelerator
 from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import NetworkError
+from narrowgauge.hw.layers import Weighted
 from narrowgauge.hw.program import Program
 from narrowgauge.model.qonnx.extra import require
 
@@ -40,13 +41,13 @@ def network():
     return graph, x
 
 
-def moved(model, domain, *opsets):
+def moved(model, domain, *opsets: tuple[str, int]):
     """The model with its quantisers in another domain."""
     for node in model.graph.node:
         if node.domain == DOMAIN:
             node.domain = domain
     del model.opset_import[:]
-    model.opset_import.extend(helper.make_opsetid(*each) for each in (("", 11), *opsets))
+    model.opset_import.extend(helper.make_opsetid(name, of) for name, of in (("", 11), *opsets))
     return model
 
 
@@ -61,7 +62,7 @@ def test_quantisers_of_a_domain(domain):
     model = moved(graph.model(x), domain, *opsets)
     found = import_model(model, name="net")
     given = images(1, 3, 4)
-    assert [str(each.weight) for each in found.network] == ["int3"] * 3
+    assert [each.weight for each in found.report] == ["int3"] * 3
     # the oracle looks at operators alone
     assert compare(Drawn(model, given, {}, x, False, ""), found) == []
     agreement = agree(found, given)
@@ -79,9 +80,9 @@ def test_quantisers_of_a_domain(domain):
 def test_the_version_of_a_trunc_that_states_none(inputs):
     graph = Graph((1, 4), opset=11)
     x = graph.quant("x", 8, 0.1)
-    make = graph.trunc if inputs == 5 else graph.trunc2
-    more = (8, 4) if inputs == 5 else (8, 1.6, 4)
-    model = moved(graph.model(graph.matmul(make(x, 0.1, 0.0, *more), graph.weights((4, 3)))), "")
+    short = inputs == 5
+    x = graph.trunc(x, 0.1, 0.0, 8, 4) if short else graph.trunc2(x, 0.1, 0.0, 8, 1.6, 4)
+    model = moved(graph.model(graph.matmul(x, graph.weights((4, 3)))), "")
     found = import_model(model, name="net")
     agreement = agree(found, images(4))
     assert [each.first for each in agreement.tensors if each.first] == []
@@ -97,6 +98,7 @@ def test_a_changed_weight_is_found():
     graph, x = network()
     found = import_model(moved(graph.model(x), ""), name="net")
     first = found.network.layers[0]
+    assert isinstance(first, Weighted)
     first.weights[0] = -first.weights[0]
     tensors = agree(found, images(1, 3, 4)).tensors
     assert any("row 0, column 0, channel 0" in each.first for each in tensors)

@@ -279,6 +279,27 @@ def a_pad_of_channels_last():
     return graph, conv(graph, graph.node("Transpose", x, perm=[0, 3, 1, 2]), 2)
 
 
+@exact
+def a_pad_of_a_line_that_becomes_an_image():
+    graph, x = image((2, 9))
+    x = graph.node("Unsqueeze", pad(graph, x, 0, 0, 2, 0, 0, 0), graph.integers(2))
+    return graph, graph.conv(x, graph.weights((2, 3, 1, 3)))
+
+
+@exact
+def a_pad_that_is_quantised_in_five_axes():
+    graph, x = image()
+    x = graph.node("Unsqueeze", around(graph, x), graph.integers(2))
+    x = graph.node("Squeeze", graph.quant(x, 3, 0.4), graph.integers(2))
+    return graph, conv(graph, x)
+
+
+@exact
+def a_pad_that_is_transposed():
+    graph, x = image()
+    return graph, conv(graph, graph.node("Transpose", around(graph, x), perm=[0, 1, 3, 2]))
+
+
 @refused("Pad_0 (Pad)", "mode reflect repeats elements", "only a constant")
 def a_reflecting_pad():
     graph, x = image()
@@ -579,8 +600,8 @@ def test_hardware_does_what_these_layers_say():
     found = import_model(given.model, name="net")
     assert [type(each) for each in found.network].count(Conv2d) >= 4
     accelerator = Accelerator(Program(found.network, Geometry(2, 2, 4)))
-    levels = agree(found, given.images).levels
-    _, comparison, _ = simulate_and_compare(accelerator, levels, "amaranth", traced=COUNT)
+    levels = agree(found, given.images[:2]).levels
+    _, comparison, _ = simulate_and_compare(accelerator, levels, "amaranth", traced=len(levels))
     assert comparison.first is None
     assert comparison.mismatches == 0
 
