@@ -368,7 +368,7 @@ class Oracle:
             x = x.take(range(max(-before, 0), size - max(-behind, 0)), axis)
             around = [(0, 0)] * x.ndim
             around[axis] = max(before, 0), max(behind, 0)
-            x = np.pad(x, around, constant_values=value)
+            x = np.pad(x, around, constant_values=value)  # type: ignore[arg-type]
         return x
 
 
