@@ -33,9 +33,20 @@ from ..hw.layers import MAX_SHIFT
 from ..hw.number import Bipolar, Format
 from .reference import requantize
 
-__all__ = ["FoldedLayer", "Integers", "StepFunction", "check", "reach", "solve", "solve_together"]
+__all__ = [
+    "UNBOUNDED",
+    "FoldedLayer",
+    "Integers",
+    "StepFunction",
+    "check",
+    "reach",
+    "solve",
+    "solve_together",
+    "trials",
+]
 
 UNBOUNDED = 1 << 62  # beyond every sum and product that is let into int64
+BLOCK = 1 << 18  # channels times levels that are looked at together: some 100 MB
 
 
 class Integers(NamedTuple):
@@ -103,7 +114,7 @@ class StepFunction(ABC):
 
     def thresholds(self) -> np.ndarray:
         """Return where each level above the lowest is reached, shape (channels, levels - 1)."""
-        return _thresholds(self.levels, self.goals, self.low, self.high)
+        return _thresholds(self, self.goals)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,27 +170,39 @@ def reach(weights: np.ndarray, fmt: Format) -> tuple[np.ndarray, np.ndarray]:
     return np.minimum(*ends).sum(axis=1), np.maximum(*ends).sum(axis=1)
 
 
-def _thresholds(
-    function: Callable[[np.ndarray], np.ndarray],
-    goals: np.ndarray,
-    low: np.ndarray,
-    high: np.ndarray,
-) -> np.ndarray:
+def _thresholds(function: StepFunction, goals: np.ndarray) -> np.ndarray:
     """Return the smallest accumulators from ``low`` at which each level of ``goals`` is reached.
 
-    Levels that are never reached get ``high + 1``. Bisection over all channels and levels at once.
+    Levels that are never reached get ``high + 1``. Bisection over all channels and as many levels
+    as are looked at together.
     """
-    goal = goals[None, :]
-    below = np.broadcast_to(low[:, None] - 1, (len(low), goal.shape[1])).copy()
-    reached = np.broadcast_to(high[:, None] + 1, below.shape).copy()
-    while (reached - below > 1).any():
-        # where the two have met, the middle is ``below`` again and nothing moves
-        middle = (below + reached) >> 1
-        inside = np.clip(middle, low[:, None], high[:, None])
-        is_reached = (function(inside) >= goal) & (reached - below > 1)
-        reached = np.where(is_reached, middle, reached)
-        below = np.where(is_reached, below, middle)
-    return reached
+    size = max(1, BLOCK // len(function.low))
+    blocks = [goals[start : start + size] for start in range(0, len(goals), size)]
+    low, high = function.low[:, None], function.high[:, None]
+    fits = max(-int(low.min()), int(high.max()) + 1) < 1 << 31
+    found = np.empty((len(low), len(goals)), np.int32 if fits else np.int64)
+    for start, goal in zip(range(0, len(goals), size), blocks, strict=True):
+        below = np.broadcast_to(low - 1, (len(low), len(goal))).copy()
+        reached = np.broadcast_to(high + 1, below.shape).copy()
+        while (reached - below > 1).any():
+            # where the two have met, the middle is ``below`` again and nothing moves
+            middle = (below + reached) >> 1
+            is_reached = function.levels(middle.clip(low, high)) >= goal
+            is_reached &= reached - below > 1
+            reached = np.where(is_reached, middle, reached)
+            below = np.where(is_reached, below, middle)
+        found[:, start : start + size] = reached
+    return found
+
+
+def trials(layer: StepFunction, shift: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return biases nearest to the offset, of shape (channels,), and what multipliers to try.
+
+    The multipliers have the shape (trials, channels); the first ones are preferred.
+    """
+    nominal = np.round(layer.offset * 2.0**shift).astype(np.int64)
+    base = np.floor(layer.slope * 2.0**shift).astype(np.int64)
+    return nominal, np.maximum(np.stack([base + nearby for nearby in (0, 1, -1, 2)]), 1)
 
 
 def solve(
@@ -207,25 +230,13 @@ def solve(
     """
     if layer.output == Bipolar():
         one = np.ones(len(thresholds), np.int64)
-        return Integers(one, -thresholds[:, 0], 0), one == 1
-    low, high = layer.low[:, None], layer.high[:, None]
-    thresholds = thresholds[:, ::stride]
-    goals = layer.goals[::stride]
-    target = (goals << shift) - ((1 << shift) >> 1)
-    if rounding == "half_even" and shift:
-        target = target + goals % 2
-    nominal = np.round(layer.offset * 2.0**shift).astype(np.int64)
-    base = np.floor(layer.slope * 2.0**shift).astype(np.int64)
-    multiplier = np.maximum(base, 1)
-    bias, exact = nominal, np.zeros(len(base), bool)
-    for nearby in (0, 1, -1, 2):
-        trial = np.maximum(base + nearby, 1)
-        at, before = trial[:, None] * thresholds, trial[:, None] * (thresholds - 1)
-        lower = np.where(thresholds <= high, target - at, -UNBOUNDED)
-        upper = np.where(thresholds > low, target - 1 - before, UNBOUNDED)
-        # a layer that always gives one level has no thresholds
-        least = lower.max(axis=1, initial=-UNBOUNDED)
-        most = upper.min(axis=1, initial=UNBOUNDED)
+        return Integers(one, -thresholds[:, 0].astype(np.int64), 0), one == 1
+    thresholds, goals = thresholds[:, ::stride], layer.goals[::stride]
+    nominal, multipliers = trials(layer, shift)
+    multiplier = multipliers[0]
+    bias, exact = nominal, np.zeros(len(nominal), bool)
+    for trial in multipliers:
+        least, most = _bounds(layer, thresholds, _targets(goals, shift, rounding), trial)
         better = ~exact & (least <= most)
         multiplier = np.where(better, trial, multiplier)
         bias = np.where(better, nominal.clip(least, most), bias)
@@ -233,10 +244,45 @@ def solve(
     return Integers(multiplier, bias, shift), exact
 
 
+def _bounds(
+    layer: StepFunction, thresholds: np.ndarray, target: np.ndarray, multiplier: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the smallest and the largest bias of each channel; they cross where none is exact."""
+    low, high, factor = layer.low[:, None], layer.high[:, None], multiplier[:, None]
+    least = np.full(len(low), -UNBOUNDED)  # a layer that always gives one level has no thresholds
+    most = np.full(len(low), UNBOUNDED)
+    size = max(1, BLOCK // len(low))
+    for start in range(0, len(target), size):
+        at, goal = thresholds[:, start : start + size], target[start : start + size]
+        lower = np.where(at <= high, goal - factor * at, -UNBOUNDED)
+        upper = np.where(at > low, goal - 1 - factor * (at - 1), UNBOUNDED)
+        least = np.maximum(least, lower.max(axis=1))
+        most = np.minimum(most, upper.min(axis=1))
+    return least, most
+
+
 def check(
-    layer: StepFunction, integers: Integers, thresholds: np.ndarray, *, rounding: str = "half_up"
+    layer: StepFunction,
+    integers: Integers,
+    thresholds: np.ndarray,
+    goals: np.ndarray | None = None,
+    *,
+    rounding: str = "half_up",
 ) -> int:
     """Compare integers with the float function at every level at which either one steps.
+
+    Parameters
+    ----------
+    layer : StepFunction
+        The float function.
+    integers : Integers
+        What shall equal it.
+    thresholds : integer array of shape (channels, levels)
+        Where the float function reaches the levels.
+    goals : int64 array of shape (levels,), optional
+        The levels whose steps are looked at; None takes all.
+    rounding : str
+        ``half_up`` or ``half_even``.
 
     Returns
     -------
@@ -248,7 +294,8 @@ def check(
     NetworkError
         At the first difference; the text names layer, channel, accumulator and both levels.
     """
-    low, high = layer.low, layer.high
+    goals = layer.goals if goals is None else goals
+    low, high = layer.low[:, None], layer.high[:, None]
 
     def folded(accumulator: np.ndarray) -> np.ndarray:
         multiplier, bias = integers.multiplier[:, None], integers.bias[:, None]
@@ -263,18 +310,45 @@ def check(
             rounding=rounding,
         )
 
-    own = _thresholds(folded, layer.goals, low, high)
-    ends = np.stack([low, high], axis=1)
-    levels = np.concatenate([thresholds, thresholds - 1, own, own - 1, ends], axis=1)
-    levels = levels.clip(low[:, None], high[:, None])
-    expected, got = layer.levels(levels), folded(levels)
-    for channel, index in np.argwhere(expected != got)[:1]:
-        raise NetworkError(
-            f"layer {layer.name}, channel {channel}: at accumulator {levels[channel, index]} the "
-            f"folded integers give {got[channel, index]}, the float function "
-            f"{expected[channel, index]}"
-        )
-    return sum(len(np.unique(row)) for row in levels)
+    def compare(levels: np.ndarray) -> np.ndarray:
+        levels = levels.clip(low, high)
+        expected, got = layer.levels(levels), folded(levels)
+        for channel, index in np.argwhere(expected != got)[:1]:
+            raise NetworkError(
+                f"layer {layer.name}, channel {channel}: at accumulator {levels[channel, index]} "
+                f"the folded integers give {got[channel, index]}, the float function "
+                f"{expected[channel, index]}"
+            )
+        return got
+
+    compare(np.concatenate([low, high], axis=1))
+    size = max(1, BLOCK // (4 * len(low)))
+    for start in range(0, len(goals), size):
+        block = slice(start, start + size)
+        own = _reached(integers, goals[block], rounding, layer.output)
+        own = own.clip(low, high + 1)
+        got = compare(own), compare(own - 1)
+        steps = (own > high) | (got[0] >= goals[block]), (own <= low) | (got[1] < goals[block])
+        assert all(each.all() for each in steps), "a step of the integers is somewhere else"
+        compare(thresholds[:, block])
+        compare(thresholds[:, block] - 1)
+    rows = zip(thresholds.astype(np.int64), layer.low, layer.high, strict=True)  # equal to ``own``
+    sides = (
+        np.concatenate([at, at - 1, [least, most]]).clip(least, most) for at, least, most in rows
+    )
+    return sum(len(np.unique(each)) for each in sides)
+
+
+def _reached(integers: Integers, goals: np.ndarray, rounding: str, output: Format) -> np.ndarray:
+    """Return the smallest sums at which integers reach levels, before any clamp."""
+    target = _targets(goals, integers.shift, rounding) if output != Bipolar() else 0 * goals
+    return -((integers.bias[:, None] - target) // integers.multiplier[:, None])
+
+
+def _targets(goals: np.ndarray, shift: int, rounding: str) -> np.ndarray:
+    """Return the smallest ``accumulator * multiplier + bias`` that is rounded to each level."""
+    target = (goals << shift) - ((1 << shift) >> 1)
+    return target + goals % 2 if rounding == "half_even" and shift else target
 
 
 def solve_together(layers: Sequence[StepFunction]) -> list[tuple[Integers, int]]:

@@ -130,6 +130,7 @@ def load_model(model: Path, values: dict[str, Any], lanes: int, reporter: Report
             input_format=fmt,
             input_scale=scale,
             logit_bits=values.pop("logit_bits"),
+            progress=step.note,
         )
         compared = sum(each.levels_compared for each in imported.report)
         step.note(f"{compared:,} accumulator levels compared with the graph")

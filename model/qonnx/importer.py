@@ -148,6 +148,7 @@ def import_qonnx(
     input_format: Format | None = None,
     input_scale: float | None = None,
     logit_bits: int = LOGIT_BITS,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Imported:
     """Import an ONNX file with quantisers of QONNX.
 
@@ -166,6 +167,8 @@ def import_qonnx(
     logit_bits : int
         Bits of the multipliers of a last layer without a quantiser, where its channels have several
         scales; hidden layers may make them wider. Fewer cost less, and round logits more.
+    progress : callable
+        Is told what is done next.
 
     Raises
     ------
@@ -182,6 +185,7 @@ def import_qonnx(
             input_format=input_format,
             input_scale=input_scale,
             logit_bits=logit_bits,
+            progress=progress,
         )
     except NetworkError as error:
         raise NetworkError(f"{path}: {error}") from error
@@ -195,11 +199,13 @@ def import_model(
     input_format: Format | None = None,
     input_scale: float | None = None,
     logit_bits: int = LOGIT_BITS,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Imported:
     """Import a model that is in memory; see `import_qonnx`."""
     advice = f"supported are {', '.join(SUPPORTED)}"
+    progress("the graph")
     wrapped = clean(model, HANDLERS, advice)
-    walk = _walked(wrapped, input_format, input_scale)
+    walk = _walked(wrapped, input_format, input_scale, progress)
     last = finish(walk)
     if input_format is not None and not walk.used_stated_input:
         raise NetworkError(
@@ -207,7 +213,7 @@ def import_model(
             "leave --input-format out"
         )
     planned = [each for each in walk.layers if isinstance(each, Planned)]
-    solutions = solve_all(planned, logit_bits)
+    solutions = solve_all(planned, logit_bits, progress)
     meaning = last.meaning or solutions[walk.layers[-1].name].meaning
     assert meaning is not None
     layers = build(walk.layers, solutions)
@@ -251,7 +257,12 @@ def _stated(model: onnx.ModelProto) -> dict[str, Any]:
         raise NetworkError(f"the narrowgauge metadata is damaged ({error})") from error
 
 
-def _walked(model: Any, input_format: Format | None, input_scale: float | None) -> Walk:
+def _walked(
+    model: Any,
+    input_format: Format | None,
+    input_scale: float | None,
+    progress: Callable[[str], None],
+) -> Walk:
     """Run all nodes of a cleaned graph."""
     (given,) = model.graph.input
     size, index = input_tensor(model, given.name)
@@ -268,6 +279,7 @@ def _walked(model: Any, input_format: Format | None, input_scale: float | None) 
     for tensor in model.graph.initializer:
         walk.values[tensor.name] = model.get_initializer(tensor.name)
     for node in model.graph.node:
+        progress(f"node {node.name}")
         _run(walk, node)
     return walk
 

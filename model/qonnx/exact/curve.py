@@ -154,7 +154,10 @@ class Curve:
             clipped = np.minimum(np.maximum(exact, self.low[:, None]), self.high[:, None])
         if not self.tail:
             return clipped
-        values = clipped.astype(np.float64)
+        return self.bend(clipped.astype(np.float64))
+
+    def bend(self, values: np.ndarray) -> np.ndarray:
+        """Return what the bent functions make of float64 values of shape (channels, any)."""
         for function, _ in self.tail:
             values = function(values)
         return values

@@ -1,6 +1,6 @@
 """From planned layers to integers, and a report of what that took."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,16 +10,17 @@ from ....hw.errors import NetworkError
 from ....hw.layers import MAX_SHIFT, Layer
 from ....hw.number import Bipolar
 from ...fold import UNBOUNDED, Integers, StepFunction, check, solve
+from ...staircase import ClosedForm
 from .logits import LOGIT_BITS, Meaning, logits
 from .planned import Planned
-from .steps import WIDE, Steps
+from .steps import WIDE, BoundedSteps, Steps
 
 __all__ = ["Solution", "build", "solve_all"]
 
 ROUNDINGS = ("half_up", "half_even")
 MAX_THRESHOLD_BITS = 8
 SAMPLES = 257
-MOST = 1 << 16  # levels that are looked at one by one
+MOST = 1 << 22  # steps of a layer, over all channels, that are looked at one by one
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,19 +48,39 @@ class Solution:
     meaning: Meaning | None = None
 
 
+class _Listed:
+    """Integers of a step function, from all of its steps."""
+
+    def __init__(self, function: StepFunction):
+        self.function, self.steps = function, function.thresholds()
+
+    def at(self, shift: int, rounding: str) -> Integers | None:
+        """Return exact integers of a shift, if there are any."""
+        integers, exact = solve(self.function, self.steps, shift, rounding=rounding)
+        return integers if exact.all() else None
+
+    def check(self, integers: Integers, rounding: str) -> int:
+        """Compare integers with the function; see `fold.check`."""
+        return check(self.function, integers, self.steps, rounding=rounding)
+
+
 @dataclass(frozen=True, eq=False)
 class _Trial:
     """A step function, the shift that is enough for it, and how ties are rounded."""
 
-    function: StepFunction
-    thresholds: np.ndarray
+    function: BoundedSteps
+    solver: _Listed | ClosedForm
     shift: int
     rounding: str
     integers: Integers | None
 
 
-def solve_all(planned: Sequence[Planned], logit_bits: int = LOGIT_BITS) -> dict[str, Solution]:
-    """Return the integers of all layers.
+def solve_all(
+    planned: Sequence[Planned],
+    logit_bits: int = LOGIT_BITS,
+    progress: Callable[[str], None] = lambda _: None,
+) -> dict[str, Solution]:
+    """Return the integers of all layers; ``progress`` is told which layer is next.
 
     Raises
     ------
@@ -69,7 +90,12 @@ def solve_all(planned: Sequence[Planned], logit_bits: int = LOGIT_BITS) -> dict[
     functions = [each.steps for each in planned if each.steps is not None]
     whole = {each.name: _whole_numbers(each) for each in functions if each.output.width > WIDE}
     found = {name: each for name, each in whole.items() if each is not None}
-    found |= _with_few_shifts([_smallest(each) for each in functions if each.name not in found])
+    trials = []
+    for place, each in enumerate(functions, 1):
+        progress(f"integers of {each.name}, layer {place} of {len(functions)}")
+        trials += [_smallest(each)] if each.name not in found else []
+    progress("shifts that layers share")
+    found |= _with_few_shifts(trials)
     bits = max(
         (int(np.max(each.parameters["multiplier"])).bit_length() for each in found.values()),
         default=1,
@@ -82,32 +108,48 @@ def solve_all(planned: Sequence[Planned], logit_bits: int = LOGIT_BITS) -> dict[
     return found
 
 
-def _smallest(function: StepFunction) -> _Trial:
+def _smallest(function: BoundedSteps) -> _Trial:
     """Return the integers of the smallest shift that are exact; none where thresholds must do."""
-    if len(function.goals) > MOST:
-        raise NetworkError(
-            f"layer {function.name}: {function.output} has too many levels for a multiplier "
-            "that is no integer; quantise it to 16 bits or fewer"
-        )
-    thresholds = function.thresholds()
-    is_line = not isinstance(function, Steps) or function.is_line
+    solver = _solver(function)
     if function.output == Bipolar():
-        integers, _ = solve(function, thresholds, 0)
-        return _Trial(function, thresholds, 0, "half_up", integers)
+        return _Trial(function, solver, 0, "half_up", solver.at(0, "half_up"))
+    is_line = not isinstance(function, Steps) or function.is_line
     for shift in range(MAX_SHIFT + 1) if is_line else ():
         if function.product_limit(shift) >= UNBOUNDED:
             break
         for rounding in ROUNDINGS if shift else ROUNDINGS[:1]:
-            integers, exact = solve(function, thresholds, shift, rounding=rounding)
-            if exact.all():
-                return _Trial(function, thresholds, shift, rounding, integers)
+            integers = solver.at(shift, rounding)
+            if integers is not None:
+                return _Trial(function, solver, shift, rounding, integers)
     if function.output.width > MAX_THRESHOLD_BITS:
+        raise _too_wide(function)
+    return _Trial(function, solver, 0, "half_up", None)
+
+
+def _solver(function: BoundedSteps) -> _Listed | ClosedForm:
+    """Return what finds integers; steps are listed only where they are few."""
+    if isinstance(function, Steps):
+        if not function.is_line and function.output.width > MAX_THRESHOLD_BITS:
+            raise _too_wide(function)
+        closed = function.closed_form()
+        if closed is not None:
+            return closed
+    steps = function.span * len(function.low)
+    if steps > MOST:
         raise NetworkError(
-            f"layer {function.name}: no multiplier and shift give its function exactly, and "
-            f"{function.output} is too wide for thresholds, which have up to "
-            f"{MAX_THRESHOLD_BITS} bits; quantise it to fewer bits"
+            f"layer {function.name}: {function.output} and {len(function.low)} channels have "
+            f"{steps:,} steps that must be looked at one by one, of at most {MOST:,}; quantise it "
+            "to fewer bits"
         )
-    return _Trial(function, thresholds, 0, "half_up", None)
+    return _Listed(function)
+
+
+def _too_wide(function: StepFunction) -> NetworkError:
+    return NetworkError(
+        f"layer {function.name}: no multiplier and shift give its function exactly, and "
+        f"{function.output} is too wide for thresholds, which have up to "
+        f"{MAX_THRESHOLD_BITS} bits; quantise it to fewer bits"
+    )
 
 
 def _whole_numbers(function: StepFunction) -> Solution | None:
@@ -145,7 +187,7 @@ def _with_few_shifts(trials: Sequence[_Trial]) -> dict[str, Solution]:
     for trial in sorted(trials, key=lambda each: -each.shift):
         name, integers = trial.function.name, trial.integers
         if integers is None:
-            found[name] = _with_thresholds(trial.function, trial.thresholds)
+            found[name] = _with_thresholds(trial.function, trial.solver.steps)
             continue
         if trial.function.output != Bipolar():
             shared = [each for each in (_at(trial, shift, limit) for shift in used) if each]
@@ -159,15 +201,16 @@ def _at(trial: _Trial, shift: int, limit: int) -> Integers | None:
     """Return the integers of a larger shift, if they are exact within ``limit`` bits."""
     if shift < trial.shift or trial.function.product_limit(shift) >= UNBOUNDED:
         return None
-    integers, exact = solve(trial.function, trial.thresholds, shift, rounding=trial.rounding)
-    narrow = int(integers.multiplier.max()).bit_length() <= limit
-    return integers if exact.all() and narrow else None
+    integers = trial.solver.at(shift, trial.rounding)
+    if integers is None or int(integers.multiplier.max()).bit_length() > limit:
+        return None
+    return integers
 
 
 def _solution(trial: _Trial, integers: Integers) -> Solution:
     """Return the parameters of integers, checked."""
-    function, thresholds = trial.function, trial.thresholds
-    compared = check(function, integers, thresholds, rounding=trial.rounding)
+    function = trial.function
+    compared = trial.solver.check(integers, trial.rounding)
     parameters: dict[str, Any] = {
         "multiplier": integers.multiplier, "bias": integers.bias, "shift": integers.shift,
         **_ends(function.output, function.bottom, function.top),
@@ -190,7 +233,7 @@ def _ends(output: Any, bottom: int, top: int) -> dict[str, int]:
     return found
 
 
-def _with_thresholds(function: StepFunction, thresholds: np.ndarray) -> Solution:
+def _with_thresholds(function: BoundedSteps, thresholds: np.ndarray) -> Solution:
     """Return one threshold for each level above the lowest of the format."""
     output, channels = function.output, len(thresholds)
     below = function.bottom - output.min_level
@@ -210,7 +253,8 @@ def _check_thresholds(function: StepFunction, table: np.ndarray) -> int:
     """Compare thresholds with the graph on both sides of each; return how many levels that is."""
     sides = np.concatenate([table, table - 1], axis=1)
     sums = sides.clip(function.low[:, None], function.high[:, None])
-    counted = (sums[:, :, None] >= table[:, None, :]).sum(axis=2) + function.output.min_level
+    rows = [np.searchsorted(*each, side="right") for each in zip(np.sort(table), sums, strict=True)]
+    counted = np.stack(rows) + function.output.min_level
     for channel, place in np.argwhere(counted != function.levels(sums))[:1]:
         raise NetworkError(
             f"layer {function.name}, channel {channel}: thresholds differ from the graph at "

@@ -4,19 +4,21 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import product
+from functools import cached_property
 
 import numpy as np
 
 from ....hw.number import Bipolar, Format
 from ...fold import StepFunction
-from .curve import INFINITY, Curve
+from ...staircase import ClosedForm, Stairs
+from .curve import Curve
+from .line import Line, end_codes
 from .quantizer import Quantizer
 
 __all__ = ["WIDE", "BoundedSteps", "PairSteps", "Steps", "end_levels", "estimated_codes"]
 
 WIDE = 12  # bits from which levels are looked at one by one only if they must be
-MARGIN = 1e-9  # of float64 estimates, relative to what was added up; its rounding is below 1e-14
+MARGIN = 1e-13  # of float64 estimates, relative to what was added up; its rounding is below 2e-15
 
 
 class BoundedSteps(StepFunction):
@@ -39,6 +41,11 @@ class BoundedSteps(StepFunction):
     def top(self) -> int:
         """The highest level that it gives."""
         return self.ends[1]
+
+    @property
+    def span(self) -> int:
+        """How many levels are above the lowest."""
+        return 1 if self.output == Bipolar() else self.top - self.bottom
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,39 +78,98 @@ class Steps(BoundedSteps):
         """The levels above the lowest; of a wide format those only that some sum reaches."""
         if self.output == Bipolar() or self.output.width <= WIDE:
             return super().goals
-        reached = self.levels(np.stack([self.low, self.high], axis=1))
+        reached = self._end_levels
         return np.arange(reached.min() + 1, reached.max() + 1)
+
+    @property
+    def span(self) -> int:
+        """How many levels `goals` are, which need not be listed for it."""
+        if self.output == Bipolar() or self.output.width <= WIDE:
+            return super().span
+        return int(np.ptp(self._end_levels))
+
+    @cached_property
+    def _end_levels(self) -> np.ndarray:
+        """The levels at the lowest and the highest sum, shape (channels, 2)."""
+        return self.levels(np.stack([self.low, self.high], axis=1))
+
+    @cached_property
+    def line(self) -> Line | None:
+        """The same in integers, where it is a rounded line."""
+        return Line.of(self.curve, self.quantizer)
+
+    def closed_form(self) -> ClosedForm | None:
+        """Return what finds its integers without looking at every level, if anything can."""
+        line = self.line
+        if line is None or not line.has_runs or self.output == Bipolar():
+            return None
+        found = []
+        sums = zip(self.low.tolist(), self.high.tolist(), strict=True)
+        for channel, (reach, ends) in enumerate(zip(sums, self._end_levels.tolist(), strict=True)):
+            flip = self.bottom + self.top if self.mirrored[channel] else None
+            flat = Stairs(*reach, *ends, self.bottom, self.top, ())
+            found.append(line.stairs(channel, flip, flat))
+        return ClosedForm(self, found)
 
     def levels(self, accumulator: np.ndarray) -> np.ndarray:
         """Return the output levels of accumulators of shape (channels, any)."""
-        if self.curve.is_affine:
-            codes = self._exact_codes(accumulator)
-        else:
-            codes = self.quantizer.codes(self.curve.values(accumulator))
+        codes = self._codes(accumulator)
         levels = codes - self.quantizer.zero
         return np.where(self.mirrored[:, None], self.bottom + self.top - levels, levels)
 
-    def _exact_codes(self, sums: np.ndarray) -> np.ndarray:
+    def _codes(self, sums: np.ndarray) -> np.ndarray:
         """Return codes in exact arithmetic, where float64 leaves a doubt."""
-        curve, scale = self.curve, self.quantizer.scale.astype(np.float64)[:, None]
+        curve, line = self.curve, self.line
+        if line is not None and line.is_small(int(abs(sums).max(initial=0))):
+            return line.codes(sums)
         gain, offset, low, high = (
             each.astype(np.float64)[:, None]
             for each in (curve.gain, curve.offset, curve.low, curve.high)
         )
-        estimate = (sums * gain + offset).clip(low, high) / scale
-        doubt = (abs(sums * gain) + abs(offset)) / scale
+        estimate = (sums * gain + offset).clip(low, high)
+        doubt = abs(sums * gain) + abs(offset)
+        if not curve.is_affine:
+            return self._bent_codes(sums, estimate, MARGIN * doubt)
+        scale = self.quantizer.scale.astype(np.float64)[:, None]
+        estimate, doubt = estimate / scale, doubt / scale
         if self._is_whole and doubt.max(initial=0) < 1 << 52:
             doubt = np.full(doubt.shape, -np.inf)  # float64 rounds nothing
 
         def exact(channels: np.ndarray, places: np.ndarray) -> np.ndarray:
-            some = curve.of(channels)
-            picked = sums[channels, places][:, None]
-            return some.values(picked)
+            picked = sums[channels, places]
+            if line is not None:
+                return line.codes_at(channels, picked)
+            values = curve.of(channels).values(picked[:, None])
+            return self.quantizer.of(channels).codes(values)[:, 0]
 
         return estimated_codes(self.quantizer, estimate, doubt, exact)
 
+    def _bent_codes(self, sums: np.ndarray, estimate: np.ndarray, margin: np.ndarray) -> np.ndarray:
+        """Return the codes of a bent curve, whose functions read what is exact, rounded once.
+
+        They nowhere fall, or nowhere rise; so where estimates to both sides give one code, that is
+        it.
+        """
+        curve, quantizer = self.curve, self.quantizer
+        codes, *others = (
+            quantizer.codes(curve.bend(each))
+            for each in (estimate, estimate - margin, estimate + margin)
+        )
+        channels, places = np.nonzero((codes != others[0]) | (codes != others[1]))
+        if not len(channels):
+            return codes
+        picked = sums[channels, places].astype(object) * curve.gain[channels]
+        picked = np.maximum(picked + curve.offset[channels], curve.low[channels])
+        estimate[channels, places] = np.minimum(picked, curve.high[channels]).astype(np.float64)
+        columns = np.unique(places)  # of all channels: the functions may have one for each
+        codes[:, columns] = quantizer.codes(curve.bend(estimate[:, columns]))
+        return codes
+
     def thresholds(self) -> np.ndarray:
         """Return where each level above the lowest is reached, shape (channels, levels - 1)."""
+        closed = self.closed_form()
+        if closed is not None:
+            return closed.thresholds(self.goals)
         table = self.quantizer.table
         if table is None or not self.curve.is_affine or self.curve.clips or self.mirrored.any():
             return super().thresholds()
@@ -146,7 +212,7 @@ class Steps(BoundedSteps):
         zero = self.quantizer.zero_point / (self.quantizer.divisor or 1) - self.quantizer.zero
         return np.asarray(self.curve.offset / self.quantizer.unit, object) + zero
 
-    @property
+    @cached_property
     def slope(self) -> np.ndarray:
         """Output levels per accumulator level, before rounding; shape (channels,)."""
         if self.output != Bipolar() and self.quantizer.is_bipolar:
@@ -154,7 +220,7 @@ class Steps(BoundedSteps):
         slope = self.exact_slope.astype(np.float64)
         return np.where(self.mirrored, -slope, slope)
 
-    @property
+    @cached_property
     def offset(self) -> np.ndarray:
         """Output level at accumulator 0, before rounding; shape (channels,)."""
         offset = self.exact_offset.astype(np.float64)
@@ -183,7 +249,7 @@ def estimated_codes(
     estimate, doubt : float64 arrays of shape (channels, any)
         Values in units of its scale; the size of what was added up for them.
     exact : callable
-        Returns values as Fractions, of shape (picked, 1), given indices of channels and places.
+        Returns codes, of shape (picked,), given indices of channels and places.
     """
     if quantizer.table is not None:
         return _counted(quantizer, estimate, doubt, exact)
@@ -198,8 +264,7 @@ def estimated_codes(
     codes = quantizer.codes(estimate * quantizer.scale.astype(np.float64)[:, None])
     channels, places = np.nonzero(near)
     if len(channels):
-        values = exact(channels, places)
-        codes[channels, places] = quantizer.of(channels).codes(values)[:, 0]
+        codes[channels, places] = exact(channels, places)
     return codes
 
 
@@ -216,8 +281,7 @@ def _counted(
     codes, others = quantizer.codes(values - margin), quantizer.codes(values + margin)
     channels, places = np.nonzero(codes != others)
     if len(channels):
-        given = exact(channels, places)
-        codes[channels, places] = quantizer.of(channels).codes(given)[:, 0]
+        codes[channels, places] = exact(channels, places)
     return codes
 
 
@@ -226,16 +290,8 @@ def end_levels(curve: Curve, quantizer: Quantizer) -> tuple[int, int]:
     bottom, top = quantizer.low - quantizer.zero, quantizer.high - quantizer.zero
     if not curve.is_affine or quantizer.is_bipolar or quantizer.table is not None:
         return bottom, top
-    lows, highs = [], []
-    for end, channel in product(("low", "high"), range(len(curve.gain))):
-        value = getattr(curve, end)[channel]
-        if abs(value) == INFINITY:
-            level = bottom if end == "low" else top
-        else:
-            one = np.array([[Fraction(value)]], object)
-            level = int(quantizer.of(np.array([channel])).codes(one)[0, 0]) - quantizer.zero
-        (lows if end == "low" else highs).append(level)
-    return min(lows), max(highs)
+    low, high = (end_codes(each, quantizer) for each in (curve.low, curve.high))
+    return int(low.min()) - quantizer.zero, int(high.max()) - quantizer.zero
 
 
 @dataclass(frozen=True, eq=False)

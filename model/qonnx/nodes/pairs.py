@@ -32,9 +32,14 @@ def paired(walk: Walk, node: Any, sums: Sums, quantizer: Quantizer) -> Levels:
     """
     draft = sums.draft
     (low, high), (other_low, other_high) = draft.ends
+    pairs = (high - low + 1) * (other_high - other_low + 1)
+    if pairs > PAIRS or not sums.curve.is_affine:
+        refuse(
+            node,
+            f"adds tensors whose scales have the ratio {float(draft.ratio):g}, with {pairs:,} "
+            f"pairs of levels; sums of tensors this wide (above {PAIRS:,}) need equal scales",
+        )
     one, two = np.arange(low, high + 1), np.arange(other_low, other_high + 1)
-    if len(one) * len(two) > PAIRS or not sums.curve.is_affine:
-        refuse(node, "sums of tensors this wide need equal scales")
     curve, quantizer = sums.curve.of(np.array([0])), quantizer.of(np.array([0]))
     if curve.gain[0] < 0:
         refuse(node, "subtracts sums of tensors whose scales have no ratio of small integers")
@@ -88,7 +93,8 @@ def _levels(
         first, second = np.divmod(places, len(two))
         virtual = one[first].astype(object) + two[second].astype(object) / ratio
         values = virtual * curve.gain[0] + curve.offset[0]
-        return np.minimum(np.maximum(values, curve.low[0]), curve.high[0])[:, None]
+        clipped = np.minimum(np.maximum(values, curve.low[0]), curve.high[0])
+        return quantizer.codes(clipped[None, :])[0]
 
     flat = estimate.reshape(1, -1), doubt.reshape(1, -1)
     return (estimated_codes(quantizer, *flat, exact) - quantizer.zero).reshape(estimate.shape)

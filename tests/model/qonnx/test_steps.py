@@ -271,10 +271,10 @@ def test_integers_that_are_off_are_found(steps, place, change):
     if steps.output != Bipolar():
         parameters |= {"low": steps.bottom, "high": steps.top}
     if applied(steps, parameters) == steps.levels(every_sum(steps)).tolist():
-        assert check(steps, integers, trial.thresholds, rounding=trial.rounding)
+        assert check(steps, integers, trial.solver.steps, rounding=trial.rounding)
         return
     with pytest.raises(NetworkError, match="layer layer, channel 0: at accumulator"):
-        check(steps, integers, trial.thresholds, rounding=trial.rounding)
+        check(steps, integers, trial.solver.steps, rounding=trial.rounding)
 
 
 def test_most_planted_faults_change_something():
@@ -285,7 +285,7 @@ def test_most_planted_faults_change_something():
     for change in (-1, 1):
         integers = trial.integers._replace(bias=trial.integers.bias + change)
         with pytest.raises(NetworkError, match="folded integers give"):
-            check(steps, integers, trial.thresholds)
+            check(steps, integers, trial.solver.steps)
 
 
 @pytest.mark.parametrize("steps", [each for each, method, _ in METHODS if method == "thresholds"])
