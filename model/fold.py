@@ -22,7 +22,7 @@ they differ at ``s`` too, and ``s`` was compared.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 

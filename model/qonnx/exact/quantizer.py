@@ -96,11 +96,11 @@ class Quantizer:
 
     def of(self, channels: np.ndarray) -> "Quantizer":
         """Return the quantiser of some channels only."""
-        if len(self.scale) == 1:
-            channels = np.zeros_like(channels)
         table = self.table
         if table is not None and len(table) > 1:
             table = table[channels]
+        if len(self.scale) == 1:
+            channels = np.zeros_like(channels)
         scale, out_scale = self.scale[channels], self.out_scale[channels]
         return replace(self, scale=scale, out_scale=out_scale, table=table)
 

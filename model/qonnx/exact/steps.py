@@ -1,9 +1,7 @@
 """Step functions from sums to levels: a curve and the quantiser behind it, in exact arithmetic."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +9,7 @@ import numpy as np
 from ....hw.number import Bipolar, Format
 from ...fold import StepFunction
 from ...staircase import ClosedForm, Stairs
+from .counts import Counts
 from .curve import Curve
 from .line import Line, end_codes
 from .quantizer import Quantizer
@@ -120,8 +119,11 @@ class Steps(BoundedSteps):
     def _codes(self, sums: np.ndarray) -> np.ndarray:
         """Return codes in exact arithmetic, where float64 leaves a doubt."""
         curve, line = self.curve, self.line
-        if line is not None and line.is_small(int(abs(sums).max(initial=0))):
+        farthest = int(abs(sums).max(initial=0))
+        if line is not None and line.is_small(farthest):
             return line.codes(sums)
+        if self._counts is not None and self._counts.is_small(farthest):
+            return self._counts.codes(sums)
         gain, offset, low, high = (
             each.astype(np.float64)[:, None]
             for each in (curve.gain, curve.offset, curve.low, curve.high)
@@ -132,13 +134,12 @@ class Steps(BoundedSteps):
             return self._bent_codes(sums, estimate, MARGIN * doubt)
         scale = self.quantizer.scale.astype(np.float64)[:, None]
         estimate, doubt = estimate / scale, doubt / scale
-        if self._is_whole and doubt.max(initial=0) < 1 << 52:
-            doubt = np.full(doubt.shape, -np.inf)  # float64 rounds nothing
 
         def exact(channels: np.ndarray, places: np.ndarray) -> np.ndarray:
             picked = sums[channels, places]
-            if line is not None:
-                return line.codes_at(channels, picked)
+            in_integers = line or self._counts
+            if in_integers is not None:
+                return in_integers.codes_at(channels, picked)
             values = curve.of(channels).values(picked[:, None])
             return self.quantizer.of(channels).codes(values)[:, 0]
 
@@ -170,26 +171,14 @@ class Steps(BoundedSteps):
         closed = self.closed_form()
         if closed is not None:
             return closed.thresholds(self.goals)
-        table = self.quantizer.table
-        if table is None or not self.curve.is_affine or self.curve.clips or self.mirrored.any():
-            return super().thresholds()
-        rows = np.broadcast_to(table, (len(self.low), table.shape[1]))
-        found = [
-            [_first_sum(value, gain, offset, low, high) for value in row]
-            for row, gain, offset, low, high in zip(
-                rows, self.curve.gain, self.curve.offset, self.low.tolist(), self.high.tolist(),
-                strict=True,
-            )
-        ]  # fmt: skip
-        return np.array(found, np.int64)
+        if self._counts is not None:
+            return self._counts.thresholds(self.low, self.high, self.mirrored)
+        return super().thresholds()
 
-    @property
-    def _is_whole(self) -> bool:
-        """Whether everything that is compared with a table of thresholds is a whole number."""
-        if self.quantizer.table is None or self.curve.clips:
-            return False
-        arrays = (self.curve.gain, self.curve.offset, self.quantizer.scale, self.quantizer.table)
-        return all(each.denominator == 1 for array in arrays for each in array.flat)
+    @cached_property
+    def _counts(self) -> Counts | None:
+        """The same in integers, where it counts thresholds of a line."""
+        return Counts.of(self.curve, self.quantizer)
 
     @property
     def is_line(self) -> bool:
@@ -225,13 +214,6 @@ class Steps(BoundedSteps):
         """Output level at accumulator 0, before rounding; shape (channels,)."""
         offset = self.exact_offset.astype(np.float64)
         return np.where(self.mirrored, self.bottom + self.top - offset, offset)
-
-
-def _first_sum(value: Fraction, gain: Fraction, offset: Fraction, low: int, high: int) -> int:
-    """Return the smallest sum from ``low`` at which a rising line reaches ``value``."""
-    if not gain:
-        return low if offset >= value else high + 1
-    return min(max(math.ceil((value - offset) / gain), low), high + 1)
 
 
 def estimated_codes(
