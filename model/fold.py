@@ -174,25 +174,40 @@ def _thresholds(function: StepFunction, goals: np.ndarray) -> np.ndarray:
     """Return the smallest accumulators from ``low`` at which each level of ``goals`` is reached.
 
     Levels that are never reached get ``high + 1``. Bisection over all channels and as many levels
-    as are looked at together.
+    as are looked at together, from where the line of `StepFunction.slope` says.
     """
-    size = max(1, BLOCK // len(function.low))
-    blocks = [goals[start : start + size] for start in range(0, len(goals), size)]
     low, high = function.low[:, None], function.high[:, None]
     fits = max(-int(low.min()), int(high.max()) + 1) < 1 << 31
     found = np.empty((len(low), len(goals)), np.int32 if fits else np.int64)
-    for start, goal in zip(range(0, len(goals), size), blocks, strict=True):
-        below = np.broadcast_to(low - 1, (len(low), len(goal))).copy()
-        reached = np.broadcast_to(high + 1, below.shape).copy()
+    size = max(1, BLOCK // len(low))
+    for start in range(0, len(goals), size):
+        goal = goals[start : start + size]
+
+        def is_reached(at: np.ndarray, goal: np.ndarray = goal) -> np.ndarray:
+            return function.levels(at.clip(low, high)) >= goal
+
+        below, reached = _guess(function, goal)
+        below = np.where(is_reached(below), low - 1, below)
+        reached = np.where(is_reached(reached), reached, high + 1)
         while (reached - below > 1).any():
             # where the two have met, the middle is ``below`` again and nothing moves
             middle = (below + reached) >> 1
-            is_reached = function.levels(middle.clip(low, high)) >= goal
-            is_reached &= reached - below > 1
-            reached = np.where(is_reached, middle, reached)
-            below = np.where(is_reached, below, middle)
+            up = is_reached(middle) & (reached - below > 1)
+            reached, below = np.where(up, middle, reached), np.where(up, below, middle)
         found[:, start : start + size] = reached
     return found
+
+
+def _guess(function: StepFunction, goals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return sums from ``low - 1`` to ``high + 1`` around the first ones that reach levels."""
+    slope, offset = (
+        np.array(each, np.float64)[:, None] for each in (function.slope, function.offset)
+    )
+    rising = np.where(slope > 0, slope, 1.0)
+    at = (goals - 0.5 - offset) / rising
+    low, high = function.low[:, None], function.high[:, None]
+    place = np.floor(at.clip(low - 1, high + 1)).astype(np.int64)
+    return (place - 2).clip(low - 1, high), (place + 3).clip(low, high + 1)
 
 
 def trials(layer: StepFunction, shift: int) -> tuple[np.ndarray, np.ndarray]:

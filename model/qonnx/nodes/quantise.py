@@ -51,11 +51,17 @@ def _changes_nothing(tensor: Levels, quantizer: Quantizer) -> bool:
     sums = np.arange(tensor.low, tensor.high + 1)
     if tensor.high - tensor.low == 2 and tensor.format == Bipolar():
         sums = np.array([-1, 1])
+    is_plain = quantizer.table is None and not quantizer.is_bipolar and not quantizer.divisor
+    step = int(sums[1] - sums[0]) if len(sums) > 1 else 0
+    if is_plain:  # codes between two that are their own values are, too, if steps are whole codes
+        sums = sums[[0, -1]]
     around = [[]] * len(tensor.scale) if tensor.pad_value is None else tensor.pad_value[:, None]
     for scale, offset, out, *more in {
         (*each, *one)
         for *each, one in zip(tensor.scale, tensor.offset, quantizer.out_scale, around, strict=True)
     }:
+        if is_plain and (scale * step / out).denominator != 1:
+            return False
         values = np.array([[*(scale * (sums.astype(object) + offset)), *more]], object)
         channel = np.flatnonzero((tensor.scale == scale) & (quantizer.out_scale == out))[:1]
         codes = quantizer.of(channel).codes(values).astype(object)

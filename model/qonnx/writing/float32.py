@@ -114,10 +114,13 @@ def plan(layer: Requantised, sums: Sums) -> tuple[Plan, int]:
         compared, difference = _compare(layer, nodes, sums)
         if not difference:
             return nodes, compared
+    advice = "give it narrower multipliers (an imported network has fewer with --logit-bits 8), or"
+    if (layer.multiplier == 1).all():
+        advice = f"its biases reach {abs(layer.bias).max()}; give it smaller ones, or"
     raise NetworkError(
         f"layer {layer.name}: float32, in which QONNX computes, gives other levels {difference}; "
-        "give it narrower multipliers (an imported network has fewer with --logit-bits 8), or an "
-        f"output of up to {MAX_THRESHOLD_BITS} bits, which can be exported as thresholds"
+        f"{advice} an output of up to {MAX_THRESHOLD_BITS} bits, which can be exported as "
+        "thresholds"
     )
 
 
@@ -190,14 +193,16 @@ def _reached(
 def _compare(layer: Requantised, nodes: Plan, sums: Sums) -> tuple[int, str]:
     """Compare nodes with the integers; return the number of sums, and the first difference."""
     ends = _integers(layer)(np.stack([sums.low, sums.high], axis=1))
-    goals = _above(int(ends.min()), int(ends.max()), layer.output)
-    if len(goals) > WIDE and not _rounds_nothing(layer, sums):
-        return 0, f"(its scaled sums are too large for {len(goals) + 1} levels)"
+    lowest, highest = int(ends.min()), int(ends.max())
+    steps = highest - lowest  # there may be 2**32 of them
+    if steps > WIDE and not _rounds_nothing(layer, sums):
+        return 0, f"(its scaled sums are too large for {steps + 1} levels)"
+    goals = _above(lowest, min(highest, lowest + WIDE), layer.output)
     compared = 0
-    for rows in _blocks(len(sums.low), len(goals)):
+    for rows in _blocks(len(sums.low), min(steps, WIDE)):
         low, high, integers = sums.low[rows], sums.high[rows], _integers(layer, rows)
         floats = [_after(division, nodes, rows) for division in sums.divisions()]
-        if len(goals) > WIDE:
+        if steps > WIDE:
             at = np.linspace(low, high, WIDE, axis=1).round().astype(np.int64)
         else:
             at = _around_steps([integers, *floats], goals, low, high)
