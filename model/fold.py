@@ -347,11 +347,14 @@ def check(
         assert all(each.all() for each in steps), "a step of the integers is somewhere else"
         compare(thresholds[:, block])
         compare(thresholds[:, block] - 1)
-    rows = zip(thresholds.astype(np.int64), layer.low, layer.high, strict=True)  # equal to ``own``
-    sides = (
-        np.concatenate([at, at - 1, [least, most]]).clip(least, most) for at, least, most in rows
-    )
-    return sum(len(np.unique(each)) for each in sides)
+    return sum(_places(*row) for row in zip(thresholds, layer.low, layer.high, strict=True))
+
+
+def _places(thresholds: np.ndarray, low: int, high: int) -> int:
+    """Return how many sums a channel's ends and both sides of its steps are."""
+    sides = np.concatenate([thresholds, thresholds - 1, [low, high]]).clip(low, high)
+    sides.sort()
+    return 1 + int((np.diff(sides) > 0).sum())
 
 
 def _reached(integers: Integers, goals: np.ndarray, rounding: str, output: Format) -> np.ndarray:
