@@ -66,7 +66,7 @@ def largest(count: int, a: int, b: int, c: int, d: int, m: int) -> int:
 
 
 class Run(NamedTuple):
-    """Levels ``first + step * j`` for ``j`` below ``count``.
+    """Levels ``first + step * j`` for ``j`` below ``many``.
 
     Each is reached at the sum ``ceil((rise * j + start) / run)``; ``rise`` and ``run`` are
     positive.
@@ -74,7 +74,7 @@ class Run(NamedTuple):
 
     first: int
     step: int
-    count: int
+    many: int
     rise: int
     start: int
     run: int
@@ -91,11 +91,11 @@ class Run(NamedTuple):
         if self.step % 2 == 0:
             yield self
             return
-        for skipped in range(min(2, self.count)):
+        for skipped in range(min(2, self.many)):
             yield Run(
                 self.first + skipped * self.step,
                 2 * self.step,
-                (self.count - skipped + 1) // 2,
+                (self.many - skipped + 1) // 2,
                 2 * self.rise,
                 self.start + skipped * self.rise,
                 self.run,
@@ -104,7 +104,7 @@ class Run(NamedTuple):
     def sums(self, levels: np.ndarray) -> np.ndarray:
         """Return the sums at which some of its levels are reached, as int64."""
         places = (levels - self.first) // self.step
-        if self.rise * self.count + abs(self.start) >= SMALL or self.run >= SMALL:
+        if self.rise * self.many + abs(self.start) >= SMALL or self.run >= SMALL:
             places = places.astype(object)
         return (-((-self.start - self.rise * places) // self.run)).astype(np.int64)
 
@@ -149,8 +149,8 @@ class Stairs:
             for run in whole.every_second() if even else (whole,):
                 c, slope = target(run.first), run.step << shift
                 line = run.rise, run.start + run.run - 1, run.run
-                least = max(least, c + largest(run.count, slope, -multiplier, *line))
-                most = min(most, c - 1 + multiplier - largest(run.count, -slope, multiplier, *line))
+                least = max(least, c + largest(run.many, slope, -multiplier, *line))
+                most = min(most, c - 1 + multiplier - largest(run.many, -slope, multiplier, *line))
                 if least > most:
                     return least, most
         return least, most
@@ -160,7 +160,7 @@ class Stairs:
         found = np.where(goals <= self.first, self.low, self.high + 1).astype(np.int64)
         for run in self.runs:
             past = goals - run.first
-            own = (past >= 0) & (past < run.step * run.count) & (past % run.step == 0)
+            own = (past >= 0) & (past < run.step * run.many) & (past % run.step == 0)
             found[own] = run.sums(goals[own])
         return found
 

@@ -88,7 +88,8 @@ class LayerReport:
         How it rounds ties.
     levels_compared : int
         Accumulator levels, over all channels, at which integers and graph were compared; every one
-        at which either steps, and both ends.
+        at which either steps, and both ends. Where steps are too many, some of them; all are proven
+        equal in closed form, see `narrowgauge.model.staircase`.
     logit_error : float
         Of a last layer without a quantiser: the largest rounding of a logit over the largest logit.
     """

@@ -1,11 +1,13 @@
 """Bounds in closed form against the levels themselves, one by one."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from narrowgauge.hw.arithmetic import round_shift
 from narrowgauge.model.fold import UNBOUNDED
 from narrowgauge.model.staircase import Run, Stairs, largest
 
@@ -29,7 +31,7 @@ runs = st.builds(
     Run,
     first=st.integers(-20, 20),
     step=st.integers(1, 2),
-    count=st.integers(1, 30),
+    many=st.integers(1, 30),
     rise=st.integers(1, 40),
     start=st.integers(-90, 90),
     run=st.integers(1, 12),
@@ -38,17 +40,11 @@ runs = st.builds(
 
 def of(run):
     """The level and the sum of each step."""
-    places = range(run.count)
+    places = range(run.many)
     return [
-        (run.first + run.step * j, math.ceil(_exact(run.rise * j + run.start, run.run)))
+        (run.first + run.step * j, math.ceil(Fraction(run.rise * j + run.start, run.run)))
         for j in places
     ]
-
-
-def _exact(numerator, denominator):
-    from fractions import Fraction
-
-    return Fraction(numerator, denominator)
 
 
 @given(runs)
@@ -78,8 +74,6 @@ def test_a_bias_is_exact_if_and_only_if_it_is_within_the_bounds(
     run, multiplier, shift, rounding, clamped_below, clamped_above
 ):
     """Of every bias near by, at every sum there is."""
-    from narrowgauge.hw.arithmetic import round_shift
-
     run = run._replace(step=1)
     steps = of(run)
     low, high = steps[0][1] - 4, steps[-1][1] + 3

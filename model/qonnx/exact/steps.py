@@ -104,9 +104,10 @@ class Steps(BoundedSteps):
             return None
         found = []
         sums = zip(self.low.tolist(), self.high.tolist(), strict=True)
-        for channel, (reach, ends) in enumerate(zip(sums, self._end_levels.tolist(), strict=True)):
+        pairs = zip(sums, self._end_levels.tolist(), strict=True)
+        for channel, ((low, high), (first, last)) in enumerate(pairs):
             flip = self.bottom + self.top if self.mirrored[channel] else None
-            flat = Stairs(*reach, *ends, self.bottom, self.top, ())
+            flat = Stairs(low, high, first, last, self.bottom, self.top, ())
             found.append(line.stairs(channel, flip, flat))
         return ClosedForm(self, found)
 
@@ -201,17 +202,25 @@ class Steps(BoundedSteps):
         zero = self.quantizer.zero_point / (self.quantizer.divisor or 1) - self.quantizer.zero
         return np.asarray(self.curve.offset / self.quantizer.unit, object) + zero
 
-    @cached_property
+    @property
     def slope(self) -> np.ndarray:
         """Output levels per accumulator level, before rounding; shape (channels,)."""
+        return self._slope
+
+    @cached_property
+    def _slope(self) -> np.ndarray:
         if self.output != Bipolar() and self.quantizer.is_bipolar:
             return np.full(len(self.low), 2.0)  # one step, from -1 to +1
         slope = self.exact_slope.astype(np.float64)
         return np.where(self.mirrored, -slope, slope)
 
-    @cached_property
+    @property
     def offset(self) -> np.ndarray:
         """Output level at accumulator 0, before rounding; shape (channels,)."""
+        return self._offset
+
+    @cached_property
+    def _offset(self) -> np.ndarray:
         offset = self.exact_offset.astype(np.float64)
         return np.where(self.mirrored, self.bottom + self.top - offset, offset)
 

@@ -1,6 +1,7 @@
 """Where float32 rounds: what is exact is exported, what is not is seen and named."""
 
 import sys
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -114,6 +115,25 @@ def test_wide_outputs_whose_scaling_needs_more_are_refused(output, shift, words)
         NetworkError, match=rf"layer fc: float32, .* {words}.* narrower multipliers"
     ):
         export(replace(network, layers=(layer,)))
+
+
+@pytest.mark.parametrize(
+    ("bits", "multiplier", "words"),
+    [(29, 1, "its biases reach"), (32, 1, "its biases reach"), (32, 3, "narrower multipliers")],
+)
+def test_levels_that_are_too_many_are_refused_before_they_are_listed(bits, multiplier, words):
+    far = (1 << (bits - 1)) - 10_000
+    network = one_layer(f"int{bits}", bias=[far, -far, 3], multiplier=[multiplier] * 3)
+    tracemalloc.start()
+    try:
+        with pytest.raises(
+            NetworkError, match=rf"layer fc: .*too large for \d+ levels\); .*{words}"
+        ):
+            export(network)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 32 << 20  # a list of the levels would take 4 to 32 GB
 
 
 def test_many_levels_are_exact_where_nothing_is_rounded():
