@@ -55,7 +55,7 @@ class Counts:
     def is_small(self, farthest: int) -> bool:
         """Tell whether int64 does for sums up to ``farthest`` from 0."""
         finite = [abs(each) for each in self.table.flat if abs(each) != INFINITY]
-        largest = max(abs(self.rise)) * farthest + max(abs(self.start))
+        largest = max(abs(self.rise)) * max(farthest, 1) + max(abs(self.start))
         return max(largest, *finite, 0) < SMALL
 
     def codes(self, sums: np.ndarray) -> np.ndarray:

@@ -88,7 +88,7 @@ class Line:
     def is_small(self, farthest: int) -> bool:
         """Tell whether int64 does for sums up to ``farthest`` from 0."""
         scale = max(self.divisor.numerator, self.divisor.denominator)
-        largest = max(abs(self.rise)) * farthest + max(abs(self.start)) + max(self.unit)
+        largest = max(abs(self.rise)) * max(farthest, 1) + max(abs(self.start)) + max(self.unit)
         return 2 * scale * largest < SMALL
 
     def codes(self, sums: np.ndarray) -> np.ndarray:

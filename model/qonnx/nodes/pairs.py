@@ -36,8 +36,8 @@ def paired(walk: Walk, node: Any, sums: Sums, quantizer: Quantizer) -> Levels:
     if pairs > PAIRS or not sums.curve.is_affine:
         refuse(
             node,
-            f"adds tensors whose scales have the ratio {float(draft.ratio):g}, with {pairs:,} "
-            f"pairs of levels; sums of tensors this wide (above {PAIRS:,}) need equal scales",
+            "sums of tensors this wide need equal scales: theirs have the ratio "
+            f"{float(draft.ratio):g}, and {pairs:,} pairs of levels, of at most {PAIRS:,}",
         )
     one, two = np.arange(low, high + 1), np.arange(other_low, other_high + 1)
     curve, quantizer = sums.curve.of(np.array([0])), quantizer.of(np.array([0]))

@@ -161,6 +161,16 @@ def test_a_quantiser_that_changes_nothing_is_known_by_its_ends(
     assert _changes_nothing(given, quantizer) == expected
 
 
+@pytest.mark.parametrize("table", [None, np.array([[F(1), F(2), F(3)]], object)])
+def test_numbers_beyond_64_bits(table):
+    """A sum that is always 0 makes a huge slope no smaller."""
+    steps = many(2, channels=1, table=table)
+    huge = replace(steps.curve, gain=objects(F(1 << 200)), offset=objects(F(5, 2)))
+    steps = replace(steps, curve=huge, low=np.array([0]), high=np.array([0]))
+    assert steps.levels(np.array([[0]])).tolist() == [[2]]
+    assert steps.thresholds().tolist() == [[0, 0, 1]]
+
+
 # --- what takes long, and much memory --------------------------------------------------------
 
 
