@@ -200,11 +200,8 @@ def _thresholds(function: StepFunction, goals: np.ndarray) -> np.ndarray:
 
 def _guess(function: StepFunction, goals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return sums from ``low - 1`` to ``high + 1`` around the first ones that reach levels."""
-    slope, offset = (
-        np.array(each, np.float64)[:, None] for each in (function.slope, function.offset)
-    )
-    rising = np.where(slope > 0, slope, 1.0)
-    at = (goals - 0.5 - offset) / rising
+    rising = np.where(function.slope > 0, function.slope, 1.0)[:, None]
+    at = (goals - 0.5 - function.offset[:, None]) / rising
     low, high = function.low[:, None], function.high[:, None]
     place = np.floor(at.clip(low - 1, high + 1)).astype(np.int64)
     return (place - 2).clip(low - 1, high), (place + 3).clip(low, high + 1)
@@ -313,11 +310,10 @@ def check(
     low, high = layer.low[:, None], layer.high[:, None]
 
     def folded(accumulator: np.ndarray) -> np.ndarray:
-        multiplier, bias = integers.multiplier[:, None], integers.bias[:, None]
         return requantize(
             accumulator,
-            multiplier,
-            bias,
+            integers.multiplier[:, None],
+            integers.bias[:, None],
             integers.shift,
             layer.output,
             low=layer.bottom,
@@ -337,10 +333,12 @@ def check(
         return got
 
     compare(np.concatenate([low, high], axis=1))
+    is_sign = layer.output == Bipolar()
+    target = 0 * goals if is_sign else _targets(goals, integers.shift, rounding)
     size = max(1, BLOCK // (4 * len(low)))
     for start in range(0, len(goals), size):
         block = slice(start, start + size)
-        own = _reached(integers, goals[block], rounding, layer.output)
+        own = -((integers.bias[:, None] - target[block]) // integers.multiplier[:, None])
         own = own.clip(low, high + 1)
         got = compare(own), compare(own - 1)
         steps = (own > high) | (got[0] >= goals[block]), (own <= low) | (got[1] < goals[block])
@@ -355,12 +353,6 @@ def _places(thresholds: np.ndarray, low: int, high: int) -> int:
     sides = np.concatenate([thresholds, thresholds - 1, [low, high]]).clip(low, high)
     sides.sort()
     return 1 + int((np.diff(sides) > 0).sum())
-
-
-def _reached(integers: Integers, goals: np.ndarray, rounding: str, output: Format) -> np.ndarray:
-    """Return the smallest sums at which integers reach levels, before any clamp."""
-    target = _targets(goals, integers.shift, rounding) if output != Bipolar() else 0 * goals
-    return -((integers.bias[:, None] - target) // integers.multiplier[:, None])
 
 
 def _targets(goals: np.ndarray, shift: int, rounding: str) -> np.ndarray:
