@@ -9,6 +9,7 @@ evaluated in float64.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from numbers import Rational
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,15 @@ INFINITY = float("inf")
 
 
 def fractions(values: Any) -> np.ndarray:
-    """Return numbers as an object array of exact `Fraction` values, of the same shape."""
+    """Return numbers as an object array of exact `Fraction` values, of the same shape.
+
+    Objects are Fractions or integers: a float among them has been rounded already, by whoever made
+    it, and is refused with a `TypeError`.
+    """
     array = np.asarray(values)
     if array.dtype == object:
+        if not all(isinstance(each, Rational) for each in array.flat):
+            raise TypeError("a float among fractions")
         return array
     if not np.isfinite(array).all():
         raise OverflowError("an infinity, which cannot be folded")

@@ -36,7 +36,9 @@ def gemm(walk: Walk, node: Any) -> None:
         levels, scale = levels.T, scale.T
     alpha, beta = (Fraction(float(values.get(name, 1.0))) for name in ("alpha", "beta"))
     bias = walk.constant(node, 2, "bias")
-    _dense(walk, node, levels, scale, weights, None if bias is None else bias * beta, alpha)
+    _dense(
+        walk, node, levels, scale, weights, None if bias is None else fractions(bias) * beta, alpha
+    )
 
 
 def _weights(walk: Walk, node: Any, place: int) -> Weights:

@@ -148,8 +148,10 @@ def test_a_quantiser_that_changes_nothing_is_known_by_its_ends(
 ):
     size, fmt = Size(1, 1, 1), narrowest(low, high)
     index, padding = np.arange(1).reshape(1, 1), (0, 0, 0, 1) if pad else (0, 0, 0, 0)
+    around = objects(pad * scale) if pad else None
     given = Levels(
-        size, index, "x", fmt, low, high, objects(scale), objects(offset), padding, pad * scale
+        *(size, index, "x", fmt, low, high, objects(scale), objects(offset), around),
+        padding=padding,
     )
     one = objects(F(1))
     quantizer = Quantizer(one, zero, -8, 7, mode, False, one, zero)
