@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..hw.array import Geometry
+from ..hw.geometry import Geometry
 from ..hw.network import Network
 from ..hw.program import Program
 from ..hw.synth.fit import largest_geometry

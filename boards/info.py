@@ -10,8 +10,8 @@ from typing import Any, Self
 import numpy as np
 
 from ..hw.arithmetic import Accumulator
-from ..hw.array import Geometry
 from ..hw.errors import LinkError
+from ..hw.geometry import Geometry
 from ..hw.layers import Weighted
 from ..hw.network import Network
 from ..hw.network_file import to_bytes

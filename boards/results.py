@@ -5,8 +5,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..hw.counter import count_up
-from ..hw.emitter import result_layout
 from ..hw.program import Program
+from ..hw.streams import result_layout
 from .frame import packed_bytes
 
 __all__ = ["Results", "answer_bytes", "image_bytes", "label_bytes", "level_bytes"]

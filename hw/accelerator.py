@@ -22,22 +22,24 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from .array import SystolicArray
+from .attributes import NO_COLLISIONS
 from .blocks_mac import Blocks
 from .contents import ThresholdTable
 from .drain import Drain
-from .emitter import Emitter, result_layout
+from .emitter import Emitter
 from .errors import GeometryError
 from .feeder import Feeder
-from .loader import Loader, element_layout
+from .job import IMAGE_WIDTH
+from .loader import Loader
 from .mac import MAC
-from .memory import NO_COLLISIONS
 from .pool import PoolUnit
 from .program import Program
-from .record import field
 from .requantize import Requantize
-from .scoreboard import IMAGE_WIDTH, Scoreboard
+from .scoreboard import Scoreboard
 from .sequencer import Sequencer
 from .storage import ActivationMemory, WeightMemory
+from .streams import element_layout, result_layout
+from .table import field
 from .thresholds import Thresholds
 from .writer import Writer
 

@@ -5,11 +5,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import Accumulator
+from .control import CONTROL
 
-__all__ = ["CONTROL", "Accumulate"]
-
-CONTROL = data.StructLayout({"enable": 1, "double": 1, "last": 1})
-"""What travels with a step: accumulate it; double afterwards (end of a bit plane); end the sum."""
+__all__ = ["Accumulate"]
 
 _TWO_TILES = 16  # cells of two tiles; the first one has no bit of the sum
 

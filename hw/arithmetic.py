@@ -14,6 +14,7 @@ __all__ = [
     "OVERFLOWS",
     "ROUNDINGS",
     "Accumulator",
+    "address_width",
     "bits_for",
     "count_thresholds",
     "requantize",
@@ -75,6 +76,11 @@ def _clip(level: Any, low: int, high: int) -> Any:
 def bits_for(low: int, high: int) -> int:
     """Return the two's complement width that holds every integer from ``low`` to ``high``."""
     return max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0) + 1
+
+
+def address_width(depth: int) -> int:
+    """Return the bits that address ``depth`` words; at least 1."""
+    return max(1, (depth - 1).bit_length())
 
 
 @dataclass(frozen=True)

@@ -1,89 +1,22 @@
 """The output-stationary systolic array and its processing element."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .accumulate import CONTROL
 from .arithmetic import Accumulator
 from .blocks_mac import Blocks, block_macs
+from .control import CONTROL
 from .differences import Differences
 from .errors import GeometryError
+from .geometry import Geometry
 from .mac import MAC
 from .macs import mac as default_mac
-from .mapping import Operands
+from .operands import Operands
 
-__all__ = ["PE", "Geometry", "SystolicArray", "drained"]
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """Shape of an array.
-
-    Parameters
-    ----------
-    rows : int
-        Rows carry activations: images of a batch, or output pixels.
-    columns : int
-        Columns carry weights: output channels.
-    lanes : int
-        Pairs that a processing element multiplies a step.
-    hop : int
-        Processing elements that share one pipeline register, along rows and columns alike. At 1
-        every element has its own; a hop as long as the array broadcasts, which on small FPGAs is
-        cheaper: a register that only passes data on takes a whole logic cell.
-    chains : int
-        Chains by which sums leave the array, one sum a cycle each; rows take turns on them. One is
-        enough where a tile takes at least ``rows * columns`` steps.
-
-    Raises
-    ------
-    GeometryError
-        For a size that is not a positive number, or beyond what is sensible.
-    """
-
-    rows: int
-    columns: int
-    lanes: int
-    hop: int = 8
-    chains: int = 1
-
-    def __post_init__(self) -> None:
-        limits = {"rows": 64, "columns": 256, "lanes": 1024, "hop": 256, "chains": 64}
-        for name, limit in limits.items():
-            size = getattr(self, name)
-            if not 1 <= size <= limit:
-                raise GeometryError(f"{name} is 1 to {limit}, not {size}")
-        if self.rows % self.chains:
-            raise GeometryError(
-                f"chains divide the rows: {self.chains} does not divide {self.rows}"
-            )
-
-    def __str__(self) -> str:
-        return f"{self.rows}x{self.columns}x{self.lanes}"
-
-    @property
-    def elements(self) -> int:
-        """Processing elements."""
-        return self.rows * self.columns
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates a cycle."""
-        return self.elements * self.lanes
-
-    @property
-    def drain_cycles(self) -> int:
-        """Cycles that the sums of a tile take to leave the array."""
-        return self.elements // self.chains
-
-    @property
-    def skew(self) -> int:
-        """Cycles by which the farthest element lags behind the first."""
-        return (self.rows - 1) // self.hop + (self.columns - 1) // self.hop
+__all__ = ["PE", "SystolicArray", "drained"]
 
 
 def drained(accumulator: Accumulator) -> data.StructLayout:

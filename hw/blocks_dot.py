@@ -9,8 +9,8 @@ from .arithmetic import bits_for
 from .blocks import Mult18x18D
 from .dot import DotProduct
 from .errors import GeometryError
-from .mapping import Operands
 from .number import Fixed
+from .operands import Operands
 
 __all__ = ["PackedMultiply", "packing"]
 

@@ -13,8 +13,8 @@ from .blocks_dot import PackedMultiply, packing
 from .errors import GeometryError
 from .mac import MAC, DotMAC
 from .macs import mac
-from .mapping import Operands
 from .number import Fixed
+from .operands import Operands
 
 __all__ = ["BlockMAC", "Blocks", "Mac16", "block_macs"]
 

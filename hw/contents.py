@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from .arithmetic import Accumulator, bits_for
-from .array import Geometry
+from .geometry import Geometry
 from .mapping import MappedLayer
 from .number import Bipolar, Format
 

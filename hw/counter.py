@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, ValueLike
 
-from .record import field
+from .table import field
 
 __all__ = ["count_down", "count_up"]
 

@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .memory import NO_COLLISIONS
+from .attributes import NO_COLLISIONS
 
 __all__ = ["Differences"]
 

@@ -14,8 +14,8 @@ from amaranth.lib.wiring import In, Out
 from .adder import Term, adder_tree, partial_products, tree_latency
 from .arithmetic import bits_for
 from .errors import GeometryError
-from .mapping import Operands
 from .number import Bipolar, Fixed, MiniFloat, PowerOfTwo
+from .operands import Operands
 from .popcount import bipolar_sum, bipolar_sum_latency, structure_for
 from .recoding import recoded_latency, recoded_product
 

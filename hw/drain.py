@@ -1,55 +1,16 @@
 """Which sums leave the array: the loops of a job as its sums see them."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 
-from .arithmetic import bits_for
+from .arithmetic import address_width, bits_for
 from .counter import count_up
-from .memory import address_width
+from .job import LOOPS, Job, Whereabouts
 from .program import Program
-from .record import field
-from .scoreboard import Job
+from .table import field
 
-__all__ = ["LOOPS", "Drain", "Whereabouts"]
-
-LOOPS = ("column", "rank", "tile", "chunk", "image", "group")
-"""The loops over sums, from the inside; a rank is one row of each chain."""
-
-
-def Whereabouts(program: Program) -> data.StructLayout:
-    """Return what goes with the sums that leave in one cycle, one a chain, of one channel.
-
-    Attributes
-    ----------
-    job : Job
-    last : bits
-        The loops of `LOOPS` that are at their last.
-    used : bit
-        The channel is one of the layer's.
-    rows : bits
-        The chains whose row holds a position.
-    rank, channel : int
-        Row of the first chain, over ``chains``; output channel.
-    image, element : int
-        For the trace: image in the context, and element of the layer's output, of the first chain.
-    """
-    records = program.records
-    channels = [record.place.groups * record.place.group_channels for record in records]
-    spare = program.geometry.columns
-    return data.StructLayout(
-        {
-            "job": Job(program),
-            "last": data.StructLayout({name: 1 for name in LOOPS}),
-            "used": 1,
-            "rows": program.geometry.chains,
-            "rank": ceil_log2(program.geometry.rows // program.geometry.chains),
-            "channel": ceil_log2(max(channels) + spare),
-            "image": unsigned(32),
-            "element": unsigned(32),
-        }
-    )
+__all__ = ["Drain"]
 
 
 class Drain(wiring.Component):

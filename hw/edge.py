@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .address import CodeAddress
 from .program import Program
-from .record import field
+from .table import field
 
 __all__ = ["EdgeMask"]
 

@@ -1,32 +1,17 @@
 """From the output memory to the output stream."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from .counter import count_up
+from .job import Batch
 from .memory import ReadInterface, ReadSignature
 from .program import Program
-from .scoreboard import Batch
+from .streams import result_layout
 
-__all__ = ["Emitter", "result_layout"]
-
-
-def result_layout(program: Program) -> data.StructLayout:
-    """Return the layout of an output element.
-
-    ``level`` is the next level of the last layer, in the order of its channels; with the last one
-    of an image, ``last`` is set and ``label`` is the class: the first channel with the highest
-    level.
-    """
-    return data.StructLayout(
-        {
-            "level": program.network.output,
-            "label": unsigned(ceil_log2(program.network.outputs)),
-            "last": 1,
-        }
-    )
+__all__ = ["Emitter"]
 
 
 class Emitter(wiring.Component):

@@ -1,27 +1,20 @@
 """From the activation memory to the rows of the array."""
 
-from typing import Any
-
 from amaranth.hdl import Array, Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .memory import NO_COLLISIONS, ReadInterface, ReadSignature, address_width
+from .arithmetic import address_width
+from .attributes import NO_COLLISIONS
+from .job import FIRST, Bank, Job
+from .memory import ReadInterface, ReadSignature
 from .packer import Packer
 from .program import Program
-from .record import field
-from .scoreboard import Job
+from .table import field
 from .walker import Walker
 
-__all__ = ["Bank", "Feeder"]
-
-FIRST: Any = {"first": 1}  # what a bank begins with: where jobs have a single bank, it stays
-
-
-def Bank(program: Program) -> data.StructLayout:
-    """Return what goes with a filled bank: its job, and where in the job it stands."""
-    return data.StructLayout({"job": Job(program), "first": 1, "next_group": 1})
+__all__ = ["Feeder"]
 
 
 class Feeder(wiring.Component):

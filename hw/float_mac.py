@@ -7,7 +7,7 @@ from .errors import GeometryError
 from .float_gates import Parts, Product, Rounded, add
 from .floating import Float
 from .mac import MAC
-from .mapping import Operands
+from .operands import Operands
 from .recoding import recoded_product
 
 __all__ = ["FloatMAC"]

@@ -6,20 +6,12 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from .counter import count_down, count_up
+from .job import Batch
 from .memory import WriteInterface, WriteSignature
 from .program import Program
-from .scoreboard import Batch
+from .streams import element_layout
 
-__all__ = ["Loader", "element_layout"]
-
-
-def element_layout(program: Program) -> data.StructLayout:
-    """Return the layout of an input element: its code, and whether it ends the last image.
-
-    ``last``, on the last element of an image, closes a batch that is not full, so that a stream may
-    end after any number of images.
-    """
-    return data.StructLayout({"code": program.network.input, "last": 1})
+__all__ = ["Loader"]
 
 
 class Loader(wiring.Component):

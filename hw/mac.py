@@ -7,11 +7,12 @@ from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .accumulate import CONTROL, Accumulate
+from .accumulate import Accumulate
 from .arithmetic import Accumulator
+from .control import CONTROL
 from .dot import DotProduct
 from .floating import Float
-from .mapping import Operands
+from .operands import Operands
 
 __all__ = ["MAC", "DotMAC"]
 

@@ -5,7 +5,7 @@ from .dot import dot_product
 from .float_mac import FloatMAC
 from .floating import Float
 from .mac import MAC, DotMAC
-from .mapping import Operands
+from .operands import Operands
 
 __all__ = ["mac"]
 

@@ -28,19 +28,12 @@ from .errors import FormatError, NetworkError
 from .layers import Add, Layer, MaxPool, Requantised, Weighted
 from .network import INPUT, Network
 from .number import Bipolar, Fixed, Format, common
+from .operands import Operands
 from .patch import Patch, patch_of
 
 FAR = 1 << 54  # beyond every sum that the reference takes, with room for a gain in 64 bits
 
-__all__ = ["MappedLayer", "Operands", "accumulator_bits", "map_network", "operands"]
-
-
-@dataclass(frozen=True)
-class Operands:
-    """The formats that the array multiplies; activations are stored in theirs."""
-
-    weight: Format
-    activation: Format
+__all__ = ["MappedLayer", "accumulator_bits", "map_network", "operands"]
 
 
 def operands(network: Network) -> Operands:

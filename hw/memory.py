@@ -1,36 +1,12 @@
 """Ports between the accelerator's parts and its memories."""
 
-from typing import Any
-
 from amaranth.hdl import Shape, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 
-__all__ = [
-    "NO_COLLISIONS",
-    "SINGLE_PORT",
-    "ReadInterface",
-    "ReadSignature",
-    "WriteInterface",
-    "WriteSignature",
-    "address_width",
-]
+from .arithmetic import address_width
 
-NO_COLLISIONS: Any = {"no_rw_check": 1}
-"""Attribute of memories in which a word is never read, to be used, in the cycle of its writing.
-
-Contexts and banks keep readers and writers apart. Without it, synthesis adds registers and
-comparators that give such a read the old word.
-"""
-
-SINGLE_PORT: Any = {**NO_COLLISIONS, "ram_style": "huge"}
-"""Attributes of memories in RAM with a single port, which begins without contents."""
-
-
-def address_width(depth: int) -> int:
-    """Return the bits that address ``depth`` words; at least 1."""
-    return max(1, ceil_log2(depth))
+__all__ = ["ReadInterface", "ReadSignature", "WriteInterface", "WriteSignature"]
 
 
 class ReadInterface(wiring.PureInterface):

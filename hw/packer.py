@@ -5,9 +5,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .address import CodeAddress
+from .job import Job
 from .program import Program
-from .record import field
-from .scoreboard import Job
+from .table import field
 from .walker import Step
 
 __all__ = ["Packer"]

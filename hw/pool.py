@@ -5,10 +5,10 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .address import CodeAddress
+from .job import Job
 from .memory import WriteInterface, WriteSignature
 from .program import Program
-from .record import field
-from .scoreboard import Job
+from .table import field
 
 __all__ = ["PoolUnit"]
 

@@ -24,7 +24,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .rtlil import MAP_ALONE
+from .attributes import MAP_ALONE
 
 __all__ = ["Structure", "bipolar_sum", "bipolar_sum_latency", "structure_for"]
 

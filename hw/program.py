@@ -11,8 +11,7 @@ from amaranth.hdl import signed, unsigned
 from amaranth.lib import data
 
 from .allocation import allocate
-from .arithmetic import bits_for
-from .array import Geometry
+from .arithmetic import address_width, bits_for
 from .contents import (
     ThresholdTable,
     parameter_pairs,
@@ -22,10 +21,12 @@ from .contents import (
     weight_words,
 )
 from .errors import GeometryError
-from .mapping import MappedLayer, Operands, map_network, operands
-from .memory import address_width
+from .geometry import Geometry
+from .mapping import MappedLayer, map_network, operands
+from .mode import Mode
 from .network import INPUT, Network
-from .record import Mode, Place, Record, Tiles, feed_of
+from .operands import Operands
+from .record import Place, Record, Tiles, feed_of, mode_of
 
 __all__ = ["Program"]
 
@@ -107,7 +108,7 @@ class Program:
 
     def _collect_modes(self) -> tuple[Mode, ...]:
         """Return the hidden layers' modes without repetition, then the last layer's."""
-        modes = [Mode.of(each) for each in self.mapped if each.on_array]
+        modes = [mode_of(each) for each in self.mapped if each.on_array]
         return (*dict.fromkeys(modes[:-1]), modes[-1])
 
     def _find_segment(self) -> int:
@@ -197,7 +198,7 @@ class Program:
         if not mapped.on_array:
             index = 0
         else:
-            index = len(self.modes) - 1 if is_last else self.modes.index(Mode.of(mapped))
+            index = len(self.modes) - 1 if is_last else self.modes.index(mode_of(mapped))
         return Place(
             start=0 if is_last else self._allocation.bases[name] * lanes,
             mode=index,
@@ -310,7 +311,7 @@ class Program:
 
     def total_width(self, mode: Mode) -> int:
         """Return the bits of scaled sums, bias included, in the layers that use ``mode``."""
-        layers = [each for each in self.mapped if each.on_array and Mode.of(each) == mode]
+        layers = [each for each in self.mapped if each.on_array and mode_of(each) == mode]
         sums = self.network.accumulator, self.any_weights
         return max(scaled_width(layer, self.geometry, *sums) for layer in layers)
 

@@ -4,65 +4,28 @@ Addresses and steps are in codes and count from the start of an image's region; 
 into words with `address.CodeAddress`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from amaranth.hdl import Array, Const, Shape, Value
-
-from .arithmetic import bits_for
 from .layer import Requantised
 from .mapping import MappedLayer
-from .number import Format
+from .mode import Mode
 
-__all__ = ["Feed", "Mode", "Place", "Record", "Tiles", "feed_of", "field"]
+__all__ = ["Feed", "Place", "Record", "Tiles", "feed_of", "mode_of"]
 
 
-@dataclass(frozen=True)
-class Mode:
-    """A requantisation that some layer uses.
-
-    Attributes
-    ----------
-    output : Format
-        The format of its levels.
-    shift : int
-        Rounding shift.
-    low, high : int, optional
-        Ends of the clamp, where they are not the format's.
-    rounding : str
-        Where halves go, if any can be.
-    thresholds : bool
-        Whether sums are compared with thresholds instead.
-    """
-
-    output: Format
-    shift: int
-    low: int | None = None
-    high: int | None = None
-    rounding: str = "half_up"
-    thresholds: bool = False
-
-    @classmethod
-    def of(cls, mapped: MappedLayer) -> "Mode":
-        """Return the mode of a layer that runs on the array; equal ones share their gates."""
-        layer = mapped.layer
-        assert isinstance(layer, Requantised)
-        output, (low, high) = layer.output, layer.clamp
-        return cls(
-            output,
-            mapped.shift,
-            None if low == output.min_level else low,
-            None if high == output.max_level else high,
-            mapped.rounding,
-            mapped.thresholds is not None,
-        )
-
-    @property
-    def clamp(self) -> tuple[int, int]:
-        """The ends of the clamp."""
-        low = self.output.min_level if self.low is None else self.low
-        return low, self.output.max_level if self.high is None else self.high
+def mode_of(mapped: MappedLayer) -> Mode:
+    """Return the mode of a layer that runs on the array; equal ones share their gates."""
+    layer = mapped.layer
+    assert isinstance(layer, Requantised)
+    output, (low, high) = layer.output, layer.clamp
+    return Mode(
+        output,
+        mapped.shift,
+        None if low == output.min_level else low,
+        None if high == output.max_level else high,
+        mapped.rounding,
+        mapped.thresholds is not None,
+    )
 
 
 @dataclass(frozen=True)
@@ -205,17 +168,6 @@ class Record:
     def banks(self) -> int:
         """Fillings of the row buffers that a context takes."""
         return self.place.groups * self.place.images * self.place.chunks
-
-
-def field(values: Sequence[Any], layer: Value) -> Value:
-    """Return the value of the current layer, one of ``values``; no gates where all are equal."""
-    numbers = [int(value) for value in values]
-    low, high = min(*numbers, 0), max(*numbers, 1)
-    # not from a range, whose length must fit 63 bits: masks have a bit a lane
-    shape = Shape(bits_for(low, high) - (low >= 0), signed=low < 0)
-    if len(set(numbers)) == 1:
-        return Const(numbers[0], shape)
-    return Array(Const(number, shape) for number in numbers)[layer]
 
 
 def feed_of(

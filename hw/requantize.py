@@ -8,8 +8,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .adder import Term, adder_tree, partial_products, tree_latency
+from .mode import Mode
 from .number import Bipolar
-from .record import Mode
 
 __all__ = ["Requantize"]
 

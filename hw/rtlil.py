@@ -13,19 +13,10 @@ from typing import Any
 
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue] (not in the stubs)
 
+from .attributes import MAP_ALONE
 from .errors import ToolError
 
-__all__ = [
-    "MAP_ALONE",
-    "convert",
-    "forget_contents",
-    "free_collisions",
-    "keep_shared",
-    "share_modules",
-]
-
-MAP_ALONE = "map_alone"
-"""Attribute of a signal in a module that is mapped to cells alone, as it is (`keep_shared`)."""
+__all__ = ["convert", "forget_contents", "free_collisions", "keep_shared", "share_modules"]
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\\$]\S+|[^\s"]+')
 _NUMBERS = re.compile(r"(\$\d+)+$")

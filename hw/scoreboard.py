@@ -4,58 +4,15 @@ A **context** is a batch of images in flight, a **job** one layer of one context
 take turns, so that one is filled and drained while the other computes.
 """
 
-from collections.abc import Sequence
-
-from amaranth.hdl import Array, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from .address import CodeAddress
+from .job import Batch, Job
 from .program import Program
-from .record import field
 
-__all__ = ["IMAGE_WIDTH", "Batch", "Job", "Scoreboard", "start_address"]
-
-IMAGE_WIDTH = 32
-
-
-def Job(program: Program) -> data.StructLayout:
-    """Return the layout of a job: one layer of one context."""
-    return data.StructLayout(
-        {
-            "context": unsigned(ceil_log2(program.contexts)),
-            "layer": unsigned(ceil_log2(len(program.records))),
-        }
-    )
-
-
-def start_address(program: Program, form: CodeAddress, starts: Sequence[int], job) -> Value:
-    """Return where the data of ``job`` begin: a table of contexts and layers costs no adder.
-
-    Parameters
-    ----------
-    program : Program
-    form : CodeAddress
-        Form of the address.
-    starts : sequence of int
-        The first code of each layer's data in an image's region.
-    job : Job
-    """
-    region = program.batch * program.image_words * form.lanes
-    tables = [
-        field([form.const(context * region + start) for start in starts], job.layer)
-        for context in range(program.contexts)
-    ]
-    return Mux(job.context, tables[-1], tables[0])
-
-
-def Batch(program: Program) -> data.StructLayout:
-    """Return the layout of a batch: how many images it has, and the first one's number.
-
-    Numbers count from reset; they serve the trace only, and vanish in synthesis with it.
-    """
-    return data.StructLayout({"count": range(program.batch + 1), "image": unsigned(IMAGE_WIDTH)})
+__all__ = ["Scoreboard"]
 
 
 class Scoreboard(wiring.Component):

@@ -4,13 +4,12 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .accumulate import CONTROL
+from .arithmetic import address_width
+from .control import CONTROL
 from .counter import count_down
-from .feeder import Bank
-from .memory import address_width
+from .job import Bank, Job
 from .program import Program
-from .record import field
-from .scoreboard import Job
+from .table import field
 
 __all__ = ["Sequencer"]
 

@@ -11,15 +11,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .memory import (
-    NO_COLLISIONS,
-    SINGLE_PORT,
-    ReadInterface,
-    ReadSignature,
-    WriteInterface,
-    WriteSignature,
-    address_width,
-)
+from .arithmetic import address_width
+from .attributes import NO_COLLISIONS, SINGLE_PORT
+from .memory import ReadInterface, ReadSignature, WriteInterface, WriteSignature
 from .program import Program
 
 __all__ = ["ActivationMemory", "WeightMemory"]

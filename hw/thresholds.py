@@ -7,8 +7,8 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from .arithmetic import address_width
 from .contents import ThresholdTable
-from .memory import address_width
 from .number import Format
 
 __all__ = ["Thresholds"]

@@ -6,11 +6,11 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from .address import CodeAddress
+from .arithmetic import address_width
 from .edge import EdgeMask
-from .memory import address_width
+from .job import Job, start_address
 from .program import Program
-from .record import field
-from .scoreboard import Job, start_address
+from .table import field
 
 __all__ = ["Step", "Walker"]
 

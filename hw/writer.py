@@ -8,12 +8,11 @@ from amaranth.lib.wiring import In, Out
 
 from .address import CodeAddress
 from .counter import count_down
-from .drain import LOOPS, Whereabouts
+from .job import LOOPS, Job, Whereabouts, start_address
 from .memory import WriteInterface, WriteSignature
 from .number import Bipolar, Format
 from .program import Program
-from .record import field
-from .scoreboard import Job, start_address
+from .table import field
 
 __all__ = ["Writer"]
 

@@ -12,9 +12,9 @@ import click
 from click.core import ParameterSource
 
 from ..hw.arithmetic import OVERFLOWS
-from ..hw.array import Geometry
 from ..hw.errors import NarrowgaugeError
 from ..hw.files import check_writable, is_standard_output
+from ..hw.geometry import Geometry
 from ..hw.sim.engine import ENGINES
 from ..hw.synth.build import MULTIPLIERS
 from ..hw.synth.targets import TARGETS

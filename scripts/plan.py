@@ -7,8 +7,8 @@ from typing import Any
 
 from ..hw import tools
 from ..hw.arithmetic import Accumulator
-from ..hw.array import Geometry
 from ..hw.errors import NetworkError
+from ..hw.geometry import Geometry
 from ..hw.network import Network
 from ..hw.program import Program
 from ..hw.synth.store import Store

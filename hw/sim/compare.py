@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..array import Geometry
+from ..geometry import Geometry
 from ..layers import Layer
 from ..network import Network
 from .run import Run

@@ -6,8 +6,8 @@ from itertools import product
 
 import numpy as np
 
-from ..array import Geometry
 from ..errors import FitError, GeometryError
+from ..geometry import Geometry
 from ..layers import Weighted
 from ..network import Network
 from ..program import Program

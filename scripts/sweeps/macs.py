@@ -9,15 +9,16 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...hw import rtlil
-from ...hw.accumulate import CONTROL
 from ...hw.arithmetic import Accumulator
-from ...hw.array import PE, Geometry, SystolicArray
+from ...hw.array import PE, SystolicArray
 from ...hw.blocks_mac import Blocks, Mac16, block_macs
+from ...hw.control import CONTROL
 from ...hw.errors import FormatError
+from ...hw.geometry import Geometry
 from ...hw.mac import MAC
 from ...hw.macs import mac
-from ...hw.mapping import Operands
 from ...hw.number import Float, parse
+from ...hw.operands import Operands
 from ...hw.synth.shell import Shell
 from ...hw.synth.store import Store
 from .points import BUILDING, GEOMETRY, Built, Point, check_blocks, shape

@@ -9,8 +9,8 @@ from typing import Any
 
 from ...hw import rtlil
 from ...hw.accelerator import Accelerator
-from ...hw.array import Geometry
 from ...hw.errors import GeometryError, NarrowgaugeError
+from ...hw.geometry import Geometry
 from ...hw.mapping import accumulator_bits
 from ...hw.network import Network
 from ...hw.program import Program

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from narrowgauge.boards.bitstream import build
 from narrowgauge.boards.board import BOARDS, board
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import NarrowgaugeError
 from narrowgauge.hw.files import write_atomically
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.program import Program
 from narrowgauge.scripts.boards import RECORDS
 from narrowgauge.scripts.networks import load_network

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from narrowgauge.hw.accelerator import Accelerator
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.files import write_atomically
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.program import Program
 from narrowgauge.model.qonnx.agree import agree
 from narrowgauge.model.qonnx.importer import import_qonnx

@@ -16,7 +16,7 @@ import numpy as np
 
 from narrowgauge.hw.accelerator import Accelerator
 from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.array import Geometry
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.layers import Dense
 from narrowgauge.hw.mapping import accumulator_bits
 from narrowgauge.hw.network import Network

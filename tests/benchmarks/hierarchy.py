@@ -15,10 +15,11 @@ from typing import Any
 from amaranth.lib import wiring
 
 from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.array import Geometry, SystolicArray
+from narrowgauge.hw.array import SystolicArray
 from narrowgauge.hw.errors import ToolTimeout
-from narrowgauge.hw.mapping import Operands
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.number import parse
+from narrowgauge.hw.operands import Operands
 from narrowgauge.hw.rtlil import convert
 from narrowgauge.hw.synth.flow import synthesize
 from narrowgauge.hw.synth.shell import Shell

@@ -21,9 +21,9 @@ import torch
 
 from narrowgauge.boards.driver import Driver
 from narrowgauge.boards.virtual import VirtualBoard, virtual_device
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import NarrowgaugeError
 from narrowgauge.hw.files import write_atomically
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.synth.build import accelerator_for
 from narrowgauge.hw.synth.targets import target

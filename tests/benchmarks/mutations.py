@@ -26,9 +26,9 @@ from amaranth.lib import wiring
 
 from narrowgauge.hw import rtlil
 from narrowgauge.hw.accelerator import Accelerator
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import NarrowgaugeError
 from narrowgauge.hw.files import write_atomically
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.sim.netlist import StreamSimulation
 from narrowgauge.hw.sim.run import Stimulus

@@ -24,13 +24,14 @@ import numpy as np
 from narrowgauge.hw import tools
 from narrowgauge.hw.accelerator import Accelerator
 from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import NarrowgaugeError
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.layers import Dense
 from narrowgauge.hw.macs import mac
-from narrowgauge.hw.mapping import Operands, accumulator_bits
+from narrowgauge.hw.mapping import accumulator_bits
 from narrowgauge.hw.network import Network
 from narrowgauge.hw.number import Fixed, parse
+from narrowgauge.hw.operands import Operands
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.rtlil import convert, forget_contents, free_collisions
 from narrowgauge.hw.synth import report

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from engines import default_network
 
 from narrowgauge.hw.accelerator import Accelerator
-from narrowgauge.hw.array import Geometry
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.sim import library
 from narrowgauge.hw.sim.compiled import CompiledEngine

@@ -20,8 +20,8 @@ from narrowgauge.hw.dot import DotProduct
 from narrowgauge.hw.errors import NarrowgaugeError
 from narrowgauge.hw.mac import MAC, DotMAC
 from narrowgauge.hw.macs import mac
-from narrowgauge.hw.mapping import Operands
 from narrowgauge.hw.number import Bipolar
+from narrowgauge.hw.operands import Operands
 from narrowgauge.hw.synth.measure import measure
 from narrowgauge.hw.synth.shell import Shell
 from narrowgauge.hw.synth.targets import target

@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from torch.nn.functional import conv2d, linear, max_pool2d
 
-from narrowgauge.hw.arithmetic import OVERFLOWS, Accumulator
+from narrowgauge.hw.arithmetic import OVERFLOWS, Accumulator, requantize
 from narrowgauge.hw.layers import Conv2d, Dense, MaxPool, Size, Window
 from narrowgauge.hw.network import Network
 from narrowgauge.hw.number import Fixed
-from narrowgauge.model.reference import evaluate, requantize
+from narrowgauge.model.reference import evaluate
 
 WEIGHT, LEVEL, LOGIT = Fixed(4), Fixed(4, signed=False), Fixed(24)
 T = TypeVar("T")

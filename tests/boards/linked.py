@@ -10,7 +10,7 @@ from narrowgauge.boards.simulation import SimulatedDevice
 from narrowgauge.boards.virtual import virtual_device
 from narrowgauge.hw.accelerator import Accelerator
 from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.array import Geometry
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.layers import Weighted
 from narrowgauge.hw.program import Program
 from narrowgauge.model.reference import evaluate

@@ -14,8 +14,8 @@ from narrowgauge.boards.flash import FlashWarning, flash, programmers
 from narrowgauge.boards.pll import PLLS, highest
 from narrowgauge.hw.accelerator import Accelerator
 from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import NarrowgaugeError, ToolError
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.synth.targets import TARGETS
 

@@ -20,8 +20,8 @@ from narrowgauge.boards.simulation import SimulatedDevice
 from narrowgauge.boards.virtual import VirtualBoard, virtual_device
 from narrowgauge.hw.accelerator import Accelerator
 from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import GeometryError
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.program import Program
 from narrowgauge.model.reference import evaluate
 

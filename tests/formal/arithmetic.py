@@ -9,8 +9,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from narrowgauge.hw import accumulate, requantize
 from narrowgauge.hw.accumulate import Accumulate
 from narrowgauge.hw.arithmetic import Accumulator, round_shift
+from narrowgauge.hw.mode import Mode
 from narrowgauge.hw.number import Bipolar, parse
-from narrowgauge.hw.record import Mode
 from narrowgauge.hw.requantize import Requantize
 
 from .proof import Assert, Assume, Inside, Proof, Spec, delayed, edit, free

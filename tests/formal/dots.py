@@ -15,8 +15,8 @@ from narrowgauge.hw import blocks_dot, dot, popcount, recoding
 from narrowgauge.hw.adder import Term
 from narrowgauge.hw.blocks_dot import PackedMultiply
 from narrowgauge.hw.dot import DotProduct, dot_product
-from narrowgauge.hw.mapping import Operands
 from narrowgauge.hw.number import Fixed, Format, parse
+from narrowgauge.hw.operands import Operands
 from narrowgauge.hw.recoding import recoded_product
 
 from .proof import Assert, Proof, Spec, delayed, free

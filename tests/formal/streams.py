@@ -6,9 +6,9 @@ from functools import partial
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 
 from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.drain import Drain
 from narrowgauge.hw.emitter import Emitter
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.loader import Loader
 from narrowgauge.hw.number import parse
 from narrowgauge.hw.program import Program

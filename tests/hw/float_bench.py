@@ -8,7 +8,7 @@ from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from narrowgauge.hw.accumulate import CONTROL
+from narrowgauge.hw.control import CONTROL
 from narrowgauge.hw.float_mac import FloatMAC
 from narrowgauge.hw.floating import Float
 from narrowgauge.hw.number import parse

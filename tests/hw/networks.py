@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from narrowgauge.hw.arithmetic import OVERFLOWS, Accumulator
-from narrowgauge.hw.array import Geometry
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.layers import Add, AveragePool, Conv2d, Dense, MaxPool, Size, Window
 from narrowgauge.hw.network import INPUT, Network
 from narrowgauge.hw.number import Bipolar, Fixed, parse

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from narrowgauge.hw.accelerator import Accelerator
 from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.blocks_mac import Blocks
 from narrowgauge.hw.errors import GeometryError
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.layers import Add, AveragePool, Conv2d, Dense, Requantised, Size, Window
 from narrowgauge.hw.network import Network
 from narrowgauge.hw.number import parse

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.array import Geometry, SystolicArray
+from narrowgauge.hw.array import SystolicArray
 from narrowgauge.hw.errors import GeometryError
-from narrowgauge.hw.mapping import Operands
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.number import parse
+from narrowgauge.hw.operands import Operands
 
 from .networks import accumulators, geometries
 from .simulation import run

@@ -11,14 +11,15 @@ from amaranth.lib.wiring import In, Out
 
 from narrowgauge.hw import blocks_dot, tools
 from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.array import Geometry, SystolicArray
+from narrowgauge.hw.array import SystolicArray
 from narrowgauge.hw.blocks import Mult18x18D, SbMac16
 from narrowgauge.hw.blocks_dot import PackedMultiply, packing
 from narrowgauge.hw.blocks_mac import Blocks, Mac16, block_macs
 from narrowgauge.hw.differences import Differences
 from narrowgauge.hw.errors import GeometryError, ToolError
-from narrowgauge.hw.mapping import Operands
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.number import parse
+from narrowgauge.hw.operands import Operands
 from narrowgauge.hw.rtlil import convert
 from narrowgauge.hw.sim.compiler import compile_library, cxxrtl_headers, find_compiler
 from narrowgauge.hw.synth.flow import synthesize

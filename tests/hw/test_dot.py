@@ -17,8 +17,8 @@ from narrowgauge.hw.dot import (
 )
 from narrowgauge.hw.errors import GeometryError
 from narrowgauge.hw.macs import mac
-from narrowgauge.hw.mapping import Operands
 from narrowgauge.hw.number import Bipolar, Fixed, MiniFloat, PowerOfTwo, parse
+from narrowgauge.hw.operands import Operands
 from narrowgauge.hw.synth.measure import measure
 from narrowgauge.hw.synth.shell import Shell
 

@@ -10,8 +10,8 @@ from narrowgauge.hw.errors import GeometryError
 from narrowgauge.hw.float_mac import FloatMAC
 from narrowgauge.hw.floating import float_step, multiply
 from narrowgauge.hw.macs import mac
-from narrowgauge.hw.mapping import Operands
 from narrowgauge.hw.number import Fixed
+from narrowgauge.hw.operands import Operands
 
 from .float_bench import Compiled, cancelling, parse_float, random_codes
 from .simulation import clocked

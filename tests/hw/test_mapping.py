@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.errors import NetworkError
 from narrowgauge.hw.layers import Add, AveragePool, Conv2d, Dense, MaxPool, Size, Window
-from narrowgauge.hw.mapping import Operands, accumulator_bits, map_network, operands
+from narrowgauge.hw.mapping import accumulator_bits, map_network, operands
 from narrowgauge.hw.network import INPUT, Network
 from narrowgauge.hw.number import Bipolar, Fixed, MiniFloat, PowerOfTwo, parse
+from narrowgauge.hw.operands import Operands
 
 from .networks import FAMILIES, convnets
 

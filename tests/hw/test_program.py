@@ -4,8 +4,8 @@ import pytest
 
 from narrowgauge.hw.allocation import allocate
 from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import GeometryError
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.layers import Dense, Size, Window
 from narrowgauge.hw.program import MAX_LAYERS, Program
 

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narrowgauge.hw.arithmetic import ROUNDINGS, requantize
+from narrowgauge.hw.mode import Mode
 from narrowgauge.hw.number import Bipolar, Fixed
-from narrowgauge.hw.program import Mode
 from narrowgauge.hw.requantize import Requantize
 from narrowgauge.hw.rtlil import convert
 

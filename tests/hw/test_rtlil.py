@@ -5,10 +5,11 @@ from amaranth.lib.wiring import In, Out
 
 from narrowgauge.hw import tools
 from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.array import Geometry, SystolicArray
+from narrowgauge.hw.array import SystolicArray
 from narrowgauge.hw.errors import ToolError
-from narrowgauge.hw.mapping import Operands
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.number import parse
+from narrowgauge.hw.operands import Operands
 from narrowgauge.hw.rtlil import convert, forget_contents, keep_shared, share_modules
 
 from .synth.designs import Array, Several, Table

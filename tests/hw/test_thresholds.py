@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narrowgauge.hw.arithmetic import Accumulator, count_thresholds
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.contents import ThresholdTable, threshold_table
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.layers import Dense
 from narrowgauge.hw.mapping import map_network
 from narrowgauge.hw.network import Network

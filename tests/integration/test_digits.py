@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from narrowgauge.hw.array import Geometry
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.synth.build import accelerator_for
 from narrowgauge.hw.synth.store import Store

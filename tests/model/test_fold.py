@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from narrowgauge.hw.arithmetic import requantize
 from narrowgauge.hw.errors import NetworkError
 from narrowgauge.hw.number import parse
 from narrowgauge.model.fold import FoldedLayer, Integers, check, reach, solve, solve_together
-from narrowgauge.model.reference import requantize
 
 
 def layer(weights, output="uint4", input="uint2", seed=0, **changes):

@@ -12,8 +12,8 @@ from narrowgauge.boards.board import board
 from narrowgauge.boards.pll import highest
 from narrowgauge.hw import rtlil
 from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.array import Geometry
-from narrowgauge.hw.layers import Size, Window
+from narrowgauge.hw.geometry import Geometry
+from narrowgauge.hw.layers import Window
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.synth.build import accelerator_for, infers_blocks
 from narrowgauge.hw.synth.shell import Shell
@@ -162,9 +162,7 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "int4, depthwise": lambda: _program(INT4, DEPTHWISE),
     "bipolar, depthwise": lambda: _program(BIPOLAR, DEPTHWISE, bits=12),
     "int8, thresholds and roundings": lambda: _program(INT8, POOLS, bits=24, varied=True),
-    "int4, thresholds, several chains": lambda: _program(
-        INT4, POOLS, (4, 4, 4, 8, 2), varied=True
-    ),
+    "int4, thresholds, several chains": lambda: _program(INT4, POOLS, (4, 4, 4, 8, 2), varied=True),
     "int8, saturating, several chains": lambda: _program(
         INT8, DENSE, (4, 2, 2, 2, 2), bits=14, overflow="saturate"
     ),

@@ -11,8 +11,8 @@ from narrowgauge.boards import bitstream
 from narrowgauge.boards import fit as fitting
 from narrowgauge.boards.board import BOARDS
 from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import FitError
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.network_file import load, save
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.synth.store import Store

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from narrowgauge.hw.accelerator import Accelerator
-from narrowgauge.hw.array import Geometry
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.network_file import load
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.sim import compiled

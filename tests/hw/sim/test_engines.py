@@ -9,8 +9,8 @@ import pytest
 from narrowgauge.hw import layers
 from narrowgauge.hw.accelerator import Accelerator
 from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import MismatchError, NetworkError, ToolError
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.sim import compiled, interpreted, library
 from narrowgauge.hw.sim.compare import compare

@@ -9,8 +9,8 @@ from amaranth.hdl import Module
 from narrowgauge.hw import macs, requantize
 from narrowgauge.hw.accelerator import Accelerator
 from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.dot import DotProduct, dot_product
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.layers import Size, Window
 from narrowgauge.hw.number import Bipolar
 from narrowgauge.hw.program import Program

@@ -11,8 +11,8 @@ from amaranth.lib.wiring import In, Out
 
 from narrowgauge.hw.accelerator import Accelerator
 from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import ToolError
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.rtlil import convert
 from narrowgauge.hw.sim import parts

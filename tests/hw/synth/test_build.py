@@ -1,9 +1,9 @@
 import pytest
 
 from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.blocks_mac import Blocks
 from narrowgauge.hw.errors import FitError, GeometryError
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.layers import Size, Window
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.synth import build

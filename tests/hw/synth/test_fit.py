@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import FitError
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.synth import fit
 from narrowgauge.hw.synth.build import accelerator_for, cost

@@ -1,7 +1,7 @@
 import pytest
 
 from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.array import Geometry
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.layers import Size, Window
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.storage import ActivationMemory, WeightMemory

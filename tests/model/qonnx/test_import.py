@@ -11,8 +11,8 @@ from qonnx.transformation.channels_last import ConvertToChannelsLastAndClean
 from qonnx.util.cleanup import cleanup_model
 
 from narrowgauge.hw.accelerator import Accelerator
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import NetworkError
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.layers import Requantised
 from narrowgauge.hw.program import Program
 from narrowgauge.model.preparation import KEY, Preparation

@@ -7,8 +7,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from narrowgauge.hw.accelerator import Accelerator
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import NetworkError
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.layer import Requantised
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.sim.compare import compare as compare_runs

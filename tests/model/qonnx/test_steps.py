@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from narrowgauge.hw.arithmetic import requantize
 from narrowgauge.hw.errors import NetworkError
 from narrowgauge.hw.number import Bipolar, Fixed
 from narrowgauge.model.fold import check
 from narrowgauge.model.qonnx.extra import require
-from narrowgauge.model.reference import requantize
 
 require()
 
