@@ -69,7 +69,7 @@ class Trainer:
         return from_bytes(content, origin="the result store")
 
     def _parts(self, recipe: Recipe) -> dict[str, Any]:
-        sources = [source_digest(name) for name in ("model", "model/data", "hw")]
+        sources = source_digest("model", "hw")
         return {"recipe": recipe.plain(), "sources": sources, "torch": version("torch")}
 
     def _train_float(self) -> Trained:

@@ -4,23 +4,34 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-__all__ = ["folders", "source_digest"]
+__all__ = ["source_digest"]
 
 PACKAGE = Path(__file__).parents[1]
+SUFFIXES = (".py", ".cc", ".v")
 
 
 @cache
-def source_digest(*folders: str) -> str:
-    """Return a digest of the Python and C++ sources in ``folders`` of the package."""
+def source_digest(*names: str) -> str:
+    """Return a digest of all sources in some folders of the package, and in those below them.
+
+    Parameters
+    ----------
+    names : str
+        Folders, as ``hw/sim``, or single files.
+
+    Raises
+    ------
+    FileNotFoundError
+        For a name that has no source: a key without it would never change.
+    """
     digest = hashlib.sha256()
-    for folder in folders:
-        for path in sorted((PACKAGE / folder).glob("*.*")):
-            if path.suffix in (".py", ".cc"):
-                digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for name in names:
+        place = PACKAGE / name
+        paths = [place] if place.is_file() else place.rglob("*.*")
+        found = [path for path in sorted(paths) if path.suffix in SUFFIXES]
+        if not found:
+            raise FileNotFoundError(f"{place} has no sources")
+        for path in found:
+            own = path.relative_to(PACKAGE).as_posix()
+            digest.update(own.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
-
-
-def folders(root: str) -> tuple[str, ...]:
-    """Return the folder ``root`` of the package and those below it that have Python sources."""
-    found = {path.parent for path in (PACKAGE / root).rglob("*.py")}
-    return tuple(sorted(path.relative_to(PACKAGE).as_posix() for path in found))

@@ -12,7 +12,7 @@ from ...hw import tools
 from ...hw.errors import FitError, NarrowgaugeError, ToolError, ToolFailure, ToolTimeout
 from ...hw.synth.store import Store, key
 from ..results import Row
-from ..sources import folders, source_digest
+from ..sources import source_digest
 from .plan import Plan
 from .points import Point
 from .progress import Progress
@@ -217,7 +217,7 @@ class Bench:
         return groups, stored, failed
 
     def _parts(self, point: Point, found: Tools) -> dict[str, Any]:
-        sources = [source_digest(*folders("hw")), source_digest("scripts/sweeps")]
+        sources = source_digest("hw", "scripts/sweeps")
         return {"point": point.parts(), "tools": found.of(point), "sources": sources}
 
     def _measure(self, each: _Pending, built: Any, executor: Executor) -> tuple[Row, Any]:

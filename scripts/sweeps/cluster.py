@@ -10,7 +10,7 @@ from typing import Any
 
 from ...hw import tools
 from ...hw.errors import NarrowgaugeError, ToolError
-from ..sources import folders, source_digest
+from ..sources import source_digest
 
 __all__ = ["Cluster", "WorkerError", "call", "installed"]
 
@@ -57,7 +57,7 @@ class Cluster(Executor):
                 "--scheduler needs Dask: pip install 'narrowgauge[dask]'"
             ) from error
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
-        self._versions = {**versions, SOURCES: source_digest(*folders("hw"))}
+        self._versions = {**versions, SOURCES: source_digest("hw")}
         try:
             _meet(address)
             self._client: Any = Client(address, timeout=_PATIENCE, set_as_default=False)
@@ -156,7 +156,7 @@ def installed(names: Sequence[str]) -> dict[str, str]:
     found = {}
     for name in names:
         try:
-            own = source_digest(*folders("hw")) if name == SOURCES else tools.find(name).version
+            own = source_digest("hw") if name == SOURCES else tools.find(name).version
         except ToolError as error:
             own = str(error)
         found[name] = own

@@ -21,7 +21,7 @@ from ...hw.synth.store import Store
 from ..checked import check
 from ..networks import load_images
 from ..pipeline import set_accumulator
-from ..sources import folders, source_digest
+from ..sources import source_digest
 from .points import BUILDING, GEOMETRY, Built, Point, check_blocks, shape
 from .source import TRAINING, Source, find_source
 
@@ -97,7 +97,7 @@ class Accelerated(Point):
     def parts(self) -> dict[str, Any]:
         """Return what the result depends on."""
         own = {name: value for name, value in vars(self).items() if name != "source"}
-        sources = [source_digest(*folders("model")), source_digest("scripts")]
+        sources = source_digest("model", "scripts")
         return {"kind": "Accelerated", "sources": sources} | self.source.parts() | own
 
     def row(self) -> dict[str, Any]:
