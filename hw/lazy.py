@@ -1,7 +1,7 @@
 """Faces of packages: what a user imports from a package, loaded when it is used.
 
-A package's ``__init__`` lists in an ``if TYPE_CHECKING:`` block where its public names come from, so
-that type checkers know them; `face` makes them attributes of the package. Importing one module of a
+A package's ``__init__`` lists in an ``if TYPE_CHECKING:`` block where its names come from, so that
+type checkers know them; `face` makes them attributes of the package. Importing one module of a
 package thus loads none of the others. Inside the packages everything is imported from modules.
 """
 
@@ -31,7 +31,9 @@ def homes(package: str) -> dict[str, tuple[str, str]]:
             continue
         for each in node.body:
             if not isinstance(each, ast.ImportFrom) or each.level != 1 or not each.module:
-                raise SyntaxError(f"the face of {package} imports from its modules, line {each.lineno}")
+                raise SyntaxError(
+                    f"the face of {package} imports from its modules, line {each.lineno}"
+                )
             for alias in each.names:
                 found[alias.asname or alias.name] = f"{package}.{each.module}", alias.name
     return found
