@@ -396,6 +396,4 @@ class Program:
     @property
     def longest_job(self) -> int:
         """Cycles that the longest layer takes a context, as a bound for standing still."""
-        return max(
-            2 * self.fetch_cycles(record) + self.compute_cycles(record) for record in self.records
-        )
+        return max(2 * self.fetch_cycles(each) + self.compute_cycles(each) for each in self.records)
