@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -11,7 +11,7 @@ from ..hw.accelerator import Accelerator
 from ..hw.errors import FitError, ToolError
 from ..hw.program import Program
 from ..hw.synth.build import accelerator_for, infers_blocks
-from ..hw.synth.flow import Netlist, synthesis_script, synthesize
+from ..hw.synth.flow import Netlist, synthesis_scripts, synthesize
 from ..hw.synth.placement import check_memories
 from ..hw.synth.report import Report, check_fit, parse
 from ..hw.synth.store import Store
@@ -283,14 +283,15 @@ class _Bench:
         target, accelerator = self.board.target, self.accelerator
         device, text = design(accelerator, self.board, clock, baud=self.baud)
         dsp = infers_blocks(accelerator)
-        script = synthesis_script(target, dsp=dsp)
-        parts = {"rtlil": text, "script": script, "yosys": self.versions["yosys"]}
+        scripts = synthesis_scripts(target, dsp=dsp)
+        parts = {"rtlil": text, "scripts": scripts, "yosys": self.versions["yosys"]}
 
         def run() -> dict[str, Any]:
-            mapped = synthesize(text, target, dsp=dsp)
-            return {"text": mapped.text, "cells": dict(mapped.cells)}
+            return asdict(synthesize(text, target, dsp=dsp))
 
         netlist = Netlist(**self.store.compute("mapped", parts, run))
+        if netlist.remark:
+            self.note(netlist.remark)
         self.packed(netlist)
         return device, text, netlist
 

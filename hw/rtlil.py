@@ -16,9 +16,17 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue] (
 from .attributes import MAP_ALONE
 from .errors import ToolError
 
-__all__ = ["convert", "forget_contents", "free_collisions", "keep_shared", "share_modules"]
+__all__ = [
+    "convert",
+    "forget_contents",
+    "free_collisions",
+    "keep_shared",
+    "share_modules",
+    "unambiguous",
+]
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\\$]\S+|[^\s"]+')
+_NAME = re.compile(r"(?<![^\s{])[\\$]\S+")  # not in a string: there a quotation mark stands before it
 _NUMBERS = re.compile(r"(\$\d+)+$")
 _WORTHWHILE = 64  # bits of wires: a smaller module gains more from its surroundings than it costs
 _FEW = 4  # copies: elements at edges and corners differ, and what they share is not cut out of them
@@ -28,7 +36,7 @@ _PROVENANCE = (r"\src", r"\generator", r"\hdlname")
 
 
 def convert(component: Any, *, name: str = "top", share: bool = True, platform: Any = None) -> str:
-    """Return the RTLIL text of ``component`` without source locations.
+    """Return the RTLIL text of ``component`` without source locations, `unambiguous`.
 
     Parameters
     ----------
@@ -42,7 +50,7 @@ def convert(component: Any, *, name: str = "top", share: bool = True, platform: 
         What components are elaborated with; with any, vendors' blocks (`blocks`) are their cells.
     """
     text = rtlil.convert(component, name=name, platform=platform, emit_src=False)
-    return share_modules(text) if share else text
+    return unambiguous(share_modules(text) if share else text)
 
 
 @dataclass
@@ -111,6 +119,28 @@ def share_modules(text: str) -> str:
     if not renamed:
         return text
     return _render(preamble, [module for module in modules if module.name not in renamed])
+
+
+def unambiguous(text: str) -> str:
+    r"""Return RTLIL in which no wire is called like a bit of another: ``\w_3`` instead of ``\w[3]``.
+
+    Amaranth names the elements of arrays so. Yosys hands names to ABC9 in which the wire ``\w[3]``
+    and bit 3 of the wire ``\w`` are one, and takes both for the same signal: at best an assertion
+    fails, at worst the netlist is wrong without a word (Yosys 0.60 to 0.70). Memories keep their
+    names, which stand in parameters too.
+    """
+    tokens = set(_NAME.findall(text))
+    kept = {line.split()[-1] for line in text.splitlines() if line.lstrip().startswith("memory ")}
+    names: dict[str, str] = {}
+    for token in sorted(tokens - kept):
+        if not token.endswith("]"):
+            continue
+        plain = token.replace("][", "_").replace("[", "_").replace("]", "")
+        while plain in tokens:
+            plain += "_"
+        tokens.add(plain)
+        names[token] = plain
+    return _NAME.sub(lambda match: names.get(match[0], match[0]), text) if names else text
 
 
 def keep_shared(text: str) -> str:

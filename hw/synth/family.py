@@ -41,6 +41,10 @@ class Family:
         leave one cell.
     finish : tuple of str
         Yosys commands on the flat netlist.
+    without_abc9 : tuple of str
+        Yosys commands in place of the step ``map_luts``, of which ABC9 is a part: Yosys's older ABC.
+    after_luts : str
+        The step that follows it.
     feeds : mapping of str to str
         Cells, and their output that a register in the same logic cell takes, where registers that
         are fed by others take a cell that the tool does not count before it has routed.
@@ -58,6 +62,8 @@ class Family:
     bram_shapes: tuple[tuple[int, int], ...]
     merged: tuple[str, ...] = ("lut4", "carry", "ff")
     finish: tuple[str, ...] = ()
+    without_abc9: tuple[str, ...] = ("abc -dress -lut 4", "clean")
+    after_luts: str = "map_cells"
     feeds: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def brams(self, width: int, depth: int) -> int:
@@ -122,6 +128,10 @@ ICE40 = Family(
     },
     lone_ff_takes_lut=True,
     bram_shapes=((16, 256), (8, 512), (4, 1024), (2, 2048)),
+    without_abc9=(
+        *("abc -dress -lut 4", "ice40_wrapcarry -unwrap", "techmap -map +/ice40/ff_map.v"),
+        *("clean", "opt_lut -tech ice40"),
+    ),
 )
 
 ECP5 = Family(
@@ -227,4 +237,13 @@ XC7 = Family(
     lone_ff_takes_lut=False,
     bram_shapes=((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384)),
     merged=("lut4", "ff"),
+    without_abc9=(
+        "opt_expr -mux_undef -noclkinv",
+        "abc -dress -luts 2:2,3,6:5",
+        "clean",
+        "techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6",
+        "xilinx_dffopt",
+        "opt_lut_ins -tech xilinx",
+    ),
+    after_luts="finalize",
 )

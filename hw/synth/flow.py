@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import rtlil, tools
-from ..errors import FitError, ToolError, ToolTimeout
+from ..errors import FitError, ToolError, ToolFailure, ToolTimeout
+from .death import Death, keep
 from .family import Family
 from .targets import Target
 
@@ -25,11 +26,12 @@ __all__ = [
     "place_and_route",
     "routing_limit",
     "run_router",
-    "synthesis_script",
+    "synthesis_scripts",
     "synthesize",
 ]
 
 _TIMEOUT = 3600.0  # seconds
+_ARGUMENTS = ("-q", "-l", "yosys.log", "-s", "map.ys")
 # Packing counts, so what these say is about places and wires: the design is too much, not wrong.
 _TOO_MUCH = re.compile(
     r"no BELs remaining|[Uu]nable to (find a|place)|legal placement"
@@ -47,14 +49,21 @@ class Netlist:
         Yosys's JSON.
     cells : mapping of str to int
         Cells by type.
+    remark : str
+        Why it was not mapped as others are; empty where it was.
     """
 
     text: str = field(repr=False)
     cells: Mapping[str, int] = field(hash=False)
+    remark: str = ""
 
 
-def synthesis_script(target: Target, *, dsp: bool = False, options: Sequence[str] = ()) -> str:
-    """Return the Yosys script that maps ``design.il`` to ``netlist.json`` and ``cells.json``.
+def synthesis_scripts(
+    target: Target, *, dsp: bool = False, options: Sequence[str] = ()
+) -> tuple[str, str]:
+    """Return the Yosys scripts that map ``design.il`` to ``netlist.json`` and ``cells.json``.
+
+    The second is for designs at which ABC9 dies, and maps with the older ABC.
 
     Modules marked by `rtlil.keep_shared` are mapped once and flattened afterwards; merging cells
     that do the same then gives back what their borders cost (12 % of the LUTs of a 4x4 array whose
@@ -65,23 +74,25 @@ def synthesis_script(target: Target, *, dsp: bool = False, options: Sequence[str
     """
     family = target.family
     registers = family.selection("ff")
-    synthesis = " ".join([*target.synthesis(dsp=dsp), *options, "-run", ":check"])
-    return "\n".join(
-        [
-            "read_rtlil design.il",
-            synthesis,
-            r"setattr -mod -unset keep_hierarchy *",
-            "flatten -noscopeinfo",
-            f"opt_merge -share_all {family.selection(*family.merged)}",
-            "opt_clean",
-            "blackbox =A:whitebox",
-            *family.finish,
-            f"autoname {registers} %ci1:+[D,DI] %ci1",
-            "tee -q -o cells.json stat -json",
-            "write_json netlist.json",
-            "",
-        ]
+    synthesis = " ".join([*target.synthesis(dsp=dsp), *options, "-run "])
+    finish = [
+        r"setattr -mod -unset keep_hierarchy *",
+        "flatten -noscopeinfo",
+        f"opt_merge -share_all {family.selection(*family.merged)}",
+        "opt_clean",
+        "blackbox =A:whitebox",
+        *family.finish,
+        f"autoname {registers} %ci1:+[D,DI] %ci1",
+        "tee -q -o cells.json stat -json",
+        "write_json netlist.json",
+        "",
+    ]
+    parts = [f"{synthesis}:map_luts", *family.without_abc9, f"{synthesis}{family.after_luts}:check"]
+    first, second = (
+        "\n".join(["read_rtlil design.il", *mapping, *finish])
+        for mapping in ([f"{synthesis}:check"], parts)
     )
+    return first, second
 
 
 def synthesize(
@@ -93,6 +104,8 @@ def synthesize(
     timeout: float = _TIMEOUT,
 ) -> Netlist:
     """Map a design to the cells of the target's family with Yosys.
+
+    Where ABC9 dies, the design is mapped with ABC instead, and the netlist's remark says why.
 
     Parameters
     ----------
@@ -108,22 +121,33 @@ def synthesize(
     Raises
     ------
     ToolError
-        Where Yosys is missing, refuses the design or does not end.
+        Where Yosys is missing, refuses the design or does not end. Of a refusal, the pass and the
+        module are named, and design, script and log are kept in a folder that is named too.
     """
     if dsp and r"cell \SB_MAC16 " in text:
         raise ToolError(
             "Yosys does not keep the parameters of SB_MAC16 blocks in a design where it infers "
             "others; synthesize it without dsp"
         )
-    with tempfile.TemporaryDirectory(prefix="narrowgauge-") as scratch:
-        folder = Path(scratch)
-        (folder / "design.il").write_text(rtlil.keep_shared(text), encoding="utf-8")
-        script = synthesis_script(target, dsp=dsp, options=options)
-        (folder / "map.ys").write_text(script, encoding="utf-8")
-        tools.run(tools.find("yosys"), ["-q", "-s", "map.ys"], folder, timeout=timeout)
-        counts = json.loads((folder / "cells.json").read_text(encoding="utf-8"))
-        netlist = (folder / "netlist.json").read_text(encoding="utf-8")
-    return Netlist(netlist, counts["design"]["num_cells_by_type"])
+    scripts = synthesis_scripts(target, dsp=dsp, options=options)
+    marked, remark = rtlil.keep_shared(text), ""
+    for script in scripts:
+        with tempfile.TemporaryDirectory(prefix="narrowgauge-") as scratch:
+            folder = Path(scratch)
+            (folder / "design.il").write_text(marked, encoding="utf-8")
+            (folder / "map.ys").write_text(script, encoding="utf-8")
+            try:
+                tools.run(tools.find("yosys"), _ARGUMENTS, folder, timeout=timeout)
+            except ToolFailure as error:
+                death = Death.read(folder / "yosys.log", str(error))
+                if death.of_abc9 and script is not scripts[-1]:
+                    remark = f"mapped with ABC, because ABC9 failed: {death}"
+                    continue
+                raise ToolFailure(f"{death}; {keep(folder)}") from error
+            counts = json.loads((folder / "cells.json").read_text(encoding="utf-8"))
+            netlist = (folder / "netlist.json").read_text(encoding="utf-8")
+            break
+    return Netlist(netlist, counts["design"]["num_cells_by_type"], remark)
 
 
 def pack(netlist: Netlist, target: Target) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from amaranth.lib import wiring
 
 from .. import rtlil, tools
 from ..errors import FitError
-from .flow import Netlist, pack, place_and_route, synthesis_script, synthesize
+from .flow import Netlist, pack, place_and_route, synthesis_scripts, synthesize
 from .jobs import Job, run_jobs
 from .report import RESOURCES, Report, check_budget, check_fit, parse
 from .shell import Shell
@@ -54,6 +54,8 @@ class Measurement:
         Up to two logic cells that drive constants, one pair a design, stay in ``lut``.
     tools : mapping of str to str
         Versions of everything that had a part in it.
+    remark : str
+        What was done in another way than for other designs, and why; empty where nothing was.
     """
 
     target: str
@@ -74,10 +76,11 @@ class Measurement:
     failed: dict[int, str] = field(default_factory=dict, hash=False)
     shell: dict[str, int] = field(default_factory=dict, hash=False)
     tools: dict[str, str] = field(default_factory=dict, hash=False)
+    remark: str = ""
 
     def row(self) -> dict[str, Any]:
         """Return a row of a results file: what was not measured is absent."""
-        return {name: value for name, value in asdict(self).items() if value not in (None, {}, ())}
+        return {name: value for name, value in asdict(self).items() if value not in (None, {}, (), "")}
 
 
 def measure(
@@ -124,7 +127,7 @@ def measure(
     """
     chosen = target(on) if isinstance(on, str) else on
     text = design if isinstance(design, str) else rtlil.convert(design, platform=chosen)
-    text = rtlil.forget_contents(rtlil.free_collisions(text))
+    text = rtlil.forget_contents(rtlil.free_collisions(rtlil.unambiguous(text)))
     shell = design if isinstance(design, Shell) else shell
     own = _shell_cost(shell, chosen) if shell else {}
     with ExitStack() as stack:
@@ -137,7 +140,7 @@ def measure(
         if chosen.family.router is None:
             found = parse(None, netlist.cells, chosen.family)
             check_budget(found, chosen)
-            return _summary(bench, found, {}, {}, own)
+            return _summary(bench, netlist, found, {}, {}, own)
         packed = bench.pack(netlist)
         check_fit(packed, chosen)
         found = parse(packed, netlist.cells, chosen.family)
@@ -148,7 +151,7 @@ def measure(
     reports = {
         seed: parse(routed[seed], netlist.cells, chosen.family) for seed in seeds if seed in routed
     }
-    return _summary(bench, found, reports, failed, own)
+    return _summary(bench, netlist, found, reports, failed, own)
 
 
 @dataclass(frozen=True)
@@ -161,8 +164,8 @@ class _Bench:
     versions: dict[str, str]
 
     def map(self, text: str, dsp: bool, options: tuple[str, ...]) -> Netlist:
-        script = synthesis_script(self.target, dsp=dsp, options=options)
-        parts = {"rtlil": text, "script": script, "yosys": self.versions["yosys"]}
+        scripts = synthesis_scripts(self.target, dsp=dsp, options=options)
+        parts = {"rtlil": text, "scripts": scripts, "yosys": self.versions["yosys"]}
         return Netlist(
             **self._single(Job("mapped", parts, _map, (text, self.target, dsp, options)))
         )
@@ -230,6 +233,7 @@ def _shell_cost(shell: Shell, on: Target) -> dict[str, int]:
 
 def _summary(
     bench: _Bench,
+    netlist: Netlist,
     found: Report,
     routed: dict[int, Report],
     failed: dict[int, str],
@@ -257,5 +261,6 @@ def _summary(
         failed=failed,
         shell=shell,
         tools=bench.versions,
+        remark=netlist.remark,
         **numbers,
     )

@@ -1,0 +1,89 @@
+"""Does every accelerator pass through Yosys? Formats x arrays x chains x families; run by hand.
+
+``python tests/benchmarks/mapped.py [--targets up5k,xc7] [--part 0/2]`` maps the accelerator of the
+default network, with random weights, and keeps a row each in ``docs/results/mapped.json``: what it
+takes, and the remark of one that was mapped in another way, or the failure. Nothing is routed. What
+the result store has is not mapped again, and a row that is there is not made again.
+"""
+
+import argparse
+import json
+import sys
+import time
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from engines import default_network
+
+from narrowgauge.hw.array import Geometry
+from narrowgauge.hw.errors import NarrowgaugeError
+from narrowgauge.hw.files import write_atomically
+from narrowgauge.hw.program import Program
+from narrowgauge.hw.synth.build import accelerator_for, infers_blocks
+from narrowgauge.hw.synth.measure import measure
+from narrowgauge.hw.synth.shell import Shell
+from narrowgauge.hw.synth.targets import target
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results" / "mapped.json"
+TARGETS = ("up5k", "ecp5-25k", "gw1n-9", "xc7")
+FORMATS = ("bipolar", "pow2_4", "int4", "int8")
+GEOMETRIES = (  # rows, columns, lanes, chains
+    *((1, 1, 1, 1), (1, 2, 2, 1), (2, 1, 3, 1), (2, 2, 4, 1), (2, 2, 4, 2), (3, 2, 8, 1)),
+    *((1, 4, 8, 1), (4, 2, 2, 4), (3, 3, 5, 3), (4, 4, 8, 1), (4, 4, 4, 2), (2, 4, 16, 1)),
+    (1, 1, 16, 1),
+)
+
+
+def row(weight: str, shape: tuple[int, int, int, int], name: str) -> dict[str, Any]:
+    """Map one of them."""
+    rows, columns, lanes, chains = shape
+    about = {"weight": weight, "rows": rows, "columns": columns, "lanes": lanes, "chains": chains}
+    about |= {"target": name}
+    program = Program(default_network(weight), Geometry(rows, columns, lanes, chains=chains))
+    accelerator = accelerator_for(program, target(name))
+    shell = Shell(accelerator, ignore=["trace"])
+    began = time.perf_counter()
+    try:
+        found = measure(shell, name, seeds=[], dsp=infers_blocks(accelerator)).row()
+    except NarrowgaugeError as error:
+        return about | {"failure": str(error)}
+    found.pop("shell")
+    return about | found | {"seconds": round(time.perf_counter() - began, 1)}
+
+
+def main() -> None:
+    """Map what is asked for and is not there yet."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--targets", default=",".join(TARGETS))
+    parser.add_argument("--formats", default=",".join(FORMATS))
+    parser.add_argument("--part", default="0/1", help="INDEX/PARTS, to share the work")
+    values = parser.parse_args()
+    index, parts = map(int, values.part.split("/"))
+    wanted = list(product(GEOMETRIES, values.formats.split(","), values.targets.split(",")))
+    for shape, weight, name in wanted[index::parts]:
+        if any(_key(each) == (name, weight, *shape) for each in _rows()):
+            continue
+        new = row(weight, shape, name)
+        print(*_key(new), *(f"{key}: {new[key]}" for key in _SHOWN if key in new), flush=True)
+        ordered = sorted([*_rows(), new], key=_key)
+        write_atomically(RESULTS, (json.dumps(ordered, indent=1) + "\n").encode())
+
+
+_SHOWN = ("lut", "seconds", "remark", "failure")
+
+
+def _rows() -> list[dict[str, Any]]:
+    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
+
+
+def _key(each: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(
+        each[name] for name in ("target", "weight", "rows", "columns", "lanes", "chains")
+    )
+
+
+if __name__ == "__main__":
+    main()
