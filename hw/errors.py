@@ -8,11 +8,14 @@
     ├── GeometryError         an array or memory shape that cannot be built
     ├── FitError              a design larger than its target
     ├── ToolError             an external tool that is missing or failed
+    │   ├── ToolMissing       an external tool that is not there, or too old to be used
     │   ├── ToolFailure       an external tool that ended by itself, and refused what it was given
     │   └── ToolTimeout       an external tool that did not end
     ├── DataError             a data set that is missing or damaged
     ├── LinkError             a board that does not answer, or not as it should
     └── MismatchError         hardware and reference disagree
+
+`ToolWarning` is what is said of a tool that is used, or not, though nothing fails.
 """
 
 __all__ = [
@@ -26,7 +29,9 @@ __all__ = [
     "NetworkError",
     "ToolError",
     "ToolFailure",
+    "ToolMissing",
     "ToolTimeout",
+    "ToolWarning",
 ]
 
 
@@ -64,12 +69,20 @@ class ToolError(NarrowgaugeError):
     """An external tool that is missing or failed."""
 
 
+class ToolMissing(ToolError):
+    """An external tool that is not there, or too old to be used."""
+
+
 class ToolFailure(ToolError):
     """An external tool that ended by itself, and refused what it was given."""
 
 
 class ToolTimeout(ToolError):
     """An external tool that was stopped because it did not end."""
+
+
+class ToolWarning(UserWarning):
+    """A tool that is used though it was not tested, or another that is passed over."""
 
 
 class DataError(NarrowgaugeError):

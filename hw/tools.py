@@ -8,14 +8,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from math import ceil
 from pathlib import Path
 
-from .errors import ToolError, ToolFailure, ToolTimeout
+from .errors import ToolError, ToolFailure, ToolMissing, ToolTimeout, ToolWarning
+from .tested import compare, tested
 
 try:
     import resource
@@ -34,6 +36,12 @@ _ENVIRONMENT = (
 _EXTRAS = {"nextpnr-himbaechel-gowin": "gowin", "gowin_pack": "gowin"}
 # A native program that does what several of YoWASP's do.
 _NATIVE = {"nextpnr-himbaechel-gowin": "nextpnr-himbaechel"}
+# Tools that tell no version, and come with another: they are taken from where that one is.
+_COMES_WITH = {
+    **{f"ice{name}": "nextpnr-ice40" for name in ("pack", "unpack", "pll", "bram", "multi")},
+    **{f"ecp{name}": "nextpnr-ecp5" for name in ("pack", "unpack", "pll", "bram", "multi")},
+    **{name: "yosys" for name in ("sby", "yosys-smtbmc", "yosys-witness")},
+}
 # The exit status of a tool that reached its limit of processor time, and of a shell around one.
 _XCPU = getattr(signal, "SIGXCPU", 24)
 _TOO_LONG = (-_XCPU, 128 + _XCPU)
@@ -55,51 +63,113 @@ class Tool:
     source : str
         Where it was found: ``environment``, ``native``, ``yowasp``, or ``python`` for a script of
         another package.
+    instead_of : str
+        What was found first and passed over, and why.
     """
 
     name: str
     command: tuple[str, ...]
     source: str
+    instead_of: str = field(default="", compare=False)
 
     @property
     def version(self) -> str:
         """Version and source, such as ``0.70 (yowasp)``; asked of the tool once a process.
 
+        Warns, once, where another was passed over, and where this one is newer than those tested.
+
         Raises `ToolError` where the tool does not start.
         """
-        return f"{_ask_version(self)} ({self.source})"
+        number = _ask_version(self)
+        text, known = f"{number} ({self.source})", tested(self.name)
+        if self.instead_of:
+            _say(f"{self.instead_of}; {self.name} {text} is used")
+        if known and compare(number, known.newest) > 0:
+            _say(f"{self.name} {text} is newer than {known.newest}, the newest that is tested")
+        return text
+
+
+@cache
+def _say(text: str) -> None:
+    warnings.warn(text, ToolWarning, stacklevel=3)
 
 
 def find(name: str) -> Tool:
     """Return the tool called ``name``.
 
     The variable with its upper-cased name (``NEXTPNR_ICE40``) comes first and may hold arguments;
-    then a native program on the ``PATH``; then the one that YoWASP's package installs.
+    then a native program on the ``PATH``, unless it is older than what is tested (`tested`); then
+    the one that YoWASP's package installs. A packer is taken from where its router is.
 
     Raises
     ------
+    ToolMissing
+        Where there is none, or only one that is too old; the text says how to get it.
     ToolError
-        Where there is none; the text says how to get it.
+        Where the variable names no program, or one that is too old.
     """
     variable = name.upper().replace("-", "_")
     if os.environ.get(variable):
-        return Tool(name, _command(variable, os.environ[variable]), "environment")
-    native = shutil.which(name) or shutil.which(_NATIVE.get(name, name))
-    if native:
-        return Tool(name, (native,), "native")
+        return _forced(name, variable)
     # Scripts of an environment that is not activated are beside its interpreter, not on the PATH.
-    beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    packaged = shutil.which(f"yowasp-{name}", path=beside)
-    if packaged:
-        return Tool(name, (packaged,), "yowasp")
-    script = shutil.which(name, path=beside)
-    if script:
-        return Tool(name, (script,), "python")
+    beside = str(Path(sys.executable).parent)
+    path = os.pathsep.join([beside, os.environ.get("PATH", "")])
+    ways = {
+        "native": shutil.which(name) or shutil.which(_NATIVE.get(name, name)),
+        "yowasp": shutil.which(f"yowasp-{name}", path=path),
+        "python": shutil.which(name, path=beside),
+    }
+    order = ["native", "yowasp", "python"]
+    if ways["native"] and ways["native"] == ways["python"]:
+        order.remove("native")
+    elif name in _EXTRAS and name not in _NATIVE:
+        order.reverse()  # its version is that of the package
+    elif name in _COMES_WITH and find(_COMES_WITH[name]).source != "native":
+        order = ["yowasp", "native", "python"]
+    passed = ""
+    for source in order:
+        if program := ways[source]:
+            tool = Tool(name, (program,), source, passed)
+            passed = _unfit(tool) if source == "native" else ""
+            if not passed:
+                return tool
     package = f"'narrowgauge[{_EXTRAS[name]}]'" if name in _EXTRAS else f"yowasp-{name}"
-    raise ToolError(
-        f"{name} was not found: run `pip install {package}`, put a native "
+    raise ToolMissing(
+        f"{passed or f'{name} was not found'}: run `pip install {package}`, put a native "
         f"{_NATIVE.get(name, name)} on the PATH, or set {variable}"
     )
+
+
+def _forced(name: str, variable: str) -> Tool:
+    """Return the tool that a variable names; raises `ToolError` where it cannot be used."""
+    tool = Tool(name, _command(variable, os.environ[variable]), "environment")
+    known = tested(name)
+    if known and compare(number := _ask_version(tool), known.oldest) < 0:
+        raise ToolError(
+            f"{variable} is {os.environ[variable]!r}, {name} {number}, which is older than "
+            f"{known.oldest}, the oldest that is tested; unset it, or name a newer one"
+        )
+    return tool
+
+
+@lru_cache
+def _unfit(tool: Tool) -> str:
+    """Return why a native tool is not used; empty for one that is."""
+    known = tested(tool.name)
+    if known is None:
+        return ""
+    where = f"at {tool.command[0]} is passed over"
+    try:
+        number = _ask_version(tool)
+        families = run(tool, ["--list-uarch"], Path.cwd()) if tool.name in _NATIVE else "gowin"
+    except ToolError as error:
+        return f"{tool.name} {where}: {error}"
+    if compare(number, known.oldest) < 0:
+        return (
+            f"{tool.name} {number} {where}, being older than {known.oldest}, the oldest that is "
+            "tested"
+        )
+    return "" if "gowin" in families else f"{tool.name} {number} {where}, having no Gowin devices"
 
 
 def _command(variable: str, text: str) -> tuple[str, ...]:

@@ -5,11 +5,12 @@ import json
 import os
 import platform
 import subprocess
+import warnings
 from typing import Any
 
 import click
 
-from ..hw.errors import NarrowgaugeError
+from ..hw.errors import NarrowgaugeError, ToolWarning
 from .progress import Reporter, standard_output
 
 __all__ = ["command"]
@@ -58,11 +59,19 @@ def command(as_json: bool) -> int:
 
 
 def _tool(name: str) -> dict[str, Any]:
+    from ..hw.tested import compare, tested
     from ..hw.tools import find
 
     try:
         tool = find(name)
-        return {"version": tool.version, "command": " ".join(tool.command)}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ToolWarning)  # they stand in the table
+            version = tool.version
+        found = {"version": version, "command": " ".join(tool.command)}
+        known = tested(name)
+        if known and compare(version, known.newest) > 0:
+            found["remark"] = f"newer than {known.newest}, the newest that is tested"
+        return found | ({"remark": tool.instead_of} if tool.instead_of else {})
     except NarrowgaugeError as error:
         missing = {"missing": str(error)}
         return missing | {"optional": True} if name in OPTIONAL_TOOLS else missing
@@ -115,4 +124,6 @@ def _print(found: dict[str, dict[str, Any]]) -> None:
         else:
             version, command = escape(item["version"]), escape(item.get("command", ""))
             table.add_row(name, f"[green]{version}", command)
+            if "remark" in item:
+                table.add_row("", "", f"[yellow]{escape(item['remark'])}")
     standard_output().print(table)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..errors import ToolError
+from ..errors import ToolError, ToolMissing
 from ..tools import Tool
 
 __all__ = ["compile_library", "cxxrtl_headers", "find_compiler"]
@@ -19,8 +19,10 @@ def find_compiler() -> list[str]:
 
     Raises
     ------
-    ToolError
+    ToolMissing
         When there is none; the text says how to get one.
+    ToolError
+        When ``CXX`` names none.
     """
     if os.environ.get("CXX"):
         command = shlex.split(os.environ["CXX"])
@@ -34,7 +36,7 @@ def find_compiler() -> list[str]:
             return [name]
     if importlib.util.find_spec("ziglang"):
         return [sys.executable, "-m", "ziglang", "c++"]
-    raise ToolError(
+    raise ToolMissing(
         "no C++ compiler found: install one (g++, clang++), or `pip install narrowgauge[compiler]`"
     )
 

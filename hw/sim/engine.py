@@ -4,7 +4,7 @@ import warnings
 from typing import Protocol
 
 from ..accelerator import Accelerator
-from ..errors import ToolError
+from ..errors import ToolError, ToolMissing
 from .compiled import CompiledEngine
 from .interpreted import AmaranthEngine
 from .run import Run, Stimulus
@@ -27,8 +27,8 @@ class Engine(Protocol):
 def make_engine(accelerator: Accelerator, name: str = "auto") -> Engine:
     """Return the engine called ``name``.
 
-    ``auto`` is the compiled engine; where that cannot be had (no C++ compiler, no Yosys), it warns
-    and takes Amaranth's simulator.
+    ``auto`` is the compiled engine; where there is no C++ compiler or no Yosys, it warns and takes
+    Amaranth's simulator. Where one of them fails, that is an error.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def make_engine(accelerator: Accelerator, name: str = "auto") -> Engine:
         return AmaranthEngine(accelerator)
     try:
         return CompiledEngine(accelerator)
-    except ToolError as error:
+    except ToolMissing as error:
         if name == "compiled":
             raise
         warnings.warn(f"{error}; using Amaranth's simulator, which is slow", stacklevel=2)
