@@ -1,6 +1,7 @@
 """The external tools: which are there, which version, and running one."""
 
 import contextlib
+import ctypes
 import os
 import re
 import shlex
@@ -9,7 +10,7 @@ import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -24,7 +25,21 @@ try:
 except ImportError:  # there is none on Windows
     resource = None
 
-__all__ = ["Tool", "find", "run", "stop_running", "warm"]
+__all__ = [
+    "STOP",
+    "Tool",
+    "call",
+    "check_interrupt",
+    "find",
+    "interrupt",
+    "run",
+    "stop_running",
+    "warm",
+]
+
+STOP = ctypes.c_uint32(0)
+"""Not 0 once the process is to end: what runs outside of Python looks at it."""
+
 
 # What reaches a tool of the caller's environment: where programs and their caches are. Options
 # that hide in other variables would change results without changing their key in the store.
@@ -208,42 +223,83 @@ def run(tool: Tool, arguments: Sequence[str], folder: Path, *, timeout: float | 
     ToolError
         Where the tool does not start, or is ended by a signal: accidents of the machine.
     """
+    environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     try:
-        process = _start([*tool.command, *arguments], folder)
+        status, output = call([*tool.command, *arguments], folder, environment, timeout=timeout)
     except OSError as error:
         raise ToolError(f"{tool.name} did not start: {error}") from error
-    with process:
+    except subprocess.TimeoutExpired as error:
+        raise ToolTimeout(f"{tool.name} did not end within {error.timeout:g} s") from error
+    if status in _TOO_LONG:
+        raise ToolTimeout(f"{tool.name} did not end within {timeout:g} s of processor time")
+    if ended_by := _signal(status):
+        raise ToolError(f"{tool.name} was ended by {ended_by}")
+    if status:
+        raise ToolFailure(f"{tool.name} failed: {_complaint(output, status)}")
+    return output
+
+
+def call(
+    command: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    timeout: float | None = None,
+) -> tuple[int, str]:
+    """Run any command and return its exit status and what it printed.
+
+    It is stopped with all that it started when this process is interrupted.
+
+    Raises
+    ------
+    OSError
+        Where it does not start.
+    subprocess.TimeoutExpired
+        Where it did not end in time, as `run` counts it.
+    KeyboardInterrupt
+        After `interrupt`, in every thread.
+    """
+    check_interrupt()
+    with _start(command, folder, environment) as process:
         limited = timeout is not None and _limit(process, timeout)
         patience = _PATIENCE * timeout if timeout and limited else timeout
         _running.add(process)
         try:
+            check_interrupt()  # which may have come before the process was among those to stop
             output, _ = process.communicate(timeout=patience)
-        except subprocess.TimeoutExpired as error:
-            raise ToolTimeout(f"{tool.name} did not end within {patience:g} s") from error
         finally:
             _running.discard(process)
             _stop(process)
-    if process.returncode in _TOO_LONG:
-        raise ToolTimeout(f"{tool.name} did not end within {timeout:g} s of processor time")
-    if ended_by := _signal(process.returncode):
-        raise ToolError(f"{tool.name} was ended by {ended_by}")
-    if process.returncode:
-        raise ToolFailure(f"{tool.name} failed: {_complaint(output, process.returncode)}")
-    return output
+    check_interrupt()
+    return process.returncode, output
 
 
 def stop_running() -> None:
-    """Stop every tool that a thread of this process waits for: after an interrupt."""
+    """Stop every tool that a thread of this process waits for."""
     for process in list(_running):
         _stop(process)
 
 
-def _start(command: list[str], folder: Path) -> "subprocess.Popen[str]":
+def interrupt() -> None:
+    """Stop what runs, and let nothing begin any more: the process is about to end."""
+    STOP.value = 1
+    stop_running()
+
+
+def check_interrupt() -> None:
+    """Raise `KeyboardInterrupt` after `interrupt`, in whatever thread."""
+    if STOP.value:
+        raise KeyboardInterrupt
+
+
+def _start(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str] | None
+) -> "subprocess.Popen[str]":
     """Start a command as a group of processes, so that what it starts can be stopped with it."""
     return subprocess.Popen(
         command,
         cwd=folder,
-        env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -12,6 +12,7 @@ import click
 
 from ..hw.errors import NarrowgaugeError
 from . import streams
+from .interrupts import Terminated, watch
 
 __all__ = ["COMMANDS", "RESUMED", "group", "main"]
 
@@ -85,7 +86,7 @@ Examples:
   narrowgauge run --help
 
 Exit status: 0 for success, 1 for an error, 2 for a misuse, 130 for an interrupt,
-141 where nobody reads the output to its end.""",
+141 where nobody reads the output to its end, 143 for SIGTERM.""",
 )
 @click.version_option(version("narrowgauge"), prog_name="narrowgauge")
 @click.pass_context
@@ -99,6 +100,7 @@ def main() -> None:
     """Run the command line: 0 is success, 1 an error in one line, 2 a misuse, 130 an interrupt."""
     warnings.showwarning = _show_warning
     streams.prepare()
+    watch()
     try:
         status = group.main(standalone_mode=False)
     except NarrowgaugeError as error:
@@ -106,7 +108,8 @@ def main() -> None:
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt) as interrupt:
-        _fail(str(interrupt) or "interrupted", 130)
+        ended = isinstance(interrupt.__cause__ or interrupt, Terminated)
+        _fail(str(interrupt) or "interrupted", 143 if ended else 130)
     except OSError as error:
         _fail(_describe(error), 1)
     lost = streams.lost()

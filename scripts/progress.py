@@ -50,8 +50,8 @@ class Reporter:
         step = Step(self, title)
         try:
             yield step
-        except BaseException:
-            step.finish("failed")
+        except BaseException as error:
+            step.finish("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
             raise
         step.finish()
 

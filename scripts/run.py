@@ -142,21 +142,18 @@ def _run_jobs(plan: Any, jobs: list[Any], output: Path, reporter: Reporter) -> l
         job.measure(reporter)
         write_results(all_rows(plan, jobs), output)
 
-    workers = max(2, os.cpu_count() or 1)
-    with ThreadPoolExecutor(workers) as executor:
-        plan.warm(executor, reporter)
-        pending: list[Future] = []
-        try:
-            plan.start(reporter)
-            for job in jobs:
-                job.prepare(output, reporter)
-                if job.failure is None:
-                    pending.append(executor.submit(finish, job))
-            for future in pending:
-                future.result()
-        except BaseException:
-            executor.shutdown(cancel_futures=True)
-            raise
-        finally:
-            write_results(all_rows(plan, jobs), output)
+    executor = ThreadPoolExecutor(max(2, os.cpu_count() or 1))
+    plan.warm(executor, reporter)
+    pending: list[Future] = []
+    try:
+        plan.start(reporter)
+        for job in jobs:
+            job.prepare(output, reporter)
+            if job.failure is None:
+                pending.append(executor.submit(finish, job))
+        for future in pending:
+            future.result()
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+        write_results(all_rows(plan, jobs), output)
     return [job.failure for job in jobs if job.failure]

@@ -3,9 +3,11 @@
 import ctypes
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from ..accelerator import Accelerator
 from ..errors import MismatchError, ToolError
 from ..files import written
 from ..rtlil import convert
+from ..tools import STOP, check_interrupt, interrupt
 from .library import build_library
 from .run import EVENT, Run, Stimulus
 
@@ -43,6 +46,7 @@ class _Request(ctypes.Structure):
         ("layer_cycles", ctypes.c_void_p),
         ("weights", ctypes.c_void_p),
         ("weight_words", ctypes.c_uint64),
+        ("stop", ctypes.c_void_p),
     ]
 
 
@@ -119,6 +123,7 @@ class CompiledEngine:
             layer_cycles=layer_cycles.ctypes.data,
             weights=weights.ctypes.data,
             weight_words=weights.size,
+            stop=ctypes.addressof(STOP),
         )
         reply = _Reply()
         path = _build(self.accelerator, waveforms=True) if window else self._plain
@@ -126,7 +131,7 @@ class CompiledEngine:
         with written(window.path) if window else nullcontext() as waves:
             request.window_path = os.fsencode(waves.name) if waves else None
             started = time.perf_counter()
-            status = library.simulate(ctypes.byref(request), ctypes.byref(reply))
+            status = _call(library.simulate, request, reply)
             seconds = time.perf_counter() - started
             if status == 2 and window:
                 raise ToolError(f"{window.path}: the waveforms could not be written")
@@ -156,6 +161,19 @@ class CompiledEngine:
 
 def _threshold(probability: float) -> int:
     return min(int(probability * (1 << 32)), (1 << 32) - 1)
+
+
+def _call(function: Any, request: _Request, reply: _Reply) -> int:
+    """Call a loop in C++ in a thread of its own: the main thread would not see an interrupt."""
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(function, ctypes.byref(request), ctypes.byref(reply))
+        try:
+            status = running.result()
+        except KeyboardInterrupt:
+            interrupt()
+            raise
+    check_interrupt()
+    return status
 
 
 @cache

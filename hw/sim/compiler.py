@@ -4,12 +4,11 @@ import importlib.util
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 from ..errors import ToolError, ToolMissing
-from ..tools import Tool
+from ..tools import Tool, call
 
 __all__ = ["compile_library", "cxxrtl_headers", "find_compiler"]
 
@@ -87,7 +86,7 @@ def compile_library(
         "-o",
         str(library),
     ]
-    result = subprocess.run(command, capture_output=True, text=True, errors="replace")
-    if result.returncode:
-        lines = [line for line in result.stderr.splitlines() if "error" in line] or ["no message"]
+    status, output = call(command, source.parent)
+    if status:
+        lines = [line for line in output.splitlines() if "error" in line] or ["no message"]
         raise ToolError(f"{compiler[-1]} could not compile the simulator: {lines[0]}")

@@ -68,6 +68,7 @@ struct Request {
     uint64_t *overflows, *layer_cycles;
     const uint64_t *weights;
     uint64_t weight_words;
+    const volatile uint32_t *stop;
 };
 
 struct Reply {
@@ -75,7 +76,7 @@ struct Reply {
 };
 
 // 0: all results came; 1: nothing moved for idle_limit cycles; 2: the waveform file failed;
-// 3: combinational loop
+// 3: combinational loop; 4: interrupted
 int simulate(const Request *request, Reply *reply) {
     cxxrtl_design::DESIGN top;
     Chance gap{request->seed * 2ull + 1, request->gap_threshold};
@@ -107,6 +108,10 @@ int simulate(const Request *request, Reply *reply) {
     uint64_t idle = 0, waited = 0;
     bool offered = false;
     while (reply->emitted < request->results) {
+        if (*request->stop) {
+            if (window) fclose(window);
+            return 4;
+        }
         // a stream's promise: what is offered stays until it is taken
         offered = reply->accepted < request->elements && (offered || !gap());
         bool ready = !stall();

@@ -10,6 +10,7 @@ from amaranth.sim import Simulator
 
 from ..accelerator import Accelerator
 from ..errors import MismatchError
+from ..tools import check_interrupt
 from .run import EVENT, Run, Stimulus
 from .vcd import cut_window
 
@@ -80,6 +81,7 @@ class _Session:
         offered = False
         await self._load_weights(ctx)
         while len(self.labels) < self.images:
+            check_interrupt()
             offered = accepted < len(self.codes) and (
                 offered or chance.random() >= self.stimulus.gaps
             )
