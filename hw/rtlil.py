@@ -7,14 +7,14 @@ element instead of 64.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import Any
 
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue] (not in the stubs)
 
 from .attributes import MAP_ALONE
-from .errors import ToolError
+from .rtlil_names import unambiguous
+from .rtlil_text import Module, parse, render
 
 __all__ = [
     "convert",
@@ -22,11 +22,8 @@ __all__ = [
     "free_collisions",
     "keep_shared",
     "share_modules",
-    "unambiguous",
 ]
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\\$]\S+|[^\s"]+')
-_NAME = re.compile(r"(?<![^\s{])[\\$]\S+")  # not in a string: there a quotation mark stands before it
 _NUMBERS = re.compile(r"(\$\d+)+$")
 _WORTHWHILE = 64  # bits of wires: a smaller module gains more from its surroundings than it costs
 _FEW = 4  # copies: elements at edges and corners differ, and what they share is not cut out of them
@@ -51,30 +48,6 @@ def convert(component: Any, *, name: str = "top", share: bool = True, platform: 
     """
     text = rtlil.convert(component, name=name, platform=platform, emit_src=False)
     return unambiguous(share_modules(text) if share else text)
-
-
-@dataclass
-class _Module:
-    """One module: its lines as tokens, and the names of its ports."""
-
-    name: str
-    lines: list[list[str]]
-    attributes: list[list[str]] = field(default_factory=list)
-
-    def cells(self) -> Iterator[list[str]]:
-        """Yield the lines that begin a cell."""
-        return (line for line in self.lines if line[0] == "cell")
-
-    def wire_bits(self) -> int:
-        """Return the width of all wires together: a rough size."""
-        wires = (line for line in self.lines if line[0] == "wire")
-        return sum(
-            int(line[line.index("width") + 1]) if "width" in line[:-1] else 1 for line in wires
-        )
-
-    def outputs(self) -> set[str]:
-        """Return the names of the output ports."""
-        return {line[-1] for line in self.lines if line[0] == "wire" and "output" in line[:-1]}
 
 
 def share_modules(text: str) -> str:
@@ -102,9 +75,9 @@ def share_modules(text: str) -> str:
     ToolError
         For text that is not RTLIL.
     """
-    preamble, modules = _parse(text)
+    preamble, modules = parse(text)
     by_name = {module.name: module for module in modules}
-    keeper: dict[str, _Module] = {}  # canonical body -> the module that stays
+    keeper: dict[str, Module] = {}  # canonical body -> the module that stays
     renamed: dict[str, tuple[str, dict[str, str]]] = {}  # module -> its keeper, port -> port
     names: dict[str, dict[str, str]] = {}  # module -> actual name -> canonical name
     for module in _leaves_first(modules, by_name):
@@ -118,29 +91,7 @@ def share_modules(text: str) -> str:
             renamed[module.name] = first.name, ports
     if not renamed:
         return text
-    return _render(preamble, [module for module in modules if module.name not in renamed])
-
-
-def unambiguous(text: str) -> str:
-    r"""Return RTLIL in which no wire is called like a bit of another: ``\w_3`` instead of ``\w[3]``.
-
-    Amaranth names the elements of arrays so. Yosys hands names to ABC9 in which the wire ``\w[3]``
-    and bit 3 of the wire ``\w`` are one, and takes both for the same signal: at best an assertion
-    fails, at worst the netlist is wrong without a word (Yosys 0.60 to 0.70). Memories keep their
-    names, which stand in parameters too.
-    """
-    tokens = set(_NAME.findall(text))
-    kept = {line.split()[-1] for line in text.splitlines() if line.lstrip().startswith("memory ")}
-    names: dict[str, str] = {}
-    for token in sorted(tokens - kept):
-        if not token.endswith("]"):
-            continue
-        plain = token.replace("][", "_").replace("[", "_").replace("]", "")
-        while plain in tokens:
-            plain += "_"
-        tokens.add(plain)
-        names[token] = plain
-    return _NAME.sub(lambda match: names.get(match[0], match[0]), text) if names else text
+    return render(preamble, [module for module in modules if module.name not in renamed])
 
 
 def keep_shared(text: str) -> str:
@@ -151,7 +102,7 @@ def keep_shared(text: str) -> str:
     flattened into it, and optimises everything else across modules. Marked too is a module with a
     wire that has the attribute `MAP_ALONE`.
     """
-    preamble, modules = _parse(text)
+    preamble, modules = parse(text)
     by_name = {module.name: module for module in modules}
     order = _leaves_first(modules, by_name)
     children = {
@@ -170,10 +121,10 @@ def keep_shared(text: str) -> str:
             number = 1
         for child, times in children[module.name].items():
             copies[child] += number * times
-    return _render(preamble, modules)
+    return render(preamble, modules)
 
 
-def _maps_alone(module: _Module) -> bool:
+def _maps_alone(module: Module) -> bool:
     return any(line[:2] == ["attribute", "\\" + MAP_ALONE] for line in module.lines)
 
 
@@ -239,51 +190,14 @@ def forget_contents(text: str) -> str:
     return "".join(kept)
 
 
-# --- reading and writing -----------------------------------------------------------------------
-
-
-def _parse(text: str) -> tuple[list[list[str]], list[_Module]]:
-    """Split into the lines outside of modules, and modules with the attributes before them."""
-    preamble: list[list[str]] = []
-    attributes: list[list[str]] = []
-    modules: list[_Module] = []
-    depth = 0
-    for raw in text.splitlines():
-        tokens = _TOKEN.findall(raw)
-        if not tokens or tokens[0].startswith("#"):
-            continue
-        if depth:
-            modules[-1].lines.append(tokens)
-            depth += {"cell": 1, "process": 1, "switch": 1, "end": -1}.get(tokens[0], 0)
-        elif tokens[0] == "module" and len(tokens) == 2:
-            modules.append(_Module(tokens[1], [tokens], attributes))
-            attributes, depth = [], 1
-        elif tokens[0] == "attribute":
-            attributes.append(tokens)
-        elif tokens[0] == "autoidx":
-            preamble.append(tokens)
-        else:
-            raise ToolError(f"not RTLIL text: a module was expected, not {raw.strip()[:60]!r}")
-    if depth or not modules:
-        raise ToolError("not RTLIL text: " + ("it ends inside a module" if depth else "no module"))
-    return preamble, modules
-
-
-def _render(preamble: list[list[str]], modules: Iterable[_Module]) -> str:
-    lines = list(preamble)
-    for module in modules:
-        lines += module.attributes + module.lines
-    return "\n".join(" ".join(tokens) for tokens in lines) + "\n"
-
-
 # --- comparing ---------------------------------------------------------------------------------
 
 
-def _leaves_first(modules: list[_Module], by_name: dict[str, _Module]) -> list[_Module]:
+def _leaves_first(modules: list[Module], by_name: dict[str, Module]) -> list[Module]:
     """Order modules so that each comes after all that it instantiates."""
-    order: dict[str, _Module] = {}
+    order: dict[str, Module] = {}
 
-    def visit(module: _Module) -> None:
+    def visit(module: Module) -> None:
         if module.name in order:
             return
         for line in module.cells():
@@ -296,7 +210,7 @@ def _leaves_first(modules: list[_Module], by_name: dict[str, _Module]) -> list[_
     return list(order.values())
 
 
-def _rewrite_cells(module: _Module, renamed: dict[str, tuple[str, dict[str, str]]]) -> None:
+def _rewrite_cells(module: Module, renamed: dict[str, tuple[str, dict[str, str]]]) -> None:
     """Point cells of modules that went away to the ones that stay, in place."""
     ports: dict[str, str] | None = None
     for line in module.lines:
@@ -311,7 +225,7 @@ def _rewrite_cells(module: _Module, renamed: dict[str, tuple[str, dict[str, str]
             line[1] = ports.get(line[1], line[1])
 
 
-def _canonical(module: _Module) -> tuple[str, dict[str, str]]:
+def _canonical(module: Module) -> tuple[str, dict[str, str]]:
     """Return a text that equals another module's where the circuits do, and its renaming."""
     names: dict[str, str] = {}
     wires, body, attributes = [], [], []
@@ -373,7 +287,7 @@ def _shorten(names: dict[str, str], token: str) -> str:
     return names[token]
 
 
-def _add_outputs(module: _Module, outputs: set[str]) -> None:
+def _add_outputs(module: Module, outputs: set[str]) -> None:
     """Make wires of ``module`` output ports, in place."""
     wires = [line for line in module.lines if line[0] == "wire"]
     used = [int(line[at]) for line in wires if (at := _port_number_at(line))]

@@ -12,7 +12,7 @@ import click
 
 from ..hw.errors import NarrowgaugeError
 from . import streams
-from .interrupts import Terminated, watch
+from .interrupts import Terminated, leave, watch
 
 __all__ = ["COMMANDS", "RESUMED", "group", "main"]
 
@@ -108,8 +108,10 @@ def main() -> None:
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt) as interrupt:
-        ended = isinstance(interrupt.__cause__ or interrupt, Terminated)
-        _fail(str(interrupt) or "interrupted", 143 if ended else 130)
+        status = 143 if isinstance(interrupt.__cause__ or interrupt, Terminated) else 130
+        _say(str(interrupt) or "interrupted")
+        leave(status)
+        sys.exit(status)
     except OSError as error:
         _fail(_describe(error), 1)
     lost = streams.lost()
@@ -128,8 +130,12 @@ def _describe(error: OSError) -> str:
 
 def _fail(message: str, status: int) -> NoReturn:
     streams.lost()
-    print(f"narrowgauge: {' '.join(message.split())}", file=sys.stderr)
+    _say(message)
     sys.exit(status)
+
+
+def _say(message: str) -> None:
+    print(f"narrowgauge: {' '.join(message.split())}", file=sys.stderr, flush=True)
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:

@@ -15,9 +15,10 @@ from types import FrameType
 
 from ..hw import tools
 
-__all__ = ["Terminated", "watch"]
+__all__ = ["Terminated", "leave", "watch"]
 
-_GRACE = 1.2  # seconds to remove temporary folders, write results, and say so
+_GRACE = 1.0  # seconds to remove temporary folders, write results, and say so
+_seen = threading.Event()
 
 
 class Terminated(KeyboardInterrupt):
@@ -36,6 +37,20 @@ def watch() -> None:
     threading.Thread(target=_end, args=(reading,), name="interrupts", daemon=True).start()
 
 
+def leave(status: int) -> None:
+    """End the process after a signal, once other threads have tidied up; else do nothing.
+
+    An orderly end of Python would wait for them, and take its time for large libraries.
+    """
+    if not _seen.wait(0.1):
+        return
+    deadline = time.monotonic() + _GRACE / 2
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(max(0.0, deadline - time.monotonic()))
+    os._exit(status)
+
+
 def _terminate(number: int, frame: FrameType | None) -> None:
     raise Terminated
 
@@ -44,6 +59,7 @@ def _end(reading: int) -> None:
     """Wait for a signal, and end the process."""
     while (number := os.read(reading, 1)[0]) not in (signal.SIGINT, signal.SIGTERM):
         pass
+    _seen.set()
     tools.interrupt()
     time.sleep(_GRACE)
     os._exit(128 + number)

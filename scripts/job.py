@@ -54,10 +54,12 @@ class Job:
         raise NotImplementedError
 
     def measure(self, reporter: Reporter) -> None:
-        """Simulate test images and compare; place and route; both fill the row."""
+        """Map; simulate test images and compare; place and route; all of them fill the row."""
         try:
             self.plan.tools_ready()
             accelerator = self._build(reporter)
+            if self.plan.route:
+                self._map(accelerator, reporter)
             self._simulate(accelerator, reporter)
             if self.plan.route:
                 self._route(accelerator, reporter)
@@ -102,13 +104,19 @@ class Job:
             "batch": program.batch,
         }
         if plan.route:
-            check_memories(program, plan.device)  # before a simulation that may take long
+            check_memories(program, plan.device)  # before anything that may take long
         return accelerator_for(program, plan.device, multiplier=plan.multiplier)
 
     def _cells(self, program: Program) -> int:
         """Return the logic cells of an accelerator; raises `FitError` where it does not fit."""
         plan = self.plan
         return cost(accelerator_for(program, plan.device), plan.device, plan.store).lut or 0
+
+    def _map(self, accelerator: Accelerator, reporter: Reporter) -> None:
+        """Map and pack: what cannot be is found before a simulation that may take long."""
+        with reporter.step(f"map {self.text}") as step:
+            measured = cost(accelerator, self.plan.device, self.plan.store)
+            step.note("; ".join(filter(None, [f"{measured.lut} LUT", measured.remark])))
 
     def _simulate(self, accelerator: Accelerator, reporter: Reporter) -> None:
         plan = self.plan
@@ -129,7 +137,7 @@ class Job:
             speed = f"{measured.fmax_mhz:.1f} MHz" if measured.fmax_mhz else "not routed"
             step.note(f"{measured.lut} LUT, {speed}")
         columns = measured.row()
-        for name in (*COSTS, "tools", "routed"):
+        for name in (*COSTS, "tools", "routed", "remark"):
             if name in columns:
                 self.row[name] = columns[name]
         self.row["seeds"] = list(measured.seeds)

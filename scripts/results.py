@@ -71,9 +71,11 @@ COLUMNS: tuple[str, ...] = (
     "images_per_second",
     "tools",
     "routed",
+    "remark",
     "failure",
 )
-"""The columns of a result file, in order (``failure`` says why a row ends early)."""
+"""The columns of a result file, in order (``remark`` says what was done in another way than usual,
+``failure`` why a row ends early)."""
 
 
 def in_order(rows: Iterable[Row]) -> list[Row]:

@@ -130,6 +130,9 @@ def _print(plan: Any, rows: list[dict[str, Any]], output: Path, charts: list[Pat
     simulated = [row for row in rows if "layers" in row]
     if len(simulated) == 1:
         print_layers(simulated[0]["layers"], console)
+    for row in rows:
+        if "remark" in row:
+            console.print(f"{row['weight']}: {row['remark']}", markup=False)
     names = ["results.json", "results.csv", *(path.name for path in charts)]
     console.print(f"written to {output}{os.sep}: {', '.join(names)}", markup=False)
 

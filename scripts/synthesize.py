@@ -83,6 +83,8 @@ def _print(row: dict[str, Any], budget: dict[str, int]) -> None:
         print(f"slowest path: {row['critical_path']}")
     else:
         print("not routed: mapped by Yosys only, no clock frequency")
+    if "remark" in row:
+        print(row["remark"])
     console, table = standard_output(), _memory_table()
     for memory in row["memories"]:
         blocks, kind = memory["blocks"], memory["kind"]

@@ -30,8 +30,9 @@ def command(network: Path, output: Path, name: str, trace: bool, **values: Any) 
 
     The network is a network file, or one of the zoo by its name.
 
-    Ports: clk, rst; i__payload, i__valid, i__ready take elements, o__payload, o__valid, o__ready
-    give levels and class. Equal modules are written once.
+    Ports: clk, rst; i_payload, i_valid, i_ready take elements, o_payload, o_valid, o_ready give
+    levels and class, an element moving where valid and ready are both high. What the fields of
+    the payloads mean is printed. Equal modules are written once.
     """
     from ..hw.errors import NarrowgaugeError
     from ..hw.files import write_atomically
@@ -51,9 +52,31 @@ def command(network: Path, output: Path, name: str, trace: bool, **values: Any) 
     write_atomically(output, text)
     payload, result = accelerator.i.payload.shape(), accelerator.o.payload.shape()
     print(f"{output}: module {name}, {len(text.splitlines())} lines")
-    print(f"i__payload: {_fields(payload)}")
-    print(f"o__payload: {_fields(result)}")
+    for port, layout, meanings in (("i", payload, _INPUT), ("o", result, _OUTPUT)):
+        print(f"{port}_payload: {_fields(layout)}")
+        for field, meaning in meanings.items():
+            if getattr(layout[field], "width", 0):
+                print(f"  {field}: {meaning}")
+    if program.batch > 1:
+        print(
+            f"{program.batch} images are computed together; one whose last element has `last` does "
+            "not wait for others, and has the array for itself"
+        )
+    if accelerator.loads_weights:
+        print("weights_payload: a word of weights; all of them, after every reset, before images")
     return 0
+
+
+_INPUT = {
+    "code": "the next element of an image, row by row, channels last, in the code of its format",
+    "last": "1 with the last element of the last image, before the stream pauses: it closes the "
+    "batch. Not at the end of every image, which costs as many cycles as a whole batch each time",
+}
+_OUTPUT = {
+    "level": "the next level of the last layer, in the code of its format",
+    "label": "the class, with the last level of an image: the first of the highest levels",
+    "last": "1 with the last level of every image",
+}
 
 
 def _fields(layout: Any) -> str:

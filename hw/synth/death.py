@@ -1,7 +1,7 @@
 """What killed Yosys: read from its log, because what it prints last may be lost.
 
-In WebAssembly, Yosys's standard output does not come back after ABC had it (0.70): an assertion that
-fails later ends it without a word. Its log is a file of its own, and has everything.
+In WebAssembly, Yosys's standard output does not come back after ABC had it (0.70): an assertion
+that fails later ends it without a word. Its log is a file of its own, and has everything.
 """
 
 import hashlib

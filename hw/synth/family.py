@@ -42,7 +42,7 @@ class Family:
     finish : tuple of str
         Yosys commands on the flat netlist.
     without_abc9 : tuple of str
-        Yosys commands in place of the step ``map_luts``, of which ABC9 is a part: Yosys's older ABC.
+        Yosys commands in place of the step ``map_luts``, with Yosys's older ABC instead of ABC9.
     after_luts : str
         The step that follows it.
     feeds : mapping of str to str

@@ -14,6 +14,7 @@ from amaranth.lib import wiring
 
 from .. import rtlil, tools
 from ..errors import FitError
+from ..rtlil_names import unambiguous
 from .flow import Netlist, pack, place_and_route, synthesis_scripts, synthesize
 from .jobs import Job, run_jobs
 from .report import RESOURCES, Report, check_budget, check_fit, parse
@@ -80,7 +81,9 @@ class Measurement:
 
     def row(self) -> dict[str, Any]:
         """Return a row of a results file: what was not measured is absent."""
-        return {name: value for name, value in asdict(self).items() if value not in (None, {}, (), "")}
+        return {
+            name: value for name, value in asdict(self).items() if value not in (None, {}, (), "")
+        }
 
 
 def measure(
@@ -127,7 +130,7 @@ def measure(
     """
     chosen = target(on) if isinstance(on, str) else on
     text = design if isinstance(design, str) else rtlil.convert(design, platform=chosen)
-    text = rtlil.forget_contents(rtlil.free_collisions(rtlil.unambiguous(text)))
+    text = rtlil.forget_contents(rtlil.free_collisions(unambiguous(text)))
     shell = design if isinstance(design, Shell) else shell
     own = _shell_cost(shell, chosen) if shell else {}
     with ExitStack() as stack:

@@ -8,6 +8,7 @@ from pathlib import Path
 from amaranth.lib import wiring
 
 from ..rtlil import convert as to_rtlil
+from ..rtlil_names import single_underscores
 from ..tools import find, run
 
 __all__ = ["convert"]
@@ -19,7 +20,7 @@ def convert(component: wiring.Component, *, name: str, ignore: Sequence[str] = (
     Parameters
     ----------
     component : wiring.Component
-        Its members become ports, ``a.b`` as ``a__b``.
+        Its members become ports, ``a.b`` as ``a_b``.
     name : str
         The top module.
     ignore : sequence of str
@@ -34,8 +35,10 @@ def convert(component: wiring.Component, *, name: str, ignore: Sequence[str] = (
     script = f"read_rtlil in.il; hierarchy -top {name}; {removed}; opt_clean; proc; opt_clean"
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        (work / "in.il").write_text(to_rtlil(component, name=name))
-        run(find("yosys"), ["-q", "-p", f"{script}; write_verilog -noattr out.v"], work)
+        (work / "in.il").write_text(single_underscores(to_rtlil(component, name=name)))
+        yosys = find("yosys")
+        _ = yosys.version  # which says what was passed over
+        run(yosys, ["-q", "-p", f"{script}; write_verilog -noattr out.v"], work)
         text = (work / "out.v").read_text()
     # escaped names with dots are legal, and a nuisance
     return re.sub(rf"\\({name}\.\S+) ", lambda match: match[1].replace(".", "_") + " ", text)

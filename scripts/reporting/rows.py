@@ -19,7 +19,7 @@ __all__ = ["ReportError", "Source", "merged", "read"]
 
 Row = dict[str, Any]
 
-_TEXTS = ("weight", "activation", "overflow", "network", "dataset", "target", "failure")
+_TEXTS = ("weight", "activation", "overflow", "network", "dataset", "target", "remark", "failure")
 _TEXTS += ("multiplier", "structure")
 _COUNTS = ("accumulator_bits", "rows", "columns", "lanes")
 _SHARES = ("accuracy_float", "accuracy_reference", "accuracy_hardware", "utilisation")

@@ -63,6 +63,8 @@ def columns(found: Measurement) -> dict[str, Any]:
     kept = {name: row[name] for name in COSTS if name in row}
     if found.seeds:
         kept["seeds"] = list(found.seeds)
+    if found.remark:
+        kept["remark"] = found.remark
     if found.failed:
         kept["failure"] = "; ".join(found.failed.values())
     return kept

@@ -80,9 +80,7 @@ def _rows() -> list[dict[str, Any]]:
 
 
 def _key(each: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(
-        each[name] for name in ("target", "weight", "rows", "columns", "lanes", "chains")
-    )
+    return tuple(each[name] for name in ("target", "weight", "rows", "columns", "lanes", "chains"))
 
 
 if __name__ == "__main__":
