@@ -135,9 +135,7 @@ def find(name: str) -> Tool:
         "python": shutil.which(name, path=beside),
     }
     order = ["native", "yowasp", "python"]
-    if ways["native"] and ways["native"] == ways["python"]:
-        order.remove("native")
-    elif name in _EXTRAS and name not in _NATIVE:
+    if name in _EXTRAS and name not in _NATIVE:
         order.reverse()  # its version is that of the package
     elif name in _COMES_WITH and find(_COMES_WITH[name]).source != "native":
         order = ["yowasp", "native", "python"]

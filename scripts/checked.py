@@ -1,6 +1,6 @@
 """Hardware against reference: images through both, compared; kept in the store."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,14 +83,23 @@ def _overflowed(layer: LayerTrace) -> int:
 
 
 def simulate_and_compare(
-    accelerator: Accelerator, levels: np.ndarray, engine: str, *, traced: int, **stimulus: Any
+    accelerator: Accelerator,
+    levels: np.ndarray,
+    engine: str,
+    *,
+    traced: int,
+    note: Callable[[str], None] = lambda text: None,
+    **stimulus: Any,
 ) -> tuple[Run, Comparison, Reference]:
     """Run images through hardware and reference; return both results and their comparison.
 
     The first ``traced`` images are compared sum by sum; the others by levels and labels.
     """
     program = accelerator.program
-    run = make_engine(accelerator, engine).run(Stimulus(levels, traced=traced, **stimulus))
+    cycles = len(levels) * program.cycles_per_image
+    made = make_engine(accelerator, engine, cycles=cycles, note=note)
+    note(f"{len(levels)} images, {made.name} engine")
+    run = made.run(Stimulus(levels, traced=traced, **stimulus))
     expected = reference(program, levels, min(traced, len(levels)))
     return run, compare(run, expected, program.network, program.geometry), expected
 
@@ -157,6 +166,7 @@ def check(
     *,
     engine: str = "auto",
     images: slice = slice(None),
+    note: Callable[[str], None] = lambda text: None,
 ) -> Checked:
     """Run test images through hardware and reference and compare them."""
     program = accelerator.program
@@ -175,13 +185,21 @@ def check(
         "sources": source_digest("hw", "model"),
     }
     stored = store.compute(
-        "checked", parts, lambda: vars(_check(accelerator, labels, levels, engine))
+        "checked", parts, lambda: vars(_check(accelerator, labels, levels, engine, note))
     )
     return Checked(**stored)
 
 
-def _check(accelerator: Accelerator, labels: np.ndarray, levels: Any, engine: str) -> Checked:
-    run, comparison, expected = simulate_and_compare(accelerator, levels, engine, traced=TRACED)
+def _check(
+    accelerator: Accelerator,
+    labels: np.ndarray,
+    levels: Any,
+    engine: str,
+    note: Callable[[str], None],
+) -> Checked:
+    run, comparison, expected = simulate_and_compare(
+        accelerator, levels, engine, traced=TRACED, note=note
+    )
     first = str(comparison.first or "")
     if not first and run.overflows and run.overflows != expected.overflows:
         first = f"overflows a layer: {run.overflows} in hardware, {expected.overflows} in the "

@@ -122,7 +122,12 @@ class Job:
         plan = self.plan
         with reporter.step(f"simulate {self.text}") as step:
             checked = check(
-                accelerator, plan.data, plan.store, engine=plan.engine, images=plan.test_images
+                accelerator,
+                plan.data,
+                plan.store,
+                engine=plan.engine,
+                images=plan.test_images,
+                note=step.note,
             )
             step.note(f"{checked.images} images, {checked.mismatches} mismatches")
         self.row |= checked.row(accelerator.program)

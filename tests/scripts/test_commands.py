@@ -136,8 +136,14 @@ def test_verilog_is_accepted_whole(invoke, network_file, tmp_path):
         "verilog", network_file, "--name", "classifier", "-o", tmp_path / "c.v", *ARRAY
     )
     assert finished.status == 0, finished.err
-    assert "i__payload: " in finished.out
+    assert "i_payload: code [3:0], last [4:4]" in finished.out
+    assert "last: 1 with the last element of the last image" in finished.out
     text = (tmp_path / "c.v").read_text()
+    assert "__" not in text  # which Verilator would rename
+    header = text.partition("module classifier(")[2].partition(")")[0]
+    assert set(header.split(", ")) == {
+        *("clk", "rst", "i_payload", "i_valid", "i_ready", "o_payload", "o_valid", "o_ready"),
+    }
     assert "trace" not in text.partition(");")[0]
     check = "read_verilog c.v; hierarchy -check -top classifier; proc; check -assert"
     run(find("yosys"), ["-q", "-p", check], tmp_path)
@@ -150,7 +156,10 @@ def test_verilog_computes_what_the_reference_does(invoke, tmp_path, monkeypatch,
     assert finished.status == 0, finished.err
     # flat and split by driver, because the engine takes no vectors that seem to feed themselves
     flat = "proc; flatten; opt; splitnets -driver; opt_clean"
-    script = f"read_verilog top.v; hierarchy -check -top top; {flat}; write_rtlil top.il"
+    streams = [f"{port}_{part}" for port in "io" for part in ("payload", "valid", "ready")]
+    names = "; ".join(f"rename {name} {name.replace('_', '__')}" for name in streams)
+    script = f"read_verilog top.v; hierarchy -check -top top; {flat}; cd top; {names}; cd ..; "
+    script += "write_rtlil top.il"
     run(find("yosys"), ["-q", "-p", script], tmp_path)
 
     network = load(path)

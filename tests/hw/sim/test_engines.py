@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from narrowgauge.hw import layers
+from narrowgauge.hw import layers, tools
 from narrowgauge.hw.accelerator import Accelerator
 from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.errors import MismatchError, NetworkError, ToolError
@@ -134,6 +134,43 @@ def test_without_a_compiler_it_says_so_and_goes_on(monkeypatch):
     assert engine.name == "amaranth"
     with pytest.raises(ToolError, match="CXX is 'no-such-compiler'"):
         make_engine(accelerator(), "compiled")
+
+
+def test_a_compiler_that_fails_is_an_error(monkeypatch, tmp_path):
+    monkeypatch.setenv("NARROWGAUGE_CACHE", str(tmp_path))
+    monkeypatch.setenv("CXX", "false")
+    with pytest.raises(ToolError, match="false could not compile the simulator"):
+        make_engine(accelerator())
+
+
+def test_what_takes_longer_to_compile_than_to_run_is_not_compiled(monkeypatch, tmp_path):
+    monkeypatch.setenv("NARROWGAUGE_CACHE", str(tmp_path))
+    monkeypatch.setenv("CXX", "false")
+    monkeypatch.setattr(compiled, "compile_seconds", lambda cells: 100.0)
+    said = []
+    assert make_engine(accelerator(), cycles=10, note=said.append).name == "amaranth"
+    assert "takes about 100 s to compile, and Amaranth's simulator about 0 s for this" in said[0]
+    for options in ({"cycles": 1e9}, {"cycles": 10, "name": "compiled"}, {}):
+        with pytest.raises(ToolError, match="could not compile"):  # it was tried
+            make_engine(accelerator(), **options)
+    monkeypatch.setattr(compiled, "compile_seconds", lambda cells: 5.0)
+    with pytest.raises(ToolError, match="could not compile"):
+        make_engine(accelerator(), cycles=10)
+
+
+@pytest.mark.parametrize(
+    "make", [pytest.param(CompiledEngine, marks=needs_compiler), AmaranthEngine]
+)
+def test_an_interrupt_ends_a_simulation(make):
+    design = accelerator()
+    engine, stimulus = make(design), Stimulus(images_for(design, 2))
+    tools.interrupt()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            engine.run(stimulus)
+    finally:
+        tools.STOP.value = 0
+    engine.run(stimulus)
 
 
 def test_unknown_engines_and_wrong_images_are_refused():
