@@ -44,7 +44,8 @@ def find_icebox() -> tools.Tool:
     except ToolError as error:
         raise ToolError(
             "icebox_vlog was not found, which reads bitstreams of iCE40: install IceStorm (on "
-            "Debian and Ubuntu the package fpga-icestorm), or set ICEBOX_VLOG"
+            "Debian and Ubuntu `apt install --no-install-recommends fpga-icestorm`), or set "
+            "ICEBOX_VLOG"
         ) from error
 
 

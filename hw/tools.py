@@ -143,7 +143,7 @@ def find(name: str) -> Tool:
     for source in order:
         if program := ways[source]:
             tool = Tool(name, (program,), source, passed)
-            passed = _unfit(tool) if source == "native" else ""
+            passed = "" if source == "yowasp" else _unfit(tool)
             if not passed:
                 return tool
     package = f"'narrowgauge[{_EXTRAS[name]}]'" if name in _EXTRAS else f"yowasp-{name}"

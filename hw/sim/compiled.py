@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -184,7 +185,7 @@ class CompiledEngine:
         """
         level = 2 if waveforms else 0
         text = convert(self.accelerator, share=False)
-        cells = text.count("\n  cell ")
+        cells = len(re.findall(r"^\s*cell ", text, re.MULTILINE))
 
         def before() -> None:
             compiling, running = compile_seconds(cells), interpreted_seconds(cells, cycles or 0)

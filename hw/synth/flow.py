@@ -9,7 +9,7 @@ import json
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -130,24 +130,37 @@ def synthesize(
             "others; synthesize it without dsp"
         )
     scripts = synthesis_scripts(target, dsp=dsp, options=options)
-    marked, remark = rtlil.keep_shared(text), ""
-    for script in scripts:
-        with tempfile.TemporaryDirectory(prefix="narrowgauge-") as scratch:
-            folder = Path(scratch)
-            (folder / "design.il").write_text(marked, encoding="utf-8")
-            (folder / "map.ys").write_text(script, encoding="utf-8")
-            try:
-                tools.run(tools.find("yosys"), _ARGUMENTS, folder, timeout=timeout)
-            except ToolFailure as error:
-                death = Death.read(folder / "yosys.log", str(error))
-                if death.of_abc9 and script is not scripts[-1]:
-                    remark = f"mapped with ABC, because ABC9 failed: {death}"
-                    continue
-                raise ToolFailure(f"{death}; {keep(folder)}") from error
-            counts = json.loads((folder / "cells.json").read_text(encoding="utf-8"))
-            netlist = (folder / "netlist.json").read_text(encoding="utf-8")
-            break
-    return Netlist(netlist, counts["design"]["num_cells_by_type"], remark)
+    marked = rtlil.keep_shared(text)
+    try:
+        return _mapped(marked, scripts[0], timeout)
+    except _Died as died:
+        if not died.death.of_abc9 or len(scripts) == 1:
+            raise
+        remark = f"mapped with ABC, because ABC9 failed: {died.death}"
+    return replace(_mapped(marked, scripts[1], timeout), remark=remark)
+
+
+class _Died(ToolFailure):
+    """Yosys failed, and where."""
+
+    def __init__(self, death: Death, kept: str):
+        super().__init__(f"{death}; {kept}")
+        self.death = death
+
+
+def _mapped(text: str, script: str, timeout: float) -> Netlist:
+    """Run a script on a design; raises `_Died`."""
+    with tempfile.TemporaryDirectory(prefix="narrowgauge-") as scratch:
+        folder = Path(scratch)
+        (folder / "design.il").write_text(text, encoding="utf-8")
+        (folder / "map.ys").write_text(script, encoding="utf-8")
+        try:
+            tools.run(tools.find("yosys"), _ARGUMENTS, folder, timeout=timeout)
+        except ToolFailure as error:
+            raise _Died(Death.read(folder / "yosys.log", str(error)), keep(folder)) from error
+        counts = json.loads((folder / "cells.json").read_text(encoding="utf-8"))
+        netlist = (folder / "netlist.json").read_text(encoding="utf-8")
+    return Netlist(netlist, counts["design"]["num_cells_by_type"])
 
 
 def pack(netlist: Netlist, target: Target) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import argparse
 import json
 import sys
 import time
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +61,8 @@ def main() -> None:
     parser.add_argument("--part", default="0/1", help="INDEX/PARTS, to share the work")
     values = parser.parse_args()
     index, parts = map(int, values.part.split("/"))
-    wanted = list(product(GEOMETRIES, values.formats.split(","), values.targets.split(",")))
+    formats, targets = values.formats.split(","), values.targets.split(",")
+    wanted = [(s, w, t) for s in GEOMETRIES for w in formats for t in targets]
     for shape, weight, name in wanted[index::parts]:
         if any(_key(each) == (name, weight, *shape) for each in _rows()):
             continue

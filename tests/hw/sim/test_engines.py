@@ -150,9 +150,9 @@ def test_what_takes_longer_to_compile_than_to_run_is_not_compiled(monkeypatch, t
     said = []
     assert make_engine(accelerator(), cycles=10, note=said.append).name == "amaranth"
     assert "takes about 100 s to compile, and Amaranth's simulator about 0 s for this" in said[0]
-    for options in ({"cycles": 1e9}, {"cycles": 10, "name": "compiled"}, {}):
+    for name, cycles in (("auto", 1e9), ("compiled", 10), ("auto", None)):
         with pytest.raises(ToolError, match="could not compile"):  # it was tried
-            make_engine(accelerator(), **options)
+            make_engine(accelerator(), name, cycles=cycles)
     monkeypatch.setattr(compiled, "compile_seconds", lambda cells: 5.0)
     with pytest.raises(ToolError, match="could not compile"):
         make_engine(accelerator(), cycles=10)
