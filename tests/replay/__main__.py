@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from narrowgauge.hw import rtlil, tools
-from narrowgauge.hw.synth.flow import synthesis_script, synthesize
+from narrowgauge.hw.synth.flow import synthesis_scripts, synthesize
 from narrowgauge.hw.synth.store import Store
 
 from .designs import DESIGNS, Design
@@ -36,7 +36,7 @@ def digest(text: str) -> str:
 def cells(text: str, design: Design, dsp: bool, store: Store) -> dict[str, int]:
     """Return how many of each cell a design is mapped to."""
     text = rtlil.forget_contents(rtlil.free_collisions(text))
-    script = synthesis_script(design.on, dsp=dsp)
+    script = "\n".join(synthesis_scripts(design.on, dsp=dsp))
     parts = {"rtlil": text, "script": script, "yosys": tools.find("yosys").version}
 
     def run() -> dict[str, int]:
