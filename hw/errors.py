@@ -8,6 +8,7 @@
     ├── GeometryError         an array or memory shape that cannot be built
     ├── FitError              a design larger than its target
     ├── ToolError             an external tool that is missing or failed
+    │   ├── EngineRefusal     a design that one simulation engine does not run, though others do
     │   ├── ToolMissing       an external tool that is not there, or too old to be used
     │   ├── ToolFailure       an external tool that ended by itself, and refused what it was given
     │   └── ToolTimeout       an external tool that did not end
@@ -20,6 +21,7 @@
 
 __all__ = [
     "DataError",
+    "EngineRefusal",
     "FitError",
     "FormatError",
     "GeometryError",
@@ -67,6 +69,10 @@ class FitError(NarrowgaugeError):
 
 class ToolError(NarrowgaugeError):
     """An external tool that is missing or failed."""
+
+
+class EngineRefusal(ToolError):
+    """A design that one simulation engine does not run, though others do."""
 
 
 class ToolMissing(ToolError):

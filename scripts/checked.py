@@ -11,6 +11,8 @@ from ..hw.accelerator import Accelerator
 from ..hw.network import Network
 from ..hw.network_file import to_bytes
 from ..hw.program import Program
+from ..hw.sim.batch.engine import BatchEngine
+from ..hw.sim.batch.whole import simulate_whole
 from ..hw.sim.compare import Comparison, compare
 from ..hw.sim.engine import make_engine
 from ..hw.sim.run import Run, Stimulus
@@ -93,15 +95,30 @@ def simulate_and_compare(
 ) -> tuple[Run, Comparison, Reference]:
     """Run images through hardware and reference; return both results and their comparison.
 
-    The first ``traced`` images are compared sum by sum; the others by levels and labels.
+    The first ``traced`` images are compared sum by sum; the others by levels and labels. The batch
+    engine compares all of them sum by sum.
     """
     program = accelerator.program
+    work = Stimulus(levels, traced=traced, **stimulus)
     cycles = len(levels) * program.cycles_per_image
-    made = make_engine(accelerator, engine, cycles=cycles, note=note)
+    made = make_engine(accelerator, engine, work, cycles=cycles, note=note)
     note(f"{len(levels)} images, {made.name} engine")
-    run = made.run(Stimulus(levels, traced=traced, **stimulus))
+    if isinstance(made, BatchEngine):
+        return _compare_whole(made, work)
+    run = made.run(work)
     expected = reference(program, levels, min(traced, len(levels)))
     return run, compare(run, expected, program.network, program.geometry), expected
+
+
+def _compare_whole(engine: BatchEngine, work: Stimulus) -> tuple[Run, Comparison, Reference]:
+    program = engine.accelerator.program
+
+    def evaluated(images: np.ndarray):
+        lanes = program.geometry.lanes
+        return evaluate(program.network, torch.as_tensor(images), lanes, trace=True)
+
+    run, comparison, whole = simulate_whole(engine, work, evaluated)
+    return run, comparison, Reference(whole.levels, whole.labels, (), whole.overflows)
 
 
 @dataclass(frozen=True)

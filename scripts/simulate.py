@@ -85,6 +85,7 @@ def command(network: Path, as_json: bool, images: int | None, **values: Any) -> 
             traced=_traced(values["traced"], program.sums, len(levels)),
             window=window,
             note=step.note,
+            progress=lambda share: step.note(f"{100 * share:.0f} %"),
         )
         step.note(f"{run.cycles / run.seconds:,.0f} cycles/s, {run.engine} engine")
     summary = _summary(program, run, comparison, expected, labels)

@@ -11,7 +11,16 @@ from ..layers import Layer
 from ..network import Network
 from .run import Run
 
-__all__ = ["Comparison", "Difference", "Expected", "ExpectedLayer", "compare"]
+__all__ = [
+    "Comparison",
+    "Difference",
+    "Expected",
+    "ExpectedLayer",
+    "compare",
+    "describe",
+    "first_of",
+    "result_differences",
+]
 
 
 class ExpectedLayer(Protocol):
@@ -127,11 +136,15 @@ def compare(run: Run, expected: Expected, network: Network, geometry: Geometry) 
     traced = len(np.unique(run.events["image"])) if expected.layers else 0
     found = [
         *_trace_differences(run, expected, network, geometry, wrong),
-        *_result_differences(run, levels, labels, network, geometry),
+        *result_differences(run, levels, labels, network, geometry),
     ]
+    return Comparison(len(wrong), int(wrong.sum()), traced, first_of(found))
+
+
+def first_of(found: Sequence[Difference]) -> Difference | None:
+    """Return the first one in time; those without a cycle come last."""
     timed = [difference for difference in found if difference.cycle is not None]
-    first = min(timed, key=_time) if timed else next(iter(found), None)
-    return Comparison(len(wrong), int(wrong.sum()), traced, first)
+    return min(timed, key=_time) if timed else next(iter(found), None)
 
 
 def _time(difference: Difference) -> tuple[int, int]:
@@ -161,24 +174,57 @@ def _trace_differences(
             wrong[places[0][different]] = True
             if different.size:
                 at = different[0]
-                codes = None
-                if stage == "level":
-                    codes = _codes(layer.output, int(hardware[at]), int(reference[at]))
-                image, element = int(places[0][at]), int(places[1][at])
-                yield Difference(
-                    stage=stage,
-                    layer=layer.name,
-                    image=image,
-                    element=element,
-                    cycle=int(events["cycle"][at]),
-                    hardware=int(hardware[at]),
-                    reference=int(reference[at]),
-                    codes=codes,
-                    place=_place(network, layer, image, element, geometry),
+                yield describe(
+                    network,
+                    geometry,
+                    stage,
+                    index,
+                    (int(places[0][at]), int(places[1][at])),
+                    int(events["cycle"][at]),
+                    (int(hardware[at]), int(reference[at])),
                 )
 
 
-def _result_differences(run: Run, levels, labels, network: Network, geometry: Geometry):
+def describe(
+    network: Network,
+    geometry: Geometry,
+    stage: str,
+    index: int,
+    where: tuple[int, int],
+    cycle: int | None,
+    pair: tuple[int, int],
+) -> Difference:
+    """Return a difference in words.
+
+    Parameters
+    ----------
+    network, geometry
+        Name the places.
+    stage : str
+        As in `Difference`.
+    index : int
+        Of the layer.
+    where : pair of int
+        Image and element.
+    cycle : int or None
+    pair : pair of int
+        What hardware and reference say.
+    """
+    layer, (image, element) = network.layers[index], where
+    return Difference(
+        stage=stage,
+        layer=layer.name,
+        image=image,
+        element=element,
+        cycle=cycle,
+        hardware=pair[0],
+        reference=pair[1],
+        codes=_codes(layer.output, *pair) if stage == "level" else None,
+        place=_place(network, layer, image, element, geometry),
+    )
+
+
+def result_differences(run: Run, levels, labels, network: Network, geometry: Geometry):
     """Yield the first difference of the streamed levels, and of the labels."""
     layer = network.layers[-1]
     different = np.argwhere(run.levels != levels)

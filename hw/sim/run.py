@@ -1,5 +1,6 @@
 """What a simulation is given and what it returns, whichever engine runs it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +51,8 @@ class Stimulus:
         Images, from the first, whose sums and levels are recorded.
     window : Window, optional
         Waveforms to write.
+    progress : callable, optional
+        Told now and then which share of the work is done, by engines that know it.
     """
 
     images: np.ndarray
@@ -58,6 +61,7 @@ class Stimulus:
     seed: int = 0
     traced: int = 0
     window: Window | None = None
+    progress: Callable[[float], None] | None = None
 
     def codes(self, accelerator: Accelerator) -> np.ndarray:
         """Return the input codes, flat; raises `NetworkError` when images do not fit."""

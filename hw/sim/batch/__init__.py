@@ -1,0 +1,1 @@
+"""The batch engine: many images a pass, each net a vector with one bit an image."""

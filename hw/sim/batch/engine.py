@@ -1,0 +1,192 @@
+"""The batch engine: many images a pass, as many passes at a time as there are cores."""
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+import numpy as np
+
+from ...accelerator import Accelerator
+from ...errors import MismatchError, ToolError
+from ..run import EVENT, Run, Stimulus
+from .design import Design
+from .lanes import Share, shares
+from .native import library, widest
+from .simulate import Pass, Signals, Simulator, Timing
+
+__all__ = ["BatchEngine", "Session"]
+
+MEMORY = 1 << 30
+"""Bytes of traced sums that a pass keeps at most."""
+PATIENCE = 0.2
+"""Seconds between two looks at the progress."""
+
+
+class BatchEngine:
+    """Run an accelerator with one bit of every net an image.
+
+    Nothing is compiled for a design. Its control must not depend on the images, which is proven
+    when the engine is made. ``cycles``, ``steps`` and ``layer_cycles`` are those of one stream of
+    all images, as in the other engines: its control alone is simulated for them.
+
+    Parameters
+    ----------
+    accelerator : Accelerator
+        What to run.
+    workers : int, optional
+        Passes that run side by side; by default one a core.
+    width : int, optional
+        Images of a pass: 64, 128, 256 or 512; by default as the processor's vectors.
+
+    Raises
+    ------
+    ToolError
+        Without Yosys or a C++ compiler; for a design whose control depends on data.
+    """
+
+    name = "batch"
+
+    def __init__(
+        self, accelerator: Accelerator, *, workers: int | None = None, width: int | None = None
+    ):
+        self.accelerator = accelerator
+        self.workers = workers or len(os.sched_getaffinity(0))
+        with ThreadPoolExecutor(1) as pool:  # the evaluator compiles while Yosys runs
+            compiled = pool.submit(lambda: library(width or widest()) and library(64))
+            self.design = Design(accelerator)
+            compiled.result()
+        self.simulator = Simulator(accelerator, self.design, width or widest())
+
+    def run(self, stimulus: Stimulus) -> Run:
+        """Send all images through and return what came out.
+
+        Raises
+        ------
+        MismatchError
+            When the accelerator stops moving before all results came.
+        ToolError
+            For streams with pauses, and for waveforms, which this engine does not do.
+        """
+        session = Session(self, stimulus)
+        passes = sorted(session.passes(), key=lambda each: each.share.start)
+        return session.result(passes)
+
+
+class Session:
+    """One run: its passes, side by side, and its timing.
+
+    With ``whole``, passes have every sum of every image, and `result` has no events.
+    """
+
+    def __init__(self, engine: BatchEngine, stimulus: Stimulus, *, whole: bool = False):
+        if stimulus.gaps or stimulus.stalls:
+            raise ToolError("the batch engine has no pauses; take --engine compiled")
+        if stimulus.window:
+            raise ToolError("the batch engine writes no waveforms; take --engine compiled")
+        self.engine, self.stimulus = engine, stimulus
+        self.program = program = engine.accelerator.program
+        self.images = len(stimulus.images)
+        self.codes = stimulus.codes(engine.accelerator).reshape(self.images, -1)
+        self.listed = 0 if whole else min(stimulus.traced, self.images)  # in `Run.events`
+        self.traced = self.images if whole else self.listed
+        simulator = engine.simulator
+        a_sum = np.dtype(simulator.sum_type).itemsize + np.dtype(simulator.level_type).itemsize
+        limit = MEMORY // (a_sum * program.sums) if self.traced else self.images
+        self.shares = shares(
+            self.images, simulator.width, program.batch, engine.workers, max(1, limit)
+        )
+        self.signals = Signals(len(self.shares))
+        self.started = time.perf_counter()
+        self.timing: Timing | None = None
+
+    def passes(self) -> Iterator[Pass]:
+        """Yield passes as they end; stop all others where one fails, or the caller does."""
+        pool = ThreadPoolExecutor(self.engine.workers)
+        simulator = self.engine.simulator
+        try:
+            timed = pool.submit(simulator.time, self.images, range(self.listed), self.signals)
+            running: set[Future] = {timed}
+            waiting = iter(enumerate(self.shares))
+            while True:
+                # no more results than workers wait to be taken
+                while len(running) <= self.engine.workers and (following := next(waiting, None)):
+                    running.add(pool.submit(self._pass, *following))
+                if not running:
+                    break
+                done, running = wait(running, PATIENCE, FIRST_COMPLETED)
+                self._report()
+                for future in done - {timed}:
+                    yield future.result()
+                if timed in done:
+                    self.timing = timed.result()
+        finally:
+            self.signals.stop[0] = 1
+            pool.shutdown(cancel_futures=True)
+
+    def _pass(self, at: int, share: Share) -> Pass:
+        codes = self.codes[share.start : share.stop]
+        traced = max(0, self.traced - share.start)
+        return self.engine.simulator.run(share, codes, traced, self.signals, at)
+
+    def _report(self) -> None:
+        if self.stimulus.progress:
+            total = sum(share.length for share in self.shares) * self.program.network.inputs
+            self.stimulus.progress(float(self.signals.progress[:-1].sum()) / total)
+
+    def moments(self, group: int) -> dict[tuple[int, int, int], tuple[int, int]]:
+        """Return when the sums of images that are computed together left the array.
+
+        The keys are layer, image and element, the values an order and the cycle, both of the
+        single stream of all images.
+        """
+        start = group * self.program.batch
+        images = range(start, min(start + self.program.batch, self.images))
+        timing = self.engine.simulator.time(self.images, images, Signals(0))
+        names = ("layer", "image", "element")
+        keys = zip(*(timing.events[name].tolist() for name in names), strict=True)
+        return dict(zip(keys, enumerate(timing.events["cycle"].tolist()), strict=True))
+
+    def incomplete(self, index: int) -> MismatchError:
+        """Return an error about a layer whose sums are not one for each element."""
+        name = self.program.network.layers[index].name
+        return MismatchError(f"layer {name} did not give one sum for each of its elements")
+
+    def result(self, passes: list[Pass]) -> Run:
+        """Put passes, in the order of their images, together."""
+        timing = self.timing
+        assert timing is not None
+        overflows = np.sum([each.overflows for each in passes], axis=0)
+        observed = self.engine.accelerator.observes_overflow
+        return Run(
+            levels=np.concatenate([each.levels for each in passes]),
+            labels=np.concatenate([each.labels for each in passes]),
+            cycles=timing.cycles,
+            steps=timing.steps,
+            overflows=tuple(overflows.tolist()) if observed else (),
+            layer_cycles=tuple(timing.layer_cycles.tolist()),
+            events=self._events(passes, timing),
+            seconds=time.perf_counter() - self.started,
+            engine=self.engine.name,
+        )
+
+    def _events(self, passes: list[Pass], timing: Timing) -> np.ndarray:
+        """Give the events of the single stream the numbers that their lanes found."""
+        events = np.zeros(len(timing.events), EVENT)
+        for name in ("cycle", "image", "element", "layer"):
+            events[name] = timing.events[name]
+        elements = max(size.elements for size in self.program.network.sizes.values())
+        for each in passes:
+            share, images = each.share, events["image"]
+            mine = np.flatnonzero((images >= share.start) & (images < share.stop))
+            place, lane = np.divmod(images[mine].astype(np.int64) - share.start, share.lanes)
+            found = np.full((len(self.program.records), share.length, elements), -1)
+            key = tuple(each.events[name] for name in ("layer", "image", "element"))
+            found[key] = np.arange(len(each.events))
+            at = found[events["layer"][mine], place, events["element"][mine]]
+            if (at < 0).any():
+                raise MismatchError("the lanes have other sums than the stream of all images")
+            events["sum"][mine] = each.sums[at, lane]
+            events["level"][mine] = each.values[at, lane]
+            events["overflow"][mine] = each.flags[at, lane]
+        return events

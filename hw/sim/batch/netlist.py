@@ -1,0 +1,328 @@
+"""A design as single-bit operations, registers and memories, read from Yosys's JSON."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ...errors import ToolError
+from .gates import ONE, ZERO, Gates, Operation
+
+__all__ = ["Memory", "Netlist", "ReadPort", "Register", "WritePort", "read_netlist"]
+
+
+@dataclass(frozen=True)
+class Register:
+    """A flip-flop: net ``q`` takes net ``d`` where net ``enable`` is 1, and begins as ``init``."""
+
+    q: int
+    d: int
+    enable: int
+    init: int
+
+
+@dataclass(frozen=True)
+class ReadPort:
+    """Nets ``data`` take the word at ``address``, lowest bit first, where ``enable`` is 1."""
+
+    enable: int
+    address: tuple[int, ...]
+    data: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class WritePort:
+    """The word at ``address`` takes each bit of ``data`` whose bit of ``enable`` is 1."""
+
+    enable: tuple[int, ...]
+    address: tuple[int, ...]
+    data: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """``init`` is a bool array of shape (depth, width); a read gives the word before a write."""
+
+    name: str
+    init: np.ndarray
+    reads: tuple[ReadPort, ...]
+    writes: tuple[WritePort, ...]
+
+
+@dataclass(eq=False)
+class Netlist:
+    """A design with one clock.
+
+    Attributes
+    ----------
+    count : int
+        Nets; 0 and 1 are the constants.
+    operations : list of Operation
+        Operands before their users, depth first.
+    registers : list of Register
+    memories : list of Memory
+    ports : dict of str to list of int
+        Nets of every port, lowest bit first.
+    inputs : set of int
+        Nets that come from outside.
+    """
+
+    count: int = 0
+    operations: list[Operation] = field(default_factory=list)
+    registers: list[Register] = field(default_factory=list)
+    memories: list[Memory] = field(default_factory=list)
+    ports: dict[str, list[int]] = field(default_factory=dict)
+    inputs: set[int] = field(default_factory=set)
+    _bits: dict[int, Any] = field(default_factory=dict)
+    _wires: dict[str, Any] = field(default_factory=dict)
+
+    def name(self, net: int) -> str:
+        """Return a name of a net: the shortest of those that the design gives it."""
+        bit = self._bits.get(net)
+        found = [
+            (wire["hide_name"], len(name), name if len(wire["bits"]) == 1 else f"{name}[{index}]")
+            for name, wire in self._wires.items()
+            for index, each in enumerate(wire["bits"])
+            if each == bit
+        ]
+        return min(found)[2] if found else f"net {net}"
+
+    def live(self, roots: Iterable[int]) -> "Netlist":
+        """Return what ``roots`` depend on, over any number of cycles; nets keep their numbers."""
+        drivers = {result: op for op in self.operations for result in op.results}
+        registers = {register.q: register for register in self.registers}
+        words = {
+            net: memory for memory in self.memories for port in memory.reads for net in port.data
+        }
+        seen = bytearray(self.count)
+        pending = list(roots)
+        kept: set[int] = set()  # memories, by identity
+        while pending:
+            net = pending.pop()
+            if seen[net]:
+                continue
+            seen[net] = 1
+            if net in drivers:
+                pending += drivers[net].operands
+            elif net in registers:
+                pending += (registers[net].d, registers[net].enable)
+            elif net in words and id(words[net]) not in kept:
+                kept.add(id(words[net]))
+                for port in words[net].reads:
+                    pending += (port.enable, *port.address, *port.data)
+                for port in words[net].writes:
+                    pending += (*port.enable, *port.address, *port.data)
+        return Netlist(
+            self.count,
+            [op for op in self.operations if any(seen[result] for result in op.results)],
+            [register for register in self.registers if seen[register.q]],
+            [memory for memory in self.memories if id(memory) in kept],
+            self.ports,
+            self.inputs,
+            self._bits,
+            self._wires,
+        )
+
+
+def read_netlist(top: dict[str, Any], *, clock: str = "clk") -> Netlist:
+    """Read a module of Yosys's JSON whose cells `lowering.lower` leaves.
+
+    Raises
+    ------
+    ToolError
+        For a combinational loop, another clock, or a cell that is not understood; by name.
+    """
+    return _Reader(top, clock).read()
+
+
+_GATES: dict[str, Callable[[Gates, dict[str, int]], int]] = {
+    "$_NOT_": lambda g, p: g.invert(p["A"]),
+    "$_BUF_": lambda g, p: p["A"],
+    "$_AND_": lambda g, p: g.both(p["A"], p["B"]),
+    "$_OR_": lambda g, p: g.either(p["A"], p["B"]),
+    "$_NAND_": lambda g, p: g.invert(g.both(p["A"], p["B"])),
+    "$_NOR_": lambda g, p: g.invert(g.either(p["A"], p["B"])),
+    "$_ANDNOT_": lambda g, p: g.both(p["A"], g.invert(p["B"])),
+    "$_ORNOT_": lambda g, p: g.either(p["A"], g.invert(p["B"])),
+    "$_XOR_": lambda g, p: g.differ(p["A"], p["B"]),
+    "$_XNOR_": lambda g, p: g.differ(p["A"], p["B"], True),
+    "$_MUX_": lambda g, p: g.choose(p["S"], p["A"], p["B"]),
+}
+_ADDER = "NARROWGAUGE_FA"
+_REGISTERS = ("$_DFF_P_", "$_DFFE_PP_")
+
+
+class _Reader:
+    """One reading: what is reached from the ports becomes nets, sources first."""
+
+    def __init__(self, top: dict[str, Any], clock: str):
+        self.top, self.gates = top, Gates()
+        self.nets: dict[Any, int] = {"0": ZERO, "1": ONE, "x": ZERO, "z": ZERO}
+        (self.clock,) = top["ports"][clock]["bits"] if clock in top["ports"] else (None,)
+        self.drivers: dict[int, tuple[str, str, int]] = {}
+        for name, cell in top["cells"].items():
+            for port, bits in cell["connections"].items():
+                if cell["port_directions"].get(port) == "output":
+                    for index, bit in enumerate(bits):
+                        self.drivers[bit] = (name, port, index)
+        self.pending: list[Callable[[], None]] = []  # what sources need, later
+        self.registers: list[Register] = []
+        self.memories: list[Memory] = []
+        self.initial = {
+            bit: int(value)
+            for wire in top["netnames"].values()
+            if "init" in wire.get("attributes", {})
+            for bit, value in zip(wire["bits"], reversed(wire["attributes"]["init"]), strict=False)
+            if value in "01"
+        }
+
+    def read(self) -> Netlist:
+        """Return all that the ports reach."""
+        ports = self.top["ports"]
+        inputs = set()
+        for port in ports.values():
+            if port["direction"] == "input":
+                for bit in port["bits"]:
+                    self.nets[bit] = self.gates.source()
+                    inputs.add(self.nets[bit])
+        for port in ports.values():
+            for bit in port["bits"]:
+                self.net(bit)
+        while self.pending:
+            self.pending.pop()()
+        return Netlist(
+            self.gates.count,
+            self.gates.operations,
+            self.registers,
+            self.memories,
+            {name: [self.nets[bit] for bit in port["bits"]] for name, port in ports.items()},
+            inputs,
+            {net: bit for bit, net in reversed(self.nets.items())},
+            self.top["netnames"],
+        )
+
+    def net(self, root: Any) -> int:
+        """Return the net of a bit, with all operations that it needs."""
+        stack, open_ = [root], set()
+        while stack:
+            bit = stack[-1]
+            if bit in self.nets:
+                stack.pop()
+                continue
+            needs = self._needs(bit)
+            missing = [each for each in needs.values() if each not in self.nets]
+            if not missing:
+                self._settle(bit, {port: self.nets[each] for port, each in needs.items()})
+            elif bit in open_:
+                raise ToolError(f"the design has a combinational loop through {self._name(bit)}")
+            else:
+                open_.add(bit)
+                stack += missing
+        return self.nets[root]
+
+    def _name(self, bit: Any) -> str:
+        return Netlist(_bits={0: bit}, _wires=self.top["netnames"]).name(0)
+
+    def _needs(self, bit: Any) -> dict[str, Any]:
+        """Return the bits at the inputs of the gate that drives ``bit``; none of a source."""
+        if bit not in self.drivers:
+            return {}
+        cell = self.top["cells"][self.drivers[bit][0]]
+        if cell["type"] not in _GATES and cell["type"] != _ADDER:
+            return {}
+        directions = cell["port_directions"]
+        connections = cell["connections"].items()
+        return {port: bits[0] for port, bits in connections if directions[port] == "input"}
+
+    def _settle(self, bit: Any, operands: dict[str, int]) -> None:
+        """Make the net of a bit whose operands are there."""
+        if bit not in self.drivers:  # undriven
+            self.nets[bit] = ZERO
+            return
+        name = self.drivers[bit][0]
+        cell = self.top["cells"][name]
+        kind, connections = cell["type"], cell["connections"]
+        if kind in _GATES:
+            self.nets[bit] = _GATES[kind](self.gates, operands)
+        elif kind == _ADDER:
+            results = self.gates.add(operands["A"], operands["B"], operands["C"])
+            for port, net in zip(("S", "CO"), results, strict=True):
+                self.nets.setdefault(*connections[port], net)
+        elif kind in _REGISTERS:
+            self._check_clock(name, connections["C"])
+            self.nets[bit] = self.gates.source()
+            self.pending.append(lambda: self._register(bit, connections))
+        elif kind == "$mem_v2":
+            for each in connections["RD_DATA"]:
+                self.nets[each] = self.gates.source()
+            self.pending.append(lambda: self._memory(name, cell))
+        else:
+            raise ToolError(f"the batch engine has no model of {name}, a {kind}")
+
+    def _check_clock(self, name: str, bits: list[Any]) -> None:
+        if any(bit != self.clock for bit in bits):
+            raise ToolError(f"{name} has another clock; the batch engine simulates one")
+
+    def _register(self, bit: Any, connections: dict[str, Any]) -> None:
+        enable = self.net(connections["E"][0]) if "E" in connections else ONE
+        d = self.net(connections["D"][0])
+        self.registers.append(Register(self.nets[bit], d, enable, self.initial.get(bit, 0)))
+
+    def _memory(self, name: str, cell: dict[str, Any]) -> None:
+        number = {
+            key: int(text.replace("x", "0") or "0", 2)
+            for key, text in cell["parameters"].items()
+            if key not in ("MEMID", "INIT")
+        }
+        bits = {
+            key: [self.net(bit) for bit in value]
+            for key, value in cell["connections"].items()
+            if not key.endswith("CLK")
+        }
+        reads, writes = number["RD_PORTS"], number["WR_PORTS"]
+        clocked = (
+            number["RD_CLK_ENABLE"] == (1 << reads) - 1
+            and number["WR_CLK_ENABLE"] == (1 << writes) - 1
+        )
+        plain = not (
+            number["RD_TRANSPARENCY_MASK"] or number["RD_WIDE_CONTINUATION"]
+            or number["WR_WIDE_CONTINUATION"] or number["RD_INIT_VALUE"]
+            or any(bits["RD_ARST"]) or any(bits["RD_SRST"])
+        )  # fmt: skip
+        if not (clocked and plain):
+            raise ToolError(
+                f"memory {name} has a port that the batch engine does not simulate; it simulates "
+                "clocked ones that give the word before a write"
+            )
+        self._check_clock(name, [bit for bit in cell["connections"]["RD_CLK"]])
+        self._check_clock(name, [bit for bit in cell["connections"]["WR_CLK"]] if writes else [])
+        width, depth, wide = number["WIDTH"], number["SIZE"], number["ABITS"]
+        text = cell["parameters"]["INIT"].rjust(width * depth, "0")
+        init = (np.frombuffer(text.encode(), np.uint8) == ord("1"))[::-1].reshape(depth, width)
+
+        def part(key: str, index: int, size: int) -> tuple[int, ...]:
+            return tuple(bits[key][index * size : (index + 1) * size])
+
+        self.memories.append(
+            Memory(
+                name,
+                init,
+                tuple(
+                    ReadPort(
+                        bits["RD_EN"][index],
+                        part("RD_ADDR", index, wide),
+                        part("RD_DATA", index, width),
+                    )
+                    for index in range(reads)
+                ),
+                tuple(
+                    WritePort(
+                        part("WR_EN", index, width),
+                        part("WR_ADDR", index, wide),
+                        part("WR_DATA", index, width),
+                    )
+                    for index in range(writes)
+                ),
+            )
+        )

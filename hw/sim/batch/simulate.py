@@ -1,0 +1,290 @@
+"""One simulation: a plan, images in lanes, and what comes out."""
+
+import ctypes
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ...accelerator import Accelerator
+from ...errors import MismatchError
+from .design import Design, Ports
+from .lanes import Share, numbers, vectors
+from .native import Job, NativePlan, Reply, Streams, library, pack_rows
+from .plan import Plan
+
+__all__ = ["EVENT", "Pass", "Signals", "Simulator", "Timing"]
+
+IDLE_LIMIT = 100_000
+STOPPED = 3
+
+EVENT = np.dtype(
+    [
+        ("cycle", np.uint64),
+        ("image", np.uint32),
+        ("element", np.uint32),
+        ("layer", np.uint32),
+        ("chain", np.uint32),
+    ]
+)
+"""When a sum left, and which one it is; the layout is shared with ``evaluate.cc``."""
+
+
+class Signals:
+    """What threads tell each other: to stop, and how many elements each has taken."""
+
+    def __init__(self, passes: int):
+        self.stop = np.zeros(1, np.uint64)
+        self.progress = np.zeros(passes + 1, np.uint64)
+
+
+@dataclass(frozen=True, eq=False)
+class Timing:
+    """The stream of all images, cycle by cycle: what it is, whatever they hold.
+
+    ``events`` are those of the images that were asked for.
+    """
+
+    cycles: int
+    steps: int
+    layer_cycles: np.ndarray
+    events: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """What came out of a pass.
+
+    Attributes
+    ----------
+    share : Share
+    levels : int64 array of shape (images, outputs)
+    labels : int64 array of shape (images,)
+    overflows : array of shape (layers,)
+    events : EVENT array
+        Sums that were traced; ``image`` is the place in the lane.
+    sums, values : array of shape (events, lanes of the vector)
+        The sums, and their levels.
+    flags : bool array of shape (events, lanes of the vector)
+        Their overflows.
+    """
+
+    share: Share
+    levels: np.ndarray
+    labels: np.ndarray
+    overflows: np.ndarray
+    events: np.ndarray
+    sums: np.ndarray
+    values: np.ndarray
+    flags: np.ndarray
+
+    def without_trace(self) -> "Pass":
+        """Return it without its sums, which are large."""
+        none = np.zeros((0, self.share.width), np.int8)
+        return replace(self, events=self.events[:0], sums=none, values=none, flags=none)
+
+
+class Simulator:
+    """Runs an accelerator's plans in the evaluator in C++.
+
+    Parameters
+    ----------
+    accelerator : Accelerator
+    design : Design
+        The accelerator's.
+    width : int
+        Images of a vector.
+    """
+
+    def __init__(self, accelerator: Accelerator, design: Design, width: int):
+        self.accelerator, self.design, self.width = accelerator, design, width
+        self._whole, self._library = NativePlan(design.whole), library(width)
+        self._streams = _streams(design.ports, design.whole, accelerator, values=True)
+        self.sum_type = _type(accelerator.program.network.accumulator.width)
+        entry = accelerator.trace.shape()["sums"].shape.elem_shape
+        self.level_type = _type(entry["level"].width)
+
+    def run(self, share: Share, codes: np.ndarray, traced: int, signals: Signals, at: int) -> Pass:
+        """Simulate a pass.
+
+        Parameters
+        ----------
+        share : Share
+        codes : int array of shape (images, inputs)
+            Of the images of the pass.
+        traced : int
+            Images of the pass, from its first, of which every sum is kept.
+        signals : Signals
+        at : int
+            Number of the pass, for its progress.
+
+        Raises
+        ------
+        MismatchError
+            When the accelerator stands still, or gives more than there is.
+        """
+        program, ports = self.accelerator.program, self.design.ports
+        outputs, words = program.network.outputs, self.width // 64
+        places = min(share.length, -(-traced // share.lanes))
+        limit = places * program.sums
+        events = np.zeros(limit, EVENT)
+        sums = np.empty((limit, self.width), self.sum_type)
+        values = np.empty((limit, self.width), self.level_type)
+        flags = np.zeros((limit, words), np.uint64)
+        levels = np.zeros((share.length * outputs, len(ports.level), words), np.uint64)
+        labels = np.zeros((share.length, len(ports.label), words), np.uint64)
+        spread = share.spread(codes).reshape(-1, self.width)
+        stimulus, masks = vectors(spread, len(ports.code)), share.masks()
+        overflows = np.zeros(1 << len(ports.layer), np.uint64)
+        reply = self._simulate(
+            (self._library, self._whole, self._streams),
+            share.length,
+            signals,
+            at,
+            codes=stimulus.ctypes.data,
+            masks=masks.ctypes.data,
+            levels=levels.ctypes.data,
+            labels=labels.ctypes.data,
+            overflows=overflows.ctypes.data,
+            events=events.ctypes.data,
+            event_limit=limit,
+            traced=places,
+            sums=sums.ctypes.data,
+            values=values.ctypes.data,
+            sum_bytes=sums.itemsize,
+            level_bytes=values.itemsize,
+            flags=flags.ctypes.data,
+        )
+        raw = numbers(levels).reshape(share.length, outputs, self.width)
+        octets = flags.astype("<u8").view(np.uint8)
+        return Pass(
+            share=share,
+            levels=program.network.output.to_level(share.gather(raw)),
+            labels=share.gather(numbers(labels)[:, None, :])[:, 0],
+            overflows=overflows[: len(program.network.layers)].astype(np.int64),
+            events=events[: reply.events],
+            sums=sums,
+            values=values,
+            flags=np.unpackbits(octets, axis=1, bitorder="little").astype(bool),
+        )
+
+    def time(self, images: int, traced: range, signals: Signals) -> Timing:
+        """Simulate the control of a single stream of images, which decides its cycles.
+
+        Where the state is one that was there before, all repeats until the input ends, or until
+        the images come whose sums are asked for: that is counted and not simulated.
+        """
+        design, program = self.design, self.accelerator.program
+        events = np.zeros(len(traced) * program.sums, EVENT)
+        plan = NativePlan(design.timing)
+        streams = _streams(design.ports, design.timing, self.accelerator, values=False)
+        layer_cycles = np.zeros(1 << len(design.ports.layer), np.uint64)
+        # sums may be ahead of what has left by as many images as are in flight
+        skipped = max(0, traced.start - 2 * program.images) if traced else images
+        reply = self._simulate(
+            (library(64), plan, streams),
+            images,
+            signals,
+            -1,
+            layer_cycles=layer_cycles.ctypes.data,
+            events=events.ctypes.data,
+            event_limit=events.size,
+            traced_start=traced.start,
+            traced=traced.stop,
+            periodic=design.periodic.ctypes.data,
+            periodic_count=design.periodic.size,
+            skip_stop=skipped,
+        )
+        layers = len(program.network.layers)
+        cycles = layer_cycles[:layers].astype(np.int64)
+        return Timing(reply.cycles, reply.steps, cycles, events[: reply.events])
+
+    def _simulate(self, parts: tuple, images: int, signals: Signals, at: int, **job: Any) -> Reply:
+        evaluator, plan, (streams, _) = parts
+        program = self.accelerator.program
+        layer_cycles = np.zeros(1 << len(self.design.ports.layer), np.uint64)
+        weights = np.zeros((0, 1), np.uint64)
+        if self.accelerator.loads_weights:
+            width = len(self.design.ports.weights)
+            weights = pack_rows(_bits(program.weight_image, width))
+        request = Job(
+            elements=images * program.network.inputs,
+            inputs=program.network.inputs,
+            images=images,
+            results=images * program.network.outputs,
+            idle_limit=IDLE_LIMIT + program.longest_job,
+            weights=weights.ctypes.data,
+            weight_words=len(weights),
+            stop=signals.stop.ctypes.data,
+            progress=signals.progress[at:].ctypes.data,
+            **{"layer_cycles": layer_cycles.ctypes.data} | job,
+        )
+        reply = Reply()
+        arguments = (plan.structure, streams, request, reply)
+        status = evaluator.simulate(*(ctypes.addressof(each) for each in arguments))
+        if status == STOPPED:
+            raise KeyboardInterrupt
+        if status == 1:
+            raise MismatchError(
+                f"the accelerator stood still for {request.idle_limit} cycles after "
+                f"{reply.accepted} of {request.elements} elements and {reply.emitted} of "
+                f"{request.results} levels"
+            )
+        if status or reply.overflowing or reply.images != images:
+            raise MismatchError(
+                f"{reply.images} last levels and {reply.events + reply.overflowing} sums came for "
+                f"{images} images"
+            )
+        return reply
+
+
+def _bits(words: list[int], width: int) -> np.ndarray:
+    """Return words as rows of bits, the lowest first."""
+    octets = b"".join(word.to_bytes(-(-width // 8), "little") for word in words)
+    rows = np.frombuffer(octets, np.uint8).reshape(len(words), -1)
+    return np.unpackbits(rows, axis=1, bitorder="little")[:, :width]
+
+
+def _type(width: int) -> type:
+    sizes = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}
+    return next(each for size, each in sizes.items() if width <= 8 * size)
+
+
+def _streams(
+    ports: Ports, plan: Plan, accelerator: Accelerator, *, values: bool
+) -> tuple[Streams, list[np.ndarray]]:
+    """Return where the ports lie in a plan's state, and the arrays that this points into."""
+    arrays: list[np.ndarray] = []
+
+    def slots(nets: list[int]) -> int:
+        arrays.append(np.array([plan.slot[net] for net in nets], np.uint32))
+        return arrays[-1].ctypes.data
+
+    entries = [
+        net
+        for valid, image, element, data in zip(
+            ports.valid, ports.image, ports.element, ports.data, strict=True
+        )
+        for net in (valid, *image, *element, *(data if values else ()))
+    ]
+    single = ("i_valid", "i_last", "i_ready", "o_ready", "o_valid", "o_last", "step", "running")
+    streams = Streams(
+        code=slots(ports.code if values else []),
+        level=slots(ports.level if values else []),
+        label=slots(ports.label if values else []),
+        weights=slots(ports.weights),
+        layer=slots(ports.layer),
+        current=slots(ports.current),
+        code_width=len(ports.code) if values else 0,
+        level_width=len(ports.level),
+        label_width=len(ports.label),
+        weights_width=len(ports.weights),
+        layer_width=len(ports.layer),
+        **{name: plan.slot[getattr(ports, name)] for name in single},
+        weights_valid=plan.slot[ports.weights_valid],
+        chains=len(ports.valid),
+        entry_width=len(ports.data[0]) if values else 0,
+        sum_width=accelerator.program.network.accumulator.width,
+        entries=slots(entries),
+    )
+    return streams, arrays
