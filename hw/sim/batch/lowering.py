@@ -17,8 +17,8 @@ __all__ = ["cache_folder", "lower"]
 BLACK_BOX = Path(__file__).with_name("adders.v")
 TECHMAP = Path(__file__).with_name("techmap.v")
 # No ABC, and no clean-up of gates but equal registers: they are simplified as they are read
-# (`gates.Gates`), which is quicker. `memory_collect` without `memory` adds no ROMs and merges no ports. A reset is never
-# given: without its port it is 0.
+# (`gates.Gates`), which is quicker. `memory_collect` without `memory` adds no ROMs and merges no
+# ports. A reset is never given: without its port it is 0.
 SCRIPT = """\
 read_rtlil top.il
 read_verilog -lib adders.v

@@ -9,7 +9,7 @@ from .netlist import Netlist, Register
 __all__ = ["arrange", "order_registers", "place", "written_in_place"]
 
 CHUNK = 600
-"""Operations, depth first, among which equal kinds are put together: as many as stay in the cache."""
+"""Operations, depth first, among which equal kinds are put together: these stay in the cache."""
 _KIND = {kind: index for index, kind in enumerate(KINDS)}
 
 

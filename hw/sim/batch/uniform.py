@@ -31,8 +31,8 @@ class Taint:
         for net in nets:
             if self.nets[net]:
                 raise ToolError(
-                    f"{what} {netlist.name(net)} may depend on the images' data, so they cannot run "
-                    "side by side; take --engine compiled"
+                    f"{what} {netlist.name(net)} may depend on what images hold, so that they cannot "
+                    "run side by side; take --engine compiled"
                 )
 
     def selected(self, memory: Memory, address: Iterable[int]) -> list[int]:
