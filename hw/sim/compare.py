@@ -156,7 +156,7 @@ def _trace_differences(
     run: Run, expected: Expected, network: Network, geometry: Geometry, wrong: np.ndarray
 ):
     """Yield the first difference of each stage of each layer; mark all images that differ."""
-    for index, (layer, wanted) in enumerate(zip(network, expected.layers, strict=False)):
+    for index, wanted in enumerate(expected.layers):
         if wanted.accumulators is None:
             continue
         events = run.events[run.events["layer"] == index]

@@ -31,7 +31,7 @@ class Taint:
         for net in nets:
             if self.nets[net]:
                 raise ToolError(
-                    f"{what} {netlist.name(net)} may depend on what images hold, so that they cannot "
+                    f"{what} {netlist.name(net)} may depend on what images hold, so they cannot "
                     "run side by side; take --engine compiled"
                 )
 
