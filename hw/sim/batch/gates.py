@@ -42,6 +42,7 @@ class Gates:
         self._known: dict[tuple, tuple[int, ...]] = {}
         self._inverse: dict[int, int] = {ZERO: ONE, ONE: ZERO}
         self._inverted: dict[int, int] = {}  # result of a NOT: its operand
+        self._chosen: dict[int, tuple[int, int, int]] = {}  # result of a MUX: its operands
 
     def source(self) -> int:
         """Return a new net that no operation drives."""
@@ -56,6 +57,15 @@ class Gates:
             self._known[key] = results
             self.operations.append(Operation(kind, operands, results))
         return results
+
+    def _given(self, net: int, select: int, value: int) -> int:
+        """Return what is enough for ``net`` where ``select`` has a value.
+
+        Shifters by multiples of a number have chains of such multiplexers.
+        """
+        while net in self._chosen and self._chosen[net][0] == select:
+            net = self._chosen[net][1 + value]
+        return net
 
     def invert(self, a: int) -> int:
         """Return NOT ``a``."""
@@ -120,6 +130,7 @@ class Gates:
         """Return ``high`` where ``select`` is 1, else ``low``."""
         if select in self._inverted:
             select, low, high = self._inverted[select], high, low
+        low, high = self._given(low, select, 0), self._given(high, select, 1)
         if select in (ZERO, ONE) or low == high:
             return high if select == ONE else low
         if low in (ZERO, select):
@@ -132,7 +143,9 @@ class Gates:
             return self.either(high, self.invert(select))
         if self._inverse.get(low) == high:
             return self.differ(select, low)
-        return self._make("MUX", select, low, high, ordered=True)[0]
+        (result,) = self._make("MUX", select, low, high, ordered=True)
+        self._chosen[result] = select, low, high
+        return result
 
     def add(self, a: int, b: int, c: int) -> tuple[int, int]:
         """Return the sum and the carry of three bits."""
