@@ -9,6 +9,7 @@ from ...accelerator import Accelerator
 from ...rtlil import convert
 from .lowering import lower
 from .netlist import Netlist, read_netlist
+from .order import CHUNK
 from .plan import Plan, make_plan
 from .uniform import Taint, taint
 
@@ -108,6 +109,11 @@ class Ports:
 class Design:
     """An accelerator, read and proven to run in lanes.
 
+    Attributes
+    ----------
+    chunk : int
+        Operations that plans put in order together.
+
     Raises
     ------
     ToolError
@@ -115,6 +121,7 @@ class Design:
     """
 
     def __init__(self, accelerator: Accelerator):
+        self.chunk = CHUNK
         netlist = read_netlist(lower(convert(accelerator, share=False)))
         self.ports = ports = Ports.of(accelerator, netlist.ports)
         self.netlist = netlist.live([*ports.control, *ports.places, *ports.values])
@@ -127,7 +134,7 @@ class Design:
     def whole(self) -> Plan:
         """All that it computes."""
         outputs = [*self.ports.control, *self.ports.places, *self.ports.values]
-        return make_plan(self.netlist, outputs, self.taint)
+        return make_plan(self.netlist, outputs, self.taint, self.chunk)
 
     @cached_property
     def _timing(self) -> Netlist:
@@ -136,7 +143,8 @@ class Design:
     @cached_property
     def timing(self) -> Plan:
         """Its control alone: the same cycle by cycle, for one lane."""
-        return make_plan(self._timing, [*self.ports.control, *self.ports.places], self.taint)
+        outputs = [*self.ports.control, *self.ports.places]
+        return make_plan(self._timing, outputs, self.taint, self.chunk)
 
     @cached_property
     def periodic(self) -> np.ndarray:

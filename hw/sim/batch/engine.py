@@ -2,6 +2,7 @@
 
 import os
 import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
@@ -23,6 +24,18 @@ PATIENCE = 0.2
 """Seconds between two looks at the progress."""
 
 
+LONGEST = 4096
+"""Images of a vector in NumPy, at most."""
+
+
+def _build(width: int | None) -> int:
+    """Compile the evaluator, for lanes and for the control; return its width."""
+    width = width or widest()
+    library(width)
+    library(64)
+    return width
+
+
 class BatchEngine:
     """Run an accelerator with one bit of every net an image.
 
@@ -37,26 +50,54 @@ class BatchEngine:
     workers : int, optional
         Passes that run side by side; by default one a core.
     width : int, optional
-        Images of a pass: 64, 128, 256 or 512; by default as the processor's vectors.
+        Images of a vector: 64, 128, 256 or 512; by default as many as the processor's have bits.
+    compiled : bool, optional
+        Take the evaluator in C++, or the one in NumPy, whose vectors have up to 4096 images; by
+        default the one in C++, or, with a warning, the other where there is no compiler.
 
     Raises
     ------
     ToolError
-        Without Yosys or a C++ compiler; for a design whose control depends on data.
+        Without Yosys; for a design whose control depends on data.
     """
 
     name = "batch"
 
     def __init__(
-        self, accelerator: Accelerator, *, workers: int | None = None, width: int | None = None
+        self,
+        accelerator: Accelerator,
+        *,
+        workers: int | None = None,
+        width: int | None = None,
+        compiled: bool | None = None,
     ):
         self.accelerator = accelerator
-        self.workers = workers or len(os.sched_getaffinity(0))
+        self.workers = workers or os.cpu_count() or 1
         with ThreadPoolExecutor(1) as pool:  # the evaluator compiles while Yosys runs
-            compiled = pool.submit(lambda: library(width or widest()) and library(64))
+            built = pool.submit(_build, width) if compiled is not False else None
             self.design = Design(accelerator)
-            compiled.result()
-        self.simulator = Simulator(accelerator, self.design, width or widest())
+            try:
+                self._width = built.result() if built else width
+            except ToolError as error:
+                if compiled:
+                    raise
+                warnings.warn(f"{error}; using NumPy, which is slow", stacklevel=2)
+                built, self._width = None, width
+        self.compiled = built is not None
+        if not self.compiled:  # an operation on all that have the same level
+            self.design.chunk = 1 << 62
+        self._simulators: dict[int, Simulator] = {}
+
+    def simulator(self, images: int) -> Simulator:
+        """Return the simulator for a number of images; NumPy's vectors are as long as that asks."""
+        width = self._width
+        if width is None:
+            lanes = -(-images // self.accelerator.program.batch)
+            width = min(LONGEST, -(-lanes // 64) * 64)
+        if width not in self._simulators:
+            made = Simulator(self.accelerator, self.design, width, compiled=self.compiled)
+            self._simulators[width] = made
+        return self._simulators[width]
 
     def run(self, stimulus: Stimulus) -> Run:
         """Send all images through and return what came out.
@@ -90,7 +131,7 @@ class Session:
         self.codes = stimulus.codes(engine.accelerator).reshape(self.images, -1)
         self.listed = 0 if whole else min(stimulus.traced, self.images)  # in `Run.events`
         self.traced = self.images if whole else self.listed
-        simulator = engine.simulator
+        self.simulator = simulator = engine.simulator(self.images)
         a_sum = np.dtype(simulator.sum_type).itemsize + np.dtype(simulator.level_type).itemsize
         limit = MEMORY // (a_sum * program.sums) if self.traced else self.images
         self.shares = shares(
@@ -103,9 +144,8 @@ class Session:
     def passes(self) -> Iterator[Pass]:
         """Yield passes as they end; stop all others where one fails, or the caller does."""
         pool = ThreadPoolExecutor(self.engine.workers)
-        simulator = self.engine.simulator
         try:
-            timed = pool.submit(simulator.time, self.images, range(self.listed), self.signals)
+            timed = pool.submit(self.simulator.time, self.images, range(self.listed), self.signals)
             running: set[Future] = {timed}
             waiting = iter(enumerate(self.shares))
             while True:
@@ -127,7 +167,7 @@ class Session:
     def _pass(self, at: int, share: Share) -> Pass:
         codes = self.codes[share.start : share.stop]
         traced = max(0, self.traced - share.start)
-        return self.engine.simulator.run(share, codes, traced, self.signals, at)
+        return self.simulator.run(share, codes, traced, self.signals, at)
 
     def _report(self) -> None:
         if self.stimulus.progress:
@@ -142,7 +182,7 @@ class Session:
         """
         start = group * self.program.batch
         images = range(start, min(start + self.program.batch, self.images))
-        timing = self.engine.simulator.time(self.images, images, Signals(0))
+        timing = self.simulator.time(self.images, images, Signals(0))
         names = ("layer", "image", "element")
         keys = zip(*(timing.events[name].tolist() for name in names), strict=True)
         return dict(zip(keys, enumerate(timing.events["cycle"].tolist()), strict=True))

@@ -399,6 +399,7 @@ struct Period {
 
     void look(const Simulation &simulation, const Job &job, uint64_t layers, uint64_t waited,
               Reply &reply) {
+        if (reply.images < job.traced && reply.images >= job.skip_stop) return;
         std::vector<uint64_t> now;
         uint64_t hash = 0xcbf29ce484222325ull, packed = 0;
         for (uint64_t i = 0; i < job.periodic_count; i++) {
@@ -423,8 +424,11 @@ struct Period {
         done = true;
         if (left <= job.inputs + elements) return;
         uint64_t times = (left - job.inputs - 1) / elements;
-        uint64_t room = job.skip_stop > reply.images ? (job.skip_stop - reply.images) / images : 0;
-        if (room < times) times = room;
+        if (reply.images < job.traced) {  // up to where sums are asked for, and then again
+            uint64_t room = (job.skip_stop - reply.images) / images;
+            if (room < times) times = room;
+            done = false;
+        }
         reply.images += times * images;
         reply.accepted += times * elements;
         reply.emitted += times * (reply.emitted - mark.reply.emitted);
@@ -432,6 +436,7 @@ struct Period {
         reply.steps += times * (reply.steps - mark.reply.steps);
         for (uint64_t i = 0; i < layers; i++)
             job.layer_cycles[i] += times * (job.layer_cycles[i] - mark.layer_cycles[i]);
+        marks.clear();
     }
 };
 

@@ -6,8 +6,10 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from .gates import KINDS
 from .lowering import cache_folder
 from .plan import READ, SELECT, WRITE, Plan
 
-__all__ = ["Job", "NativePlan", "Reply", "Streams", "library", "widest"]
+__all__ = ["Native", "library", "widest"]
 
 SOURCE = Path(__file__).with_name("evaluate.cc")
 # lanes: what a compiler for x86 must be told, narrower registers need nothing
@@ -99,7 +101,7 @@ class _Plan(ctypes.Structure):
     ]
 
 
-class Streams(ctypes.Structure):
+class _Streams(ctypes.Structure):
     """Slots of an accelerator's ports; see ``evaluate.cc``."""
 
     _fields_ = [
@@ -117,7 +119,7 @@ class Streams(ctypes.Structure):
     ]
 
 
-class Job(ctypes.Structure):
+class _Job(ctypes.Structure):
     """What one simulation is given; see ``evaluate.cc``."""
 
     _fields_ = [
@@ -148,7 +150,7 @@ class Job(ctypes.Structure):
     ]
 
 
-class Reply(ctypes.Structure):
+class _Reply(ctypes.Structure):
     """What one simulation answers."""
 
     _fields_ = [
@@ -157,14 +159,26 @@ class Reply(ctypes.Structure):
     ]
 
 
-class NativePlan:
-    """A plan as the evaluator reads it; the arrays are the plan's own.
+class Native:
+    """A plan in the evaluator in C++.
 
-    Several simulations, in several threads, may use one: it is not written to.
+    Several threads may simulate at once: what it holds is not written to.
+
+    Parameters
+    ----------
+    plan : Plan
+    width : int
+        Images at a time: 64, 128, 256 or 512.
+
+    Raises
+    ------
+    ToolError
+        Without a C++ compiler.
     """
 
-    def __init__(self, plan: Plan):
-        self.plan = plan
+    def __init__(self, plan: Plan, width: int):
+        self.plan, self.width = plan, width
+        self._library = library(width)
         self._contents = [pack_rows(words.init) for words in plan.memories]
         self._memories = (_Words * max(1, len(plan.memories)))(
             *(
@@ -177,12 +191,34 @@ class NativePlan:
             array = getattr(plan, name)
             ends[name] = array.ctypes.data
             ends[f"{name}_end"] = array.ctypes.data + array.nbytes
-        self.structure = _Plan(
+        self._plan = _Plan(
             slots=plan.slots,
             memories=ctypes.addressof(self._memories),
             memories_count=len(plan.memories),
             **ends,
         )
+
+    def simulate(self, streams: Mapping[str, Any], job: Mapping[str, Any]) -> tuple[int, Any]:
+        """Run an accelerator; return a status and what it did.
+
+        Parameters
+        ----------
+        streams, job : mapping of str to int or array
+            The fields of ``Streams`` and ``Job`` in ``evaluate.cc``; those left out are 0. Arrays
+            are read and written where they are.
+        """
+        reply = _Reply()
+        given = [_Streams(**_addresses(streams)), _Job(**_addresses(job))]
+        parts = (self._plan, *given, reply)
+        status = self._library.simulate(*(ctypes.addressof(part) for part in parts))
+        return status, reply
+
+
+def _addresses(fields: Mapping[str, Any]) -> dict[str, int]:
+    return {
+        name: value.ctypes.data if isinstance(value, np.ndarray) else value
+        for name, value in fields.items()
+    }
 
 
 def pack_rows(bits: np.ndarray) -> np.ndarray:

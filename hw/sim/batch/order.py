@@ -6,24 +6,24 @@ from collections.abc import Iterable, Sequence
 from .gates import KINDS, ONE, ZERO, Operation
 from .netlist import Netlist, Register
 
-__all__ = ["arrange", "order_registers", "place", "written_in_place"]
+__all__ = ["CHUNK", "arrange", "order_registers", "place", "written_in_place"]
 
 CHUNK = 600
 """Operations, depth first, among which equal kinds are put together: these stay in the cache."""
 _KIND = {kind: index for index, kind in enumerate(KINDS)}
 
 
-def arrange(operations: Sequence[Operation]) -> list[Operation]:
+def arrange(operations: Sequence[Operation], chunk: int = CHUNK) -> list[Operation]:
     """Return operations in an order in which long runs are of one kind, and results stay near.
 
     What is given depth first is cut into chunks, and each is sorted by the level in it, then by
     kind. A switch for each operation would take almost twice as long.
     """
     arranged: list[Operation] = []
-    for start in range(0, len(operations), CHUNK):
+    for start in range(0, len(operations), min(chunk, max(1, len(operations)))):
         level: dict[int, int] = {}
         keyed = []
-        for op in operations[start : start + CHUNK]:
+        for op in operations[start : start + chunk]:
             depth = 1 + max(level.get(operand, 0) for operand in op.operands)
             for result in op.results:
                 level[result] = depth

@@ -8,7 +8,7 @@ import numpy as np
 
 from .gates import KINDS, ONE, Operation
 from .netlist import Netlist, ReadPort, WritePort
-from .order import arrange, order_registers, place, written_in_place
+from .order import CHUNK, arrange, order_registers, place, written_in_place
 from .uniform import Taint
 
 __all__ = ["READ", "SELECT", "WRITE", "Plan", "Words", "make_plan"]
@@ -59,7 +59,7 @@ class Plan:
     slot: dict[int, int]
 
 
-def make_plan(netlist: Netlist, outputs: Iterable[int], taint: Taint) -> Plan:
+def make_plan(netlist: Netlist, outputs: Iterable[int], taint: Taint, chunk: int = CHUNK) -> Plan:
     """Lay a netlist out for an evaluator.
 
     Parameters
@@ -69,12 +69,14 @@ def make_plan(netlist: Netlist, outputs: Iterable[int], taint: Taint) -> Plan:
         Nets that are looked at between the operations and the clock's edge.
     taint : Taint
         What may differ between lanes.
+    chunk : int
+        Operations that are put in order together.
     """
     outputs = set(outputs)
     copied: set[int] = set()
     groups = order_registers(netlist.registers, copied)
     copies = {net: netlist.count + index for index, net in enumerate(sorted(copied))}
-    operations = arrange(netlist.operations)
+    operations = arrange(netlist.operations, chunk)
     operations += [Operation("COPY", (net,), (copy,)) for net, copy in copies.items()]
     at_ports = {net for memory in netlist.memories for net in _nets(memory)}
     in_place = written_in_place(netlist, operations, outputs | at_ports)

@@ -1,6 +1,5 @@
 """One simulation: a plan, images in lanes, and what comes out."""
 
-import ctypes
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,8 +9,9 @@ from ...accelerator import Accelerator
 from ...errors import MismatchError
 from .design import Design, Ports
 from .lanes import Share, numbers, vectors
-from .native import Job, NativePlan, Reply, Streams, library, pack_rows
+from .native import Native, pack_rows
 from .plan import Plan
+from .portable import Portable
 
 __all__ = ["EVENT", "Pass", "Signals", "Simulator", "Timing"]
 
@@ -85,7 +85,7 @@ class Pass:
 
 
 class Simulator:
-    """Runs an accelerator's plans in the evaluator in C++.
+    """Runs an accelerator's plans.
 
     Parameters
     ----------
@@ -94,11 +94,16 @@ class Simulator:
         The accelerator's.
     width : int
         Images of a vector.
+    compiled : bool
+        Take the evaluator in C++, not the one in NumPy.
     """
 
-    def __init__(self, accelerator: Accelerator, design: Design, width: int):
+    def __init__(
+        self, accelerator: Accelerator, design: Design, width: int, *, compiled: bool = True
+    ):
         self.accelerator, self.design, self.width = accelerator, design, width
-        self._whole, self._library = NativePlan(design.whole), library(width)
+        self._evaluator = Native if compiled else Portable
+        self._whole = self._evaluator(design.whole, width)
         self._streams = _streams(design.ports, design.whole, accelerator, values=True)
         self.sum_type = _type(accelerator.program.network.accumulator.width)
         entry = accelerator.trace.shape()["sums"].shape.elem_shape
@@ -137,23 +142,23 @@ class Simulator:
         stimulus, masks = vectors(spread, len(ports.code)), share.masks()
         overflows = np.zeros(1 << len(ports.layer), np.uint64)
         reply = self._simulate(
-            (self._library, self._whole, self._streams),
+            (self._whole, self._streams),
             share.length,
             signals,
             at,
-            codes=stimulus.ctypes.data,
-            masks=masks.ctypes.data,
-            levels=levels.ctypes.data,
-            labels=labels.ctypes.data,
-            overflows=overflows.ctypes.data,
-            events=events.ctypes.data,
+            codes=stimulus,
+            masks=masks,
+            levels=levels,
+            labels=labels,
+            overflows=overflows,
+            events=events,
             event_limit=limit,
             traced=places,
-            sums=sums.ctypes.data,
-            values=values.ctypes.data,
+            sums=sums,
+            values=values,
             sum_bytes=sums.itemsize,
             level_bytes=values.itemsize,
-            flags=flags.ctypes.data,
+            flags=flags,
         )
         raw = numbers(levels).reshape(share.length, outputs, self.width)
         octets = flags.astype("<u8").view(np.uint8)
@@ -176,22 +181,21 @@ class Simulator:
         """
         design, program = self.design, self.accelerator.program
         events = np.zeros(len(traced) * program.sums, EVENT)
-        plan = NativePlan(design.timing)
         streams = _streams(design.ports, design.timing, self.accelerator, values=False)
         layer_cycles = np.zeros(1 << len(design.ports.layer), np.uint64)
         # sums may be ahead of what has left by as many images as are in flight
         skipped = max(0, traced.start - 2 * program.images) if traced else images
         reply = self._simulate(
-            (library(64), plan, streams),
+            (self._evaluator(design.timing, 64), streams),
             images,
             signals,
             -1,
-            layer_cycles=layer_cycles.ctypes.data,
-            events=events.ctypes.data,
+            layer_cycles=layer_cycles,
+            events=events,
             event_limit=events.size,
             traced_start=traced.start,
             traced=traced.stop,
-            periodic=design.periodic.ctypes.data,
+            periodic=design.periodic,
             periodic_count=design.periodic.size,
             skip_stop=skipped,
         )
@@ -199,36 +203,35 @@ class Simulator:
         cycles = layer_cycles[:layers].astype(np.int64)
         return Timing(reply.cycles, reply.steps, cycles, events[: reply.events])
 
-    def _simulate(self, parts: tuple, images: int, signals: Signals, at: int, **job: Any) -> Reply:
-        evaluator, plan, (streams, _) = parts
+    def _simulate(self, parts: tuple, images: int, signals: Signals, at: int, **job: Any) -> Any:
+        evaluator, streams = parts
         program = self.accelerator.program
         layer_cycles = np.zeros(1 << len(self.design.ports.layer), np.uint64)
         weights = np.zeros((0, 1), np.uint64)
         if self.accelerator.loads_weights:
             width = len(self.design.ports.weights)
             weights = pack_rows(_bits(program.weight_image, width))
-        request = Job(
-            elements=images * program.network.inputs,
-            inputs=program.network.inputs,
-            images=images,
-            results=images * program.network.outputs,
-            idle_limit=IDLE_LIMIT + program.longest_job,
-            weights=weights.ctypes.data,
-            weight_words=len(weights),
-            stop=signals.stop.ctypes.data,
-            progress=signals.progress[at:].ctypes.data,
-            **{"layer_cycles": layer_cycles.ctypes.data} | job,
-        )
-        reply = Reply()
-        arguments = (plan.structure, streams, request, reply)
-        status = evaluator.simulate(*(ctypes.addressof(each) for each in arguments))
+        request = {
+            "elements": images * program.network.inputs,
+            "inputs": program.network.inputs,
+            "images": images,
+            "results": images * program.network.outputs,
+            "idle_limit": IDLE_LIMIT + program.longest_job,
+            "weights": weights,
+            "weight_words": len(weights),
+            "stop": signals.stop,
+            "progress": signals.progress[at:],
+            "layer_cycles": layer_cycles,
+        }
+        request |= job
+        status, reply = evaluator.simulate(streams, request)
         if status == STOPPED:
             raise KeyboardInterrupt
         if status == 1:
             raise MismatchError(
-                f"the accelerator stood still for {request.idle_limit} cycles after "
-                f"{reply.accepted} of {request.elements} elements and {reply.emitted} of "
-                f"{request.results} levels"
+                f"the accelerator stood still for {request['idle_limit']} cycles after "
+                f"{reply.accepted} of {request['elements']} elements and {reply.emitted} of "
+                f"{request['results']} levels"
             )
         if status or reply.overflowing or reply.images != images:
             raise MismatchError(
@@ -250,15 +253,11 @@ def _type(width: int) -> type:
     return next(each for size, each in sizes.items() if width <= 8 * size)
 
 
-def _streams(
-    ports: Ports, plan: Plan, accelerator: Accelerator, *, values: bool
-) -> tuple[Streams, list[np.ndarray]]:
-    """Return where the ports lie in a plan's state, and the arrays that this points into."""
-    arrays: list[np.ndarray] = []
+def _streams(ports: Ports, plan: Plan, accelerator: Accelerator, *, values: bool) -> dict[str, Any]:
+    """Return where the ports lie in a plan's state."""
 
-    def slots(nets: list[int]) -> int:
-        arrays.append(np.array([plan.slot[net] for net in nets], np.uint32))
-        return arrays[-1].ctypes.data
+    def slots(nets: list[int]) -> np.ndarray:
+        return np.array([plan.slot[net] for net in nets], np.uint32)
 
     entries = [
         net
@@ -268,23 +267,22 @@ def _streams(
         for net in (valid, *image, *element, *(data if values else ()))
     ]
     single = ("i_valid", "i_last", "i_ready", "o_ready", "o_valid", "o_last", "step", "running")
-    streams = Streams(
-        code=slots(ports.code if values else []),
-        level=slots(ports.level if values else []),
-        label=slots(ports.label if values else []),
-        weights=slots(ports.weights),
-        layer=slots(ports.layer),
-        current=slots(ports.current),
-        code_width=len(ports.code) if values else 0,
-        level_width=len(ports.level),
-        label_width=len(ports.label),
-        weights_width=len(ports.weights),
-        layer_width=len(ports.layer),
+    return {
+        "code": slots(ports.code if values else []),
+        "level": slots(ports.level if values else []),
+        "label": slots(ports.label if values else []),
+        "weights": slots(ports.weights),
+        "layer": slots(ports.layer),
+        "current": slots(ports.current),
+        "code_width": len(ports.code) if values else 0,
+        "level_width": len(ports.level),
+        "label_width": len(ports.label),
+        "weights_width": len(ports.weights),
+        "layer_width": len(ports.layer),
         **{name: plan.slot[getattr(ports, name)] for name in single},
-        weights_valid=plan.slot[ports.weights_valid],
-        chains=len(ports.valid),
-        entry_width=len(ports.data[0]) if values else 0,
-        sum_width=accelerator.program.network.accumulator.width,
-        entries=slots(entries),
-    )
-    return streams, arrays
+        "weights_valid": plan.slot[ports.weights_valid],
+        "chains": len(ports.valid),
+        "entry_width": len(ports.data[0]) if values else 0,
+        "sum_width": accelerator.program.network.accumulator.width,
+        "entries": slots(entries),
+    }
