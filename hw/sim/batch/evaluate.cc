@@ -84,7 +84,7 @@ struct Event {
 
 struct Job {
     const uint64_t *codes;  // bits of an element, a vector each
-    uint64_t elements, inputs, images, results, idle_limit;
+    uint64_t elements, inputs, images, results, idle_limit, work_limit;
     const uint64_t *weights;
     uint64_t weight_words;
     const uint64_t *masks;  // of each image, the lanes that have one
@@ -445,7 +445,7 @@ struct Period {
 extern "C" {
 
 // 0: all results came; 1: nothing moved for idle_limit cycles; 2: more came than there is room for;
-// 3: stopped
+// 3: stopped; 4: not done after work_limit cycles
 int simulate(const Plan *plan, const Streams *streams, const Job *job, Reply *reply) {
     const Streams &io = *streams;
     Simulation simulation(*plan);
@@ -463,7 +463,7 @@ int simulate(const Plan *plan, const Streams *streams, const Job *job, Reply *re
     }
     if (job->weight_words) simulation.set(io.weights_valid, 0);
     simulation.set(io.o_ready, 1);
-    uint64_t idle = 0, waited = 0, skipped = 0;
+    uint64_t idle = 0, waited = 0, skipped = 0, simulated = 0;
     uint64_t values[LANES], levels[LANES];
     while (reply->emitted < job->results) {
         bool offered = reply->accepted < job->elements, moved = false, ended = false;
@@ -533,6 +533,7 @@ int simulate(const Plan *plan, const Streams *streams, const Job *job, Reply *re
         }
         idle = moved ? 0 : idle + 1;
         if (idle > job->idle_limit) return 1;
+        if (++simulated > job->work_limit) return 4;
     }
     return 0;
 }

@@ -126,7 +126,7 @@ class _Job(ctypes.Structure):
         ("codes", ctypes.c_void_p),
         *(
             (name, ctypes.c_uint64)
-            for name in ("elements", "inputs", "images", "results", "idle_limit")
+            for name in ("elements", "inputs", "images", "results", "idle_limit", "work_limit")
         ),
         ("weights", ctypes.c_void_p),
         ("weight_words", ctypes.c_uint64),

@@ -221,7 +221,7 @@ class _Loop:
         if job.weight_words:
             self.set(io.weights_valid, False)
         self.set(io.o_ready, True)
-        idle = waited = 0
+        idle = waited = simulated = 0
         period = _Period(self)
         while reply.emitted < job.results:
             offered = reply.accepted < job.elements
@@ -256,6 +256,9 @@ class _Loop:
             idle = 0 if moved else idle + 1
             if idle > job.idle_limit:
                 return 1, reply
+            simulated += 1
+            if simulated > job.work_limit:
+                return 4, reply
         return 0, reply
 
     def _take(self, reply: SimpleNamespace, ended: bool) -> None:

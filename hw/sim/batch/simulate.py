@@ -101,11 +101,16 @@ class Simulator:
     def __init__(
         self, accelerator: Accelerator, design: Design, width: int, *, compiled: bool = True
     ):
+        program = accelerator.program
         self.accelerator, self.design, self.width = accelerator, design, width
         self._evaluator = Native if compiled else Portable
         self._whole = self._evaluator(design.whole, width)
         self._streams = _streams(design.ports, design.whole, accelerator, values=True)
-        self.sum_type = _type(accelerator.program.network.accumulator.width)
+        # of an image, if nothing was done at the same time as something else
+        jobs = [program.fetch_cycles(r) + program.compute_cycles(r) for r in program.records]
+        streams = program.plane_words * program.geometry.lanes * program.input_planes
+        self._cycles = sum(jobs) + 4 * (streams + program.network.outputs)
+        self.sum_type = _type(program.network.accumulator.width)
         entry = accelerator.trace.shape()["sums"].shape.elem_shape
         self.level_type = _type(entry["level"].width)
 
@@ -217,6 +222,7 @@ class Simulator:
             "images": images,
             "results": images * program.network.outputs,
             "idle_limit": IDLE_LIMIT + program.longest_job,
+            "work_limit": IDLE_LIMIT + 4 * images * self._cycles,
             "weights": weights,
             "weight_words": len(weights),
             "stop": signals.stop,
@@ -227,6 +233,11 @@ class Simulator:
         status, reply = evaluator.simulate(streams, request)
         if status == STOPPED:
             raise KeyboardInterrupt
+        if status == 4:
+            raise MismatchError(
+                f"the accelerator was not done after {request['work_limit']} cycles, with "
+                f"{reply.emitted} of {request['results']} levels"
+            )
         if status == 1:
             raise MismatchError(
                 f"the accelerator stood still for {request['idle_limit']} cycles after "

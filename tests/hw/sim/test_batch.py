@@ -1,0 +1,245 @@
+"""The batch engine does what the others do, whatever runs side by side."""
+
+import time
+from functools import partial
+
+import numpy as np
+import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from narrowgauge.hw.accelerator import Accelerator
+from narrowgauge.hw.arithmetic import Accumulator
+from narrowgauge.hw.array import Geometry
+from narrowgauge.hw.blocks_mac import Blocks
+from narrowgauge.hw.errors import MismatchError, ToolError
+from narrowgauge.hw.program import Program
+from narrowgauge.hw.rtlil import convert
+from narrowgauge.hw.sim.batch import native
+from narrowgauge.hw.sim.batch.engine import BatchEngine
+from narrowgauge.hw.sim.batch.lowering import lower
+from narrowgauge.hw.sim.batch.netlist import read_netlist
+from narrowgauge.hw.sim.batch.uniform import taint
+from narrowgauge.hw.sim.batch.whole import simulate_whole
+from narrowgauge.hw.sim.compare import compare
+from narrowgauge.hw.sim.compiled import CompiledEngine
+from narrowgauge.hw.sim.engine import make_engine
+from narrowgauge.hw.sim.interpreted import AmaranthEngine
+from narrowgauge.hw.sim.run import EVENT, Stimulus
+from narrowgauge.model.reference import evaluate
+
+from ..networks import convnets, networks, random_levels, random_network
+from .test_engines import accelerator, convolutional, images_for, needs_compiler
+
+
+def equal(one, other):
+    names = ("cycles", "steps", "overflows", "layer_cycles")
+    assert [getattr(one, name) for name in names] == [getattr(other, name) for name in names]
+    assert (one.levels == other.levels).all()
+    assert (one.labels == other.labels).all()
+    assert len(one.events) == len(other.events)
+    for field in EVENT.names or ():
+        assert (one.events[field] == other.events[field]).all(), field
+
+
+def block_accelerator(fabric):
+    network = random_network(4, ("int4", "uint4", "uint4"), (9, 6, 5), Accumulator(14))
+    return Accelerator(Program(network, Geometry(2, 2, 4)), blocks=Blocks(fabric))
+
+
+def loaded():
+    network = random_network(4, ("int4", "uint4", "uint4"), (9, 6, 5), Accumulator(14))
+    return Accelerator(Program(network, Geometry(2, 2, 4), any_weights=True))
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "make_design",
+    [
+        partial(accelerator, ("bipolar", "uint4", "bipolar"), overflow="wrap"),
+        partial(accelerator, ("e5m2", "uint8", "uint8")),
+        partial(block_accelerator, "ice40"),
+        partial(block_accelerator, "ecp5"),
+        loaded,
+        partial(convolutional, single_port=("weights", "activations")),
+        partial(convolutional, seed=4, varied=True),  # with thresholds, and halves to even
+    ],
+)
+def test_a_run_is_that_of_the_compiled_engine(make_design):
+    """In cycles too, though lanes have fewer images, and in the sums of images in all lanes."""
+    design = make_design()
+    images = images_for(design, 53)
+    stimulus = Stimulus(images, traced=31)
+    equal(BatchEngine(design, width=64).run(stimulus), CompiledEngine(design).run(stimulus))
+
+
+@st.composite
+def accelerators(draw):
+    """Random networks on random arrays."""
+    network = draw(st.one_of(networks(max_width=9), convnets(max_layers=2, max_pixels=4)))
+    geometry = Geometry(draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 4)))
+    contexts, batch = draw(st.integers(1, 2)), draw(st.integers(1, geometry.rows))
+    return Accelerator(Program(network, geometry, contexts=contexts, batch=batch))
+
+
+@needs_compiler
+@settings(max_examples=4, deadline=None, derandomize=True)
+@given(accelerators(), st.integers(1, 9))
+def test_random_accelerators_are_those_of_the_interpreted_engine(design, count):
+    stimulus = Stimulus(images_for(design, count), traced=count // 2)
+    equal(BatchEngine(design, width=64).run(stimulus), AmaranthEngine(design).run(stimulus))
+
+
+@needs_compiler
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(accelerators(), st.integers(65, 200))
+def test_every_sum_of_random_accelerators_is_that_of_the_reference(design, count):
+    network, lanes = design.program.network, design.program.geometry.lanes
+    run, comparison, whole = simulate_whole(
+        BatchEngine(design, width=64),
+        Stimulus(images_for(design, count)),
+        lambda images: evaluate(network, images, lanes, trace=True),
+    )
+    assert comparison, str(comparison.first)
+    assert comparison.traced == count
+    assert run.overflows == whole.overflows
+
+
+def test_without_a_compiler_numpy_does_the_same(monkeypatch):
+    design = accelerator(("int2", "uint2", "uint2"), (5, 3, 2))
+    stimulus = Stimulus(images_for(design, 70), traced=3)
+    with_compiler = BatchEngine(design).run(stimulus)
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    native.library.cache_clear()
+    native.widest.cache_clear()
+    with pytest.warns(UserWarning, match="CXX is 'no-such-compiler'.*using NumPy, which is slow"):
+        engine = BatchEngine(design)
+    equal(engine.run(stimulus), with_compiler)
+
+
+@needs_compiler
+def test_pauses_and_waveforms_are_left_to_others():
+    design = accelerator()
+    images = images_for(design, 3)
+    with pytest.raises(ToolError, match="batch engine has no pauses; take --engine compiled"):
+        BatchEngine(design).run(Stimulus(images, gaps=0.1))
+    assert make_engine(design, "auto", Stimulus(images_for(design, 64))).name == "batch"
+    assert make_engine(design, "auto", Stimulus(images)).name == "compiled"
+    assert (
+        make_engine(design, "auto", Stimulus(images_for(design, 64), gaps=0.1)).name == "compiled"
+    )
+
+
+def edited():
+    """A design whose weight memory holds something else than the network's weights."""
+    design = accelerator(widths=(12, 7, 5))
+    design.program.weight_image[1] ^= 1 << 3
+    return design
+
+
+@needs_compiler
+def test_the_first_difference_is_that_of_the_compiled_engine():
+    design = edited()
+    program, images = design.program, images_for(design, 90)
+    network, lanes = program.network, program.geometry.lanes
+    expected = evaluate(network, images, lanes, trace=True)
+    run = CompiledEngine(design).run(Stimulus(images, traced=90))
+    wanted = compare(run, expected, network, program.geometry)
+    _, found, _ = simulate_whole(
+        BatchEngine(design, width=64),
+        Stimulus(images),
+        lambda images: evaluate(network, images, lanes, trace=True),
+    )
+    assert wanted.first is not None
+    assert found == wanted
+
+
+FAULTS = {
+    "an operation swapped": ("RUN2(OR, a | b)", "RUN2(OR, a ^ b)"),
+    "a carry from the wrong operand": ("(a & b) | (c & (a | b));\n                }", "a & b;}"),
+    "a memory written early": (
+        "    begin_reads();\n    for (const uint32_t *p = writes; p != plan.ports_end;) write(p);",
+        "    for (auto *p = writes; p && p != plan.ports_end;) write(p);\n    begin_reads();",
+    ),
+    "a lane masked": ("s[io.code[i]] = load(from);", "s[io.code[i]] = load(from) & ~(V{} + 4);"),
+    "registers in the wrong order": (
+        "for (; n; n--, p += 2) s[p[0]] = s[p[1]];",
+        "{ for (uint32_t i = n; i--;) s[p[2 * i]] = s[p[2 * i + 1]]; p += 2 * n; }",
+    ),
+}
+
+
+@needs_compiler
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_in_the_engine_is_found(fault, monkeypatch, tmp_path):
+    right, wrong = FAULTS[fault]
+    text = native.SOURCE.read_text()
+    assert text.count(right) == 1
+    source = tmp_path / "evaluate.cc"
+    source.write_text(text.replace(right, wrong))
+    design = convolutional()
+    network, lanes = design.program.network, design.program.geometry.lanes
+    stimulus = Stimulus(images_for(design, 64))
+
+    def differs():
+        def evaluated(images):
+            return evaluate(network, images, lanes, trace=True)
+
+        return simulate_whole(BatchEngine(design, width=64), stimulus, evaluated)[1].first
+
+    assert differs() is None
+    monkeypatch.setattr(native, "SOURCE", source)
+    native.library.cache_clear()
+    try:
+        assert differs() is not None
+    except MismatchError:
+        pass  # its control is wrong already
+    finally:
+        native.library.cache_clear()
+
+
+class Addressed(wiring.Component):
+    """A memory whose read address comes from outside, as does what is written."""
+
+    address: In(4)
+    data: In(8)
+    o: Out(8)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = memory = Memory(shape=8, depth=16, init=range(16))
+        write, read = memory.write_port(), memory.read_port()
+        m.d.comb += [
+            write.addr.eq(3), write.data.eq(self.data), write.en.eq(1),
+            read.addr.eq(self.address), self.o.eq(read.data),
+        ]  # fmt: skip
+        return m
+
+
+def test_what_may_differ_between_lanes_is_refused_by_name():
+    netlist = read_netlist(lower(convert(Addressed())))
+    taint(netlist, netlist.ports["data"]).check_memories(netlist)
+    with pytest.raises(ToolError, match=r"memory memory: address bit address\[.\] may depend on"):
+        taint(netlist, [*netlist.ports["data"], *netlist.ports["address"]]).check_memories(netlist)
+    found = taint(netlist, netlist.ports["data"])
+    with pytest.raises(ToolError, match=r"the signal o\[0\] may depend on what images hold"):
+        found.require_uniform(netlist, netlist.ports["o"], "the signal")
+
+
+@needs_compiler
+def test_an_interrupt_ends_it():
+    design = accelerator(("int2", "uint2", "uint2"), (5, 3, 2))
+    levels = random_levels(np.random.default_rng(0), design.program.network.input, (400_000, 5))
+    engine, started = BatchEngine(design, width=64), []
+
+    def interrupt(share):
+        started.append(time.monotonic())
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine.run(Stimulus(levels, progress=interrupt))
+    assert time.monotonic() - started[0] < 2
