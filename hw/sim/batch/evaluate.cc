@@ -538,5 +538,17 @@ int simulate(const Plan *plan, const Streams *streams, const Job *job, Reply *re
     return 0;
 }
 
-uint64_t lanes() { return LANES; }
+// Any design: each cycle, `inputs` take the next vectors, and those of `outputs` are kept.
+void observe(const Plan *plan, const uint32_t *inputs, uint64_t inputs_count, const uint64_t *given,
+             const uint32_t *outputs, uint64_t outputs_count, uint64_t *kept, uint64_t cycles) {
+    Simulation simulation(*plan);
+    for (; cycles; cycles--) {
+        for (uint64_t i = 0; i < inputs_count; i++, given += WORDS)
+            simulation.state[inputs[i]] = load(given);
+        simulation.evaluate();
+        for (uint64_t i = 0; i < outputs_count; i++, kept += WORDS)
+            memcpy(kept, &simulation.state[outputs[i]], sizeof(V));
+        simulation.step();
+    }
+}
 }

@@ -76,6 +76,10 @@ def library(lanes: int) -> ctypes.CDLL:
     flags = FLAGS[lanes] if platform.machine() in _X86 else ()
     loaded = ctypes.CDLL(str(_compiled(header + SOURCE.read_text(encoding="utf-8"), flags)))
     loaded.simulate.argtypes = [ctypes.c_void_p] * 4
+    pointer, number = ctypes.c_void_p, ctypes.c_uint64
+    side = [pointer, number, pointer]
+    loaded.observe.argtypes = [pointer, *side, *side, number]
+    loaded.observe.restype = None
     return loaded
 
 
@@ -212,6 +216,27 @@ class Native:
         parts = (self._plan, *given, reply)
         status = self._library.simulate(*(ctypes.addressof(part) for part in parts))
         return status, reply
+
+    def observe(self, inputs: np.ndarray, given: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+        """Run any design from its start; return what nets are, cycle by cycle.
+
+        Parameters
+        ----------
+        inputs, outputs : uint32 array
+            Slots.
+        given : uint64 array of shape (cycles, inputs, width / 64)
+            What the inputs are.
+
+        Returns
+        -------
+        uint64 array of shape (cycles, outputs, width / 64)
+        """
+        given = np.ascontiguousarray(given)
+        kept = np.zeros((len(given), len(outputs), self.width // 64), np.uint64)
+        sides = (inputs.ctypes.data, len(inputs), given.ctypes.data)
+        others = (outputs.ctypes.data, len(outputs), kept.ctypes.data)
+        self._library.observe(ctypes.addressof(self._plan), *sides, *others, len(given))
+        return kept
 
 
 def _addresses(fields: Mapping[str, Any]) -> dict[str, int]:

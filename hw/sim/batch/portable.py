@@ -56,6 +56,17 @@ class Portable:
         """Run an accelerator; return a status and what it did, as `native.Native.simulate`."""
         return _Loop(self, SimpleNamespace(**streams), job).run()
 
+    def observe(self, inputs: np.ndarray, given: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+        """Run any design from its start, as `native.Native.observe`."""
+        loop = _Loop(self, SimpleNamespace(), {})
+        kept = np.zeros((len(given), len(outputs), self.width // 64), np.uint64)
+        for cycle, vectors in enumerate(given):
+            loop.s[inputs] = vectors
+            loop.evaluate()
+            kept[cycle] = loop.s[outputs]
+            loop.step()
+        return kept
+
 
 def _split(numbers: np.ndarray) -> Iterator[tuple[Callable, list[np.ndarray], list[np.ndarray]]]:
     """Yield runs in which no operation reads the result of another one."""
