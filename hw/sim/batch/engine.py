@@ -55,6 +55,11 @@ class BatchEngine:
         Take the evaluator in C++, or the one in NumPy, whose vectors have up to 4096 images; by
         default the one in C++, or, with a warning, the other where there is no compiler.
 
+    Attributes
+    ----------
+    image_cycles : int
+        Of the last run: cycles of its passes, each times the images that took it.
+
     Raises
     ------
     ToolError
@@ -71,7 +76,7 @@ class BatchEngine:
         width: int | None = None,
         compiled: bool | None = None,
     ):
-        self.accelerator = accelerator
+        self.accelerator, self.image_cycles = accelerator, 0
         self.workers = workers or os.cpu_count() or 1
         with ThreadPoolExecutor(1) as pool:  # the evaluator compiles while Yosys runs
             built = pool.submit(_build, width) if compiled is not False else None
@@ -196,6 +201,7 @@ class Session:
         """Put passes, in the order of their images, together."""
         timing = self.timing
         assert timing is not None
+        self.engine.image_cycles = sum(each.cycles * each.share.lanes for each in passes)
         overflows = np.sum([each.overflows for each in passes], axis=0)
         observed = self.engine.accelerator.observes_overflow
         return Run(

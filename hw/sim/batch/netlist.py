@@ -248,7 +248,7 @@ class _Reader:
         elif kind == _ADDER:
             results = self.gates.add(operands["A"], operands["B"], operands["C"])
             for port, net in zip(("S", "CO"), results, strict=True):
-                self.nets.setdefault(*connections[port], net)
+                self.nets.setdefault(connections[port][0], net)
         elif kind in _REGISTERS:
             self._check_clock(name, connections["C"])
             self.nets[bit] = self.gates.source()

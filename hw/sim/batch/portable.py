@@ -130,8 +130,9 @@ class _Loop:
 
     def __init__(self, evaluator: Portable, io: SimpleNamespace, job: Mapping[str, Any]):
         self.evaluator, self.io = evaluator, io
-        defaults = {"codes": None, "levels": None, "sums": None, "traced_start": 0, "traced": 0}
-        self.job = SimpleNamespace(**defaults | {"periodic_count": 0, "weight_words": 0} | job)
+        numbers = ("traced_start", "traced", "periodic_count", "weight_words")
+        defaults = dict.fromkeys(("codes", "levels", "sums")) | dict.fromkeys(numbers, 0)
+        self.job = SimpleNamespace(**defaults | dict(job))
         plan = evaluator.plan
         self.words = evaluator.width // 64
         self.s = np.zeros((plan.slots, self.words), np.uint64)

@@ -61,6 +61,8 @@ class Pass:
     levels : int64 array of shape (images, outputs)
     labels : int64 array of shape (images,)
     overflows : array of shape (layers,)
+    cycles : int
+        Of the pass.
     events : EVENT array
         Sums that were traced; ``image`` is the place in the lane.
     sums, values : array of shape (events, lanes of the vector)
@@ -73,6 +75,7 @@ class Pass:
     levels: np.ndarray
     labels: np.ndarray
     overflows: np.ndarray
+    cycles: int
     events: np.ndarray
     sums: np.ndarray
     values: np.ndarray
@@ -172,6 +175,7 @@ class Simulator:
             levels=program.network.output.to_level(share.gather(raw)),
             labels=share.gather(numbers(labels)[:, None, :])[:, 0],
             overflows=overflows[: len(program.network.layers)].astype(np.int64),
+            cycles=reply.cycles,
             events=events[: reply.events],
             sums=sums,
             values=values,

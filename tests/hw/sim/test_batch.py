@@ -205,12 +205,9 @@ def test_a_fault_in_the_engine_is_found(fault, monkeypatch, tmp_path):
 class Addressed(wiring.Component):
     """A memory whose addresses come from outside, and registers that take from each other."""
 
-    address: In(2)
-    written: In(2)
-    data: In(8)
-    enable: In(1)
-    o: Out(8)
-    total: Out(9)
+    def __init__(self):
+        inputs = {"address": In(2), "written": In(2), "data": In(8), "enable": In(1)}
+        super().__init__({**inputs, "o": Out(8), "total": Out(9)})
 
     def elaborate(self, platform):
         m = Module()

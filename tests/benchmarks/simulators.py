@@ -1,0 +1,216 @@
+"""The engines and Verilator on the same designs and images; run by hand, on an idle machine.
+
+``python tests/benchmarks/simulators.py [--designs int4-4x4x8,...] [--images 8192]`` keeps a row for
+each design and simulator in ``docs/results/simulators.json``; ``python docs/update.py`` makes a
+table of them. Each simulator runs in a process of its own, with an empty cache, and gives:
+
+- the time to the first result, from the Amaranth design on: translating, compiling, a few images;
+- image-cycles a second: cycles, times the images that take one at the same time;
+- images a second, and the peak memory of the process.
+
+Networks have the shape and formats of the default run, and random weights. Slow simulators take the
+first of the images. Verilator has no trace; the engines have. What comes out must be equal.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from engines import default_network
+
+from narrowgauge.hw.accelerator import Accelerator
+from narrowgauge.hw.array import Geometry
+from narrowgauge.hw.files import write_atomically
+from narrowgauge.hw.program import Program
+from narrowgauge.hw.rtlil import convert
+from narrowgauge.hw.sim.batch.engine import BatchEngine
+from narrowgauge.hw.sim.compiled import CompiledEngine
+from narrowgauge.hw.sim.interpreted import AmaranthEngine
+from narrowgauge.hw.sim.run import Stimulus
+from narrowgauge.hw.tools import find, run
+
+OUTPUT = Path(__file__).parents[2] / "docs" / "results" / "simulators.json"
+GEOMETRIES = {"2x2x4": Geometry(2, 2, 4), "4x4x8": Geometry(4, 4, 8, chains=2)}
+DESIGNS = [f"{name}-{size}" for name in ("bipolar", "int4", "int8") for size in GEOMETRIES]
+FIRST = 8
+# simulator: what share of the images it takes
+SIMULATORS = {
+    "batch": 1,
+    "batch, 256 bits": 1,
+    "batch, 1 core": 1,
+    "compiled": 8,
+    "verilator": 8,
+    "amaranth": 2048,
+}
+LOOP = r"""
+#include "Vtop.h"
+#include "verilated.h"
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+int main(int, char **argv) {
+    size_t elements = strtoull(argv[2], nullptr, 0), results = strtoull(argv[3], nullptr, 0);
+    std::vector<uint32_t> codes(elements), levels(results);
+    FILE *file = fopen(argv[1], "rb");
+    if (!file || fread(codes.data(), 4, elements, file) != elements) return 1;
+    auto started = std::chrono::steady_clock::now();
+    Vtop top;
+    size_t accepted = 0, emitted = 0, cycles = 0;
+    top.rst = 0, top.o__ready = 1;
+    for (; emitted < results; cycles++) {
+        bool offered = accepted < elements;
+        if (offered) top.i__payload = codes[accepted] | (accepted + 1 == elements) << OFFSET_LAST;
+        top.i__valid = offered;
+        top.clk = 0, top.eval();
+        if (offered && top.i__ready) accepted++;
+        if (top.o__valid) levels[emitted++] = top.o__payload & ((1u << WIDTH_LEVEL) - 1);
+        top.clk = 1, top.eval();
+    }
+    std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;
+    fwrite(levels.data(), 4, results, stdout);
+    fprintf(stderr, "%zu %f", cycles, seconds.count());
+}
+"""
+
+
+def design(name: str) -> Accelerator:
+    """Return a design by its name, such as ``int4-4x4x8``."""
+    weight, size = name.split("-")
+    return Accelerator(Program(default_network(weight), GEOMETRIES[size]))
+
+
+class Verilator:
+    """An accelerator in Verilator, without its trace."""
+
+    def __init__(self, accelerator: Accelerator, folder: Path):
+        self.accelerator, self.folder = accelerator, folder
+        (folder / "top.il").write_text(convert(accelerator, share=False))
+        commands = "read_rtlil top.il; proc; delete top/trace; clean; write_verilog -noattr top.v"
+        run(find("yosys"), ["-q", "-p", commands], folder)
+        element, result = accelerator.i.payload.shape(), accelerator.o.payload.shape()
+        header = f"#define OFFSET_LAST {element['last'].offset}\n"
+        header += f"#define WIDTH_LEVEL {result['level'].width}\n"
+        (folder / "loop.cc").write_text(header + LOOP)
+        options = ["--cc", "--exe", "--build", "-O3", "-Wno-fatal", "--top-module", "top"]
+        options += ["-CFLAGS", "-O3 -march=native", "--x-assign", "fast", "--x-initial", "fast"]
+        command = ["verilator", *options, "top.v", "loop.cc"]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+
+    def run(self, images: np.ndarray) -> tuple[np.ndarray, int, float]:
+        """Return levels, cycles and seconds."""
+        network = self.accelerator.program.network
+        codes = Stimulus(images).codes(self.accelerator).astype(np.uint32)
+        (self.folder / "codes").write_bytes(codes.tobytes())
+        numbers = str(codes.size), str(len(images) * network.outputs)
+        command = [str(self.folder / "obj_dir" / "Vtop"), str(self.folder / "codes"), *numbers]
+        done = subprocess.run(command, check=True, capture_output=True)
+        cycles, seconds = done.stderr.split()
+        raw = np.frombuffer(done.stdout, np.uint32).astype(np.int64)
+        levels = network.output.to_level(raw.reshape(len(images), -1))
+        return levels, int(cycles), float(seconds)
+
+
+def measure(name: str, simulator: str, images: int) -> dict[str, Any]:
+    """Return one simulator's row; in a process of its own."""
+    accelerator = design(name)
+    levels = np.random.default_rng(1).integers(0, 16, (images, 64))
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        if simulator == "verilator":
+            tool = Verilator(accelerator, Path(folder))
+            tool.run(levels[:FIRST])
+            first = time.perf_counter() - started
+            found, cycles, seconds = tool.run(levels)
+            children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+            memory, passed = children, cycles
+        else:
+            engine = _engine(simulator, accelerator)
+            engine.run(Stimulus(levels[:FIRST]))
+            first = time.perf_counter() - started
+            result = engine.run(Stimulus(levels))
+            found, cycles, seconds = result.levels, result.cycles, result.seconds
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            passed = cycles
+            if isinstance(engine, BatchEngine):
+                passed = engine.image_cycles
+    return {
+        "design": name,
+        "simulator": simulator,
+        "images": images,
+        "first_result_seconds": round(first, 2),
+        "image_cycles_per_second": round(passed / seconds),
+        "images_per_second": round(images / seconds, 1),
+        "peak_megabytes": round(memory / 1024),
+        "cycles": cycles,
+        "digest": hashlib.sha256(found[:4].tobytes()).hexdigest()[:16],
+    }
+
+
+def _engine(simulator: str, accelerator: Accelerator):
+    if simulator == "compiled":
+        return CompiledEngine(accelerator)
+    if simulator == "amaranth":
+        return AmaranthEngine(accelerator)
+    width = 256 if "256" in simulator else None
+    return BatchEngine(accelerator, width=width, workers=1 if "1 core" in simulator else None)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; return the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--designs", default=",".join(DESIGNS))
+    parser.add_argument("--images", type=int, default=8192)
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    given = parser.parse_args(arguments)
+    if given.one:
+        print(json.dumps(measure(*given.one, given.images)))
+        return 0
+    versions = {name: version(name) for name in ("narrowgauge", "amaranth")}
+    versions["yosys"] = find("yosys").version
+    told = subprocess.run(["verilator", "--version"], capture_output=True, text=True, check=True)
+    versions["verilator"] = told.stdout.split()[1]
+    rows, status = [], 0
+    for name in given.designs.split(","):
+        mine = [_apart(name, each, given.images // share) for each, share in SIMULATORS.items()]
+        rows += [{**row, "cores": os.cpu_count(), "versions": versions} for row in mine]
+        if len({row["digest"] for row in mine}) > 1:
+            print(f"simulators: {name}: the simulators do not agree", file=sys.stderr)
+            status = 1
+    write_atomically(given.output, (json.dumps(rows, indent=1) + "\n").encode())
+    return status
+
+
+def _apart(name: str, simulator: str, images: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as cache:
+        command = [sys.executable, __file__, "--one", name, simulator, "--images", str(images)]
+        environment = {**os.environ, "NARROWGAUGE_CACHE": cache}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    row = json.loads(done.stdout)
+    print(
+        f"{name}, {simulator}: first result {row['first_result_seconds']} s, "
+        f"{row['image_cycles_per_second']:,} image-cycles/s, "
+        f"{row['images_per_second']:,} images/s, {row['peak_megabytes']} MB",
+        flush=True,
+    )
+    return row
+
+
+if __name__ == "__main__":
+    sys.exit(main())
