@@ -1,6 +1,6 @@
 """The engines and Verilator on the same designs and images; run by hand, on an idle machine.
 
-``python tests/benchmarks/simulators.py [--designs int4-4x4x8,...] [--images 8192]`` keeps a row for
+``python tests/benchmarks/simulators.py [--designs int4-4x4x8,...] [--images 65536]`` keeps a row for
 each design and simulator in ``docs/results/simulators.json``; ``python docs/update.py`` makes a
 table of them. Each simulator runs in a process of its own, with an empty cache, and gives:
 
@@ -16,6 +16,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -49,9 +50,9 @@ SIMULATORS = {
     "batch": 1,
     "batch, 256 bits": 1,
     "batch, 1 core": 1,
-    "compiled": 8,
-    "verilator": 8,
-    "amaranth": 2048,
+    "compiled": 32,
+    "verilator": 32,
+    "amaranth": 16384,
 }
 LOOP = r"""
 #include "Vtop.h"
@@ -102,9 +103,16 @@ class Verilator:
         element, result = accelerator.i.payload.shape(), accelerator.o.payload.shape()
         header = f"#define OFFSET_LAST {element['last'].offset}\n"
         header += f"#define WIDTH_LEVEL {result['level'].width}\n"
-        (folder / "loop.cc").write_text(header + LOOP)
+        (folder / "loop.cc").write_text(header + re.sub(r"(top\.[io])__", r"\1___05F", LOOP))
         options = ["--cc", "--exe", "--build", "-O3", "-Wno-fatal", "--top-module", "top"]
-        options += ["-CFLAGS", "-O3 -march=native", "--x-assign", "fast", "--x-initial", "fast"]
+        options += [
+            "-MAKEFLAGS",
+            "OPT_FAST='-O3 -march=native'",
+            "--x-assign",
+            "fast",
+            "--x-initial",
+            "fast",
+        ]
         command = ["verilator", *options, "top.v", "loop.cc"]
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
@@ -173,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--designs", default=",".join(DESIGNS))
-    parser.add_argument("--images", type=int, default=8192)
+    parser.add_argument("--images", type=int, default=65536)
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)

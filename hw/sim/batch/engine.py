@@ -133,7 +133,8 @@ class Session:
         self.engine, self.stimulus = engine, stimulus
         self.program = program = engine.accelerator.program
         self.images = len(stimulus.images)
-        self.codes = stimulus.codes(engine.accelerator).reshape(self.images, -1)
+        codes = stimulus.codes(engine.accelerator).reshape(self.images, -1)
+        self.codes = codes.astype(np.min_scalar_type(int(codes.max(initial=0))))
         self.listed = 0 if whole else min(stimulus.traced, self.images)  # in `Run.events`
         self.traced = self.images if whole else self.listed
         self.simulator = simulator = engine.simulator(self.images)

@@ -89,13 +89,17 @@ def shares(images: int, width: int, batch: int, workers: int, limit: int) -> lis
 
 def vectors(numbers: np.ndarray, bits: int) -> np.ndarray:
     """Return numbers of shape (n, lanes) as their bits, uint64 of shape (n, bits, words)."""
-    planes = (numbers[:, None, :] >> np.arange(bits, dtype=numbers.dtype)[:, None]) & 1
-    octets = np.packbits(planes.astype(np.uint8), axis=2, bitorder="little")
-    return octets.view("<u8").astype(np.uint64)
+    octets = np.empty((len(numbers), bits, numbers.shape[1] // 8), np.uint8)
+    for bit in range(bits):
+        octets[:, bit] = np.packbits((numbers >> bit) & 1, axis=1, bitorder="little")
+    return octets.view("<u8").astype(np.uint64, copy=False)
 
 
 def numbers(vectors: np.ndarray) -> np.ndarray:
     """Return bits of shape (n, bits, words) as numbers, int64 of shape (n, lanes)."""
-    octets = vectors.astype("<u8").view(np.uint8)
-    planes = np.unpackbits(octets, axis=2, bitorder="little").astype(np.int64)
-    return (planes << np.arange(planes.shape[1])[:, None]).sum(axis=1)
+    octets = vectors.astype("<u8", copy=False).view(np.uint8)
+    found = np.zeros((len(vectors), 8 * octets.shape[2]), np.int64)
+    for bit in range(octets.shape[1]):
+        plane = np.unpackbits(octets[:, bit], axis=1, bitorder="little")
+        found |= plane.astype(np.int64) << bit
+    return found

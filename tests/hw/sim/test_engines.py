@@ -174,7 +174,7 @@ def test_an_interrupt_ends_a_simulation(make):
 
 
 def test_unknown_engines_and_wrong_images_are_refused():
-    with pytest.raises(ToolError, match="engine is auto, batch, .*, not 'verilator'"):
+    with pytest.raises(ToolError, match=r"engine is auto, batch, .*, not 'verilator'"):
         make_engine(accelerator(), "verilator")
     with pytest.raises(NetworkError, match=r"takes images of \(1, 1, 9\) or 9 levels; got an"):
         AmaranthEngine(accelerator()).run(Stimulus(np.zeros((2, 8), np.int64)))
