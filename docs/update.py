@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tables import boards, costs, networks
+from tables import boards, costs, networks, simulators
 
 from narrowgauge.hw.files import write_atomically
 
@@ -28,6 +28,7 @@ PEAKS = ROOT / "docs" / "peaks.md"
 LINK = ROOT / "docs" / "link.md"
 BOARDS = ROOT / "docs" / "boards.md"
 VERIFY = ROOT / "docs" / "verify.md"
+SIMULATION = ROOT / "docs" / "simulation.md"
 
 SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "results": (README, networks.results),
@@ -44,6 +45,7 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "bitstreams": (BOARDS, boards.bitstreams),
     "proofs": (VERIFY, boards.proofs),
     "mutations": (VERIFY, boards.mutations),
+    "simulators": (SIMULATION, simulators.simulators),
 }
 """What stands between ``<!-- NAME -->`` and ``<!-- /NAME -->``, and in which file."""
 

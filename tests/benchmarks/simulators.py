@@ -1,7 +1,7 @@
 """The engines and Verilator on the same designs and images; run by hand, on an idle machine.
 
-``python tests/benchmarks/simulators.py [--designs int4-4x4x8,...] [--images 65536]`` keeps a row for
-each design and simulator in ``docs/results/simulators.json``; ``python docs/update.py`` makes a
+``python tests/benchmarks/simulators.py [--designs int4-4x4x8,...] [--images 65536]`` keeps a row
+for each design and simulator in ``docs/results/simulators.json``; ``python docs/update.py`` makes a
 table of them. Each simulator runs in a process of its own, with an empty cache, and gives:
 
 - the time to the first result, from the Amaranth design on: translating, compiling, a few images;
