@@ -98,7 +98,8 @@ class Run:
     events : EVENT array
         The traced sums, in the order in which they left the array.
     seconds : float
-        Wall time of the simulation proper, without building it.
+        Wall time of the simulation proper, without building it; with the comparison of every sum
+        where that goes on at the same time.
     engine : str
         Which engine ran.
     """

@@ -186,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.one:
-        print(json.dumps(measure(*given.one, given.images)))
+        print(json.dumps(measure(given.one[0], given.one[1], given.images)))
         return 0
     versions = {name: version(name) for name in ("narrowgauge", "amaranth")}
     versions["yosys"] = find("yosys").version
