@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 import numpy as np
 
 from ...accelerator import Accelerator
-from ...errors import MismatchError, ToolError
+from ...errors import EngineRefusal, MismatchError, ToolMissing
 from ..run import EVENT, Run, Stimulus
 from .design import Design
 from .lanes import Share, shares
@@ -83,7 +83,7 @@ class BatchEngine:
             self.design = Design(accelerator)
             try:
                 self._width = built.result() if built else width
-            except ToolError as error:
+            except ToolMissing as error:
                 if compiled:
                     raise
                 warnings.warn(f"{error}; using NumPy, which is slow", stacklevel=2)
@@ -127,9 +127,9 @@ class Session:
 
     def __init__(self, engine: BatchEngine, stimulus: Stimulus, *, whole: bool = False):
         if stimulus.gaps or stimulus.stalls:
-            raise ToolError("the batch engine has no pauses; take --engine compiled")
+            raise EngineRefusal("the batch engine has no pauses; take --engine compiled")
         if stimulus.window:
-            raise ToolError("the batch engine writes no waveforms; take --engine compiled")
+            raise EngineRefusal("the batch engine writes no waveforms; take --engine compiled")
         self.engine, self.stimulus = engine, stimulus
         self.program = program = engine.accelerator.program
         self.images = len(stimulus.images)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ToolError
+from ...errors import EngineRefusal
 from .gates import ONE, ZERO, Gates, Operation
 
 __all__ = ["Memory", "Netlist", "ReadPort", "Register", "WritePort", "read_netlist"]
@@ -130,7 +130,7 @@ def read_netlist(top: dict[str, Any], *, clock: str = "clk") -> Netlist:
 
     Raises
     ------
-    ToolError
+    EngineRefusal
         For a combinational loop, another clock, or a cell that is not understood; by name.
     """
     return _Reader(top, clock).read()
@@ -215,7 +215,9 @@ class _Reader:
             if not missing:
                 self._settle(bit, {port: self.nets[each] for port, each in needs.items()})
             elif bit in open_:
-                raise ToolError(f"the design has a combinational loop through {self._name(bit)}")
+                raise EngineRefusal(
+                    f"the design has a combinational loop through {self._name(bit)}"
+                )
             else:
                 open_.add(bit)
                 stack += missing
@@ -258,11 +260,11 @@ class _Reader:
                 self.nets[each] = self.gates.source()
             self.pending.append(lambda: self._memory(name, cell))
         else:
-            raise ToolError(f"the batch engine has no model of {name}, a {kind}")
+            raise EngineRefusal(f"the batch engine has no model of {name}, a {kind}")
 
     def _check_clock(self, name: str, bits: list[Any]) -> None:
         if any(bit != self.clock for bit in bits):
-            raise ToolError(f"{name} has another clock; the batch engine simulates one")
+            raise EngineRefusal(f"{name} has another clock; the batch engine simulates one")
 
     def _register(self, bit: Any, connections: dict[str, Any]) -> None:
         enable = self.net(connections["E"][0]) if "E" in connections else ONE
@@ -291,7 +293,7 @@ class _Reader:
             or any(bits["RD_ARST"]) or any(bits["RD_SRST"])
         )  # fmt: skip
         if not (clocked and plain):
-            raise ToolError(
+            raise EngineRefusal(
                 f"memory {name} has a port that the batch engine does not simulate; it simulates "
                 "clocked ones that give the word before a write"
             )

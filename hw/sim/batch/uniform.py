@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from ...errors import ToolError
+from ...errors import EngineRefusal
 from .netlist import Memory, Netlist
 
 __all__ = ["Taint", "taint"]
@@ -27,10 +27,10 @@ class Taint:
         self.nets, self.memories = nets, memories
 
     def require_uniform(self, netlist: Netlist, nets: Iterable[int], what: str) -> None:
-        """Raise `ToolError`, with the signal's name, for one that may differ between lanes."""
+        """Raise `EngineRefusal`, with the signal's name, for one that may differ between lanes."""
         for net in nets:
             if self.nets[net]:
-                raise ToolError(
+                raise EngineRefusal(
                     f"{what} {netlist.name(net)} may depend on what images hold, so they cannot "
                     "run side by side; take --engine compiled"
                 )
@@ -40,7 +40,7 @@ class Taint:
         return [place for place, net in enumerate(address) if self.nets[net]]
 
     def check_memories(self, netlist: Netlist) -> None:
-        """Raise `ToolError` for an address that depends on data and cannot be a multiplexer."""
+        """Raise `EngineRefusal` for an address that depends on data and cannot be a multiplexer."""
         for memory in netlist.memories:
             for port in memory.writes:
                 self.require_uniform(netlist, port.address, f"memory {memory.name}: address bit")
