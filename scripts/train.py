@@ -93,7 +93,7 @@ Examples:
 def command(output: Path, as_json: bool, **values: Any) -> int:
     """Train a float network, then its version in one number format, and write the integers."""
     from ..hw.arithmetic import Accumulator
-    from ..hw.array import Geometry
+    from ..hw.geometry import Geometry
     from ..hw.network_file import save
     from ..hw.synth.store import Store
 

@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 
 from narrowgauge.hw.accelerator import Accelerator
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import DataError, NarrowgaugeError
 from narrowgauge.hw.files import write_atomically
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.program import Program
 from narrowgauge.model.preparation import Preparation
 from narrowgauge.model.qonnx.agree import agree

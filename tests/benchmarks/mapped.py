@@ -17,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from engines import default_network
 
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import NarrowgaugeError
 from narrowgauge.hw.files import write_atomically
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.synth.build import accelerator_for, infers_blocks
 from narrowgauge.hw.synth.measure import measure

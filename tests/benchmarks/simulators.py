@@ -31,8 +31,8 @@ import numpy as np
 from engines import default_network
 
 from narrowgauge.hw.accelerator import Accelerator
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.files import write_atomically
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.rtlil import convert
 from narrowgauge.hw.sim.batch.engine import BatchEngine

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from narrowgauge.hw.accelerator import Accelerator
 from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.blocks_mac import Blocks
 from narrowgauge.hw.errors import MismatchError, ToolError
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.program import Program
 from narrowgauge.hw.rtlil import convert
 from narrowgauge.hw.sim.batch import native

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from narrowgauge.hw.accelerator import Accelerator
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import NetworkError
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.layers import Weighted
 from narrowgauge.hw.program import Program
 from narrowgauge.model.qonnx.extra import require

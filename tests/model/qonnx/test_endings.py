@@ -9,8 +9,8 @@ import pytest
 from onnx import TensorProto
 
 from narrowgauge.hw.accelerator import Accelerator
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import NetworkError
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.layers import Requantised
 from narrowgauge.hw.program import Program
 from narrowgauge.model.qonnx.agree import agree

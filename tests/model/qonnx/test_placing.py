@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from narrowgauge.hw.accelerator import Accelerator
-from narrowgauge.hw.array import Geometry
 from narrowgauge.hw.errors import NetworkError
+from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.layers import AveragePool, Conv2d, Dense, MaxPool
 from narrowgauge.hw.program import Program
 from narrowgauge.model.qonnx.extra import require
