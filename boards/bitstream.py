@@ -6,15 +6,15 @@ from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from ..hw import rtlil
-from ..hw.accelerator import Accelerator
+from ..hw.accelerator.top import Accelerator
 from ..hw.errors import FitError, ToolError
-from ..hw.program import Program
+from ..hw.program.layout import Program
 from ..hw.synth.build import accelerator_for, infers_blocks
 from ..hw.synth.flow import Netlist, synthesis_scripts, synthesize
 from ..hw.synth.placement import check_memories
 from ..hw.synth.report import Report, check_fit, parse
-from ..hw.synth.store import Store
+from ..hw.tools import rtlil
+from ..hw.tools.store import Store
 from .board import Board
 from .constraints import constraints
 from .device import BAUD, Device

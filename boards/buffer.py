@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ..hw.attributes import NO_COLLISIONS
+from ..hw.gates.attributes import NO_COLLISIONS
 
 __all__ = ["FrameBuffer", "buffer_depth"]
 

@@ -4,7 +4,7 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..hw.arithmetic import bits_for
+from ..hw.numbers.arithmetic import bits_for
 from .core import TAG
 from .frame import ANSWER, ERROR, Error, Type
 

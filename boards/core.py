@@ -6,9 +6,9 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..hw.accelerator import Accelerator
-from ..hw.counter import count_up
-from ..hw.stream import Queue
+from ..hw.accelerator.top import Accelerator
+from ..hw.gates.counter import count_up
+from ..hw.gates.stream import Queue
 from .frame import Type
 from .results import Results, image_bytes
 from .unpacker import Unpacker

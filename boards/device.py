@@ -4,7 +4,7 @@ from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..hw.accelerator import Accelerator
+from ..hw.accelerator.top import Accelerator
 from .buffer import FrameBuffer, buffer_depth
 from .controller import Controller
 from .core import Core

@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 
 from ..hw.errors import DataError, LinkError
-from ..hw.network import Network
+from ..hw.network.network import Network
 from .device import BAUD
 from .frame import ANSWER, ERROR, Error, Flag, Frame, Type, packed, packed_bytes
 from .info import INFO_BYTES, Info, device_digest, network_digest

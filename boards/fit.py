@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..hw.geometry import Geometry
-from ..hw.network import Network
-from ..hw.program import Program
+from ..hw.network.network import Network
+from ..hw.program.layout import Program
 from ..hw.synth.fit import largest_geometry
-from ..hw.synth.store import Store
 from ..hw.synth.targets import Target
+from ..hw.tools.store import Store
 from .bitstream import cells
 from .board import Board
 from .buffer import buffer_depth

@@ -8,8 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ..hw import tools
 from ..hw.errors import NarrowgaugeError, ToolError
+from ..hw.tools import programs as tools
 from .board import Board
 from .flow import suffix
 

@@ -8,9 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ..hw import tools
 from ..hw.errors import FitError, ToolTimeout
 from ..hw.synth.flow import Netlist, pack, routing_limit, run_router
+from ..hw.tools import programs as tools
 from .board import Board
 from .constraints import FILES, constraints
 

@@ -9,14 +9,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..hw.arithmetic import Accumulator
 from ..hw.errors import LinkError
 from ..hw.geometry import Geometry
-from ..hw.layers import Weighted
-from ..hw.network import Network
-from ..hw.network_file import to_bytes
-from ..hw.number import Format, parse
-from ..hw.program import Program
+from ..hw.network.file import to_bytes
+from ..hw.network.layers import Weighted
+from ..hw.network.network import Network
+from ..hw.numbers.arithmetic import Accumulator
+from ..hw.numbers.formats import Format, parse
+from ..hw.program.layout import Program
 from .frame import PROTOCOL
 
 __all__ = ["INFO_BYTES", "Info", "device_digest", "network_digest"]

@@ -8,7 +8,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ..hw.arithmetic import bits_for
+from ..hw.numbers.arithmetic import bits_for
 from .crc import Crc32
 from .frame import SYNC
 

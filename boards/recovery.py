@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..hw import tools
 from ..hw.errors import ToolError
+from ..hw.tools import programs as tools
 from .board import Board
 
 __all__ = ["Segment", "find_icebox", "recover"]

@@ -4,9 +4,9 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..hw.counter import count_up
-from ..hw.program import Program
-from ..hw.streams import result_layout
+from ..hw.accelerator.streams import result_layout
+from ..hw.gates.counter import count_up
+from ..hw.program.layout import Program
 from .frame import packed_bytes
 
 __all__ = ["Results", "answer_bytes", "image_bytes", "label_bytes", "level_bytes"]

@@ -7,8 +7,8 @@ from typing import Any, Self
 from weakref import WeakKeyDictionary
 
 from ..hw.errors import ToolError
-from ..hw.rtlil import convert
 from ..hw.sim.library import build_library
+from ..hw.tools.rtlil import convert
 from .device import Device
 from .pll import Setting
 from .top import RESET_CYCLES, Top

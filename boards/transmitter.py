@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..hw.arithmetic import bits_for
+from ..hw.numbers.arithmetic import bits_for
 from .crc import Crc32
 from .frame import SYNC
 

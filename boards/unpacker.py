@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..hw.counter import count_up
+from ..hw.gates.counter import count_up
 
 __all__ = ["Unpacker"]
 

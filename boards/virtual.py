@@ -11,7 +11,7 @@ from typing import Self
 
 import numpy as np
 
-from ..hw.accelerator import Accelerator
+from ..hw.accelerator.top import Accelerator
 from ..hw.errors import LinkError, NarrowgaugeError
 from .device import Device
 from .simulation import SimulatedDevice

@@ -1,1 +1,51 @@
-"""The hardware: number formats, arithmetic, the systolic array and the accelerator."""
+"""Arithmetic, arrays and accelerators for every number format, in Amaranth, without torch.
+
+Numbers, gates, multiply-accumulates and arrays form one wing, networks and programs the other one;
+they meet in the accelerator. Simulation and synthesis are `sim` and `synth`. The names below are
+what most users need; each package shows more.
+"""
+
+from typing import TYPE_CHECKING
+
+from .lazy import face
+
+if TYPE_CHECKING:
+    from .accelerator.top import Accelerator
+    from .array.systolic import PE, SystolicArray
+    from .errors import NarrowgaugeError
+    from .geometry import Geometry
+    from .mac.dot import dot_product
+    from .network.file import load, save
+    from .network.network import Network
+    from .numbers.arithmetic import Accumulator
+    from .numbers.format import Format
+    from .numbers.formats import Bipolar, Fixed, PowerOfTwo, common, parse
+    from .numbers.ieee import Float
+    from .numbers.minifloat import MiniFloat
+    from .numbers.operands import Operands
+    from .program.layout import Program
+
+__all__ = [
+    "PE",
+    "Accelerator",
+    "Accumulator",
+    "Bipolar",
+    "Fixed",
+    "Float",
+    "Format",
+    "Geometry",
+    "MiniFloat",
+    "NarrowgaugeError",
+    "Network",
+    "Operands",
+    "PowerOfTwo",
+    "Program",
+    "SystolicArray",
+    "common",
+    "dot_product",
+    "load",
+    "parse",
+    "save",
+]
+
+__getattr__, __dir__ = face(__name__)

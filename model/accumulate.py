@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..hw.arithmetic import Accumulator
 from ..hw.errors import NetworkError
-from ..hw.layers import Weighted
-from ..hw.mapping import MappedLayer
+from ..hw.network.layers import Weighted
+from ..hw.numbers.arithmetic import Accumulator
+from ..hw.program.mapping import MappedLayer
 from .words import over_window, padded, words
 
 __all__ = ["Registers", "Sums"]

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..hw.network import INPUT
-from ..hw.number import Fixed, Format
+from ..hw.network.network import INPUT
+from ..hw.numbers.formats import Fixed, Format
 from .quantize import MAX_ACTIVATION_WIDTH, ActivationQuantizer
 from .steps import Head, Step, Weighted
 from .unweighted import AveragePool

@@ -1,4 +1,4 @@
-"""Export: a trained torch model becomes the `hw.network.Network` that hardware runs."""
+"""Export: a trained torch model becomes the `hw.network.network.Network` that hardware runs."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..hw.arithmetic import Accumulator, bits_for
 from ..hw.errors import NetworkError
-from ..hw.layers import Layer, Requantised, Size
-from ..hw.mapping import accumulator_bits
-from ..hw.network import Network
+from ..hw.network.layers import Layer, Requantised, Size
+from ..hw.network.network import Network
+from ..hw.numbers.arithmetic import Accumulator, bits_for
+from ..hw.program.mapping import accumulator_bits
 from .export_layers import final_layer, folded, max_pool, requantised
 from .fold import solve_together
 from .recipe import Recipe, default_activation

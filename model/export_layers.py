@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..hw import layers
-from ..hw.arithmetic import bits_for
-from ..hw.layers import Layer, Window
-from ..hw.number import MAX_WIDTH, Fixed, Format
+from ..hw.network import layers
+from ..hw.network.layers import Layer, Window
+from ..hw.numbers.arithmetic import bits_for
+from ..hw.numbers.formats import MAX_WIDTH, Fixed, Format
 from .blocks import Model, Node
 from .fold import FoldedLayer, Integers, reach
 from .lower_check import pair

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..hw.number import Format
+from ..hw.numbers.formats import Format
 from .data import Dataset, input_scale
 from .schedule import Schedule
 

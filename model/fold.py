@@ -28,10 +28,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..hw.arithmetic import requantize
 from ..hw.errors import NetworkError
-from ..hw.layers import MAX_SHIFT
-from ..hw.number import Bipolar, Format
+from ..hw.network.layers import MAX_SHIFT
+from ..hw.numbers.arithmetic import requantize
+from ..hw.numbers.formats import Bipolar, Format
 
 __all__ = [
     "UNBOUNDED",

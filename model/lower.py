@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils import parametrize
 
 from ..hw.errors import NetworkError
-from ..hw.network import INPUT
+from ..hw.network.network import INPUT
 from .blocks import Model, Node
 from .lower_check import (
     ALIASES,

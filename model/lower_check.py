@@ -9,7 +9,7 @@ from torch import fx, nn
 from torch.nn import functional
 
 from ..hw.errors import NetworkError
-from ..hw.layers import Window
+from ..hw.network.layers import Window
 
 __all__ = [
     "ALIASES",
@@ -121,7 +121,7 @@ def check_layer(layer: nn.Module, refuse: Refuse) -> None:
 
 
 def _check_convolution(op: nn.Conv2d, refuse: Refuse) -> None:
-    """Refuse what a `hw.layers.Conv2d` cannot be."""
+    """Refuse what a `hw.network.layers.Conv2d` cannot be."""
     if pair(op.dilation) != (1, 1):
         refuse("is dilated")
     if isinstance(op.padding, str) or op.padding_mode != "zeros":
@@ -137,14 +137,14 @@ def _check_norm(norm: nn.BatchNorm1d | nn.BatchNorm2d, refuse: Refuse) -> None:
 
 
 def _check_max_pool(pool: nn.MaxPool2d, refuse: Refuse) -> None:
-    """Refuse what a `hw.layers.MaxPool` cannot be."""
+    """Refuse what a `hw.network.layers.MaxPool` cannot be."""
     if pool.ceil_mode or pool.return_indices or pair(pool.dilation) != (1, 1):
         refuse("has ceil_mode, dilation or return_indices")
     _check_window(pool, refuse)
 
 
 def _check_average_pool(pool: nn.AvgPool2d | nn.AdaptiveAvgPool2d, refuse: Refuse) -> None:
-    """Refuse what a `hw.layers.AveragePool` cannot be."""
+    """Refuse what a `hw.network.layers.AveragePool` cannot be."""
     if isinstance(pool, nn.AdaptiveAvgPool2d):
         size: Any = pool.output_size
         if (size if isinstance(size, int) else tuple(size)) not in (1, (1,), (1, 1)):

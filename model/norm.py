@@ -12,8 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..hw.layers import MAX_SHIFT
-from ..hw.number import Bipolar
+from ..hw.network.layers import MAX_SHIFT
+from ..hw.numbers.formats import Bipolar
 from .blocks import Model
 from .steps import Block, Step
 from .unweighted import Add, AveragePool, summands

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..hw.errors import FormatError
-from ..hw.number import Bipolar, Fixed, Format, MiniFloat, PowerOfTwo
+from ..hw.numbers.formats import Bipolar, Fixed, Format, MiniFloat, PowerOfTwo
 from .rounding import nearest, straight_through
 
 __all__ = [

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 from ..hw.errors import FormatError, NetworkError
-from ..hw.number import Bipolar, Fixed, Format, default_activation, parse
+from ..hw.numbers.formats import Bipolar, Fixed, Format, default_activation, parse
 from .blocks import Formats
 from .data import Dataset, input_scale
 from .quantize import SCALES, check_activation, check_weight
@@ -40,7 +40,7 @@ def parse_formats(text: str, otherwise: Formats) -> Formats:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides what a training gives; formats are named as in `hw.number.parse`.
+    """Everything that decides what a training gives; formats are named as in `hw.numbers.formats.parse`.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """The integer reference: what the accelerator must compute, to the last bit, in torch.
 
-It starts from `hw.mapping`, as the accelerator does, so patches, lanes, padding and bit planes are
+It starts from `hw.program.mapping`, as the accelerator does, so patches, lanes, padding and bit planes are
 the same by construction; `accumulate` adds the order of accumulation, and this module the rest.
 """
 
@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..hw.arithmetic import requantize
 from ..hw.errors import FormatError, NetworkError
-from ..hw.layers import MaxPool, Requantised
-from ..hw.mapping import MappedLayer, map_network
-from ..hw.network import INPUT, Network
-from ..hw.number import Format
+from ..hw.network.layers import MaxPool, Requantised
+from ..hw.network.network import INPUT, Network
+from ..hw.numbers.arithmetic import requantize
+from ..hw.numbers.formats import Format
+from ..hw.program.mapping import MappedLayer, map_network
 from .accumulate import Sums
 from .words import over_window, padded
 

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..hw.number import Bipolar, Fixed, Format
+from ..hw.numbers.formats import Bipolar, Fixed, Format
 
 __all__ = ["nearest", "straight_through"]
 

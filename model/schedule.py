@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, replace
 
 from ..hw.errors import NetworkError
-from ..hw.number import Bipolar, Format
+from ..hw.numbers.formats import Bipolar, Format
 
 __all__ = ["Schedule", "default_schedule"]
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrize
 
-from ..hw.number import Fixed, Format
+from ..hw.numbers.formats import Fixed, Format
 from .quantize import ActivationQuantizer, WeightQuantizer
 from .rounding import straight_through
 

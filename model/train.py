@@ -13,7 +13,7 @@ from typing import NamedTuple
 from torch import nn
 
 from ..hw.errors import FormatError, NetworkError
-from ..hw.number import Format, common
+from ..hw.numbers.formats import Format, common
 from .blocks import Model
 from .checkpoint import Checkpoint
 from .data import Dataset, input_scale, load

@@ -6,8 +6,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..hw.layers import MAX_SUMMAND
-from ..hw.number import Format
+from ..hw.network.layers import MAX_SUMMAND
+from ..hw.numbers.formats import Format
 from .rounding import straight_through
 from .steps import Step
 

@@ -1,9 +1,9 @@
 """Whether a network is as accurate as its card says, on the whole test set."""
 
-from ..hw.arithmetic import Accumulator
 from ..hw.errors import MismatchError
-from ..hw.mapping import accumulator_bits
-from ..hw.network import Network
+from ..hw.network.network import Network
+from ..hw.numbers.arithmetic import Accumulator
+from ..hw.program.mapping import accumulator_bits
 from . import zoo
 from .data import load
 from .reference import accuracy, evaluate

@@ -1,4 +1,4 @@
-"""How a layer reads its input tensors: the words of `hw.patch`, as views and copies of torch.
+"""How a layer reads its input tensors: the words of `hw.program.patch`, as views and copies of torch.
 
 Tensors have shape (images, height, width, channels).
 """
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ..hw.patch import Patch
+from ..hw.program.patch import Patch
 
 __all__ = ["over_window", "padded", "words"]
 

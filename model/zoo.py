@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..hw import network_file
 from ..hw.errors import NetworkError
-from ..hw.layers import Layer, Weighted
-from ..hw.network import Network
+from ..hw.network import file as network_file
+from ..hw.network.layers import Layer, Weighted
+from ..hw.network.network import Network
 
 __all__ = [
     "CARD",

@@ -92,8 +92,8 @@ def make(name: str, network: Path, values: dict[str, Any], folder: Path | None =
     from ..boards.bitstream import build
     from ..boards.board import board as find_board
     from ..boards.fit import largest_on
-    from ..hw.program import Program
-    from ..hw.synth.store import Store
+    from ..hw.program.layout import Program
+    from ..hw.tools.store import Store
     from .networks import load_network
 
     options.check_fit(values)

@@ -87,7 +87,7 @@ def command(model: Path, data: str, images: int, as_json: bool, **values: Any) -
 def _simulate(
     imported: Any, agreement: Any, geometry: Any, groups: dict[str, Any], values: dict[str, Any]
 ) -> tuple[Any, Any]:
-    from ..hw.program import Program
+    from ..hw.program.layout import Program
     from ..hw.synth.build import accelerator_for
     from ..hw.synth.targets import target as find_target
     from .checked import simulate_and_compare

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..hw.accelerator import Accelerator
-from ..hw.network import Network
-from ..hw.network_file import to_bytes
-from ..hw.program import Program
+from ..hw.accelerator.top import Accelerator
+from ..hw.network.file import to_bytes
+from ..hw.network.network import Network
+from ..hw.program.layout import Program
 from ..hw.sim.batch.engine import BatchEngine
 from ..hw.sim.batch.whole import simulate_whole
 from ..hw.sim.compare import Comparison, compare
 from ..hw.sim.engine import make_engine
 from ..hw.sim.run import Run, Stimulus
-from ..hw.synth.store import Store
+from ..hw.tools.store import Store
 from ..model import zoo
 from ..model.data import Dataset
 from ..model.reference import LayerTrace, evaluate

@@ -59,8 +59,8 @@ def command(as_json: bool) -> int:
 
 
 def _tool(name: str) -> dict[str, Any]:
-    from ..hw.tested import compare, tested
-    from ..hw.tools import find
+    from ..hw.tools.programs import find
+    from ..hw.tools.tested import compare, tested
 
     try:
         tool = find(name)
@@ -99,7 +99,7 @@ def _library(name: str) -> dict[str, Any]:
 
 
 def _store() -> dict[str, Any]:
-    from ..hw.synth.store import Store
+    from ..hw.tools.store import Store
 
     store = Store()
     try:

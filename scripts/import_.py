@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..hw import network_file
+from ..hw.network import file as network_file
 from . import imports, options
 from .progress import Reporter, standard_output
 

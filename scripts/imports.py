@@ -9,7 +9,7 @@ import click
 import numpy as np
 
 from ..hw.errors import DataError, FormatError
-from ..hw.number import Bipolar, Fixed, parse
+from ..hw.numbers.formats import Bipolar, Fixed, parse
 from .arrays import is_file, read_images
 from .progress import Reporter
 

@@ -13,7 +13,7 @@ import time
 from functools import cache
 from types import FrameType
 
-from ..hw import tools
+from ..hw.tools import programs as tools
 
 __all__ = ["Terminated", "leave", "watch"]
 

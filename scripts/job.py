@@ -5,14 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..hw.accelerator import Accelerator
+from ..hw.accelerator.top import Accelerator
 from ..hw.errors import NarrowgaugeError
 from ..hw.files import file_name, write_atomically
-from ..hw.layers import Weighted
-from ..hw.network import Network
-from ..hw.network_file import to_bytes
-from ..hw.number import parse
-from ..hw.program import Program
+from ..hw.network.file import to_bytes
+from ..hw.network.layers import Weighted
+from ..hw.network.network import Network
+from ..hw.numbers.formats import parse
+from ..hw.program.layout import Program
 from ..hw.synth.build import accelerator_for, cost
 from ..hw.synth.fit import largest_geometry
 from ..hw.synth.placement import check_memories

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..hw import network_file
-from ..hw.arithmetic import Accumulator
 from ..hw.errors import DataError, NetworkError
-from ..hw.mapping import accumulator_bits
-from ..hw.network import INPUT, Network
+from ..hw.network import file as network_file
+from ..hw.network.network import INPUT, Network
+from ..hw.numbers.arithmetic import Accumulator
+from ..hw.program.mapping import accumulator_bits
 from ..model import zoo
 from ..model.data import Dataset, load
 from ..model.preparation import Preparation

@@ -11,10 +11,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from ..hw.arithmetic import OVERFLOWS
 from ..hw.errors import NarrowgaugeError
 from ..hw.files import check_writable, is_standard_output
 from ..hw.geometry import Geometry
+from ..hw.numbers.arithmetic import OVERFLOWS
 from ..hw.sim.engine import ENGINES
 from ..hw.synth.build import MULTIPLIERS
 from ..hw.synth.targets import TARGETS

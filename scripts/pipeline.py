@@ -10,11 +10,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ..hw.arithmetic import Accumulator
-from ..hw.mapping import accumulator_bits
-from ..hw.network import Network
-from ..hw.network_file import from_bytes, to_bytes
-from ..hw.synth.store import Store
+from ..hw.network.file import from_bytes, to_bytes
+from ..hw.network.network import Network
+from ..hw.numbers.arithmetic import Accumulator
+from ..hw.program.mapping import accumulator_bits
+from ..hw.tools.store import Store
 from ..model.data import load as load_dataset
 from ..model.export import export
 from ..model.recipe import Recipe

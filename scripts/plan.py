@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..hw import tools
-from ..hw.arithmetic import Accumulator
 from ..hw.errors import NetworkError
 from ..hw.geometry import Geometry
-from ..hw.network import Network
-from ..hw.program import Program
-from ..hw.synth.store import Store
+from ..hw.network.network import Network
+from ..hw.numbers.arithmetic import Accumulator
+from ..hw.program.layout import Program
 from ..hw.synth.targets import Target
 from ..hw.synth.targets import target as find_target
+from ..hw.tools import programs as tools
+from ..hw.tools.store import Store
 from ..model import zoo
 from ..model.data import load as load_dataset
 from ..model.recipe import Recipe

@@ -59,7 +59,7 @@ def command(network: Path, as_json: bool, images: int | None, **values: Any) -> 
     Every sum and every level is compared with the reference's. The network is a network file, or
     one of the zoo by its name.
     """
-    from ..hw.program import Program
+    from ..hw.program.layout import Program
     from ..hw.synth.build import accelerator_for
     from ..hw.synth.targets import target as find_target
 

@@ -33,10 +33,10 @@ def command(
 
     The network is a network file, or one of the zoo by its name.
     """
-    from ..hw.program import Program
+    from ..hw.program.layout import Program
     from ..hw.synth.build import accelerator_for, cost
-    from ..hw.synth.store import Store
     from ..hw.synth.targets import target as find_target
+    from ..hw.tools.store import Store
     from .networks import load_network
 
     device = find_target(target)

@@ -92,10 +92,10 @@ Examples:
 @options.json_output
 def command(output: Path, as_json: bool, **values: Any) -> int:
     """Train a float network, then its version in one number format, and write the integers."""
-    from ..hw.arithmetic import Accumulator
     from ..hw.geometry import Geometry
-    from ..hw.network_file import save
-    from ..hw.synth.store import Store
+    from ..hw.network.file import save
+    from ..hw.numbers.arithmetic import Accumulator
+    from ..hw.tools.store import Store
 
     Geometry(rows=1, columns=1, lanes=values["lanes"])  # what no array has is refused
     if values["accumulator"] is not None:

@@ -36,10 +36,10 @@ def command(network: Path, output: Path, name: str, trace: bool, **values: Any) 
     """
     from ..hw.errors import NarrowgaugeError
     from ..hw.files import write_atomically
-    from ..hw.program import Program
+    from ..hw.program.layout import Program
     from ..hw.synth.build import accelerator_for
     from ..hw.synth.targets import target as find_target
-    from ..hw.synth.verilog import convert
+    from ..hw.tools.verilog import convert
     from .networks import load_network
 
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):

@@ -68,7 +68,7 @@ def _verify(networks: list[Any]) -> None:
 
 def _add(path: Path, name: str | None) -> Any:
     """Verify the network in ``path`` and write it into the zoo, under ``name`` if given."""
-    from ..hw import network_file
+    from ..hw.network import file as network_file
     from ..model import zoo
 
     network = network_file.load(path)

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 import pytest
 
-from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.network_file import save
+from narrowgauge.hw.network.file import save
+from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.scripts.cli import COMMANDS, group
 
 from .hw.networks import random_network

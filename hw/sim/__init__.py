@@ -1,1 +1,14 @@
-"""Simulation: two engines behind one interface, and the comparison with the reference."""
+"""Simulation: an accelerator runs images, and its levels are compared with a reference."""
+
+from typing import TYPE_CHECKING
+
+from ..lazy import face
+
+if TYPE_CHECKING:
+    from .compare import Comparison
+    from .engine import ENGINES, Engine, make_engine
+    from .run import EVENT, Run, Stimulus, Window
+
+__all__ = ["ENGINES", "EVENT", "Comparison", "Engine", "Run", "Stimulus", "Window", "make_engine"]
+
+__getattr__, __dir__ = face(__name__)

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..geometry import Geometry
-from ..layers import Layer
-from ..network import Network
+from ..network.layers import Layer
+from ..network.network import Network
 from .run import Run
 
 __all__ = [

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from ..accelerator import Accelerator
+from ..accelerator.top import Accelerator
 from ..errors import MismatchError, ToolError
 from ..files import written
-from ..rtlil import convert
-from ..tools import STOP, check_interrupt, interrupt
+from ..tools.programs import STOP, check_interrupt, interrupt
+from ..tools.rtlil import convert
 from .library import build_library
 from .run import EVENT, Run, Stimulus
 

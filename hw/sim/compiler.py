@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ..errors import ToolError, ToolMissing
-from ..tools import Tool, call
+from ..tools.programs import Tool, call
 
 __all__ = ["compile_library", "cxxrtl_headers", "find_compiler"]
 

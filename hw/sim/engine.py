@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable
 from typing import Protocol
 
-from ..accelerator import Accelerator
+from ..accelerator.top import Accelerator
 from ..errors import EngineRefusal, ToolError, ToolMissing
 from .batch.engine import BatchEngine
 from .compiled import CompiledEngine, NotWorthIt

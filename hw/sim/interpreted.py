@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from amaranth.sim import Simulator
 
-from ..accelerator import Accelerator
+from ..accelerator.top import Accelerator
 from ..errors import MismatchError
-from ..tools import check_interrupt
+from ..tools.programs import check_interrupt
 from .run import EVENT, Run, Stimulus
 from .vcd import cut_window
 

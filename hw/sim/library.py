@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ..files import cache_folder, write_atomically
-from ..tools import find, run
+from ..tools.programs import find, run
 from .compiler import compile_library, cxxrtl_headers, find_compiler
 from .parts import in_parts
 

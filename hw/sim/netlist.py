@@ -13,7 +13,7 @@ from typing import Self
 
 import numpy as np
 
-from ..accelerator import Accelerator
+from ..accelerator.top import Accelerator
 from ..errors import MismatchError, ToolError
 from .library import build_library
 

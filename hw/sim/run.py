@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..accelerator import Accelerator
+from ..accelerator.top import Accelerator
 from ..errors import NetworkError
-from ..network import INPUT
+from ..network.network import INPUT
 
 __all__ = ["EVENT", "Run", "Stimulus", "Window"]
 

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from math import ceil
 
-from ..accelerator import Accelerator
-from ..blocks_mac import Blocks
+from ..accelerator.top import Accelerator
 from ..errors import GeometryError
-from ..program import Program
+from ..mac.dsp import Blocks
+from ..program.layout import Program
+from ..tools.store import Store
 from .measure import Measurement, measure
 from .placement import check_memories, single_port
 from .shell import Shell
-from .store import Store
 from .targets import Target
 
 __all__ = ["MULTIPLIERS", "accelerator_for", "cost", "infers_blocks"]

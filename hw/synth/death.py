@@ -10,7 +10,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from .store import default_path
+from ..tools.store import default_path
 
 __all__ = ["Death", "keep"]
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from ..errors import FitError, GeometryError
 from ..geometry import Geometry
-from ..layers import Weighted
-from ..network import Network
-from ..program import Program
+from ..network.layers import Weighted
+from ..network.network import Network
+from ..program.layout import Program
 from .placement import fits
 from .targets import Target
 

@@ -14,8 +14,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from .. import rtlil, tools
 from ..errors import FitError, ToolError, ToolFailure, ToolTimeout
+from ..tools import programs as tools
+from ..tools import rtlil
 from .death import Death, keep
 from .family import Family
 from .targets import Target
@@ -65,7 +66,7 @@ def synthesis_scripts(
 
     The second is for designs at which ABC9 dies, and maps with the older ABC.
 
-    Modules marked by `rtlil.keep_shared` are mapped once and flattened afterwards; merging cells
+    Modules marked by `tools.rtlil.keep_shared` are mapped once and flattened afterwards; merging cells
     that do the same then gives back what their borders cost (12 % of the LUTs of a 4x4 array whose
     elements each decode the same control). The last step
     of Yosys's commands is left out, because it names every cell after all cells on its way: such
@@ -110,7 +111,7 @@ def synthesize(
     Parameters
     ----------
     text : str
-        RTLIL with one top module, best from `rtlil.convert`.
+        RTLIL with one top module, best from `tools.rtlil.convert`.
     dsp : bool
         Let Yosys infer multiplier blocks, where the target has them.
     options : sequence of str
@@ -242,7 +243,7 @@ def place_and_route(
     frequency : float, optional
         Clock to aim for, in Hz. A design that is slower is reported, not refused.
     timeout : float, optional
-        Seconds, as `tools.run` counts them; `routing_limit` by default.
+        Seconds, as `tools.programs.run` counts them; `routing_limit` by default.
 
     Raises
     ------

@@ -5,9 +5,9 @@ from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from .. import tools
 from ..errors import FitError
-from .store import Store, key
+from ..tools import programs as tools
+from ..tools.store import Store, key
 
 __all__ = ["Job", "run_jobs"]
 
@@ -21,7 +21,7 @@ class Job:
     Attributes
     ----------
     kind, parts
-        What the result is stored under; see `store.key`.
+        What the result is stored under; see `tools.store.key`.
     function : callable
         A module's function, so that it can be pickled; it returns bytes or what JSON holds.
     arguments : tuple

@@ -12,14 +12,15 @@ from typing import Any
 
 from amaranth.lib import wiring
 
-from .. import rtlil, tools
 from ..errors import FitError
-from ..rtlil_names import unambiguous
+from ..tools import programs as tools
+from ..tools import rtlil
+from ..tools.rtlil_names import unambiguous
+from ..tools.store import Store
 from .flow import Netlist, pack, place_and_route, synthesis_scripts, synthesize
 from .jobs import Job, run_jobs
 from .report import RESOURCES, Report, check_budget, check_fit, parse
 from .shell import Shell
-from .store import Store
 from .targets import Target, target
 
 __all__ = ["SEEDS", "Measurement", "measure"]

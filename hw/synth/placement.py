@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from ..errors import FitError
-from ..network import Network
-from ..program import Program
+from ..network.network import Network
+from ..program.layout import Program
 from .targets import Target
 
 __all__ = ["MemoryUse", "check_memories", "fits", "memory_use", "single_port"]

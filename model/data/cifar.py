@@ -3,7 +3,7 @@
 import numpy as np
 
 from ...hw.errors import DataError
-from ...hw.number import Fixed
+from ...hw.numbers.formats import Fixed
 from .dataset import Dataset
 from .fetch import Remote, Source, read_files
 

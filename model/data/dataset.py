@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...hw.errors import FormatError
-from ...hw.number import Bipolar, Format
+from ...hw.numbers.formats import Bipolar, Format
 
 __all__ = ["Dataset", "input_scale"]
 

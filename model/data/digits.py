@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...hw.number import Fixed
+from ...hw.numbers.formats import Fixed
 from .dataset import Dataset
 
 __all__ = ["load_digits"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ...hw.errors import DataError
-from ...hw.number import Fixed
+from ...hw.numbers.formats import Fixed
 from .dataset import Dataset
 
 __all__ = ["load_folder"]

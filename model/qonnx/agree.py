@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ...hw.errors import DataError
-from ...hw.network import INPUT
+from ...hw.network.network import INPUT
 from ..preparation import Preparation
 from ..reference import Result, evaluate
 from .classes import ClassAgreement, compare_classes

@@ -17,7 +17,7 @@ import numpy as np
 
 from ...hw.errors import NetworkError
 from ...hw.files import write_atomically
-from ...hw.layers import (
+from ...hw.network.layers import (
     Add,
     AveragePool,
     Conv2d,
@@ -29,9 +29,9 @@ from ...hw.layers import (
     Weighted,
     Window,
 )
-from ...hw.mapping import accumulator_bits
-from ...hw.network import INPUT, Network
-from ...hw.number import Bipolar, Fixed, Format
+from ...hw.network.network import INPUT, Network
+from ...hw.numbers.formats import Bipolar, Fixed, Format
+from ...hw.program.mapping import accumulator_bits
 from ..preparation import KEY
 from .extra import require
 from .writing.float32 import MulAdd, Plan, plan

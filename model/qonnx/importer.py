@@ -1,4 +1,4 @@
-"""Import: a quantised ONNX graph becomes the `hw.network.Network` that hardware runs."""
+"""Import: a quantised ONNX graph becomes the `hw.network.network.Network` that hardware runs."""
 
 import json
 from collections.abc import Callable
@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ...hw.arithmetic import Accumulator, bits_for
 from ...hw.errors import NarrowgaugeError, NetworkError
-from ...hw.layers import AveragePool, Layer, Requantised, Weighted, Window
-from ...hw.mapping import accumulator_bits, map_network
-from ...hw.network import Network
-from ...hw.number import Bipolar, Format
+from ...hw.network.layers import AveragePool, Layer, Requantised, Weighted, Window
+from ...hw.network.network import Network
+from ...hw.numbers.arithmetic import Accumulator, bits_for
+from ...hw.numbers.formats import Bipolar, Format
+from ...hw.program.mapping import accumulator_bits, map_network
 from ..preparation import KEY
 from .exact.curve import Curve
 from .exact.logits import LOGIT_BITS

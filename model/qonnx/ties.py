@@ -13,7 +13,7 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from torch.nn import functional
 
-from ...hw.window import Window
+from ...hw.network.window import Window
 from .exact.curve import fractions
 from .exact.draft import Draft
 from .exact.quantizer import Quantizer

@@ -10,7 +10,7 @@ from colorsys import hls_to_rgb
 from math import log2
 
 from ...hw.errors import FormatError
-from ...hw.number import parse
+from ...hw.numbers.formats import parse
 
 __all__ = ["bits", "colour", "order"]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from ...hw import tools
 from ...hw.errors import FitError, NarrowgaugeError, ToolError, ToolFailure, ToolTimeout
-from ...hw.synth.store import Store, key
+from ...hw.tools import programs as tools
+from ...hw.tools.store import Store, key
 from ..results import Row
 from ..sources import source_digest
 from .plan import Plan

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from ...hw import tools
 from ...hw.errors import NarrowgaugeError, ToolError
+from ...hw.tools import programs as tools
 from ..sources import source_digest
 
 __all__ = ["Cluster", "WorkerError", "call", "installed"]

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...hw.arithmetic import OVERFLOWS
 from ...hw.errors import NarrowgaugeError
-from ...hw.number import default_activation, parse
+from ...hw.numbers.arithmetic import OVERFLOWS
+from ...hw.numbers.formats import default_activation, parse
 from ...hw.synth.build import MULTIPLIERS
 from ...hw.synth.targets import target
 

@@ -8,19 +8,19 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ...hw import rtlil
-from ...hw.arithmetic import Accumulator
-from ...hw.array import PE, SystolicArray
-from ...hw.blocks_mac import Blocks, Mac16, block_macs
-from ...hw.control import CONTROL
+from ...hw.array.systolic import PE, SystolicArray
 from ...hw.errors import FormatError
 from ...hw.geometry import Geometry
-from ...hw.mac import MAC
-from ...hw.macs import mac
-from ...hw.number import Float, parse
-from ...hw.operands import Operands
+from ...hw.mac.base import MAC
+from ...hw.mac.choice import mac
+from ...hw.mac.control import CONTROL
+from ...hw.mac.dsp import Blocks, Mac16, block_macs
+from ...hw.numbers.arithmetic import Accumulator
+from ...hw.numbers.formats import Float, parse
+from ...hw.numbers.operands import Operands
 from ...hw.synth.shell import Shell
-from ...hw.synth.store import Store
+from ...hw.tools import rtlil
+from ...hw.tools.store import Store
 from .points import BUILDING, GEOMETRY, Built, Point, check_blocks, shape
 
 __all__ = ["Array", "Mac"]

@@ -7,17 +7,17 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from ...hw import rtlil
-from ...hw.accelerator import Accelerator
+from ...hw.accelerator.top import Accelerator
 from ...hw.errors import GeometryError, NarrowgaugeError
 from ...hw.geometry import Geometry
-from ...hw.mapping import accumulator_bits
-from ...hw.network import Network
-from ...hw.program import Program
+from ...hw.network.network import Network
+from ...hw.program.layout import Program
+from ...hw.program.mapping import accumulator_bits
 from ...hw.synth.build import accelerator_for, infers_blocks
 from ...hw.synth.placement import check_memories
 from ...hw.synth.shell import Shell
-from ...hw.synth.store import Store
+from ...hw.tools import rtlil
+from ...hw.tools.store import Store
 from ..checked import check
 from ..networks import load_images
 from ..pipeline import set_accumulator

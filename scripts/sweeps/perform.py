@@ -12,10 +12,10 @@ from typing import Any
 
 import click
 
-from ...hw import tools
 from ...hw.errors import ToolError
 from ...hw.files import write_atomically
-from ...hw.synth.store import Store
+from ...hw.tools import programs as tools
+from ...hw.tools.store import Store
 from ..options import json_output, make_folder
 from ..progress import standard_output
 from ..results import SWEEPS, Row, in_order, print_table, write_results

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...hw.errors import GeometryError
-from ...hw.number import Fixed, Float, Format, MiniFloat
+from ...hw.numbers.formats import Fixed, Float, Format, MiniFloat
 from ...hw.synth.measure import Measurement, measure
 from ...hw.synth.shell import Shell
-from ...hw.synth.store import Store
 from ...hw.synth.targets import Target
 from ...hw.synth.targets import target as find_target
+from ...hw.tools.store import Store
 
 __all__ = ["BUILDING", "GEOMETRY", "Built", "Point", "check_blocks", "columns", "shape"]
 

@@ -8,14 +8,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ...hw import network_file
-from ...hw.arithmetic import Accumulator
 from ...hw.errors import DataError, NetworkError
-from ...hw.layers import Weighted
-from ...hw.mapping import accumulator_bits
-from ...hw.network import Network
-from ...hw.network_file import to_bytes
-from ...hw.synth.store import Store
+from ...hw.network import file as network_file
+from ...hw.network.file import to_bytes
+from ...hw.network.layers import Weighted
+from ...hw.network.network import Network
+from ...hw.numbers.arithmetic import Accumulator
+from ...hw.program.mapping import accumulator_bits
+from ...hw.tools.store import Store
 from ...model import zoo
 from ...model.data import DATASETS
 from ...model.recipe import Recipe

@@ -18,7 +18,7 @@ from narrowgauge.boards.board import BOARDS, board
 from narrowgauge.hw.errors import NarrowgaugeError
 from narrowgauge.hw.files import write_atomically
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.program import Program
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.scripts.boards import RECORDS
 from narrowgauge.scripts.networks import load_network
 

@@ -15,10 +15,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from narrowgauge.hw.accelerator import Accelerator
+from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.files import write_atomically
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.program import Program
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.model.qonnx.agree import agree
 from narrowgauge.model.qonnx.importer import import_qonnx
 from narrowgauge.scripts.checked import simulate_and_compare

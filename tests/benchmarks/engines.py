@@ -14,19 +14,19 @@ from itertools import pairwise
 
 import numpy as np
 
-from narrowgauge.hw.accelerator import Accelerator
-from narrowgauge.hw.arithmetic import Accumulator
+from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.layers import Dense
-from narrowgauge.hw.mapping import accumulator_bits
-from narrowgauge.hw.network import Network
-from narrowgauge.hw.number import Bipolar, Fixed, parse
-from narrowgauge.hw.program import Program
+from narrowgauge.hw.network.layers import Dense
+from narrowgauge.hw.network.network import Network
+from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.numbers.formats import Bipolar, Fixed, parse
+from narrowgauge.hw.program.layout import Program
+from narrowgauge.hw.program.mapping import accumulator_bits
 from narrowgauge.hw.sim.compiled import CompiledEngine
 from narrowgauge.hw.sim.compiler import find_compiler
 from narrowgauge.hw.sim.interpreted import AmaranthEngine
 from narrowgauge.hw.sim.run import Stimulus
-from narrowgauge.hw.tools import find
+from narrowgauge.hw.tools.programs import find
 
 WIDTHS = (64, 64, 32, 10)
 ACTIVATIONS = {"bipolar": "bipolar", "pow2_4": "uint8", "int4": "uint4", "int8": "uint8"}

@@ -14,17 +14,17 @@ from typing import Any
 
 from amaranth.lib import wiring
 
-from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.array import SystolicArray
+from narrowgauge.hw.array.systolic import SystolicArray
 from narrowgauge.hw.errors import ToolTimeout
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.number import parse
-from narrowgauge.hw.operands import Operands
-from narrowgauge.hw.rtlil import convert
+from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.numbers.formats import parse
+from narrowgauge.hw.numbers.operands import Operands
 from narrowgauge.hw.synth.flow import synthesize
 from narrowgauge.hw.synth.shell import Shell
 from narrowgauge.hw.synth.targets import target
-from narrowgauge.hw.tools import warm
+from narrowgauge.hw.tools.programs import warm
+from narrowgauge.hw.tools.rtlil import convert
 
 ACTIVATIONS = {"bipolar": "bipolar", "int8": "uint8", "int4": "uint4"}
 BAR = 20.0  # seconds, of the array of 8x8 elements with 64 bipolar lanes

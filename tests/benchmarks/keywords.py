@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from narrowgauge.hw.accelerator import Accelerator
+from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.errors import DataError, NarrowgaugeError
 from narrowgauge.hw.files import write_atomically
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.program import Program
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.model.preparation import Preparation
 from narrowgauge.model.qonnx.agree import agree
 from narrowgauge.model.qonnx.executor import Executor

@@ -24,10 +24,10 @@ from narrowgauge.boards.virtual import VirtualBoard, virtual_device
 from narrowgauge.hw.errors import NarrowgaugeError
 from narrowgauge.hw.files import write_atomically
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.program import Program
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.synth.build import accelerator_for
 from narrowgauge.hw.synth.targets import target
-from narrowgauge.hw.tools import find
+from narrowgauge.hw.tools.programs import find
 from narrowgauge.model.reference import evaluate
 from narrowgauge.scripts.networks import load_inputs, load_network
 

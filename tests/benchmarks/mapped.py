@@ -20,7 +20,7 @@ from engines import default_network
 from narrowgauge.hw.errors import NarrowgaugeError
 from narrowgauge.hw.files import write_atomically
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.program import Program
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.synth.build import accelerator_for, infers_blocks
 from narrowgauge.hw.synth.measure import measure
 from narrowgauge.hw.synth.shell import Shell

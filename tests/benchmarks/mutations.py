@@ -24,18 +24,18 @@ from typing import Any
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 
-from narrowgauge.hw import rtlil
-from narrowgauge.hw.accelerator import Accelerator
+from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.errors import NarrowgaugeError
 from narrowgauge.hw.files import write_atomically
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.program import Program
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.sim.netlist import StreamSimulation
 from narrowgauge.hw.sim.run import Stimulus
 from narrowgauge.hw.synth.build import accelerator_for
 from narrowgauge.hw.synth.flow import Netlist, synthesize
 from narrowgauge.hw.synth.targets import target
-from narrowgauge.hw.tools import find
+from narrowgauge.hw.tools import rtlil
+from narrowgauge.hw.tools.programs import find
 from narrowgauge.scripts.checked import reference
 from narrowgauge.scripts.networks import load_inputs, load_network
 

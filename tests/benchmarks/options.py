@@ -21,23 +21,23 @@ from typing import Any
 
 import numpy as np
 
-from narrowgauge.hw import tools
-from narrowgauge.hw.accelerator import Accelerator
-from narrowgauge.hw.arithmetic import Accumulator
+from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.errors import NarrowgaugeError
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.layers import Dense
-from narrowgauge.hw.macs import mac
-from narrowgauge.hw.mapping import accumulator_bits
-from narrowgauge.hw.network import Network
-from narrowgauge.hw.number import Fixed, parse
-from narrowgauge.hw.operands import Operands
-from narrowgauge.hw.program import Program
-from narrowgauge.hw.rtlil import convert, forget_contents, free_collisions
+from narrowgauge.hw.mac.choice import mac
+from narrowgauge.hw.network.layers import Dense
+from narrowgauge.hw.network.network import Network
+from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.numbers.formats import Fixed, parse
+from narrowgauge.hw.numbers.operands import Operands
+from narrowgauge.hw.program.layout import Program
+from narrowgauge.hw.program.mapping import accumulator_bits
 from narrowgauge.hw.synth import report
 from narrowgauge.hw.synth.flow import pack, place_and_route, synthesize
 from narrowgauge.hw.synth.shell import Shell
 from narrowgauge.hw.synth.targets import Target, target
+from narrowgauge.hw.tools import programs as tools
+from narrowgauge.hw.tools.rtlil import convert, forget_contents, free_collisions
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results" / "options.json"
 TARGETS = {"ice40": "up5k", "ecp5": "ecp5-25k", "gowin": "gw1n-9", "xc7": "xc7"}

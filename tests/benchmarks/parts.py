@@ -20,13 +20,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from engines import default_network
 
-from narrowgauge.hw.accelerator import Accelerator
+from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.program import Program
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.sim import library
 from narrowgauge.hw.sim.compiled import CompiledEngine
 from narrowgauge.hw.sim.run import Stimulus
-from narrowgauge.hw.tools import find
+from narrowgauge.hw.tools.programs import find
 
 IMAGES = 1000
 

@@ -22,12 +22,12 @@ from typing import Any
 from narrowgauge.hw.errors import NarrowgaugeError
 from narrowgauge.hw.files import write_atomically
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.network import Network
-from narrowgauge.hw.program import Program
+from narrowgauge.hw.network.network import Network
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.synth.build import accelerator_for, cost
 from narrowgauge.hw.synth.placement import memory_use
-from narrowgauge.hw.synth.store import Store
 from narrowgauge.hw.synth.targets import target
+from narrowgauge.hw.tools.store import Store
 from narrowgauge.scripts.checked import check
 from narrowgauge.scripts.networks import load_images, load_network
 

@@ -14,14 +14,14 @@ from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal
 
-from narrowgauge.hw.adder import Term, adder_tree, tree_latency
-from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.dot import DotProduct
 from narrowgauge.hw.errors import NarrowgaugeError
-from narrowgauge.hw.mac import MAC, DotMAC
-from narrowgauge.hw.macs import mac
-from narrowgauge.hw.number import Bipolar
-from narrowgauge.hw.operands import Operands
+from narrowgauge.hw.gates.adder import Term, adder_tree, tree_latency
+from narrowgauge.hw.mac.base import MAC, DotMAC
+from narrowgauge.hw.mac.choice import mac
+from narrowgauge.hw.mac.dot import DotProduct
+from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.numbers.formats import Bipolar
+from narrowgauge.hw.numbers.operands import Operands
 from narrowgauge.hw.synth.measure import measure
 from narrowgauge.hw.synth.shell import Shell
 from narrowgauge.hw.synth.targets import target

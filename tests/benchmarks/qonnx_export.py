@@ -20,7 +20,7 @@ import numpy as np
 
 from narrowgauge.hw.errors import NarrowgaugeError
 from narrowgauge.hw.files import write_atomically
-from narrowgauge.hw.network import INPUT, Network
+from narrowgauge.hw.network.network import INPUT, Network
 from narrowgauge.model import zoo
 from narrowgauge.model.qonnx.export import Exported, export
 from narrowgauge.model.reference import evaluate

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from torch.nn.functional import conv2d, linear, max_pool2d
 
-from narrowgauge.hw.arithmetic import OVERFLOWS, Accumulator, requantize
-from narrowgauge.hw.layers import Conv2d, Dense, MaxPool, Size, Window
-from narrowgauge.hw.network import Network
-from narrowgauge.hw.number import Fixed
+from narrowgauge.hw.network.layers import Conv2d, Dense, MaxPool, Size, Window
+from narrowgauge.hw.network.network import Network
+from narrowgauge.hw.numbers.arithmetic import OVERFLOWS, Accumulator, requantize
+from narrowgauge.hw.numbers.formats import Fixed
 from narrowgauge.model.reference import evaluate
 
 WEIGHT, LEVEL, LOGIT = Fixed(4), Fixed(4, signed=False), Fixed(24)

@@ -30,16 +30,16 @@ from typing import Any
 import numpy as np
 from engines import default_network
 
-from narrowgauge.hw.accelerator import Accelerator
+from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.files import write_atomically
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.program import Program
-from narrowgauge.hw.rtlil import convert
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.sim.batch.engine import BatchEngine
 from narrowgauge.hw.sim.compiled import CompiledEngine
 from narrowgauge.hw.sim.interpreted import AmaranthEngine
 from narrowgauge.hw.sim.run import Stimulus
-from narrowgauge.hw.tools import find, run
+from narrowgauge.hw.tools.programs import find, run
+from narrowgauge.hw.tools.rtlil import convert
 
 OUTPUT = Path(__file__).parents[2] / "docs" / "results" / "simulators.json"
 GEOMETRIES = {"2x2x4": Geometry(2, 2, 4), "4x4x8": Geometry(4, 4, 8, chains=2)}

@@ -15,13 +15,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from narrowgauge.hw.accelerator import Accelerator
+from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.errors import NarrowgaugeError
 from narrowgauge.hw.files import write_atomically
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.program import Program
-from narrowgauge.hw.synth.store import Store
-from narrowgauge.hw.tools import find
+from narrowgauge.hw.program.layout import Program
+from narrowgauge.hw.tools.programs import find
+from narrowgauge.hw.tools.store import Store
 from narrowgauge.scripts.checked import Checked, check, layer_use, total_macs, used
 from narrowgauge.scripts.networks import load_images, load_network
 

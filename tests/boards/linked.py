@@ -8,11 +8,11 @@ import numpy as np
 from narrowgauge.boards.frame import ANSWER, Decoder, Frame, Type, packed
 from narrowgauge.boards.simulation import SimulatedDevice
 from narrowgauge.boards.virtual import virtual_device
-from narrowgauge.hw.accelerator import Accelerator
-from narrowgauge.hw.arithmetic import Accumulator
+from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.layers import Weighted
-from narrowgauge.hw.program import Program
+from narrowgauge.hw.network.layers import Weighted
+from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.model.reference import evaluate
 
 from ..hw.networks import random_images, random_network

@@ -12,11 +12,11 @@ from narrowgauge.boards.device import Device
 from narrowgauge.boards.fit import _left
 from narrowgauge.boards.flash import FlashWarning, flash, programmers
 from narrowgauge.boards.pll import PLLS, highest
-from narrowgauge.hw.accelerator import Accelerator
-from narrowgauge.hw.arithmetic import Accumulator
+from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.errors import NarrowgaugeError, ToolError
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.program import Program
+from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.synth.targets import TARGETS
 
 from ..hw.networks import random_network

@@ -18,11 +18,11 @@ from narrowgauge.boards.info import Info
 from narrowgauge.boards.results import image_bytes
 from narrowgauge.boards.simulation import SimulatedDevice
 from narrowgauge.boards.virtual import VirtualBoard, virtual_device
-from narrowgauge.hw.accelerator import Accelerator
-from narrowgauge.hw.arithmetic import Accumulator
+from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.errors import GeometryError
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.program import Program
+from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.model.reference import evaluate
 
 from ..hw.networks import random_images, random_network

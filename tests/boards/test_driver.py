@@ -16,7 +16,7 @@ from narrowgauge.boards.info import Info, network_digest
 from narrowgauge.boards.port import Port
 from narrowgauge.boards.virtual import Noise, VirtualBoard
 from narrowgauge.hw.errors import DataError, FormatError, LinkError
-from narrowgauge.hw.layers import Weighted
+from narrowgauge.hw.network.layers import Weighted
 
 from .linked import NETWORK, OTHER, device, expected
 

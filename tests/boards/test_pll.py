@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from narrowgauge.boards import pll
 from narrowgauge.boards.pll import PLLS, highest, settings
 from narrowgauge.hw.errors import FitError, NarrowgaugeError
-from narrowgauge.hw.tools import find
+from narrowgauge.hw.tools.programs import find
 
 LIMITS = {  # MHz: input, comparator, oscillator, output, as the data sheets have them
     "SB_PLL40_PAD": ((10, 133), (10, 133), (533, 1066), (16, 275)),

@@ -17,11 +17,11 @@ from narrowgauge.boards.pll import highest
 from narrowgauge.boards.recovery import find_icebox, recover
 from narrowgauge.boards.top import RESET_CYCLES, Top
 from narrowgauge.boards.uart import UartReceiver, UartTransmitter
-from narrowgauge.hw import rtlil
 from narrowgauge.hw.errors import ToolError
 from narrowgauge.hw.sim.netlist import PinSimulation
 from narrowgauge.hw.sim.routed import plain
 from narrowgauge.hw.synth.flow import synthesize
+from narrowgauge.hw.tools import rtlil
 
 ICEBREAKER = board("icebreaker")
 DIVISOR = 8

@@ -6,10 +6,10 @@ import pytest
 from narrowgauge.boards.driver import Driver
 from narrowgauge.boards.info import device_digest, network_digest
 from narrowgauge.boards.virtual import VirtualBoard
-from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.errors import LinkError
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.program import Program
+from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.model.reference import evaluate
 
 from ..hw.networks import random_network

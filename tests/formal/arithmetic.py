@@ -1,4 +1,4 @@
-"""Accumulator and requantiser: gates compute what `narrowgauge.hw.arithmetic` defines."""
+"""Accumulator and requantiser: gates compute what `narrowgauge.hw.numbers.arithmetic` defines."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -6,12 +6,13 @@ from functools import partial
 import pytest
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
-from narrowgauge.hw import accumulate, requantize
-from narrowgauge.hw.accumulate import Accumulate
-from narrowgauge.hw.arithmetic import Accumulator, round_shift
-from narrowgauge.hw.mode import Mode
-from narrowgauge.hw.number import Bipolar, parse
-from narrowgauge.hw.requantize import Requantize
+from narrowgauge.hw.accelerator import requantize
+from narrowgauge.hw.accelerator.requantize import Requantize
+from narrowgauge.hw.mac import accumulator as accumulate
+from narrowgauge.hw.mac.accumulator import Accumulate
+from narrowgauge.hw.numbers.arithmetic import Accumulator, round_shift
+from narrowgauge.hw.numbers.formats import Bipolar, parse
+from narrowgauge.hw.numbers.mode import Mode
 
 from .proof import Assert, Assume, Inside, Proof, Spec, delayed, edit, free
 
@@ -84,7 +85,7 @@ class AccumulateSpec(Spec):
 
 
 class RequantizeSpec(Spec):
-    """`arithmetic.requantize`, with the half in the bias, where `Program` puts it."""
+    """`hw.numbers.arithmetic.requantize`, with the half in the bias, where `Program` puts it."""
 
     WIDTHS = 6, 7, 3  # of accumulator, bias and multiplier
 

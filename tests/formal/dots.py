@@ -11,13 +11,16 @@ from functools import partial
 import pytest
 from amaranth.hdl import Array, Const, Module, Signal, Value, signed
 
-from narrowgauge.hw import blocks_dot, dot, popcount, recoding
-from narrowgauge.hw.adder import Term
-from narrowgauge.hw.blocks_dot import PackedMultiply
-from narrowgauge.hw.dot import DotProduct, dot_product
-from narrowgauge.hw.number import Fixed, Format, parse
-from narrowgauge.hw.operands import Operands
-from narrowgauge.hw.recoding import recoded_product
+from narrowgauge.hw.gates import multiplier as recoding
+from narrowgauge.hw.gates import popcount
+from narrowgauge.hw.gates.adder import Term
+from narrowgauge.hw.gates.multiplier import recoded_product
+from narrowgauge.hw.mac import dot
+from narrowgauge.hw.mac import dsp_packed as blocks_dot
+from narrowgauge.hw.mac.dot import DotProduct, dot_product
+from narrowgauge.hw.mac.dsp_packed import PackedMultiply
+from narrowgauge.hw.numbers.formats import Fixed, Format, parse
+from narrowgauge.hw.numbers.operands import Operands
 
 from .proof import Assert, Proof, Spec, delayed, free
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from narrowgauge.hw.rtlil import convert
-from narrowgauge.hw.tools import find
+from narrowgauge.hw.tools.programs import find
+from narrowgauge.hw.tools.rtlil import convert
 
 __all__ = ["SOLVER", "Outcome", "check"]
 

@@ -5,16 +5,16 @@ from functools import partial
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 
-from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.drain import Drain
-from narrowgauge.hw.emitter import Emitter
+from narrowgauge.hw.accelerator.drain import Drain
+from narrowgauge.hw.accelerator.emitter import Emitter
+from narrowgauge.hw.accelerator.loader import Loader
+from narrowgauge.hw.accelerator.memories import WeightMemory
+from narrowgauge.hw.accelerator.sequencer import Sequencer
+from narrowgauge.hw.gates.stream import Queue
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.loader import Loader
-from narrowgauge.hw.number import parse
-from narrowgauge.hw.program import Program
-from narrowgauge.hw.sequencer import Sequencer
-from narrowgauge.hw.storage import WeightMemory
-from narrowgauge.hw.stream import Queue
+from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.numbers.formats import parse
+from narrowgauge.hw.program.layout import Program
 
 from ..hw.networks import random_network
 from .proof import Assert, Assume, Inside, Proof, Spec, free, planted, some

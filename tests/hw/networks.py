@@ -3,11 +3,11 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from narrowgauge.hw.arithmetic import OVERFLOWS, Accumulator
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.layers import Add, AveragePool, Conv2d, Dense, MaxPool, Size, Window
-from narrowgauge.hw.network import INPUT, Network
-from narrowgauge.hw.number import Bipolar, Fixed, parse
+from narrowgauge.hw.network.layers import Add, AveragePool, Conv2d, Dense, MaxPool, Size, Window
+from narrowgauge.hw.network.network import INPUT, Network
+from narrowgauge.hw.numbers.arithmetic import OVERFLOWS, Accumulator
+from narrowgauge.hw.numbers.formats import Bipolar, Fixed, parse
 
 FAMILIES = [  # weights, input, hidden activations
     ("bipolar", "bipolar", "bipolar"),

@@ -223,7 +223,7 @@ MEMORY = {"buffer", "image"}  # what is written to before it is written
 ALLOWED = {
     "boards/flow.py:_nextpnr",  # into a temporary folder of its caller
     "hw/synth/flow.py:run_router",  # likewise
-    "hw/synth/store.py:_move_aside",  # of SQLite's file
+    "hw/tools/store.py:_move_aside",  # of SQLite's file
 }
 
 

@@ -5,10 +5,10 @@ import shutil
 import pytest
 
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.program import Program
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.synth.build import accelerator_for
-from narrowgauge.hw.synth.store import Store
 from narrowgauge.hw.synth.targets import target
+from narrowgauge.hw.tools.store import Store
 from narrowgauge.model.data import load
 from narrowgauge.model.recipe import Recipe
 from narrowgauge.model.reference import accuracy, evaluate

@@ -1,8 +1,8 @@
 """Two slow readings of a network in Python integers, to compare the reference with.
 
-`by_definition` is written from the docstrings of `hw.layers` and knows neither lanes nor
-accumulators. `by_register` follows every accumulator through every word that `hw.patch` and
-`hw.mapping` describe.
+`by_definition` is written from the docstrings of `hw.network.layers` and knows neither lanes nor
+accumulators. `by_register` follows every accumulator through every word that `hw.program.patch` and
+`hw.program.mapping` describe.
 """
 
 import math
@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from narrowgauge.hw.layers import Add, AveragePool, Conv2d, Dense, MaxPool, Size, Window
-from narrowgauge.hw.mapping import map_network
-from narrowgauge.hw.network import INPUT
-from narrowgauge.hw.number import Bipolar
+from narrowgauge.hw.network.layers import Add, AveragePool, Conv2d, Dense, MaxPool, Size, Window
+from narrowgauge.hw.network.network import INPUT
+from narrowgauge.hw.numbers.formats import Bipolar
+from narrowgauge.hw.program.mapping import map_network
 
 
 class Trace(NamedTuple):

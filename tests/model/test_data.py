@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from narrowgauge.hw.errors import DataError, FormatError
-from narrowgauge.hw.number import Bipolar, parse
+from narrowgauge.hw.numbers.formats import Bipolar, parse
 from narrowgauge.model.data import DATASETS, Dataset, input_scale, load
 
 FIRST_TEST_LABELS = [1, 5, 9, 2, 4, 5, 6, 7, 9, 3, 4, 6]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from narrowgauge.hw.errors import DataError
-from narrowgauge.hw.number import parse
+from narrowgauge.hw.numbers.formats import parse
 from narrowgauge.model.data import load
 
 MNIST_COUNTS = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]

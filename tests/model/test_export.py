@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.errors import NetworkError
-from narrowgauge.hw.layers import Conv2d, Dense
-from narrowgauge.hw.mapping import accumulator_bits
-from narrowgauge.hw.network_file import load as load_network
-from narrowgauge.hw.network_file import save
-from narrowgauge.hw.number import parse
+from narrowgauge.hw.network.file import load as load_network
+from narrowgauge.hw.network.file import save
+from narrowgauge.hw.network.layers import Conv2d, Dense
+from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.numbers.formats import parse
+from narrowgauge.hw.program.mapping import accumulator_bits
 from narrowgauge.model import topologies
 from narrowgauge.model.data import load
 from narrowgauge.model.export import export

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from narrowgauge.hw.arithmetic import requantize
 from narrowgauge.hw.errors import NetworkError
-from narrowgauge.hw.number import parse
+from narrowgauge.hw.numbers.arithmetic import requantize
+from narrowgauge.hw.numbers.formats import parse
 from narrowgauge.model.fold import FoldedLayer, Integers, check, reach, solve, solve_together
 
 

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from narrowgauge.hw.errors import FormatError
-from narrowgauge.hw.number import parse
+from narrowgauge.hw.numbers.formats import parse
 from narrowgauge.model.quantize import (
     ActivationQuantizer,
     WeightQuantizer,

@@ -6,12 +6,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from narrowgauge.hw.arithmetic import OVERFLOWS, Accumulator, count_thresholds
 from narrowgauge.hw.errors import FormatError, NetworkError
-from narrowgauge.hw.layers import Dense, Size, Window
-from narrowgauge.hw.mapping import accumulator_bits
-from narrowgauge.hw.network import INPUT, Network
-from narrowgauge.hw.number import parse
+from narrowgauge.hw.network.layers import Dense, Size, Window
+from narrowgauge.hw.network.network import INPUT, Network
+from narrowgauge.hw.numbers.arithmetic import OVERFLOWS, Accumulator, count_thresholds
+from narrowgauge.hw.numbers.formats import parse
+from narrowgauge.hw.program.mapping import accumulator_bits
 from narrowgauge.model import accumulate, reference
 from narrowgauge.model.reference import accuracy, evaluate
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from narrowgauge.hw import arithmetic
-from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.layers import Size, Window
+from narrowgauge.hw.network.layers import Size, Window
+from narrowgauge.hw.numbers import arithmetic
+from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.model import accumulate, reference, words
 from narrowgauge.model.accumulate import Sums
 

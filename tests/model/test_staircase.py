@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from narrowgauge.hw.arithmetic import round_shift
+from narrowgauge.hw.numbers.arithmetic import round_shift
 from narrowgauge.model.fold import UNBOUNDED
 from narrowgauge.model.staircase import Run, Stairs, largest
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from narrowgauge.hw.errors import DataError, FormatError, NarrowgaugeError, NetworkError
-from narrowgauge.hw.number import parse
+from narrowgauge.hw.numbers.formats import parse
 from narrowgauge.model import checkpoint as checkpoints
 from narrowgauge.model import fit
 from narrowgauge.model.checkpoint import Checkpoint

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.errors import DataError, MismatchError, NetworkError
-from narrowgauge.hw.network_file import save
+from narrowgauge.hw.network.file import save
+from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.model import zoo
 from narrowgauge.model.data import load
 from narrowgauge.model.reference import accuracy, evaluate

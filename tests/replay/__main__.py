@@ -19,9 +19,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from narrowgauge.hw import rtlil, tools
 from narrowgauge.hw.synth.flow import synthesis_scripts, synthesize
-from narrowgauge.hw.synth.store import Store
+from narrowgauge.hw.tools import programs as tools
+from narrowgauge.hw.tools import rtlil
+from narrowgauge.hw.tools.store import Store
 
 from .designs import DESIGNS, Design
 
@@ -29,7 +30,7 @@ RECORD = Path(__file__).with_name("designs.json")
 
 
 def digest(text: str) -> str:
-    """Return the digest of RTLIL that `rtlil.convert` wrote."""
+    """Return the digest of RTLIL that `hw.tools.rtlil.convert` wrote."""
     return sha256(text.encode()).hexdigest()[:32]
 
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from narrowgauge.boards.bitstream import design as board_design
 from narrowgauge.boards.board import board
 from narrowgauge.boards.pll import highest
-from narrowgauge.hw import rtlil
-from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.layers import Window
-from narrowgauge.hw.program import Program
+from narrowgauge.hw.network.layers import Window
+from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.synth.build import accelerator_for, infers_blocks
 from narrowgauge.hw.synth.shell import Shell
-from narrowgauge.hw.synth.store import Store
 from narrowgauge.hw.synth.targets import Target, target
+from narrowgauge.hw.tools import rtlil
+from narrowgauge.hw.tools.store import Store
 from narrowgauge.scripts.sweeps.macs import Array, Mac
 
 from ..hw.networks import random_convnet

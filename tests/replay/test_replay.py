@@ -2,7 +2,7 @@
 
 from unittest.mock import patch
 
-from narrowgauge.hw import dot
+from narrowgauge.hw.mac import dot
 
 from .__main__ import differences, digest, replay
 from .designs import DESIGNS

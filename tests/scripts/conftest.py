@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.layers import Size
-from narrowgauge.hw.network_file import save
+from narrowgauge.hw.network.file import save
+from narrowgauge.hw.network.layers import Size
+from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.model import zoo
 from narrowgauge.model.data import load
 from narrowgauge.model.reference import accuracy, evaluate

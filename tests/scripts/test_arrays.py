@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from narrowgauge.hw.errors import DataError
-from narrowgauge.hw.network_file import load
+from narrowgauge.hw.network.file import load
 from narrowgauge.scripts.arrays import read_images, read_levels
 from narrowgauge.scripts.networks import load_inputs
 

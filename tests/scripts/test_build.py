@@ -10,12 +10,12 @@ import pytest
 from narrowgauge.boards import bitstream
 from narrowgauge.boards import fit as fitting
 from narrowgauge.boards.board import BOARDS
-from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.errors import FitError
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.network_file import load, save
-from narrowgauge.hw.program import Program
-from narrowgauge.hw.synth.store import Store
+from narrowgauge.hw.network.file import load, save
+from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.program.layout import Program
+from narrowgauge.hw.tools.store import Store
 from narrowgauge.scripts.boards import RECORDS, STATES
 
 from ..hw.networks import random_network

@@ -8,13 +8,13 @@ import click
 import numpy as np
 import pytest
 
-from narrowgauge.hw.accelerator import Accelerator
+from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.network_file import load
-from narrowgauge.hw.program import Program
+from narrowgauge.hw.network.file import load
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.sim import compiled
 from narrowgauge.hw.sim.run import Stimulus
-from narrowgauge.hw.tools import find, run
+from narrowgauge.hw.tools.programs import find, run
 from narrowgauge.model.reference import evaluate
 from narrowgauge.scripts.cli import COMMANDS, RESUMED, group
 

@@ -11,8 +11,8 @@ import pytest
 from onnx import StringStringEntryProto, TensorAnnotation
 
 from narrowgauge.hw import files
-from narrowgauge.hw.layers import Dense
-from narrowgauge.hw.network_file import load
+from narrowgauge.hw.network.file import load
+from narrowgauge.hw.network.layers import Dense
 from narrowgauge.model.qonnx.extra import require
 
 from ..model.qonnx import graphs

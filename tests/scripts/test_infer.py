@@ -7,7 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from narrowgauge.hw.network_file import load
+from narrowgauge.hw.network.file import load
 from narrowgauge.model.data import load as load_dataset
 from narrowgauge.model.reference import evaluate
 

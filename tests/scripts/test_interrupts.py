@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from narrowgauge.hw import tools
+from narrowgauge.hw.tools import programs as tools
 
 from .conftest import write_network
 

@@ -11,7 +11,7 @@ from contextlib import closing
 import pytest
 
 from narrowgauge.hw.synth.measure import measure
-from narrowgauge.hw.synth.store import Store
+from narrowgauge.hw.tools.store import Store
 from narrowgauge.scripts.results import COLUMNS
 from narrowgauge.scripts.sweeps.perform import _Files
 from narrowgauge.scripts.sweeps.plan import read_plan

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from narrowgauge.hw.errors import NarrowgaugeError
-from narrowgauge.hw.synth.store import Store
+from narrowgauge.hw.tools.store import Store
 from narrowgauge.scripts.compare import NAMES, PLANS
 from narrowgauge.scripts.sweeps.keys import KEYS
 from narrowgauge.scripts.sweeps.plan import LARGEST, read_plan

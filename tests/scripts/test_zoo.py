@@ -6,7 +6,7 @@ import os
 import pytest
 from click import Context
 
-from narrowgauge.hw.network_file import load, save
+from narrowgauge.hw.network.file import load, save
 from narrowgauge.model import zoo
 from narrowgauge.scripts.cli import group
 

@@ -5,8 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
-from ...accelerator import Accelerator
-from ...rtlil import convert
+from ...accelerator.top import Accelerator
+from ...tools.rtlil import convert
 from .lowering import lower
 from .netlist import Netlist, read_netlist
 from .order import CHUNK

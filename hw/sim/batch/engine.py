@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 import numpy as np
 
-from ...accelerator import Accelerator
+from ...accelerator.top import Accelerator
 from ...errors import EngineRefusal, MismatchError, ToolMissing
 from ..run import EVENT, Run, Stimulus
 from .design import Design

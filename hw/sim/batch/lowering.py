@@ -10,7 +10,7 @@ from typing import Any
 
 from platformdirs import user_cache_dir
 
-from ...tools import find, run
+from ...tools.programs import find, run
 
 __all__ = ["cache_folder", "lower"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ...accelerator import Accelerator
+from ...accelerator.top import Accelerator
 from ...errors import MismatchError
 from .design import Design, Ports
 from .lanes import Share, numbers, vectors

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...accelerator import Accelerator
+from ...accelerator.top import Accelerator
 from ..compare import Comparison, Expected, describe, first_of, result_differences
 from ..run import Run, Stimulus
 from .engine import BatchEngine, Session

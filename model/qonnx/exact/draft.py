@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ....hw.errors import NetworkError
-from ....hw.layers import Add, AveragePool, Conv2d, Dense, Layer
-from ....hw.number import Fixed, Format
-from ....hw.window import Size, Window
+from ....hw.network.layers import Add, AveragePool, Conv2d, Dense, Layer
+from ....hw.network.window import Size, Window
+from ....hw.numbers.formats import Fixed, Format
 
 __all__ = ["Draft"]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ....hw.number import Fixed, Format
+from ....hw.numbers.formats import Fixed, Format
 
 __all__ = ["narrowest", "weight_format"]
 

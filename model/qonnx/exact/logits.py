@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ....hw.arithmetic import bits_for
 from ....hw.errors import NetworkError
-from ....hw.number import MAX_WIDTH, Fixed
+from ....hw.numbers.arithmetic import bits_for
+from ....hw.numbers.formats import MAX_WIDTH, Fixed
 from .planned import Planned
 
 __all__ = ["LOGIT_BITS", "Logits", "Meaning", "logits"]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ....hw.errors import NetworkError
-from ....hw.layers import MAX_SHIFT, Layer
-from ....hw.number import Bipolar
+from ....hw.network.layers import MAX_SHIFT, Layer
+from ....hw.numbers.formats import Bipolar
 from ...fold import UNBOUNDED, Integers, StepFunction, check, solve
 from ...staircase import ClosedForm
 from .logits import LOGIT_BITS, Meaning, logits

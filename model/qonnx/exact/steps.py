@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ....hw.number import Bipolar, Format
+from ....hw.numbers.formats import Bipolar, Format
 from ...fold import StepFunction
 from ...staircase import ClosedForm, Stairs
 from .counts import Counts

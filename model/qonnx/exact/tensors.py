@@ -13,8 +13,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from ....hw.number import Format
-from ....hw.window import Size, Window
+from ....hw.network.window import Size, Window
+from ....hw.numbers.formats import Format
 from .curve import Curve
 from .draft import Draft
 

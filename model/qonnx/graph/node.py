@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 import onnx.helper
 
 from ....hw.errors import NetworkError
-from ....hw.window import Window
+from ....hw.network.window import Window
 
 __all__ = ["CHANNELS_LAST", "PADDINGS", "attributes", "label", "printable", "refuse", "window_of"]
 

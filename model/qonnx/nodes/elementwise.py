@@ -10,7 +10,7 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from ....hw.errors import NetworkError
-from ....hw.layers import MAX_SUMMAND
+from ....hw.network.layers import MAX_SUMMAND
 from ..exact.curve import INFINITY, Curve, column, fractions
 from ..exact.draft import Draft
 from ..exact.tensors import Levels, Sums, Tensor, Weights

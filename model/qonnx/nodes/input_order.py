@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ....hw.window import Size
+from ....hw.network.window import Size
 from .layout import MOVES
 from .parameters import reduced_axes
 from .walk import Walk

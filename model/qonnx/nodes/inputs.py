@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ....hw.network import INPUT
+from ....hw.network.network import INPUT
 from ...preparation import Preparation
 from ..exact.quantizer import Quantizer
 from ..exact.tensors import Levels

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ....hw.window import Window
+from ....hw.network.window import Window
 from ..exact.curve import Curve
 from ..exact.draft import Draft
 from ..exact.formats import narrowest

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ....hw.number import Bipolar
-from ....hw.window import Size, Window
+from ....hw.network.window import Size, Window
+from ....hw.numbers.formats import Bipolar
 from ..exact.curve import Curve, fractions
 from ..exact.draft import Draft
 from ..exact.formats import narrowest, weight_format

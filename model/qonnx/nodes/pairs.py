@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ....hw.layers import MAX_SUMMAND
+from ....hw.network.layers import MAX_SUMMAND
 from ..exact.curve import Curve
 from ..exact.planned import Planned
 from ..exact.quantizer import Quantizer

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ....hw.errors import NetworkError
-from ....hw.number import Bipolar, Fixed
-from ....hw.window import Size, Window
+from ....hw.network.window import Size, Window
+from ....hw.numbers.formats import Bipolar, Fixed
 from ..exact.draft import Draft
 from ..exact.formats import narrowest
 from ..exact.planned import Planned

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ....hw.layers import MaxPool
-from ....hw.number import Bipolar, Fixed
-from ....hw.window import Size, Window
+from ....hw.network.layers import MaxPool
+from ....hw.network.window import Size, Window
+from ....hw.numbers.formats import Bipolar, Fixed
 from ..exact.curve import Curve
 from ..exact.draft import Draft
 from ..exact.tensors import Levels, Pool, Sums

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ....hw.number import Bipolar
+from ....hw.numbers.formats import Bipolar
 from ..exact.planned import Planned
 from ..exact.quantizer import Quantizer
 from ..exact.steps import Steps, end_levels

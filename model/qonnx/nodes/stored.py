@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ....hw.layers import MaxPool
-from ....hw.number import Bipolar, Fixed, Format
+from ....hw.network.layers import MaxPool
+from ....hw.numbers.formats import Bipolar, Fixed, Format
 from ..exact.formats import narrowest
 from ..exact.quantizer import Quantizer
 from ..exact.tensors import Levels, Sums

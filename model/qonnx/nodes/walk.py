@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from ....hw.layers import Layer
-from ....hw.network import INPUT
-from ....hw.window import Size
+from ....hw.network.layers import Layer
+from ....hw.network.network import INPUT
+from ....hw.network.window import Size
 from ..exact.curve import fractions
 from ..exact.planned import Planned
 from ..exact.quantizer import Quantizer

@@ -8,7 +8,7 @@ from qonnx.custom_op.general.floatquant import float_quant
 from qonnx.custom_op.general.intquant import int_quant
 
 from ....hw.errors import FormatError, NetworkError
-from ....hw.number import Bipolar, Fixed, Format, MiniFloat, PowerOfTwo
+from ....hw.numbers.formats import Bipolar, Fixed, Format, MiniFloat, PowerOfTwo
 from ..exact.curve import fractions
 from ..exact.formats import narrowest
 from ..exact.tensors import Weights

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ....hw.arithmetic import requantize
 from ....hw.errors import NetworkError
-from ....hw.layers import Requantised
-from ....hw.number import Bipolar, Format
+from ....hw.network.layers import Requantised
+from ....hw.numbers.arithmetic import requantize
+from ....hw.numbers.formats import Bipolar, Format
 from .sums import EXACT, Function, Sums
 
 __all__ = ["MulAdd", "Plan", "Thresholds", "plan"]

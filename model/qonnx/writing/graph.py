@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ....hw.errors import FormatError
-from ....hw.number import Bipolar, Fixed, Format, MiniFloat, PowerOfTwo
+from ....hw.numbers.formats import Bipolar, Fixed, Format, MiniFloat, PowerOfTwo
 
 __all__ = ["DOMAIN", "GraphWriter", "is_sayable"]
 

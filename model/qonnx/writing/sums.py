@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ....hw.arithmetic import bits_for
 from ....hw.errors import NetworkError
-from ....hw.layers import Add, AveragePool, Requantised, Size, Weighted
+from ....hw.network.layers import Add, AveragePool, Requantised, Size, Weighted
+from ....hw.numbers.arithmetic import bits_for
 
 __all__ = ["EXACT", "Function", "Sums", "sums_of"]
 

@@ -13,13 +13,12 @@ from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from narrowgauge.hw.accelerator import Accelerator
-from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.blocks_mac import Blocks
+from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.errors import MismatchError, ToolError
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.program import Program
-from narrowgauge.hw.rtlil import convert
+from narrowgauge.hw.mac.dsp import Blocks
+from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.sim.batch import native
 from narrowgauge.hw.sim.batch.engine import BatchEngine
 from narrowgauge.hw.sim.batch.lanes import numbers, vectors
@@ -34,6 +33,7 @@ from narrowgauge.hw.sim.compiled import CompiledEngine
 from narrowgauge.hw.sim.engine import make_engine
 from narrowgauge.hw.sim.interpreted import AmaranthEngine
 from narrowgauge.hw.sim.run import EVENT, Stimulus
+from narrowgauge.hw.tools.rtlil import convert
 from narrowgauge.model.reference import evaluate
 
 from ..networks import convnets, networks, random_levels, random_network

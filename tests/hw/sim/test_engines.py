@@ -6,18 +6,19 @@ from functools import partial
 import numpy as np
 import pytest
 
-from narrowgauge.hw import layers, tools
-from narrowgauge.hw.accelerator import Accelerator
-from narrowgauge.hw.arithmetic import Accumulator
+from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.errors import MismatchError, NetworkError, ToolError
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.program import Program
+from narrowgauge.hw.network import layers
+from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.sim import compiled, interpreted, library
 from narrowgauge.hw.sim.compare import compare
 from narrowgauge.hw.sim.compiled import CompiledEngine
 from narrowgauge.hw.sim.engine import make_engine
 from narrowgauge.hw.sim.interpreted import AmaranthEngine
 from narrowgauge.hw.sim.run import EVENT, Stimulus, Window
+from narrowgauge.hw.tools import programs as tools
 from narrowgauge.model.reference import evaluate
 
 from ..networks import random_convnet, random_levels, random_network

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from amaranth.hdl import Module
 
-from narrowgauge.hw import macs, requantize
-from narrowgauge.hw.accelerator import Accelerator
-from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.dot import DotProduct, dot_product
+from narrowgauge.hw.accelerator import requantize
+from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.layers import Size, Window
-from narrowgauge.hw.number import Bipolar
-from narrowgauge.hw.program import Program
+from narrowgauge.hw.mac import choice as macs
+from narrowgauge.hw.mac.dot import DotProduct, dot_product
+from narrowgauge.hw.network.layers import Size, Window
+from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.numbers.formats import Bipolar
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.sim.compare import compare
 from narrowgauge.hw.sim.interpreted import AmaranthEngine
 from narrowgauge.hw.sim.run import Stimulus

@@ -9,17 +9,17 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from narrowgauge.hw.accelerator import Accelerator
-from narrowgauge.hw.arithmetic import Accumulator
+from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.errors import ToolError
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.program import Program
-from narrowgauge.hw.rtlil import convert
+from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.sim import parts
 from narrowgauge.hw.sim.compiled import CompiledEngine
 from narrowgauge.hw.sim.library import LibraryWarning, build_library
 from narrowgauge.hw.sim.parts import in_parts
 from narrowgauge.hw.sim.run import Stimulus
+from narrowgauge.hw.tools.rtlil import convert
 from narrowgauge.model.reference import evaluate
 
 from ..networks import random_levels, random_network

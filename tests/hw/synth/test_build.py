@@ -1,16 +1,16 @@
 import pytest
 
-from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.blocks_mac import Blocks
 from narrowgauge.hw.errors import FitError, GeometryError
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.layers import Size, Window
-from narrowgauge.hw.program import Program
+from narrowgauge.hw.mac.dsp import Blocks
+from narrowgauge.hw.network.layers import Size, Window
+from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.synth import build
 from narrowgauge.hw.synth.build import accelerator_for, cost
 from narrowgauge.hw.synth.placement import check_memories, memory_use
-from narrowgauge.hw.synth.store import Store
 from narrowgauge.hw.synth.targets import target
+from narrowgauge.hw.tools.store import Store
 
 from ..networks import random_convnet, random_network
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from narrowgauge.hw import tools
 from narrowgauge.hw.errors import ToolFailure
-from narrowgauge.hw.rtlil import convert
 from narrowgauge.hw.synth.death import Death
 from narrowgauge.hw.synth.flow import synthesize
 from narrowgauge.hw.synth.measure import measure
 from narrowgauge.hw.synth.shell import Shell
-from narrowgauge.hw.synth.store import Store
 from narrowgauge.hw.synth.targets import target
+from narrowgauge.hw.tools import programs as tools
+from narrowgauge.hw.tools.rtlil import convert
+from narrowgauge.hw.tools.store import Store
 
 from .designs import AlikeSums
 

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.errors import FitError
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.program import Program
+from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.synth import fit
 from narrowgauge.hw.synth.build import accelerator_for, cost
 from narrowgauge.hw.synth.fit import largest_geometry
 from narrowgauge.hw.synth.placement import memory_use
-from narrowgauge.hw.synth.store import Store
 from narrowgauge.hw.synth.targets import target
+from narrowgauge.hw.tools.store import Store
 
 from ..networks import random_network
 

@@ -7,10 +7,7 @@ from dataclasses import replace
 import pytest
 from amaranth.lib.wiring import In, Out
 
-from narrowgauge.hw import tools
 from narrowgauge.hw.errors import FitError, ToolError
-from narrowgauge.hw.rtlil import convert
-from narrowgauge.hw.rtlil_names import unambiguous
 from narrowgauge.hw.synth.flow import (
     Netlist,
     pack,
@@ -22,8 +19,11 @@ from narrowgauge.hw.synth.flow import (
 from narrowgauge.hw.synth.measure import measure
 from narrowgauge.hw.synth.report import check_fit, parse
 from narrowgauge.hw.synth.shell import Shell
-from narrowgauge.hw.synth.store import Store
 from narrowgauge.hw.synth.targets import TARGETS, target
+from narrowgauge.hw.tools import programs as tools
+from narrowgauge.hw.tools.rtlil import convert
+from narrowgauge.hw.tools.rtlil_names import unambiguous
+from narrowgauge.hw.tools.store import Store
 
 from .designs import AlikeSums, Array, Delay, Several, Table, Through
 
@@ -328,7 +328,7 @@ def test_a_routed_design_is_measured_over_its_seeds(name, store):
 
 def test_results_are_looked_up_before_they_are_measured(store, monkeypatch):
     first = measure(Shell(Through(3)), "up5k", seeds=[5], store=store)
-    monkeypatch.setattr("narrowgauge.hw.tools.run", pytest.fail)
+    monkeypatch.setattr("narrowgauge.hw.tools.programs.run", pytest.fail)
     assert measure(Shell(Through(3)), "up5k", seeds=[5], store=store) == first
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from narrowgauge.hw.errors import FitError, ToolError
 from narrowgauge.hw.synth.jobs import Job, run_jobs
-from narrowgauge.hw.synth.store import Store
+from narrowgauge.hw.tools.store import Store
 
 CALLS = []
 

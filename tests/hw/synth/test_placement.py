@@ -1,16 +1,16 @@
 import pytest
 
-from narrowgauge.hw.arithmetic import Accumulator
+from narrowgauge.hw.accelerator.memories import ActivationMemory, WeightMemory
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.layers import Size, Window
-from narrowgauge.hw.program import Program
-from narrowgauge.hw.storage import ActivationMemory, WeightMemory
+from narrowgauge.hw.network.layers import Size, Window
+from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.synth.build import accelerator_for
 from narrowgauge.hw.synth.measure import measure
 from narrowgauge.hw.synth.placement import fits, memory_use, single_port
 from narrowgauge.hw.synth.shell import Shell
-from narrowgauge.hw.synth.store import Store
 from narrowgauge.hw.synth.targets import target
+from narrowgauge.hw.tools.store import Store
 
 from ..networks import random_convnet, random_network
 

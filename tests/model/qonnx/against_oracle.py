@@ -4,8 +4,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from narrowgauge.hw.network import INPUT
-from narrowgauge.hw.window import Size
+from narrowgauge.hw.network.network import INPUT
+from narrowgauge.hw.network.window import Size
 from narrowgauge.model.preparation import Preparation
 from narrowgauge.model.qonnx.nodes.placing import index_of, roles_of
 from narrowgauge.model.reference import evaluate

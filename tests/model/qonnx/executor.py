@@ -4,11 +4,11 @@ import warnings
 
 import numpy as np
 
-from narrowgauge.hw.arithmetic import Accumulator
-from narrowgauge.hw.layers import Dense
-from narrowgauge.hw.mapping import accumulator_bits
-from narrowgauge.hw.network import INPUT, Network
-from narrowgauge.hw.number import parse
+from narrowgauge.hw.network.layers import Dense
+from narrowgauge.hw.network.network import INPUT, Network
+from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.numbers.formats import parse
+from narrowgauge.hw.program.mapping import accumulator_bits
 from narrowgauge.model.qonnx.export import export
 from narrowgauge.model.qonnx.extra import require
 from narrowgauge.model.reference import evaluate

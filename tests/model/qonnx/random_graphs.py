@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from narrowgauge.hw.number import Fixed
+from narrowgauge.hw.numbers.formats import Fixed
 
 from .oracle import Oracle, ends
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narrowgauge.hw.errors import NetworkError
-from narrowgauge.hw.number import Bipolar
-from narrowgauge.hw.window import Size
+from narrowgauge.hw.network.window import Size
+from narrowgauge.hw.numbers.formats import Bipolar
 from narrowgauge.model.fold import StepFunction
 from narrowgauge.model.qonnx.extra import require
 

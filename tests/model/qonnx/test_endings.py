@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from narrowgauge.hw.accelerator import Accelerator
+from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.errors import NetworkError
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.layers import Requantised
-from narrowgauge.hw.program import Program
+from narrowgauge.hw.network.layers import Requantised
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.model.qonnx.agree import agree
 from narrowgauge.model.qonnx.importer import import_model
 from narrowgauge.scripts.checked import simulate_and_compare

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.errors import DataError
-from narrowgauge.hw.layers import Requantised, Size, Window
-from narrowgauge.hw.number import parse
+from narrowgauge.hw.network.layers import Requantised, Size, Window
+from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.numbers.formats import parse
 from narrowgauge.model import zoo
 from narrowgauge.model.data import load
 from narrowgauge.model.qonnx.export import export, save_qonnx, to_qonnx

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from narrowgauge.hw.arithmetic import Accumulator
 from narrowgauge.hw.errors import NetworkError, ToolError
-from narrowgauge.hw.layers import Size, Window
-from narrowgauge.hw.number import parse
+from narrowgauge.hw.network.layers import Size, Window
+from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.numbers.formats import parse
 from narrowgauge.model.qonnx.export import export
 from narrowgauge.model.qonnx.writing import float32
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from narrowgauge.hw.errors import NetworkError
-from narrowgauge.hw.number import Bipolar, Fixed
+from narrowgauge.hw.numbers.formats import Bipolar, Fixed
 from narrowgauge.model.qonnx.extra import require
 
 require()

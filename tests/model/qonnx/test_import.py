@@ -10,11 +10,11 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.channels_last import ConvertToChannelsLastAndClean
 from qonnx.util.cleanup import cleanup_model
 
-from narrowgauge.hw.accelerator import Accelerator
+from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.errors import NetworkError
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.layers import Requantised
-from narrowgauge.hw.program import Program
+from narrowgauge.hw.network.layers import Requantised
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.model.preparation import KEY, Preparation
 from narrowgauge.model.qonnx.agree import agree
 from narrowgauge.model.qonnx.brevitas import import_brevitas

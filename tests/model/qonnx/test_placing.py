@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from narrowgauge.hw.accelerator import Accelerator
+from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.errors import NetworkError
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.layers import AveragePool, Conv2d, Dense, MaxPool
-from narrowgauge.hw.program import Program
+from narrowgauge.hw.network.layers import AveragePool, Conv2d, Dense, MaxPool
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.model.qonnx.extra import require
 
 require()

@@ -6,11 +6,11 @@ from collections import Counter
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from narrowgauge.hw.accelerator import Accelerator
+from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.errors import NetworkError
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.layer import Requantised
-from narrowgauge.hw.program import Program
+from narrowgauge.hw.network.requantised import Requantised
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.sim.compare import compare as compare_runs
 from narrowgauge.hw.sim.interpreted import AmaranthEngine
 from narrowgauge.hw.sim.run import Stimulus

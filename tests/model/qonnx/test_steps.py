@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from narrowgauge.hw.arithmetic import requantize
 from narrowgauge.hw.errors import NetworkError
-from narrowgauge.hw.number import Bipolar, Fixed
+from narrowgauge.hw.numbers.arithmetic import requantize
+from narrowgauge.hw.numbers.formats import Bipolar, Fixed
 from narrowgauge.model.fold import check
 from narrowgauge.model.qonnx.extra import require
 

@@ -1,0 +1,174 @@
+"""From accumulators to output levels."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..gates.adder import Term, adder_tree, partial_products, tree_latency
+from ..numbers.formats import Bipolar
+from ..numbers.mode import Mode
+
+__all__ = ["Requantize"]
+
+
+class Requantize(wiring.Component):
+    """Scale, shift and clamp: ``clamp((i * multiplier + bias) >> shift, low, high)``.
+
+    With the half ``2**(shift - 1)`` in the bias, where `Program` puts it, this is the rounding
+    requantisation of `Dense`: halves leave nothing below the shift, so that those of ``half_even``
+    are seen there. A `Bipolar` output is ``+1 if i * multiplier + bias >= 0 else -1``.
+    Every mode has an output of its own, always valid; a new input each cycle.
+
+    Parameters
+    ----------
+    width, bias_width, multiplier_width : int
+        Bits of the signed accumulator, the signed bias and the unsigned multiplier; a
+        ``multiplier_width`` of 0 multiplies by 1, with no gates.
+    modes : sequence of Mode
+        What each output is; none of them with thresholds.
+    dsp : bool
+        Multiply in a DSP block.
+    totals : sequence of int, optional
+        Bits that ``i * multiplier + bias`` has at most where a mode is used; those above it are
+        not looked at.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles from input to output.
+
+    Members
+    -------
+    i : In(signed(width))
+    i_bias : In(signed(bias_width))
+    i_multiplier : In(unsigned(multiplier_width))
+    o : Out of the level shape of ``modes[k].output``, in ``outputs[k]`` (members ``o_0``, ``o_1``)
+    """
+
+    i: Signal
+    i_bias: Signal
+    i_multiplier: Signal
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        bias_width: int,
+        multiplier_width: int,
+        modes: Sequence[Mode],
+        dsp: bool = False,
+        totals: Sequence[int] | None = None,
+    ):
+        self.modes, self.dsp, self.multiplier_width = tuple(modes), dsp, multiplier_width
+        self.totals = None if totals is None else tuple(totals)
+        if not multiplier_width:
+            self.latency = 2
+        elif dsp:
+            self.latency = 4
+        else:
+            self.latency = 1 + tree_latency(multiplier_width + 1) + 1
+        super().__init__(
+            {
+                "i": In(signed(width)),
+                "i_bias": In(signed(bias_width)),
+                "i_multiplier": In(unsigned(multiplier_width)),
+            }
+            | {f"o_{k}": Out(mode.output.level_shape) for k, mode in enumerate(self.modes)}
+        )
+
+    @property
+    def outputs(self) -> list[Signal]:
+        """The output of each mode."""
+        return [getattr(self, f"o_{k}") for k in range(len(self.modes))]
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        scaled = self._scaled(m)
+        widths = self.totals or [len(scaled)] * len(self.modes)
+        for mode, output, width in zip(self.modes, self.outputs, widths, strict=True):
+            total = scaled[:width].as_signed()
+            level = Signal.like(output, reset_less=True)
+            m.d.sync += level.eq(_clamp(mode, _shifted(mode, total), total))
+            m.d.comb += output.eq(level)
+        return m
+
+    def _scaled(self, m: Module) -> Value:
+        """Return ``i * multiplier + bias``, registered."""
+        bias = Term.of(self.i_bias)
+        if not self.multiplier_width:
+            return adder_tree(m, [bias, Term.of(self.i)])
+        if not self.dsp:
+            # registered where they are selected: such a register costs no cell
+            rows = [_stored(m, row) for row in partial_products(self.i, self.i_multiplier)]
+            shifted = [row.shifted(bit) for bit, row in enumerate(rows)]
+            return adder_tree(m, [_stored(m, bias), *shifted])
+        # registers before and behind the product, which the block has inside
+        level, multiplier = _stored(m, Term.of(self.i)), _stored(m, Term.of(self.i_multiplier))
+        product = _stored(m, Term.of(level.value * multiplier.value))
+        return adder_tree(m, [product, _stored(m, _stored(m, bias))])
+
+
+def _stored(m: Module, term: Term) -> Term:
+    """Return ``term`` a cycle later."""
+    value = Signal(term.value.shape(), reset_less=True)
+    m.d.sync += value.eq(term.value)
+    return replace(term, value=value)
+
+
+def _shifted(mode: Mode, total: Value) -> Value:
+    """Return ``total``, which has the half in it, shifted and rounded."""
+    level = total >> mode.shift
+    if mode.rounding == "half_up" or not mode.shift:  # without a shift there are no halves
+        return level
+    # a half that went up to an odd level steps back, which only takes its lowest bit
+    return Cat(level[0] & total[: mode.shift].any(), level[1:]).as_signed()
+
+
+def _clamp(mode: Mode, value: Value, total: Value) -> Value:
+    """Return ``value`` clamped as ``mode`` says; ``total`` gives a bipolar sign."""
+    if mode.output == Bipolar():
+        return Mux(total[-1], Const(-1, 2), Const(1, 2))
+    low, high = mode.clamp
+    if low == high:
+        return Const(low, mode.output.level_shape)
+    shape = Shape.cast(range(low, high + 1))
+    level = _fitted(value, shape)
+    if shape != mode.output.level_shape:  # it will be extended
+        level = level[: shape.width].as_signed() if shape.signed else level[: shape.width]
+    # where the ends are not those of the shape
+    if low > _ends(shape)[0]:
+        level = Mux(_exceeds(level, shape, low - 1), level, Const(low, shape))
+    if high < _ends(shape)[1]:
+        level = Mux(_exceeds(level, shape, high), Const(high, shape), level)
+    return level
+
+
+def _ends(shape: Shape) -> tuple[int, int]:
+    """Return the lowest and the highest level of a shape."""
+    low = -(1 << (shape.width - 1)) if shape.signed else 0
+    return low, low + (1 << shape.width) - 1
+
+
+def _fitted(value: Value, shape: Shape) -> Value:
+    """Return ``value`` clamped to the range of ``shape``."""
+    magnitude = shape.width - shape.signed
+    if len(value) <= magnitude + 1:
+        value = value | Const(0, signed(magnitude + 2))
+    negative, upper = value[-1], value[magnitude:-1]
+    low, high = (Const(end, shape) for end in _ends(shape))
+    fits = Mux(negative, upper.all() & shape.signed, ~upper.any())
+    return Mux(fits, value[: shape.width], Mux(negative, low, high))
+
+
+def _exceeds(level: Value, shape: Shape, limit: int) -> Value:
+    """Return ``level > limit`` in gates that merge with others; a ``>`` would be a carry chain."""
+    exceeds: Value = Const(0)
+    above = limit - _ends(shape)[0]
+    for bit in range(shape.width):
+        # counted from the lowest level, where a sign bit stands upside down
+        each = level[bit] ^ (shape.signed and bit == shape.width - 1)
+        exceeds = each & exceeds if above >> bit & 1 else each | exceeds
+    return exceeds

@@ -1,0 +1,146 @@
+"""The loops of a layer: tiles, bit planes, steps."""
+
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..gates.counter import count_down
+from ..gates.table import field
+from ..mac.control import CONTROL
+from ..numbers.arithmetic import address_width
+from ..program.layout import Program
+from .job import Bank, Job
+
+__all__ = ["Sequencer"]
+
+
+class Sequencer(wiring.Component):
+    """Walk through the steps of one bank of patches after the other, a step a cycle.
+
+    A bank takes ``tiles * planes * steps`` cycles and one more to start, unless a tile is shorter
+    than the array needs to drain the last one; then the last step of the tile waits.
+
+    Parameters
+    ----------
+    program : Program
+        The layers.
+    interval : int
+        Least cycles between two last steps (`SystolicArray.interval`).
+
+    Members
+    -------
+    i_full : In(1), i_bank : In(Bank), o_release : Out(1)
+        The bank to compute from, which stays until the end of its use.
+    jobs : Out(stream.Signature(Job))
+        The jobs as they start, for those who follow the sums.
+    o_weight_address, o_word_address : Out
+        Addresses of the step's words.
+    o_control : Out(CONTROL)
+        The step, one cycle after its addresses: together with the words.
+    o_running : Out(1), o_layer : Out
+        A layer has the array; which one.
+    """
+
+    i_full: Signal
+    i_bank: data.View
+    o_release: Signal
+    jobs: stream.Interface
+    o_weight_address: Signal
+    o_word_address: Signal
+    o_control: data.View
+    o_running: Signal
+    o_layer: Signal
+
+    def __init__(self, program: Program, interval: int):
+        self.program, self.interval = program, interval
+        super().__init__(
+            {
+                "i_full": In(1),
+                "i_bank": In(Bank(program)),
+                "o_release": Out(1),
+                "jobs": Out(stream.Signature(Job(program))),
+                "o_weight_address": Out(address_width(program.weight_words)),
+                "o_word_address": Out(address_width(program.row_buffer_words)),
+                "o_control": Out(CONTROL),
+                "o_running": Out(1),
+                "o_layer": Out(range(len(program.records))),
+            }
+        )
+
+    def _field(self, name: str):
+        """Return a number of the current layer: that of the bank."""
+        values = [getattr(record.tiles, name) for record in self.program.records]
+        return field(values, self.i_bank.job.layer)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        go, running, start = Signal(), Signal(), Signal()
+        following = self.o_weight_address + 1
+        tile_base = Signal.like(self.o_weight_address)
+        last_step, last_plane, last_tile = self._loops(m, go, start)
+        free = self._free(m, go & last_step & last_plane)
+        bitwise = self._field("bitwise")
+        base = self._base(m, start)
+
+        m.d.comb += [
+            self.o_layer.eq(self.i_bank.job.layer),
+            self.o_running.eq(running),
+            self.jobs.valid.eq(~running & self.i_full & self.i_bank.first),
+            self.jobs.payload.eq(self.i_bank.job),
+            start.eq(~running & self.i_full & (self.jobs.ready | ~self.i_bank.first)),
+            go.eq(running & (~last_step | ~last_plane | free)),
+            self.o_release.eq(running & free & last_step & last_plane & last_tile),
+        ]
+        m.d.sync += [
+            self.o_control.enable.eq(go),
+            self.o_control.double.eq(last_step & ~last_plane & bitwise),
+            self.o_control.last.eq(last_step & last_plane),
+            running.eq(start | (running & ~self.o_release)),
+        ]
+        with m.If(~running):
+            m.d.sync += [tile_base.eq(base), self.o_weight_address.eq(base)]
+        with m.Elif(go):
+            # bit planes meet the same weights again
+            again = last_step & ~last_plane & bitwise
+            m.d.sync += [
+                self.o_weight_address.eq(Mux(again, tile_base, following)),
+                self.o_word_address.eq(self.o_word_address + 1),
+            ]
+            with m.If(last_step & last_plane):
+                m.d.sync += [self.o_word_address.eq(0), tile_base.eq(following)]
+        return m
+
+    def _loops(self, m: Module, go, start) -> list[Value]:
+        """Count steps, planes and tiles; return whether each is at its last."""
+        ends, move = [], go
+        for name in ("steps", "planes", "tiles"):
+            limits = [max(1, getattr(record.tiles, name)) for record in self.program.records]
+            _, last = count_down(
+                m, f"{name}_left", limits, move, layer=self.i_bank.job.layer, start=start
+            )
+            ends.append(last)
+            move = move & last
+        return ends
+
+    def _free(self, m: Module, ends) -> Signal:
+        """Return whether the array may end a tile: it drains one in ``interval`` cycles."""
+        left = Signal(range(self.interval))
+        free = Signal(init=1)
+        with m.If(ends):
+            m.d.sync += [left.eq(self.interval - 1), free.eq(self.interval == 1)]
+        with m.Elif(~free):
+            m.d.sync += [left.eq(left - 1), free.eq(left == 1)]
+        return free
+
+    def _base(self, m: Module, start):
+        """Return the weight address at which the waiting bank begins."""
+        first = self._field("weight_base")
+        if not any(record.tiles.group_weights for record in self.program.records):
+            return first
+        current = Signal.like(self.o_weight_address)  # of the group that is computed
+        base = Signal.like(current)
+        further = Mux(self.i_bank.next_group, self._field("group_weights"), 0)
+        m.d.comb += base.eq(Mux(self.i_bank.first, first, current + further))
+        with m.If(start):
+            m.d.sync += current.eq(base)
+        return base

@@ -1,0 +1,34 @@
+"""The elements of the accelerator's input and output streams."""
+
+from amaranth.hdl import unsigned
+from amaranth.lib import data
+from amaranth.utils import ceil_log2
+
+from ..program.layout import Program
+
+__all__ = ["element_layout", "result_layout"]
+
+
+def element_layout(program: Program) -> data.StructLayout:
+    """Return the layout of an input element: its code, and whether it ends the last image.
+
+    ``last``, on the last element of an image, closes a batch that is not full, so that a stream may
+    end after any number of images.
+    """
+    return data.StructLayout({"code": program.network.input, "last": 1})
+
+
+def result_layout(program: Program) -> data.StructLayout:
+    """Return the layout of an output element.
+
+    ``level`` is the next level of the last layer, in the order of its channels; with the last one
+    of an image, ``last`` is set and ``label`` is the class: the first channel with the highest
+    level.
+    """
+    return data.StructLayout(
+        {
+            "level": program.network.output,
+            "label": unsigned(ceil_log2(program.network.outputs)),
+            "last": 1,
+        }
+    )

@@ -1,0 +1,276 @@
+"""The output-stationary systolic array and its processing element."""
+
+from collections.abc import Callable
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..errors import GeometryError
+from ..geometry import Geometry
+from ..mac.base import MAC
+from ..mac.choice import mac as default_mac
+from ..mac.control import CONTROL
+from ..mac.dsp import Blocks, block_macs
+from ..numbers.arithmetic import Accumulator
+from ..numbers.operands import Operands
+from .differences import Differences
+
+__all__ = ["PE", "SystolicArray", "drained"]
+
+
+def drained(accumulator: Accumulator) -> data.StructLayout:
+    """Return the layout of a finished sum: its level, and whether any step overflowed."""
+    return data.StructLayout({"sum": signed(accumulator.width), "overflow": 1})
+
+
+class PE(wiring.Component):
+    """A processing element: a multiply-accumulate, and one link of the drain chain.
+
+    Operands enter at any cycle; their control enters ``mac.latency`` cycles later. ``mac.delay``
+    cycles after the control with ``last`` the finished sum is captured in the drain register, and
+    with ``i_shift`` that register takes over its neighbour's.
+
+    Parameters
+    ----------
+    mac : MAC
+        What computes.
+    waits : bool
+        Whether a captured sum stays until ``i_shift``. Where all elements capture in one cycle and
+        sums leave from the next one on, none has to: ``i_shift`` is not used then, and the register
+        needs no enable, which is a long way on a small FPGA.
+
+    Members
+    -------
+    i_weights, i_activations : In(ArrayLayout(format, lanes))
+    i_control : In(CONTROL)
+    i_shift : In(1)
+    i_drain, o_drain : In/Out(drained(accumulator))
+    """
+
+    i_weights: data.View
+    i_activations: data.View
+    i_control: data.View
+    i_shift: Signal
+    i_drain: data.View
+    o_drain: data.View
+
+    def __init__(self, mac: MAC, *, waits: bool = True):
+        self.mac, self.waits = mac, waits
+        if not isinstance(mac.accumulator, Accumulator):
+            raise GeometryError(f"an array sums integers, not {mac.accumulator}")
+        layout = drained(mac.accumulator)
+        super().__init__(
+            {
+                "i_weights": In(data.ArrayLayout(mac.operands.weight, mac.lanes)),
+                "i_activations": In(data.ArrayLayout(mac.operands.activation, mac.lanes)),
+                "i_control": In(CONTROL),
+                "i_shift": In(1),
+                "i_drain": In(layout),
+                "o_drain": Out(layout),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.mac = mac = self.mac
+        m.d.comb += [
+            mac.i_weights.eq(self.i_weights),
+            mac.i_activations.eq(self.i_activations),
+            mac.i_control.eq(self.i_control),
+        ]
+        captured = self.i_control.enable & self.i_control.last
+        for _ in range(mac.delay):
+            later = Signal(name="captured")
+            m.d.sync += later.eq(captured)
+            captured = later
+        with m.If(captured | self.i_shift | (not self.waits)):
+            m.d.sync += [
+                self.o_drain.sum.eq(Mux(captured, mac.o, self.i_drain.sum)),
+                self.o_drain.overflow.eq(Mux(captured, mac.o_overflow, self.i_drain.overflow)),
+            ]
+        return m
+
+
+class SystolicArray(wiring.Component):
+    """``rows`` x ``columns`` processing elements that keep their sums and stream their operands.
+
+    Each cycle takes one word of activations a row, one word of weights a column, and the control
+    of the step. The step with ``last`` ends the tile of ``rows * columns`` sums; ``latency``
+    cycles after it they leave, one a cycle and chain, row by row, while the next tile computes: the
+    first chain has rows 0, ``chains``, ``2 * chains``, ..., the second one those that follow. Two
+    steps with ``last`` must be at least ``interval`` cycles apart.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Rows, columns, lanes and hop.
+    operands : Operands
+        Formats of weights and activations.
+    accumulator : Accumulator
+        Width and overflow mode.
+    doubling : bool
+        Whether steps may double the sum (bit planes).
+    blocks : Blocks, optional
+        Multiply in multiplier blocks, as far as there are enough; in logic cells without.
+    make_mac : callable, optional
+        Builds the multiply-accumulate of one element instead of `mac.mac`.
+    fabric : str, optional
+        The family of devices whose best structures are chosen, of what is made of logic cells.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles from the operands of the last step to the first drained sums.
+    interval : int
+        Least cycles between two last steps.
+    observes_overflow : bool
+        Whether sums come with their flags; if not, the flags are 0.
+
+    Members
+    -------
+    i_activations : In(ArrayLayout(ArrayLayout(format, lanes), rows))
+    i_weights : In(ArrayLayout(ArrayLayout(format, lanes), columns))
+    i_control : In(CONTROL)
+    o : Out(ArrayLayout(drained(accumulator), chains))
+    o_valid : Out(1)
+    """
+
+    i_activations: data.View
+    i_weights: data.View
+    i_control: data.View
+    o: data.View
+    o_valid: Signal
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        operands: Operands,
+        accumulator: Accumulator,
+        *,
+        doubling: bool = False,
+        blocks: Blocks | None = None,
+        make_mac: Callable[[], MAC] | None = None,
+        fabric: str | None = None,
+    ):
+        self.geometry, self.accumulator = geometry, accumulator
+        count, lanes = geometry.elements, geometry.lanes
+        self.blocks = []
+        if make_mac is not None:
+            macs = [make_mac() for _ in range(count)]
+        elif blocks is not None:
+            macs, self.blocks = block_macs(
+                operands, lanes, accumulator, blocks, count, doubling=doubling
+            )
+        else:
+            macs = [
+                default_mac(operands, lanes, accumulator, doubling=doubling, fabric=fabric)
+                for _ in range(count)
+            ]
+        self.observes_overflow = all(mac.observes_overflow for mac in macs)
+        # the elements may differ: sums leave when the last one has captured its own
+        captures = [mac.latency + mac.delay for mac in macs]
+        waits = geometry.skew > 0 or min(captures) < max(captures)
+        elements = [PE(mac, waits=waits) for mac in macs]
+        self.elements = [
+            elements[first : first + geometry.columns]
+            for first in range(0, count, geometry.columns)
+        ]
+        self._captured = max(captures) + geometry.skew
+        self._differences = None
+        if macs[0].cumulative:
+            self._differences = Differences(
+                accumulator.width, geometry.chains, geometry.drain_cycles
+            )
+        self.latency = self._captured + 1 + (Differences.latency if macs[0].cumulative else 0)
+        self.interval = geometry.drain_cycles + geometry.skew + max(captures) - min(captures)
+        activations = data.ArrayLayout(operands.activation, geometry.lanes)
+        weights = data.ArrayLayout(operands.weight, geometry.lanes)
+        super().__init__(
+            {
+                "i_activations": In(data.ArrayLayout(activations, geometry.rows)),
+                "i_weights": In(data.ArrayLayout(weights, geometry.columns)),
+                "i_control": In(CONTROL),
+                "o": Out(data.ArrayLayout(drained(accumulator), geometry.chains)),
+                "o_valid": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        rows, columns, hop = self.geometry.rows, self.geometry.columns, self.geometry.hop
+        controls = self._delayed(m, self.i_control, self._captured)
+        draining = self._drain_counter(m, controls[-1])
+        for index, block in enumerate(self.blocks):
+            m.submodules[f"block_{index}"] = block
+        drained_sums = self._output(m, draining)
+        for index in range(self.geometry.chains):
+            chain = [each for row in self.elements[index :: self.geometry.chains] for each in row]
+            m.d.comb += drained_sums[index].eq(chain[0].o_drain)
+            for element, following in zip(chain, [*chain[1:], None], strict=True):
+                m.d.comb += element.i_shift.eq(draining)
+                if following is not None:
+                    m.d.comb += element.i_drain.eq(following.o_drain)
+
+        for r in range(rows):
+            word = self._delayed(m, self.i_activations[r], r // hop)[-1]
+            for c in range(columns):
+                if c and c % hop == 0:
+                    word = self._delayed(m, word, 1)[-1]
+                m.submodules[f"pe_{r}_{c}"] = element = self.elements[r][c]
+                m.d.comb += [
+                    element.i_activations.eq(word),
+                    element.i_control.eq(controls[element.mac.latency + r // hop + c // hop]),
+                ]
+        for c in range(columns):
+            word = self._delayed(m, self.i_weights[c], c // hop)[-1]
+            for r in range(rows):
+                if r and r % hop == 0:
+                    word = self._delayed(m, word, 1)[-1]
+                m.d.comb += self.elements[r][c].i_weights.eq(word)
+        return m
+
+    def _output(self, m: Module, draining: Signal) -> data.View:
+        """Return what the chains drive: the output, or what becomes it."""
+        if self._differences is None:
+            m.d.comb += self.o_valid.eq(draining)
+            return self.o
+        m.submodules.differences = differences = self._differences
+        totals = Signal.like(self.o)
+        m.d.comb += differences.i_valid.eq(draining)
+        for index in range(self.geometry.chains):
+            m.d.comb += [
+                differences.i[index].eq(totals[index].sum),
+                self.o[index].sum.eq(differences.o[index]),
+            ]
+        valid = draining
+        for _ in range(differences.latency):
+            later = Signal(name="valid")
+            m.d.sync += later.eq(valid)
+            valid = later
+        m.d.comb += self.o_valid.eq(valid)
+        return totals
+
+    @staticmethod
+    def _delayed(m: Module, source, cycles: int) -> list:
+        """Return ``source`` delayed by 0, 1, ... ``cycles`` cycles."""
+        stages = [source]
+        for _ in range(cycles):
+            stage = Signal(source.shape(), reset_less=source.shape() != CONTROL)
+            m.d.sync += stage.eq(stages[-1])
+            stages.append(stage)
+        return stages
+
+    def _drain_counter(self, m: Module, control):
+        """Return the signal that is high while sums leave, from the cycle after ``control.last``.
+
+        It comes from a register: every element and the loops behind the array hang on it.
+        """
+        left = Signal(range(self.geometry.drain_cycles))  # sums after this one
+        draining, more = Signal(), Signal()
+        with m.If(control.enable & control.last):
+            others = self.geometry.drain_cycles - 1
+            m.d.sync += [draining.eq(1), left.eq(others), more.eq(others != 0)]
+        with m.Elif(draining):
+            m.d.sync += [draining.eq(more), left.eq(left - 1), more.eq(more & (left != 1))]
+        return draining

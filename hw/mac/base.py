@@ -1,0 +1,135 @@
+"""Multiply-accumulate: what a processing element computes, for every kind of number.
+
+All have the ports of `MAC`, so an array takes any of them. `choice.mac` chooses by the formats.
+"""
+
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..numbers.arithmetic import Accumulator
+from ..numbers.ieee import Float
+from ..numbers.operands import Operands
+from .accumulator import Accumulate
+from .control import CONTROL
+from .dot import DotProduct
+
+__all__ = ["MAC", "DotMAC"]
+
+
+class MAC(wiring.Component):
+    """Base of the multiply-accumulates: sum the products of ``lanes`` pairs, step after step.
+
+    Operands enter at any cycle; the control of their step enters ``latency`` cycles later.
+    ``delay`` cycles after the control with ``last``, ``o`` and ``o_overflow`` are the finished sum
+    and whether any of its steps overflowed.
+
+    Parameters
+    ----------
+    operands : Operands
+        Formats of weights and activations.
+    lanes : int
+        Pairs a step.
+    accumulator : Accumulator or Float
+        Width and overflow mode of the sum; of floats, its format.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles from the operands of a step to its control.
+    delay : int
+        Cycles from the control of a step to the sum with it; 0 where ``o`` is combinational.
+    cumulative : bool
+        Whether ``last`` does not clear the sum: it wraps and runs on, from one tile to the next.
+    observes_overflow : bool
+        Whether ``o_overflow`` tells; if not, it is 0.
+
+    Members
+    -------
+    i_weights, i_activations : In(ArrayLayout(format, lanes))
+    i_control : In(CONTROL)
+    o : Out(signed(accumulator.width)), or Out(accumulator) of a float
+    o_overflow : Out(1)
+    """
+
+    i_weights: data.View
+    i_activations: data.View
+    i_control: data.View
+    o: Signal
+    o_overflow: Signal
+
+    latency: int
+    delay: int = 0
+    cumulative: bool = False
+    observes_overflow: bool = True
+
+    def __init__(self, operands: Operands, lanes: int, accumulator: Accumulator | Float):
+        total = accumulator if isinstance(accumulator, Float) else signed(accumulator.width)
+        self.operands, self.lanes, self.accumulator = operands, lanes, accumulator
+        super().__init__(
+            {
+                "i_weights": In(data.ArrayLayout(operands.weight, lanes)),
+                "i_activations": In(data.ArrayLayout(operands.activation, lanes)),
+                "i_control": In(CONTROL),
+                "o": Out(total),
+                "o_overflow": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        raise NotImplementedError
+
+
+class DotMAC(MAC):
+    """A dot product, and an accumulator behind it.
+
+    Parameters
+    ----------
+    dot : DotProduct
+        It knows the formats.
+    accumulator : Accumulator
+        Width and overflow mode.
+    doubling : bool
+        Whether steps may double the sum (bit planes).
+    cumulative : bool
+        The sum is never cleared, as in a multiplier block; the accumulator wraps.
+    fabric : str, optional
+        The family of devices that the accumulator is for; ``dot`` has its own.
+    """
+
+    def __init__(
+        self,
+        dot: DotProduct,
+        accumulator: Accumulator,
+        *,
+        doubling: bool = False,
+        cumulative: bool = False,
+        fabric: str | None = None,
+    ):
+        super().__init__(dot.operands, dot.lanes, accumulator)
+        self.dot, self.doubling = dot, doubling
+        self.accumulate = Accumulate(
+            accumulator,
+            dot.width,
+            doubling=doubling,
+            restart=not cumulative,
+            even=dot.even,
+            fabric=fabric,
+        )
+        self.delay = self.accumulate.latency
+        self.cumulative, self.observes_overflow = cumulative, not cumulative
+        self.latency = dot.latency
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.dot = dot = self.dot
+        m.submodules.accumulate = accumulate = self.accumulate
+        m.d.comb += [
+            dot.i_weights.eq(self.i_weights),
+            dot.i_activations.eq(self.i_activations),
+            accumulate.i.eq(dot.o),
+            accumulate.i_control.eq(self.i_control),
+            self.o.eq(accumulate.o),
+            self.o_overflow.eq(accumulate.o_overflow if self.observes_overflow else 0),
+        ]
+        return m

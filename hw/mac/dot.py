@@ -1,0 +1,306 @@
+"""Dot products over lanes: the only gates that know the number formats.
+
+All of them have the same ports: a word of weight codes, a word of activation codes, and the exact
+integer sum of the products of their levels, ``latency`` cycles later, a new one each cycle. Which
+one an array uses follows from its operand formats (`dot_product`).
+"""
+
+from dataclasses import replace
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..errors import GeometryError
+from ..gates.adder import Term, adder_tree, partial_products, tree_latency
+from ..gates.multiplier import recoded_latency, recoded_product
+from ..gates.popcount import bipolar_sum, bipolar_sum_latency, structure_for
+from ..numbers.arithmetic import bits_for
+from ..numbers.formats import Bipolar, Fixed, MiniFloat, PowerOfTwo
+from ..numbers.operands import Operands
+
+__all__ = [
+    "AddSubtract",
+    "DotProduct",
+    "MiniFloatMultiply",
+    "Multiply",
+    "ShiftAdd",
+    "XnorPopcount",
+    "dot_product",
+]
+
+
+class DotProduct(wiring.Component):
+    """Base of the dot products.
+
+    Parameters
+    ----------
+    operands : Operands
+        Formats of weights and activations.
+    lanes : int
+        Pairs a step.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles from operands to sum.
+    width : int
+        Bits of the signed sum: as many as the worst operands need.
+    even : bool
+        Whether every sum is even, and synthesis knows it.
+
+    Members
+    -------
+    i_weights, i_activations : In(ArrayLayout(format, lanes))
+    o : Out(signed(width))
+    """
+
+    i_weights: data.View
+    i_activations: data.View
+    o: Signal
+
+    latency: int
+    even: bool = False
+
+    def __init__(self, operands: Operands, lanes: int):
+        if lanes < 1:
+            raise GeometryError(f"a dot product has at least 1 lane, not {lanes}")
+        self.operands, self.lanes = operands, lanes
+        low, high = _sum_range(operands, lanes)
+        self.width = bits_for(low, high)
+        super().__init__(
+            {
+                "i_weights": In(data.ArrayLayout(operands.weight, lanes)),
+                "i_activations": In(data.ArrayLayout(operands.activation, lanes)),
+                "o": Out(signed(self.width)),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        raise NotImplementedError
+
+    @property
+    def pairs(self) -> list:
+        """The ``lanes`` pairs of weight and activation codes."""
+        return [(self.i_weights[lane], self.i_activations[lane]) for lane in range(self.lanes)]
+
+
+def _sum_range(operands: Operands, lanes: int) -> tuple[int, int]:
+    """Return the extreme sums of ``lanes`` products."""
+    products = [
+        weight * activation
+        for weight in (operands.weight.min_level, operands.weight.max_level)
+        for activation in (operands.activation.min_level, operands.activation.max_level)
+    ]
+    return min(0, lanes * min(products)), max(0, lanes * max(products))
+
+
+class XnorPopcount(DotProduct):
+    """Bipolar weights, bipolar activations: twice the number of agreeing lanes, less ``lanes``.
+
+    How lanes are counted depends on the ``fabric`` (`gates.popcount`).
+    """
+
+    def __init__(self, operands: Operands, lanes: int, *, fabric: str | None = None):
+        super().__init__(operands, lanes)
+        self.structure, self.even = structure_for(fabric), lanes % 2 == 0
+        self.latency = bipolar_sum_latency(lanes, self.structure)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        bits = [(w.as_value()[0], a.as_value()[0]) for w, a in self.pairs]
+        m.d.comb += self.o.eq(bipolar_sum(m, bits, self.structure))
+        return m
+
+
+class AddSubtract(DotProduct):
+    """Bipolar weights, integer activations: every lane is added or subtracted."""
+
+    def __init__(self, operands: Operands, lanes: int):
+        super().__init__(operands, lanes)
+        self.latency = tree_latency(2 * lanes)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        terms, carries = [], []
+        for weight, activation in self.pairs:
+            positive, negative = _signs(activation.level, ~weight.as_value()[0])
+            terms.append(positive)
+            carries.append(negative)
+        m.d.comb += self.o.eq(adder_tree(m, terms + carries))
+        return m
+
+
+class ShiftAdd(DotProduct):
+    """Power-of-two weights, integer activations: shift by the exponent, add or subtract."""
+
+    def __init__(self, operands: Operands, lanes: int):
+        super().__init__(operands, lanes)
+        self.latency = tree_latency(2 * lanes)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        field_width = self.operands.weight.width - 1
+        terms, carries = [], []
+        for weight, activation in self.pairs:
+            field, sign = weight.as_value()[:field_width], weight.as_value()[field_width]
+            # field f is 2**(f - 1); field 0 is zero, gated where the sign is applied anyway
+            shifted = (activation.level << field) >> 1
+            gated = Mux(field.any(), shifted, Const(0, shifted.shape()))
+            positive, negative = _signs(gated, sign & field.any())
+            terms.append(positive)
+            carries.append(negative)
+        m.d.comb += self.o.eq(adder_tree(m, terms + carries))
+        return m
+
+
+def _signs(level, negate) -> tuple[Term, Term]:
+    """Return ``-level if negate else level`` as two terms: flipped bits, and the one that is added.
+
+    The added ones of all lanes form a popcount, which is cheaper than an adder in each lane.
+    """
+    width = len(level) + 1
+    flipped = (level ^ negate.replicate(width).as_signed())[:width].as_signed()
+    term = Term.of(level)
+    low, high = min(term.low, ~term.high), max(term.high, ~term.low)
+    return Term(flipped, low, high), Term(negate, 0, 1)
+
+
+class MiniFloatMultiply(DotProduct):
+    """Minifloat weights, integer activations: times the significand, shifted, added or subtracted.
+
+    The product is shifted and not the activation, which keeps the adders of the product narrow. It
+    takes one register, however many they are: the shift behind it, with an adder of full width, is
+    the longer way. With ``dsp`` the product is one ``*``, for a multiplier block.
+    """
+
+    def __init__(self, operands: Operands, lanes: int, *, dsp: bool = False):
+        super().__init__(operands, lanes)
+        assert isinstance(operands.weight, MiniFloat)
+        self.weight, self.dsp = operands.weight, dsp
+        self.latency = 1 + tree_latency(2 * lanes)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        terms, carries = [], []
+        for weight, activation in self.pairs:
+            significand, shift, sign = self.weight.fields(weight.as_value())
+            product = _stored(m, self._product(m, activation.level, significand))
+            shifted = (product << _stored(m, shift))[: len(product) + self.weight.max_shift]
+            level = shifted.as_signed() if product.shape().signed else shifted
+            positive, negative = _signs(level, _stored(m, sign))
+            terms.append(positive)
+            carries.append(negative)
+        m.d.comb += self.o.eq(adder_tree(m, terms + carries))
+        return m
+
+    def _product(self, m: Module, level: Value, significand: Value) -> Value:
+        if self.dsp:
+            return level * significand
+        rows = enumerate(partial_products(level, significand))
+        return adder_tree(m, [row.shifted(bit) for bit, row in rows], registered=False)
+
+
+_RECODED = 4  # bits from which on recoding takes fewer cells on iCE40
+
+
+def _stored(m: Module, value: Value) -> Signal:
+    """Return ``value`` a cycle later."""
+    stored = Signal(value.shape(), reset_less=True)
+    m.d.sync += stored.eq(value)
+    return stored
+
+
+class Multiply(DotProduct):
+    """Integer weights, integer activations, any two widths, signed or unsigned.
+
+    In logic cells, two lanes share their partial products: a bit of each of the two narrower
+    operands selects 0, one of the wider operands, or the sum of both, which costs two LUTs a bit
+    where two gates and an adder cost three. The selected terms of all lanes are summed bit by bit
+    first and shifted afterwards, which keeps the adders narrow. With ``dsp`` every lane is one
+    ``*``, which synthesis maps to a multiplier block. A single lane recodes the narrower
+    operand instead, if it is not too narrow (`recoded_product`).
+    """
+
+    def __init__(self, operands: Operands, lanes: int, *, dsp: bool = False):
+        super().__init__(operands, lanes)
+        self.dsp = dsp
+        shapes = operands.weight.level_shape, operands.activation.level_shape
+        narrow = min(shape.width for shape in shapes)
+        self.recoded = lanes == 1 and narrow >= _RECODED and not dsp
+        if dsp:
+            self.latency = 1 + tree_latency(lanes)
+        elif self.recoded:
+            self.latency = recoded_latency(*shapes)
+        else:
+            self.latency = tree_latency((lanes + 1) // 2) + tree_latency(narrow)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        levels = [(w.level, a.level) for w, a in self.pairs]
+        if self.dsp:
+            terms = [Term.of(_stored(m, w * a)) for w, a in levels]
+            m.d.comb += self.o.eq(adder_tree(m, terms))
+            return m
+        if self.recoded:
+            m.d.comb += self.o.eq(recoded_product(m, *levels[0], registered=True))
+            return m
+        # the narrower operand selects, so that there are fewer rows
+        levels = [tuple(sorted(pair, key=len, reverse=True)) for pair in levels]
+        rows = [_selected_terms(m, levels[lane : lane + 2]) for lane in range(0, self.lanes, 2)]
+        sums = []
+        for bit, column in enumerate(zip(*rows, strict=True)):
+            low, high = sum(t.low for t in column), sum(t.high for t in column)
+            same_sign = [replace(term, negative=False) for term in column]
+            total = Term(adder_tree(m, same_sign), low, high, column[0].negative)
+            sums.append(total.shifted(bit))
+        m.d.comb += self.o.eq(adder_tree(m, sums))
+        return m
+
+
+def _selected_terms(m: Module, pairs: list) -> list[Term]:
+    """Return the partial products of one or two (wide, narrow) pairs, one for each narrow bit."""
+    if len(pairs) == 1:
+        return partial_products(*pairs[0])
+    (a, select_a), (b, select_b) = pairs
+    both = Signal((a + b).shape())
+    m.d.comb += both.eq(a + b)
+    zero = Const(0, both.shape())
+    singles = zip(partial_products(a, select_a), partial_products(b, select_b), strict=True)
+    return [
+        Term(
+            Mux(select_a[bit], Mux(select_b[bit], both, a), Mux(select_b[bit], b, zero)),
+            first.low + second.low,
+            first.high + second.high,
+            first.negative,
+        )
+        for bit, (first, second) in enumerate(singles)
+    ]
+
+
+def dot_product(
+    operands: Operands, lanes: int, *, dsp: bool = False, fabric: str | None = None
+) -> DotProduct:
+    """Return the dot product for these operand formats, best on the family ``fabric``.
+
+    Raises
+    ------
+    GeometryError
+        When no dot product exists for the pair of formats.
+    """
+    integer = isinstance(operands.activation, Fixed)
+    match operands.weight:
+        case Bipolar() if operands.activation == Bipolar():
+            return XnorPopcount(operands, lanes, fabric=fabric)
+        case Bipolar() if integer:
+            return AddSubtract(operands, lanes)
+        case PowerOfTwo() if integer:
+            return ShiftAdd(operands, lanes)
+        case MiniFloat() if integer:
+            return MiniFloatMultiply(operands, lanes, dsp=dsp)
+        case Fixed() if integer:
+            return Multiply(operands, lanes, dsp=dsp)
+    raise GeometryError(
+        f"no dot product of {operands.weight} weights and {operands.activation} activations; there "
+        "are bipolar x bipolar, and bipolar, pow2, minifloat and integer x integer"
+    )

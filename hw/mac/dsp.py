@@ -1,0 +1,247 @@
+"""Multiply-accumulates in vendors' multiplier blocks, as many as there are, and in logic beyond."""
+
+from dataclasses import dataclass
+from functools import partial
+from math import ceil
+
+from amaranth.hdl import Cat, Elaboratable, Module, Signal, Value, signed
+
+from ..errors import GeometryError
+from ..gates.adder import Term, adder_tree, tree_latency
+from ..numbers.arithmetic import Accumulator
+from ..numbers.formats import Fixed
+from ..numbers.operands import Operands
+from .base import MAC, DotMAC
+from .choice import mac
+from .dsp_cells import SbMac16
+from .dsp_packed import PackedMultiply, packing
+
+__all__ = ["BlockMAC", "Blocks", "Mac16", "block_macs"]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The multiplier blocks that an array may use.
+
+    Parameters
+    ----------
+    fabric : str or None
+        The family whose blocks they are. ``ice40`` has accumulators in them, and ``ecp5`` is given
+        several narrow lanes a block; for every other, and None, a product is written as ``*``, and
+        synthesis chooses the block.
+    count : int or None
+        How many there are; elements beyond are made of logic cells. None for as many as it takes.
+    """
+
+    fabric: str | None = None
+    count: int | None = None
+
+    @property
+    def accumulate(self) -> bool:
+        """Whether the blocks have accumulators of their own."""
+        return self.fabric == "ice40"
+
+    def packed(self, operands: Operands, lanes: int) -> int:
+        """Return how many lanes a block takes by `PackedMultiply`; 0 where that is not for it."""
+        integers = isinstance(operands.weight, Fixed) and isinstance(operands.activation, Fixed)
+        return packing(operands, lanes)[0] if integers and self.fabric == "ecp5" else 0
+
+    def of_element(self, operands: Operands, lanes: int, accumulator: Accumulator) -> float:
+        """Return how many blocks an element takes; two may share one.
+
+        Raises
+        ------
+        GeometryError
+            For formats or an accumulator that the blocks do not have.
+        """
+        if self.fabric == "gowin" and _signed_width(operands) <= 9:
+            return lanes / 2  # a block is one 18x18 or two 9x9
+        if not self.accumulate:
+            return ceil(lanes / max(1, self.packed(operands, lanes)))
+        return lanes / (1 if _needs_a_whole_block(operands, accumulator) else 2)
+
+    def elements(
+        self, operands: Operands, lanes: int, accumulator: Accumulator, elements: int
+    ) -> int:
+        """Return how many of ``elements`` find room.
+
+        Raises
+        ------
+        GeometryError
+            Where not even one does.
+        """
+        each = self.of_element(operands, lanes, accumulator)
+        if self.count is None:
+            return elements
+        if self.count < each:
+            raise GeometryError(
+                f"{self.count} multiplier blocks are too few for one element of {lanes} lanes; "
+                "take fewer lanes, or multiply in logic"
+            )
+        return min(int(self.count / each), elements)
+
+
+class _Half:
+    """A multiply-accumulate inside of a block: its signals, which two modules connect."""
+
+    def __init__(self, operands: Operands, width: int):
+        self.weight = Signal(operands.weight.level_shape)
+        self.activation = Signal(operands.activation.level_shape)
+        self.hold, self.load = Signal(), Signal(init=1)
+        self.total = Signal(signed(width))
+
+
+class BlockMAC(MAC):
+    """A multiply-accumulate whose products and sums are inside of blocks, one place a lane.
+
+    The sum is never cleared (`MAC.cumulative`): the totals of all lanes are added where there are
+    several. The place itself is a part of a `Mac16`, which may hold the place of another element
+    too. Overflow is not seen: the block has no flag for it.
+    """
+
+    cumulative = True
+    observes_overflow = False
+
+    def __init__(self, operands: Operands, lanes: int, accumulator: Accumulator, *, wide: bool):
+        super().__init__(operands, lanes, accumulator)
+        self.places = [_Half(operands, 32 if wide else 16) for _ in range(lanes)]
+        self.latency = 2 if wide else 1
+        self.delay = 2 + (tree_latency(lanes) if lanes > 1 else 0)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        width = self.accumulator.width
+        for lane, place in enumerate(self.places):
+            m.d.comb += [
+                place.weight.eq(self.i_weights[lane].level),
+                place.activation.eq(self.i_activations[lane].level),
+            ]
+            # after reset the register, which reset does not reach, is loaded with 0 once
+            m.d.sync += [place.hold.eq(~self.i_control.enable), place.load.eq(0)]
+        terms = [Term.of(place.total[:width].as_signed()) for place in self.places]
+        total = adder_tree(m, terms) if len(terms) > 1 else terms[0].value
+        m.d.comb += self.o.eq(total)
+        return m
+
+
+class Mac16(Elaboratable):
+    """An ``SB_MAC16`` with one or two places of `BlockMAC`, all of its registers in use.
+
+    Two places are 8x8 bits with 16-bit accumulators; a wide one is 16x16 with 32.
+    """
+
+    def __init__(self, places: list[_Half], *, wide: bool):
+        self.places, self.wide = places, wide
+        place = places[0]
+        common = {
+            **{name: 1 for name in ("A_REG", "B_REG", "TOP_8x8_MULT_REG", "BOT_8x8_MULT_REG")},
+            **{f"{half}OUTPUT_SELECT": 1 for half in ("TOP", "BOT")},
+            "A_SIGNED": int(place.weight.shape().signed),
+            "B_SIGNED": int(place.activation.shape().signed),
+        }
+        if wide:
+            own = {"TOPADDSUB_LOWERINPUT": 2, "BOTADDSUB_LOWERINPUT": 2}
+            own |= {"PIPELINE_16x16_MULT_REG1": 1, "PIPELINE_16x16_MULT_REG2": 1}
+            own |= {"TOPADDSUB_CARRYSELECT": 2}
+        else:
+            own = {"TOPADDSUB_LOWERINPUT": 1, "BOTADDSUB_LOWERINPUT": 1, "MODE_8x8": 1}
+        self.block = SbMac16(**common, **own)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.block = block = self.block
+        low, high = self.places[0], self.places[-1]
+        bits = 16 if self.wide else 8
+        weights = [_extended(place.weight, bits) for place in self.places]
+        activations = [_extended(place.activation, bits) for place in self.places]
+        m.d.comb += [
+            block.a.eq(Cat(*weights)),
+            block.b.eq(Cat(*activations)),
+            block.oholdbot.eq(low.hold),
+            block.oholdtop.eq(high.hold),
+            block.oloadbot.eq(low.load),
+            block.oloadtop.eq(high.load),
+            Cat(place.total for place in self.places).eq(block.o),
+        ]
+        return m
+
+
+def _extended(level: Value, bits: int) -> Value:
+    """Return a level in more bits, by its sign."""
+    shape = level.shape()
+    top = level[-1] if shape.signed else level[0] & 0
+    return Cat(level, top.replicate(bits - shape.width))
+
+
+def block_macs(
+    operands: Operands,
+    lanes: int,
+    accumulator: Accumulator,
+    blocks: Blocks,
+    elements: int,
+    *,
+    doubling: bool = False,
+) -> tuple[list[MAC], list[Mac16]]:
+    """Return the multiply-accumulates of ``elements``, and the components that their blocks are.
+
+    Blocks go to the first elements; those for which none is left are made of logic cells.
+
+    Raises
+    ------
+    GeometryError
+        For formats or an accumulator that the blocks do not have, for doubling, or for too few
+        blocks for one element.
+    """
+    inside = blocks.elements(operands, lanes, accumulator, elements)
+    if not blocks.accumulate:
+        make = partial(mac, operands, lanes, accumulator, doubling=doubling)
+        if not blocks.packed(operands, lanes):
+            return [make(dsp=index < inside) for index in range(elements)], []
+        dots = [PackedMultiply(operands, lanes) for _ in range(inside)]
+        return [
+            *(DotMAC(dot, accumulator, doubling=doubling) for dot in dots),
+            *(make() for _ in range(elements - inside)),
+        ], []
+    if doubling:
+        raise GeometryError(
+            "the accumulators of multiplier blocks do not double, as bit planes need it; multiply "
+            "in logic"
+        )
+    wide = _needs_a_whole_block(operands, accumulator)
+    places_of_block = 1 if wide else 2
+    macs = [BlockMAC(operands, lanes, accumulator, wide=wide) for _ in range(inside)]
+    places = [place for each in macs for place in each.places]
+    used = [
+        Mac16(places[i : i + places_of_block], wide=wide)
+        for i in range(0, len(places), places_of_block)
+    ]
+    beyond = [mac(operands, lanes, accumulator, cumulative=True) for _ in range(elements - inside)]
+    return [*macs, *beyond], used
+
+
+def _signed_width(operands: Operands) -> int:
+    """Return the bits that either operand takes as a signed number."""
+    shapes = [each.level_shape for each in (operands.weight, operands.activation)]
+    return max(shape.width + (not shape.signed) for shape in shapes)
+
+
+def _needs_a_whole_block(operands: Operands, accumulator: Accumulator) -> bool:
+    """Tell whether a lane takes a whole block; raises where it does not fit one either."""
+    formats = operands.weight, operands.activation
+    if not all(isinstance(each, Fixed) for each in formats):
+        raise GeometryError(
+            f"multiplier blocks multiply integers, not {operands.weight} by {operands.activation}; "
+            "multiply in logic"
+        )
+    if accumulator.overflow != "wrap":
+        raise GeometryError(
+            f"the accumulators of multiplier blocks wrap; they do not {accumulator.overflow}: take "
+            "wrap, or multiply in logic"
+        )
+    width = max(each.width for each in formats)
+    if width > 16 or accumulator.width > 32:
+        raise GeometryError(
+            "a multiplier block has 16x16 bits and an accumulator of 32, not "
+            f"{operands.weight} x {operands.activation} with {accumulator.width}; multiply in logic"
+        )
+    return width > 8 or accumulator.width > 16

@@ -1,0 +1,50 @@
+"""What is to be computed: layers of integers, networks, and the network file."""
+
+from typing import TYPE_CHECKING
+
+from ..lazy import face
+
+if TYPE_CHECKING:
+    from .file import VERSIONS, from_bytes, load, save, to_bytes
+    from .layers import (
+        LAYERS,
+        MAX_SHIFT,
+        MAX_SUMMAND,
+        ROUNDINGS,
+        Add,
+        AveragePool,
+        Conv2d,
+        Dense,
+        Layer,
+        MaxPool,
+        Requantised,
+        Weighted,
+    )
+    from .network import INPUT, Network
+    from .window import Size, Window
+
+__all__ = [
+    "INPUT",
+    "LAYERS",
+    "MAX_SHIFT",
+    "MAX_SUMMAND",
+    "ROUNDINGS",
+    "VERSIONS",
+    "Add",
+    "AveragePool",
+    "Conv2d",
+    "Dense",
+    "Layer",
+    "MaxPool",
+    "Network",
+    "Requantised",
+    "Size",
+    "Weighted",
+    "Window",
+    "from_bytes",
+    "load",
+    "save",
+    "to_bytes",
+]
+
+__getattr__, __dir__ = face(__name__)

@@ -1,0 +1,267 @@
+"""The layers that an accelerator runs, as plain integers.
+
+Tensors are **channels last**: a `Size` of height, width and channels, its elements in that order.
+Every layer maps the levels of its inputs to the levels of its output. All but `MaxPool` sum
+products in the accelerator's accumulator and then requantise: with ``acc`` the sum, the output
+level of channel ``c`` is ``clamp(round_shift(acc * multiplier[c] + bias[c], shift))``, from ``low``
+to ``high``, which are the ends of ``output`` unless they are given. Halves go up, or with the
+rounding ``half_even`` to the even level. For a `Bipolar` output the level is
+``+1 if acc * multiplier[c] + bias[c] >= 0 else -1``. A layer with thresholds counts instead: its
+level is the lowest of ``output`` and one more for each of ``thresholds[c]`` with
+``acc >= threshold``.
+
+Outside the image a window reads level 0, or -1 where the layer's input is bipolar.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ..errors import FormatError, NetworkError
+from ..numbers.arithmetic import ROUNDINGS
+from ..numbers.formats import Bipolar, Fixed, Format
+from .requantised import MAX_SHIFT, Layer, Requantised
+from .window import Size, Window
+
+__all__ = [
+    "LAYERS",
+    "MAX_SHIFT",
+    "MAX_SUMMAND",
+    "ROUNDINGS",
+    "Add",
+    "AveragePool",
+    "Conv2d",
+    "Dense",
+    "Layer",
+    "MaxPool",
+    "Requantised",
+    "Size",
+    "Weighted",
+    "Window",
+]
+
+MAX_SUMMAND = 255  # the largest multiplier of a summand of `Add`
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Weighted(Requantised):
+    """A layer with weights: an integer array ``weights`` of levels of the format ``weight``."""
+
+    weight: Format
+    weights: np.ndarray
+
+    axes: ClassVar[tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "weights", np.asarray(self.weights, np.int64))
+        if self.weights.ndim != len(self.axes) or 0 in self.weights.shape:
+            raise NetworkError(
+                f"layer {self.name}: weights have shape ({', '.join(self.axes)}), "
+                f"not {self.weights.shape}"
+            )
+        self._check_channels(self.channels)
+        try:
+            self.weight.to_code(self.weights)
+        except FormatError as error:
+            raise NetworkError(f"layer {self.name}: {error}") from error
+
+    @property
+    def channels(self) -> int:
+        """Channels of its output."""
+        return self.weights.shape[0]
+
+    @property
+    def weight_bits(self) -> int:
+        """Bits that its weight codes take."""
+        return self.weights.size * self.weight.width
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Dense(Weighted):
+    """A fully connected layer: weights of shape (outputs, inputs).
+
+    It reads all elements of its input, channels last, so flattening needs no layer.
+    """
+
+    kind = "dense"
+    axes = ("outputs", "inputs")
+
+    def output_size(self, *sizes: Size) -> Size:
+        """Return the size of its output."""
+        (size,) = sizes
+        if size.elements != self.weights.shape[1]:
+            raise NetworkError(
+                f"layer {self.name} takes {self.weights.shape[1]} inputs, "
+                f"but gets {size.elements} ({size})"
+            )
+        return Size(1, 1, self.channels)
+
+    def macs(self, *sizes: Size) -> int:
+        """Return its multiply-accumulates an image."""
+        return self.weights.size
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Conv2d(Weighted):
+    """A convolution: weights of shape (outputs, kernel height, kernel width, inputs a group).
+
+    Parameters
+    ----------
+    window : Window
+        Kernel, stride and padding.
+    groups : int
+        Output channels ``g * outputs / groups`` on read input channels ``g * inputs / groups`` on.
+    """
+
+    window: Window
+    groups: int = 1
+
+    kind = "conv2d"
+    axes = ("outputs", "kernel height", "kernel width", "inputs a group")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weights.shape[1:3] != self.window.kernel:
+            raise NetworkError(
+                f"layer {self.name}: weights of {self.weights.shape[1:3]} are not of the kernel "
+                f"{self.window.kernel}"
+            )
+        if self.groups < 1 or self.channels % self.groups:
+            raise NetworkError(
+                f"layer {self.name}: {self.groups} groups do not divide {self.channels} outputs"
+            )
+
+    def output_size(self, *sizes: Size) -> Size:
+        """Return the size of its output."""
+        (size,) = sizes
+        wanted = self.groups * self.weights.shape[3]
+        if size.channels != wanted:
+            raise NetworkError(
+                f"layer {self.name} takes {wanted} channels, but gets {size.channels} ({size})"
+            )
+        return Size(*_positions(self.name, self.window, size), self.channels)
+
+    def macs(self, *sizes: Size) -> int:
+        """Return its multiply-accumulates an image."""
+        return self.output_size(*sizes).positions * self.weights.size
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AveragePool(Requantised):
+    """The sum over a window in each channel, requantised with one multiplier and bias.
+
+    Padding counts as level 0 (-1 for bipolar), so a window at the edge has the same divisor.
+
+    Parameters
+    ----------
+    window : Window or None
+        Kernel, stride and padding; None is the whole image.
+    """
+
+    window: Window | None = None
+
+    kind = "average_pool"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_channels(1)
+
+    def output_size(self, *sizes: Size) -> Size:
+        """Return the size of its output."""
+        (size,) = sizes
+        if self.window is None:
+            return Size(1, 1, size.channels)
+        return Size(*_positions(self.name, self.window, size), size.channels)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Add(Requantised):
+    """The weighted sum of two tensors of one size, requantised with one multiplier and bias.
+
+    ``acc = summands[0] * x + summands[1] * y``: two tensors at different scales meet in a ratio of
+    integers.
+
+    Parameters
+    ----------
+    other : Format
+        Format of the second source.
+    summands : tuple of int
+        Their multipliers, 1 to 255.
+    """
+
+    other: Format
+    summands: tuple[int, int] = (1, 1)
+
+    kind = "add"
+    source_count = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_channels(1)
+        object.__setattr__(self, "summands", tuple(int(each) for each in self.summands))
+        if len(self.summands) != 2 or not all(1 <= each <= MAX_SUMMAND for each in self.summands):
+            raise NetworkError(
+                f"layer {self.name}: summands are two integers from 1 to {MAX_SUMMAND}, "
+                f"not {self.summands}"
+            )
+        if not isinstance(self.other, (Bipolar, Fixed)):
+            raise NetworkError(
+                f"layer {self.name}: an input is bipolar, intN or uintN, not {self.other}"
+            )
+        if len(self.sources) != 2:
+            raise NetworkError(f"layer {self.name}: name the two sources of a sum")
+
+    @property
+    def inputs(self) -> tuple[Format, ...]:
+        """Formats of both tensors that it reads."""
+        return (self.input, self.other)
+
+    def output_size(self, *sizes: Size) -> Size:
+        """Return the size of its output."""
+        one, two = sizes
+        if one != two:
+            raise NetworkError(f"layer {self.name} adds tensors of one size, not {one} and {two}")
+        return one
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MaxPool(Layer):
+    """The largest level in a window, in each channel; its formats are equal.
+
+    Padding is never the largest: it counts as the lowest level.
+
+    Parameters
+    ----------
+    window : Window
+        Kernel, stride and padding.
+    """
+
+    window: Window
+
+    kind = "max_pool"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.input != self.output:
+            raise NetworkError(
+                f"layer {self.name}: a max pool keeps its format, "
+                f"it does not turn {self.input} into {self.output}"
+            )
+
+    def output_size(self, *sizes: Size) -> Size:
+        """Return the size of its output."""
+        (size,) = sizes
+        return Size(*_positions(self.name, self.window, size), size.channels)
+
+
+def _positions(name: str, window: Window, size: Size) -> tuple[int, int]:
+    try:
+        return window.positions(size)
+    except NetworkError as error:
+        raise NetworkError(f"layer {name}: {error}") from error
+
+
+LAYERS: tuple[type[Layer], ...] = (Dense, Conv2d, MaxPool, AveragePool, Add)
+"""Every kind of layer; a new one joins here."""

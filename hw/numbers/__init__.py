@@ -1,0 +1,61 @@
+"""What a number is: formats, their levels and codes, and exact arithmetic on them.
+
+Nothing here is a gate but the shape of a format's code.
+"""
+
+from typing import TYPE_CHECKING
+
+from ..lazy import face
+
+if TYPE_CHECKING:
+    from .arithmetic import (
+        OVERFLOWS,
+        ROUNDINGS,
+        Accumulator,
+        address_width,
+        bits_for,
+        count_thresholds,
+        requantize,
+        round_shift,
+    )
+    from .format import Format
+    from .formats import (
+        FORMATS,
+        Bipolar,
+        Code,
+        Fixed,
+        Float,
+        MiniFloat,
+        PowerOfTwo,
+        common,
+        default_activation,
+        parse,
+    )
+    from .mode import Mode
+    from .operands import Operands
+
+__all__ = [
+    "FORMATS",
+    "OVERFLOWS",
+    "ROUNDINGS",
+    "Accumulator",
+    "Bipolar",
+    "Code",
+    "Fixed",
+    "Float",
+    "Format",
+    "MiniFloat",
+    "Mode",
+    "Operands",
+    "PowerOfTwo",
+    "address_width",
+    "bits_for",
+    "common",
+    "count_thresholds",
+    "default_activation",
+    "parse",
+    "requantize",
+    "round_shift",
+]
+
+__getattr__, __dir__ = face(__name__)

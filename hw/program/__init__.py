@@ -1,0 +1,29 @@
+"""Where everything of a network lies in an accelerator, and when it happens; no gates."""
+
+from typing import TYPE_CHECKING
+
+from ..lazy import face
+
+if TYPE_CHECKING:
+    from .layout import Program
+    from .mapping import MappedLayer, accumulator_bits, map_network, operands
+    from .patch import Patch, patch_of
+    from .records import Feed, Place, Record, Tiles, feed_of, mode_of
+
+__all__ = [
+    "Feed",
+    "MappedLayer",
+    "Patch",
+    "Place",
+    "Program",
+    "Record",
+    "Tiles",
+    "accumulator_bits",
+    "feed_of",
+    "map_network",
+    "mode_of",
+    "operands",
+    "patch_of",
+]
+
+__getattr__, __dir__ = face(__name__)

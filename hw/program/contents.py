@@ -1,0 +1,175 @@
+"""What the memories of weights, parameters and thresholds hold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..geometry import Geometry
+from ..numbers.arithmetic import Accumulator, bits_for
+from ..numbers.formats import Bipolar, Format
+from .mapping import MappedLayer
+
+__all__ = [
+    "ThresholdTable",
+    "parameter_pairs",
+    "parameter_words",
+    "scaled_width",
+    "threshold_table",
+    "weight_words",
+]
+
+
+def weight_words(mapped: Sequence[MappedLayer], fmt: Format, geometry: Geometry) -> list[int]:
+    """Return the words of the weight memory, of ``columns * lanes`` codes each.
+
+    Layer by layer, group by group, tile by tile, step by step; column 0, lane 0 lowest. A missing
+    channel repeats the last one: it may compute anything, since it is not written.
+    """
+    columns, lanes = geometry.columns, geometry.lanes
+    words: list[int] = []
+    for layer in mapped:
+        if not layer.on_array:
+            continue
+        for rows in _groups(layer, layer.weights):
+            levels = np.pad(rows, ((0, -len(rows) % columns), (0, 0)), mode="edge")
+            codes = fmt.to_code(levels).reshape(-1, columns, levels.shape[1] // lanes, lanes)
+            codes = codes.transpose(0, 2, 1, 3).reshape(-1, columns * lanes)
+            words += _packed(codes, fmt.width)
+    return words
+
+
+def parameter_pairs(mapped: Sequence[MappedLayer], geometry: Geometry) -> list[tuple[int, int]]:
+    """Return bias and multiplier of every channel of every tile, in the order of the weights.
+
+    The half of the rounding shift has joined the bias. Layers with thresholds have no parameters.
+    """
+    pairs: list[tuple[int, int]] = []
+    for layer in mapped:
+        if layer.thresholds is not None:
+            continue
+        half = 0
+        if layer.on_array and layer.shift and layer.layer.output != Bipolar():
+            half = 1 << (layer.shift - 1)
+        biases, multipliers = _groups(layer, layer.bias + half), _groups(layer, layer.multiplier)
+        for bias, multiplier in zip(biases, multipliers, strict=True):
+            pairs += zip(bias.tolist(), multiplier.tolist(), strict=True)
+            pairs += [(0, 1)] * (-len(bias) % geometry.columns)
+    return pairs or [(0, 1)]
+
+
+def parameter_words(
+    pairs: Sequence[tuple[int, int]], bias_width: int, multiplier_width: int
+) -> list[int]:
+    """Return the words of the parameter memory: the bias lowest; no multiplier where all are 1."""
+    mask = (1 << bias_width) - 1
+    return [
+        (bias & mask) | (multiplier << bias_width if multiplier_width else 0)
+        for bias, multiplier in pairs
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class ThresholdTable:
+    """The thresholds of all layers that have them, as a binary search reads them.
+
+    Attributes
+    ----------
+    bits : int
+        Bits of the widest output: stages of the search.
+    width : int
+        Bits of a threshold, in two's complement.
+    rows : int64 array of shape (channels of all tiles, 2**bits - 1)
+        Thresholds of each channel, ascending.
+    """
+
+    bits: int
+    width: int
+    rows: np.ndarray
+
+    @cached_property
+    def images(self) -> list[list[int]]:
+        """Words of the memory of each stage.
+
+        Stage ``j`` knows the upper ``j`` bits of the count, and asks for the next one. Its address
+        is the row, and below it the bits that are known.
+        """
+        words = self.rows & ((1 << self.width) - 1)
+        halves = [1 << (self.bits - 1 - stage) for stage in range(self.bits)]
+        return [words[:, half - 1 :: 2 * half].reshape(-1).tolist() for half in halves]
+
+    def memories(self, chains: int) -> dict[str, tuple[int, int]]:
+        """Return width and depth of every memory; each chain has its own."""
+        return {
+            f"thresholds {stage}, chain {chain}": (self.width, len(image))
+            for chain in range(chains)
+            for stage, image in enumerate(self.images)
+        }
+
+
+def scaled_width(
+    layer: MappedLayer, geometry: Geometry, accumulator: Accumulator, any_weights: bool = False
+) -> int:
+    """Return the bits of the widest ``sum * multiplier + bias`` that a layer can reach.
+
+    With ``any_weights`` it may have others than it has.
+    """
+    low, high = _reach(layer, accumulator, any_weights)
+    pairs = parameter_pairs([layer], geometry)
+    return bits_for(
+        min(low * multiplier + bias for bias, multiplier in pairs),
+        max(high * multiplier + bias for bias, multiplier in pairs),
+    )
+
+
+def threshold_table(
+    mapped: Sequence[MappedLayer],
+    geometry: Geometry,
+    accumulator: Accumulator,
+    any_weights: bool = False,
+) -> ThresholdTable | None:
+    """Return the thresholds of every channel of every tile, or None where no layer has any.
+
+    What lies outside the sums that a layer can reach, with ``any_weights`` whatever its weights
+    are, moves next to them, where it means the same and takes fewer bits. Layers with a narrower
+    output are filled with what no sum reaches.
+    """
+    counts = [layer.thresholds.shape[1] for layer in mapped if layer.thresholds is not None]
+    if not counts:
+        return None
+    rows: list[np.ndarray] = []
+    for layer in mapped:
+        if layer.thresholds is None:
+            continue
+        low, high = _reach(layer, accumulator, any_weights)
+        missing = max(counts) - layer.thresholds.shape[1]
+        clipped = layer.thresholds.clip(low, high + 1)
+        filled = np.pad(clipped, ((0, 0), (0, missing)), constant_values=high + 1)
+        for group in _groups(layer, filled):
+            rows.append(np.pad(group, ((0, -len(group) % geometry.columns), (0, 0)), mode="edge"))
+    table = np.concatenate(rows)
+    width = bits_for(int(table.min()), int(table.max()))
+    return ThresholdTable(max(counts).bit_length(), width, table)
+
+
+def _reach(layer: MappedLayer, accumulator: Accumulator, any_weights: bool) -> tuple[int, int]:
+    """Return the lowest and the highest sum that a layer's requantiser can meet."""
+    low, high = layer.accumulator_range()
+    if any_weights or accumulator.overflows(low) or accumulator.overflows(high):
+        return accumulator.min_level, accumulator.max_level
+    return low, high
+
+
+def _groups(layer: MappedLayer, rows: np.ndarray) -> list[np.ndarray]:
+    """Split what belongs to output channels into groups; pools and sums have one for all."""
+    if not layer.on_array:
+        return []
+    return np.split(rows, 1 if layer.shared else layer.patch.groups)
+
+
+def _packed(codes: np.ndarray, width: int) -> list[int]:
+    """Return rows of codes of ``width`` bits as integers, the first code lowest."""
+    bits = (codes[:, :, None] >> np.arange(width)) & 1
+    octets = np.packbits(bits.reshape(len(codes), -1).astype(np.uint8), axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in octets]

@@ -1,0 +1,311 @@
+"""How a layer lies on the array: patches, steps, bit planes, and the weights of every step.
+
+The reference and the accelerator both start from `map_network`, so what happens to the odd lane, to
+padding or to a multi-bit input of a bipolar network is decided here and nowhere else.
+
+**Steps.** The array takes ``lanes`` weight and activation pairs a step, in the order of the
+`patch`. Lanes without a code, and codes outside the image, carry the layer's ``pad`` level; the
+weights of lanes without a code are 0, or +1 where the weight format has no zero.
+
+**Bit planes.** A bipolar array reads an unsigned ``a``-bit input ``x`` as planes of single bits,
+the most significant first, each plane a whole pass over the patch; between passes the accumulator
+doubles. With ``s_i = 2 * bit_i - 1``, ``x = (sum_i 2**i * s_i + 2**a - 1) / 2``, so the array ends
+with ``2 * (w . x) - (2**a - 1) * sum(w)``; the constant joins the bias.
+
+**Average pools and sums** are products too: a word holds ``lanes`` channels of one pixel, and the
+weight that picks a channel is the summand at its lane and 0 at the others. Weights without a zero
+read everything twice, the second time with the signs of the other lanes flipped, which cancels
+them.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import FormatError, NetworkError
+from ..network.layers import Add, Layer, MaxPool, Requantised, Weighted
+from ..network.network import INPUT, Network
+from ..numbers.arithmetic import bits_for
+from ..numbers.formats import Bipolar, Fixed, Format, common
+from ..numbers.operands import Operands
+from .patch import Patch, patch_of
+
+FAR = 1 << 54  # beyond every sum that the reference takes, with room for a gain in 64 bits
+
+__all__ = ["MappedLayer", "accumulator_bits", "map_network", "operands"]
+
+
+def operands(network: Network) -> Operands:
+    """Return the operand formats of the one array that runs all layers of ``network``.
+
+    A network whose weights and hidden activations are bipolar runs on an XNOR array, which reads
+    an unsigned input as bit planes; every other one on an array of the narrowest common formats.
+
+    Raises
+    ------
+    NetworkError
+        When no operand of 32 bits holds the levels of all layers.
+    """
+    weights = [layer.weight for layer in network if isinstance(layer, Weighted)]
+    weight = _common(network, "weights", weights or [Fixed(2)])
+    first = [layer for layer in network if INPUT in network.sources(layer)]
+    hidden = {layer.output for layer in network.layers[:-1]}
+    # only products can be taken plane by plane
+    has_planes = network.input == Bipolar() or (
+        network.input.min_level == 0 and all(isinstance(layer, Weighted) for layer in first)
+    )
+    if weight == Bipolar() and hidden <= {Bipolar()} and has_planes:
+        return Operands(weight, Bipolar())
+    formats = [each for layer in network for each in layer.inputs]
+    activation = _common(network, "inputs", formats)
+    # a multiplier has no one-bit mode: +-1 meets other weights as a two-bit integer
+    return Operands(weight, Fixed(2) if activation == Bipolar() else activation)
+
+
+def _common(network: Network, what: str, formats: list[Format]) -> Format:
+    try:
+        return common(formats)
+    except FormatError as error:
+        raise NetworkError(
+            f"network {network.name}: no operand holds all its {what}, which are "
+            f"{', '.join(sorted({str(fmt) for fmt in formats}))}"
+        ) from error
+
+
+@dataclass(frozen=True, eq=False)
+class MappedLayer:
+    """A layer as the array runs it; a max pool has no weights and does not run on the array.
+
+    Attributes
+    ----------
+    layer : Layer
+        The layer it came from.
+    patch : Patch
+        What a position reads.
+    pad : int
+        Level of codes outside the image and of lanes without a code.
+    planes : int
+        Passes over the patch.
+    bitwise : bool
+        The passes are bit planes: they have the same weights, and the accumulator doubles between
+        them. Otherwise every pass has weights of its own.
+    steps : int
+        Words of a pass.
+    weights : int64 array of shape (channels, passes with own weights * steps * lanes)
+        Weight levels. Output channel ``c`` has row ``c``, or ``c % lanes`` where rows are `shared`.
+    bias, multiplier : int64 arrays of shape (channels,), and shift : int
+        Requantisation of what the *array* accumulates: padding and planes are accounted for.
+    rounding : str, and thresholds : int64 array of shape (channels, levels less one) or None
+        The same; a shift that only takes back a gain never meets a half.
+    channels : int
+        Output channels, of which each group of the patch gives `group_channels`.
+    """
+
+    layer: Layer
+    patch: Patch
+    pad: int
+    planes: int
+    bitwise: bool
+    steps: int
+    weights: np.ndarray
+    bias: np.ndarray
+    multiplier: np.ndarray
+    shift: int
+    channels: int
+    rounding: str = "half_up"
+    thresholds: np.ndarray | None = None
+
+    @property
+    def on_array(self) -> bool:
+        """Whether the array runs it; a max pool has its own unit."""
+        return not isinstance(self.layer, MaxPool)
+
+    @property
+    def shared(self) -> bool:
+        """Whether all groups have the same weights and parameters."""
+        return self.patch.separate
+
+    @property
+    def group_channels(self) -> int:
+        """Output channels of a group; the last group of a pool or a sum may have fewer."""
+        return self.patch.length if self.shared else self.channels // self.patch.groups
+
+    @property
+    def words(self) -> int:
+        """Words that a position and group read, in all passes."""
+        return self.planes * self.steps
+
+    def accumulator_range(self) -> tuple[int, int]:
+        """Return the lowest and the highest sum that any input can reach at any step."""
+        if self.bitwise:
+            reach = ((1 << self.planes) - 1) * int(abs(self.weights).sum(axis=1).max())
+            return -reach, reach
+        # Bounds that include 0: the extremes of any part of a sum meet the positive and negative
+        # weights apart. In Python integers, because 32-bit weights and inputs leave no room in 64
+        # bits.
+        lows = [min(fmt.min_level, self.pad, 0) for fmt in self.layer.inputs]
+        highs = [max(fmt.max_level, self.pad, 0) for fmt in self.layer.inputs]
+        positive = self._by_source(self.weights.clip(min=0))
+        negative = self._by_source(self.weights.clip(max=0))
+        pairs = [
+            list(zip(*each, lows, highs, strict=True))
+            for each in zip(positive, negative, strict=True)
+        ]
+        return (
+            min(sum(p * low + n * high for p, n, low, high in each) for each in pairs),
+            max(sum(p * high + n * low for p, n, low, high in each) for each in pairs),
+        )
+
+    def _by_source(self, weights: np.ndarray) -> list[list[int]]:
+        """Return, for each row and source, the sum of its weights.
+
+        Every pass reads its sources one after the other, equally often.
+        """
+        shape = (len(weights), self.planes, len(self.layer.inputs), -1)
+        return weights.reshape(shape).sum(axis=(1, 3)).tolist()
+
+
+def map_network(network: Network, lanes: int) -> tuple[MappedLayer, ...]:
+    """Lay every layer of ``network`` on the array that `operands` chooses."""
+    array = operands(network)
+    return tuple(_map_layer(network, layer, lanes, array) for layer in network)
+
+
+def _map_layer(network: Network, layer: Layer, lanes: int, array: Operands) -> MappedLayer:
+    size = network.sizes[network.sources(layer)[0]]
+    channels = network.sizes[layer.name].channels
+    if isinstance(layer, Weighted):
+        return _map_weighted(layer, patch_of(layer, size, lanes), lanes, array)
+    if isinstance(layer, Requantised):
+        return _map_selecting(layer, size, lanes, array, channels)
+    patch, empty = patch_of(layer, size, lanes), np.zeros((0,), np.int64)
+    return MappedLayer(
+        layer=layer,
+        patch=patch,
+        pad=layer.input.min_level,
+        planes=1,
+        bitwise=False,
+        steps=patch.steps(lanes),
+        weights=empty.reshape(0, 0),
+        bias=empty,
+        multiplier=empty,
+        shift=0,
+        channels=channels,
+    )
+
+
+def _map_weighted(layer: Weighted, patch: Patch, lanes: int, array: Operands) -> MappedLayer:
+    """Map a layer with weights: they follow the order of the patch."""
+    bitwise = array.activation == Bipolar() and layer.input != Bipolar()
+    planes = layer.input.width if bitwise else 1
+    steps = patch.steps(lanes)
+    padding = steps * lanes - patch.codes
+    pad = layer.input.zero_level
+    pad_weight = 0 if array.weight.holds(0) else 1
+    flat = layer.weights.reshape(layer.channels, -1)
+    weights = np.pad(flat, ((0, 0), (0, padding)), constant_values=pad_weight)
+    if bitwise:
+        doublings, offset = 1, -((1 << planes) - 1) * weights.sum(axis=1)
+    else:
+        doublings, offset = 0, padding * pad_weight * pad
+    return MappedLayer(
+        layer=layer,
+        patch=patch,
+        pad=pad,
+        planes=planes,
+        bitwise=bitwise,
+        steps=steps,
+        weights=weights,
+        channels=layer.channels,
+        **_scaling(layer, doublings, offset),
+    )
+
+
+def _scaling(layer: Requantised, doublings: int, offset: Any = 0) -> dict[str, Any]:
+    """Return the requantisation of sums that are doubled, so often, and then moved by ``offset``.
+
+    The array's sum is ``(acc << doublings) + offset``; thresholds move with it.
+    """
+    if layer.thresholds is not None:
+        thresholds = layer.thresholds.clip(-FAR, FAR) << doublings
+        return {
+            "bias": layer.bias,
+            "multiplier": layer.multiplier,
+            "shift": 0,
+            "thresholds": thresholds + np.reshape(offset, (-1, 1)),
+        }
+    return {
+        "bias": (layer.bias << doublings) - offset * layer.multiplier,
+        "multiplier": layer.multiplier,
+        "shift": layer.shift + doublings,
+        "rounding": layer.rounding if layer.shift else "half_up",
+    }
+
+
+def _map_selecting(
+    layer: Requantised, size, lanes: int, array: Operands, channels: int
+) -> MappedLayer:
+    """Map an average pool or a sum: weights that pick one channel of a word."""
+    summands = layer.summands if isinstance(layer, Add) else (1,)
+    if array.weight.max_level < 1:
+        raise NetworkError(f"layer {layer.name}: {array.weight} weights cannot pick a channel")
+    taps, doubling = _taps(summands, array.weight)
+    patch = patch_of(layer, size, lanes, repeats=len(taps[0]))
+    if not isinstance(layer, Add):
+        taps = [taps[0] * patch.window.taps]
+    picked = np.array([level for each in taps for level in each], np.int64)
+    rows = patch.length
+    own = np.arange(rows)[:, None, None] == np.arange(lanes)[None, None, :]
+    if array.weight.holds(0):
+        passes, weights = 1, own * picked[None, :, None]
+    else:
+        both = np.broadcast_to(picked[None, :, None], (rows, len(picked), lanes))
+        passes, weights = 2, np.concatenate([both, np.where(own, both, -both)], axis=1)
+        doubling += 1
+    scaling = _scaling(layer, doubling)
+    for name, each in scaling.items():  # a row a lane
+        if isinstance(each, np.ndarray):
+            scaling[name] = np.repeat(each, rows, axis=0)
+    return MappedLayer(
+        layer=layer,
+        patch=patch,
+        pad=layer.input.zero_level,
+        planes=passes,
+        bitwise=False,
+        steps=patch.steps(lanes),
+        weights=weights.reshape(rows, -1),
+        channels=channels,
+        **scaling,
+    )
+
+
+def _taps(summands: tuple[int, ...], fmt: Format) -> tuple[list[list[int]], int]:
+    """Write summands as equally many weight levels; also return how often they were doubled.
+
+    Levels that are only odd (+-1) cannot make an even and an odd sum of the same length, so both
+    are doubled then.
+    """
+    doubling = int(not fmt.holds(0) and len({each % 2 for each in summands}) > 1)
+    taps = []
+    for summand in summands:
+        rest, levels = summand << doubling, []
+        while rest:
+            levels.append(max(n for n in range(1, min(rest, fmt.max_level) + 1) if fmt.holds(n)))
+            rest -= levels[-1]
+        taps.append(levels)
+    length = max(map(len, taps))
+    for levels in taps:
+        while len(levels) < length:
+            levels += [0] if fmt.holds(0) else [1, -1]
+    return taps, doubling
+
+
+def accumulator_bits(network: Network, lanes: int) -> int:
+    """Return the narrowest accumulator that no input can overflow, from the weights themselves.
+
+    The exact interval of each channel over all inputs of its type, at every step (the kernel-aware
+    bound of de Bruin et al. 2020, with the signs of the weights); at least 2.
+    """
+    ranges = [layer.accumulator_range() for layer in map_network(network, lanes) if layer.on_array]
+    return max(2, *(bits_for(low, high) for low, high in ranges))

@@ -1,0 +1,237 @@
+"""Layer records: what each part of the accelerator must know of a layer, as plain numbers.
+
+Addresses and steps are in codes and count from the start of an image's region; parts turn them
+into words with `gates.address.CodeAddress`.
+"""
+
+from dataclasses import dataclass
+
+from ..network.requantised import Requantised
+from ..numbers.mode import Mode
+from .mapping import MappedLayer
+
+__all__ = ["Feed", "Place", "Record", "Tiles", "feed_of", "mode_of"]
+
+
+def mode_of(mapped: MappedLayer) -> Mode:
+    """Return the mode of a layer that runs on the array; equal ones share their gates."""
+    layer = mapped.layer
+    assert isinstance(layer, Requantised)
+    output, (low, high) = layer.output, layer.clamp
+    return Mode(
+        output,
+        mapped.shift,
+        None if low == output.min_level else low,
+        None if high == output.max_level else high,
+        mapped.rounding,
+        mapped.thresholds is not None,
+    )
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What the feeder reads: the loops of `Patch` and of the positions.
+
+    ``*_step`` is the distance from one start to the next in that loop; ``row_step`` and
+    ``image_step`` lead from the last position of a row, or of an image, to the next one.
+
+    Attributes
+    ----------
+    start : int
+        First code of the first position, which may lie before the image.
+    planes, outer, inner, length, last_length : int
+        Passes, runs, codes of a run, and of a run of the last group.
+    width, height, groups : int
+        Positions of a row, rows, groups of channels.
+    left, right, left_step : int
+        Codes of the first run of a row that lie left of the image; where the image ends, counted
+        from there; how far both move with a position. In pixels where runs are pixels.
+    top, top_step, input_rows : int
+        Rows of the first window above the image, rows from one window to the next, rows there are.
+    pad : int
+        Code outside the image.
+    tail, last_tail : int
+        Codes in the last word of a pass; the same for the last group.
+    """
+
+    start: int
+    planes: int
+    outer: int
+    inner: int
+    length: int
+    last_length: int
+    width: int
+    height: int
+    groups: int
+    inner_step: int
+    outer_step: int
+    plane_step: int
+    x_step: int
+    row_step: int
+    image_step: int
+    group_step: int
+    padded: bool
+    whole_rows: bool
+    left: int
+    right: int
+    left_step: int
+    top: int
+    top_step: int
+    input_rows: int
+    pad: int
+    separate: bool
+    tail: int
+    last_tail: int
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Every distance that an address moves by, and every run that another follows in a word."""
+        packed = self.outer * self.inner > 1 and not self.separate
+        return (
+            self.start, self.inner_step, self.outer_step, self.plane_step, self.x_step,
+            self.row_step, self.image_step, self.group_step, self.length if packed else 0,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """What the array computes: tiles of output channels; bases are word addresses.
+
+    ``parameter_base`` is one in the parameter memory, or in those of the thresholds.
+    ``group_weights`` and ``group_parameters`` lead from one group of channels to the next; both
+    are 0 where groups share them.
+    """
+
+    planes: int
+    bitwise: bool
+    steps: int
+    tiles: int
+    weight_base: int
+    group_weights: int
+    parameter_base: int
+    group_parameters: int
+
+    @property
+    def words(self) -> int:
+        """Steps of a tile."""
+        return self.planes * self.steps
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a layer's output goes; ``chunks`` of at most ``rows`` positions each.
+
+    Attributes
+    ----------
+    start : int
+        First code of the output.
+    mode : int
+        Index of its `Mode`.
+    channels, group_channels, groups : int
+        Output channels, those of a group, and groups.
+    images, chunks, positions : int
+        Images that are walked through, chunks of each, and positions of each: where an image has a
+        single position, all images of a context are the positions of one chunk.
+    row_step, chunk_step, image_step, group_step : int
+        From one position, chunk, image or group to the next, each from its own start.
+    """
+
+    start: int
+    mode: int
+    channels: int
+    group_channels: int
+    groups: int
+    images: int
+    chunks: int
+    positions: int
+    row_step: int
+    chunk_step: int
+    image_step: int
+    group_step: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """One layer of the program."""
+
+    mapped: MappedLayer
+    feed: Feed
+    tiles: Tiles
+    place: Place
+
+    @property
+    def on_array(self) -> bool:
+        """Whether the array runs it; a max pool has its own unit."""
+        return self.mapped.on_array
+
+    @property
+    def banks(self) -> int:
+        """Fillings of the row buffers that a context takes."""
+        return self.place.groups * self.place.images * self.place.chunks
+
+
+def feed_of(
+    mapped: MappedLayer,
+    *,
+    base: int,
+    other: int | None,
+    image: int,
+    plane: int,
+    lanes: int,
+    pad: int,
+) -> Feed:
+    """Return the feed of a layer.
+
+    Parameters
+    ----------
+    mapped : MappedLayer
+        The layer.
+    base, other : int
+        Start of its input, and of the second one of two, in an image's region, in codes.
+    image, plane : int
+        Codes of an image's region, and of a bit plane of the input.
+    lanes : int
+        Codes of a word.
+    pad : int
+        Code outside the image.
+    """
+    patch = mapped.patch
+    channels, row = patch.size.channels, patch.size.width * patch.size.channels
+    (top, left, _, _), (down, across) = patch.window.padding, patch.window.stride
+    height, width = patch.positions
+    x_step = across * channels
+    back = (width - 1) * x_step
+    unit = channels if patch.whole_rows else 1
+    last_length = patch.size.channels - (patch.groups - 1) * patch.group_step
+    if not patch.separate:
+        last_length = patch.length
+    return Feed(
+        start=base - (top * patch.size.width + left) * channels,
+        planes=mapped.planes,
+        outer=patch.outer,
+        inner=patch.inner,
+        length=patch.length,
+        last_length=last_length,
+        width=width,
+        height=height,
+        groups=patch.groups,
+        inner_step=patch.inner_step,
+        outer_step=patch.outer_step if other is None else other - base,
+        plane_step=plane if mapped.bitwise else 0,
+        x_step=x_step,
+        row_step=down * row - back,
+        image_step=image - (height - 1) * down * row - back,
+        group_step=patch.group_step,
+        padded=patch.padded,
+        whole_rows=patch.whole_rows,
+        left=left * unit,
+        right=patch.size.width * unit,
+        left_step=across * unit,
+        top=top,
+        top_step=down,
+        input_rows=patch.size.height,
+        pad=pad,
+        separate=patch.separate,
+        tail=patch.length if patch.separate else (patch.codes - 1) % lanes + 1,
+        last_tail=last_length if patch.separate else (patch.codes - 1) % lanes + 1,
+    )

@@ -1,0 +1,119 @@
+from itertools import combinations
+
+import pytest
+
+from narrowgauge.hw.errors import GeometryError
+from narrowgauge.hw.geometry import Geometry
+from narrowgauge.hw.network.layers import Dense, Size, Window
+from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.program.allocation import allocate
+from narrowgauge.hw.program.layout import MAX_LAYERS, Program
+
+from ..networks import random_convnet, random_network
+
+
+def program(widths, geometry, family=("int4", "uint4", "uint4"), **options):
+    return Program(random_network(1, family, widths, Accumulator(16)), geometry, **options)
+
+
+def test_records_follow_each_other_in_memory():
+    first, second = program([5, 7, 3], Geometry(2, 2, 4)).records
+    assert (first.tiles.steps, first.tiles.tiles, first.tiles.planes) == (2, 4, 1)
+    assert first.place.channels == 7
+    assert (second.tiles.steps, second.tiles.tiles) == (2, 2)
+    assert second.tiles.weight_base == first.tiles.tiles * first.tiles.steps
+    assert second.tiles.parameter_base == first.tiles.tiles * 2
+    assert second.feed.start == first.place.start == 2 * 4
+
+
+def test_weight_words_hold_column_0_lane_0_lowest():
+    made = program([4, 2], Geometry(1, 2, 2))
+    (layer,) = made.network.layers
+    assert isinstance(layer, Dense)
+    weights = layer.weights
+    codes = made.operands.weight.to_code(weights)
+    expected = [
+        sum(
+            int(codes[column, step * 2 + lane]) << 4 * (column * 2 + lane)
+            for column in range(2)
+            for lane in range(2)
+        )
+        for step in range(2)
+    ]
+    assert made.weight_image == expected
+
+
+def test_a_bipolar_network_reads_a_wide_input_as_planes():
+    made = program([6, 4, 3], Geometry(1, 2, 4), family=("bipolar", "uint3", "bipolar"))
+    assert made.doubling
+    assert [record.tiles.planes for record in made.records] == [3, 1]
+    assert made.records[0].tiles.words == 6
+
+
+def test_layers_with_one_shift_share_a_mode():
+    made = program([4, 4, 4, 4], Geometry(1, 2, 2))
+    assert len(made.modes) == 2
+    assert [record.place.mode for record in made.records] == [0, 0, 1]
+
+
+def test_limits_are_named():
+    with pytest.raises(GeometryError, match="contexts is 1 or 2, not 3"):
+        program([4, 4], Geometry(1, 1, 1), contexts=3)
+    with pytest.raises(GeometryError, match=f"the limit is {MAX_LAYERS}"):
+        program([1] * (MAX_LAYERS + 2), Geometry(1, 1, 1))
+    with pytest.raises(GeometryError, match="weight words at 1x1x1; the limit is"):
+        program([1100, 1100], Geometry(1, 1, 1))
+    with pytest.raises(GeometryError, match="batch is 1 to the array's 2 rows, not 3"):
+        program([4, 4], Geometry(2, 1, 1), batch=3)
+
+
+def test_more_chains_than_codes_written_at_once_are_refused():
+    three = Window((3, 3))
+    spec = (Size(6, 6, 1), ("conv", 6, three, 1), ("conv", 5, three, 1), ("dense", 2))
+    network = random_convnet(1, ("int4", "uint4", "uint4"), spec, Accumulator(16))
+    assert Program(network, Geometry(2, 4, 4)).segment == 1
+    with pytest.raises(GeometryError, match=r"layer layer1 gives 5 channels.*chains is at most 1"):
+        Program(network, Geometry(2, 4, 4, chains=2))
+
+
+def test_tensors_share_memory_only_when_none_is_still_read():
+    """Every tensor keeps its place until its last reader has run."""
+    same = Window((3, 3), (1, 1), (1, 1, 1, 1))
+    spec = (
+        Size(4, 4, 2), ("conv", 2, same, 1), ("conv", 2, same, 1), ("conv", 2, same, 1),
+        ("add", "layer0", (1, 1)), ("add", "layer1", (1, 2)), ("dense", 2),
+    )  # fmt: skip
+    network = random_convnet(1, ("int4", "uint4", "uint4"), spec, Accumulator(16))
+    sizes = {name: -(-size.elements // 4) for name, size in network.sizes.items()}
+    places = allocate(network, sizes)
+    order = {layer.name: index for index, layer in enumerate(network)}
+    last = {each: order[layer.name] for layer in network for each in network.sources(layer)}
+    names = [name for name in places.bases if name != "input"]
+    for one, other in combinations(names, 2):
+        alive = order[other] <= last[one]
+        apart = (
+            places.bases[one] + sizes[one] <= places.bases[other]
+            or places.bases[other] + sizes[other] <= places.bases[one]
+        )
+        assert apart or not alive, (one, other)
+    assert min(places.bases[name] for name in names) == sizes["input"]
+    assert places.words == sizes["input"] + 4 * sizes["layer0"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "least"),
+    [
+        ((Size(12, 12, 20), ("conv", 50, Window((5, 5)), 1), ("dense", 4)), 0.9),
+        (
+            (Size(32, 32, 3), ("conv", 32, Window((5, 5), (1, 1), (2, 2, 2, 2)), 1), ("dense", 4)),
+            0.85,
+        ),
+    ],
+)
+def test_convolutions_should_fill_the_array(spec, least):
+    """The second convolution of LeNet-5 and the first of cifar10_full, by what is predicted."""
+    network = random_convnet(1, ("int4", "uint4", "uint4"), spec, Accumulator(24))
+    made = Program(network, Geometry(4, 4, 8, chains=2), batch=1)
+    record = made.records[0]
+    cycles = max(made.compute_cycles(record), made.fetch_cycles(record))
+    assert network.macs(network.layers[0]) / (made.geometry.macs * cycles) >= least
