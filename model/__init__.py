@@ -1,1 +1,1 @@
-"""Data, quantised training, export and the integer reference (PyTorch)."""
+"""Networks: lowered from torch, trained at every format, turned into integers, exchanged."""

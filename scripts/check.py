@@ -55,8 +55,8 @@ def command(model: Path, data: str, images: int, as_json: bool, **values: Any) -
     with Reporter() as reporter:
         imported = imports.load_model(model, values, geometry.lanes, reporter)
         inputs, labels = imports.load_data(data, imported, images)
-        from ..model.preparation import Preparation
-        from ..model.qonnx.agree import agree
+        from ..model.exchange.agree import agree
+        from ..model.exchange.preparation import Preparation
 
         preparation = Preparation.from_about(imported.network.about)
         outside = preparation.outside(inputs) if preparation else 0.0

@@ -17,9 +17,9 @@ from ..hw.sim.compare import Comparison, compare
 from ..hw.sim.engine import make_engine
 from ..hw.sim.run import Run, Stimulus
 from ..hw.tools.store import Store
-from ..model import zoo
 from ..model.data import Dataset
-from ..model.reference import LayerTrace, evaluate
+from ..model.integers.reference import LayerTrace, evaluate
+from ..model.zoo import networks as zoo
 from .networks import input_levels
 from .sources import source_digest
 
@@ -168,7 +168,7 @@ def used(program: Program, macs: int, cycles: float) -> float:
 
 
 def layer_use(program: Program, layer_cycles: Sequence[int], images: int) -> list[dict[str, Any]]:
-    """Return what `zoo.layer_rows` says of each layer, its cycles an image and its utilisation."""
+    """Return what `model.zoo.networks.layer_rows` says of each layer, its cycles an image and its utilisation."""
     rows = zoo.layer_rows(program.network)
     for row, cycles in zip(rows, layer_cycles, strict=True):
         row["cycles_per_image"] = cycles / images

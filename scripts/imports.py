@@ -109,10 +109,10 @@ def reading(function: Callable) -> Callable:
 def load_model(model: Path, values: dict[str, Any], lanes: int, reporter: Reporter) -> Any:
     """Import an ONNX file, with the options of `reading`, as an `Imported`."""
     with reporter.step("load the libraries"):
-        from ..model.qonnx.extra import require
+        from ..model.exchange.extra import require
 
         require()
-        from ..model.qonnx.importer import import_qonnx
+        from ..model.exchange.importer import import_qonnx
     given = values.pop("input_format")
     fmt = None if given is None else parse(given)
     if not isinstance(fmt, Bipolar | Fixed | None):
@@ -165,7 +165,7 @@ def load_data(data: str, imported: Any, count: int | None) -> tuple[np.ndarray, 
         For what is neither, or images of another shape.
     """
     from ..model.data import load
-    from ..model.preparation import Preparation
+    from ..model.exchange.preparation import Preparation
 
     preparation = Preparation.from_about(imported.network.about)
     assert preparation is not None
@@ -178,7 +178,7 @@ def load_data(data: str, imported: Any, count: int | None) -> tuple[np.ndarray, 
 
 def check_images(dataset: Any, imported: Any) -> None:
     """Raise `DataError` where a data set has other images than a model reads."""
-    from ..model.preparation import Preparation
+    from ..model.exchange.preparation import Preparation
 
     preparation = Preparation.from_about(imported.network.about)
     assert preparation is not None

@@ -16,7 +16,7 @@ from ..hw.program.layout import Program
 from ..hw.synth.build import accelerator_for, cost
 from ..hw.synth.fit import largest_geometry
 from ..hw.synth.placement import check_memories
-from ..model.train import check_recipe
+from ..model.training.train import check_recipe
 from . import pipeline
 from .checked import check
 from .plan import Plan

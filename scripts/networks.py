@@ -10,9 +10,9 @@ from ..hw.network import file as network_file
 from ..hw.network.network import INPUT, Network
 from ..hw.numbers.arithmetic import Accumulator
 from ..hw.program.mapping import accumulator_bits
-from ..model import zoo
 from ..model.data import Dataset, load
-from ..model.preparation import Preparation
+from ..model.exchange.preparation import Preparation
+from ..model.zoo import networks as zoo
 from .arrays import is_file, read_images, read_levels
 
 __all__ = ["input_levels", "load_images", "load_inputs", "load_network"]

@@ -16,10 +16,10 @@ from ..hw.numbers.arithmetic import Accumulator
 from ..hw.program.mapping import accumulator_bits
 from ..hw.tools.store import Store
 from ..model.data import load as load_dataset
-from ..model.export import export
-from ..model.recipe import Recipe
-from ..model.reference import accuracy, evaluate
-from ..model.train import Progress, Trained, check_recipe, train
+from ..model.integers.export import export
+from ..model.integers.reference import accuracy, evaluate
+from ..model.training.recipe import Recipe
+from ..model.training.train import Progress, Trained, check_recipe, train
 from .progress import Reporter, Step
 from .sources import source_digest
 

@@ -14,10 +14,10 @@ from ..hw.synth.targets import Target
 from ..hw.synth.targets import target as find_target
 from ..hw.tools import programs as tools
 from ..hw.tools.store import Store
-from ..model import zoo
 from ..model.data import load as load_dataset
-from ..model.recipe import Recipe
-from ..model.topologies import NETWORKS
+from ..model.lowering.topologies import NETWORKS
+from ..model.training.recipe import Recipe
+from ..model.zoo import networks as zoo
 from .networks import load_images, load_network
 from .options import seed_range
 from .pipeline import Trainer

@@ -103,8 +103,8 @@ def command(output: Path, as_json: bool, **values: Any) -> int:
     with Reporter() as reporter:
         with reporter.step("load PyTorch"):
             from ..model.data import load
-            from ..model.recipe import Recipe
-            from ..model.reference import accuracy, evaluate
+            from ..model.integers.reference import accuracy, evaluate
+            from ..model.training.recipe import Recipe
             from .pipeline import Trainer, set_accumulator
 
         recipe = Recipe(**{name: values[name] for name in RECIPE})

@@ -39,7 +39,7 @@ def command(name: str | None, verify: bool, add: Path | None, as_json: bool) -> 
 
     Their names can be given wherever a network file can, and to `run --network`.
     """
-    from ..model import zoo
+    from ..model.zoo import networks as zoo
 
     if add is not None:
         networks = [_add(add, name)]
@@ -60,7 +60,7 @@ def command(name: str | None, verify: bool, add: Path | None, as_json: bool) -> 
 def _verify(networks: list[Any]) -> None:
     with Reporter() as reporter:
         with reporter.step("load PyTorch"):
-            from ..model.verify import verify
+            from ..model.zoo.verify import verify
         for network in networks:
             with reporter.step(f"evaluate {network.name}") as step:
                 step.note(f"{100 * verify(network):.2f} %, as its card says")
@@ -69,7 +69,7 @@ def _verify(networks: list[Any]) -> None:
 def _add(path: Path, name: str | None) -> Any:
     """Verify the network in ``path`` and write it into the zoo, under ``name`` if given."""
     from ..hw.network import file as network_file
-    from ..model import zoo
+    from ..model.zoo import networks as zoo
 
     network = network_file.load(path)
     network = replace(network, name=name or network.name)
@@ -82,7 +82,7 @@ def _add(path: Path, name: str | None) -> Any:
 
 def _card(network: Any) -> dict[str, Any]:
     """Return everything about one network, as plain data."""
-    from ..model import zoo
+    from ..model.zoo import networks as zoo
 
     known = zoo.entry(network).plain()
     more = {key: value for key, value in network.about.items() if key not in known}
@@ -101,7 +101,7 @@ def _table(*columns: str, left: int) -> Any:
 
 
 def _print_list(networks: list[Any]) -> None:
-    from ..model import zoo
+    from ..model.zoo import networks as zoo
 
     table = _table(
         *("name", "data set", "network", "weights", "activations"),
@@ -121,7 +121,7 @@ def _print_list(networks: list[Any]) -> None:
 
 
 def _print_card(network: Any) -> None:
-    from ..model import zoo
+    from ..model.zoo import networks as zoo
 
     about, entry = network.about, zoo.entry(network)
     console = standard_output()

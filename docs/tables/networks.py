@@ -90,7 +90,7 @@ def results() -> str:
 
 def zoo() -> str:
     """Return the table of the zoo, and the commands that trained it."""
-    from narrowgauge.model import zoo as animals
+    from narrowgauge.model.zoo import networks as animals
 
     rows = []
     for network in map(animals.load, animals.names()):

@@ -16,10 +16,10 @@ from ...hw.network.network import Network
 from ...hw.numbers.arithmetic import Accumulator
 from ...hw.program.mapping import accumulator_bits
 from ...hw.tools.store import Store
-from ...model import zoo
 from ...model.data import DATASETS
-from ...model.recipe import Recipe
-from ...model.topologies import NETWORKS
+from ...model.lowering.topologies import NETWORKS
+from ...model.training.recipe import Recipe
+from ...model.zoo import networks as zoo
 from ..pipeline import Trainer
 from ..progress import Reporter
 

@@ -19,11 +19,11 @@ from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.files import write_atomically
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.program.layout import Program
-from narrowgauge.model.qonnx.agree import agree
-from narrowgauge.model.qonnx.importer import import_qonnx
+from narrowgauge.model.exchange.agree import agree
+from narrowgauge.model.exchange.importer import import_qonnx
 from narrowgauge.scripts.checked import simulate_and_compare
 
-from ..model.qonnx import brevitas_networks as networks
+from ..model.exchange import brevitas_networks as networks
 
 OUTPUT = Path(__file__).parents[2] / "docs" / "results" / "brevitas.json"
 GEOMETRY = Geometry(2, 2, 4)

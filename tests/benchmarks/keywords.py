@@ -27,10 +27,10 @@ from narrowgauge.hw.errors import DataError, NarrowgaugeError
 from narrowgauge.hw.files import write_atomically
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.program.layout import Program
-from narrowgauge.model.preparation import Preparation
-from narrowgauge.model.qonnx.agree import agree
-from narrowgauge.model.qonnx.executor import Executor
-from narrowgauge.model.qonnx.importer import Imported, import_qonnx
+from narrowgauge.model.exchange.agree import agree
+from narrowgauge.model.exchange.executor import Executor
+from narrowgauge.model.exchange.importer import Imported, import_qonnx
+from narrowgauge.model.exchange.preparation import Preparation
 from narrowgauge.scripts.checked import simulate_and_compare
 
 MODEL, CLIPS = "finn_kws_w3a3_qonnx.onnx", "finn_kws_int8.npz"

@@ -28,7 +28,7 @@ from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.synth.build import accelerator_for
 from narrowgauge.hw.synth.targets import target
 from narrowgauge.hw.tools.programs import find
-from narrowgauge.model.reference import evaluate
+from narrowgauge.model.integers.reference import evaluate
 from narrowgauge.scripts.networks import load_inputs, load_network
 
 GEOMETRY = Geometry(2, 2, 4)

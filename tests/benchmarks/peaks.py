@@ -53,7 +53,7 @@ class Configuration:
     Attributes
     ----------
     network : str or mapping
-        A network of the zoo; or what `model.recipe.Recipe` takes, with ``weight``, ``activation``
+        A network of the zoo; or what `model.training.recipe.Recipe` takes, with ``weight``, ``activation``
         and ``accumulator`` beside it, for one that is trained in seconds.
     geometry : Geometry
         Its array.
@@ -103,7 +103,7 @@ CONFIGURATIONS = {
 
 def train(recipe: dict[str, Any], lanes: int, store: Store) -> Network:
     """Train a network, or take it from the store."""
-    from narrowgauge.model.recipe import Recipe
+    from narrowgauge.model.training.recipe import Recipe
     from narrowgauge.scripts.pipeline import Trainer, set_accumulator
     from narrowgauge.scripts.progress import Reporter
 

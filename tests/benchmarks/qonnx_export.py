@@ -21,9 +21,9 @@ import numpy as np
 from narrowgauge.hw.errors import NarrowgaugeError
 from narrowgauge.hw.files import write_atomically
 from narrowgauge.hw.network.network import INPUT, Network
-from narrowgauge.model import zoo
-from narrowgauge.model.qonnx.export import Exported, export
-from narrowgauge.model.reference import evaluate
+from narrowgauge.model.exchange.export import Exported, export
+from narrowgauge.model.integers.reference import evaluate
+from narrowgauge.model.zoo import networks as zoo
 from narrowgauge.scripts.networks import input_levels, load_images, load_network
 
 OUTPUT = Path(__file__).parents[2] / "docs" / "results" / "qonnx.json"

@@ -23,7 +23,7 @@ from narrowgauge.hw.network.layers import Conv2d, Dense, MaxPool, Size, Window
 from narrowgauge.hw.network.network import Network
 from narrowgauge.hw.numbers.arithmetic import OVERFLOWS, Accumulator, requantize
 from narrowgauge.hw.numbers.formats import Fixed
-from narrowgauge.model.reference import evaluate
+from narrowgauge.model.integers.reference import evaluate
 
 WEIGHT, LEVEL, LOGIT = Fixed(4), Fixed(4, signed=False), Fixed(24)
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.network.layers import Weighted
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.program.layout import Program
-from narrowgauge.model.reference import evaluate
+from narrowgauge.model.integers.reference import evaluate
 
 from ..hw.networks import random_images, random_network
 

@@ -23,7 +23,7 @@ from narrowgauge.hw.errors import GeometryError
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.program.layout import Program
-from narrowgauge.model.reference import evaluate
+from narrowgauge.model.integers.reference import evaluate
 
 from ..hw.networks import random_images, random_network
 from .linked import (

@@ -10,7 +10,7 @@ from narrowgauge.hw.errors import LinkError
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.program.layout import Program
-from narrowgauge.model.reference import evaluate
+from narrowgauge.model.integers.reference import evaluate
 
 from ..hw.networks import random_network
 from .linked import NARROW, NETWORK, OTHER, PROGRAM, WIDE, device, expected, with_weights

@@ -10,8 +10,8 @@ from narrowgauge.hw.synth.build import accelerator_for
 from narrowgauge.hw.synth.targets import target
 from narrowgauge.hw.tools.store import Store
 from narrowgauge.model.data import load
-from narrowgauge.model.recipe import Recipe
-from narrowgauge.model.reference import accuracy, evaluate
+from narrowgauge.model.integers.reference import accuracy, evaluate
+from narrowgauge.model.training.recipe import Recipe
 from narrowgauge.scripts.checked import simulate_and_compare
 from narrowgauge.scripts.pipeline import Trainer, set_accumulator
 from narrowgauge.scripts.progress import Reporter

@@ -10,9 +10,9 @@ import pytest
 from narrowgauge.hw.network.file import save
 from narrowgauge.hw.network.layers import Size
 from narrowgauge.hw.numbers.arithmetic import Accumulator
-from narrowgauge.model import zoo
 from narrowgauge.model.data import load
-from narrowgauge.model.reference import accuracy, evaluate
+from narrowgauge.model.integers.reference import accuracy, evaluate
+from narrowgauge.model.zoo import networks as zoo
 from narrowgauge.scripts.cli import main
 
 from ..hw.networks import random_network

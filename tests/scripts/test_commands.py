@@ -15,7 +15,7 @@ from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.sim import compiled
 from narrowgauge.hw.sim.run import Stimulus
 from narrowgauge.hw.tools.programs import find, run
-from narrowgauge.model.reference import evaluate
+from narrowgauge.model.integers.reference import evaluate
 from narrowgauge.scripts.cli import COMMANDS, RESUMED, group
 
 from ..hw.networks import random_levels

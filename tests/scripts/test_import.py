@@ -13,9 +13,9 @@ from onnx import StringStringEntryProto, TensorAnnotation
 from narrowgauge.hw import files
 from narrowgauge.hw.network.file import load
 from narrowgauge.hw.network.layers import Dense
-from narrowgauge.model.qonnx.extra import require
+from narrowgauge.model.exchange.extra import require
 
-from ..model.qonnx import graphs
+from ..model.exchange import graphs
 
 
 def write(path, graph, output):
@@ -314,7 +314,7 @@ def test_input_values_that_are_no_levels(invoke, tmp_path):
 
 def test_classes_that_differ_are_counted_and_explained(invoke, tmp_path, monkeypatch):
     require()
-    from narrowgauge.model.qonnx import importer
+    from narrowgauge.model.exchange import importer
 
     graph, x = graphs.dense((4, 6, 6))
     x = graph.node("Sigmoid", graph.node("Mul", x, np.float32(200)))

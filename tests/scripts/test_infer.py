@@ -9,7 +9,7 @@ import pytest
 
 from narrowgauge.hw.network.file import load
 from narrowgauge.model.data import load as load_dataset
-from narrowgauge.model.reference import evaluate
+from narrowgauge.model.integers.reference import evaluate
 
 from .conftest import COMMAND, write_network
 

@@ -7,7 +7,7 @@ import pytest
 from click import Context
 
 from narrowgauge.hw.network.file import load, save
-from narrowgauge.model import zoo
+from narrowgauge.model.zoo import networks as zoo
 from narrowgauge.scripts.cli import group
 
 from .conftest import tiny_network, with_about
@@ -238,7 +238,7 @@ def test_a_network_that_does_not_fit_is_refused_before_it_is_simulated(
 
 
 def test_a_difference_ends_with_1(invoke, small_zoo, tmp_path, monkeypatch):
-    from narrowgauge.model import reference
+    from narrowgauge.model.integers import reference
 
     requantize = reference.requantize
     monkeypatch.setattr(reference, "requantize", lambda *a, **k: requantize(*a, **k) ^ 1)

@@ -20,9 +20,9 @@ from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.sim.compare import compare
 from narrowgauge.hw.sim.interpreted import AmaranthEngine
 from narrowgauge.hw.sim.run import Stimulus
-from narrowgauge.model.reference import evaluate
+from narrowgauge.model.integers.reference import evaluate
 
-from ...model.oracles import by_definition
+from ...model.integers.oracles import by_definition
 from ..networks import (
     FAMILIES,
     accumulators,

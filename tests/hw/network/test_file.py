@@ -18,7 +18,7 @@ from narrowgauge.hw.network.file import from_bytes, load, save, to_bytes
 from narrowgauge.hw.network.layers import Window
 from narrowgauge.hw.network.network import Network
 from narrowgauge.hw.numbers.arithmetic import Accumulator
-from narrowgauge.model import zoo
+from narrowgauge.model.zoo import networks as zoo
 
 from ..networks import convnets
 from .test_network import dense, residual, small

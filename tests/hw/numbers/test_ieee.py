@@ -11,7 +11,7 @@ from narrowgauge.hw.network.layers import Dense
 from narrowgauge.hw.numbers import ieee as floating
 from narrowgauge.hw.numbers.formats import Fixed, common, parse
 from narrowgauge.hw.numbers.ieee import Float, float_step, multiply, tree_add
-from narrowgauge.model.recipe import Recipe
+from narrowgauge.model.training.recipe import Recipe
 
 from ..mac.float_bench import cancelling, parse_float, random_codes
 

@@ -34,7 +34,7 @@ from narrowgauge.hw.sim.engine import make_engine
 from narrowgauge.hw.sim.interpreted import AmaranthEngine
 from narrowgauge.hw.sim.run import EVENT, Stimulus
 from narrowgauge.hw.tools.rtlil import convert
-from narrowgauge.model.reference import evaluate
+from narrowgauge.model.integers.reference import evaluate
 
 from ..networks import convnets, networks, random_levels, random_network
 from .test_engines import accelerator, convolutional, images_for, needs_compiler

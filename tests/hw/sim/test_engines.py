@@ -19,7 +19,7 @@ from narrowgauge.hw.sim.engine import make_engine
 from narrowgauge.hw.sim.interpreted import AmaranthEngine
 from narrowgauge.hw.sim.run import EVENT, Stimulus, Window
 from narrowgauge.hw.tools import programs as tools
-from narrowgauge.model.reference import evaluate
+from narrowgauge.model.integers.reference import evaluate
 
 from ..networks import random_convnet, random_levels, random_network
 

@@ -18,7 +18,7 @@ from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.sim.compare import compare
 from narrowgauge.hw.sim.interpreted import AmaranthEngine
 from narrowgauge.hw.sim.run import Stimulus
-from narrowgauge.model.reference import evaluate
+from narrowgauge.model.integers.reference import evaluate
 
 from ..networks import random_convnet, random_levels, random_network
 

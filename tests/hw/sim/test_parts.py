@@ -20,7 +20,7 @@ from narrowgauge.hw.sim.library import LibraryWarning, build_library
 from narrowgauge.hw.sim.parts import in_parts
 from narrowgauge.hw.sim.run import Stimulus
 from narrowgauge.hw.tools.rtlil import convert
-from narrowgauge.model.reference import evaluate
+from narrowgauge.model.integers.reference import evaluate
 
 from ..networks import random_levels, random_network
 

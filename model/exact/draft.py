@@ -1,0 +1,136 @@
+"""A layer whose sums are known and whose quantiser is not, yet."""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ...hw.errors import NetworkError
+from ...hw.network.layers import Add, AveragePool, Conv2d, Dense, Layer
+from ...hw.network.window import Size, Window
+from ...hw.numbers.formats import Fixed, Format
+
+__all__ = ["Draft"]
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """Sums of products.
+
+    Attributes
+    ----------
+    name : str
+        The ONNX node.
+    sources : tuple of str
+        What it reads.
+    inputs : tuple of Format
+        Their formats.
+    input_sizes : tuple of Size
+        Their sizes.
+    size : Size
+        Of its output.
+    low, high : int64 arrays of shape (channels,)
+        The smallest and the largest sum, over all inputs that occur.
+    weights : int64 array or None
+        Levels in the order of `Dense` or `Conv2d`; None for average pools and sums of tensors.
+    weight : Format or None
+        Their format.
+    window : Window or None
+        Of a convolution or a pool; None for dense layers and for pools of the whole image.
+    groups : int
+        Of a convolution.
+    summands : tuple of int
+        Of a sum of two tensors: their multipliers; empty while they are unknown.
+    ratio : Fraction
+        Of a sum of two tensors: value of a level of the first one over that of the second.
+    ends : tuple of (int, int)
+        Of a sum of two tensors: the smallest and the largest level of each.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    inputs: tuple[Format, ...]
+    input_sizes: tuple[Size, ...]
+    size: Size
+    low: np.ndarray
+    high: np.ndarray
+    weights: np.ndarray | None = None
+    weight: Format | None = None
+    window: Window | None = None
+    groups: int = 1
+    summands: tuple[int, ...] = ()
+    ratio: Fraction = Fraction(1)
+    ends: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether it is a dense layer or a convolution."""
+        return self.weights is not None
+
+    @property
+    def is_sum(self) -> bool:
+        """Whether it adds two tensors."""
+        return len(self.sources) == 2
+
+    def per_channel(self) -> "Draft":
+        """Return the same sums from a layer whose channels have parameters of their own.
+
+        An average pool has one multiplier for all channels; a depthwise convolution with weights of
+        1 gives the same sums.
+        """
+        if self.is_weighted:
+            return self
+        if self.is_sum:
+            raise NetworkError(
+                f"node {self.name} (Add): its channels are scaled differently before the next "
+                "quantiser, and a sum of two tensors has one scale; quantise it first"
+            )
+        (size,) = self.input_sizes
+        kernel = (size.height, size.width) if self.window is None else self.window.kernel
+        window = Window(kernel, kernel) if self.window is None else self.window
+        weights = np.ones((self.size.channels, *kernel, 1), np.int64)
+        return replace(
+            self, weights=weights, weight=Fixed(2), window=window, groups=self.size.channels
+        )
+
+    def flipped(self, channels: np.ndarray) -> "Draft":
+        """Return the draft of the negative sums in some channels."""
+        if not channels.any():
+            return self
+        if self.is_sum:
+            raise NetworkError(f"node {self.name} (Add): its sums are subtracted; not supported")
+        from .formats import weight_format
+
+        draft = self.per_channel()
+        assert draft.weights is not None
+        assert draft.weight is not None
+        sign = np.where(channels, -1, 1).reshape(-1, *[1] * (draft.weights.ndim - 1))
+        weights = draft.weights * sign
+        return replace(
+            draft,
+            weights=weights,
+            weight=weight_format(draft.weight, weights),
+            low=np.where(channels, -self.high, self.low),
+            high=np.where(channels, -self.low, self.high),
+        )
+
+    def layer(self, name: str, output: Format, parameters: dict[str, Any]) -> Layer:
+        """Return the layer, given how its sums become levels."""
+        common: dict[str, Any] = {
+            "name": name,
+            "sources": self.sources,
+            "input": self.inputs[0],
+            "output": output,
+            **parameters,
+        }
+        if self.is_sum:
+            one, two = self.summands
+            return Add(**common, other=self.inputs[1], summands=(one, two))
+        if self.weights is None:
+            return AveragePool(**common, window=self.window)
+        common |= {"weights": self.weights, "weight": self.weight}
+        if self.weights.ndim == 2:
+            return Dense(**common)
+        assert self.window is not None
+        return Conv2d(**common, window=self.window, groups=self.groups)

@@ -1,0 +1,196 @@
+"""The last layer, where nothing quantises it: its levels are logits."""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ...hw.errors import NetworkError
+from ...hw.numbers.arithmetic import bits_for
+from ...hw.numbers.formats import MAX_WIDTH, Fixed
+from .planned import Planned
+
+__all__ = ["LOGIT_BITS", "Logits", "Meaning", "logits"]
+
+LOGIT_BITS = 16  # of the multipliers of logits, unless hidden layers have wider ones
+FARTHEST_BIAS = 1 << 52
+INFINITY = float("inf")
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What the levels of a last layer stand for: ``scale * (level + offset)``, in all channels.
+
+    Attributes
+    ----------
+    scale, offset : Fraction
+        The scale is positive.
+    error : Fraction
+        How far from that a value of the graph can be; 0 where it is exact.
+    """
+
+    scale: Fraction
+    offset: Fraction
+    error: Fraction = Fraction(0)
+
+
+@dataclass(frozen=True, eq=False)
+class Logits:
+    """Parameters of a last layer.
+
+    Attributes
+    ----------
+    parameters : dict
+        Of `hw.layers.Requantised`; and its ``output``.
+    is_rounded : bool
+        Whether its multipliers are not the graph's scales.
+    meaning : Meaning
+        What its levels stand for.
+    relative_error : float
+        Its error, relative to the largest logit that can be.
+    """
+
+    parameters: dict[str, Any]
+    is_rounded: bool
+    meaning: Meaning
+    relative_error: float
+
+
+def logits(planned: Planned, bits: int) -> Logits:
+    """Return parameters of a last layer without a quantiser.
+
+    Where all channels have one scale and biases are whole sums, they are exact; else multipliers
+    have ``bits`` bits. Levels of more than 32 bits lose the lowest ones. Logits of one scale are
+    given less the fraction of a sum that the first one's bias has. A clip becomes the clamp; one of
+    exact logits that lies between two levels becomes the next level outside, which keeps the order
+    of all logits, and which of them are equal.
+
+    Raises
+    ------
+    NetworkError
+        For a logit that is always the same, and for channels that are clipped differently.
+    """
+    curve, draft = planned.curve, planned.draft
+    assert curve is not None
+    rows = slice(None) if draft.is_weighted else slice(1)
+    gain, offset = curve.gain[rows], curve.offset[rows]
+    low, high = draft.low[rows], draft.high[rows]
+    if min(gain) <= 0:
+        raise NetworkError(f"layer {planned.name}: a logit is multiplied by zero")
+    clip = _clip(planned, rows)
+    units = offset / gain
+    common = Fraction(0)
+    if len(gain) > 1 and len({*gain.tolist()}) == 1:  # what all have in common changes no class
+        common = units[0] % 1
+        units = units - common
+        offset = units * gain
+    exact = len({*gain.tolist()}) == 1 and all(Fraction(each).denominator == 1 for each in units)
+    if len(curve.gain) == 1:  # a value, not an order: its clip must be exact, too
+        exact = exact and all(Fraction(end / gain[0]).denominator == 1 for end in _finite(clip))
+    one = np.ones(len(gain), np.int64)
+    room = 60 - bits_for(int(low.min()), int(high.max()))  # products stay within 64 bits
+    unit = gain[0] if exact else max(gain) / ((1 << max(min(bits, room), 1)) - 1)
+    if max(abs(offset / unit)) > FARTHEST_BIAS:
+        raise NetworkError(f"layer {planned.name}: a bias is far beyond all sums; not supported")
+    if exact:
+        multiplier, bias = one, units.astype(np.int64)
+    else:
+        multiplier = np.array([max(1, round(each / unit)) for each in gain], np.int64)
+        bias = np.array([round(each / unit) for each in offset], np.int64)
+    found = int((low * multiplier + bias).min()), int((high * multiplier + bias).max())
+    shift = max(_width(found) - MAX_WIDTH, 0)  # the lowest bits of very wide sums are dropped
+    is_rounded = not exact or bool(shift)
+    scale = Fraction(unit) * 2**shift
+    output = Fixed(_width(found) - shift)
+    clamp, error = _clamp(planned.name, clip, scale, common * gain[0], output, not is_rounded)
+    low_high = np.stack([low, high], axis=1).astype(object)
+    if not exact:
+        own_gain, own = (each.astype(object) * unit for each in (multiplier, bias))
+        wrong = abs(low_high * (own_gain - gain)[:, None] + (own - offset)[:, None])
+        error = max(error, Fraction(wrong.max()))
+    error += scale / 2 if shift else 0  # the bits that are dropped
+    values = (low_high * gain[:, None] + offset[:, None]).ravel()
+    largest = max(abs(float(_limited(each, *clip))) for each in values)
+    parameters = {"multiplier": multiplier, "bias": bias, "shift": shift, "output": output}
+    return Logits(
+        parameters | clamp,
+        is_rounded,
+        Meaning(scale, common * gain[0] / scale, error),
+        float(error) / max(largest, 1e-300),
+    )
+
+
+def _width(ends: tuple[int, int]) -> int:
+    """Return the bits of signed levels."""
+    return max(max(ends[1], 0).bit_length(), (-min(ends[0], -1) - 1).bit_length()) + 1
+
+
+def _finite(ends: tuple[Any, Any]) -> list[Any]:
+    return [each for each in ends if abs(each) != INFINITY]
+
+
+def _clip(planned: Planned, rows: slice) -> tuple[Any, Any]:
+    """Return the ends between which all channels are clipped; infinite where none is.
+
+    Raises
+    ------
+    NetworkError
+        Where one pair of ends does not do what the graph does in all channels.
+    """
+    curve, draft = planned.curve, planned.draft
+    assert curve is not None
+    gain, offset = curve.gain[rows], curve.offset[rows]
+    bottom, top = (sums[rows].astype(object) * gain + offset for sums in (draft.low, draft.high))
+    low, high = curve.low[rows], curve.high[rows]
+    ends = (
+        max(
+            (end for end, least in zip(low, bottom, strict=True) if end > least), default=-INFINITY
+        ),
+        min((end for end, most in zip(high, top, strict=True) if end < most), default=INFINITY),
+    )
+    for least, most, *own in zip(bottom, top, low, high, strict=True):
+        # a monotone function of an interval is clipped alike if its ends are
+        if any(_limited(each, *own) != _limited(each, *ends) for each in (least, most)):
+            raise NetworkError(
+                f"layer {planned.name}: the end of the network clips its channels at different "
+                "values, and a layer has one clamp; put a Quant node behind it"
+            )
+    if ends[0] >= ends[1]:
+        raise NetworkError(
+            f"layer {planned.name}: the end of the network clips every logit to one value"
+        )
+    return ends
+
+
+def _limited(value: Any, low: Any, high: Any) -> Any:
+    return min(max(value, low), high)
+
+
+def _clamp(
+    name: str,
+    clip: tuple[Any, Any],
+    scale: Fraction,
+    common: Fraction,
+    output: Fixed,
+    in_order: bool,
+) -> tuple[dict[str, int], Fraction]:
+    """Return ``low`` and ``high`` of a layer, and how far values are from what they stand for.
+
+    ``in_order`` takes the levels outside the clip, else they are the nearest ones.
+    """
+    found, error = {"low": output.min_level, "high": output.max_level}, Fraction(0)
+    for side, end in zip(found, clip, strict=True):
+        if abs(end) != INFINITY:
+            real = (end - common) / scale
+            outside = math.floor if side == "low" else math.ceil
+            level = outside(real) if in_order else round(real)
+            found[side] = min(max(level, output.min_level), output.max_level)
+            error = max(error, abs(real - level) * scale)
+    if found["low"] >= found["high"]:
+        raise NetworkError(
+            f"layer {name}: the end of the network clips to less than one level of its logits"
+        )
+    ends = {"low": output.min_level, "high": output.max_level}
+    return {side: level for side, level in found.items() if level != ends[side]}, error

@@ -1,0 +1,201 @@
+"""Agreement of a graph, as QONNX's executor runs it, with the integers that were imported.
+
+The executor computes in float32. Every quantised tensor that it gives is turned into levels and
+compared with those of the integer reference, layer by layer; the reference goes on from the
+executor's own levels, so that a difference is found where it arises and counted once.
+
+A difference is a **tie** where float32 decided it (`ties`). What the graph ends with, logits and
+classes, is compared in `classes`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ...hw.errors import DataError
+from ...hw.network.network import INPUT
+from ..exact.tensors import Levels
+from ..integers.reference import Result, evaluate
+from .classes import ClassAgreement, compare_classes
+from .executor import Executor
+from .importer import Imported
+from .nodes.placing import inside
+from .nodes.walk import Watched
+from .preparation import Preparation
+from .ties import in_order, ties
+
+__all__ = ["Agreement", "TensorAgreement", "agree", "levels_of_values"]
+
+
+@dataclass(frozen=True)
+class TensorAgreement:
+    """How a quantised tensor of the graph and a layer's levels agree.
+
+    Attributes
+    ----------
+    layer, tensor : str
+        Names in the network and in the graph.
+    elements : int
+        Levels compared.
+    different : int
+        Those that differ, given the same inputs of the layer.
+    ties : int
+        Of those, the ones that float32's rounding decided.
+    distance : float
+        The largest distance of a tie from the border between two levels, in levels.
+    first : str
+        The first difference that is no tie; empty where there is none.
+    """
+
+    layer: str
+    tensor: str
+    elements: int
+    different: int
+    ties: int
+    distance: float
+    first: str
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """How a graph and its import agree on images.
+
+    Attributes
+    ----------
+    tensors : tuple of TensorAgreement
+        One for each quantiser that is not on weights.
+    levels : int64 array of shape (images, height, width, channels)
+        Input levels.
+    result : Result
+        What the integer reference gives for them, from beginning to end.
+    classes : ClassAgreement
+        How what the graph ends with agrees.
+    same_levels : int
+        Images all of whose levels are the same in both, from beginning to end.
+    """
+
+    tensors: tuple[TensorAgreement, ...]
+    levels: np.ndarray
+    result: Result
+    classes: ClassAgreement
+    same_levels: int
+
+    @property
+    def same_class(self) -> int:
+        """Images that the executor and the reference give the same class."""
+        return len(self.levels) - self.classes.different
+
+    @property
+    def first(self) -> str:
+        """The first difference that nothing explains; empty where there is none."""
+        found = [each.first for each in self.tensors if each.first]
+        return (*found, self.classes.first)[0]
+
+
+def agree(imported: Imported, images: np.ndarray, lanes: int = 4) -> Agreement:
+    """Run images through executor and reference and compare them.
+
+    Parameters
+    ----------
+    imported : Imported
+        What `import_qonnx` returned.
+    images : float array of shape (images, ...)
+        As the graph reads them.
+    lanes : int
+        Lanes of the reference.
+
+    Raises
+    ------
+    DataError
+        For images of another shape.
+    NetworkError
+        For a node that cannot be executed.
+    """
+    network = imported.network
+    preparation = Preparation.from_about(network.about)
+    if preparation is None:
+        raise DataError(f"network {network.name} does not say how images become levels")
+    own = preparation.levels(images)
+    names = {name for each in imported.watched for name in (each.tensor, each.before)}
+    end = imported.ending
+    names |= {end.output, end.scores, end.logits}
+    values = Executor(imported.model).run(images, keep=names)
+    values |= {  # a Pad before a quantiser is one behind it
+        name: inside(each.levels, values[name])
+        for each in imported.watched
+        for name in (each.tensor, each.before)
+    }
+    given = {
+        each.levels.source: levels_of_values(each.levels, values[each.tensor])
+        for each in imported.watched
+    }
+    replaced = {name: torch.from_numpy(levels) for name, levels in given.items() if name != INPUT}
+    start = given.get(INPUT, own)
+    traced = evaluate(network, start, lanes, trace=True, replaced=replaced)
+    computed = {INPUT: own} | {
+        trace.name: trace.levels.numpy().reshape(-1, *network.sizes[trace.name])
+        for trace in traced.layers
+    }
+    tensors = computed | given
+    whole = evaluate(network, own, lanes, trace=True)
+    same = _same_levels(own, whole, given)
+    return Agreement(
+        tensors=tuple(_compare(each, computed, tensors, values) for each in imported.watched),
+        levels=own,
+        result=whole,
+        classes=compare_classes(
+            end, network.layers[-1].name, computed, tensors, values, whole.labels.numpy(), same
+        ),
+        same_levels=int(same.sum()),
+    )
+
+
+def levels_of_values(levels: Levels, values: np.ndarray) -> np.ndarray:
+    """Return the levels that a graph's values stand for, of shape (images, height, width, c)."""
+    shaped = in_order(levels, values)
+    scale, offset = (each.astype(np.float64) for each in (levels.scale, levels.offset))
+    return np.rint(shaped / scale - offset).astype(np.int64)
+
+
+def _same_levels(own: np.ndarray, whole: Result, given: dict[str, np.ndarray]) -> np.ndarray:
+    """Tell of each image whether its levels are the same everywhere, in two runs side by side."""
+    same = np.ones(len(own), bool)
+    traces = {trace.name: trace.levels.numpy() for trace in whole.layers}
+    for name, levels in given.items():
+        found = own if name == INPUT else traces[name]
+        same &= (found.reshape(len(own), -1) == levels.reshape(len(own), -1)).all(axis=1)
+    return same
+
+
+def _compare(
+    watched: Watched,
+    computed: dict[str, np.ndarray],
+    tensors: dict[str, np.ndarray],
+    values: dict[str, np.ndarray],
+) -> TensorAgreement:
+    """Compare the levels of one tensor: ``computed`` from ``tensors``, and the executor's."""
+    levels = watched.levels
+    expected = levels_of_values(levels, values[watched.tensor])
+    found = computed[levels.source]
+    places = np.argwhere(found != expected)
+    distances = ties(watched, places, tensors, values[watched.before])
+    wrong = [place for place, each in zip(places, distances, strict=True) if each is None]
+    within = [each for each in distances if each is not None]
+    first = ""
+    if wrong:
+        image, row, column, channel = wrong[0]
+        first = (
+            f"layer {levels.source}, image {image}, row {row}, column {column}, channel {channel}: "
+            f"{found[tuple(wrong[0])]} in the reference, {expected[tuple(wrong[0])]} in the "
+            f"executor's {watched.tensor}"
+        )
+    return TensorAgreement(
+        layer=levels.source,
+        tensor=watched.tensor,
+        elements=expected.size,
+        different=len(places),
+        ties=len(within),
+        distance=max(within, default=0.0),
+        first=first,
+    )

@@ -1,0 +1,345 @@
+"""Import: a quantised ONNX graph becomes the `hw.network.network.Network` that hardware runs."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from ...hw.errors import NarrowgaugeError, NetworkError
+from ...hw.network.layers import AveragePool, Layer, Requantised, Weighted, Window
+from ...hw.network.network import Network
+from ...hw.numbers.arithmetic import Accumulator, bits_for
+from ...hw.numbers.formats import Bipolar, Format
+from ...hw.program.mapping import accumulator_bits, map_network
+from ..exact.curve import Curve
+from ..exact.logits import LOGIT_BITS
+from ..exact.planned import Planned
+from ..exact.solving import Solution, build, solve_all
+from ..exact.tensors import Ranks
+from .finish import Ending, finish
+from .graph.cleaning import clean, read
+from .graph.node import refuse
+from .nodes import ending, layout, linear, pooling
+from .nodes.elementwise import BENT, activation, arithmetic, batch_norm, bent, cast, same
+from .nodes.input_order import input_tensor
+from .nodes.placing import settle
+from .nodes.quantise import QUANTISERS, quantise
+from .nodes.walk import Raw, Walk, Watched
+from .preparation import KEY
+
+__all__ = ["SUPPORTED", "Imported", "LayerReport", "import_model", "import_qonnx"]
+
+Handler = Callable[[Walk, Any], None]
+PIXELS = ("mean", "deviation")
+
+HANDLERS: dict[str, Handler] = {
+    **dict.fromkeys(QUANTISERS, quantise),
+    "MatMul": linear.matmul,
+    "Gemm": linear.gemm,
+    "Conv": linear.conv,
+    "BatchNormalization": batch_norm,
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), arithmetic),
+    **dict.fromkeys(("Relu", "Clip", "HardSigmoid"), activation),
+    **dict.fromkeys(BENT, bent),
+    **dict.fromkeys(("Sigmoid", "Tanh"), ending.end_or_bent),
+    **dict.fromkeys(("Softmax", "LogSoftmax", "TopK", "ArgMax"), ending.end),
+    **dict.fromkeys(("MaxPool", "GlobalMaxPool"), pooling.max_pool),
+    "AveragePool": pooling.average_pool,
+    "GlobalAveragePool": pooling.average_pool,
+    **dict.fromkeys(("ReduceMean", "ReduceSum", "ReduceMax"), pooling.reduce),
+    **dict.fromkeys(layout.MOVES, layout.moved),
+    "Pad": layout.pad,
+    **dict.fromkeys(("Identity", "Dropout"), same),
+    "Cast": cast,
+}
+AWARE = (
+    *QUANTISERS, *BENT, *layout.MOVES, "Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "Pad",
+    "Add", "Sub", "Mul", "Div", "BatchNormalization", "Relu", "Clip", "HardSigmoid", "Identity",
+    "Dropout", "Cast",
+)  # fmt: skip
+"""Operators that know of padding around what they read; it becomes elements before all others."""
+SUPPORTED = tuple(sorted(HANDLERS))
+"""Operators that can be imported."""
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """What importing a layer took.
+
+    Attributes
+    ----------
+    layer, kind : str
+        Its name, which is its node's, and its kind; ``requantise`` is an average of one pixel.
+    weight, input, output : str
+        Formats; no weight where there are none.
+    accumulator_bits : int
+        Bits that its sums need, from the weights themselves; 0 for a max pool.
+    method : str
+        How sums become levels: ``sign``, ``shift``, ``multiplier``, ``thresholds``, or ``sums``
+        where they are levels as they are; empty for a max pool.
+    multiplier_bits, shift : int
+        Of the requantiser.
+    rounding : str
+        How it rounds ties.
+    levels_compared : int
+        Accumulator levels, over all channels, at which integers and graph were compared; every one
+        at which either steps, and both ends. Where steps are too many, some of them; all are proven
+        equal in closed form, see `narrowgauge.model.exact.staircase`.
+    logit_error : float
+        Of a last layer without a quantiser: the largest rounding of a logit over the largest logit.
+    """
+
+    layer: str
+    kind: str
+    weight: str
+    input: str
+    output: str
+    accumulator_bits: int
+    method: str
+    multiplier_bits: int
+    shift: int
+    rounding: str
+    levels_compared: int
+    logit_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """A network, and what importing it found.
+
+    Attributes
+    ----------
+    network : Network
+        The integers.
+    report : tuple of LayerReport
+        One a layer.
+    dropped : tuple of str
+        Nodes at the end that need no hardware.
+    model : qonnx.core.modelwrapper.ModelWrapper
+        The graph as it was read: cleaned.
+    watched : tuple of Watched
+        Tensors of the graph that are levels of the network.
+    ending : Ending
+        What the graph ends with, and what the levels of the last layer are worth there.
+    """
+
+    network: Network
+    report: tuple[LayerReport, ...]
+    dropped: tuple[str, ...]
+    model: Any
+    watched: tuple[Watched, ...]
+    ending: Ending
+
+    @property
+    def output(self) -> str:
+        """The graph's output: logits or levels, or what a dropped node makes of them."""
+        return self.ending.output
+
+
+def import_qonnx(
+    path: Path | str,
+    *,
+    name: str | None = None,
+    lanes: int = 4,
+    input_format: Format | None = None,
+    input_scale: float | None = None,
+    logit_bits: int = LOGIT_BITS,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Imported:
+    """Import an ONNX file with quantisers of QONNX.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    name : str, optional
+        Name of the network; None takes that of the file.
+    lanes : int
+        Lanes of the array that the accumulator is sized for.
+    input_format : Format, optional
+        Format of the input where no node quantises it.
+    input_scale : float, optional
+        Value of its level 1; 1 unless given.
+    logit_bits : int
+        Bits of the multipliers of a last layer without a quantiser, where its channels have several
+        scales; hidden layers may make them wider. Fewer cost less, and round logits more.
+    progress : callable
+        Is told what is done next.
+
+    Raises
+    ------
+    NetworkError
+        For what is no such file or cannot be run exactly; the text names the node.
+    """
+    path = Path(path)
+    model = read(path)
+    try:
+        return import_model(
+            model,
+            name=name or path.stem,
+            lanes=lanes,
+            input_format=input_format,
+            input_scale=input_scale,
+            logit_bits=logit_bits,
+            progress=progress,
+        )
+    except NetworkError as error:
+        raise NetworkError(f"{path}: {error}") from error
+
+
+def import_model(
+    model: onnx.ModelProto,
+    *,
+    name: str,
+    lanes: int = 4,
+    input_format: Format | None = None,
+    input_scale: float | None = None,
+    logit_bits: int = LOGIT_BITS,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Imported:
+    """Import a model that is in memory; see `import_qonnx`."""
+    advice = f"supported are {', '.join(SUPPORTED)}"
+    progress("the graph")
+    wrapped = clean(model, HANDLERS, advice)
+    walk = _walked(wrapped, input_format, input_scale, progress)
+    last = finish(walk)
+    if input_format is not None and not walk.used_stated_input:
+        raise NetworkError(
+            f"the input was stated to be {input_format}, but a node of the graph quantises it; "
+            "leave --input-format out"
+        )
+    planned = [each for each in walk.layers if isinstance(each, Planned)]
+    solutions = solve_all(planned, logit_bits, progress)
+    meaning = last.meaning or solutions[walk.layers[-1].name].meaning
+    assert meaning is not None
+    layers = build(walk.layers, solutions)
+    about: dict[str, Any] = {"imported": "QONNX", **_stated(model)}
+    pixels = about.pop("pixels")
+    if walk.preparation is not None:
+        about[KEY] = walk.preparation.plain() | pixels
+    network = Network(
+        name=name,
+        layers=tuple(layers),
+        accumulator=Accumulator(48),
+        about=about,
+        input_size=walk.input_size,
+    )
+    network = network.with_accumulator(Accumulator(accumulator_bits(network, lanes)))
+    report = _report(network, lanes, solutions)
+    about["fold"] = [asdict(each) for each in report]
+    about["result"] = {"scale": float(meaning.scale), "offset": float(meaning.offset)}
+    return Imported(
+        replace(network, about=about),
+        report,
+        tuple(walk.dropped),
+        wrapped,
+        tuple(walk.watched),
+        replace(last, meaning=meaning),
+    )
+
+
+def _stated(model: onnx.ModelProto) -> dict[str, Any]:
+    """Return what a file that narrowgauge wrote says of its data set."""
+    texts = {each.key: each.value for each in model.metadata_props}
+    try:
+        about = json.loads(texts.get("narrowgauge.about", "{}"))
+        pixels = json.loads(texts.get("narrowgauge.pixels", "{}"))
+        kept: dict[str, Any] = {
+            name: list(map(float, pixels[name])) for name in PIXELS if name in pixels
+        }
+        kept |= {"before": dict(pixels["before"])} if "before" in pixels else {}
+        return {name: str(about[name]) for name in ("dataset",) if name in about} | {"pixels": kept}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise NetworkError(f"the narrowgauge metadata is damaged ({error})") from error
+
+
+def _walked(
+    model: Any,
+    input_format: Format | None,
+    input_scale: float | None,
+    progress: Callable[[str], None],
+) -> Walk:
+    """Run all nodes of a cleaned graph."""
+    (given,) = model.graph.input
+    size, index = input_tensor(model, given.name)
+    walk = Walk(model, size, index)
+    channels = size.channels
+    one, none = (np.full(channels, Fraction(each), object) for each in (1, 0))
+    walk.values[given.name] = Raw(size, index, curve=Curve.linear(one, none))
+    if input_format is not None:
+        ends = input_format.min_level, input_format.max_level
+        scale = 1.0 if input_scale is None else input_scale
+        walk.stated_input = (ends, input_format == Bipolar(), scale)
+    else:
+        walk.stated_input = _annotated_input(model, given.name, input_scale)
+    for tensor in model.graph.initializer:
+        walk.values[tensor.name] = model.get_initializer(tensor.name)
+    for node in model.graph.node:
+        progress(f"node {node.name}")
+        _run(walk, node)
+    return walk
+
+
+def _run(walk: Walk, node: Any) -> None:
+    """Run a node; whatever its constants and attributes make go wrong is an error of the file."""
+    try:
+        with np.errstate(all="raise", under="ignore"):
+            ends = any(isinstance(walk.values.get(each), Ranks) for each in node.input)
+            if not ends and node.op_type not in AWARE:
+                settle(walk, node)
+            (ending.behind if ends else HANDLERS[node.op_type])(walk, node)
+    except NarrowgaugeError as error:
+        if str(error).startswith("node "):
+            raise
+        refuse(node, str(error))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        refuse(node, f"its constants or attributes cannot be used ({error})")
+
+
+def _annotated_input(model: Any, name: str, scale: float | None) -> Any:
+    """Return the input's levels where the file annotates it with an integer type."""
+    datatype = model.get_tensor_datatype(name)
+    if not datatype.is_integer():
+        return None
+    ends = int(datatype.min()), int(datatype.max())
+    return ends, datatype.get_canonical_name() == "BIPOLAR", 1.0 if scale is None else scale
+
+
+def _report(
+    network: Network, lanes: int, solutions: dict[str, Solution]
+) -> tuple[LayerReport, ...]:
+    found = []
+    for layer, mapped in zip(network, map_network(network, lanes), strict=True):
+        solution = solutions.get(layer.name)
+        found.append(
+            LayerReport(
+                layer=layer.name,
+                kind=_kind(layer),
+                weight=str(layer.weight) if isinstance(layer, Weighted) else "",
+                input=str(layer.input),
+                output=str(layer.output),
+                accumulator_bits=bits_for(*mapped.accumulator_range()) if mapped.on_array else 0,
+                method=solution.method if solution else "",
+                multiplier_bits=_multiplier_bits(layer),
+                shift=layer.shift if isinstance(layer, Requantised) else 0,
+                rounding=getattr(layer, "rounding", ""),
+                levels_compared=solution.compared if solution else 0,
+                logit_error=solution.error if solution else 0.0,
+            )
+        )
+    return tuple(found)
+
+
+def _kind(layer: Layer) -> str:
+    """Return what a layer is; an average of one pixel only requantises."""
+    is_point = isinstance(layer, AveragePool) and layer.window == Window((1, 1))
+    return "requantise" if is_point else layer.kind
+
+
+def _multiplier_bits(layer: Layer) -> int:
+    return int(layer.multiplier.max()).bit_length() if isinstance(layer, Requantised) else 0

@@ -1,0 +1,291 @@
+"""Element by element: scales, offsets, norms, activations, and sums of two tensors."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, helper
+
+from ....hw.errors import NetworkError
+from ....hw.network.layers import MAX_SUMMAND
+from ...exact.curve import INFINITY, Curve, column, fractions
+from ...exact.draft import Draft
+from ...exact.tensors import Levels, Sums, Tensor, Weights
+from ..graph.node import attributes, refuse
+from .ahead import is_end
+from .levels import levels_of, sums_of
+from .placing import arranged, settled
+from .walk import Raw, Walk
+
+__all__ = ["BENT", "activation", "arithmetic", "batch_norm", "bent", "cast", "same"]
+
+
+def same(walk: Walk, node: Any) -> None:
+    """Pass a tensor or a constant on."""
+    if node.op_type == "Dropout" and np.any(walk.constant(node, 2, "training_mode")):
+        refuse(node, "still trains; export the model for inference")
+    walk.values[node.output[0]] = walk.value(node, 0)
+
+
+def cast(walk: Walk, node: Any) -> None:
+    """Pass on a tensor whose values another type holds, too."""
+    value, wanted = walk.value(node, 0), attributes(node)["to"]
+    keeps = wanted in (TensorProto.FLOAT, TensorProto.DOUBLE) or (
+        isinstance(value, Levels) and is_end(walk, node.output[0]) and _are_whole(value, wanted)
+    )
+    if not keeps and isinstance(value, (Tensor, Weights)):
+        refuse(node, "rounds a tensor of the network to another type; only a Quant node may")
+    walk.values[node.output[0]] = value
+
+
+def _are_whole(tensor: Levels, wanted: int) -> bool:
+    """Tell whether a type of integers holds all values of a quantised tensor."""
+    dtype = helper.tensor_dtype_to_np_dtype(wanted)
+    if dtype.kind not in "iu":
+        return False
+    parts = [*tensor.scale, *(tensor.scale * tensor.offset)]
+    least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
+    return all(each.denominator == 1 for each in parts) and _is_inside(tensor, least, most)
+
+
+# --- scales and offsets ----------------------------------------------------------------------
+
+
+def arithmetic(walk: Walk, node: Any) -> None:
+    """Run Add, Sub, Mul or Div: with a constant, or Add of two tensors."""
+    one, two = walk.value(node, 0), walk.value(node, 1)
+    moving = [isinstance(each, (Raw, Levels, Sums)) for each in (one, two)]
+    if all(moving):
+        if node.op_type != "Add":
+            refuse(node, "of two tensors of the network there is only Add")
+        _add(walk, node)
+        return
+    if isinstance(one, Weights) or isinstance(two, Weights):
+        if not any(moving):
+            walk.values[node.output[0]] = _scaled_weights(walk, node)
+            return
+    place = 0 if moving[0] else 1
+    tensor = walk.tensor(node, place)
+    values = walk.constant(node, 1 - place, "operand")
+    assert values is not None
+    constant = walk.channels(node, tensor, fractions(values), "constant")
+    ones = np.full(len(constant), Fraction(1), object)
+    match node.op_type:
+        case "Add":
+            found = _affine(node, tensor, ones, constant)
+        case "Sub" if place == 0:
+            found = _affine(node, tensor, ones, -constant)
+        case "Sub":
+            found = _affine(node, tensor, -ones, constant)
+        case "Mul":
+            found = _affine(node, tensor, constant, 0 * ones)
+        case _:
+            if place or not all(constant):
+                refuse(node, "divides by a tensor of the network, or by zero")
+            found = _affine(node, tensor, 1 / constant, 0 * ones)
+    walk.values[node.output[0]] = found
+
+
+def _scaled_weights(walk: Walk, node: Any) -> Weights:
+    """Return constant weights times a constant."""
+    place = 0 if isinstance(walk.value(node, 0), Weights) else 1
+    weights = walk.value(node, place)
+    values = walk.constant(node, 1 - place, "factor")
+    if node.op_type not in ("Mul", "Div") or values is None or (node.op_type, place) == ("Div", 1):
+        refuse(node, "quantised weights can only be multiplied by constants")
+    factor = fractions(values)
+    if not np.all(factor > 0):
+        refuse(node, "multiplies quantised weights by what is not positive")
+    scale = weights.scale * factor if node.op_type == "Mul" else weights.scale / factor
+    try:
+        return Weights.of(weights.levels, scale, weights.format)
+    except ValueError as error:
+        refuse(node, str(error))
+
+
+def _affine(node: Any, tensor: Any, factor: np.ndarray, amount: np.ndarray) -> Any:
+    """Return ``tensor * factor + amount``, channel by channel."""
+    if isinstance(tensor, Levels):
+        if not all(factor):
+            refuse(node, "multiplies a quantised tensor by zero")
+        scale, around = tensor.scale * factor, tensor.pad_value
+        return replace(
+            tensor,
+            scale=scale,
+            offset=tensor.offset + amount / scale,
+            pad_value=None if around is None else around * factor + amount,
+        )
+    return tensor.through(lambda curve: curve.scaled(factor).shifted(amount))
+
+
+def batch_norm(walk: Walk, node: Any) -> None:
+    """Run a BatchNormalization with constant statistics."""
+    tensor = walk.tensor(node)
+    if attributes(node).get("training_mode", 0):
+        refuse(node, "still trains; export the model for inference")
+    names = ("scale", "offset", "mean", "variance")
+    found = []
+    for place, name in enumerate(names, 1):
+        values = walk.constant(node, place, name)
+        assert values is not None
+        along = values.reshape(-1, *[1] * (tensor.index.ndim - 2))  # its channels are axis 1
+        found.append(walk.channels(node, tensor, fractions(along), name))
+    gamma, beta, mean, variance = found
+    epsilon = float(attributes(node).get("epsilon", 1e-5))
+    # the one constant that is no rational number: taken in float64
+    if any(each + Fraction(epsilon) <= 0 for each in variance):
+        refuse(node, "its variance is negative or zero")
+    deviation = fractions(np.sqrt(variance.astype(np.float64) + epsilon))
+    factor = gamma / deviation
+    if isinstance(tensor, Levels) and not all(factor):
+        tensor = sums_of(walk, node, tensor)
+    walk.values[node.output[0]] = _affine(node, tensor, factor, beta - mean * factor)
+
+
+# --- activations -----------------------------------------------------------------------------
+
+
+def activation(walk: Walk, node: Any) -> None:
+    """Run Relu, Clip or HardSigmoid: what is a scale, an offset and a clip."""
+    tensor, values = walk.tensor(node), attributes(node)
+    low: Any = Fraction(0)
+    high: Any = INFINITY
+    if node.op_type == "Clip":
+        low, high = (_end(walk, node, place, values) for place in (1, 2))
+    elif node.op_type == "HardSigmoid":
+        ones = np.full(tensor.size.channels, Fraction(1), object)
+        alpha, beta = Fraction(float(values.get("alpha", 0.2))), Fraction(values.get("beta", 0.5))
+        tensor = _affine(node, tensor, alpha * ones, beta * ones)
+        high = Fraction(1)
+    if isinstance(tensor, Levels):
+        if _is_inside(tensor, low, high):
+            walk.values[node.output[0]] = tensor
+            return
+        tensor = sums_of(walk, node, tensor)
+    walk.values[node.output[0]] = tensor.through(lambda curve: curve.clipped(low, high))
+
+
+def _end(walk: Walk, node: Any, place: int, values: dict[str, Any]) -> Any:
+    """Return an end of a Clip, which is an input, or an attribute in old files."""
+    given = walk.constant(node, place, "limit")
+    if given is not None and given.size:
+        found = float(np.asarray(given, np.float64).ravel()[0])
+    else:
+        found = float(values.get(("min", "max")[place - 1], (-INFINITY, INFINITY)[place - 1]))
+    return found if abs(found) == INFINITY or abs(found) > 3e38 else Fraction(found)
+
+
+def _is_inside(tensor: Levels, low: Any, high: Any) -> bool:
+    """Tell whether all values of a quantised tensor lie between two ends."""
+    ends = [
+        scale * (level + offset)
+        for scale, offset in {*zip(tensor.scale, tensor.offset, strict=True)}
+        for level in (tensor.low, tensor.high)
+    ]
+    if tensor.pad_value is not None:
+        ends += tensor.pad_value.tolist()
+    return low <= min(ends) and max(ends) <= high
+
+
+def bent(walk: Walk, node: Any) -> None:
+    """Run a monotone function that is no straight line: its levels will be thresholds."""
+    tensor = walk.tensor(node)
+    if isinstance(tensor, Raw):
+        refuse(node, "of the input is not supported; quantise the input first")
+    sums = sums_of(walk, node, tensor)
+    channels = sums.size.channels
+    function, one = BENT[node.op_type](attributes(node)), True
+    if node.op_type == "PRelu":
+        slope = walk.channels(node, sums, fractions(walk.constant(node, 1, "slope")), "slope")
+        if any(each < 0 for each in slope):
+            refuse(node, "a negative slope makes it fall and rise, which no requantiser can")
+        numbers = column(slope)
+        one = len(numbers) == 1
+        function = lambda x: np.where(x < 0, x * numbers, x)  # noqa: E731
+    walk.values[node.output[0]] = sums.through(
+        lambda curve: curve.bent(function, np.ones(channels, np.int64), one=one)
+    )
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    """Return the logistic function; both branches are monotone, and nothing overflows."""
+    small = np.exp(-abs(x))
+    return np.where(x < 0, small, 1.0) / (1 + small)
+
+
+def _rising(values: dict[str, Any], default: float) -> float:
+    """Return a slope below zero."""
+    alpha = float(values.get("alpha", default))
+    if alpha < 0:
+        raise NetworkError("a negative slope makes it fall and rise, which no requantiser can")
+    return alpha
+
+
+def _elu(values: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
+    alpha = _rising(values, 1.0)
+    return lambda x: np.where(x < 0, alpha * np.expm1(np.minimum(x, 0)), x)
+
+
+def _leaky(values: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
+    alpha = _rising(values, 0.01)
+    return lambda x: np.where(x < 0, x * alpha, x)
+
+
+BENT: dict[str, Callable[[dict[str, Any]], Callable[[np.ndarray], np.ndarray]]] = {
+    "Sigmoid": lambda values: _sigmoid,
+    "Tanh": lambda values: np.tanh,
+    "Softsign": lambda values: lambda x: x / (1 + abs(x)),
+    "Softplus": lambda values: lambda x: np.logaddexp(x, 0),
+    "Elu": _elu,
+    "LeakyRelu": _leaky,
+    "PRelu": _leaky,
+}
+"""Makers of functions of float64 that nowhere fall."""
+
+
+# --- sums of two tensors ---------------------------------------------------------------------
+
+
+def _add(walk: Walk, node: Any) -> None:
+    """Add two quantised tensors: their levels, each times an integer."""
+    one, two = (
+        settled(walk, node, levels_of(walk, node, walk.tensor(node, place))) for place in (0, 1)
+    )
+    if one.index.shape != two.index.shape:
+        refuse(node, f"adds tensors of {one.index.shape} and {two.index.shape}; they must be equal")
+    if one.size.positions > two.size.positions:
+        two = arranged(walk, node, two, one.size, one.index, what="adds elements that")
+    else:
+        one = arranged(walk, node, one, two.size, two.index, what="adds elements that")
+    ratios = {*(one.scale / two.scale).tolist()}
+    if len(ratios) > 1 or min(ratios) < 0:
+        refuse(node, "the two tensors' scales differ by channel or in sign; use one scale for each")
+    (ratio,) = ratios
+    parts = ratio.numerator, ratio.denominator
+    summands = parts if max(parts) <= MAX_SUMMAND else ()
+    sums = _sum(node, one, two, ratio, summands)
+    offset = one.scale * one.offset + two.scale * two.offset
+    gain = one.scale / (summands[0] if summands else 1)
+    curve = Curve.linear(gain, offset)
+    walk.values[node.output[0]] = Sums(size=one.size, index=one.index, draft=sums, curve=curve)
+
+
+def _sum(node: Any, one: Levels, two: Levels, ratio: Fraction, summands: tuple[int, ...]) -> Draft:
+    """Return the draft of a sum; without summands it counts in levels of the first tensor."""
+    times = summands or (1, math.ceil(1 / ratio))
+    channels = one.size.channels
+    return Draft(
+        name=node.name,
+        sources=(one.source, two.source),
+        inputs=(one.format, two.format),
+        input_sizes=(one.size, two.size),
+        size=one.size,
+        low=np.full(channels, times[0] * one.low + times[1] * two.low),
+        high=np.full(channels, times[0] * one.high + times[1] * two.high),
+        summands=summands,
+        ratio=ratio,
+        ends=((one.low, one.high), (two.low, two.high)),
+    )

@@ -1,0 +1,338 @@
+"""Where elements are: the layouts of tensors, and the layers that pad, crop and put in order.
+
+Most movements cost nothing: `Tensor.index` follows them, and a Pad waits for the window of a
+convolution or a pool. What neither can say becomes a layer whose weights are 0 and 1.
+"""
+
+from dataclasses import replace
+from itertools import permutations
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ....hw.errors import NetworkError
+from ....hw.network.window import Size, Window
+from ....hw.numbers.formats import Bipolar, Fixed
+from ...exact.draft import Draft
+from ...exact.formats import narrowest
+from ...exact.planned import Planned
+from ...exact.tensors import Levels, Tensor
+from ..graph.node import refuse
+from .levels import levels_of, sums_of
+from .walk import Walk
+
+__all__ = [
+    "CHANNELS",
+    "HEIGHT",
+    "WIDTH",
+    "Ends",
+    "arranged",
+    "as_image",
+    "image_index",
+    "in_order",
+    "index_of",
+    "inside",
+    "joined",
+    "padded_sides",
+    "padding_reason",
+    "roles_of",
+    "settle",
+    "settled",
+    "shifted",
+    "with_roles",
+]
+
+HEIGHT, WIDTH, CHANNELS = range(3)  # places in a `Size`
+MOST = 1 << 26  # multiplications that putting elements in order may take
+FIRST = ((CHANNELS, HEIGHT, WIDTH), (HEIGHT, WIDTH, CHANNELS), (CHANNELS, WIDTH), (CHANNELS,))
+"""Layouts in the order in which they are tried, all others behind them."""
+
+
+# --- layouts ---------------------------------------------------------------------------------
+
+
+def index_of(size: Size, roles: tuple[int, ...]) -> np.ndarray:
+    """Return the index of a tensor whose axes, behind the batch, have these roles."""
+    rest = tuple(role for role in range(3) if role not in roles)
+    index = np.arange(size.elements).reshape(size).transpose(roles + rest)
+    return index.reshape(1, *(size[role] for role in roles))
+
+
+def roles_of(tensor: Tensor) -> tuple[int, ...] | None:
+    """Return which of height, width and channels each axis behind the batch is.
+
+    None where the elements lie in another order.
+    """
+    axes = tensor.index.ndim - 1
+    if not 1 <= axes <= 3:
+        return None
+    trials = dict.fromkeys([*(each for each in FIRST if len(each) == axes), *_orders(axes)])
+    for roles in trials:
+        alone = all(tensor.size[role] == 1 for role in range(3) if role not in roles)
+        if alone and np.array_equal(tensor.index, index_of(tensor.size, roles)):
+            return roles
+    return None
+
+
+def _orders(axes: int) -> list[tuple[int, ...]]:
+    return list(permutations((CHANNELS, WIDTH, HEIGHT), axes))
+
+
+def with_roles(walk: Walk, node: Any, tensor: Any, *, what: str) -> tuple[Any, tuple[int, ...]]:
+    """Return a tensor whose layout is known, and that: put in order if it must be."""
+    roles = roles_of(tensor)
+    if roles is None and isinstance(tensor, Levels) and tensor.index.ndim in (3, 4):
+        tensor = as_image(walk, node, tensor)
+        roles = roles_of(tensor)
+    if roles is None:
+        refuse(
+            node,
+            f"{what} a tensor of {tensor.index.shape} that a layer of {tensor.size} gives, in an "
+            "order that is not one of height, width and channels",
+        )
+    return tensor, roles
+
+
+def inside(levels: Levels, values: np.ndarray) -> np.ndarray:
+    """Return a graph's values of a padded tensor, of shape (images, ...), without the padding."""
+    roles = roles_of(levels)
+    if not any(levels.padding) or roles is None:
+        return values
+    top, left, _, _ = levels.padding
+    start = {HEIGHT: top, WIDTH: left, CHANNELS: 0}
+    cut = [slice(start[role], start[role] + levels.size[role]) for role in roles]
+    return values[(slice(None), *cut)]
+
+
+# --- padding and cropping --------------------------------------------------------------------
+
+
+class Ends(NamedTuple):
+    """What is put before and behind a tensor; what is negative is cut off."""
+
+    rows: tuple[int, int] = (0, 0)
+    columns: tuple[int, int] = (0, 0)
+    channels: tuple[int, int] = (0, 0)
+
+
+def settle(walk: Walk, node: Any) -> None:
+    """Give every padded tensor that a node reads a layer of its own.
+
+    Raises
+    ------
+    NetworkError
+        Where it is not quantised yet, or its padding is no level.
+    """
+    for name in node.input:
+        value = walk.values.get(name)
+        if isinstance(value, Tensor) and any(value.padding):
+            walk.values[name] = settled(walk, node, value)
+
+
+def settled(walk: Walk, node: Any, tensor: Any) -> Levels:
+    """Return a tensor with its padding, if it has any, as elements."""
+    if not isinstance(tensor, Levels):
+        refuse(node, "reads a padded tensor that is not quantised yet; put its Quant node before")
+    if not any(tensor.padding):
+        return tensor
+    top, left, bottom, right = tensor.padding
+    bare = replace(tensor, padding=(0, 0, 0, 0), pad_value=None)
+    return shifted(walk, node, bare, Ends((top, bottom), (left, right)), tensor.pad_value)
+
+
+def padded_sides(tensor: Tensor) -> tuple[int, int]:
+    """Return the height and width of a tensor, with its padding."""
+    (height, width, _), (top, left, bottom, right) = tensor.size, tensor.padding
+    return height + top + bottom, width + left + right
+
+
+def joined(walk: Walk, node: Any, levels: Levels, window: Window) -> tuple[Levels, Window]:
+    """Return a tensor without its padding and the window that has it, where a window can.
+
+    A window that would lie beside the image altogether needs the padding as elements.
+    """
+    padding = tuple(map(sum, zip(window.padding, levels.padding, strict=True)))
+    try:
+        window = replace(window, padding=padding)
+    except NetworkError:
+        return settled(walk, node, levels), window
+    return replace(levels, padding=(0, 0, 0, 0), pad_value=None), window
+
+
+def shifted(walk: Walk, node: Any, levels: Levels, ends: Ends, value: np.ndarray | None) -> Levels:
+    """Plan a layer that pads a tensor with a value, and crops it.
+
+    Parameters
+    ----------
+    levels : Levels
+        Not padded yet, of a layout that `roles_of` knows.
+    value : object array of shape (channels,)
+        What is put there; not looked at where there is only cropping.
+    """
+    grows = max(map(max, ends)) > 0
+    if grows and levels.pad_level_of(value) == 0 and levels.format == Bipolar():
+        levels = _integers(walk, node, levels)
+    zero = levels.format.zero_level
+    if grows and levels.pad_level_of(value) != zero:
+        refuse(node, padding_reason(levels, value))
+    if max(ends.channels) > 0 and (zero or not levels.is_uniform):
+        refuse(node, "adds channels to signs, or to channels whose scales or zero points differ")
+    taps, at, around = zip(*(_tap(*each) for each in (ends.rows, ends.columns)), strict=True)
+    window = Window(taps, (1, 1), (*(each[0] for each in around), *(each[1] for each in around)))
+    own = levels.size.channels
+    source = np.arange(-ends.channels[0], own + ends.channels[1])
+    size = Size(*window.positions(levels.size), len(source))
+    separate = not any(ends.channels)
+    weights = np.zeros((len(source), *taps, 1 if separate else own), np.int64)
+    real = (source >= 0) & (source < own)
+    weights[real, at[0], at[1], 0 if separate else source[real]] = 1
+    low, high = levels.low, levels.high
+    if grows:
+        low, high = min(low, zero), max(high, zero)
+    roles = roles_of(levels)
+    assert roles is not None
+    groups = own if separate else 1
+    moved = _planned(walk, node, levels, weights, size, (low, high), window=window, groups=groups)
+    near = source.clip(0, own - 1)
+    return replace(
+        moved,
+        index=index_of(size, roles),
+        scale=levels.scale[near],
+        offset=levels.offset[near],
+    )
+
+
+def _tap(before: int, behind: int) -> tuple[int, int, tuple[int, int]]:
+    """Return a kernel's taps, the one that is 1, and the padding, to move an axis by ``before``."""
+    at = max(-before, behind, 0)
+    taps = max(at, before + at, at - behind) + 1
+    return taps, at, (before + at, behind + taps - 1 - at)
+
+
+def padding_reason(levels: Levels, value: Any) -> str:
+    """Return why a tensor cannot be padded with a value."""
+    numbers = sorted({float(each) for each in np.ravel(value)})
+    level, zero = levels.pad_level_of(value), levels.format.zero_level
+    found = f"level {float(level or 0):g}"
+    if level is None:
+        found = "another level in each channel"
+    elif float(level) != round(float(level), 9):
+        found = "no level"
+    return (
+        f"it pads with {numbers[0]:g}, which is {found} of its input; outside an image there is "
+        f"only level {zero}, whose value is {float(levels.value_of(zero)):g}"
+    )
+
+
+# --- order -----------------------------------------------------------------------------------
+
+
+def arranged(
+    walk: Walk, node: Any, levels: Levels, size: Size, index: np.ndarray, *, what: str
+) -> Levels:
+    """Return a tensor whose elements lie as ``index`` of ``size`` says; plan layers for that.
+
+    Parameters
+    ----------
+    index : int array of the shape of the tensor in the graph
+        Element, channels last, that each place shall be.
+    what : str
+        What the node does with the tensor, for errors.
+    """
+    if levels.size == size and np.array_equal(levels.index, index):
+        return levels
+    count = size.elements
+    reason = (
+        f"{what} {levels.source} gives as {levels.size}, reshaped to "
+        f"{'x'.join(map(str, index.shape[1:]))}, in another order than it computes them"
+    )
+    if not levels.is_uniform:
+        refuse(node, f"{reason}; their scales differ, too; use one scale for the whole tensor")
+    if size.positions * count**2 > MOST:
+        refuse(
+            node,
+            f"{reason}; a layer that puts {count} elements in order takes {count}x{count} weights, "
+            f"too many for {size.positions} positions (at most {MOST:,} multiplications)",
+        )
+    read = np.empty(count, np.int64)
+    read[index.ravel()] = levels.index.ravel()
+    if size.positions > 1 and levels.format == Bipolar():  # it will be padded
+        levels = _integers(walk, node, levels)
+    ends = levels.low, levels.high
+    if levels.size.positions > 1 or size.positions == 1:
+        weights = np.zeros((count, count), np.int64)
+        weights[np.arange(count), read] = 1
+        levels = _planned(walk, node, levels, weights, Size(1, 1, count), ends)
+        read = np.arange(count)
+    if size.positions > 1:  # one tap of the kernel lies in the single pixel, another at each place
+        height, width, channels = size
+        weights = np.zeros((channels, height, width, count), np.int64)
+        rows, columns, each = np.unravel_index(np.arange(count), size)
+        weights[each, height - 1 - rows, width - 1 - columns, read] = 1
+        around = (height - 1, width - 1, height - 1, width - 1)
+        window = Window((height, width), (1, 1), around)
+        levels = _planned(walk, node, levels, weights, size, ends, window=window)
+    channels = size.channels
+    return replace(
+        levels,
+        index=index,
+        scale=np.full(channels, levels.scale[0], object),
+        offset=np.full(channels, levels.offset[0], object),
+    )
+
+
+def in_order(tensor: Any, is_line: bool = False) -> bool:
+    """Tell whether a tensor is an image: (1, channels, height, width), or without height."""
+    return np.array_equal(tensor.index, image_index(tensor.size, is_line))
+
+
+def as_image(walk: Walk, node: Any, tensor: Levels) -> Levels:
+    """Return a tensor of (1, channels, height, width), or without height, in that order."""
+    is_line = tensor.index.ndim == 3
+    if in_order(tensor, is_line):
+        return tensor
+    tensor = settled(walk, node, tensor)
+    _, channels, *sides = tensor.index.shape
+    height, width = [1, *sides][-2:]
+    size = Size(height, width, channels)
+    wanted = image_index(size, is_line)
+    return arranged(walk, node, tensor, size, wanted, what="reads as an image what")
+
+
+def image_index(size: Size, is_line: bool = False) -> np.ndarray:
+    """Return the index of an image of shape (1, channels, height, width), or without height."""
+    index = np.arange(size.elements).reshape(1, *size).transpose(0, 3, 1, 2)
+    return index[:, :, 0, :] if is_line and size.height == 1 else index
+
+
+def _integers(walk: Walk, node: Any, levels: Levels) -> Levels:
+    """Return signs as integers of 2 bits, which zeros can stand beside."""
+    return levels_of(walk, node, sums_of(walk, node, levels))
+
+
+def _planned(
+    walk: Walk,
+    node: Any,
+    levels: Levels,
+    weights: np.ndarray,
+    size: Size,
+    ends: tuple[int, int],
+    **more: Any,
+) -> Levels:
+    """Plan a layer of weights 0 and 1 whose sums are levels; scales and order are those before."""
+    channels = size.channels
+    draft = Draft(
+        name=f"{node.name}/{'move' if 'window' in more else 'order'}",
+        sources=(levels.source,),
+        inputs=(levels.format,),
+        input_sizes=(levels.size,),
+        size=size,
+        low=np.full(channels, ends[0]),
+        high=np.full(channels, ends[1]),
+        weights=weights,
+        weight=Fixed(2),
+        **more,
+    )
+    name, fmt = walk.unique(draft.name), narrowest(*ends)
+    walk.layers.append(Planned(name, draft, fmt, ends=ends))
+    return replace(levels, size=size, source=name, format=fmt, low=ends[0], high=ends[1])

@@ -1,0 +1,283 @@
+"""Max pools and average pools, and sums, means and maxima along axes."""
+
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ....hw.network.layers import MaxPool
+from ....hw.network.window import Size, Window
+from ....hw.numbers.formats import Bipolar, Fixed
+from ...exact.curve import Curve
+from ...exact.draft import Draft
+from ...exact.tensors import Levels, Pool, Sums
+from ..graph.node import attributes, refuse, window_of
+from .levels import levels_of
+from .parameters import reduced_axes
+from .placing import (
+    CHANNELS,
+    HEIGHT,
+    WIDTH,
+    as_image,
+    image_index,
+    in_order,
+    index_of,
+    joined,
+    padded_sides,
+    padding_reason,
+    roles_of,
+    settled,
+    with_roles,
+)  # fmt: skip
+from .walk import Walk
+
+__all__ = ["average_pool", "max_pool", "reduce"]
+
+
+def max_pool(walk: Walk, node: Any) -> None:
+    """Run a MaxPool of levels, or note one between sums and their quantiser."""
+    if len(node.output) > 1 and node.output[1]:
+        refuse(node, "indices of the largest elements are not supported")
+    values = attributes(node)
+    tensor = walk.tensor(node)
+    is_line = tensor.index.ndim == 3
+    tensor = _image(walk, node, tensor)
+    if node.op_type == "GlobalMaxPool":
+        window = Window(padded_sides(tensor))
+    else:
+        kernel = tuple(values["kernel_shape"])
+        _check_axes(node, tensor, kernel)
+        window = window_of(node, kernel, padded_sides(tensor))
+    found = _largest(walk, node, tensor, window)
+    walk.values[node.output[0]] = replace(found, index=image_index(found.size, is_line))
+
+
+def _largest(walk: Walk, node: Any, tensor: Any, window: Window) -> Any:
+    """Return the largest elements in a window; their index is that of an image."""
+    if isinstance(tensor, Sums):
+        if any(tensor.padding):
+            refuse(node, "reads a padded tensor that is not quantised yet; put its Quant before")
+        pool = Pool(node.name, window, tensor.curve.direction)
+        size = Size(*window.positions(tensor.size), tensor.size.channels)
+        index = image_index(size)
+        return replace(tensor, size=size, index=index, pools=(*tensor.pools, pool))
+    levels = levels_of(walk, node, tensor)
+    if any(each < 0 for each in levels.scale):
+        refuse(node, "reads a quantised tensor times a negative number; pool before multiplying")
+    if any(levels.padding):
+        levels, window = _below(walk, node, levels, window)
+    size = Size(*window.positions(levels.size), levels.size.channels)
+    fmt = levels.format
+    name = walk.unique(node.name)
+    layer = MaxPool(name=name, input=fmt, output=fmt, sources=(levels.source,), window=window)
+    walk.layers.append(layer)
+    return replace(levels, size=size, index=image_index(size), source=layer.name)
+
+
+def _below(walk: Walk, node: Any, levels: Levels, window: Window) -> tuple[Levels, Window]:
+    """Let a window have the padding of what it reads, if that is never larger than anything."""
+    assert levels.pad_value is not None
+    lowest = levels.scale * (levels.low + levels.offset)
+    if all(levels.pad_value <= lowest):
+        return joined(walk, node, levels, window)
+    return settled(walk, node, levels), window
+
+
+def average_pool(walk: Walk, node: Any) -> None:
+    """Run AveragePool or GlobalAveragePool: sums of levels, and a scale."""
+    product, tensor = _swapped(walk.tensor(node))
+    levels = levels_of(walk, node, tensor)
+    is_line = levels.index.ndim == 3
+    levels = _image(walk, node, levels)
+    values, kernel = attributes(node), padded_sides(levels)
+    if node.op_type == "GlobalAveragePool":
+        window: Window | None = Window(kernel) if any(levels.padding) else None
+    else:
+        kernel = tuple(values["kernel_shape"])
+        _check_axes(node, levels, kernel)
+        window = window_of(node, kernel, padded_sides(levels))
+        ragged = window != window_of(node, kernel, padded_sides(levels), ceil=False)
+        if ragged or (any(window.padding) and not values.get("count_include_pad", 0)):
+            refuse(
+                node,
+                "averages fewer elements at the edges; use count_include_pad and no ceil_mode, or "
+                "no padding",
+            )
+        if any(window.padding) and (product or not levels.is_plain or levels.format == Bipolar()):
+            refuse(node, "pads a tensor whose level 0 is not value 0, or that nothing quantises")
+    if window is not None and any(levels.padding):
+        levels, window = _with_zeros(walk, node, levels, window)
+    sums = _averages(node, levels, window)
+    if product is not None:
+        sums = _product(walk, node, product, sums)
+    walk.values[node.output[0]] = replace(sums, index=image_index(sums.size, is_line))
+
+
+def _swapped(tensor: Any) -> tuple[Sums | None, Any]:
+    """Return a product that can be taken behind an average instead of before, and what it reads.
+
+    That is a 1x1 convolution of which nothing was quantised or clipped: it and an average commute,
+    and integers are averaged where there are no more of them than a position has.
+    """
+    if not isinstance(tensor, Sums) or tensor.pools or tensor.draft.weights is None:
+        return None, tensor
+    draft, curve = tensor.draft, tensor.curve
+    pointwise = draft.window == Window((1, 1)) and roles_of(tensor) is not None
+    if not pointwise or not curve.is_affine or curve.clips or any(tensor.padding):
+        return None, tensor
+    (size,), (fmt,), (source,) = draft.input_sizes, draft.inputs, draft.sources
+    roles = roles_of(tensor)
+    assert roles is not None
+    return tensor, Levels(
+        size=size,
+        index=index_of(size, roles),
+        source=source,
+        format=fmt,
+        low=fmt.min_level,
+        high=fmt.max_level,
+        scale=np.full(size.channels, Fraction(1), object),
+        offset=np.full(size.channels, Fraction(0), object),
+    )
+
+
+def _product(walk: Walk, node: Any, product: Sums, averages: Sums) -> Sums:
+    """Return the product of averages, whose sums become levels as they are."""
+    taps = 1 / averages.curve.gain[0]
+    whole = averages.through(lambda curve: curve.scaled(np.full(len(curve.gain), taps, object)))
+    levels = levels_of(walk, node, whole)
+    size = Size(levels.size.height, levels.size.width, product.size.channels)
+    draft = replace(
+        product.draft,
+        sources=(levels.source,),
+        inputs=(levels.format,),
+        input_sizes=(levels.size,),
+        size=size,
+        low=product.draft.low * int(taps),
+        high=product.draft.high * int(taps),
+    )
+    curve = Curve.linear(product.curve.gain / taps, product.curve.offset)
+    return Sums(size=size, index=image_index(size), draft=draft, curve=curve)
+
+
+def _with_zeros(walk: Walk, node: Any, levels: Levels, window: Window) -> tuple[Levels, Window]:
+    """Let a window have the padding of what it reads, where that is level 0."""
+    if levels.pad_level != 0 and levels.pad_level != levels.format.zero_level:
+        refuse(node, padding_reason(levels, levels.pad_value))
+    if any(window.padding) and any(levels.pad_value):  # type: ignore[arg-type]
+        refuse(node, "pads with zeros what a Pad node put another value around")
+    if levels.pad_level != levels.format.zero_level:
+        return settled(walk, node, levels), window
+    return joined(walk, node, levels, window)
+
+
+# --- along axes ------------------------------------------------------------------------------
+
+
+def reduce(walk: Walk, node: Any) -> None:
+    """Run ReduceMean, ReduceSum or ReduceMax along height, width or channels."""
+    product, tensor = None, walk.tensor(node)
+    axes = reduced_axes(walk, node, tensor.index.ndim)
+    roles = roles_of(tensor)
+    if node.op_type != "ReduceMax":
+        if roles is not None and CHANNELS not in {roles[axis - 1] for axis in axes}:
+            product, tensor = _swapped(tensor)
+        tensor = levels_of(walk, node, tensor)
+    if not axes:
+        walk.values[node.output[0]] = walk.tensor(node)
+        return
+    tensor, roles = with_roles(walk, node, tensor, what="reduces axes of")
+    along = {roles[axis - 1] for axis in axes}
+    sides = [tensor.size[role] if role in along else 1 for role in (HEIGHT, WIDTH)]
+    window = Window((sides[0], sides[1]))
+    if node.op_type == "ReduceMax":
+        if CHANNELS in along:
+            refuse(node, "takes the largest of all channels; only of height and width is supported")
+        found = _largest(walk, node, tensor, window)
+    elif CHANNELS in along:
+        found = _over_channels(node, tensor, window)
+    else:
+        found = _averages(node, tensor, None if window.kernel == tensor.size[:2] else window)
+        if product is not None:
+            found = _product(walk, node, product, found)
+    if node.op_type == "ReduceSum":
+        taps = [tensor.size[role] for role in along]
+        factor = np.full(found.size.channels, Fraction(int(np.prod(taps))), object)
+        found = found.through(lambda curve: curve.scaled(factor))
+    index = index_of(found.size, roles)
+    if not attributes(node).get("keepdims", 1):
+        index = index.squeeze(tuple(axes))
+    walk.values[node.output[0]] = replace(found, index=index)
+
+
+def _over_channels(node: Any, levels: Levels, window: Window) -> Sums:
+    """Return means over the channels of a window: a convolution with weights of 1."""
+    if len({*levels.scale.tolist()}) > 1:
+        refuse(node, "reduces channels whose scales differ; use one scale for the whole tensor")
+    channels = levels.size.channels
+    taps = window.taps * channels
+    ends = [np.array([taps * each]) for each in (levels.low, levels.high)]
+    draft = Draft(
+        name=node.name,
+        sources=(levels.source,),
+        inputs=(levels.format,),
+        input_sizes=(levels.size,),
+        size=Size(*window.positions(levels.size), 1),
+        low=ends[0],
+        high=ends[1],
+        weights=np.ones((1, *window.kernel, channels), np.int64),
+        weight=Fixed(2),
+        window=window,
+    )
+    scale = levels.scale[:1]
+    offset = scale * sum(levels.offset) / channels
+    curve = Curve.linear(scale / taps, offset)
+    return Sums(size=draft.size, index=image_index(draft.size), draft=draft, curve=curve)
+
+
+def _image(walk: Walk, node: Any, tensor: Any) -> Any:
+    """Return an image of (1, channels, height, width), or without height."""
+    if in_order(tensor, tensor.index.ndim == 3):
+        return tensor
+    if tensor.index.ndim not in (3, 4):
+        refuse(
+            node,
+            f"pools a tensor of {tensor.index.shape} that is no image of channels, height "
+            "and width",
+        )
+    if not isinstance(tensor, Levels):
+        refuse(
+            node,
+            f"pools what a layer of {tensor.size} gives, reshaped to "
+            f"{'x'.join(map(str, tensor.index.shape[1:]))}, in another order than it computes it; "
+            "put a Quant node between",
+        )
+    return as_image(walk, node, tensor)
+
+
+def _check_axes(node: Any, tensor: Any, kernel: tuple[int, ...]) -> None:
+    if len(kernel) != tensor.index.ndim - 2:
+        refuse(node, f"a kernel of {kernel} does not fit a tensor of {tensor.index.shape}")
+
+
+def _averages(node: Any, levels: Levels, window: Window | None) -> Sums:
+    """Return the average of a window, or of the whole image; its index is that of an image."""
+    channels = levels.size.channels
+    taps = levels.size.positions if window is None else window.taps
+    places = (1, 1) if window is None else window.positions(levels.size)
+    ends = levels.low, levels.high
+    if window is not None and any(window.padding):
+        zero = levels.format.zero_level
+        ends = min(levels.low, zero), max(levels.high, zero)
+    draft = Draft(
+        name=node.name,
+        sources=(levels.source,),
+        inputs=(levels.format,),
+        input_sizes=(levels.size,),
+        size=Size(*places, channels),
+        low=np.full(channels, taps * ends[0]),
+        high=np.full(channels, taps * ends[1]),
+        window=window,
+    )
+    curve = Curve.linear(levels.scale * Fraction(1, taps), levels.scale * levels.offset)
+    return Sums(size=draft.size, index=image_index(draft.size), draft=draft, curve=curve)

@@ -1,0 +1,157 @@
+"""Walking through a graph, node by node, and what is known on the way."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ....hw.network.layers import Layer
+from ....hw.network.network import INPUT
+from ....hw.network.window import Size
+from ...exact.curve import fractions
+from ...exact.planned import Planned
+from ...exact.quantizer import Quantizer
+from ...exact.tensors import Curved, Levels, Sums, Tensor, Weights
+from ..graph.node import refuse
+
+__all__ = ["Planned", "Raw", "Walk", "Watched", "spread"]
+
+
+@dataclass(frozen=True, eq=False)
+class Raw(Curved):
+    """The network's real input, and what happened to it since; ``curve`` is over its elements."""
+
+
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """A tensor of the graph whose values are levels of a layer, for comparing them.
+
+    Attributes
+    ----------
+    levels : Levels
+        The layer that gives it, and how levels and values belong together.
+    tensor, before : str
+        Names in the graph: what the quantiser gives and reads.
+    quantizer : Quantizer
+        The quantiser.
+    sums : Sums or None
+        What the quantiser read; None for the input, and for levels that it left as they were.
+    """
+
+    levels: Levels
+    tensor: str
+    before: str
+    quantizer: Quantizer
+    sums: Sums | None = None
+
+
+@dataclass(eq=False)
+class Walk:
+    """The state of an import.
+
+    Attributes
+    ----------
+    model : qonnx.core.modelwrapper.ModelWrapper
+        The cleaned graph.
+    input_size, input_index
+        What `input_tensor` found.
+    values : dict
+        What each tensor is: `Raw`, `Levels`, `Sums`, `Weights`, or a NumPy array of a constant.
+    layers : list of Planned and Layer
+        In order; max pools are `Layer` already.
+    stated_input : ((int, int), bool, float) or None
+        The levels of the input where no node quantises it, whether they are only -1 and 1, and what
+        level 1 is worth.
+    preparation : Preparation or None
+        How real images become levels, once known.
+    dropped : list of str
+        Nodes at the end that need no hardware, such as a softmax.
+    logits : str
+        The tensor that the first of them reads; empty where there is none.
+    scores : str
+        The tensor that the first one reads which gives ranks; empty where there is none.
+    """
+
+    model: Any
+    input_size: Size
+    input_index: Any = None
+    values: dict[str, Any] = field(default_factory=dict)
+    layers: list[Planned | Layer] = field(default_factory=list)
+    watched: list[Watched] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    logits: str = ""
+    scores: str = ""
+    preparation: Any = None
+    stated_input: Any = None
+    used_stated_input: bool = False
+
+    # --- names ---------------------------------------------------------------------------------
+
+    def unique(self, name: str) -> str:
+        """Return ``name``, or with a number where a layer has it.
+
+        `export` calls the sums of a layer ``layer/sum``; they get their own name back.
+        """
+        name = name.removesuffix("/sum")
+        taken = {INPUT, *(layer.name for layer in self.layers)}
+        trial, count = name, 2
+        while trial in taken:
+            trial, count = f"{name}_{count}", count + 1
+        return trial
+
+    def drop(self, node: Any) -> None:
+        """Note a node at the end that needs no hardware."""
+        self.dropped.append(f"{node.name} ({node.op_type})")
+        self.logits = self.logits or node.input[0]
+
+    # --- values --------------------------------------------------------------------------------
+
+    def value(self, node: Any, place: int) -> Any:
+        """Return what the node reads as its input ``place``; None where it is left out."""
+        if place >= len(node.input) or not node.input[place]:
+            return None
+        name = node.input[place]
+        if name not in self.values:
+            refuse(node, f"its input {name} is computed by nothing in the graph")
+        return self.values[name]
+
+    def constant(self, node: Any, place: int, what: str) -> np.ndarray | None:
+        """Return a constant input as an array of float32 or Fractions, None where it is left out.
+
+        Raises
+        ------
+        NetworkError
+            Where it is not constant; the text says ``what`` it is.
+        """
+        value = self.value(node, place)
+        if isinstance(value, Weights):
+            return value.values()
+        if value is not None and not isinstance(value, np.ndarray):
+            refuse(node, f"its {what} is computed while it runs; only constants can be folded")
+        return value
+
+    def tensor(self, node: Any, place: int = 0) -> Raw | Levels | Sums:
+        """Return an input that is not constant."""
+        value = self.value(node, place)
+        if isinstance(value, Weights):
+            refuse(node, "of quantised weights there are only scales, moves and quantisers")
+        if not isinstance(value, Tensor):
+            refuse(node, "reads a constant where a tensor of the network is wanted")
+        assert isinstance(value, (Raw, Levels, Sums))
+        return value
+
+    def channels(self, node: Any, tensor: Tensor, values: np.ndarray, what: str) -> np.ndarray:
+        """Return a constant as Fractions of shape (channels,); refuse what differs within one."""
+        found = tensor.per_channel(values)
+        if found is None:
+            refuse(
+                node,
+                f"its {what} of shape {values.shape} is not one number, or one a channel, of a "
+                f"tensor of shape {tensor.index.shape}; only those can be folded",
+            )
+        return spread(fractions(found), tensor.size.channels)
+
+
+def spread(values: np.ndarray, channels: int) -> np.ndarray:
+    """Return one value a channel."""
+    return np.broadcast_to(values, (channels,)).copy() if values.size == 1 else values

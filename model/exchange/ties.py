@@ -1,0 +1,188 @@
+"""Where a graph's executor, which computes in float32, and exact arithmetic may differ.
+
+A difference of two levels is a **tie** where float32 decided it: what the quantiser reads is, in
+the executor and exactly from the reference's sums, the same number but for float32's rounding, and
+the border between two levels lies within that rounding.
+"""
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.lib.stride_tricks import sliding_window_view
+from torch.nn import functional
+
+from ...hw.network.window import Window
+from ..exact.curve import fractions
+from ..exact.draft import Draft
+from ..exact.quantizer import Quantizer
+from ..exact.tensors import Sums, Tensor
+from .nodes.walk import Watched
+
+__all__ = ["EPSILON", "ROUNDINGS", "in_order", "reads", "ties"]
+
+EPSILON = 2.0**-24  # of float32
+ROUNDINGS = 16  # errors of float32 that may add up, of the largest number on the way
+
+
+def ties(
+    watched: Watched, places: np.ndarray, tensors: dict[str, np.ndarray], read: np.ndarray
+) -> list[float | None]:
+    """Return how far each tie is from the border between two levels, None where there is no tie.
+
+    The distance, in levels, is the largest one of three: from the border to what the executor's
+    quantiser reads, and to the same number computed exactly, and between those two. It is a tie if
+    float32 may have moved the number that far, and if it moved it at all: where it rounded nothing
+    it decided nothing, however near the border.
+
+    Parameters
+    ----------
+    watched : Watched
+        The quantiser.
+    places : int array of shape (differences, 4)
+        Image, row, column and channel of what is different.
+    tensors : dict of str to int array of shape (images, height, width, channels)
+        Levels that the layer read.
+    read : float array of shape (images, ...)
+        What the executor's quantiser read.
+    """
+    found: list[float | None] = []
+    for image in np.unique(places[:, 0]):
+        own = places[places[:, 0] == image][:, 1:]
+        levels = {name: each[image : image + 1] for name, each in tensors.items()}
+        found += _of_an_image(watched, own, levels, read[image])
+    return found
+
+
+def _of_an_image(
+    watched: Watched, places: np.ndarray, tensors: dict[str, np.ndarray], read: np.ndarray
+) -> list[float | None]:
+    """Return the distances of the ties of one image, whose places are row, column and channel."""
+    at = tuple(places.T)
+    numbers = read.reshape(-1)[_inverse(watched.levels.index).reshape(watched.levels.size)[at]]
+    if watched.sums is None:
+        exact, largest = numbers.astype(np.float64), abs(numbers.astype(np.float64))
+    else:
+        near, reach = reads(watched.sums, tensors)
+        exact, largest = near[0][at], reach[places[:, 2]]
+    quantizer, channels = watched.quantizer, places[:, 2]
+    units = quantizer.unit.astype(np.float64)[channels % len(quantizer.unit)]
+    allowed = ROUNDINGS * EPSILON * (largest / units + 1)
+    single = numbers.astype(np.float64) / units
+    distance = np.maximum(_to_border(quantizer, single), _to_border(quantizer, exact / units))
+    doubtful = distance <= allowed
+    if watched.sums is None or not doubtful.any():
+        return [float(d) if tie else None for d, tie in zip(distance, doubtful, strict=True)]
+    truth = reads(watched.sums, tensors, exact=True)[0][0][at]
+    moved = [
+        _moved(quantizer, *each) if tie else Fraction(0)
+        for *each, tie in zip(numbers, truth, channels, doubtful, strict=True)
+    ]
+    return [
+        max(float(d), float(by)) if tie and by and by <= most else None
+        for d, by, most, tie in zip(distance, moved, allowed, doubtful, strict=True)
+    ]
+
+
+def in_order(tensor: Tensor, values: np.ndarray) -> np.ndarray:
+    """Return a graph's values, float64 of shape (images, height, width, channels)."""
+    flat = values.reshape(-1, tensor.index.size)
+    found = np.empty(flat.shape, np.float64)
+    found[:, tensor.index.ravel()] = flat
+    return found.reshape(-1, *tensor.size)
+
+
+def _inverse(index: np.ndarray) -> np.ndarray:
+    """Return where in the graph's order each element of a tensor, in the network's, lies."""
+    inverse = np.empty(index.size, np.int64)
+    inverse[index.ravel()] = np.arange(index.size)
+    return inverse
+
+
+def _moved(quantizer: Quantizer, read: Any, exact: Any, channel: int) -> Fraction:
+    """Return how far float32 moved what is rounded to a level; the division by the scale counts."""
+    scale = quantizer.scale[channel % len(quantizer.scale)]
+    single = np.float32(read) / np.float32(float(scale))
+    single = np.float32(single + np.float32(float(quantizer.zero_point)))
+    real = Fraction(exact) / scale + quantizer.zero_point
+    return abs(Fraction(float(single)) - real) / (quantizer.divisor or 1)
+
+
+def _to_border(quantizer: Quantizer, ratio: np.ndarray) -> np.ndarray:
+    """Return the distance of values, in levels, from the nearest border between two levels."""
+    if quantizer.divisor:  # what it rounds first; the second rounding is one of whole numbers
+        divisor = float(quantizer.divisor)
+        code = ratio * divisor + float(quantizer.zero_point) - 0.5
+        return abs(code - np.round(code)) / divisor
+    shifted = ratio + float(quantizer.zero_point)
+    if quantizer.is_bipolar:
+        return abs(shifted)
+    half = 0.5 if quantizer.rounding in ("ROUND", "HALF_EVEN", "HALF_UP", "HALF_DOWN") else 0.0
+    return abs(shifted - half - np.round(shifted - half))
+
+
+def reads(
+    sums: Sums, tensors: dict[str, np.ndarray], exact: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a quantiser reads, and how large it can be in each channel.
+
+    In float64, or in Fractions where that is exact; a bent curve is float64 in any case. A max pool
+    takes the smallest of what falls behind it.
+    """
+    curve, draft = sums.curve, sums.draft
+    found = _summed(draft, [tensors[source] for source in draft.sources], exact)
+    columns = np.moveaxis(found, -1, 0).reshape(draft.size.channels, -1)
+    gain, offset = (each.astype(np.float64) for each in (curve.gain, curve.offset))
+    if exact or not curve.is_affine:
+        whole = columns if columns.dtype == object else np.rint(columns).astype(np.int64)
+        real = curve.values(whole)
+    else:
+        low, high = (each.astype(np.float64)[:, None] for each in (curve.low, curve.high))
+        real = (columns * gain[:, None] + offset[:, None]).clip(low, high)
+    found = np.moveaxis(real.reshape(draft.size.channels, *found.shape[:3]), 0, -1)
+    for pool in sums.pools:
+        falls = pool.direction * curve.direction < 0
+        found = _pooled(found, pool.window, np.where(falls, -1, 1))
+    reach = np.maximum(abs(draft.low), abs(draft.high)) * abs(gain) + abs(offset)
+    return found, reach
+
+
+def _summed(draft: Draft, tensors: list[np.ndarray], exact: bool = False) -> np.ndarray:
+    """Return the sums of a layer, of shape (images, height, width, channels).
+
+    In float64; in Fractions, if they are to be exact, where a sum of two scales is no integer.
+    """
+    if draft.is_sum:
+        first, second = draft.summands or (1, 1 / draft.ratio)
+        if exact:
+            one, two = (fractions(tensor) for tensor in tensors)
+            return one * first + two * second
+        one, two = (tensor.astype(np.float64) for tensor in tensors)
+        return one * float(first) + two * float(second)
+    image = torch.from_numpy(tensors[0].astype(np.float64))
+    if draft.weights is not None and draft.weights.ndim == 2:
+        flat = image.flatten(1) @ torch.from_numpy(draft.weights.T.astype(np.float64))
+        return flat.numpy()[:, None, None, :]
+    image = image.permute(0, 3, 1, 2)
+    window = draft.window or Window(tuple(image.shape[2:]))  # type: ignore[arg-type]
+    top, left, bottom, right = window.padding
+    level = float(draft.inputs[0].zero_level)
+    image = functional.pad(image, (left, right, top, bottom), value=level)
+    weights, groups = draft.weights, draft.groups
+    if weights is None:
+        groups = image.shape[1]
+        weights = np.ones((groups, *window.kernel, 1))
+    kernel = torch.from_numpy(weights.astype(np.float64)).permute(0, 3, 1, 2)
+    sums = functional.conv2d(image, kernel, stride=window.stride, groups=groups)
+    return sums.permute(0, 2, 3, 1).numpy()
+
+
+def _pooled(values: np.ndarray, window: Window, sign: np.ndarray) -> np.ndarray:
+    """Return the largest values in windows, or the smallest where ``sign`` is -1."""
+    top, left, bottom, right = window.padding
+    around = ((0, 0), (top, bottom), (left, right), (0, 0))
+    image = np.pad(values * sign, around, constant_values=-np.inf)  # type: ignore[arg-type]
+    windows = sliding_window_view(image, window.kernel, axis=(1, 2))
+    down, across = window.stride
+    return windows[:, ::down, ::across].max(axis=(-2, -1)) * sign

@@ -1,0 +1,181 @@
+"""Export: a trained torch model becomes the `hw.network.network.Network` that hardware runs."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...hw.errors import NetworkError
+from ...hw.network.layers import Layer, Requantised, Size
+from ...hw.network.network import Network
+from ...hw.numbers.arithmetic import Accumulator, bits_for
+from ...hw.program.mapping import accumulator_bits
+from ..exact.fold import solve_together
+from ..layers.steps import Block
+from ..layers.unweighted import MaxPool
+from ..training.recipe import Recipe, default_activation
+from ..training.train import Trained
+from .export_layers import final_layer, folded, max_pool, requantised
+
+__all__ = ["FoldReport", "export"]
+
+
+@dataclass(frozen=True)
+class FoldReport:
+    """What folding a layer took.
+
+    Attributes
+    ----------
+    layer : str
+        Its name.
+    channels : int
+        Channels folded and compared.
+    shift : int
+        Rounding shift.
+    multiplier_bits, bias_bits : int
+        Width of the widest multiplier (unsigned) and bias (two's complement).
+    levels_compared : int
+        Accumulator levels, over all channels, at which integers and float function were compared;
+        0 for the last layer, which has no function to compare.
+    """
+
+    layer: str
+    channels: int
+    shift: int
+    multiplier_bits: int
+    bias_bits: int
+    levels_compared: int
+
+
+def export(
+    trained: Trained, *, lanes: int, accumulator: Accumulator | None = None, name: str | None = None
+) -> tuple[Network, tuple[FoldReport, ...]]:
+    """Turn a trained model into a network of integers, and say what that took.
+
+    All hidden layers get one shift, so that the hardware needs no barrel shifter; with a bipolar
+    output they need none. The last layer has multiplier 1, shift 0 and a format that holds all its
+    sums: its levels are the logits.
+
+    Parameters
+    ----------
+    trained : Trained
+        A quantised network.
+    lanes : int
+        Lanes of the array, which decide how much padding the accumulator must hold.
+    accumulator : Accumulator, optional
+        Register of the dot products; None takes the narrowest that cannot overflow, wrapping.
+        The integers do not depend on it.
+    name : str, optional
+        Name of the network; None makes one from data set, network and formats.
+
+    Raises
+    ------
+    NetworkError
+        For a float network; or when no shift is exact, with the layer and the channel.
+    """
+    if trained.recipe.is_float:
+        raise NetworkError("a float network has no integers; train it with a weight format")
+    with torch.no_grad():
+        layers, compared = _layers(trained)
+    reports = tuple(
+        _report(layer, compared.get(layer.name, 0))
+        for layer in layers
+        if isinstance(layer, Requantised)
+    )
+    name = name or _name(trained.recipe)
+    about = _about(trained, reports)
+    about["command"] += f" -o {name}.safetensors"
+    network = Network(
+        name=name,
+        layers=tuple(layers),
+        accumulator=accumulator or Accumulator(48),
+        about=about,
+        input_size=Size(*trained.model.image_shape),
+    )
+    if accumulator is None:
+        network = network.with_accumulator(Accumulator(accumulator_bits(network, lanes)))
+    return network, reports
+
+
+def _layers(trained: Trained) -> tuple[list[Layer], dict[str, int]]:
+    """Return all layers, and how many accumulator levels of each were compared."""
+    model = trained.model
+    *hidden, (last, last_step) = model.items()
+    functions = {
+        node.name: folded(model, node, step)
+        for node, step in hidden
+        if not isinstance(step, MaxPool)
+    }
+    solved = solve_together(list(functions.values()))
+    solutions = dict(zip(functions, solved, strict=True))
+    pooled = {
+        node.name: step.pool_name
+        for node, step in hidden
+        if isinstance(step, Block) and step.pool is not None
+    }
+    layers: list[Layer] = []
+    for node, step in hidden:
+        sources = tuple(pooled.get(source, source) for source in node.sources)
+        if isinstance(step, MaxPool):
+            layers.append(max_pool(node.name, step.pool, step.output, sources))
+            continue
+        integers, _ = solutions[node.name]
+        layers.append(requantised(model, node.name, step, integers, sources))
+        if isinstance(step, Block) and step.pool is not None:
+            layers.append(max_pool(step.pool_name, step.pool, step.output, (node.name,)))
+    sources = tuple(pooled.get(source, source) for source in last.sources)
+    layers.append(final_layer(model, last.name, last_step, sources))
+    return layers, {name: count for name, (_, count) in solutions.items()}
+
+
+def _name(recipe: Recipe) -> str:
+    """Return the name that tells a network from those of other recipes in the same study."""
+    dataset = recipe.dataset.partition(":")[0]
+    parts = [dataset] if recipe.network == "mlp" else [dataset, recipe.network]
+    if recipe.width != 1:
+        parts.append(f"x{recipe.width:g}")
+    parts.append(str(recipe.weight_format))
+    assert recipe.weight_format is not None
+    if recipe.activation_format != default_activation(recipe.weight_format):
+        parts.append(str(recipe.activation_format))
+    if recipe.network == "mlp":
+        parts += map(str, recipe.widths)
+    return "-".join(parts)
+
+
+def _report(layer: Requantised, compared: int) -> FoldReport:
+    low, high = int(layer.bias.min()), int(layer.bias.max())
+    return FoldReport(
+        layer=layer.name,
+        channels=len(layer.bias),
+        shift=layer.shift,
+        multiplier_bits=int(np.max(layer.multiplier)).bit_length(),
+        bias_bits=bits_for(min(low, 0), max(high, 0)),
+        levels_compared=compared,
+    )
+
+
+def _about(trained: Trained, reports: Sequence[FoldReport]) -> dict[str, Any]:
+    """Return the network's origin as plain JSON data."""
+    recipe = trained.recipe
+    about: dict[str, Any] = {
+        "dataset": recipe.dataset,
+        "network": recipe.network,
+        "weight": str(recipe.weight_format),
+        "activation": str(recipe.activation_format),
+        "first": recipe.first,
+        "last": recipe.last,
+        "command": recipe.command(),
+        "seed": recipe.seed,
+        "epochs": recipe.schedule.epochs,
+        "seconds": round(trained.seconds, 1),
+        "device": trained.device,
+        "recipe": recipe.plain(),
+        "accuracy_trained": trained.accuracy,
+        "fold": [asdict(report) for report in reports],
+    }
+    if trained.accuracy_float is not None:
+        about["accuracy_float"] = trained.accuracy_float
+    return about

@@ -1,0 +1,143 @@
+"""Export of single steps: their float functions for folding, and their layers of integers."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...hw.network import layers
+from ...hw.network.layers import Layer, Window
+from ...hw.numbers.arithmetic import bits_for
+from ...hw.numbers.formats import MAX_WIDTH, Fixed, Format
+from ..exact.fold import FoldedLayer, Integers, reach
+from ..layers.blocks import Model, Node
+from ..layers.norm import constants, units
+from ..layers.steps import BIAS, Head, Step, Weighted
+from ..layers.unweighted import Add, AveragePool, summands
+from ..lowering.supported import pair
+
+__all__ = ["final_layer", "folded", "max_pool", "requantised"]
+
+
+def folded(model: Model, node: Node, step: Step) -> FoldedLayer:
+    """Return the float function of one hidden step, with signs moved into the weights."""
+    norm = constants(step.norm)
+    unit, mean, deviation, gamma, beta = (
+        each.numpy() for each in torch.broadcast_tensors(units(model)[node.name], *norm)
+    )
+    low, high = _reach(model, node, step)
+    flipped = gamma < 0
+    return FoldedLayer(
+        name=node.name,
+        output=step.output,
+        low=np.where(flipped, -high, low),
+        high=np.where(flipped, -low, high),
+        unit=np.where(flipped, -unit, unit),
+        mean=mean,
+        deviation=deviation,
+        gamma=gamma,
+        beta=beta,
+        step=float(model.scales()[node.name]),
+    )
+
+
+def _reach(model: Model, node: Node, step: Step) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of a step's accumulator, before any sign is flipped."""
+    if isinstance(step, Weighted):
+        quantizer, shadow = step.weights()
+        return reach(quantizer.levels(shadow).flatten(1).cpu().numpy(), step.inputs[0])
+    if isinstance(step, AveragePool):
+        taps = step.kernel[0] * step.kernel[1]
+        return reach(np.array([[taps]]), step.inputs[0])
+    ends = [
+        reach(np.array([[times]]), fmt)
+        for times, fmt in zip(_summands(model, node.name), step.inputs, strict=True)
+    ]
+    return ends[0][0] + ends[1][0], ends[0][1] + ends[1][1]
+
+
+def _summands(model: Model, name: str) -> tuple[int, int]:
+    scales = model.scales()
+    (sources,) = [node.sources for node in model.nodes if node.name == name]
+    one, two, _ = summands(*(float(scales[source]) for source in sources))
+    return one, two
+
+
+def requantised(
+    model: Model, name: str, step: Step, integers: Integers, sources: tuple[str, ...]
+) -> Layer:
+    """Return the layer of a hidden step."""
+    common: dict[str, Any] = {
+        "name": name,
+        "input": step.inputs[0],
+        "output": step.output,
+        "sources": sources,
+        "bias": integers.bias,
+        "multiplier": integers.multiplier,
+        "shift": integers.shift,
+    }
+    if isinstance(step, Weighted):
+        sign = torch.where(constants(step.norm).gamma < 0, -1, 1)
+        return _weighted(step, sign, common)
+    if isinstance(step, AveragePool):
+        return layers.AveragePool(**common, window=_average_window(step))
+    assert isinstance(step, Add)
+    return layers.Add(**common, other=step.inputs[1], summands=_summands(model, name))
+
+
+def _weighted(step: Weighted, sign: Tensor, common: dict[str, Any]) -> Layer:
+    """Return a dense layer or convolution, its weights in the order channels last."""
+    quantizer, shadow = step.weights()
+    levels = quantizer.levels(shadow)
+    levels = levels * sign.reshape(-1, *[1] * (levels.ndim - 1))
+    common |= {"weight": quantizer.format}
+    if isinstance(step.op, nn.Linear):
+        if len(step.spatial) == 3:
+            levels = levels.reshape(-1, *step.spatial).permute(0, 2, 3, 1).flatten(1)
+        return layers.Dense(**common, weights=levels.numpy())
+    window = _window(step.op.kernel_size, step.op.stride, step.op.padding)
+    weights = levels.permute(0, 2, 3, 1).numpy()
+    return layers.Conv2d(**common, weights=weights, window=window, groups=step.op.groups)
+
+
+def _window(kernel: Any, stride: Any, padding: Any) -> Window:
+    rows, columns = pair(padding)
+    return Window(pair(kernel), pair(stride), (rows, columns, rows, columns))
+
+
+def _average_window(step: AveragePool) -> Window | None:
+    return None if step.whole else _window(step.kernel, step.stride, step.padding)
+
+
+def max_pool(name: str, pool: nn.MaxPool2d, fmt: Format, sources: tuple[str, ...]) -> Layer:
+    """Return the layer of a max pool."""
+    window = _window(pool.kernel_size, pool.stride, pool.padding)
+    return layers.MaxPool(name=name, input=fmt, output=fmt, sources=sources, window=window)
+
+
+def final_layer(model: Model, name: str, step: Step, sources: tuple[str, ...]) -> Layer:
+    """Return the last layer: plain sums, and a bias in their units, in a format for them all.
+
+    Sums of more than 32 bits, which take 16-bit operands, lose their lowest bits.
+    """
+    (node,) = [node for node in model.nodes if node.name == name]
+    low, high = _reach(model, node, step)
+    bias = np.zeros(1, np.int64)
+    if isinstance(step, Head):
+        unit = step.unit(model.scales()[node.sources[0]])
+        bias = BIAS.quantize(step.bias.detach() / unit).numpy()
+    width = bits_for(min(int((low + bias).min()), -1), max(int((high + bias).max()), 0))
+    common: dict[str, Any] = {
+        "name": name,
+        "input": step.inputs[0],
+        "output": Fixed(min(width, MAX_WIDTH)),
+        "sources": sources,
+        "bias": bias,
+        "multiplier": np.ones(len(bias), np.int64),
+        "shift": max(width - MAX_WIDTH, 0),
+    }
+    if isinstance(step, Head):
+        return _weighted(step, torch.ones(len(bias), dtype=torch.int64), common)
+    assert isinstance(step, AveragePool)
+    return layers.AveragePool(**common, window=_average_window(step))

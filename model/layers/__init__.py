@@ -1,0 +1,1 @@
+"""Layers as they are trained: quantisers, steps with and without weights, norms."""

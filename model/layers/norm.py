@@ -1,0 +1,180 @@
+"""BatchNorm once trained: its constants, and their rounding to narrow multipliers.
+
+Integers that follow an arbitrary slope exactly over the whole range of an accumulator need about as
+many multiplier bits as the accumulator has, and more for every doubling of output levels. Rounding
+the slope itself, as the last act of training, costs no measurable accuracy and makes a few bits
+exact.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ...hw.network.layers import MAX_SHIFT
+from ...hw.numbers.formats import Bipolar
+from .blocks import Model
+from .steps import Block, Step
+from .unweighted import Add, AveragePool, summands
+
+__all__ = [
+    "Affine",
+    "Constants",
+    "Divide",
+    "Shift",
+    "along_channels",
+    "constants",
+    "round_norms",
+    "units",
+]
+
+
+class Constants(NamedTuple):
+    """What a norm computes, ``(x - mean) / deviation * gamma + beta``; float64, (channels,)."""
+
+    mean: Tensor
+    deviation: Tensor
+    gamma: Tensor
+    beta: Tensor
+
+
+class Affine(nn.Module):
+    """A norm whose slope and offset were rounded; float64, because float32 would undo it.
+
+    Parameters
+    ----------
+    gamma, beta : float64 Tensor of shape (channels,)
+        Slope and offset.
+    """
+
+    gamma: Tensor
+    beta: Tensor
+
+    def __init__(self, gamma: Tensor, beta: Tensor):
+        super().__init__()
+        self.register_buffer("gamma", gamma)
+        self.register_buffer("beta", beta)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map values of shape (images, channels, ...)."""
+        gamma, beta = (along_channels(each, x) for each in (self.gamma, self.beta))
+        return (x.double() * gamma + beta).to(x.dtype)
+
+
+class Shift(nn.Module):
+    """What stands where a module has no BatchNorm: its bias.
+
+    Parameters
+    ----------
+    bias : Tensor of shape (channels,)
+        Added to the sums.
+    """
+
+    def __init__(self, bias: Tensor):
+        super().__init__()
+        self.bias = nn.Parameter(bias.detach().clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map values of shape (images, channels, ...)."""
+        return x + along_channels(self.bias, x)
+
+
+class Divide(nn.Module):
+    """What an average pool does to its sums.
+
+    Parameters
+    ----------
+    taps : int
+        Pixels of the window.
+    """
+
+    def __init__(self, taps: int):
+        super().__init__()
+        self.taps = taps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map values of any shape."""
+        return x / self.taps
+
+
+def along_channels(constant: Tensor, x: Tensor) -> Tensor:
+    """Return a constant of shape (channels,) so that it broadcasts against ``x``."""
+    return constant.reshape(-1, *[1] * (x.ndim - 2))
+
+
+def constants(norm: nn.Module | None) -> Constants:
+    """Return what ``norm``, in evaluation, computes; None computes nothing."""
+    zero, one = torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+    if norm is None:
+        return Constants(zero, one, one, zero)
+    if isinstance(norm, Divide):
+        return Constants(zero, one * norm.taps, one, zero)
+    if isinstance(norm, Shift):
+        beta = norm.bias.detach().double()
+        return Constants(zero.expand_as(beta), one.expand_as(beta), one.expand_as(beta), beta)
+    if isinstance(norm, Affine):
+        zero = torch.zeros_like(norm.beta)
+        return Constants(zero, zero + 1, norm.gamma, norm.beta)
+    assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    mean, variance = norm.running_mean.double(), norm.running_var.double()
+    gamma, beta = norm.weight.detach().double(), norm.bias.detach().double()
+    return Constants(mean, torch.sqrt(variance + norm.eps), gamma, beta)
+
+
+def units(model: Model) -> dict[str, Tensor]:
+    """Return the value of accumulator level 1 of every step of a quantised model, float64."""
+    scales = model.scales()
+    found = {}
+    for node, step in model.items():
+        read = [scales[source].double() for source in node.sources]
+        unit = read[0].reshape(1)
+        if isinstance(step, Block):
+            quantizer, shadow = step.weights()
+            unit = quantizer.scale(shadow).reshape(-1).double() * read[0]
+        elif isinstance(step, Add):
+            unit = unit.new_tensor([summands(*map(float, read))[2]])
+        found[node.name] = unit
+    return found
+
+
+@torch.no_grad()
+def round_norms(model: Model, bits: int) -> None:
+    """Replace the norms of a quantised model by `Affine` ones that narrow multipliers follow.
+
+    Slopes become multiples of one power of two, the same in all layers: the steepest of the
+    weighted layers takes ``bits`` bits. Pools and sums, whose slopes are far steeper and which have
+    one for all channels, take what they need. Offsets become odd multiples of half a grid step, so
+    that no accumulator lies on a rounding boundary and float64 decides every one of them as
+    integers do. Norms before a sign keep their constants: a threshold is an integer anyhow.
+    """
+    layers = _with_multipliers(model)
+    if not layers:
+        return
+    weighted = [each for each in layers if isinstance(each[0], Block)] or layers
+    steepest = max(
+        float((norm.gamma / norm.deviation * unit / step).abs().max())
+        for _, unit, step, norm in weighted
+    )
+    # the largest power of two at which the steepest slope still rounds to ``bits`` bits
+    grid = 2.0 ** min(max(math.floor(math.log2(((1 << bits) - 0.51) / steepest)), 0), MAX_SHIFT)
+    for layer, unit, step, norm in layers:
+        slope = norm.gamma / norm.deviation
+        multiplier = (slope * unit / step).abs().mul(grid).round().clamp(min=1)
+        offset = ((norm.beta - norm.mean * slope) / step * grid).floor() + 0.5
+        gamma = multiplier.copysign(slope) / grid / unit * step
+        layer.norm = Affine(gamma, offset / grid * step)
+
+
+def _with_multipliers(model: Model) -> list[tuple[Step, Tensor, Tensor, Constants]]:
+    """Return the steps that need multipliers: unit of the sums, scale of the output, and norm."""
+    unit, scales = units(model), model.scales()
+    return [
+        (step, unit[node.name], scales[node.name].double(), constants(step.norm))
+        for node, step in model.items()
+        if isinstance(step, Block | AveragePool | Add)
+        and step.activation is not None
+        and step.output != Bipolar()
+    ]

@@ -1,0 +1,232 @@
+"""Quantisers with straight-through gradients, for weights and for activations.
+
+A quantiser rounds in the forward pass and lets gradients pass as if it had not. Weights keep their
+float shadow through `torch.nn.utils.parametrize`; the optimiser moves the shadow, the network
+computes with its quantised image.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...hw.errors import FormatError
+from ...hw.numbers.formats import Bipolar, Fixed, Format, MiniFloat, PowerOfTwo
+from .rounding import nearest, straight_through
+
+__all__ = [
+    "MAX_ACTIVATION_WIDTH",
+    "SCALES",
+    "ActivationQuantizer",
+    "WeightQuantizer",
+    "check_activation",
+    "check_weight",
+]
+
+SCALES = ("learned", "statistics")
+ACTIVATION_RANGE = 3.0  # after BatchNorm, about the 99.9th percentile of a unit normal
+MAX_ACTIVATION_WIDTH = 16
+POW2_OCTAVES = 14  # between the smallest and the largest power of two at the start
+MINIFLOAT_OCTAVES = 7  # of normal numbers below the largest weight at the start
+SAMPLE = 100_000  # values from which a scale is fitted
+
+
+def check_weight(fmt: Format) -> Format:
+    """Return ``fmt`` if weights can have it: its levels must be symmetric about zero.
+
+    Raises
+    ------
+    FormatError
+        For unsigned integers, for ``int1`` and for floats.
+    """
+    if fmt.max_level < 1 or (isinstance(fmt, Fixed) and not fmt.signed):  # a float has no levels
+        raise FormatError(
+            f"weights are bipolar, pow2_N, eEmM or intN with N of at least 2, not {fmt}"
+        )
+    return fmt
+
+
+def check_activation(fmt: Format, derived_from: Format | None = None) -> Format:
+    """Return ``fmt`` if activations can have it: `Bipolar`, or `Fixed` with a positive level.
+
+    Parameters
+    ----------
+    fmt : Format
+        Format of activations.
+    derived_from : Format, optional
+        The weights that it goes with, where nobody asked for it: the error says so.
+
+    Raises
+    ------
+    FormatError
+        For powers of two, minifloats, floats, ``int1`` and anything wider than 16 bits.
+    """
+    integer = isinstance(fmt, (Bipolar, Fixed))
+    if fmt.max_level >= 1 and integer and fmt.width <= MAX_ACTIVATION_WIDTH:
+        return fmt
+    allowed = (
+        f"activations are bipolar, uintN or intN up to {MAX_ACTIVATION_WIDTH} bits "
+        "with a level above 0"
+    )
+    if derived_from is None:
+        raise FormatError(f"{allowed}, not {fmt}")
+    widest = Fixed(MAX_ACTIVATION_WIDTH, signed=False)
+    raise FormatError(
+        f"weights {derived_from} go with activations {fmt} where none are given, but {allowed}: "
+        f"give them, such as {derived_from}/{widest}, or --activation {widest}"
+    )
+
+
+class WeightQuantizer(nn.Module):
+    """Parametrisation that turns float shadow weights into values of a format.
+
+    The range is symmetric (-127 to 127 for ``int8``), so that a channel's sign can be flipped when
+    BatchNorm is folded. `Bipolar` weights have the scale ``mean(abs(w))`` (Rastegari et al.,
+    "XNOR-Net", 2016) and gradients that always pass, because clipping them there would freeze half
+    of the weights.
+
+    Parameters
+    ----------
+    fmt : Format
+        Format of the weights; see `check_weight`.
+    weight : Tensor of shape (outputs, ...)
+        Shadow weights at the start; a learned scale begins at their statistics.
+    per_channel : bool
+        One scale for each output, or one for all.
+    scale : str
+        ``learned`` or ``statistics``.
+    rounding : str
+        ``nearest`` or ``stochastic``, the latter in training mode only.
+    generator : torch.Generator, optional
+        Source of chance for ``stochastic``.
+    """
+
+    def __init__(
+        self,
+        fmt: Format,
+        weight: Tensor,
+        *,
+        per_channel: bool = True,
+        scale: str = "learned",
+        rounding: str = "nearest",
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__()
+        if scale not in SCALES:
+            raise FormatError(f"scale is {' or '.join(SCALES)}, not {scale!r}")
+        self.format, self.per_channel = check_weight(fmt), per_channel
+        self.rounding, self.generator = rounding, generator
+        self.log2_scale: nn.Parameter | None = None
+        if scale == "learned" and fmt != Bipolar():
+            # a logarithm stays positive, and its steps are relative under Adam
+            self.log2_scale = nn.Parameter(self._statistics(weight.detach()).log2())
+
+    def _statistics(self, weight: Tensor) -> Tensor:
+        """Return the scale that the weights themselves suggest, of shape (outputs or 1, 1, ...)."""
+        magnitude = weight.abs()
+        rows = magnitude.flatten(1) if self.per_channel else magnitude.reshape(1, -1)
+        if self.format == Bipolar():
+            scale = rows.mean(dim=1)
+        elif self.format.max_level < 16:
+            # few levels: clip the tails rather than spend levels on them
+            scale = 2 * rows.mean(dim=1) / self.format.max_level**0.5
+        else:
+            scale = rows.amax(dim=1) / self._largest
+        return scale.clamp(min=1e-8).reshape(-1, *[1] * (weight.ndim - 1))
+
+    @property
+    def _largest(self) -> int:
+        """The level at which the largest weight starts.
+
+        Not the largest level of pow2_6, 2**30: weights that far below the largest add nothing, and
+        accumulators would have to hold both. Minifloats need fewer octaves, because their
+        subnormals go on below, as far apart as integers.
+        """
+        if isinstance(self.format, PowerOfTwo):
+            return min(self.format.max_level, 1 << POW2_OCTAVES)
+        if isinstance(self.format, MiniFloat):
+            return min(self.format.max_level, 1 << (self.format.mantissa + MINIFLOAT_OCTAVES))
+        return self.format.max_level
+
+    def scale(self, weight: Tensor) -> Tensor:
+        """Return the value of level 1, of shape (outputs, 1, ...), or (1, 1, ...) for one scale."""
+        if self.log2_scale is None:
+            return self._statistics(weight.detach())
+        return torch.exp2(self.log2_scale)
+
+    def levels(self, weight: Tensor) -> Tensor:
+        """Return the integer levels of ``weight``, int64 of the same shape."""
+        limit = self.format.max_level
+        with torch.no_grad():
+            return nearest((weight / self.scale(weight)).clamp(-limit, limit), self.format).long()
+
+    def _chance(self) -> dict[str, Any]:
+        if self.training and self.rounding == "stochastic":
+            return {"rounding": "stochastic", "generator": self.generator}
+        return {}
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the quantised values of ``weight``, of the same shape."""
+        return straight_through(
+            weight,
+            self.scale(weight),
+            self.format,
+            low=-self.format.max_level,
+            passes=self.format == Bipolar(),
+            chance=self._chance(),
+        )
+
+
+class ActivationQuantizer(nn.Module):
+    """Nonlinearity and quantiser in one: clamping to the range of the format.
+
+    For unsigned formats the clamp is a ReLU with a ceiling; for `Bipolar` it is the sign, with the
+    gradient of a hard hyperbolic tangent (Courbariaux et al., "Binarized neural networks", 2016).
+
+    Parameters
+    ----------
+    fmt : Format
+        Format of the activations; see `check_activation`.
+    rounding, generator
+        As in `WeightQuantizer`.
+    """
+
+    def __init__(
+        self,
+        fmt: Format,
+        *,
+        rounding: str = "nearest",
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__()
+        self.format = check_activation(fmt)
+        self.rounding, self.generator = rounding, generator
+        self.log2_scale: nn.Parameter | None = None
+        if fmt != Bipolar():
+            self.log2_scale = nn.Parameter(torch.tensor(ACTIVATION_RANGE / fmt.max_level).log2())
+
+    @property
+    def scale(self) -> Tensor:
+        """Value of level 1; a scalar, always 1 for `Bipolar`."""
+        return torch.tensor(1.0) if self.log2_scale is None else torch.exp2(self.log2_scale)
+
+    def forward(self, value: Tensor) -> Tensor:
+        """Return the quantised values of ``value``, of the same shape."""
+        chance = {}
+        if self.training and self.rounding == "stochastic":
+            chance = {"rounding": "stochastic", "generator": self.generator}
+        return straight_through(value, self.scale, self.format, chance=chance)
+
+    @torch.no_grad()
+    def fit(self, sample: Tensor) -> None:
+        """Start the scale where the values of ``sample`` lose least, in the mean square."""
+        if self.log2_scale is None or not bool((sample > 0).any()):
+            return
+        sample = sample[torch.linspace(0, len(sample) - 1, min(len(sample), SAMPLE)).long()]
+        low, high = self.format.min_level, self.format.max_level
+        losses = {}
+        for share in range(2, 21):
+            scale = sample.max() * share / 20 / high
+            levels = nearest((sample / scale).clamp(low, high), self.format)
+            losses[float(scale)] = float((levels * scale - sample.clamp(min=low)).square().mean())
+        self.log2_scale.fill_(torch.tensor(min(losses, key=losses.__getitem__)).log2())

@@ -1,0 +1,100 @@
+"""Rounding to the levels of a format, with gradients as if it were the identity."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...hw.numbers.formats import Bipolar, Fixed, Format
+
+__all__ = ["nearest", "straight_through"]
+
+
+def nearest(x: Tensor, fmt: Format) -> Tensor:
+    """Return the levels nearest to ``x``, which is clamped already, as floats; halves go up.
+
+    Those of `Format.quantize` in fewer passes over memory, which is what training spends its time
+    on. They differ at the float just below one half, and at bipolar values that vanish beside 1.
+    """
+    if isinstance(fmt, Fixed):
+        return (x + 0.5).floor_()
+    if fmt == Bipolar():
+        return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
+    return fmt.quantize(x).to(x.dtype)
+
+
+class _StraightThrough(torch.autograd.Function):
+    """See `straight_through`; one function, so that only two tensors are kept for the gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        value: Tensor,
+        scale: Tensor,
+        fmt: Format,
+        low: int,
+        passes: bool,
+        chance: dict[str, Any],
+    ) -> Tensor:
+        """Return ``scale * level``."""
+        x = value / scale
+        clamped = x.clamp(low, fmt.max_level)
+        levels = fmt.quantize(clamped, **chance).to(x.dtype) if chance else nearest(clamped, fmt)
+        ctx.save_for_backward(x, levels, scale)
+        ctx.limits = (low, fmt.max_level, passes)
+        return levels * scale
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of value and scale."""
+        (grad,) = grads
+        x, levels, scale = ctx.saved_tensors
+        low, high, passes = ctx.limits
+        of_value = grad
+        inside = None if passes else (x >= low) & (x <= high)
+        if inside is not None:
+            of_value = grad * inside
+        of_scale = None
+        if ctx.needs_input_grad[1]:
+            slope = levels - (x if inside is None else x * inside)
+            of_scale = (grad * slope).float().sum_to_size(scale.shape).to(scale.dtype)
+        return of_value, of_scale, None, None, None, None
+
+
+def straight_through(
+    value: Tensor,
+    scale: Tensor,
+    fmt: Format,
+    *,
+    low: int | None = None,
+    passes: bool = False,
+    chance: dict[str, Any] | None = None,
+) -> Tensor:
+    """Quantise ``value`` to ``fmt``, with gradients as if rounding were the identity.
+
+    Within the range the gradient of ``value`` is 1 and outside it is 0; ``scale`` gets the gradient
+    of learned step sizes (Esser et al., "Learned step size quantization", 2020, equation 3).
+
+    Parameters
+    ----------
+    value : Tensor
+        Any shape.
+    scale : Tensor
+        Value of level 1; broadcasts against ``value``.
+    fmt : Format
+        Target format.
+    low : int, optional
+        Smallest level used, where that is not the format's own.
+    passes : bool
+        Let gradients pass outside the range too.
+    chance : dict, optional
+        ``rounding`` and ``generator`` of `Format.quantize`, for stochastic rounding.
+
+    Returns
+    -------
+    Tensor
+        ``scale * level``, of the shape of ``value``.
+    """
+    least = fmt.min_level if low is None else low
+    found: Any = _StraightThrough.apply(value, scale, fmt, least, passes, chance or {})
+    return found

@@ -1,0 +1,131 @@
+"""Steps without weights: pools, and sums of two tensors."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...hw.network.layers import MAX_SUMMAND
+from ...hw.numbers.formats import Format
+from .rounding import straight_through
+from .steps import Step
+
+__all__ = ["Add", "AveragePool", "MaxPool", "summands"]
+
+SMALL_SUMMAND = 15  # two tensors meet in a ratio of integers up to this, where one is near enough
+
+
+class MaxPool(Step):
+    """The largest value in a window.
+
+    Parameters
+    ----------
+    pool : MaxPool2d
+        The window.
+    relu : bool
+        Whether its source is kept from being negative.
+    """
+
+    def __init__(self, pool: nn.MaxPool2d, *, relu: bool):
+        super().__init__(relu=relu)
+        self.pool, self.activation = pool, None
+
+    def quantize(
+        self, weight: Format, activation: Format, inputs: tuple[Format, ...], **options: Any
+    ) -> None:
+        """Keep the format of its source."""
+        self.inputs, self.output = inputs, inputs[0]
+
+    def scale(self, scales: Sequence[Tensor]) -> Tensor:
+        """Return the scale of its source."""
+        return scales[0]
+
+    def forward(self, values: Sequence[Tensor], scales: Sequence[Tensor]) -> Tensor:
+        """Return the values that follow from those of its source."""
+        return self.pool(values[0])
+
+
+class AveragePool(Step):
+    """The mean of a window, in the format and at the scale of its source; padding counts.
+
+    Parameters
+    ----------
+    kernel, stride, padding : tuple of int
+        The window: height and width.
+    norm : Module
+        `norm.Divide` by the taps; rounded when training ends.
+    whole : bool
+        Whether the window is the whole image.
+    relu : bool
+        Whether its source is kept from being negative.
+    """
+
+    def __init__(
+        self,
+        kernel: tuple[int, int],
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+        norm: nn.Module,
+        *,
+        whole: bool,
+        relu: bool,
+    ):
+        super().__init__(relu=relu)
+        self.kernel, self.stride, self.padding, self.whole = kernel, stride, padding, whole
+        self.norm, self.activation = norm, None
+
+    def quantize(
+        self, weight: Format, activation: Format, inputs: tuple[Format, ...], **options: Any
+    ) -> None:
+        """Keep the format of its source."""
+        self.inputs, self.output = inputs, inputs[0]
+        self.activation = nn.Identity()  # rounds at the scale of the source; see `forward`
+
+    def scale(self, scales: Sequence[Tensor]) -> Tensor:
+        """Return the scale of its source."""
+        return scales[0]
+
+    def forward(self, values: Sequence[Tensor], scales: Sequence[Tensor]) -> Tensor:
+        """Return the values that follow from those of its source."""
+        assert self.norm is not None
+        x, padding = self.pad(values[0], self.padding)
+        x = self.norm(
+            functional.avg_pool2d(x, self.kernel, self.stride, padding, divisor_override=1)
+        )
+        if self.inputs and self.activation is not None:
+            return straight_through(x, scales[0], self.output)
+        return x
+
+
+class Add(Step):
+    """The sum of two tensors, and an activation.
+
+    Once quantised, ``unit * (a * level + b * other level)`` with small integers ``a`` and ``b``:
+    `summands` of the two scales, in training already.
+    """
+
+    def forward(self, values: Sequence[Tensor], scales: Sequence[Tensor]) -> Tensor:
+        """Return the values that follow from those of its sources."""
+        one, two = values
+        if not self.inputs:
+            return self.finish(one + two)
+        first, second = (float(scale.detach()) for scale in scales)
+        a, b, unit = summands(first, second)
+        return self.finish(one * (a * unit / first) + two * (b * unit / second))
+
+
+def summands(one: float, two: float) -> tuple[int, int, float]:
+    """Return integers whose ratio is about that of two scales, and the unit of both.
+
+    ``one`` is about ``a * unit`` and ``two`` about ``b * unit``; the unit is their geometric mean.
+    """
+    ratio = one / two
+    pairs = [(a, b) for a in range(1, SMALL_SUMMAND + 1) for b in range(1, SMALL_SUMMAND + 1)]
+    if ratio > SMALL_SUMMAND:
+        pairs = [(min(round(ratio), MAX_SUMMAND), 1)]
+    elif ratio < 1 / SMALL_SUMMAND:
+        pairs = [(1, min(round(1 / ratio), MAX_SUMMAND))]
+    # of equal ratios the smallest, which comes first
+    a, b = min(pairs, key=lambda pair: max(pair[0] / pair[1] / ratio, ratio * pair[1] / pair[0]))
+    return a, b, float((one / a * two / b) ** 0.5)

@@ -1,0 +1,12 @@
+"""From a torch module to the layers that hardware has."""
+
+from typing import TYPE_CHECKING
+
+from ...hw.lazy import face
+
+if TYPE_CHECKING:
+    from .topologies import NETWORKS
+
+__all__ = ["NETWORKS"]
+
+__getattr__, __dir__ = face(__name__)

@@ -1,1 +1,0 @@
-"""From sums to levels in exact arithmetic: curves, quantisers, and the integers that equal them."""

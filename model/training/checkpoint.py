@@ -1,0 +1,66 @@
+"""Checkpoints: where a training stands after every epoch, so that a killed one goes on."""
+
+import io
+import pickle
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...hw.errors import NarrowgaugeError
+from ...hw.files import write_atomically
+
+__all__ = ["Checkpoint"]
+
+VERSION = 1
+MARK = b"narrowgauge checkpoint "
+"""What a file begins with; the SHA-256 of the rest follows, of which torch checks nothing."""
+
+
+class Checkpoint:
+    """One training's file; plain tensors, numbers and texts.
+
+    Parameters
+    ----------
+    folder : Path or None
+        Where it is kept; None keeps nothing.
+    digest : str
+        Names the training; see `Recipe.digest`.
+    """
+
+    def __init__(self, folder: Path | None, digest: str):
+        self.path = None if folder is None else Path(folder) / f"{digest}.checkpoint"
+
+    def load(self) -> dict[str, Any] | None:
+        """Return what was saved last, or None if nothing was, or nothing that can be read."""
+        if self.path is None or not self.path.exists():
+            return None
+        try:
+            content = self.path.read_bytes()
+            body = content[len(MARK) + 32 :]
+            if content != _sealed(body):
+                return None
+            state = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+            return None  # a checkpoint only saves time
+        return state if isinstance(state, dict) and state.get("version") == VERSION else None
+
+    def save(self, **state: Any) -> None:
+        """Replace what was saved, whole or not at all."""
+        if self.path is None:
+            return
+        buffer = io.BytesIO()
+        torch.save({"version": VERSION, **state}, buffer)
+        try:
+            write_atomically(self.path, _sealed(buffer.getvalue()))
+        except OSError as error:
+            raise NarrowgaugeError(
+                f"cannot write to {self.path.parent} ({error.strerror}); "
+                "name another folder with --checkpoints"
+            ) from error
+
+
+def _sealed(body: bytes) -> bytes:
+    """Return the content of a file: a mark, a digest, and the body."""
+    return MARK + sha256(body).digest() + body

@@ -1,0 +1,252 @@
+"""Recipes: everything that decides what a training gives."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Self
+
+from ...hw.errors import FormatError, NetworkError
+from ...hw.numbers.formats import Bipolar, Fixed, Format, default_activation, parse
+from ..data import Dataset, input_scale
+from ..layers.blocks import Formats
+from ..layers.quantize import SCALES, check_activation, check_weight
+from ..lowering.topologies import NETWORKS
+from .schedule import Schedule, default_schedule
+
+__all__ = ["Recipe", "default_activation", "parse_formats"]
+
+ROUNDINGS = ("nearest", "stochastic")
+MAX_WIDTH = 1 << 16  # of a hidden layer, before there is no memory for its weights
+SCHEDULE = tuple(field.name for field in fields(Schedule))
+
+
+def parse_formats(text: str, otherwise: Formats) -> Formats:
+    """Return the formats that ``WEIGHT/ACTIVATION`` names; either half may be left out.
+
+    Raises
+    ------
+    FormatError
+        For a format that does not exist, or cannot be used in its place.
+    """
+    weight, _, activation = text.partition("/")
+    if not (weight or activation):
+        raise FormatError(f"{text!r} names no format; WEIGHT/ACTIVATION names one or two")
+    return Formats(
+        check_weight(parse(weight)) if weight else otherwise.weight,
+        check_activation(parse(activation)) if activation else otherwise.activation,
+    )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what a training gives; formats are named as in `hw.numbers.formats.parse`.
+
+    Parameters
+    ----------
+    dataset : str
+        What `data.load` takes.
+    network : str
+        Name in `lowering.topologies.NETWORKS`.
+    widths : tuple of int
+        Widths of the hidden layers of ``mlp``.
+    width : float
+        Width multiplier.
+    weight : str, optional
+        Weight format; None trains in float.
+    activation : str, optional
+        Format of hidden activations; None takes `default_activation`.
+    first, last : str, optional
+        ``WEIGHT/ACTIVATION`` of the first and the last layer with weights, either half optional.
+    layers : sequence of pairs
+        Layer names and their ``WEIGHT/ACTIVATION``; they win over ``first`` and ``last``.
+    input : str, optional
+        Format of the pixels; None takes the data set's own.
+    epochs, batch, rate, decay, smoothing, crop, flip, distill
+        As in `schedule.Schedule`; None takes the kept default.
+    scale : str
+        ``learned`` or ``statistics``: where weight scales come from.
+    rounding : str
+        ``nearest`` or ``stochastic``, in training; evaluation is always nearest.
+    multiplier_bits : int, optional
+        Width that requantisation multipliers may have: the norms' slopes are rounded to it when
+        training ends (`layers.norm.round_norms`). None leaves them, and the fold takes what it needs.
+    seed : int
+        Seed of initial weights, order of images and stochastic rounding.
+
+    Raises
+    ------
+    FormatError
+        For a format, scale or rounding that does not exist or cannot be used in its place.
+    NetworkError
+        For an unknown network, for widths, epochs or a batch that are not positive, a rate or
+        another number of the schedule beyond its range, or multipliers beyond 1 to 24 bits.
+    """
+
+    dataset: str = "digits"
+    widths: tuple[int, ...] = (64, 32)
+    weight: str | None = None
+    activation: str | None = None
+    input: str | None = None
+    network: str = "mlp"
+    width: float = 1.0
+    first: str | None = None
+    last: str | None = None
+    layers: Sequence[tuple[str, str]] = ()
+    epochs: int | None = None
+    batch: int | None = None
+    rate: float | None = None
+    decay: float | None = None
+    smoothing: float | None = None
+    crop: int | None = None
+    flip: bool | None = None
+    distill: float | None = None
+    scale: str = "learned"
+    rounding: str = "nearest"
+    multiplier_bits: int | None = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "widths", tuple(self.widths))
+        object.__setattr__(self, "layers", tuple((name, text) for name, text in self.layers))
+        if self.network not in NETWORKS:
+            raise NetworkError(f"unknown network {self.network!r}; there is {', '.join(NETWORKS)}")
+        if not -(1 << 63) <= self.seed < 1 << 63:
+            raise NetworkError(f"a seed is an integer of 64 bits, not {self.seed}")
+        schedule = self.schedule
+        schedule.check()
+        if min((schedule.epochs, schedule.batch, *self.widths)) < 1:
+            raise NetworkError(
+                f"widths, epochs and batch are positive; got widths {self.widths}, "
+                f"epochs {self.epochs}, batch {self.batch}"
+            )
+        if max(self.widths, default=1) > MAX_WIDTH:
+            raise NetworkError(f"widths are at most {MAX_WIDTH}, not {max(self.widths)}")
+        if self.multiplier_bits is not None and not 1 <= self.multiplier_bits <= 24:
+            raise NetworkError(f"multipliers have 1 to 24 bits, not {self.multiplier_bits}")
+        if self.scale not in SCALES or self.rounding not in ROUNDINGS:
+            raise FormatError(
+                f"scale is {' or '.join(SCALES)} and rounding {' or '.join(ROUNDINGS)}, "
+                f"not {self.scale!r} and {self.rounding!r}"
+            )
+        if self.input is not None:
+            fmt = parse(self.input)
+            input_scale(fmt)
+            if not isinstance(fmt, Bipolar | Fixed):
+                raise FormatError(f"the format of pixels is bipolar, intN or uintN, not {fmt}")
+        if self.weight_format is not None:
+            derived = None if self.activation is not None else self.weight_format
+            common = Formats(
+                check_weight(self.weight_format), check_activation(self.activation_format, derived)
+            )
+            for text in (self.first, self.last, *(text for _, text in self.layers)):
+                if text is not None:
+                    parse_formats(text, common)
+
+    @property
+    def weight_format(self) -> Format | None:
+        """Format of the weights, or None for float."""
+        return None if self.weight is None else parse(self.weight)
+
+    @property
+    def activation_format(self) -> Format:
+        """Format of the hidden activations of a quantised network."""
+        if self.activation is not None:
+            return parse(self.activation)
+        return default_activation(self.weight_format or Fixed(8))
+
+    @property
+    def schedule(self) -> Schedule:
+        """What is asked for, with the kept default where nothing is."""
+        asked = {name: getattr(self, name) for name in SCHEDULE}
+        default = default_schedule(self.network, self.dataset, self.weight_format)
+        return replace(default, **{name: each for name, each in asked.items() if each is not None})
+
+    @property
+    def is_float(self) -> bool:
+        """Whether nothing is quantised."""
+        return self.weight is None
+
+    def float_version(self) -> Self:
+        """Return the recipe of the float network that the quantised one starts from."""
+        quantised = ("weight", "activation", "first", "last", "input", "distill")
+        return replace(self, **dict.fromkeys(quantised), layers=(), **_PLAIN)
+
+    def input_format(self, dataset: Dataset) -> Format:
+        """Format of the pixels of ``dataset`` in this recipe."""
+        return dataset.input if self.input is None else parse(self.input)
+
+    def formats(self, names: Sequence[str], weighted: Sequence[str]) -> dict[str, Formats]:
+        """Return the formats of every step.
+
+        Parameters
+        ----------
+        names, weighted : sequence of str
+            All steps, and those with weights, in order.
+
+        Raises
+        ------
+        NetworkError
+            For a layer that does not exist.
+        """
+        assert self.weight_format is not None
+        common = Formats(self.weight_format, self.activation_format)
+        found = dict.fromkeys(names, common)
+        overrides = [(weighted[0], self.first), (weighted[-1], self.last), *self.layers]
+        for name, text in overrides:
+            if name not in found:
+                raise NetworkError(f"no layer {name!r}; there is {', '.join(names)}")
+            if text is not None:
+                found[name] = parse_formats(text, common)
+        return found
+
+    def plain(self) -> dict[str, Any]:
+        """Return all fields as plain JSON data, defaults resolved."""
+        data = asdict(self) | asdict(self.schedule)
+        data |= {"widths": list(self.widths), "layers": [list(each) for each in self.layers]}
+        if self.network != "mlp":
+            del data["widths"]
+        if self.weight is not None:
+            data["activation"] = str(self.activation_format)
+        return data
+
+    def command(self) -> str:
+        """Return the command that trains it."""
+        words = ["narrowgauge", "train"]
+        for name in OPTIONS:
+            value = getattr(self, name)
+            if name == "layers":
+                words += [f"--layer {layer}={text}" for layer, text in value]
+            elif name == "widths" and self.network == "mlp":
+                words.append(f"--widths {','.join(map(str, value))}")
+            elif name != "widths" and value is not None and value != OPTIONS[name]:
+                words.append(f"--{name.replace('_', '-')} {value}")
+        return " ".join(words)
+
+    def digest(self, *, start: "Recipe | None" = None) -> str:
+        """Return what names the training of this recipe, from the network of another or none."""
+        parts = [self.plain(), None if start is None else start.plain()]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+# recipe's fields that are options of ``narrowgauge train``, and those defaults worth leaving out
+OPTIONS: dict[str, Any] = {
+    "dataset": None,
+    "network": None,
+    "widths": None,
+    "width": 1.0,
+    "weight": None,
+    "activation": None,
+    "first": None,
+    "last": None,
+    "layers": None,
+    "input": None,
+    "epochs": None,
+    "batch": None,
+    "rate": None,
+    "multiplier_bits": 10,
+    "seed": None,
+}
+
+# what a float training has no use for, so that all formats share one
+_PLAIN: dict[str, Any] = {"scale": "learned", "rounding": "nearest", "multiplier_bits": 10}

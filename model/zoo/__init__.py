@@ -1,0 +1,1 @@
+"""The zoo: trained networks that come with the package, each one network file."""
