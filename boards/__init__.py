@@ -1,1 +1,1 @@
-"""Boards: the accelerator on a real FPGA board."""
+"""Boards: what is on them, the link to them, their bitstreams, and the proof of these."""

@@ -52,7 +52,7 @@ def command(network: Path, virtual: bool, **values: Any) -> int:
         raise click.UsageError(
             "add --virtual: a board is simulated here; `narrowgauge infer` talks to one on a port"
         )
-    from ..boards.virtual import VirtualBoard, virtual_device
+    from ..boards.proof.virtual import VirtualBoard, virtual_device
     from ..hw.program.layout import Program
     from ..hw.synth.build import accelerator_for
     from ..hw.synth.targets import target as find_target

@@ -89,9 +89,9 @@ def make(name: str, network: Path, values: dict[str, Any], folder: Path | None =
         For an unknown board, a network that is not there or does not fit, a clock that is not met,
         options that exclude each other, a folder that cannot be written to.
     """
-    from ..boards.bitstream import build
-    from ..boards.board import board as find_board
-    from ..boards.fit import largest_on
+    from ..boards.build.bitstream import build
+    from ..boards.build.fit import largest_on
+    from ..boards.catalogue.board import board as find_board
     from ..hw.program.layout import Program
     from ..hw.tools.store import Store
     from .networks import load_network
@@ -126,7 +126,7 @@ def make(name: str, network: Path, values: dict[str, Any], folder: Path | None =
 
 def _path(folder: Path, board: Any, network: str) -> Path:
     """Return where the bitstream of a network goes; raises where that cannot be written to."""
-    from ..boards.flow import suffix
+    from ..boards.build.flow import suffix
     from ..hw.files import file_name
 
     options.check_folder(folder)

@@ -14,8 +14,8 @@ from .progress import Reporter
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..boards.driver import Driver
-    from ..boards.outcome import Inference
+    from ..boards.host.driver import Driver
+    from ..boards.protocol.outcome import Inference
 
 __all__ = ["command"]
 
@@ -63,8 +63,8 @@ def command(port: str, data: str, as_json: bool, images: int | None, **values: A
     Images are those of the test set of a data set, or of a .npy or .npz file: input levels, which
     are integers, or with --network of an imported model images as it reads them.
     """
-    from ..boards.device import BAUD
-    from ..boards.driver import Driver
+    from ..boards.gateware.device import BAUD
+    from ..boards.host.driver import Driver
 
     baud = values["baud"] or BAUD
     with Driver(port, baud=baud, timeout=values["timeout"], tries=values["tries"]) as driver:

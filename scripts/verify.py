@@ -41,8 +41,8 @@ def command(
     the simulated top level of the board, the netlist that Yosys mapped, and the netlist that the
     bitstream holds (iCE40, with IceStorm's icebox_vlog) or that was routed (ECP5).
     """
-    from ..boards.board import board as find_board
-    from ..boards.verify import STAGES, check_tools, check_weights, verify
+    from ..boards.catalogue.board import board as find_board
+    from ..boards.proof.verify import STAGES, check_tools, check_weights, verify
 
     check_tools(find_board(board))  # before anything takes long
     built = make(board, network, values)

@@ -13,8 +13,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from narrowgauge.boards.bitstream import build
-from narrowgauge.boards.board import BOARDS, board
+from narrowgauge.boards.build.bitstream import build
+from narrowgauge.boards.catalogue.board import BOARDS, board
 from narrowgauge.hw.errors import NarrowgaugeError
 from narrowgauge.hw.files import write_atomically
 from narrowgauge.hw.geometry import Geometry

@@ -19,8 +19,8 @@ from typing import Any
 
 import torch
 
-from narrowgauge.boards.driver import Driver
-from narrowgauge.boards.virtual import VirtualBoard, virtual_device
+from narrowgauge.boards.host.driver import Driver
+from narrowgauge.boards.proof.virtual import VirtualBoard, virtual_device
 from narrowgauge.hw.errors import NarrowgaugeError
 from narrowgauge.hw.files import write_atomically
 from narrowgauge.hw.geometry import Geometry

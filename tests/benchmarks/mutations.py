@@ -24,12 +24,12 @@ from typing import Any
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 
+from narrowgauge.boards.proof.netlist import StreamSimulation
 from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.errors import NarrowgaugeError
 from narrowgauge.hw.files import write_atomically
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.program.layout import Program
-from narrowgauge.hw.sim.netlist import StreamSimulation
 from narrowgauge.hw.sim.run import Stimulus
 from narrowgauge.hw.synth.build import accelerator_for
 from narrowgauge.hw.synth.flow import Netlist, synthesize

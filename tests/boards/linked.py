@@ -5,9 +5,9 @@ from functools import cache
 
 import numpy as np
 
-from narrowgauge.boards.frame import ANSWER, Decoder, Frame, Type, packed
-from narrowgauge.boards.simulation import SimulatedDevice
-from narrowgauge.boards.virtual import virtual_device
+from narrowgauge.boards.proof.simulation import SimulatedDevice
+from narrowgauge.boards.proof.virtual import virtual_device
+from narrowgauge.boards.protocol.frame import ANSWER, Decoder, Frame, Type, packed
 from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.network.layers import Weighted

@@ -5,9 +5,9 @@ from functools import partial
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 
-from narrowgauge.boards.controller import Controller
-from narrowgauge.boards.results import Results, label_bytes, level_bytes
-from narrowgauge.boards.unpacker import Unpacker
+from narrowgauge.boards.gateware.controller import Controller
+from narrowgauge.boards.gateware.results import Results, label_bytes, level_bytes
+from narrowgauge.boards.gateware.unpacker import Unpacker
 
 from .proof import Assert, Assume, Inside, Proof, Spec, free, planted, some
 from .streams import program

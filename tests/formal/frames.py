@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 
-from narrowgauge.boards.crc import POLYNOMIAL, RESIDUE, Crc32
-from narrowgauge.boards.frame import SYNC
-from narrowgauge.boards.receiver import FrameReceiver
-from narrowgauge.boards.transmitter import FrameTransmitter
+from narrowgauge.boards.gateware.crc import POLYNOMIAL, RESIDUE, Crc32
+from narrowgauge.boards.gateware.receiver import FrameReceiver
+from narrowgauge.boards.gateware.transmitter import FrameTransmitter
+from narrowgauge.boards.protocol.frame import SYNC
 
 from .proof import Assert, Assume, Inside, Proof, Spec, free, planted
 

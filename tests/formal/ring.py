@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
 
-from narrowgauge.boards.buffer import FrameBuffer
+from narrowgauge.boards.gateware.buffer import FrameBuffer
 
 from .proof import Assert, Assume, Proof, Spec, free, planted
 

@@ -5,7 +5,7 @@ from functools import partial
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 
-from narrowgauge.boards.uart import UartReceiver, UartTransmitter
+from narrowgauge.boards.gateware.uart import UartReceiver, UartTransmitter
 
 from .proof import Assert, Inside, Proof, Spec, free, planted, some
 

@@ -221,7 +221,7 @@ MODULES |= {"shutil": {"move", "copy", "copyfile", "copy2"}, "np": {"save"}, "to
 MODULES |= {"image": {"save"}}
 MEMORY = {"buffer", "image"}  # what is written to before it is written
 ALLOWED = {
-    "boards/flow.py:_nextpnr",  # into a temporary folder of its caller
+    "boards/build/flow.py:_nextpnr",  # into a temporary folder of its caller
     "hw/synth/flow.py:run_router",  # likewise
     "hw/tools/store.py:_move_aside",  # of SQLite's file
 }

@@ -7,9 +7,9 @@ not change this file.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from narrowgauge.boards.bitstream import design as board_design
-from narrowgauge.boards.board import board
-from narrowgauge.boards.pll import highest
+from narrowgauge.boards.build.bitstream import design as board_design
+from narrowgauge.boards.catalogue.board import board
+from narrowgauge.boards.catalogue.pll import highest
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.network.layers import Window
 from narrowgauge.hw.numbers.arithmetic import Accumulator

@@ -2,7 +2,8 @@
 
 import pytest
 
-from narrowgauge.boards import bitstream, virtual
+from narrowgauge.boards.build import bitstream
+from narrowgauge.boards.proof import virtual
 
 
 class Shown(Exception):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from narrowgauge.boards import bitstream
-from narrowgauge.boards import fit as fitting
-from narrowgauge.boards.board import BOARDS
+from narrowgauge.boards.build import bitstream
+from narrowgauge.boards.build import fit as fitting
+from narrowgauge.boards.catalogue.board import BOARDS
 from narrowgauge.hw.errors import FitError
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.network.file import load, save
@@ -123,7 +123,7 @@ def test_what_cannot_be_built_is_one_line_and_leaves_nothing(
     ids=["rows", "lanes", "multiplier"],
 )
 def test_fit_excludes_a_size(invoke, network, option, words, command, monkeypatch):
-    monkeypatch.setattr("narrowgauge.boards.verify.check_tools", lambda board: None)
+    monkeypatch.setattr("narrowgauge.boards.proof.verify.check_tools", lambda board: None)
     invoke(command, "icebreaker", network, "--fit", *option).fails_with(1, *words)
 
 

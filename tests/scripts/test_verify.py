@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from narrowgauge.boards import verify as chain
-from narrowgauge.boards.recovery import find_icebox
+from narrowgauge.boards.proof import verify as chain
+from narrowgauge.boards.proof.recovery import find_icebox
 from narrowgauge.hw.errors import ToolError
 
 from .test_build import SMALL, network
@@ -82,7 +82,7 @@ def test_loaded_weights_are_refused_before_anything_is_simulated(invoke, network
     built = SimpleNamespace(
         board=SimpleNamespace(name="icebreaker"), device=SimpleNamespace(accelerator=accelerator)
     )
-    monkeypatch.setattr("narrowgauge.boards.verify.check_tools", lambda board: None)
+    monkeypatch.setattr("narrowgauge.boards.proof.verify.check_tools", lambda board: None)
     monkeypatch.setattr("narrowgauge.scripts.verify.make", lambda *_: built)
     done = invoke("verify", "icebreaker", network)
     done.fails_with(1, "weights that are loaded at run time are no part of the bitstream")

@@ -1,0 +1,13 @@
+"""What is in the device around the accelerator: the link, buffers, the top level."""
+
+from typing import TYPE_CHECKING
+
+from ...hw.lazy import face
+
+if TYPE_CHECKING:
+    from .device import Device
+    from .top import Top
+
+__all__ = ["Device", "Top"]
+
+__getattr__, __dir__ = face(__name__)

@@ -1,0 +1,101 @@
+"""Answers: from levels and a label to bytes."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ...hw.accelerator.streams import result_layout
+from ...hw.gates.counter import count_up
+from ...hw.program.layout import Program
+from ..protocol.frame import packed_bytes
+
+__all__ = ["Results", "answer_bytes", "image_bytes", "label_bytes", "level_bytes"]
+
+
+def image_bytes(program: Program) -> int:
+    """Return the bytes of an image: its codes, side by side."""
+    return packed_bytes(program.network.input.width, program.network.inputs)
+
+
+def level_bytes(width: int) -> int:
+    """Return the bytes of a level of ``width`` bits in an answer."""
+    return packed_bytes(width, 1)
+
+
+def label_bytes(outputs: int) -> int:
+    """Return the bytes of the class of a network with ``outputs`` classes."""
+    return 1 if outputs <= 256 else 2
+
+
+def answer_bytes(program: Program, *, levels: bool) -> int:
+    """Return the bytes of an image's answer: its levels, if they are asked for, and its class."""
+    network = program.network
+    label = label_bytes(network.outputs)
+    return label + network.outputs * level_bytes(network.output.width) if levels else label
+
+
+class Results(wiring.Component):
+    """Turn the levels and the class of an image into the payload of its answer.
+
+    Each level is its code in whole bytes, the low one first; behind them comes the class, in one
+    byte, or in two where there are more than 256.
+
+    Parameters
+    ----------
+    program : Program
+
+    Members
+    -------
+    i : In(stream.Signature(result_layout(program)))
+    i_levels : In(1)
+        Levels are wanted; without, they are passed over.
+    o : Out(stream.Signature(8))
+    o_end : Out(1)
+        The last byte of an answer is on its way.
+    """
+
+    i: stream.Interface
+    i_levels: Signal
+    o: stream.Interface
+    o_end: Signal
+
+    def __init__(self, program: Program):
+        self.program = program
+        super().__init__(
+            {
+                "i": In(stream.Signature(result_layout(program))),
+                "i_levels": In(1),
+                "o": Out(stream.Signature(8)),
+                "o_end": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        network, result = self.program.network, self.i.payload
+        labels = Signal()  # the levels are over
+        taken, over = Signal(), Signal()
+        byte_of_level, last_of_level = count_up(
+            m, "level", [level_bytes(network.output.width)], taken & ~labels
+        )
+        byte_of_label, last_of_label = count_up(
+            m, "label", [label_bytes(network.outputs)], taken & labels
+        )
+        level = result.level.as_value().word_select(byte_of_level, 8)
+        label = result.label.word_select(byte_of_label, 8)
+        # a byte on its way in a register: no path leads from the line into the accelerator
+        m.d.comb += taken.eq(self.i.valid & (labels | self.i_levels) & ~self.o.valid)
+        with m.If(taken):
+            m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(Mux(labels, label, level))]
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        m.d.comb += [
+            over.eq(self.i.valid & ~labels & Mux(self.i_levels, taken & last_of_level, 1)),
+            self.o_end.eq(taken & labels & last_of_label),
+            self.i.ready.eq((over & ~result.last) | self.o_end),
+        ]
+        with m.If(over & result.last):
+            m.d.sync += labels.eq(1)
+        with m.If(self.o_end):
+            m.d.sync += labels.eq(0)
+        return m

@@ -1,0 +1,12 @@
+"""The host's side of the link."""
+
+from typing import TYPE_CHECKING
+
+from ...hw.lazy import face
+
+if TYPE_CHECKING:
+    from .driver import Driver
+
+__all__ = ["Driver"]
+
+__getattr__, __dir__ = face(__name__)

@@ -1,0 +1,218 @@
+"""What a device says of itself, and whose network it holds."""
+
+import hashlib
+import re
+import struct
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import Any, Self
+
+import numpy as np
+
+from ...hw.errors import LinkError
+from ...hw.geometry import Geometry
+from ...hw.network.file import to_bytes
+from ...hw.network.layers import Weighted
+from ...hw.network.network import Network
+from ...hw.numbers.arithmetic import Accumulator
+from ...hw.numbers.formats import Format, parse
+from ...hw.program.layout import Program
+from .frame import PROTOCOL
+
+__all__ = ["INFO_BYTES", "Info", "device_digest", "network_digest"]
+
+FIELDS = {
+    "protocol": "B", "version": "3s", "flags": "B", "window": "B",
+    "rows": "B", "columns": "H", "lanes": "H", "contexts": "B", "batch": "B", "accumulator": "B",
+    "inputs": "I", "outputs": "H", "clock_frequency": "I",
+    "input": "8s", "output": "8s", "weight": "8s", "activation": "8s", "digest": "16s",
+}  # fmt: skip
+"""The fields of the answer in their order, and how ``struct`` writes each."""
+LAYOUT = struct.Struct("<" + "".join(FIELDS.values()))
+INFO_BYTES = LAYOUT.size
+FORMATS = ("input", "output", "weight", "activation")
+LOADS, SATURATES, ANY_WEIGHTS = 1, 2, 4  # bits of the flags
+
+
+def network_digest(network: Network, *, weights: bool = True) -> bytes:
+    """Return 16 bytes that tell networks apart by what they compute, not by name or origin.
+
+    Parameters
+    ----------
+    network : Network
+    weights : bool
+        Whether the values of weights count.
+    """
+    layers = network.layers if weights else tuple(map(_without_weights, network.layers))
+    bare = replace(network, name="", about={}, layers=layers)
+    return hashlib.sha256(to_bytes(bare, digest=False)).digest()[:16]
+
+
+def _without_weights(layer):
+    if not isinstance(layer, Weighted):
+        return layer
+    zeros = np.zeros(layer.weights.shape, np.int64)
+    return replace(layer, weights=layer.weight.to_level(zeros))
+
+
+def device_digest(program: Program) -> bytes:
+    """Return the digest by which a device with ``program`` knows its network.
+
+    That is `network_digest`. Where any weights may be loaded their values do not count, but what
+    was made of them does: bit planes move biases and thresholds by sums of weights.
+    """
+    if not program.any_weights:
+        return network_digest(program.network)
+    rows = program.thresholds.rows.tolist() if program.thresholds else []
+    made = repr((program.parameters, rows)).encode()
+    return hashlib.sha256(network_digest(program.network, weights=False) + made).digest()[:16]
+
+
+@dataclass(frozen=True)
+class Info:
+    """The answer to `frame.Type.INFO`.
+
+    Attributes
+    ----------
+    protocol : int
+        `frame.PROTOCOL` of the device.
+    version : str
+        The narrowgauge that built it.
+    loads_weights : bool
+        Weights are loaded after every reset.
+    any_weights : bool
+        They may be others than those of the network that the device was built for.
+    window : int
+        Images that may be on their way at once.
+    rows, columns, lanes, contexts, batch : int
+        Shape of the array, and images in flight.
+    accumulator : Accumulator
+    inputs, outputs : int
+        Elements of an image, and levels of its answer.
+    clock_frequency : int
+        Hz.
+    input, output, weight, activation : Format
+        Of an image's elements, of its levels, and of what the array multiplies.
+    digest : bytes
+        `device_digest`.
+    """
+
+    protocol: int
+    version: str
+    loads_weights: bool
+    any_weights: bool
+    window: int
+    rows: int
+    columns: int
+    lanes: int
+    contexts: int
+    batch: int
+    accumulator: Accumulator
+    inputs: int
+    outputs: int
+    clock_frequency: int
+    input: Format
+    output: Format
+    weight: Format
+    activation: Format
+    digest: bytes
+
+    @classmethod
+    def of(
+        cls, program: Program, *, loads_weights: bool, window: int, clock_frequency: float
+    ) -> Self:
+        """Return what a device with ``program`` says."""
+        network, geometry = program.network, program.geometry
+        return cls(
+            protocol=PROTOCOL,
+            version=".".join(re.findall(r"\d+", version("narrowgauge"))[:3]),
+            loads_weights=loads_weights,
+            any_weights=program.any_weights,
+            window=window,
+            rows=geometry.rows,
+            columns=geometry.columns,
+            lanes=geometry.lanes,
+            contexts=program.contexts,
+            batch=program.batch,
+            accumulator=network.accumulator,
+            inputs=network.inputs,
+            outputs=network.outputs,
+            clock_frequency=round(clock_frequency),
+            input=network.input,
+            output=network.output,
+            weight=program.operands.weight,
+            activation=program.operands.activation,
+            digest=device_digest(program),
+        )
+
+    @property
+    def geometry(self) -> Geometry:
+        """The array, as far as the order of weights depends on it."""
+        return Geometry(self.rows, self.columns, self.lanes)
+
+    def program(self, network: Network) -> Program:
+        """Return the program of ``network`` on the device, as far as its memories depend on it.
+
+        Raises
+        ------
+        GeometryError
+            Where the array cannot run the network.
+        """
+        return Program(
+            network,
+            self.geometry,
+            contexts=self.contexts,
+            batch=self.batch,
+            any_weights=self.any_weights,
+        )
+
+    def to_bytes(self) -> bytes:
+        """Return the payload of the answer."""
+        values = {name: getattr(self, name) for name in FIELDS if name != "flags"}
+        values["version"] = bytes(int(part) for part in self.version.split("."))
+        values["flags"] = LOADS * self.loads_weights
+        values["flags"] |= ANY_WEIGHTS * self.any_weights
+        values["flags"] |= SATURATES * (self.accumulator.overflow == "saturate")
+        values["accumulator"] = self.accumulator.width
+        values |= {name: str(values[name]).encode() for name in FORMATS}
+        return LAYOUT.pack(*(values[name] for name in FIELDS))
+
+    @classmethod
+    def from_bytes(cls, payload: bytes) -> Self:
+        """Read the payload of an answer.
+
+        Raises
+        ------
+        LinkError
+            For a device that speaks another version of the protocol, and for what no device is.
+        """
+        if payload[:1] != bytes([PROTOCOL]) or len(payload) != LAYOUT.size:
+            raise LinkError(
+                f"the device speaks version {payload[0] if payload else 'none'} of the protocol, "
+                f"this narrowgauge version {PROTOCOL}; build its bitstream anew"
+            )
+        try:
+            return cls._read(dict(zip(FIELDS, LAYOUT.unpack(payload), strict=True)))
+        except ValueError as error:  # of formats, the accumulator, the array
+            raise LinkError(
+                f"the device says of itself what cannot be: {error}; build its bitstream anew"
+            ) from error
+
+    @classmethod
+    def _read(cls, values: dict[str, Any]) -> Self:
+        """Read the fields of an answer; raises `ValueError` for what no device is."""
+        flags = values.pop("flags")
+        values["version"] = ".".join(map(str, values["version"]))
+        values["loads_weights"] = bool(flags & LOADS)
+        values["any_weights"] = bool(flags & ANY_WEIGHTS)
+        overflow = "saturate" if flags & SATURATES else "wrap"
+        values["accumulator"] = Accumulator(values["accumulator"], overflow)
+        for name in FORMATS:
+            text = values[name].rstrip(b"\0").decode("ascii", "backslashreplace")
+            values[name] = parse(text)
+        for name in ("window", "inputs", "outputs"):
+            if not values[name]:
+                raise ValueError(f"{name} is 0")
+        info = cls(**values)
+        _ = info.geometry  # which may be one that cannot be built
+        return info
