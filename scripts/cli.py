@@ -11,8 +11,8 @@ from typing import NoReturn
 import click
 
 from ..hw.errors import NarrowgaugeError
-from . import streams
-from .interrupts import Terminated, leave, watch
+from .terminal import streams
+from .terminal.interrupts import Terminated, leave, watch
 
 __all__ = ["COMMANDS", "RESUMED", "group", "main"]
 
@@ -54,7 +54,7 @@ class _Commands(click.Group):
             return None
         # a module cannot have the name of a keyword, as a command may
         module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
-        return importlib.import_module(f".{module}", __package__).command
+        return importlib.import_module(f".commands.{module}", __package__).command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -1,1 +1,1 @@
-"""The report: result rows as figures, a table, and one page."""
+"""Result rows, and what is drawn and printed of them."""

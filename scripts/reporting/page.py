@@ -17,7 +17,7 @@ __all__ = ["page"]
 
 Row = dict[str, Any]
 
-_TEMPLATES = Path(__file__).parents[1] / "templates"
+_TEMPLATES = Path(__file__).parent / "templates"
 
 
 def page(

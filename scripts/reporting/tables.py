@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import Any
 
-from ..results import COLUMNS
 from .figure import Figure
 from .formats import order
 from .quantities import accuracy, cost, density, derived, has_range, kind, peak, slots, sustained
+from .results import COLUMNS
 
 __all__ = ["TABLE", "all_rows_csv", "cells", "figure_csv", "geometry", "hover"]
 

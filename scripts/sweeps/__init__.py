@@ -1,1 +1,1 @@
-"""Sweeps: a plan of many designs, run job by job, and its rows."""
+"""Sweeps: every combination that a plan lists, measured on one machine or many."""

@@ -11,8 +11,8 @@ from typing import Any
 from ...hw.errors import FitError, NarrowgaugeError, ToolError, ToolFailure, ToolTimeout
 from ...hw.tools import programs as tools
 from ...hw.tools.store import Store, key
-from ..results import Row
-from ..sources import source_digest
+from ..reporting.results import Row
+from ..runs.sources import source_digest
 from .plan import Plan
 from .points import Point
 from .progress import Progress

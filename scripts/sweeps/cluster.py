@@ -10,7 +10,7 @@ from typing import Any
 
 from ...hw.errors import NarrowgaugeError, ToolError
 from ...hw.tools import programs as tools
-from ..sources import source_digest
+from ..runs.sources import source_digest
 
 __all__ = ["Cluster", "WorkerError", "call", "installed"]
 

@@ -18,10 +18,10 @@ from ...hw.synth.placement import check_memories
 from ...hw.synth.shell import Shell
 from ...hw.tools import rtlil
 from ...hw.tools.store import Store
-from ..checked import check
-from ..networks import load_images
-from ..pipeline import set_accumulator
-from ..sources import source_digest
+from ..runs.checked import check
+from ..runs.networks import load_images
+from ..runs.pipeline import set_accumulator
+from ..runs.sources import source_digest
 from .points import BUILDING, GEOMETRY, Built, Point, check_blocks, shape
 from .source import TRAINING, Source, find_source
 

@@ -16,9 +16,9 @@ from ...hw.errors import ToolError
 from ...hw.files import write_atomically
 from ...hw.tools import programs as tools
 from ...hw.tools.store import Store
-from ..options import json_output, make_folder
-from ..progress import standard_output
-from ..results import SWEEPS, Row, in_order, print_table, write_results
+from ..reporting.results import SWEEPS, Row, in_order, print_table, write_results
+from ..terminal.options import json_output, make_folder
+from ..terminal.progress import standard_output
 from .bench import Bench, Tools
 from .plan import Plan
 from .progress import Progress

@@ -20,8 +20,8 @@ from ...model.data import DATASETS
 from ...model.lowering.topologies import NETWORKS
 from ...model.training.recipe import Recipe
 from ...model.zoo import networks as zoo
-from ..pipeline import Trainer
-from ..progress import Reporter
+from ..runs.pipeline import Trainer
+from ..terminal.progress import Reporter
 
 __all__ = ["TRAINING", "Given", "Source", "Trained", "find_source"]
 

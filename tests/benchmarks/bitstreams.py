@@ -19,8 +19,8 @@ from narrowgauge.hw.errors import NarrowgaugeError
 from narrowgauge.hw.files import write_atomically
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.program.layout import Program
-from narrowgauge.scripts.boards import RECORDS
-from narrowgauge.scripts.networks import load_network
+from narrowgauge.scripts.commands.boards import RECORDS
+from narrowgauge.scripts.runs.networks import load_network
 
 OUTPUT = Path(__file__).parents[2] / "docs" / "results" / "bitstreams.json"
 GEOMETRY = Geometry(2, 2, 4)

@@ -21,7 +21,7 @@ from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.program.layout import Program
 from narrowgauge.model.exchange.agree import agree
 from narrowgauge.model.exchange.importer import import_qonnx
-from narrowgauge.scripts.checked import simulate_and_compare
+from narrowgauge.scripts.runs.checked import simulate_and_compare
 
 from ..model.exchange import brevitas_networks as networks
 

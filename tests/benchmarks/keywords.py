@@ -31,7 +31,7 @@ from narrowgauge.model.exchange.agree import agree
 from narrowgauge.model.exchange.executor import Executor
 from narrowgauge.model.exchange.importer import Imported, import_qonnx
 from narrowgauge.model.exchange.preparation import Preparation
-from narrowgauge.scripts.checked import simulate_and_compare
+from narrowgauge.scripts.runs.checked import simulate_and_compare
 
 MODEL, CLIPS = "finn_kws_w3a3_qonnx.onnx", "finn_kws_int8.npz"
 GEOMETRY = Geometry(4, 4, 8)

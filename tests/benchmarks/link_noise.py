@@ -29,7 +29,7 @@ from narrowgauge.hw.synth.build import accelerator_for
 from narrowgauge.hw.synth.targets import target
 from narrowgauge.hw.tools.programs import find
 from narrowgauge.model.integers.reference import evaluate
-from narrowgauge.scripts.networks import load_inputs, load_network
+from narrowgauge.scripts.runs.networks import load_inputs, load_network
 
 GEOMETRY = Geometry(2, 2, 4)
 OUTPUT = Path(__file__).parents[2] / "docs" / "results" / "link.json"

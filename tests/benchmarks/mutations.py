@@ -36,8 +36,8 @@ from narrowgauge.hw.synth.flow import Netlist, synthesize
 from narrowgauge.hw.synth.targets import target
 from narrowgauge.hw.tools import rtlil
 from narrowgauge.hw.tools.programs import find
-from narrowgauge.scripts.checked import reference
-from narrowgauge.scripts.networks import load_inputs, load_network
+from narrowgauge.scripts.runs.checked import reference
+from narrowgauge.scripts.runs.networks import load_inputs, load_network
 
 OUTPUT = Path(__file__).parents[2] / "docs" / "results" / "mutations.json"
 KINDS = ("stuck at 0", "stuck at 1", "inverted", "one entry of the table flipped")

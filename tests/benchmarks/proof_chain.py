@@ -2,7 +2,7 @@
 
 ``python tests/benchmarks/proof_chain.py BOARD NETWORK [--images 450] [OPTION...]`` runs
 ``narrowgauge verify``, keeps what it says in ``docs/results/proofs.json``, with the command, and
-the board as simulated in ``scripts/boards.json`` where every link holds. Options are those of
+the board as simulated in ``scripts/commands/boards.json`` where every link holds. Options are those of
 ``verify``: with a fast ``--baud`` large images take fewer cycles. ``--keep FILE`` takes what
 ``narrowgauge verify --json`` has written to a file instead of running it anew.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from narrowgauge.hw.files import write_atomically
-from narrowgauge.scripts.boards import RECORDS
+from narrowgauge.scripts.commands.boards import RECORDS
 
 OUTPUT = Path(__file__).parents[2] / "docs" / "results" / "proofs.json"
 PROGRAM = (sys.executable, "-c", "from narrowgauge.scripts.cli import main; main()")

@@ -24,7 +24,7 @@ from narrowgauge.hw.network.network import INPUT, Network
 from narrowgauge.model.exchange.export import Exported, export
 from narrowgauge.model.integers.reference import evaluate
 from narrowgauge.model.zoo import networks as zoo
-from narrowgauge.scripts.networks import input_levels, load_images, load_network
+from narrowgauge.scripts.runs.networks import input_levels, load_images, load_network
 
 OUTPUT = Path(__file__).parents[2] / "docs" / "results" / "qonnx.json"
 DATASET = "mnist"

@@ -22,8 +22,8 @@ from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.tools.programs import find
 from narrowgauge.hw.tools.store import Store
-from narrowgauge.scripts.checked import Checked, check, layer_use, total_macs, used
-from narrowgauge.scripts.networks import load_images, load_network
+from narrowgauge.scripts.runs.checked import Checked, check, layer_use, total_macs, used
+from narrowgauge.scripts.runs.networks import load_images, load_network
 
 GEOMETRY = Geometry(4, 4, 8, chains=2)
 OUTPUT = Path(__file__).parents[2] / "docs" / "results" / "testsets.json"

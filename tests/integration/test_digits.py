@@ -12,9 +12,9 @@ from narrowgauge.hw.tools.store import Store
 from narrowgauge.model.data import load
 from narrowgauge.model.integers.reference import accuracy, evaluate
 from narrowgauge.model.training.recipe import Recipe
-from narrowgauge.scripts.checked import simulate_and_compare
-from narrowgauge.scripts.pipeline import Trainer, set_accumulator
-from narrowgauge.scripts.progress import Reporter
+from narrowgauge.scripts.runs.checked import simulate_and_compare
+from narrowgauge.scripts.runs.pipeline import Trainer, set_accumulator
+from narrowgauge.scripts.terminal.progress import Reporter
 
 GEOMETRY = Geometry(2, 2, 4)
 POINTS_BELOW_FLOAT = {"int8": 0.01, "int4": 0.02, "pow2_4": 0.02}

@@ -16,7 +16,7 @@ from narrowgauge.model.zoo import networks as zoo
 from narrowgauge.scripts.cli import main
 
 from ..hw.networks import random_network
-from .sweeping import ON_XC7, FakeYosys, write_plan
+from .sweeps.sweeping import ON_XC7, FakeYosys, write_plan
 
 COMMAND = (sys.executable, "-c", "from narrowgauge.scripts.cli import main; main()")
 PROGRESS = re.compile(r".+: \d+\.\d s\b.*")

@@ -16,7 +16,7 @@ from onnx import helper  # noqa: E402
 
 from narrowgauge.model.exchange.agree import agree  # noqa: E402
 from narrowgauge.model.exchange.importer import import_model  # noqa: E402
-from narrowgauge.scripts.checked import simulate_and_compare  # noqa: E402
+from narrowgauge.scripts.runs.checked import simulate_and_compare  # noqa: E402
 
 from .against_oracle import compare  # noqa: E402
 from .graphs import DOMAIN, Graph  # noqa: E402

@@ -15,7 +15,7 @@ from narrowgauge.hw.network.layers import Requantised
 from narrowgauge.hw.program.layout import Program
 from narrowgauge.model.exchange.agree import agree
 from narrowgauge.model.exchange.importer import import_model
-from narrowgauge.scripts.checked import simulate_and_compare
+from narrowgauge.scripts.runs.checked import simulate_and_compare
 
 from .graphs import Graph, declared
 from .oracle import Oracle, constants_of

@@ -20,7 +20,7 @@ from narrowgauge.model.exchange.brevitas import import_brevitas
 from narrowgauge.model.exchange.export import to_qonnx
 from narrowgauge.model.exchange.importer import Imported, import_model, import_qonnx
 from narrowgauge.model.exchange.preparation import KEY, Preparation
-from narrowgauge.scripts.checked import simulate_and_compare
+from narrowgauge.scripts.runs.checked import simulate_and_compare
 
 from . import brevitas_networks
 from .brevitas_networks import NETWORKS, export, infer, quiet

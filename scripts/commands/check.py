@@ -1,0 +1,174 @@
+"""``narrowgauge check``: a graph, the integers and the hardware on the same images."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ...hw.errors import MismatchError
+from ..runs import imports
+from ..runs.arrays import is_file
+from ..terminal import options
+from ..terminal.progress import Reporter, standard_output
+
+__all__ = ["command"]
+
+STRANGE = 0.2  # share of the input beyond the range of its quantiser that no training leaves
+
+
+@click.command(
+    "check",
+    epilog="""\b
+Examples:
+  narrowgauge check model.onnx --data mnist --images 500
+  narrowgauge check model.onnx --data images.npz --rows 4 --columns 4 --lanes 8 --json""",
+)
+@imports.model_file
+@click.option(
+    "--data",
+    required=True,
+    help="A data set, or a .npy or .npz file with images as the model reads them.",
+)
+@click.option(
+    "--images", type=click.IntRange(1), default=200, show_default=True, help="Images to run."
+)
+@imports.reading
+@options.geometry
+@options.target
+@options.engine
+@options.json_output
+def command(model: Path, data: str, images: int, as_json: bool, **values: Any) -> int:
+    """Compare an ONNX network with its accelerator, layer by layer.
+
+    The same images go through QONNX's executor, through the integer reference and through the
+    accelerator, cycle by cycle. Executor and reference are compared in every quantised tensor, each
+    layer from the same inputs; reference and accelerator in every sum and level. The executor
+    computes in float32: where its rounding decides between two levels that is shown in float64, and
+    counted as a tie.
+    """
+    if is_file(data) and (values["mean"] or values["deviation"]):
+        raise click.UsageError(
+            f"--mean and --deviation are for data sets; {data} has images as the model reads them"
+        )
+    geometry, groups = options.make_geometry(values), options.grouping(values)
+    with Reporter() as reporter:
+        imported = imports.load_model(model, values, geometry.lanes, reporter)
+        inputs, labels = imports.load_data(data, imported, images)
+        from ...model.exchange.agree import agree
+        from ...model.exchange.preparation import Preparation
+
+        preparation = Preparation.from_about(imported.network.about)
+        outside = preparation.outside(inputs) if preparation else 0.0
+        with reporter.step(f"{len(inputs)} images in QONNX's executor and the reference"):
+            agreement = agree(imported, inputs, geometry.lanes)
+        with reporter.step(f"{len(inputs)} images in hardware") as step:
+            run, comparison = _simulate(imported, agreement, geometry, groups, values)
+            step.note(f"{run.cycles:,} cycles, {run.engine} engine")
+    summary = _summary(imported, agreement, run, comparison, labels)
+    if as_json:
+        print(json.dumps(summary, indent=2))
+    else:
+        _print(summary, imported)
+    if outside > STRANGE:
+        click.echo(
+            f"narrowgauge: warning: {100 * outside:.0f} % of the input lies beyond what its "
+            "quantiser holds: are the images prepared as in training (--mean, --deviation)?",
+            err=True,
+        )
+    wrong = [agreement.first] if agreement.first else []
+    if comparison.first:
+        wrong.append(f"hardware and reference: {comparison.first}")
+    if wrong:
+        raise MismatchError(f"{model}: {wrong[0]}")
+    return 0
+
+
+def _simulate(
+    imported: Any, agreement: Any, geometry: Any, groups: dict[str, Any], values: dict[str, Any]
+) -> tuple[Any, Any]:
+    from ...hw.program.layout import Program
+    from ...hw.synth.build import accelerator_for
+    from ...hw.synth.targets import target as find_target
+    from ..runs.checked import simulate_and_compare
+
+    program = Program(imported.network, geometry, **groups)
+    accelerator = accelerator_for(program, find_target(values["target"]))
+    levels = agreement.levels
+    run, comparison, _ = simulate_and_compare(
+        accelerator, levels, values["engine"], traced=len(levels)
+    )
+    return run, comparison
+
+
+def _summary(
+    imported: Any, agreement: Any, run: Any, comparison: Any, labels: Any
+) -> dict[str, Any]:
+    """Return what came out, as plain data."""
+    images = len(run.labels)
+    found = {
+        "network": imported.network.name,
+        "images": images,
+        "tensors": [asdict(each) for each in agreement.tensors],
+        "same_levels": agreement.same_levels,
+        "same_class": agreement.same_class,
+        "classes": asdict(agreement.classes),
+        "hardware_mismatches": comparison.mismatches,
+        "cycles_per_image": run.cycles / images,
+        "layers": [asdict(each) for each in imported.report],
+    }
+    if labels is not None:
+        found["accuracy_hardware"] = float((run.labels == labels).mean())
+    return found
+
+
+def _print(summary: dict[str, Any], imported: Any) -> None:
+    from rich import box
+    from rich.table import Table
+
+    images = summary["images"]
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, collapse_padding=True)
+    for name in ("layer", "method", "levels compared", "executor = integers"):
+        table.add_column(name, justify="right" if name == "levels compared" else "left")
+    methods = {row.layer: imports.method(row) for row in imported.report}
+    for each in summary["tensors"]:
+        method = methods.get(each["layer"], "")
+        table.add_row(imports.short(each["layer"]), method, f"{each['elements']:,}", _verdict(each))
+    standard_output().print(table)
+    right = summary.get("accuracy_hardware")
+    print(
+        f"{summary['network']}: {images} images; executor and integers: all levels the same in "
+        f"{summary['same_levels']}, "
+        f"the same class in {summary['same_class']}{_reasons(summary['classes'])}\n"
+        f"hardware and integers, every sum and level: {summary['hardware_mismatches']} images "
+        f"differ; {summary['cycles_per_image']:,.1f} cycles an image"
+        + ("" if right is None else f"; {100 * right:.2f} % right")
+    )
+
+
+REASONS = {
+    "after_ties": "behind ties of levels",
+    "equal": "of equal logits",
+    "float32": "by the rounding of float32",
+    "rounded": "by the rounding of logits (--logit-bits)",
+}
+
+
+def _reasons(classes: dict[str, Any]) -> str:
+    """Return why classes differ, in words."""
+    if not classes["different"]:
+        return ""
+    found = {words: classes[name] for name, words in REASONS.items() if classes[name]}
+    found |= {"for no such reason": classes["different"] - sum(found.values())}
+    texts = [f"{count} {words}" for words, count in found.items() if count]
+    return f" ({classes['different']} another one: {', '.join(texts)})"
+
+
+def _verdict(each: dict[str, Any]) -> str:
+    """Return how a tensor agrees, in words."""
+    if not each["different"]:
+        return "equal"
+    if each["different"] == each["ties"]:
+        return f"{each['ties']} ties, within {each['distance']:.1e} of a border"
+    return f"{each['different']} differ, {each['ties']} of them ties"

@@ -1,0 +1,82 @@
+"""``narrowgauge import``: a quantised network of another tool becomes a network file."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ...hw.network import file as network_file
+from ..runs import imports
+from ..terminal import options
+from ..terminal.progress import Reporter, standard_output
+
+__all__ = ["command"]
+
+
+@click.command(
+    "import",
+    epilog="""\b
+Examples:
+  narrowgauge import model.onnx -o model.safetensors --data mnist
+  narrowgauge import model.onnx -o model.safetensors --input-format uint8 --input-scale 0.00392157
+  narrowgauge simulate model.safetensors""",
+)
+@imports.model_file
+@options.output_file("Network file to write.")
+@click.option("--name", help="Name of the network [default: that of the model's file].")
+@click.option("--data", help="Data set that it was trained for, which other commands then use.")
+@imports.reading
+@click.option(
+    "--lanes",
+    type=click.IntRange(1, 1024),
+    default=4,
+    show_default=True,
+    help="Lanes that the accumulator is for.",
+)
+@options.json_output
+def command(model: Path, output: Path, as_json: bool, **values: Any) -> int:
+    """Read a quantised network in ONNX, with quantisers of QONNX.
+
+    Scales, biases, norms and activations become integers, which are compared with the graph at
+    every accumulator level at which either changes. What cannot be run exactly is refused, by the
+    name of its node.
+    """
+    if output.exists() and model.exists() and output.samefile(model):
+        raise click.BadParameter(f"{output} is the model itself", param_hint="--output")
+    name, data, lanes = values.pop("name"), values.pop("data"), values.pop("lanes")
+    dataset = None
+    if data is not None:
+        from ...model.data import load
+
+        dataset = load(data)  # its error comes before the work, and says which there are
+    with Reporter() as reporter:
+        imported = imports.load_model(model, values, lanes, reporter)
+    network = imported.network
+    if dataset is not None:
+        imports.check_images(dataset, imported)
+    about = dict(network.about) | {"model": _text(model.name)}
+    if data is not None:
+        about["dataset"] = data
+    from dataclasses import replace
+
+    name = _text(name or network.name)
+    network_file.save(replace(network, name=name, about=about), output)
+    if as_json:
+        row = {"network": name, "file": str(output)}
+        row |= {"layers": [asdict(each) for each in imported.report]}
+        row |= {"accumulator_bits": network.accumulator.width, "dropped": list(imported.dropped)}
+        print(json.dumps(row, indent=2))
+        return 0
+    print(
+        f"{output}: {len(network.layers)} layers, input {network.input} "
+        f"{network.sizes['input']}, {network.accumulator.width}-bit sums"
+    )
+    imports.print_report(imported, standard_output())
+    return 0
+
+
+def _text(name: str) -> str:
+    """Return a name of the system as text: bytes that are none become their numbers."""
+    return name.encode(errors="backslashreplace").decode()

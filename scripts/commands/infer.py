@@ -1,0 +1,150 @@
+"""``narrowgauge infer``: images through a board."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ...hw.errors import DataError
+from ..terminal import options
+from ..terminal.progress import Reporter
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ...boards.host.driver import Driver
+    from ...boards.protocol.outcome import Inference
+
+__all__ = ["command"]
+
+
+@click.command(
+    "infer",
+    epilog="""\b
+Examples:
+  narrowgauge infer /dev/ttyUSB1 digits
+  narrowgauge infer /dev/ttyUSB1 digits --network digits.safetensors --images 100 --json
+  narrowgauge infer /dev/ttyUSB1 images.npz --network model.safetensors --levels --json
+  narrowgauge infer /dev/ttyUSB1 digits --timeout 2 --tries 20""",
+)
+@click.argument("port")
+@click.argument("data", metavar="IMAGES")
+@click.option(
+    "--network",
+    type=click.Path(path_type=Path),
+    metavar="FILE-OR-ZOO-NAME",
+    help="The network that the board must hold; loads its weights where the board takes any.",
+)
+@options.images
+@click.option("--levels", is_flag=True, help="Ask for the levels of the last layer too.")
+@click.option(
+    "--baud", type=click.IntRange(1, 100_000_000), help="Bits a second [default: 1000000]."
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.001, 3600),
+    default=0.5,
+    show_default=True,
+    help="Seconds without an answer after which the board is asked.",
+)
+@click.option(
+    "--tries",
+    type=click.IntRange(1, 1000),
+    default=8,
+    show_default=True,
+    help="How often a request is sent without an answer before that is an error.",
+)
+@options.json_output
+def command(port: str, data: str, as_json: bool, images: int | None, **values: Any) -> int:
+    """Classify images on the board at a serial port.
+
+    Images are those of the test set of a data set, or of a .npy or .npz file: input levels, which
+    are integers, or with --network of an imported model images as it reads them.
+    """
+    from ...boards.gateware.device import BAUD
+    from ...boards.host.driver import Driver
+
+    baud = values["baud"] or BAUD
+    with Driver(port, baud=baud, timeout=values["timeout"], tries=values["tries"]) as driver:
+        levels, labels = _inputs(driver, values["network"], data, images)
+        with Reporter() as reporter, reporter.step(f"{len(levels)} images on {port}") as step:
+            done = _run(driver, levels, values["levels"], step)
+        cycles = driver.cycles() / len(levels)
+    summary = _summary(driver, done, labels, cycles)
+    if as_json:
+        print(json.dumps(summary | _answers(done), indent=2))
+    else:
+        _print(summary)
+    return 0
+
+
+def _inputs(
+    driver: "Driver", network: Path | None, data: str, count: int | None
+) -> "tuple[np.ndarray, np.ndarray | None]":
+    """Return input levels, and labels where there are some."""
+    from ..runs.arrays import is_file, read_levels
+
+    if network is not None:
+        from ..runs.networks import load_inputs, load_network
+
+        loaded = load_network(network, driver.info.lanes)
+        driver.expect(loaded)
+        return load_inputs(loaded, network, data, count)
+    if is_file(data):
+        return read_levels(Path(data), driver.info.inputs, count)
+    from ...model.data import load
+
+    dataset = load(data)
+    if dataset.inputs != driver.info.inputs:
+        raise DataError(
+            f"an image of {dataset.name} has {dataset.inputs} elements, but the network of the "
+            f"board takes {driver.info.inputs}"
+        )
+    return dataset.levels(dataset.test_images[:count], driver.info.input), dataset.test_labels[
+        :count
+    ]
+
+
+def _run(driver: "Driver", levels: "np.ndarray", wanted: bool, step: Any) -> "Inference":
+    """Return all answers, and say how many there are while they come."""
+
+    def tell(answered: int) -> None:
+        step.note(f"{answered:,} answered")
+
+    return driver.infer(levels, levels=wanted, tell=tell)
+
+
+def _summary(driver: "Driver", done: "Inference", labels: Any, cycles: float) -> dict[str, Any]:
+    """Return what came out, as plain data."""
+    info, images = driver.info, len(done.labels)
+    right = {} if labels is None else {"accuracy": float((done.labels == labels).mean())}
+    return {
+        "images": images,
+        **right,
+        "seconds": done.seconds,
+        "images_per_second": images / done.seconds,
+        "cycles_per_image": cycles,
+        "network": driver.network.name if driver.network else None,
+        "digest": info.digest.hex(),
+        "array": f"{info.rows}x{info.columns}x{info.lanes}",
+        "clock_frequency": info.clock_frequency,
+        **asdict(done.counts),
+    }
+
+
+def _answers(done: "Inference") -> dict[str, Any]:
+    levels = {} if done.levels is None else {"levels": done.levels.tolist()}
+    return {"labels": done.labels.tolist(), **levels}
+
+
+def _print(summary: dict[str, Any]) -> None:
+    right = f"{100 * summary['accuracy']:.2f} % right; " if "accuracy" in summary else ""
+    print(
+        f"{summary['images']} images, {right}{summary['images_per_second']:,.0f} images/s, "
+        f"{summary['cycles_per_image']:,.1f} cycles an image\n"
+        f"line: {summary['sent']} requests, {summary['retries']} repeated, "
+        f"{summary['timeouts']} timeouts, {summary['refused']} refused, "
+        f"{summary['damaged']} damaged answers"
+    )

@@ -1,0 +1,108 @@
+"""``narrowgauge synthesize``: what a network's accelerator costs on a device."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..terminal import options
+from ..terminal.progress import Reporter, standard_output
+
+__all__ = ["command"]
+
+
+@click.command(
+    "synthesize",
+    epilog="""\b
+Examples:
+  narrowgauge synthesize digits.safetensors
+  narrowgauge synthesize mnist-lenet5-int4 --target ecp5-85k --contexts 1 --batch 1
+  narrowgauge synthesize digits.safetensors --target ecp5-25k --rows 4 --columns 4 --seeds 5""",
+)
+@options.network_file
+@options.geometry
+@options.target
+@options.multiplier
+@options.seeds
+@options.json_output
+def command(
+    network: Path, as_json: bool, seeds: int, target: str, multiplier: str, **values: Any
+) -> int:
+    """Place and route a network's accelerator, with several seeds.
+
+    The network is a network file, or one of the zoo by its name.
+    """
+    from ...hw.program.layout import Program
+    from ...hw.synth.build import accelerator_for, cost
+    from ...hw.synth.targets import target as find_target
+    from ...hw.tools.store import Store
+    from ..runs.networks import load_network
+
+    device = find_target(target)
+    numbers = options.seed_range(seeds)
+    geometry = options.make_geometry(values)
+    program = Program(load_network(network, geometry.lanes), geometry, **options.grouping(values))
+    step = "place and route on" if device.family.router else "map to"
+    with Reporter() as reporter, reporter.step(f"{step} {target}"):
+        measured = cost(
+            accelerator_for(program, device, multiplier=multiplier), device, Store(), numbers
+        )
+    row = {"network": program.network.name} | measured.row()
+    row["memories"] = _memories(program, device)
+    if as_json:
+        print(json.dumps(row, indent=2))
+    else:
+        _print(row, dict(device.budget))
+    return 0
+
+
+def _memories(program: Any, device: Any) -> list[dict[str, Any]]:
+    """Return what each memory is and takes, as plain data."""
+    from ...hw.synth.placement import memory_use
+
+    names = ("count", "width", "depth", "kind", "blocks", "filled")
+    return [
+        {"memory": use.name} | {name: getattr(use, name) for name in names}
+        for use in memory_use(program, device)
+    ]
+
+
+def _print(row: dict[str, Any], budget: dict[str, int]) -> None:
+    used = [
+        f"{row[name]} of {budget[name]} {name.upper()}"
+        for name in ("lut", "bram", "spram", "dsp")
+        if name in row and name in budget
+    ]
+    print(f"{row['network']} on {row['target']}: {', '.join(used)}")
+    if row["routed"]:
+        print(
+            f"{row['fmax_mhz']:.1f} MHz (median of {len(row['seeds'])} seeds, "
+            f"{row['fmax_mhz_min']:.1f} to {row['fmax_mhz_max']:.1f})"
+        )
+        print(f"slowest path: {row['critical_path']}")
+    else:
+        print("not routed: mapped by Yosys only, no clock frequency")
+    if "remark" in row:
+        print(row["remark"])
+    console, table = standard_output(), _memory_table()
+    for memory in row["memories"]:
+        blocks, kind = memory["blocks"], memory["kind"]
+        cells = (
+            *(memory["count"], memory["width"], f"{memory['depth']:,}", kind.upper(), blocks),
+            *(f"{100 * blocks / budget[kind]:.0f} %", f"{100 * memory['filled']:.0f} %"),
+        )
+        table.add_row(memory["memory"], *map(str, cells))
+    console.print(table)
+
+
+def _memory_table() -> Any:
+    """Return the table of memories, empty; small ones may end in logic instead of blocks."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, collapse_padding=True)
+    table.add_column("memory")
+    for name in ("count", "bits", "words", "kind", "blocks", "of all", "filled"):
+        table.add_column(name, justify="right")
+    return table

@@ -1,0 +1,139 @@
+"""``narrowgauge train``: one network, one network file."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..terminal import options
+from ..terminal.progress import Reporter
+
+__all__ = ["LayerFormats", "command"]
+
+RECIPE = (
+    *("dataset", "network", "widths", "width", "first", "last", "layers", "input"),
+    *("weight", "activation", "epochs", "batch", "rate", "multiplier_bits", "seed"),
+)
+
+
+class LayerFormats(click.ParamType):
+    """``NAME=WEIGHT/ACTIVATION``."""
+
+    name = "NAME=W/A"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
+        """Return name and formats."""
+        if isinstance(value, tuple):
+            return value
+        name, separator, formats = value.partition("=")
+        if not (name and separator and formats):
+            self.fail(f"{value!r} is not a layer and its formats such as conv1=int8/uint8")
+        return name, formats
+
+
+@click.command(
+    "train",
+    epilog="""\b
+Examples:
+  narrowgauge train --weight int4 -o digits.safetensors
+  narrowgauge train --weight bipolar --widths 256,256 --accumulator 12 -o wide.safetensors
+  narrowgauge train --dataset mnist --network lenet5 --weight int4 --first int8 -o l.safetensors""",
+)
+@click.option("--dataset", default="digits", show_default=True, help="Data set.")
+@click.option(
+    "--network",
+    default="mlp",
+    show_default=True,
+    help="mlp, lenet5, cifar10_full, all_cnn_c, resnet8 or resnet18.",
+)
+@click.option(
+    "--widths",
+    type=options.Numbers(),
+    default="64,32",
+    show_default=True,
+    help="Widths of the hidden layers of mlp.",
+)
+@click.option("--width", default=1.0, show_default=True, help="Multiplies all channels.")
+@click.option("--weight", default="int8", show_default=True, help="Weight format.")
+@click.option("--activation", help="Activation format [default: what goes with the weights].")
+@click.option("--first", metavar="W/A", help="Formats of the first layer with weights.")
+@click.option("--last", metavar="W/A", help="Formats of the last layer with weights.")
+@click.option(
+    "--layer", "layers", type=LayerFormats(), multiple=True, help="Formats of a layer; repeatable."
+)
+@click.option("--input", help="Format of the pixels [default: the data set's].")
+@options.accumulator
+@click.option(
+    "--lanes",
+    type=click.IntRange(1),
+    default=4,
+    show_default=True,
+    help="Lanes that the accumulator allows for.",
+)
+@click.option("--epochs", type=int, help="Training epochs [default: the recipe's].")
+@click.option("--batch", type=int, help="Images a step [default: the recipe's].")
+@click.option("--rate", type=float, help="Peak learning rate [default: the recipe's].")
+@click.option(
+    "--multiplier-bits",
+    type=int,
+    default=10,
+    show_default=True,
+    help="Bits of the multipliers that rescale sums.",
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of the training.")
+@click.option(
+    "--checkpoints",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder from which a killed training goes on [default: in the cache].",
+)
+@options.output_file("Network file to write.")
+@options.json_output
+def command(output: Path, as_json: bool, **values: Any) -> int:
+    """Train a float network, then its version in one number format, and write the integers."""
+    from ...hw.geometry import Geometry
+    from ...hw.network.file import save
+    from ...hw.numbers.arithmetic import Accumulator
+    from ...hw.tools.store import Store
+
+    Geometry(rows=1, columns=1, lanes=values["lanes"])  # what no array has is refused
+    if values["accumulator"] is not None:
+        Accumulator(values["accumulator"], values["overflow"])
+    with Reporter() as reporter:
+        with reporter.step("load PyTorch"):
+            from ...model.data import load
+            from ...model.integers.reference import accuracy, evaluate
+            from ...model.training.recipe import Recipe
+            from ..runs.pipeline import Trainer, set_accumulator
+
+        recipe = Recipe(**{name: values[name] for name in RECIPE})
+        trainer = Trainer(recipe, Store(), reporter, checkpoints=values["checkpoints"])
+        network = trainer.network(values["weight"], values["activation"], values["lanes"])
+        bits, lanes = values["accumulator"], values["lanes"]
+        network = set_accumulator(network, bits, values["overflow"], lanes)
+        share = network.about["accuracy_reference"]
+        if bits is not None:  # the accumulator decides what its overflows do
+            dataset = load(values["dataset"])
+            with reporter.step("evaluate the integers"):
+                levels = dataset.levels(dataset.test_images, network.input)
+                share = accuracy(evaluate(network, levels, lanes), dataset.test_labels)
+            network = replace(network, about={**network.about, "accuracy_reference": share})
+    save(network, output)
+    summary = {
+        "file": str(output),
+        "network": network.name,
+        "accumulator_bits": network.accumulator.width,
+        "parameter_bits": network.parameter_bits,
+        "accuracy_float": network.about["accuracy_float"],
+        "accuracy_reference": share,
+    }
+    if as_json:
+        print(json.dumps(summary, indent=2))
+    else:
+        print(
+            f"{output}: {network.name}, {100 * summary['accuracy_reference']:.2f} % "
+            f"(float {100 * summary['accuracy_float']:.2f} %), "
+            f"{network.accumulator.width}-bit accumulator"
+        )
+    return 0

@@ -1,0 +1,106 @@
+"""Images in files of NumPy arrays."""
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ...hw.errors import DataError
+
+__all__ = ["is_file", "read_images", "read_levels"]
+
+
+def is_file(data: str) -> bool:
+    """Tell whether ``--data`` names a file of arrays, not a data set."""
+    return Path(data).suffix in (".npy", ".npz")
+
+
+def read_images(
+    path: Path, shape: Sequence[int], count: int | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return images of a file, and labels where it has some.
+
+    Parameters
+    ----------
+    path : Path
+        ``.npy`` with images, or ``.npz`` with ``images`` and perhaps ``labels``.
+    shape : sequence of int
+        Of an image.
+    count : int, optional
+        How many.
+
+    Raises
+    ------
+    DataError
+        For another file, images of another shape, or what is not a number; the text says which.
+    """
+    images, labels = _numbers(path, shape, count)
+    if images.dtype.kind == "f" and not (abs(images) <= np.finfo(np.float32).max).all():
+        raise DataError(f"{path}: images hold infinities or what is not a number")
+    return images.astype(np.float32), labels
+
+
+def read_levels(path: Path, inputs: int, count: int | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return images of a file that holds input levels, int64 of shape (images, ``inputs``).
+
+    Labels, ``path`` and ``count`` are as `read_images` has them.
+
+    Raises
+    ------
+    DataError
+        As `read_images`, and for values that are not whole.
+    """
+    images, labels = _numbers(path, (inputs,), count)
+    with np.errstate(invalid="ignore"):  # what does not fit differs below
+        levels = images.astype(np.int64)
+    if (levels != images).any():
+        raise DataError(f"{path}: input levels are integers, these images have other values")
+    return levels, labels
+
+
+def _numbers(
+    path: Path, shape: Sequence[int], count: int | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return images as the file has them, and labels."""
+    images, labels = _arrays(path)
+    if images.ndim < 1 or images.shape[1:] != tuple(shape) or not len(images):
+        raise _other_images(path, shape, images)
+    if images.dtype.kind not in "fiu":
+        raise _other_images(path, shape, images)
+    if labels is not None:
+        if labels.ndim < 1 or len(labels) != labels.size or labels.dtype.kind not in "iu":
+            raise DataError(f"{path}: labels are integers, one an image, not {_described(labels)}")
+        if len(labels) != len(images):
+            raise DataError(f"{path}: {len(images)} images, but {len(labels)} labels")
+        labels = labels[:count].reshape(-1)
+    return images[:count], labels
+
+
+def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return images and labels of a file."""
+    try:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray) != (path.suffix == ".npy"):
+                raise ValueError(f"its content is not that of a {path.suffix} file")
+            if isinstance(loaded, np.ndarray):
+                return loaded, None
+            return loaded["images"], loaded["labels"] if "labels" in loaded else None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path}: no file of arrays with images ({error})") from error
+
+
+def _other_images(path: Path, shape: Sequence[int], images: np.ndarray) -> DataError:
+    wanted = ", ".join(map(str, shape))
+    return DataError(
+        f"{path}: the model reads numbers of shape (images, {wanted}), these are "
+        f"{_described(images)}"
+    )
+
+
+def _described(array: np.ndarray) -> str:
+    return f"{array.dtype} of shape {array.shape}"

@@ -1,0 +1,237 @@
+"""Hardware against reference: images through both, compared; kept in the store."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...hw.accelerator.top import Accelerator
+from ...hw.network.file import to_bytes
+from ...hw.network.network import Network
+from ...hw.program.layout import Program
+from ...hw.sim.batch.engine import BatchEngine
+from ...hw.sim.batch.whole import simulate_whole
+from ...hw.sim.compare import Comparison, compare
+from ...hw.sim.engine import make_engine
+from ...hw.sim.run import Run, Stimulus
+from ...hw.tools.store import Store
+from ...model.data import Dataset
+from ...model.integers.reference import LayerTrace, evaluate
+from ...model.zoo import networks as zoo
+from .networks import input_levels
+from .sources import source_digest
+
+__all__ = [
+    "Checked",
+    "Reference",
+    "check",
+    "layer_use",
+    "reference",
+    "simulate_and_compare",
+    "total_macs",
+    "used",
+]
+
+TRACED = 8  # images compared layer by layer, sum by sum; all images are compared at the end
+SUMS = 1 << 22  # sums that the reference keeps at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What the reference says: results of all images, and the layers of the first ones.
+
+    Attributes
+    ----------
+    levels : int64 array of shape (images, outputs)
+    labels : int64 array of shape (images,)
+    layers : tuple of LayerTrace
+        Sums and levels of the images that were traced.
+    overflows : tuple of int
+        Sums of each layer, over all images, of which at least one step overflowed.
+    """
+
+    levels: np.ndarray
+    labels: np.ndarray
+    layers: tuple[LayerTrace, ...]
+    overflows: tuple[int, ...]
+
+
+def reference(program: Program, images: np.ndarray, traced: int) -> Reference:
+    """Evaluate images, a few at a time, so that only the sums of the traced ones are kept."""
+    network, lanes = program.network, program.geometry.lanes
+    results, layers = [], ()
+    overflows = np.zeros(len(network.layers), np.int64)
+    step = max(1, SUMS // program.sums)
+    starts = [0, *range(traced, len(images), step)] if traced else range(0, len(images), step)
+    for start in starts:
+        stop = traced if start < traced else start + step
+        part = evaluate(network, torch.as_tensor(images[start:stop]), lanes, trace=True)
+        overflows += [_overflowed(layer) for layer in part.layers]
+        results.append(part)
+        if start < traced:
+            layers = part.layers
+    return Reference(
+        levels=np.concatenate([part.levels.numpy() for part in results]),
+        labels=np.concatenate([part.labels.numpy() for part in results]),
+        layers=layers,
+        overflows=tuple(overflows.tolist()),
+    )
+
+
+def _overflowed(layer: LayerTrace) -> int:
+    return 0 if layer.overflowed is None else int(layer.overflowed.sum())
+
+
+def simulate_and_compare(
+    accelerator: Accelerator,
+    levels: np.ndarray,
+    engine: str,
+    *,
+    traced: int,
+    note: Callable[[str], None] = lambda text: None,
+    **stimulus: Any,
+) -> tuple[Run, Comparison, Reference]:
+    """Run images through hardware and reference; return both results and their comparison.
+
+    The first ``traced`` images are compared sum by sum; the others by levels and labels. The batch
+    engine compares all of them sum by sum.
+    """
+    program = accelerator.program
+    work = Stimulus(levels, traced=traced, **stimulus)
+    cycles = len(levels) * program.cycles_per_image
+    made = make_engine(accelerator, engine, work, cycles=cycles, note=note)
+    note(f"{len(levels)} images, {made.name} engine")
+    if isinstance(made, BatchEngine):
+        return _compare_whole(made, work)
+    run = made.run(work)
+    expected = reference(program, levels, min(traced, len(levels)))
+    return run, compare(run, expected, program.network, program.geometry), expected
+
+
+def _compare_whole(engine: BatchEngine, work: Stimulus) -> tuple[Run, Comparison, Reference]:
+    program = engine.accelerator.program
+
+    def evaluated(images: np.ndarray):
+        lanes = program.geometry.lanes
+        return evaluate(program.network, torch.as_tensor(images), lanes, trace=True)
+
+    run, comparison, whole = simulate_whole(engine, work, evaluated)
+    return run, comparison, Reference(whole.levels, whole.labels, (), whole.overflows)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What simulating and comparing a network on test images gave.
+
+    ``layer_cycles`` are those of all images; ``first`` describes the first difference, empty where
+    there is none.
+    """
+
+    images: int
+    accuracy_reference: float
+    accuracy_hardware: float
+    mismatches: int
+    overflows: int | None
+    overflows_reference: int
+    cycles: int
+    steps: int
+    layer_cycles: Sequence[int]
+    seconds: float
+    engine: str
+    first: str
+
+    def row(self, program: Program) -> dict[str, Any]:
+        """Return its columns of a result row."""
+        layers = layer_use(program, self.layer_cycles, self.images)
+        return {
+            "images": self.images,
+            "accuracy_reference": self.accuracy_reference,
+            "accuracy_hardware": self.accuracy_hardware,
+            "mismatches": self.mismatches,
+            **({} if self.overflows is None else {"overflows": self.overflows}),
+            "cycles_per_image": self.cycles / self.images,
+            "utilisation": used(program, total_macs(program.network), self.cycles / self.images),
+            "layers": layers,
+        }
+
+
+def total_macs(network: Network) -> int:
+    """Return the multiply-accumulates of an image."""
+    return sum(network.macs(layer) for layer in network)
+
+
+def used(program: Program, macs: int, cycles: float) -> float:
+    """Return the share of the array's products in ``cycles`` that are those of the network."""
+    return macs / (program.geometry.macs * cycles) if cycles else 0.0
+
+
+def layer_use(program: Program, layer_cycles: Sequence[int], images: int) -> list[dict[str, Any]]:
+    """Return what `model.zoo.networks.layer_rows` says of each layer, its cycles an image and its utilisation."""
+    rows = zoo.layer_rows(program.network)
+    for row, cycles in zip(rows, layer_cycles, strict=True):
+        row["cycles_per_image"] = cycles / images
+        row["utilisation"] = used(program, row["macs"], cycles / images)
+    return rows
+
+
+def check(
+    accelerator: Accelerator,
+    dataset: Dataset,
+    store: Store,
+    *,
+    engine: str = "auto",
+    images: slice = slice(None),
+    note: Callable[[str], None] = lambda text: None,
+) -> Checked:
+    """Run test images through hardware and reference and compare them."""
+    program = accelerator.program
+    network, geometry = program.network, program.geometry
+    levels = input_levels(network, dataset, images)
+    labels = dataset.test_labels[images]
+    parts = {
+        "network": to_bytes(network),
+        "geometry": [str(geometry), geometry.hop, geometry.chains],
+        "groups": [program.contexts, program.batch],
+        "blocks": [repr(accelerator.blocks), accelerator.requantize_dsp, accelerator.single_port],
+        "images": levels.tobytes(),
+        "labels": labels.tobytes(),
+        "engine": engine,
+        "fields": list(Checked.__annotations__),
+        "sources": source_digest("hw", "model"),
+    }
+    stored = store.compute(
+        "checked", parts, lambda: vars(_check(accelerator, labels, levels, engine, note))
+    )
+    return Checked(**stored)
+
+
+def _check(
+    accelerator: Accelerator,
+    labels: np.ndarray,
+    levels: Any,
+    engine: str,
+    note: Callable[[str], None],
+) -> Checked:
+    run, comparison, expected = simulate_and_compare(
+        accelerator, levels, engine, traced=TRACED, note=note
+    )
+    first = str(comparison.first or "")
+    if not first and run.overflows and run.overflows != expected.overflows:
+        first = f"overflows a layer: {run.overflows} in hardware, {expected.overflows} in the "
+        first += "reference"
+    return Checked(
+        images=len(levels),
+        accuracy_reference=float((expected.labels == labels).mean()),
+        accuracy_hardware=float((run.labels == labels).mean()),
+        mismatches=comparison.mismatches,
+        overflows=sum(run.overflows) if run.overflows else None,
+        overflows_reference=sum(expected.overflows),
+        cycles=run.cycles,
+        steps=run.steps,
+        layer_cycles=list(run.layer_cycles),
+        seconds=run.seconds,
+        engine=run.engine,
+        first=first,
+    )

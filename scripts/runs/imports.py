@@ -1,0 +1,237 @@
+"""What the commands that read ONNX files share: their options, their images, their tables."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from ...hw.errors import DataError, FormatError
+from ...hw.numbers.formats import Bipolar, Fixed, parse
+from ..terminal.progress import Reporter
+from .arrays import is_file, read_images
+
+__all__ = [
+    "Positive",
+    "Values",
+    "check_images",
+    "is_file",
+    "load_data",
+    "load_model",
+    "method",
+    "model_file",
+    "print_report",
+    "reading",
+    "short",
+]
+
+
+class Values(click.ParamType):
+    """Numbers between commas; with ``positive`` all of them above 0."""
+
+    name = "x,x,..."
+
+    def __init__(self, positive: bool = False) -> None:
+        self.positive = positive
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
+        """Return the numbers."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            found = tuple(float(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of numbers such as 0.5,0.5,0.5", param, ctx)
+        if not all(map(math.isfinite, found)) or (self.positive and min(found) <= 0):
+            kind = "positive" if self.positive else "finite"
+            self.fail(f"{value!r} is not a list of {kind} numbers", param, ctx)
+        return found
+
+
+class Positive(click.ParamType):
+    """A number above 0."""
+
+    name = "x"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Return the number."""
+        try:
+            found = float(value)
+        except ValueError:
+            found = math.nan
+        if not 0 < found < math.inf:
+            self.fail(f"{value!r} is not a positive number", param, ctx)
+        return found
+
+
+model_file = click.argument("model", type=click.Path(path_type=Path), metavar="MODEL.onnx")
+
+
+def reading(function: Callable) -> Callable:
+    """Add the options that say how images become the input of a model."""
+    for option in reversed(
+        (
+            click.option(
+                "--input-format",
+                metavar="FORMAT",
+                help="Format of the input, such as uint8, where no node quantises it.",
+            ),
+            click.option(
+                "--input-scale",
+                type=Positive(),
+                help="Value of its level 1, such as 0.00392157 [default: 1].",
+            ),
+            click.option(
+                "--logit-bits",
+                type=click.IntRange(1, 24),
+                default=16,
+                show_default=True,
+                help="Bits of multipliers for logits that no node quantises.",
+            ),
+            click.option(
+                "--mean",
+                type=Values(),
+                help="Taken off the pixels, 0 to 1, of a data set; one, or one a channel.",
+            ),
+            click.option(
+                "--deviation",
+                type=Values(positive=True),
+                help="What they are divided by then.",
+            ),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def load_model(model: Path, values: dict[str, Any], lanes: int, reporter: Reporter) -> Any:
+    """Import an ONNX file, with the options of `reading`, as an `Imported`."""
+    with reporter.step("load the libraries"):
+        from ...model.exchange.extra import require
+
+        require()
+        from ...model.exchange.importer import import_qonnx
+    given = values.pop("input_format")
+    fmt = None if given is None else parse(given)
+    if not isinstance(fmt, Bipolar | Fixed | None):
+        raise FormatError(f"--input-format is bipolar, intN or uintN, not {fmt}")
+    scale = values.pop("input_scale")
+    if isinstance(fmt, Fixed) and scale is None:
+        raise FormatError(
+            f"--input-format {fmt} needs --input-scale, the value of level 1: "
+            f"{1 / max(fmt.max_level, 1):.9g} where its largest level is 1.0"
+        )
+    with reporter.step("import") as step:
+        imported = import_qonnx(
+            model,
+            lanes=lanes,
+            input_format=fmt,
+            input_scale=scale,
+            logit_bits=values.pop("logit_bits"),
+            progress=step.note,
+        )
+        compared = sum(each.levels_compared for each in imported.report)
+        step.note(f"{compared:,} accumulator levels compared with the graph")
+    preparation = imported.network.about.get("preparation")
+    size = imported.network.sizes["input"]
+    for name in ("mean", "deviation"):
+        given = values.pop(name)
+        if given is None or preparation is None:
+            continue
+        if size.positions > 1 and len(given) not in (1, size.channels):
+            raise DataError(f"--{name} is one number, or {size.channels}: one a channel of {model}")
+        preparation[name] = list(given)
+    return imported
+
+
+def load_data(data: str, imported: Any, count: int | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return images as a model reads them, and their labels where they have some.
+
+    Parameters
+    ----------
+    data : str
+        A data set, or a file: ``.npy`` with images, or ``.npz`` with ``images`` and perhaps
+        ``labels``; images of real numbers in the shape that the model reads.
+    imported : Imported
+        The model.
+    count : int, optional
+        How many.
+
+    Raises
+    ------
+    DataError
+        For what is neither, or images of another shape.
+    """
+    from ...model.data import load
+    from ...model.exchange.preparation import Preparation
+
+    preparation = Preparation.from_about(imported.network.about)
+    assert preparation is not None
+    if is_file(data):
+        return read_images(Path(data), preparation.shape, count)
+    dataset = load(data)
+    pixels = dataset.values(dataset.test_images[:count])
+    return preparation.images(pixels), dataset.test_labels[:count]
+
+
+def check_images(dataset: Any, imported: Any) -> None:
+    """Raise `DataError` where a data set has other images than a model reads."""
+    from ...model.exchange.preparation import Preparation
+
+    preparation = Preparation.from_about(imported.network.about)
+    assert preparation is not None
+    try:
+        preparation.images(dataset.values(dataset.test_images[:1]))
+    except DataError as error:
+        raise DataError(f"data set {dataset.name}: {error}") from error
+
+
+FILLERS = ("/act_quant", "/export_handler", "/activation_impl")
+NAME = 19  # characters, so that a table fits 80 columns
+
+REPORT: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "layer": ("left", lambda row: short(row.layer)),
+    "kind": ("left", lambda row: row.kind),
+    "weights": ("left", lambda row: row.weight),
+    "input": ("left", lambda row: row.input),
+    "output": ("left", lambda row: row.output),
+    "sums": ("right", lambda row: row.accumulator_bits or ""),
+    "method": ("left", lambda row: method(row)),
+    "compared": ("right", lambda row: f"{row.levels_compared:,}" if row.levels_compared else ""),
+}
+
+
+def method(row: Any) -> str:
+    """Return how a layer's sums become levels, in words."""
+    if row.method == "multiplier":
+        return f"multiply {row.multiplier_bits}"
+    if row.method == "shift":
+        return "shift" + (", even" if row.rounding == "half_even" else "")
+    return row.method
+
+
+def short(name: str) -> str:
+    """Return a node's name without what exporters put into every one, and not too long."""
+    for filler in FILLERS:
+        name = name.replace(filler, "")
+    return name if len(name) <= NAME else f"…{name[1 - NAME :]}"
+
+
+def print_report(imported: Any, console: Any) -> None:
+    """Print what importing each layer took."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, collapse_padding=True)
+    for name, (side, _) in REPORT.items():
+        table.add_column(name, justify=side)  # type: ignore[arg-type]
+    for row in imported.report:
+        table.add_row(*(str(function(row)) for _, function in REPORT.values()))
+    console.print(table)
+    error = max(row.logit_error for row in imported.report)
+    if error:
+        print(f"logits without a quantiser are rounded by at most {error:.1e} of the largest one")
+    if imported.dropped:
+        print(f"dropped at the end, which no class depends on: {', '.join(imported.dropped)}")

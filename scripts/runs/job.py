@@ -1,0 +1,229 @@
+"""What ``narrowgauge run`` does for each network: train it or take it, build, check, route."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ...hw.accelerator.top import Accelerator
+from ...hw.errors import NarrowgaugeError
+from ...hw.files import file_name, write_atomically
+from ...hw.network.file import to_bytes
+from ...hw.network.layers import Weighted
+from ...hw.network.network import Network
+from ...hw.numbers.formats import parse
+from ...hw.program.layout import Program
+from ...hw.synth.build import accelerator_for, cost
+from ...hw.synth.fit import largest_geometry
+from ...hw.synth.placement import check_memories
+from ...model.training.train import check_recipe
+from ..terminal.progress import Reporter
+from . import pipeline
+from .checked import check
+from .plan import Plan
+
+__all__ = ["FormatJob", "GivenJob", "Job", "all_rows", "make_jobs"]
+
+COSTS = (
+    *("lut", "lut4", "ff", "carry", "bram", "spram", "dsp"),
+    *("fmax_mhz", "fmax_mhz_min", "fmax_mhz_max"),
+)
+
+
+class Job:
+    """One network of a plan.
+
+    Attributes
+    ----------
+    text : str
+        What it is called in progress and errors.
+    row : dict
+        What is known so far, in the columns of a result row.
+    failure : str or None
+        Why it ended early.
+    """
+
+    def __init__(self, plan: Plan, text: str):
+        self.plan, self.text = plan, text
+        self.row: dict[str, Any] = {}
+        self.failure: str | None = None
+        self.network: Network | None = None
+
+    def prepare(self, output: Path, reporter: Reporter) -> None:
+        """Get the network, and write its file into ``output``."""
+        raise NotImplementedError
+
+    def measure(self, reporter: Reporter) -> None:
+        """Map; simulate test images and compare; place and route; all of them fill the row."""
+        try:
+            self.plan.tools_ready()
+            accelerator = self._build(reporter)
+            if self.plan.route:
+                self._map(accelerator, reporter)
+            self._simulate(accelerator, reporter)
+            if self.plan.route:
+                self._route(accelerator, reporter)
+        except NarrowgaugeError as error:
+            self._fail(error)
+
+    def _take(self, network: Network, output: Path, accuracy_float: float | None) -> None:
+        """Put the network on the accumulator that was asked for, write it, and begin the row."""
+        self.network = network
+        path = output / f"{file_name(network.name)}.safetensors"
+        write_atomically(path, to_bytes(network))
+        known = {} if accuracy_float is None else {"accuracy_float": accuracy_float}
+        self.row |= known | {
+            "accumulator_bits": network.accumulator.width,
+            "overflow": network.accumulator.overflow,
+            "network": network.name,
+            "parameter_bits": network.parameter_bits,
+        }
+
+    def _build(self, reporter: Reporter) -> Accelerator:
+        plan, geometry = self.plan, self.plan.geometry
+        assert self.network is not None
+        if plan.fit:
+            with reporter.step(f"fit {self.text} to {plan.target}") as step:
+                geometry = largest_geometry(
+                    self.network,
+                    plan.device,
+                    self._cells,
+                    hop=geometry.hop,
+                    contexts=plan.contexts,
+                    batch=plan.batch,
+                    chains=geometry.chains,
+                )
+                step.note(str(geometry))
+        self.row |= {name: getattr(geometry, name) for name in ("rows", "columns", "lanes")}
+        program = plan.program(self.network, geometry)
+        self.row |= {
+            "hop": geometry.hop,
+            "chains": geometry.chains,
+            "multiplier": plan.multiplier,
+            "contexts": program.contexts,
+            "batch": program.batch,
+        }
+        if plan.route:
+            check_memories(program, plan.device)  # before anything that may take long
+        return accelerator_for(program, plan.device, multiplier=plan.multiplier)
+
+    def _cells(self, program: Program) -> int:
+        """Return the logic cells of an accelerator; raises `FitError` where it does not fit."""
+        plan = self.plan
+        return cost(accelerator_for(program, plan.device), plan.device, plan.store).lut or 0
+
+    def _map(self, accelerator: Accelerator, reporter: Reporter) -> None:
+        """Map and pack: what cannot be is found before a simulation that may take long."""
+        with reporter.step(f"map {self.text}") as step:
+            measured = cost(accelerator, self.plan.device, self.plan.store)
+            step.note("; ".join(filter(None, [f"{measured.lut} LUT", measured.remark])))
+
+    def _simulate(self, accelerator: Accelerator, reporter: Reporter) -> None:
+        plan = self.plan
+        with reporter.step(f"simulate {self.text}") as step:
+            checked = check(
+                accelerator,
+                plan.data,
+                plan.store,
+                engine=plan.engine,
+                images=plan.test_images,
+                note=step.note,
+            )
+            step.note(f"{checked.images} images, {checked.mismatches} mismatches")
+        self.row |= checked.row(accelerator.program)
+        if checked.first:
+            raise NarrowgaugeError(checked.first)
+
+    def _route(self, accelerator: Accelerator, reporter: Reporter) -> None:
+        plan = self.plan
+        routing = "place and route" if plan.device.family.router else "map"
+        with reporter.step(f"{routing} {self.text}") as step:
+            measured = cost(accelerator, plan.device, plan.store, plan.seed_numbers)
+            speed = f"{measured.fmax_mhz:.1f} MHz" if measured.fmax_mhz else "not routed"
+            step.note(f"{measured.lut} LUT, {speed}")
+        columns = measured.row()
+        for name in (*COSTS, "tools", "routed", "remark"):
+            if name in columns:
+                self.row[name] = columns[name]
+        self.row["seeds"] = list(measured.seeds)
+        if measured.fmax_mhz:
+            self.row["images_per_second"] = 1e6 * measured.fmax_mhz / self.row["cycles_per_image"]
+
+    def _fail(self, error: NarrowgaugeError) -> None:
+        self.failure = f"{self.text}: {error}"
+        self.row["failure"] = str(error)
+
+
+class FormatJob(Job):
+    """A network to train, at one format: ``WEIGHT`` or ``WEIGHT/ACTIVATION``.
+
+    Raises
+    ------
+    FormatError, NetworkError
+        For a format that does not exist or cannot be used, or a network that cannot be trained.
+    """
+
+    def __init__(self, plan: Plan, text: str):
+        super().__init__(plan, text)
+        weight, slash, activation = text.partition("/")
+        self.weight, self.activation = weight, activation if slash else None
+        for name in (weight, activation) if slash else (weight,):
+            parse(name)
+        recipe = replace(plan.recipe, weight=weight, activation=self.activation)
+        check_recipe(recipe)
+        self._names = {
+            "weight": str(recipe.weight_format),
+            "activation": str(recipe.activation_format),
+        }
+
+    def prepare(self, output: Path, reporter: Reporter) -> None:
+        """Train, export, and write the network file into ``output``."""
+        plan, lanes = self.plan, self.plan.geometry.lanes
+        self.row = self._names | _began(plan, plan.recipe.dataset)
+        try:
+            network = plan.trainer.network(self.weight, self.activation, lanes)
+            network = pipeline.set_accumulator(network, plan.accumulator, plan.overflow, lanes)
+        except NarrowgaugeError as error:
+            self._fail(error)
+            return
+        self._take(network, output, plan.accuracy_float)
+
+
+class GivenJob(Job):
+    """A network that is there: of a file, or of the zoo."""
+
+    def __init__(self, plan: Plan):
+        assert plan.given is not None
+        super().__init__(plan, plan.given.name)
+        self.given = plan.given
+
+    def prepare(self, output: Path, reporter: Reporter) -> None:
+        """Take the network, and write its file into ``output``."""
+        plan, network = self.plan, self.given
+        weights = [layer.weight for layer in network if isinstance(layer, Weighted)]
+        names = {
+            "weight": network.about.get("weight", str(weights[0]) if weights else "none"),
+            "activation": network.about.get("activation", str(network.layers[-1].input)),
+        }
+        self.row = names | _began(plan, plan.data.name)
+        if plan.accumulator is not None or plan.overflow != network.accumulator.overflow:
+            bits = plan.accumulator or network.accumulator.width
+            network = pipeline.set_accumulator(network, bits, plan.overflow, plan.geometry.lanes)
+        self._take(network, output, network.about.get("accuracy_float"))
+
+
+def _began(plan: Plan, dataset: str) -> dict[str, Any]:
+    return {"dataset": dataset, "target": plan.target, "routed": False}
+
+
+def make_jobs(plan: Plan, formats: str) -> list[Job]:
+    """Return the plan's jobs: the given network's, or one a format, between commas."""
+    if plan.given is not None:
+        return [GivenJob(plan)]
+    return [FormatJob(plan, text) for text in dict.fromkeys(map(str.strip, formats.split(",")))]
+
+
+def all_rows(plan: Plan, jobs: Iterable[Job]) -> list[dict[str, Any]]:
+    """Return the result rows so far: float first, then one a job."""
+    first = plan.float_row()
+    return [*([first] if first else []), *(job.row for job in jobs if job.row)]

@@ -1,0 +1,112 @@
+"""Networks that commands take by the path of a network file, or by a name in the zoo."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ...hw.errors import DataError, NetworkError
+from ...hw.network import file as network_file
+from ...hw.network.network import INPUT, Network
+from ...hw.numbers.arithmetic import Accumulator
+from ...hw.program.mapping import accumulator_bits
+from ...model.data import Dataset, load
+from ...model.exchange.preparation import Preparation
+from ...model.zoo import networks as zoo
+from .arrays import is_file, read_images, read_levels
+
+__all__ = ["input_levels", "load_images", "load_inputs", "load_network"]
+
+
+def load_network(path: Path, lanes: int) -> Network:
+    """Return the network in the file ``path``, or else the one of that name in the zoo.
+
+    A file keeps its accumulator. A network of the zoo gets the narrowest that cannot overflow on an
+    array of ``lanes`` lanes.
+
+    Raises
+    ------
+    NetworkError
+        Where there is neither, and for a damaged file.
+    """
+    name = str(path)
+    if path.exists():
+        return network_file.load(path)
+    if name in zoo.names():
+        network = zoo.load(name)
+        return network.with_accumulator(Accumulator(accumulator_bits(network, lanes)))
+    raise NetworkError(
+        f"{name}: no such file, and no network of the zoo, which has "
+        f"{', '.join(zoo.names()) or 'none'}"
+    )
+
+
+def load_images(network: Network, origin: Path | str) -> Dataset:
+    """Return the data set that the network's card names.
+
+    Raises
+    ------
+    DataError
+        Where it is missing, or has images of another size; the text names ``origin``.
+    """
+    dataset = load(str(network.about.get("dataset", "digits")))
+    preparation = Preparation.from_about(network.about)
+    if preparation is not None:
+        try:
+            preparation.images(dataset.values(dataset.test_images[:1]))
+        except DataError as error:
+            raise DataError(f"{origin}: {error}; name a data set with --data") from error
+        return dataset
+    size = tuple(network.sizes[INPUT])
+    if size not in (dataset.image_shape, (1, 1, dataset.inputs)):
+        raise DataError(
+            f"{origin} takes {network.inputs} inputs ({network.sizes[INPUT]}), but an image of "
+            f"{dataset.name} has {dataset.inputs} ({'x'.join(map(str, dataset.image_shape))}): it "
+            "needs another data set, which its header can name"
+        )
+    return dataset
+
+
+def load_inputs(
+    network: Network, origin: Path, data: str | None, count: int | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return input levels of test images, and their labels where they have some.
+
+    Parameters
+    ----------
+    network : Network
+        What reads them.
+    origin : Path
+        Where it came from, for errors.
+    data : str, optional
+        A data set, or a file: of images as the model reads them where the network was imported, of
+        input levels where it was not. None is the data set that the network's card names.
+    count : int, optional
+        How many.
+
+    Raises
+    ------
+    DataError
+        Where they are missing, or of another size.
+    """
+    if data is not None and is_file(data):
+        preparation = Preparation.from_about(network.about)
+        if preparation is None:
+            levels, labels = read_levels(Path(data), network.inputs, count)
+            return levels.reshape(-1, *network.sizes[INPUT]), labels
+        images, labels = read_images(Path(data), preparation.shape, count)
+        return preparation.levels(images), labels
+    if data is not None:
+        network = replace(network, about={**network.about, "dataset": data})
+    dataset = load_images(network, origin)
+    return input_levels(network, dataset, slice(count)), dataset.test_labels[:count]
+
+
+def input_levels(network: Network, dataset: Dataset, images: slice = slice(None)) -> np.ndarray:
+    """Return test images as levels, in the shape that the network reads."""
+    preparation = Preparation.from_about(network.about)
+    if preparation is not None:
+        pixels = dataset.values(dataset.test_images[images])
+        return preparation.levels(preparation.images(pixels))
+    levels = dataset.levels(dataset.test_images[images], network.input)
+    return levels.reshape(-1, *network.sizes[INPUT])

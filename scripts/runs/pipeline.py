@@ -1,0 +1,119 @@
+"""From a recipe to networks of integers: train, export, evaluate.
+
+Every step is looked up in the store first, so a repeated or interrupted run computes only what is
+missing. A step's key holds everything that decides its result, the sources that compute it
+included.
+"""
+
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ...hw.network.file import from_bytes, to_bytes
+from ...hw.network.network import Network
+from ...hw.numbers.arithmetic import Accumulator
+from ...hw.program.mapping import accumulator_bits
+from ...hw.tools.store import Store
+from ...model.data import load as load_dataset
+from ...model.integers.export import export
+from ...model.integers.reference import accuracy, evaluate
+from ...model.training.recipe import Recipe
+from ...model.training.train import Progress, Trained, check_recipe, train
+from ..terminal.progress import Reporter, Step
+from .sources import TRAINING, source_digest
+
+__all__ = ["Trainer", "set_accumulator"]
+
+
+class Trainer:
+    """Train the versions of one network; the float version once, the others from it.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What the versions share, formats of single layers included.
+    store : Store
+        Where trained networks are kept.
+    reporter : Reporter
+        Where progress goes.
+    checkpoints : Path, optional
+        Folder for trainings under way; beside the store by default.
+    """
+
+    def __init__(
+        self, recipe: Recipe, store: Store, reporter: Reporter, *, checkpoints: Path | None = None
+    ):
+        self.shared, self.recipe = recipe, recipe.float_version()
+        self.store, self.reporter = store, reporter
+        self.checkpoints = checkpoints or store.path.parent / "checkpoints"
+        self._float: Trained | None = None
+
+    def accuracy_float(self) -> float:
+        """Return the float network's accuracy on the test images."""
+        parts = self._parts(self.recipe)
+        return self.store.compute("float", parts, lambda: self._train_float().accuracy)
+
+    def network(self, weight: str, activation: str | None, lanes: int) -> Network:
+        """Return the network with the given formats, on the narrowest accumulator it needs.
+
+        Raises
+        ------
+        NetworkError
+            When its integers cannot be folded exactly.
+        """
+        recipe = replace(self.shared, weight=weight, activation=activation)
+        check_recipe(recipe)
+        parts = self._parts(recipe) | {"lanes": lanes}
+        content = self.store.compute("network", parts, lambda: self._train(recipe, lanes))
+        return from_bytes(content, origin="the result store")
+
+    def _parts(self, recipe: Recipe) -> dict[str, Any]:
+        sources = source_digest(*TRAINING)
+        return {"recipe": recipe.plain(), "sources": sources, "torch": version("torch")}
+
+    def _train_float(self) -> Trained:
+        if self._float is None:
+            with self.reporter.step("train float") as step:
+                self._float = train(self.recipe, _shown(step), checkpoints=self.checkpoints)
+                step.note(f"{100 * self._float.accuracy:.2f} % on the test images")
+        return self._float
+
+    def _train(self, recipe: Recipe, lanes: int) -> bytes:
+        """Train and export; what is reported is the accuracy of the integers, which run."""
+        self.accuracy_float()
+        start = self._train_float()
+        with self.reporter.step(f"train {recipe.weight}") as step:
+            trained = train(recipe, _shown(step), start=start, checkpoints=self.checkpoints)
+            network, _ = export(trained, lanes=lanes)
+            step.note("evaluate the integers")
+            data = load_dataset(recipe.dataset)
+            result = evaluate(network, data.levels(data.test_images, network.input), lanes)
+            share = accuracy(result, data.test_labels)
+            step.note(f"{100 * share:.2f} % on the test images")
+        about = {**network.about, "accuracy_reference": share}
+        return to_bytes(replace(network, about=about))
+
+
+def _shown(step: Step) -> Progress:
+    """Return a callback that says how far a training is."""
+
+    def show(epoch: int, epochs: int, loss: float, share: float, left: float) -> None:
+        step.note(
+            f"epoch {epoch} of {epochs}, loss {loss:.3f}, {100 * share:.1f} %, "
+            f"{left // 60:.0f}:{left % 60:02.0f} left"
+        )
+
+    return show
+
+
+def set_accumulator(network: Network, bits: int | None, overflow: str, lanes: int) -> Network:
+    """Return ``network`` on an accumulator of ``bits``; None is the narrowest that cannot overflow.
+
+    Raises
+    ------
+    GeometryError
+        For a width or overflow mode that does not exist.
+    """
+    width = accumulator_bits(network, lanes) if bits is None else bits
+    return network.with_accumulator(Accumulator(width, overflow))

@@ -1,0 +1,279 @@
+"""Options that several commands share."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from ...hw.errors import NarrowgaugeError
+from ...hw.files import check_writable, is_standard_output
+from ...hw.geometry import Geometry
+from ...hw.numbers.arithmetic import OVERFLOWS
+from ...hw.sim.engine import ENGINES
+from ...hw.synth.build import MULTIPLIERS
+from ...hw.synth.targets import TARGETS
+
+__all__ = [
+    "Numbers",
+    "OutputFile",
+    "accumulator",
+    "check_files",
+    "check_fit",
+    "check_folder",
+    "engine",
+    "geometry",
+    "grouping",
+    "images",
+    "json_output",
+    "load_weights",
+    "make_folder",
+    "make_geometry",
+    "multiplier",
+    "network_file",
+    "output_file",
+    "seed_range",
+    "seeds",
+    "target",
+]
+
+
+class Numbers(click.ParamType):
+    """Positive integers between commas."""
+
+    name = "n,n,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        """Return the integers."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            numbers = tuple(int(part) for part in value.split(",") if part.strip())
+        except ValueError:
+            self.fail(f"{value!r} is not a list of numbers such as 64,32", param, ctx)
+        if any(number < 1 for number in numbers):
+            self.fail(f"{value!r} has a number that is not positive", param, ctx)
+        return numbers
+
+
+class OutputFile(click.Path):
+    """A file to write; it is seen to be writable before anything takes long.
+
+    Where it is standard output, what the command prints goes to standard error.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
+        """Return the path."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        try:
+            check_writable(path)
+        except OSError as error:
+            option = param.opts[-1] if param else "--output"
+            raise NarrowgaugeError(
+                f"cannot write to {path} ({error.strerror}); name another file with {option}"
+            ) from error
+        if ctx and is_standard_output(path):
+            ctx.with_resource(redirect_stdout(sys.stderr))
+        return path
+
+
+def _stacked(*options: Callable) -> Callable:
+    def decorate(function: Callable) -> Callable:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+geometry = _stacked(
+    click.option(
+        "--rows", default=2, show_default=True, help="Rows of the array: pixels or images."
+    ),
+    click.option("--columns", default=2, show_default=True, help="Columns: output channels."),
+    click.option("--lanes", default=4, show_default=True, help="Products a step in each element."),
+    click.option(
+        "--hop", default=8, show_default=True, help="Elements that share a pipeline register."
+    ),
+    click.option(
+        "--chains",
+        default=1,
+        show_default=True,
+        help="Chains by which sums leave the array, a sum a cycle each.",
+    ),
+    click.option(
+        "--batch",
+        type=click.IntRange(1),
+        help="Images of a group, up to the rows [default: as many].",
+    ),
+    click.option(
+        "--contexts",
+        type=click.IntRange(1, 2),
+        default=2,
+        show_default=True,
+        help="Groups of images in flight.",
+    ),
+)
+
+accumulator = _stacked(
+    click.option(
+        "--accumulator",
+        type=int,
+        metavar="BITS",
+        help="Accumulator width [default: the narrowest that cannot overflow].",
+    ),
+    click.option(
+        "--overflow",
+        type=click.Choice(OVERFLOWS),
+        default="wrap",
+        show_default=True,
+        help="What an accumulator does when a sum does not fit.",
+    ),
+)
+
+target = click.option(
+    "--target",
+    type=click.Choice(list(TARGETS)),
+    default="up5k",
+    show_default=True,
+    help="Device that the accelerator is for.",
+)
+multiplier = click.option(
+    "--multiplier",
+    type=click.Choice(MULTIPLIERS),
+    default="logic",
+    show_default=True,
+    help="Multiply in logic cells, or in the target's multiplier blocks, as far as there are any.",
+)
+load_weights = click.option(
+    "--load-weights",
+    "any_weights",
+    is_flag=True,
+    help="Make the weight memory writable: weights come over the link after every reset, and may "
+    "be others than the network's.",
+)
+seeds = click.option(
+    "--seeds", default=3, show_default=True, help="Placements; Fmax is given as their median."
+)
+engine = click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default="auto",
+    show_default=True,
+    help="Simulator: many images a pass, compiled C++, or Amaranth's; auto chooses by the work.",
+)
+json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+network_file = click.argument(
+    "network", type=click.Path(path_type=Path), metavar="FILE-OR-ZOO-NAME"
+)
+
+
+def output_file(text: str) -> Callable:
+    """Return the option of the file that a command writes; ``text`` is its help."""
+    return click.option("-o", "--output", type=OutputFile(), required=True, help=text)
+
+
+images = click.option("--images", type=click.IntRange(1), help="Test images to run [default: all].")
+
+
+def make_geometry(values: dict[str, Any]) -> Geometry:
+    """Take the geometry out of a command's parameters; `grouping` is what they say of images."""
+    names = ("rows", "columns", "lanes", "hop", "chains")
+    return Geometry(**{name: values.pop(name) for name in names})
+
+
+def grouping(values: dict[str, Any]) -> dict[str, Any]:
+    """Take ``contexts`` and ``batch``, as `Program` takes them, out of a command's parameters.
+
+    So it does with ``any_weights``, where the command has it and it was asked for.
+    """
+    loaded = {"any_weights": True} if values.pop("any_weights", False) else {}
+    return {name: values.pop(name) for name in ("contexts", "batch")} | loaded
+
+
+def check_fit(values: dict[str, Any]) -> None:
+    """Refuse what says how large the array is, or where it multiplies, beside ``--fit``."""
+    if not values["fit"]:
+        return
+    context = click.get_current_context()
+    for name in ("rows", "columns", "lanes"):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise NarrowgaugeError(
+                f"--fit chooses rows, columns and lanes itself; leave out --{name}, or --fit"
+            )
+    if values["multiplier"] != "logic":
+        raise NarrowgaugeError(
+            "--fit measures arrays of logic cells; with --multiplier block, give --rows, "
+            "--columns and --lanes"
+        )
+
+
+def make_folder(path: Path, names: Iterable[str] = ()) -> None:
+    """Make the folder that results go to, as files of these names.
+
+    Raises
+    ------
+    NarrowgaugeError
+        Where that cannot be.
+    """
+    check_folder(path)
+    check_files(path / name for name in names)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _no_folder(path, error) from error
+
+
+def check_files(paths: Iterable[Path]) -> None:
+    """See that files can be written into their folder; leave nothing behind.
+
+    Raises
+    ------
+    NarrowgaugeError
+        Where one cannot be.
+    """
+    for path in paths:
+        try:
+            check_writable(path)
+        except OSError as error:
+            raise NarrowgaugeError(
+                f"cannot write to {path} ({error.strerror}); remove it, or name another folder "
+                "with --output"
+            ) from error
+
+
+def check_folder(path: Path) -> None:
+    """See that a folder can be written to, or made; leave nothing behind.
+
+    Raises
+    ------
+    NarrowgaugeError
+        Where that cannot be.
+    """
+    there = next((each for each in (path, *path.parents) if each.exists()), path)
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise _no_folder(path, error) from error
+
+
+def _no_folder(path: Path, error: OSError) -> NarrowgaugeError:
+    return NarrowgaugeError(
+        f"cannot write to {path} ({error.strerror}); name another folder with --output"
+    )
+
+
+def seed_range(count: int) -> tuple[int, ...]:
+    """Return the seeds 1 to ``count``; raises `NarrowgaugeError` for none or too many."""
+    if not 1 <= count <= 100:
+        raise NarrowgaugeError(f"--seeds is 1 to 100, not {count}")
+    return tuple(range(1, count + 1))

@@ -1,0 +1,48 @@
+"""Files of images: what they may hold."""
+
+import numpy as np
+import pytest
+
+from narrowgauge.hw.errors import DataError
+from narrowgauge.hw.network.file import load
+from narrowgauge.scripts.runs.arrays import read_images, read_levels
+from narrowgauge.scripts.runs.networks import load_inputs
+
+from ..conftest import write_network
+
+LARGE = 2**24 + 1  # float32 does not have it
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.uint64, np.float64])
+def test_levels_are_read_as_they_are(tmp_path, kind):
+    path = tmp_path / "images.npy"
+    np.save(path, np.array([[LARGE, 0], [1, 2]], kind))
+    levels, labels = read_levels(path, 2, None)
+    assert levels.dtype == np.int64
+    assert (levels.tolist(), labels) == ([[LARGE, 0], [1, 2]], None)
+    assert read_levels(path, 2, 1)[0].tolist() == [[LARGE, 0]]
+    assert read_images(path, (2,), None)[0][0, 0] == LARGE - 1
+
+
+@pytest.mark.parametrize("value", [0.9, -1e-9, np.nan, np.inf, 1e30])
+def test_levels_are_integers(tmp_path, value):
+    np.save(tmp_path / "images.npy", np.array([[0, value]]))
+    with pytest.raises(DataError, match=r"images.npy: input levels are integers"):
+        read_levels(tmp_path / "images.npy", 2, None)
+
+
+def test_levels_that_64_bits_do_not_hold_are_told(tmp_path):
+    np.save(tmp_path / "images.npy", np.array([[2**64 - 1]], np.uint64))
+    with pytest.raises(DataError, match="input levels are integers"):
+        read_levels(tmp_path / "images.npy", 1, None)
+
+
+def test_a_network_that_was_trained_here_reads_levels(tmp_path):
+    path = write_network(tmp_path / "small.safetensors")
+    levels = np.arange(128).reshape(2, 64) % 16
+    np.savez(tmp_path / "images.npz", images=levels, labels=[3, 4])
+    found, labels = load_inputs(load(path), path, str(tmp_path / "images.npz"), None)
+    assert (found.reshape(2, 64) == levels).all()
+    assert found.shape == (2, *load(path).sizes["input"])
+    assert labels is not None
+    assert labels.tolist() == [3, 4]
