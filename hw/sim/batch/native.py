@@ -19,7 +19,7 @@ from .gates import KINDS
 from .lowering import cache_folder
 from .plan import READ, SELECT, WRITE, Plan
 
-__all__ = ["Native", "library", "widest"]
+__all__ = ["Native", "library", "pack_rows", "widest"]
 
 SOURCE = Path(__file__).with_name("evaluate.cc")
 # lanes: what a compiler for x86 must be told, narrower registers need nothing
