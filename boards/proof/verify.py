@@ -24,13 +24,13 @@ from .netlist import PinSimulation
 from .recovery import find_icebox, recover
 from .routed import plain
 
-__all__ = ["STAGES", "Link", "Stage", "check_tools", "check_weights", "verify"]
+__all__ = ["STAGES", "ProofLink", "Stage", "check_tools", "check_weights", "verify"]
 
 _LOCKED = 16  # cycles from the start of the PLL to the first of the reset, at most
 
 
 @dataclass(frozen=True)
-class Link:
+class ProofLink:
     """One link of the chain, and whether it holds.
 
     Attributes
@@ -146,7 +146,7 @@ def check_weights(built: Bitstream) -> None:
 
 def verify(
     built: Bitstream, images: np.ndarray, levels: np.ndarray, labels: np.ndarray
-) -> Iterator[Link]:
+) -> Iterator[ProofLink]:
     """Yield a link for every netlist of a bitstream, in order.
 
     Parameters
@@ -173,7 +173,7 @@ def verify(
         run = _run(built, stage, images)
         mismatches, first = _differs(run, built, levels, labels)
         same = None if last is None else (run.cycles, run.digest) == (last.cycles, last.digest)
-        yield Link(
+        yield ProofLink(
             name=f"{before} = {stage.name}",
             checked="levels and classes over the UART"
             + ("" if last is None else ", and the pin tx in every cycle"),

@@ -7,8 +7,17 @@ from ..lazy import face
 if TYPE_CHECKING:
     from .compare import Comparison
     from .engine import ENGINES, Engine, make_engine
-    from .run import EVENT, Run, Stimulus, Window
+    from .run import EVENT, CycleWindow, Run, Stimulus
 
-__all__ = ["ENGINES", "EVENT", "Comparison", "Engine", "Run", "Stimulus", "Window", "make_engine"]
+__all__ = [
+    "ENGINES",
+    "EVENT",
+    "Comparison",
+    "CycleWindow",
+    "Engine",
+    "Run",
+    "Stimulus",
+    "make_engine",
+]
 
 __getattr__, __dir__ = face(__name__)

@@ -10,7 +10,7 @@ from ..accelerator.top import Accelerator
 from ..errors import NetworkError
 from ..network.network import INPUT
 
-__all__ = ["EVENT", "Run", "Stimulus", "Window"]
+__all__ = ["EVENT", "CycleWindow", "Run", "Stimulus"]
 
 EVENT = np.dtype(
     [
@@ -27,7 +27,7 @@ EVENT = np.dtype(
 
 
 @dataclass(frozen=True)
-class Window:
+class CycleWindow:
     """Cycles ``start`` to ``stop`` (not included) of which waveforms go to ``path`` as VCD."""
 
     path: Path
@@ -49,7 +49,7 @@ class Stimulus:
         Seed of these pauses.
     traced : int
         Images, from the first, whose sums and levels are recorded.
-    window : Window, optional
+    window : CycleWindow, optional
         Waveforms to write.
     progress : callable, optional
         Told now and then which share of the work is done, by engines that know it.
@@ -60,7 +60,7 @@ class Stimulus:
     stalls: float = 0.0
     seed: int = 0
     traced: int = 0
-    window: Window | None = None
+    window: CycleWindow | None = None
     progress: Callable[[float], None] | None = None
 
     def codes(self, accelerator: Accelerator) -> np.ndarray:

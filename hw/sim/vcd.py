@@ -3,19 +3,19 @@
 from pathlib import Path
 
 from ..files import written
-from .run import Window
+from .run import CycleWindow
 
 __all__ = ["cut_window"]
 
 
-def cut_window(whole: Path, window: Window, *, ticks_per_cycle: int) -> None:
+def cut_window(whole: Path, window: CycleWindow, *, ticks_per_cycle: int) -> None:
     """Write the changes of ``whole`` inside ``window`` to its path, after the state at its start.
 
     Parameters
     ----------
     whole : Path
         A VCD file from cycle 0.
-    window : Window
+    window : CycleWindow
         Cycles, and the file to write.
     ticks_per_cycle : int
         Time units of ``whole`` in a cycle.

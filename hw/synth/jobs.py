@@ -9,13 +9,13 @@ from ..errors import FitError
 from ..tools import programs as tools
 from ..tools.store import Store, key
 
-__all__ = ["Job", "run_jobs"]
+__all__ = ["ToolJob", "run_jobs"]
 
 Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True)
-class Job:
+class ToolJob:
     """A call whose result depends on nothing but ``parts``.
 
     Attributes
@@ -35,7 +35,7 @@ class Job:
 
 
 def run_jobs(
-    jobs: Mapping[Name, Job], store: Store, executor: Executor
+    jobs: Mapping[Name, ToolJob], store: Store, executor: Executor
 ) -> tuple[dict[Name, Any], dict[Name, str]]:
     """Return the results of all jobs by name, and why the others failed.
 

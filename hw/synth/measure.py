@@ -18,7 +18,7 @@ from ..tools import rtlil
 from ..tools.rtlil_names import unambiguous
 from ..tools.store import Store
 from .flow import Netlist, pack, place_and_route, synthesis_scripts, synthesize
-from .jobs import Job, run_jobs
+from .jobs import ToolJob, run_jobs
 from .report import RESOURCES, Report, check_budget, check_fit, parse
 from .shell import Shell
 from .targets import Target, target
@@ -171,11 +171,11 @@ class _Bench:
         scripts = synthesis_scripts(self.target, dsp=dsp, options=options)
         parts = {"rtlil": text, "scripts": scripts, "yosys": self.versions["yosys"]}
         return Netlist(
-            **self._single(Job("mapped", parts, _map, (text, self.target, dsp, options)))
+            **self._single(ToolJob("mapped", parts, _map, (text, self.target, dsp, options)))
         )
 
     def pack(self, netlist: Netlist) -> dict[str, Any]:
-        return self._single(Job("packed", self._parts(netlist), pack, (netlist, self.target)))
+        return self._single(ToolJob("packed", self._parts(netlist), pack, (netlist, self.target)))
 
     def route(
         self,
@@ -189,14 +189,14 @@ class _Bench:
         parts |= {} if timeout is None else {"timeout": timeout}
         arguments = netlist, self.target
         jobs = {
-            seed: Job(
+            seed: ToolJob(
                 "routed", parts | {"seed": seed}, _route, (*arguments, seed, frequency, timeout)
             )
             for seed in seeds
         }
         return run_jobs(jobs, self.store, self.executor)
 
-    def _single(self, job: Job) -> Any:
+    def _single(self, job: ToolJob) -> Any:
         results, failures = run_jobs({job.kind: job}, self.store, self.executor)
         if failures:
             raise FitError(failures[job.kind])

@@ -44,7 +44,8 @@ def convert(component: Any, *, name: str = "top", share: bool = True, platform: 
     share : bool
         Write each distinct module once (`share_modules`).
     platform : object, optional
-        What components are elaborated with; with any, vendors' blocks (`mac.dsp_cells`) are their cells.
+        What components are elaborated with; with any, vendors' blocks
+        (`mac.dsp_cells`) are their cells.
     """
     text = rtlil.convert(component, name=name, platform=platform, emit_src=False)
     return unambiguous(share_modules(text) if share else text)

@@ -5,11 +5,11 @@ import numpy as np
 from ...hw.errors import DataError
 from ...hw.numbers.formats import Fixed
 from .dataset import Dataset
-from .fetch import Remote, Source, read_files
+from .fetch import Remote, RemoteFiles, read_files
 
 __all__ = ["CIFAR10", "decode_records", "load_cifar10"]
 
-CIFAR10 = Source(
+CIFAR10 = RemoteFiles(
     name="cifar10",
     folder="cifar-10-batches-bin",
     files={

@@ -18,7 +18,7 @@ from pathlib import Path
 from ...hw.errors import DataError
 from ...hw.files import cache_folder
 
-__all__ = ["Remote", "Source", "read_files"]
+__all__ = ["Remote", "RemoteFiles", "read_files"]
 
 _OPENERS = {"": open, ".gz": gzip.open, ".xz": lzma.open}
 _DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError)
@@ -48,7 +48,7 @@ class Remote:
 
 
 @dataclass(frozen=True)
-class Source:
+class RemoteFiles:
     """The files of one data set.
 
     Attributes
@@ -77,7 +77,7 @@ class Source:
         return cache_folder() / self.folder
 
 
-def read_files(source: Source) -> dict[str, bytes]:
+def read_files(source: RemoteFiles) -> dict[str, bytes]:
     """Return the unpacked and checked bytes of every file of ``source``, by name.
 
     A file is looked for in the folder that ``NARROWGAUGE_DATA`` names, then in the cache folder,
@@ -104,7 +104,7 @@ def read_files(source: Source) -> dict[str, bytes]:
     return {name: _checked(source, name, path, _unpack(path)) for name, path in found.items()}
 
 
-def _folders(source: Source) -> list[Path]:
+def _folders(source: RemoteFiles) -> list[Path]:
     """Return the folders in which the files may be, in the order in which they are searched."""
     given = os.environ.get("NARROWGAUGE_DATA")
     if not given:
@@ -123,7 +123,7 @@ def _find(names: Iterable[str], folders: Iterable[Path]) -> Path | None:
     return next((path for path in paths if os.path.isfile(path)), None)
 
 
-def _download(source: Source, remote: Remote, missing: Iterable[str]) -> Path:
+def _download(source: RemoteFiles, remote: Remote, missing: Iterable[str]) -> Path:
     """Download a file into the cache folder; it is there whole and checked, or not at all."""
     import pooch  # here: most runs have their files
 
@@ -157,7 +157,7 @@ def _unpack(path: Path) -> bytes:
         raise _damaged(path, error) from error
 
 
-def _read_archive(source: Source, path: Path) -> dict[str, bytes]:
+def _read_archive(source: RemoteFiles, path: Path) -> dict[str, bytes]:
     """Return all files of ``source`` from a tar archive; nothing else in it is looked at."""
     contents = {}
     try:
@@ -175,7 +175,7 @@ def _read_archive(source: Source, path: Path) -> dict[str, bytes]:
     return contents
 
 
-def _checked(source: Source, name: str, path: Path, content: bytes) -> bytes:
+def _checked(source: RemoteFiles, name: str, path: Path, content: bytes) -> bytes:
     """Return ``content`` if it is what the file called ``name`` must hold."""
     expected, got = source.files[name], hashlib.md5(content, usedforsecurity=False).hexdigest()
     if got != expected:

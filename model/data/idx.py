@@ -12,7 +12,7 @@ import numpy as np
 from ...hw.errors import DataError
 from ...hw.numbers.formats import Fixed
 from .dataset import Dataset
-from .fetch import Remote, Source, read_files
+from .fetch import Remote, RemoteFiles, read_files
 
 __all__ = ["FASHION_MNIST", "MNIST", "decode_idx", "load_fashion_mnist", "load_mnist"]
 
@@ -20,11 +20,11 @@ _TRAIN = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 _TEST = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 
 
-def _source(name: str, url: str, unpacked: list[str], packed: list[str]) -> Source:
+def _source(name: str, url: str, unpacked: list[str], packed: list[str]) -> RemoteFiles:
     """Return the source of a set whose MD5s are in the order of `_TRAIN` and `_TEST`."""
     files = _TRAIN + _TEST
     downloads = zip(files, packed, strict=True)
-    return Source(
+    return RemoteFiles(
         name=name,
         folder=name,
         files=dict(zip(files, unpacked, strict=True)),
@@ -88,7 +88,7 @@ def load_fashion_mnist() -> Dataset:
     return _load(FASHION_MNIST, _CLOTHES)
 
 
-def _load(source: Source, class_names: tuple[str, ...] = ()) -> Dataset:
+def _load(source: RemoteFiles, class_names: tuple[str, ...] = ()) -> Dataset:
     contents = read_files(source)
     train_images, train_labels = _part(source, contents, *_TRAIN)
     test_images, test_labels = _part(source, contents, *_TEST)
@@ -106,7 +106,7 @@ def _load(source: Source, class_names: tuple[str, ...] = ()) -> Dataset:
 
 
 def _part(
-    source: Source, contents: dict[str, bytes], images_file: str, labels_file: str
+    source: RemoteFiles, contents: dict[str, bytes], images_file: str, labels_file: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return images and labels of one half of the split."""
     images = decode_idx(contents.pop(images_file), 3, f"{images_file} of {source.name}")

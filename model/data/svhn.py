@@ -7,7 +7,7 @@ import numpy as np
 from ...hw.errors import DataError
 from ...hw.numbers.formats import Fixed
 from .dataset import Dataset
-from .fetch import Remote, Source, read_files
+from .fetch import Remote, RemoteFiles, read_files
 
 __all__ = ["SVHN", "decode_mat", "load_svhn"]
 
@@ -16,7 +16,7 @@ _FILES = {
     "train_32x32.mat": "e26dedcc434d2e4c54c9b2d4a06d8373",
     "test_32x32.mat": "eb5a983be6a315427106f1b164d9cef3",
 }
-SVHN = Source(
+SVHN = RemoteFiles(
     name="svhn",
     folder="svhn",
     files=_FILES,

@@ -38,11 +38,11 @@ from .writing.float32 import MulAdd, Plan, plan
 from .writing.graph import DOMAIN, GraphWriter, is_sayable
 from .writing.sums import sums_of
 
-__all__ = ["Exported", "LayerReport", "export", "save_qonnx", "to_qonnx"]
+__all__ = ["Exported", "ExportedLayer", "export", "save_qonnx", "to_qonnx"]
 
 
 @dataclass(frozen=True)
-class LayerReport:
+class ExportedLayer:
     """How a layer was exported.
 
     Attributes
@@ -69,7 +69,7 @@ class Exported:
     """A graph, an ``onnx.ModelProto``, and how its layers came about."""
 
     model: Any
-    layers: tuple[LayerReport, ...]
+    layers: tuple[ExportedLayer, ...]
 
 
 def to_qonnx(network: Network, *, batch: int = 1) -> Any:
@@ -132,7 +132,7 @@ class _Export:
         model = graph.model(network.name, given, output, _metadata(network))
         return Exported(model, reports)
 
-    def _layer(self, layer: Layer) -> LayerReport:
+    def _layer(self, layer: Layer) -> ExportedLayer:
         read = [self.tensors[source] for source in self.network.sources(layer)]
         sizes = [self.network.sizes[source] for source in self.network.sources(layer)]
         method, compared = "", 0
@@ -145,7 +145,7 @@ class _Export:
             assert isinstance(layer, MaxPool)
             tensor = self._pooled("MaxPool", layer, layer.window, read[0], layer.name)
         self.tensors[layer.name] = tensor
-        return LayerReport(layer.name, layer.kind, method, compared, tensor)
+        return ExportedLayer(layer.name, layer.kind, method, compared, tensor)
 
     # --- sums ------------------------------------------------------------------------------------
 

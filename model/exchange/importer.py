@@ -32,7 +32,7 @@ from .nodes.quantise import QUANTISERS, quantise
 from .nodes.walk import Raw, Walk, Watched
 from .preparation import KEY
 
-__all__ = ["SUPPORTED", "Imported", "LayerReport", "import_model", "import_qonnx"]
+__all__ = ["SUPPORTED", "Imported", "ImportedLayer", "import_model", "import_qonnx"]
 
 Handler = Callable[[Walk, Any], None]
 PIXELS = ("mean", "deviation")
@@ -68,7 +68,7 @@ SUPPORTED = tuple(sorted(HANDLERS))
 
 
 @dataclass(frozen=True)
-class LayerReport:
+class ImportedLayer:
     """What importing a layer took.
 
     Attributes
@@ -116,7 +116,7 @@ class Imported:
     ----------
     network : Network
         The integers.
-    report : tuple of LayerReport
+    report : tuple of ImportedLayer
         One a layer.
     dropped : tuple of str
         Nodes at the end that need no hardware.
@@ -129,7 +129,7 @@ class Imported:
     """
 
     network: Network
-    report: tuple[LayerReport, ...]
+    report: tuple[ImportedLayer, ...]
     dropped: tuple[str, ...]
     model: Any
     watched: tuple[Watched, ...]
@@ -312,12 +312,12 @@ def _annotated_input(model: Any, name: str, scale: float | None) -> Any:
 
 def _report(
     network: Network, lanes: int, solutions: dict[str, Solution]
-) -> tuple[LayerReport, ...]:
+) -> tuple[ImportedLayer, ...]:
     found = []
     for layer, mapped in zip(network, map_network(network, lanes), strict=True):
         solution = solutions.get(layer.name)
         found.append(
-            LayerReport(
+            ImportedLayer(
                 layer=layer.name,
                 kind=_kind(layer),
                 weight=str(layer.weight) if isinstance(layer, Weighted) else "",

@@ -22,7 +22,7 @@ from ...hw.numbers.arithmetic import Accumulator
 from ...hw.program.mapping import MappedLayer
 from .words import over_window, padded, words
 
-__all__ = ["Registers", "Sums"]
+__all__ = ["AccumulatorTrace", "Registers"]
 
 EXACT32, EXACT64 = 1 << 24, 1 << 53
 WORDS = 1 << 22  # levels that positions read, held at a time
@@ -45,7 +45,7 @@ class Registers:
     overflowed: Tensor | None
 
 
-class Sums:
+class AccumulatorTrace:
     """The sums of one mapped layer.
 
     Parameters

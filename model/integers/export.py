@@ -14,7 +14,7 @@ from ...hw.numbers.arithmetic import Accumulator, bits_for
 from ...hw.program.mapping import accumulator_bits
 from ..exact.fold import solve_together
 from ..layers.steps import Block
-from ..layers.unweighted import MaxPool
+from ..layers.unweighted import MaxPoolStep
 from ..training.recipe import Recipe, default_activation
 from ..training.train import Trained
 from .export_layers import final_layer, folded, max_pool, requantised
@@ -106,7 +106,7 @@ def _layers(trained: Trained) -> tuple[list[Layer], dict[str, int]]:
     functions = {
         node.name: folded(model, node, step)
         for node, step in hidden
-        if not isinstance(step, MaxPool)
+        if not isinstance(step, MaxPoolStep)
     }
     solved = solve_together(list(functions.values()))
     solutions = dict(zip(functions, solved, strict=True))
@@ -118,7 +118,7 @@ def _layers(trained: Trained) -> tuple[list[Layer], dict[str, int]]:
     layers: list[Layer] = []
     for node, step in hidden:
         sources = tuple(pooled.get(source, source) for source in node.sources)
-        if isinstance(step, MaxPool):
+        if isinstance(step, MaxPoolStep):
             layers.append(max_pool(node.name, step.pool, step.output, sources))
             continue
         integers, _ = solutions[node.name]

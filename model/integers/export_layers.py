@@ -13,8 +13,8 @@ from ...hw.numbers.formats import MAX_WIDTH, Fixed, Format
 from ..exact.fold import FoldedLayer, Integers, reach
 from ..layers.blocks import Model, Node
 from ..layers.norm import constants, units
-from ..layers.steps import BIAS, Head, Step, Weighted
-from ..layers.unweighted import Add, AveragePool, summands
+from ..layers.steps import BIAS, Head, Step, WeightedStep
+from ..layers.unweighted import AddStep, AveragePoolStep, summands
 from ..lowering.supported import pair
 
 __all__ = ["final_layer", "folded", "max_pool", "requantised"]
@@ -44,10 +44,10 @@ def folded(model: Model, node: Node, step: Step) -> FoldedLayer:
 
 def _reach(model: Model, node: Node, step: Step) -> tuple[np.ndarray, np.ndarray]:
     """Return the ends of a step's accumulator, before any sign is flipped."""
-    if isinstance(step, Weighted):
+    if isinstance(step, WeightedStep):
         quantizer, shadow = step.weights()
         return reach(quantizer.levels(shadow).flatten(1).cpu().numpy(), step.inputs[0])
-    if isinstance(step, AveragePool):
+    if isinstance(step, AveragePoolStep):
         taps = step.kernel[0] * step.kernel[1]
         return reach(np.array([[taps]]), step.inputs[0])
     ends = [
@@ -77,16 +77,16 @@ def requantised(
         "multiplier": integers.multiplier,
         "shift": integers.shift,
     }
-    if isinstance(step, Weighted):
+    if isinstance(step, WeightedStep):
         sign = torch.where(constants(step.norm).gamma < 0, -1, 1)
         return _weighted(step, sign, common)
-    if isinstance(step, AveragePool):
+    if isinstance(step, AveragePoolStep):
         return layers.AveragePool(**common, window=_average_window(step))
-    assert isinstance(step, Add)
+    assert isinstance(step, AddStep)
     return layers.Add(**common, other=step.inputs[1], summands=_summands(model, name))
 
 
-def _weighted(step: Weighted, sign: Tensor, common: dict[str, Any]) -> Layer:
+def _weighted(step: WeightedStep, sign: Tensor, common: dict[str, Any]) -> Layer:
     """Return a dense layer or convolution, its weights in the order channels last."""
     quantizer, shadow = step.weights()
     levels = quantizer.levels(shadow)
@@ -106,7 +106,7 @@ def _window(kernel: Any, stride: Any, padding: Any) -> Window:
     return Window(pair(kernel), pair(stride), (rows, columns, rows, columns))
 
 
-def _average_window(step: AveragePool) -> Window | None:
+def _average_window(step: AveragePoolStep) -> Window | None:
     return None if step.whole else _window(step.kernel, step.stride, step.padding)
 
 
@@ -139,5 +139,5 @@ def final_layer(model: Model, name: str, step: Step, sources: tuple[str, ...]) -
     }
     if isinstance(step, Head):
         return _weighted(step, torch.ones(len(bias), dtype=torch.int64), common)
-    assert isinstance(step, AveragePool)
+    assert isinstance(step, AveragePoolStep)
     return layers.AveragePool(**common, window=_average_window(step))

@@ -1,7 +1,7 @@
 """The integer reference: what the accelerator must compute, to the last bit, in torch.
 
-It starts from `hw.program.mapping`, as the accelerator does, so patches, lanes, padding and bit planes are
-the same by construction; `accumulate` adds the order of accumulation, and this module the rest.
+It starts from `hw.program.mapping`, as the accelerator does, so patches, lanes, padding and bit
+planes are the same by construction; `accumulate` adds the order of accumulation, and this module the rest.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ from ...hw.network.network import INPUT, Network
 from ...hw.numbers.arithmetic import requantize
 from ...hw.numbers.formats import Format
 from ...hw.program.mapping import MappedLayer, map_network
-from .accumulate import Sums
+from .accumulate import AccumulatorTrace
 from .words import over_window, padded
 
 __all__ = ["LayerTrace", "Result", "accuracy", "evaluate", "requantize"]
@@ -223,7 +223,7 @@ class _Layer:
         self.mapped = mapped
         self.dtype = _smallest(mapped.layer.output)
         if mapped.on_array:
-            self.sums = Sums(mapped, lanes, network.accumulator)
+            self.sums = AccumulatorTrace(mapped, lanes, network.accumulator)
             self._prepare_scaling()
 
     def _prepare_scaling(self) -> None:

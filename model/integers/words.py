@@ -1,4 +1,4 @@
-"""How a layer reads its input tensors: the words of `hw.program.patch`, as views and copies of torch.
+"""How a layer reads its tensors: the words of `hw.program.patch`, as views and copies of torch.
 
 Tensors have shape (images, height, width, channels).
 """

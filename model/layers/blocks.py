@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from ...hw.network.network import INPUT
 from ...hw.numbers.formats import Fixed, Format
 from .quantize import MAX_ACTIVATION_WIDTH, ActivationQuantizer
-from .steps import Head, Step, Weighted
-from .unweighted import AveragePool
+from .steps import Head, Step, WeightedStep
+from .unweighted import AveragePoolStep
 
 __all__ = ["Formats", "Model", "Node", "signed_version"]
 
@@ -88,9 +88,9 @@ class Model(nn.Module):
         """Return every node with its step."""
         return list(zip(self.nodes, self.steps, strict=True))  # type: ignore[arg-type]
 
-    def weighted(self) -> list[tuple[Node, Weighted]]:
+    def weighted(self) -> list[tuple[Node, WeightedStep]]:
         """Return the steps with weights, in order."""
-        return [(node, step) for node, step in self.items() if isinstance(step, Weighted)]
+        return [(node, step) for node, step in self.items() if isinstance(step, WeightedStep)]
 
     def quantize(
         self, formats: Mapping[str, Formats], input: Format, input_scale: float, **options: Any
@@ -120,7 +120,7 @@ class Model(nn.Module):
             step.padding_value = float(read[0].zero_level)  # of bipolar values, whose scale is 1
             known[node.name] = step.output
         last = self.steps[-1]
-        if isinstance(last, AveragePool):
+        if isinstance(last, AveragePoolStep):
             last.activation = None  # plain sums leave the accelerator
 
     def scales(self) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from ...hw.network.layers import MAX_SHIFT
 from ...hw.numbers.formats import Bipolar
 from .blocks import Model
 from .steps import Block, Step
-from .unweighted import Add, AveragePool, summands
+from .unweighted import AddStep, AveragePoolStep, summands
 
 __all__ = [
     "Affine",
@@ -134,7 +134,7 @@ def units(model: Model) -> dict[str, Tensor]:
         if isinstance(step, Block):
             quantizer, shadow = step.weights()
             unit = quantizer.scale(shadow).reshape(-1).double() * read[0]
-        elif isinstance(step, Add):
+        elif isinstance(step, AddStep):
             unit = unit.new_tensor([summands(*map(float, read))[2]])
         found[node.name] = unit
     return found
@@ -174,7 +174,7 @@ def _with_multipliers(model: Model) -> list[tuple[Step, Tensor, Tensor, Constant
     return [
         (step, unit[node.name], scales[node.name].double(), constants(step.norm))
         for node, step in model.items()
-        if isinstance(step, Block | AveragePool | Add)
+        if isinstance(step, Block | AveragePoolStep | AddStep)
         and step.activation is not None
         and step.output != Bipolar()
     ]

@@ -16,7 +16,7 @@ from ...hw.numbers.formats import Fixed, Format
 from .quantize import ActivationQuantizer, WeightQuantizer
 from .rounding import straight_through
 
-__all__ = ["BIAS", "Block", "Head", "Magnitude", "Step", "Weighted"]
+__all__ = ["BIAS", "Block", "Head", "Magnitude", "Step", "WeightedStep"]
 
 BIAS = Fixed(32)
 """Format of the last layer's bias, in units of its accumulator."""
@@ -76,7 +76,7 @@ class Step(nn.Module):
         return functional.pad(x, (columns, columns, rows, rows), value=self.padding_value), (0, 0)
 
 
-class Weighted(Step):
+class WeightedStep(Step):
     """A step with weights.
 
     Parameters
@@ -120,13 +120,13 @@ class Weighted(Step):
         )
 
 
-class Block(Weighted):
+class Block(WeightedStep):
     """Convolution or linear layer, a max pool perhaps, norm and activation.
 
     Parameters
     ----------
     op, spatial, relu
-        See `Weighted`.
+        See `WeightedStep`.
     norm : Module
         BatchNorm or `norm.Shift`.
     pool : MaxPool2d, optional
@@ -165,7 +165,7 @@ class Magnitude(nn.Module):
         return x.abs()
 
 
-class Head(Weighted):
+class Head(WeightedStep):
     """The last weighted layer, whose bias is an integer in units of the accumulator once quantised.
 
     One scale serves all classes, so that the largest integer is the largest logit.

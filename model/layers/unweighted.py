@@ -11,12 +11,12 @@ from ...hw.numbers.formats import Format
 from .rounding import straight_through
 from .steps import Step
 
-__all__ = ["Add", "AveragePool", "MaxPool", "summands"]
+__all__ = ["AddStep", "AveragePoolStep", "MaxPoolStep", "summands"]
 
 SMALL_SUMMAND = 15  # two tensors meet in a ratio of integers up to this, where one is near enough
 
 
-class MaxPool(Step):
+class MaxPoolStep(Step):
     """The largest value in a window.
 
     Parameters
@@ -46,7 +46,7 @@ class MaxPool(Step):
         return self.pool(values[0])
 
 
-class AveragePool(Step):
+class AveragePoolStep(Step):
     """The mean of a window, in the format and at the scale of its source; padding counts.
 
     Parameters
@@ -98,7 +98,7 @@ class AveragePool(Step):
         return x
 
 
-class Add(Step):
+class AddStep(Step):
     """The sum of two tensors, and an activation.
 
     Once quantised, ``unit * (a * level + b * other level)`` with small integers ``a`` and ``b``:

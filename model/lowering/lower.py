@@ -19,7 +19,7 @@ from ...hw.network.network import INPUT
 from ..layers.blocks import Model, Node
 from ..layers.norm import Divide, Shift
 from ..layers.steps import Block, Head, Step
-from ..layers.unweighted import Add, AveragePool, MaxPool
+from ..layers.unweighted import AddStep, AveragePoolStep, MaxPoolStep
 from .agreement import Ends, compare
 from .modules import check_module, copy_module
 from .supported import (
@@ -350,12 +350,12 @@ def _step(value: _Value) -> Step:
     """Return the step that a finished value stands for."""
     parts = value.parts
     if value.kind == "add":
-        return Add(relu=value.relu)
+        return AddStep(relu=value.relu)
     if value.kind == "max_pool":
-        return MaxPool(parts["pool"], relu=value.relu)
+        return MaxPoolStep(parts["pool"], relu=value.relu)
     if value.kind == "average_pool":
         taps = parts["kernel"][0] * parts["kernel"][1]
-        return AveragePool(norm=Divide(taps), relu=value.relu, **parts)
+        return AveragePoolStep(norm=Divide(taps), relu=value.relu, **parts)
     op, (source,) = parts.pop("op"), value.sources
     bias = torch.zeros(op.weight.shape[0]) if op.bias is None else op.bias.detach()
     op.bias = None

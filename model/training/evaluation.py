@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from .feed import Feed
+from .feed import TrainingFeed
 
 __all__ = ["accuracy", "settle_statistics"]
 
@@ -12,7 +12,7 @@ SETTLING = 20_000  # images that settle statistics
 
 
 @torch.no_grad()
-def settle_statistics(model: nn.Module, feed: Feed) -> None:
+def settle_statistics(model: nn.Module, feed: TrainingFeed) -> None:
     """Replace BatchNorm's running averages by the statistics of training images.
 
     The running averages lag behind weights whose levels still move; the fold uses them as
@@ -30,7 +30,7 @@ def settle_statistics(model: nn.Module, feed: Feed) -> None:
 
 
 @torch.no_grad()
-def accuracy(model: nn.Module, feed: Feed) -> float:
+def accuracy(model: nn.Module, feed: TrainingFeed) -> float:
     """Return the share of images labelled right."""
     right = [
         (model(images).argmax(dim=1) == labels).sum() for images, labels in feed.batches(BATCH)

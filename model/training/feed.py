@@ -10,10 +10,10 @@ from ...hw.numbers.formats import Format
 from ..data import Dataset, input_scale
 from .schedule import Schedule
 
-__all__ = ["Feed"]
+__all__ = ["TrainingFeed"]
 
 
-class Feed:
+class TrainingFeed:
     """Images and labels on the device that computes, as bytes.
 
     Parameters

@@ -13,7 +13,7 @@ from ...hw.errors import NetworkError
 from ..data import Dataset
 from ..layers.blocks import Model
 from .checkpoint import Checkpoint
-from .feed import Feed
+from .feed import TrainingFeed
 from .recipe import Recipe
 
 __all__ = ["Fit", "deterministic", "find_device"]
@@ -79,7 +79,7 @@ class Fit:
 
     def run(
         self,
-        feed: Feed,
+        feed: TrainingFeed,
         teacher: Model | None,
         checkpoint: Checkpoint,
         state: dict[str, Any],
@@ -147,7 +147,7 @@ class Fit:
         self.history = [(loss, share) for loss, share in state["history"]]
         self.seconds = state["seconds"]
 
-    def _epoch(self, feed: Feed, epoch: int) -> tuple[float, float]:
+    def _epoch(self, feed: TrainingFeed, epoch: int) -> tuple[float, float]:
         """Run one epoch; return mean loss and accuracy."""
         steps = feed.steps(self.schedule)
         total = steps * self.schedule.epochs

@@ -40,7 +40,9 @@ def parse_formats(text: str, otherwise: Formats) -> Formats:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides what a training gives; formats are named as in `hw.numbers.formats.parse`.
+    """Everything that decides what a training gives.
+
+    Formats are named as in `hw.numbers.formats.parse`.
 
     Parameters
     ----------
@@ -70,7 +72,8 @@ class Recipe:
         ``nearest`` or ``stochastic``, in training; evaluation is always nearest.
     multiplier_bits : int, optional
         Width that requantisation multipliers may have: the norms' slopes are rounded to it when
-        training ends (`layers.norm.round_norms`). None leaves them, and the fold takes what it needs.
+        training ends (`layers.norm.round_norms`). None leaves them, and the fold takes what it
+        needs.
     seed : int
         Seed of initial weights, order of images and stochastic rounding.
 

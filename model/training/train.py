@@ -21,7 +21,7 @@ from ..lowering.lower import lower
 from ..lowering.topologies import build
 from .checkpoint import Checkpoint
 from .evaluation import accuracy, settle_statistics
-from .feed import Feed
+from .feed import TrainingFeed
 from .fit import Fit, deterministic, find_device
 from .recipe import Recipe
 
@@ -112,7 +112,7 @@ def train(
         fit = Fit(recipe, untrained(recipe, dataset), dataset, device)
         model = fit.model
         _check_batch(recipe, model, len(dataset.train_labels))
-        feed = Feed(dataset, dataset.train_images, dataset.train_labels, fmt, device)
+        feed = TrainingFeed(dataset, dataset.train_images, dataset.train_labels, fmt, device)
         if start is not None:
             model.load_state_dict(start.model.state_dict())
         if not recipe.is_float:
@@ -121,7 +121,7 @@ def train(
             teacher = start.model if start is not None else None
             fit.run(feed, teacher, checkpoint, state, progress)
             settle_statistics(model, feed)
-            tests = Feed(dataset, dataset.test_images, dataset.test_labels, fmt, device)
+            tests = TrainingFeed(dataset, dataset.test_images, dataset.test_labels, fmt, device)
             unrounded = {key: value.clone() for key, value in model.state_dict().items()}
             _round(model, recipe)
             state = fit.outcome() | {"model": unrounded, "accuracy": accuracy(model, tests)}
@@ -221,7 +221,7 @@ def _check_start(recipe: Recipe, start: Recipe) -> None:
 
 
 def _quantize(
-    model: Model, recipe: Recipe, dataset: Dataset, feed: Feed, fit: Fit, *, started: bool
+    model: Model, recipe: Recipe, dataset: Dataset, feed: TrainingFeed, fit: Fit, *, started: bool
 ) -> None:
     """Put quantisers on the model, whose scales follow from what it computes in float."""
     model.train(not started)  # running statistics that are not there yet

@@ -113,12 +113,12 @@ def _plan(values: dict[str, Any], reporter: Reporter) -> Any:
     with reporter.step("load PyTorch"):
         from ..runs.plan import (  # here, so that --help does not wait for it
             TRAINING,
-            Plan,
+            RunPlan,
             Training,
         )
     network = values["network"]
     training = Training(network=network, **{name: values.pop(name) for name in TRAINING})
-    plan = Plan(geometry=geometry, training=training, **values)
+    plan = RunPlan(geometry=geometry, training=training, **values)
     if plan.given is not None:
         context = click.get_current_context()
         for name in (*TRAINING, "formats"):

@@ -140,14 +140,14 @@ def _summary(program: Any, run: Any, comparison: Any, expected: Any, labels: Any
 
 def _window(path: Path | None, text: str):
     """Return the cycles of which waveforms are wanted; raises `NarrowgaugeError` if malformed."""
-    from ...hw.sim.run import Window
+    from ...hw.sim.run import CycleWindow
 
     if path is None:
         return None
     start, separator, stop = text.partition(":")
     if not (separator and start.isdecimal() and stop.isdecimal() and int(start) < int(stop)):
         raise NarrowgaugeError(f"--window is START:STOP in cycles, such as 0:1000, not {text!r}")
-    return Window(path, int(start), int(stop))
+    return CycleWindow(path, int(start), int(stop))
 
 
 def _print(summary: dict[str, Any]) -> None:

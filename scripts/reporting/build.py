@@ -11,7 +11,7 @@ from .page import page
 from .pareto import accuracy_and_area
 from .printed import draw
 from .roofline import roofline
-from .rows import Source
+from .rows import ResultsFile
 from .tables import all_rows_csv, figure_csv
 
 __all__ = ["build", "figures"]
@@ -23,7 +23,7 @@ def figures(rows: Sequence[dict[str, Any]]) -> list[Figure]:
 
 
 def build(
-    title: str, rows: Sequence[dict[str, Any]], sources: Sequence[Source], folder: Path
+    title: str, rows: Sequence[dict[str, Any]], sources: Sequence[ResultsFile], folder: Path
 ) -> list[Path]:
     """Write page, ``rows.csv``, and PNG, SVG and CSV of each figure; return the paths."""
     drawn = figures(rows)

@@ -10,7 +10,7 @@ from .formats import colour, order
 from .interactive import library, panels
 from .provenance import provenance, summary
 from .quantities import kind
-from .rows import Source
+from .rows import ResultsFile
 from .tables import cells, geometry, hover
 
 __all__ = ["page"]
@@ -23,7 +23,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 def page(
     title: str,
     rows: Sequence[Row],
-    sources: Sequence[Source],
+    sources: Sequence[ResultsFile],
     figures: Sequence[Figure],
     downloads: Mapping[str, Mapping[str, bytes]],
 ) -> str:

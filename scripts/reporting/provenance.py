@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .quantities import KINDS, kind
-from .rows import Source
+from .rows import ResultsFile
 
 __all__ = ["commit", "provenance", "summary"]
 
@@ -38,7 +38,7 @@ def commit(folder: Path = Path(__file__).parents[2]) -> str | None:
     return f"{head}, with changes" if changes else head
 
 
-def summary(rows: Sequence[Row], sources: Sequence[Source]) -> str:
+def summary(rows: Sequence[Row], sources: Sequence[ResultsFile]) -> str:
     """Return in a line what the report is of."""
     kinds = Counter(map(kind, rows))
     words = {"MAC": "MACs", "array": "arrays", "network": "networks"}
@@ -51,7 +51,7 @@ def summary(rows: Sequence[Row], sources: Sequence[Source]) -> str:
     )
 
 
-def provenance(rows: Sequence[Row], sources: Sequence[Source]) -> list[tuple[str, list[str]]]:
+def provenance(rows: Sequence[Row], sources: Sequence[ResultsFile]) -> list[tuple[str, list[str]]]:
     """Return what there is to know, as names with lines."""
     code = [f"narrowgauge {version('narrowgauge')}"]
     if found := commit():

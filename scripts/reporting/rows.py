@@ -15,7 +15,7 @@ from ...hw.synth.targets import TARGETS
 from .formats import order
 from .quantities import KINDS, kind
 
-__all__ = ["ReportError", "Source", "merged", "read"]
+__all__ = ["ReportError", "ResultsFile", "merged", "read"]
 
 Row = dict[str, Any]
 
@@ -47,7 +47,7 @@ class ReportError(NarrowgaugeError):
 
 
 @dataclass(frozen=True)
-class Source:
+class ResultsFile:
     """One results file.
 
     Attributes
@@ -65,12 +65,12 @@ class Source:
     rows: tuple[Row, ...]
 
 
-def read(paths: Iterable[Path]) -> tuple[list[Source], list[str]]:
+def read(paths: Iterable[Path]) -> tuple[list[ResultsFile], list[str]]:
     """Read files, and the results among the ``*.json`` of folders.
 
     Returns
     -------
-    sources : list of Source
+    sources : list of ResultsFile
         The files with rows.
     left_out : list of str
         For each other JSON file in a folder, why it is none: a file that is named must be one.
@@ -80,7 +80,7 @@ def read(paths: Iterable[Path]) -> tuple[list[Source], list[str]]:
     ReportError
         For a file that is missing, damaged or without result rows, and a folder without results.
     """
-    sources: list[Source] = []
+    sources: list[ResultsFile] = []
     left_out: list[str] = []
     for path in paths:
         if not path.is_dir():
@@ -101,7 +101,7 @@ def read(paths: Iterable[Path]) -> tuple[list[Source], list[str]]:
     return list({source.digest: source for source in sources}.values()), left_out
 
 
-def merged(sources: Sequence[Source]) -> list[Row]:
+def merged(sources: Sequence[ResultsFile]) -> list[Row]:
     """Return the rows of all sources, each once: from MACs to networks, by device and format."""
     rows = {json.dumps(row, sort_keys=True): row for source in sources for row in source.rows}
     return sorted(rows.values(), key=_place)
@@ -140,7 +140,7 @@ def _load(path: Path) -> tuple[Any, str]:
         raise ReportError(f"{path} is not JSON: {error}") from error
 
 
-def _source(path: Path, loaded: tuple[Any, str]) -> Source:
+def _source(path: Path, loaded: tuple[Any, str]) -> ResultsFile:
     content, digest = loaded
     if not isinstance(content, list) or not content:
         raise _NoRows(f"{path} has no result rows: it is not a list of them, or an empty one")
@@ -153,7 +153,7 @@ def _source(path: Path, loaded: tuple[Any, str]) -> Source:
             )
         for fault in _faults(row):
             raise ReportError(f"{path}, row {number}: {fault}")
-    return Source(path, digest, tuple(content))
+    return ResultsFile(path, digest, tuple(content))
 
 
 def _faults(row: Row) -> Iterator[str]:

@@ -101,7 +101,7 @@ def simulate_and_compare(
     program = accelerator.program
     work = Stimulus(levels, traced=traced, **stimulus)
     cycles = len(levels) * program.cycles_per_image
-    made = make_engine(accelerator, engine, work, cycles=cycles, note=note)
+    made = make_engine(accelerator, engine, cycles=cycles, note=note)
     note(f"{len(levels)} images, {made.name} engine")
     if isinstance(made, BatchEngine):
         return _compare_whole(made, work)
@@ -168,7 +168,7 @@ def used(program: Program, macs: int, cycles: float) -> float:
 
 
 def layer_use(program: Program, layer_cycles: Sequence[int], images: int) -> list[dict[str, Any]]:
-    """Return what `model.zoo.networks.layer_rows` says of each layer, its cycles an image and its utilisation."""
+    """Return `model.zoo.networks.layer_rows`, with each layer's cycles an image and utilisation."""
     rows = zoo.layer_rows(program.network)
     for row, cycles in zip(rows, layer_cycles, strict=True):
         row["cycles_per_image"] = cycles / images

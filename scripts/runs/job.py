@@ -20,9 +20,9 @@ from ...model.training.train import check_recipe
 from ..terminal.progress import Reporter
 from . import pipeline
 from .checked import check
-from .plan import Plan
+from .plan import RunPlan
 
-__all__ = ["FormatJob", "GivenJob", "Job", "all_rows", "make_jobs"]
+__all__ = ["FormatJob", "GivenJob", "NetworkJob", "all_rows", "make_jobs"]
 
 COSTS = (
     *("lut", "lut4", "ff", "carry", "bram", "spram", "dsp"),
@@ -30,7 +30,7 @@ COSTS = (
 )
 
 
-class Job:
+class NetworkJob:
     """One network of a plan.
 
     Attributes
@@ -43,7 +43,7 @@ class Job:
         Why it ended early.
     """
 
-    def __init__(self, plan: Plan, text: str):
+    def __init__(self, plan: RunPlan, text: str):
         self.plan, self.text = plan, text
         self.row: dict[str, Any] = {}
         self.failure: str | None = None
@@ -154,7 +154,7 @@ class Job:
         self.row["failure"] = str(error)
 
 
-class FormatJob(Job):
+class FormatJob(NetworkJob):
     """A network to train, at one format: ``WEIGHT`` or ``WEIGHT/ACTIVATION``.
 
     Raises
@@ -163,7 +163,7 @@ class FormatJob(Job):
         For a format that does not exist or cannot be used, or a network that cannot be trained.
     """
 
-    def __init__(self, plan: Plan, text: str):
+    def __init__(self, plan: RunPlan, text: str):
         super().__init__(plan, text)
         weight, slash, activation = text.partition("/")
         self.weight, self.activation = weight, activation if slash else None
@@ -189,10 +189,10 @@ class FormatJob(Job):
         self._take(network, output, plan.accuracy_float)
 
 
-class GivenJob(Job):
+class GivenJob(NetworkJob):
     """A network that is there: of a file, or of the zoo."""
 
-    def __init__(self, plan: Plan):
+    def __init__(self, plan: RunPlan):
         assert plan.given is not None
         super().__init__(plan, plan.given.name)
         self.given = plan.given
@@ -212,18 +212,18 @@ class GivenJob(Job):
         self._take(network, output, network.about.get("accuracy_float"))
 
 
-def _began(plan: Plan, dataset: str) -> dict[str, Any]:
+def _began(plan: RunPlan, dataset: str) -> dict[str, Any]:
     return {"dataset": dataset, "target": plan.target, "routed": False}
 
 
-def make_jobs(plan: Plan, formats: str) -> list[Job]:
+def make_jobs(plan: RunPlan, formats: str) -> list[NetworkJob]:
     """Return the plan's jobs: the given network's, or one a format, between commas."""
     if plan.given is not None:
         return [GivenJob(plan)]
     return [FormatJob(plan, text) for text in dict.fromkeys(map(str.strip, formats.split(",")))]
 
 
-def all_rows(plan: Plan, jobs: Iterable[Job]) -> list[dict[str, Any]]:
+def all_rows(plan: RunPlan, jobs: Iterable[NetworkJob]) -> list[dict[str, Any]]:
     """Return the result rows so far: float first, then one a job."""
     first = plan.float_row()
     return [*([first] if first else []), *(job.row for job in jobs if job.row)]

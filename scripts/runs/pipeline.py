@@ -20,7 +20,7 @@ from ...model.integers.export import export
 from ...model.integers.reference import accuracy, evaluate
 from ...model.training.recipe import Recipe
 from ...model.training.train import Progress, Trained, check_recipe, train
-from ..terminal.progress import Reporter, Step
+from ..terminal.progress import ReportedStep, Reporter
 from .sources import TRAINING, source_digest
 
 __all__ = ["Trainer", "set_accumulator"]
@@ -95,7 +95,7 @@ class Trainer:
         return to_bytes(replace(network, about=about))
 
 
-def _shown(step: Step) -> Progress:
+def _shown(step: ReportedStep) -> Progress:
     """Return a callback that says how far a training is."""
 
     def show(epoch: int, epochs: int, loss: float, share: float, left: float) -> None:

@@ -23,7 +23,7 @@ from ..terminal.progress import Reporter
 from .networks import load_images, load_network
 from .pipeline import Trainer
 
-__all__ = ["TRAINING", "Plan", "Training"]
+__all__ = ["TRAINING", "RunPlan", "Training"]
 
 TRAINING = ("dataset", "widths", "width", "first", "last", "epochs", "seed")
 
@@ -47,7 +47,7 @@ class Training:
 
 
 @dataclass
-class Plan:
+class RunPlan:
     """What was asked for; checked before anything is computed.
 
     Attributes

@@ -13,7 +13,7 @@ from ...hw.tools import programs as tools
 from ...hw.tools.store import Store, key
 from ..reporting.results import Row
 from ..runs.sources import source_digest
-from .plan import Plan
+from .plan import SweepPlan
 from .points import Point
 from .progress import Progress
 
@@ -128,7 +128,7 @@ class Bench:
 
     def run(
         self,
-        plan: Plan,
+        plan: SweepPlan,
         found: Tools,
         executor: Executor,
         threads: int,
@@ -192,7 +192,7 @@ class Bench:
         return rows
 
     def _look_up(
-        self, plan: Plan, found: Tools, rows: list[Row]
+        self, plan: SweepPlan, found: Tools, rows: list[Row]
     ) -> tuple[dict[Any, list[_Pending]], list[int], list[int]]:
         """Fill in what is known; return the rest by design, and the rows that are and cannot be."""
         groups: dict[Any, list[_Pending]] = {}

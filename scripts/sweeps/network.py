@@ -23,7 +23,7 @@ from ..runs.networks import load_images
 from ..runs.pipeline import set_accumulator
 from ..runs.sources import source_digest
 from .points import BUILDING, GEOMETRY, Built, Point, check_blocks, shape
-from .source import TRAINING, Source, find_source
+from .source import TRAINING, NetworkSource, find_source
 
 __all__ = ["Accelerated", "points"]
 
@@ -43,7 +43,7 @@ class Accelerated(Point):
 
     Parameters
     ----------
-    source : Source
+    source : NetworkSource
         The network.
     accumulator : int or None
         Bits; None takes those of the network file or, where it does not say, the fewest that
@@ -54,7 +54,7 @@ class Accelerated(Point):
         Test images that are simulated and compared.
     """
 
-    source: Source
+    source: NetworkSource
     accumulator: int | None
     overflow: str
     multiplier: str

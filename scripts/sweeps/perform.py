@@ -20,7 +20,7 @@ from ..reporting.results import SWEEPS, Row, in_order, print_table, write_result
 from ..terminal.options import json_output, make_folder
 from ..terminal.progress import standard_output
 from .bench import Bench, Tools
-from .plan import Plan
+from .plan import SweepPlan
 from .progress import Progress
 
 __all__ = ["perform", "sweeping"]
@@ -58,7 +58,7 @@ def sweeping(function: Any) -> Any:
 
 
 def perform(
-    plan: Plan,
+    plan: SweepPlan,
     *,
     jobs: int | None,
     scheduler: str | None,
@@ -165,7 +165,7 @@ def _executor(
         yield cluster, (jobs or cluster.threads) + EXTRA
 
 
-def _print(plan: Plan, rows: list[Row], where: str) -> None:
+def _print(plan: SweepPlan, rows: list[Row], where: str) -> None:
     columns = {
         name: (rank, cell)
         for name, (rank, cell) in SWEEPS.items()
@@ -177,7 +177,7 @@ def _print(plan: Plan, rows: list[Row], where: str) -> None:
         console.print(where, markup=False, soft_wrap=True)
 
 
-def _tell(plan: Plan, rows: list[Row]) -> int:
+def _tell(plan: SweepPlan, rows: list[Row]) -> int:
     """Say what was left out and what failed, a line for each reason; return the exit status."""
     for reason, texts in plan.left_out.items():
         _say(f"left out: {'; '.join(texts)}: {reason}")

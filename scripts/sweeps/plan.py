@@ -16,14 +16,14 @@ from .keys import settings
 from .macs import Array, Mac
 from .points import Point
 
-__all__ = ["LARGEST", "Plan", "make_plan", "read_plan"]
+__all__ = ["LARGEST", "SweepPlan", "make_plan", "read_plan"]
 
 LARGEST = 10_000
 """Rows that a plan may have: more is more likely a mistake than a plan."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class SweepPlan:
     """What is to be measured.
 
     Attributes
@@ -44,7 +44,7 @@ class Plan:
     left_out: Mapping[str, tuple[str, ...]]
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: Path) -> SweepPlan:
     """Return the plan in the TOML file ``path``.
 
     Raises
@@ -62,7 +62,7 @@ def read_plan(path: Path) -> Plan:
     return make_plan(table, path)
 
 
-def make_plan(table: Mapping[str, Any], path: Path) -> Plan:
+def make_plan(table: Mapping[str, Any], path: Path) -> SweepPlan:
     """Return the plan that ``table`` says; ``path`` is where it came from, for names and errors.
 
     Raises
@@ -102,7 +102,7 @@ def make_plan(table: Mapping[str, Any], path: Path) -> Plan:
         reasons = "; ".join(f"{', '.join(texts)}: {why}" for why, texts in left_out.items())
         raise NarrowgaugeError(f"{path}: nothing of it can be built: {reasons}")
     unique = {reason: tuple(dict.fromkeys(texts)) for reason, texts in left_out.items()}
-    return Plan(path.stem, title, tuple(points), unique)
+    return SweepPlan(path.stem, title, tuple(points), unique)
 
 
 def _points(table: Mapping[str, Any], folder: Path) -> Iterator[Point]:

@@ -23,7 +23,7 @@ from ...model.zoo import networks as zoo
 from ..runs.pipeline import Trainer
 from ..terminal.progress import Reporter
 
-__all__ = ["TRAINING", "Given", "Source", "Trained", "find_source"]
+__all__ = ["TRAINING", "Given", "NetworkSource", "TrainedSource", "find_source"]
 
 TRAINING = ("dataset", "widths", "width", "first", "last", "epochs", "seed")
 """The keys of a plan that say how networks are trained; the fields of `Recipe` with these names."""
@@ -32,7 +32,7 @@ _TRAINERS: dict[Recipe, Trainer] = {}
 _ONE_AT_A_TIME = threading.Lock()  # a training uses all cores
 
 
-class Source:
+class NetworkSource:
     """A network of a plan."""
 
     def parts(self) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class Source:
 
 
 @dataclass(frozen=True, eq=False)
-class Given(Source):
+class Given(NetworkSource):
     """A trained network, of a file or of the zoo, of which the accumulator is left open."""
 
     network: Network
@@ -90,7 +90,7 @@ class Given(Source):
 
 
 @dataclass(frozen=True)
-class Trained(Source):
+class TrainedSource(NetworkSource):
     """A network that the plan trains.
 
     Attributes
@@ -149,7 +149,7 @@ def find_source(
     formats: Sequence[tuple[str, str]],
     training: Mapping[str, Any],
     folder: Path,
-) -> list[Source]:
+) -> list[NetworkSource]:
     """Return the network called ``name``: a file in ``folder``, one of the zoo, or one to train.
 
     A network to train gives a version for each of ``formats``.
@@ -179,7 +179,7 @@ def find_source(
 
 def _to_train(
     name: str, formats: Sequence[tuple[str, str]], training: Mapping[str, Any]
-) -> list[Source]:
+) -> list[NetworkSource]:
     shared = Recipe(network=name, **training)
     if not formats:
         raise NetworkError(f"{name} is trained, and formats say how")
@@ -188,7 +188,7 @@ def _to_train(
             f"unknown data set {shared.dataset!r}; there is {', '.join(sorted(DATASETS))}, and "
             "folder:PATH@SIZE for a folder of images"
         )
-    found = [Trained(shared, weight, activation) for weight, activation in formats]
+    found = [TrainedSource(shared, weight, activation) for weight, activation in formats]
     for each in found:
         _ = each.recipe  # refuses formats that cannot be trained
     return list(found)

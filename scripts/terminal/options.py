@@ -168,7 +168,7 @@ engine = click.option(
     type=click.Choice(ENGINES),
     default="auto",
     show_default=True,
-    help="Simulator: many images a pass, compiled C++, or Amaranth's; auto chooses by the work.",
+    help="Simulator: many images a pass, compiled C++, or Amaranth's; auto is one of the last two.",
 )
 json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 network_file = click.argument(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-__all__ = ["Reporter", "Step", "standard_output"]
+__all__ = ["ReportedStep", "Reporter", "standard_output"]
 
 
 def standard_output() -> Console:
@@ -45,9 +45,9 @@ class Reporter:
             self._progress.stop()
 
     @contextmanager
-    def step(self, title: str) -> Iterator["Step"]:
+    def step(self, title: str) -> Iterator["ReportedStep"]:
         """Show a step while it runs; from any thread."""
-        step = Step(self, title)
+        step = ReportedStep(self, title)
         try:
             yield step
         except BaseException as error:
@@ -56,7 +56,7 @@ class Reporter:
         step.finish()
 
 
-class Step:
+class ReportedStep:
     """One step of work; ``note`` says how far it is."""
 
     def __init__(self, reporter: Reporter, title: str):

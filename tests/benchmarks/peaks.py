@@ -53,8 +53,8 @@ class Configuration:
     Attributes
     ----------
     network : str or mapping
-        A network of the zoo; or what `model.training.recipe.Recipe` takes, with ``weight``, ``activation``
-        and ``accumulator`` beside it, for one that is trained in seconds.
+        A network of the zoo; or what `model.training.recipe.Recipe` takes, with ``weight``,
+        ``activation`` and ``accumulator`` beside it, for one that is trained in seconds.
     geometry : Geometry
         Its array.
     target : str

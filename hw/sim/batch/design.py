@@ -8,7 +8,7 @@ import numpy as np
 from ...accelerator.top import Accelerator
 from ...tools.rtlil import convert
 from .lowering import lower
-from .netlist import Netlist, read_netlist
+from .netlist import GateNetlist, read_netlist
 from .order import CHUNK
 from .plan import Plan, make_plan
 from .uniform import Taint, taint
@@ -137,7 +137,7 @@ class Design:
         return make_plan(self.netlist, outputs, self.taint, self.chunk)
 
     @cached_property
-    def _timing(self) -> Netlist:
+    def _timing(self) -> GateNetlist:
         return self.netlist.live([*self.ports.control, *self.ports.places])
 
     @cached_property

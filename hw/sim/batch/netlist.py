@@ -9,7 +9,7 @@ import numpy as np
 from ...errors import EngineRefusal
 from .gates import ONE, ZERO, Gates, Operation
 
-__all__ = ["Memory", "Netlist", "ReadPort", "Register", "WritePort", "read_netlist"]
+__all__ = ["GateNetlist", "Memory", "ReadPort", "Register", "WritePort", "read_netlist"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Memory:
 
 
 @dataclass(eq=False)
-class Netlist:
+class GateNetlist:
     """A design with one clock.
 
     Attributes
@@ -88,7 +88,7 @@ class Netlist:
         ]
         return min(found)[2] if found else f"net {net}"
 
-    def live(self, roots: Iterable[int]) -> "Netlist":
+    def live(self, roots: Iterable[int]) -> "GateNetlist":
         """Return what ``roots`` depend on, over any number of cycles; nets keep their numbers."""
         drivers = {result: op for op in self.operations for result in op.results}
         registers = {register.q: register for register in self.registers}
@@ -113,7 +113,7 @@ class Netlist:
                     pending += (port.enable, *port.address, *port.data)
                 for port in words[net].writes:
                     pending += (*port.enable, *port.address, *port.data)
-        return Netlist(
+        return GateNetlist(
             self.count,
             [op for op in self.operations if any(seen[result] for result in op.results)],
             [register for register in self.registers if seen[register.q]],
@@ -125,7 +125,7 @@ class Netlist:
         )
 
 
-def read_netlist(top: dict[str, Any], *, clock: str = "clk") -> Netlist:
+def read_netlist(top: dict[str, Any], *, clock: str = "clk") -> GateNetlist:
     """Read a module of Yosys's JSON whose cells `lowering.lower` leaves.
 
     Raises
@@ -177,7 +177,7 @@ class _Reader:
             if value in "01"
         }
 
-    def read(self) -> Netlist:
+    def read(self) -> GateNetlist:
         """Return all that the ports reach."""
         ports = self.top["ports"]
         inputs = set()
@@ -191,7 +191,7 @@ class _Reader:
                 self.net(bit)
         while self.pending:
             self.pending.pop()()
-        return Netlist(
+        return GateNetlist(
             self.gates.count,
             self.gates.operations,
             self.registers,
@@ -224,7 +224,7 @@ class _Reader:
         return self.nets[root]
 
     def _name(self, bit: Any) -> str:
-        return Netlist(_bits={0: bit}, _wires=self.top["netnames"]).name(0)
+        return GateNetlist(_bits={0: bit}, _wires=self.top["netnames"]).name(0)
 
     def _needs(self, bit: Any) -> dict[str, Any]:
         """Return the bits at the inputs of the gate that drives ``bit``; none of a source."""

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from .gates import KINDS, ONE, ZERO, Operation
-from .netlist import Netlist, Register
+from .netlist import GateNetlist, Register
 
 __all__ = ["CHUNK", "arrange", "order_registers", "place", "written_in_place"]
 
@@ -34,7 +34,7 @@ def arrange(operations: Sequence[Operation], chunk: int = CHUNK) -> list[Operati
 
 
 def written_in_place(
-    netlist: Netlist, operations: Sequence[Operation], kept: Iterable[int]
+    netlist: GateNetlist, operations: Sequence[Operation], kept: Iterable[int]
 ) -> dict[int, int]:
     """Return the inputs of registers that can be computed into the register, and its output.
 
@@ -59,7 +59,7 @@ def written_in_place(
 
 
 def place(
-    netlist: Netlist,
+    netlist: GateNetlist,
     operations: Sequence[Operation],
     kept: Iterable[int],
     in_place: dict[int, int],

@@ -7,7 +7,7 @@ from itertools import groupby
 import numpy as np
 
 from .gates import KINDS, ONE, Operation
-from .netlist import Netlist, ReadPort, WritePort
+from .netlist import GateNetlist, ReadPort, WritePort
 from .order import CHUNK, arrange, order_registers, place, written_in_place
 from .uniform import Taint
 
@@ -59,12 +59,14 @@ class Plan:
     slot: dict[int, int]
 
 
-def make_plan(netlist: Netlist, outputs: Iterable[int], taint: Taint, chunk: int = CHUNK) -> Plan:
+def make_plan(
+    netlist: GateNetlist, outputs: Iterable[int], taint: Taint, chunk: int = CHUNK
+) -> Plan:
     """Lay a netlist out for an evaluator.
 
     Parameters
     ----------
-    netlist : Netlist
+    netlist : GateNetlist
     outputs : iterable of int
         Nets that are looked at between the operations and the clock's edge.
     taint : Taint
@@ -127,7 +129,7 @@ def _runs(operations: list[Operation], slot: dict[int, int]) -> np.ndarray:
     return np.array(numbers, np.uint32)
 
 
-def _ports(netlist: Netlist, slot: dict[int, int], taint: Taint) -> list[int]:
+def _ports(netlist: GateNetlist, slot: dict[int, int], taint: Taint) -> list[int]:
     reads: list[int] = []
     writes: list[int] = []
     for index, memory in enumerate(netlist.memories):

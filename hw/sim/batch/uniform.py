@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from ...errors import EngineRefusal
-from .netlist import Memory, Netlist
+from .netlist import GateNetlist, Memory
 
 __all__ = ["Taint", "taint"]
 
@@ -26,7 +26,7 @@ class Taint:
     def __init__(self, nets: bytearray, memories: set[str]):
         self.nets, self.memories = nets, memories
 
-    def require_uniform(self, netlist: Netlist, nets: Iterable[int], what: str) -> None:
+    def require_uniform(self, netlist: GateNetlist, nets: Iterable[int], what: str) -> None:
         """Raise `EngineRefusal`, with the signal's name, for one that may differ between lanes."""
         for net in nets:
             if self.nets[net]:
@@ -39,7 +39,7 @@ class Taint:
         """Return the places of the bits of an address that depend on data."""
         return [place for place, net in enumerate(address) if self.nets[net]]
 
-    def check_memories(self, netlist: Netlist) -> None:
+    def check_memories(self, netlist: GateNetlist) -> None:
         """Raise `EngineRefusal` for an address that depends on data and cannot be a multiplexer."""
         for memory in netlist.memories:
             for port in memory.writes:
@@ -51,7 +51,7 @@ class Taint:
                     self.require_uniform(netlist, port.address, what)
 
 
-def taint(netlist: Netlist, sources: Iterable[int]) -> Taint:
+def taint(netlist: GateNetlist, sources: Iterable[int]) -> Taint:
     """Follow ``sources`` through operations, registers and memories to all that may depend on them.
 
     Whether a dependence can show is not asked: an operation's results depend on its operands, a

@@ -1,7 +1,7 @@
 """Requantisation in float32, which is what QONNX computes in, checked against the integers.
 
 A layer's level is a step function of its sum, nowhere falling. Two kinds of nodes can be the same
-function: `MulAdd` scales the sum and lets ``Quant`` round it, `Thresholds` counts the thresholds
+function: `MulAdd` scales the sum and lets ``Quant`` round it, `Float32Thresholds` counts the thresholds
 that the sum reaches.
 
 **Margins.** ``acc * multiplier + bias`` is an integer, and ``Quant`` rounds ties to even. Where the
@@ -11,8 +11,8 @@ value is at least half a unit from where the rounding changes.
 **Checking.** Nothing is trusted: `plan` evaluates the nodes in float32, operation by operation, and
 compares them with the integers at both ends of the range of the sum and on both sides of every step
 of either function. Every operation is monotone, rounding included, so these stand for all sums, as
-`narrowgauge.model.exact.fold` explains. Where there are too many levels to look at, all numbers must be
-so small that float32 rounds nothing at all, and a sample is compared.
+`narrowgauge.model.exact.fold` explains. Where there are too many levels to look at, all numbers
+must be so small that float32 rounds nothing at all, and a sample is compared.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,9 +24,9 @@ from ....hw.errors import NetworkError
 from ....hw.network.layers import Requantised
 from ....hw.numbers.arithmetic import requantize
 from ....hw.numbers.formats import Bipolar, Format
-from .sums import EXACT, Function, Sums
+from .sums import EXACT, Float32Sums, Function
 
-__all__ = ["MulAdd", "Plan", "Thresholds", "plan"]
+__all__ = ["Float32Thresholds", "MulAdd", "Plan", "plan"]
 
 MAX_THRESHOLD_BITS = 8
 WIDE = 1 << 16  # levels; more than these are not bisected
@@ -66,7 +66,7 @@ class MulAdd:
 
 
 @dataclass(frozen=True, eq=False)
-class Thresholds:
+class Float32Thresholds:
     """``MultiThreshold``.
 
     Attributes
@@ -92,10 +92,10 @@ class Thresholds:
         return self.output.min_level + self.step * _count(self.thresholds[rows], values)
 
 
-Plan = MulAdd | Thresholds
+Plan = MulAdd | Float32Thresholds
 
 
-def plan(layer: Requantised, sums: Sums) -> tuple[Plan, int]:
+def plan(layer: Requantised, sums: Float32Sums) -> tuple[Plan, int]:
     """Return nodes that requantise as ``layer`` does, and the number of sums compared.
 
     Raises
@@ -103,7 +103,7 @@ def plan(layer: Requantised, sums: Sums) -> tuple[Plan, int]:
     NetworkError
         Where float32 cannot; the text names the layer, and what to do.
     """
-    candidates: list[Callable[[Requantised, Sums], Plan]] = (
+    candidates: list[Callable[[Requantised, Float32Sums], Plan]] = (
         [] if layer.uses_thresholds else [_mul_add]
     )
     if layer.output.width <= MAX_THRESHOLD_BITS:
@@ -152,7 +152,7 @@ def _adds_half(layer: Requantised) -> bool:
     return is_sign or (layer.shift > 0 and layer.rounding == "half_up")
 
 
-def _mul_add(layer: Requantised, sums: Sums) -> MulAdd:
+def _mul_add(layer: Requantised, sums: Float32Sums) -> MulAdd:
     unit = 1.0 if layer.output == Bipolar() else 2.0**-layer.shift
     # float64 holds more than what float32 will, and `_compare` sees what that loses
     scale = layer.multiplier.astype(np.float64) * sums.divisor * unit
@@ -160,12 +160,12 @@ def _mul_add(layer: Requantised, sums: Sums) -> MulAdd:
     return MulAdd(scale.astype(np.float32), offset.astype(np.float32), layer.clamp, layer.output)
 
 
-def _thresholds(layer: Requantised, sums: Sums) -> Thresholds:
+def _thresholds(layer: Requantised, sums: Float32Sums) -> Float32Thresholds:
     goals = _above(layer.output.min_level, layer.output.max_level, layer.output)
     reached = _reached(_integers(layer), goals, sums.low, sums.high)
     # averages are fractions: nothing is close to the middle between two of them
     values = reached if sums.divisor == 1 else (reached - 0.5) / sums.divisor
-    return Thresholds(values.astype(np.float32), layer.output)
+    return Float32Thresholds(values.astype(np.float32), layer.output)
 
 
 def _above(low: int, high: int, output: Format) -> np.ndarray:
@@ -190,7 +190,7 @@ def _reached(
     return reached
 
 
-def _compare(layer: Requantised, nodes: Plan, sums: Sums) -> tuple[int, str]:
+def _compare(layer: Requantised, nodes: Plan, sums: Float32Sums) -> tuple[int, str]:
     """Compare nodes with the integers; return the number of sums, and the first difference."""
     ends = _integers(layer)(np.stack([sums.low, sums.high], axis=1))
     lowest, highest = int(ends.min()), int(ends.max())
@@ -232,7 +232,7 @@ def _around_steps(
     return np.concatenate([*sides, ends], axis=1).clip(low[:, None], high[:, None])
 
 
-def _rounds_nothing(layer: Requantised, sums: Sums) -> bool:
+def _rounds_nothing(layer: Requantised, sums: Float32Sums) -> bool:
     """Tell whether all numbers are multiples of one unit, so few that float32 holds them."""
     farthest = np.maximum(-sums.low, sums.high).astype(np.float64)
     scaled = farthest * layer.multiplier + np.abs(layer.bias)

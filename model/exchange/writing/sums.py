@@ -9,14 +9,14 @@ from ....hw.errors import NetworkError
 from ....hw.network.layers import Add, AveragePool, Requantised, Size, Weighted
 from ....hw.numbers.arithmetic import bits_for
 
-__all__ = ["EXACT", "Function", "Sums", "sums_of"]
+__all__ = ["EXACT", "Float32Sums", "Function", "sums_of"]
 
 EXACT = 1 << 24  # float32 holds every integer up to here
 
 Function = Callable[[np.ndarray], np.ndarray]
 
 
-class Sums(NamedTuple):
+class Float32Sums(NamedTuple):
     """What a layer requantises.
 
     Attributes
@@ -42,7 +42,7 @@ class Sums(NamedTuple):
         ]
 
 
-def sums_of(layer: Requantised, size: Size) -> Sums:
+def sums_of(layer: Requantised, size: Size) -> Float32Sums:
     """Return the range of the sums of a layer that reads tensors of ``size``.
 
     Every part of a sum lies in it, too, in whatever order it is added up.
@@ -64,7 +64,7 @@ def sums_of(layer: Requantised, size: Size) -> Sums:
             f"layer {layer.name}: its sums take {bits} bits, and float32, in which QONNX computes, "
             f"holds those of {bits_for(1 - EXACT, EXACT - 1)}; give it narrower weights or inputs"
         )
-    return Sums(low.astype(np.int64), high.astype(np.int64), divisor)
+    return Float32Sums(low.astype(np.int64), high.astype(np.int64), divisor)
 
 
 def _factors(layer: Requantised, size: Size) -> tuple[list[np.ndarray], int]:

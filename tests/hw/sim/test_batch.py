@@ -131,11 +131,8 @@ def test_pauses_and_waveforms_are_left_to_others():
     images = images_for(design, 3)
     with pytest.raises(ToolError, match="batch engine has no pauses; take --engine compiled"):
         BatchEngine(design).run(Stimulus(images, gaps=0.1))
-    assert make_engine(design, "auto", Stimulus(images_for(design, 64))).name == "batch"
-    assert make_engine(design, "auto", Stimulus(images)).name == "compiled"
-    assert (
-        make_engine(design, "auto", Stimulus(images_for(design, 64), gaps=0.1)).name == "compiled"
-    )
+    assert make_engine(design, "batch").name == "batch"
+    assert make_engine(design, "auto").name == "compiled"
 
 
 def edited():

@@ -17,7 +17,7 @@ from narrowgauge.hw.sim.compare import compare
 from narrowgauge.hw.sim.compiled import CompiledEngine
 from narrowgauge.hw.sim.engine import make_engine
 from narrowgauge.hw.sim.interpreted import AmaranthEngine
-from narrowgauge.hw.sim.run import EVENT, Stimulus, Window
+from narrowgauge.hw.sim.run import EVENT, CycleWindow, Stimulus
 from narrowgauge.hw.tools import programs as tools
 from narrowgauge.model.integers.reference import evaluate
 
@@ -111,7 +111,7 @@ def test_a_compiled_design_is_kept(monkeypatch):
 )
 def test_waveforms_of_a_window(make, tmp_path):
     design = accelerator()
-    window, kept = Window(tmp_path / "waves.vcd", 20, 30), tmp_path / "waves.whole.vcd"
+    window, kept = CycleWindow(tmp_path / "waves.vcd", 20, 30), tmp_path / "waves.whole.vcd"
     target = tmp_path / "elsewhere.vcd"
     window.path.symlink_to(target.name)
     kept.write_text("mine")

@@ -3,7 +3,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import pytest
 
 from narrowgauge.hw.errors import FitError, ToolError
-from narrowgauge.hw.synth.jobs import Job, run_jobs
+from narrowgauge.hw.synth.jobs import ToolJob, run_jobs
 from narrowgauge.hw.tools.store import Store
 
 CALLS = []
@@ -19,7 +19,7 @@ def work(number):
 
 
 def jobs(*numbers):
-    return {f"job {n}": Job("number", {"number": n}, work, (n,)) for n in numbers}
+    return {f"job {n}": ToolJob("number", {"number": n}, work, (n,)) for n in numbers}
 
 
 @pytest.fixture
@@ -46,5 +46,5 @@ def test_what_was_done_before_an_error_is_not_done_again(store):
 
 def test_jobs_run_in_other_processes(store):
     with ProcessPoolExecutor(1) as executor:
-        results = run_jobs({"n": Job("number", {"n": -7}, abs, (-7,))}, store, executor)
+        results = run_jobs({"n": ToolJob("number", {"n": -7}, abs, (-7,))}, store, executor)
     assert results == ({"n": 7}, {})

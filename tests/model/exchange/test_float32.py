@@ -25,7 +25,7 @@ def wrong(candidate, units=1):
 
     def changed(layer, sums):
         nodes = candidate(layer, sums)
-        if isinstance(nodes, float32.Thresholds):
+        if isinstance(nodes, float32.Float32Thresholds):
             thresholds = nodes.thresholds.copy()
             thresholds[-1, 0] += 1
             return replace(nodes, thresholds=thresholds)

@@ -20,7 +20,7 @@ from narrowgauge.model.data import load
 from narrowgauge.model.integers.export import export
 from narrowgauge.model.integers.reference import evaluate
 from narrowgauge.model.layers.steps import Block
-from narrowgauge.model.layers.unweighted import Add, summands
+from narrowgauge.model.layers.unweighted import AddStep, summands
 from narrowgauge.model.lowering import topologies
 from narrowgauge.model.lowering.topologies import Residual
 from narrowgauge.model.training.recipe import Recipe
@@ -243,7 +243,7 @@ def test_summands_by_hand(one, two, pair):
 
 def test_a_sum_of_two_scales_is_that_of_its_integers():
     torch.manual_seed(0)
-    step = Add(relu=True)
+    step = AddStep(relu=True)
     levels = torch.randint(0, 16, (2, 50, 3)).float()
     scales = [torch.tensor(0.3), torch.tensor(0.2)]
     plain = step([levels[0] * 0.3, levels[1] * 0.2], scales)

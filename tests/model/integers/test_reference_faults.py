@@ -10,7 +10,7 @@ from narrowgauge.hw.network.layers import Size, Window
 from narrowgauge.hw.numbers import arithmetic
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.model.integers import accumulate, reference, words
-from narrowgauge.model.integers.accumulate import Sums
+from narrowgauge.model.integers.accumulate import AccumulatorTrace
 
 from ...hw.networks import FAMILIES, random_convnet, random_images
 from .test_reference import SAME, WIDE, assert_defined, assert_followed
@@ -63,7 +63,7 @@ def outside_of_max(patch):
 
 
 def step_order(patch):
-    read, prepare = Sums._pass, Sums._prepare_weights
+    read, prepare = AccumulatorTrace._pass, AccumulatorTrace._prepare_weights
 
     def backwards(tensor, dim, lanes):
         return tensor.unflatten(dim, (-1, lanes)).flip(dim).flatten(dim, dim + 1)
@@ -72,28 +72,34 @@ def step_order(patch):
         prepare(self)
         self._step_weights = backwards(self._step_weights, 2, self.lanes)
 
-    patch.setattr(Sums, "_prepare_weights", prepare_backwards)
-    patch.setattr(Sums, "_pass", lambda self, *args: backwards(read(self, *args), 2, self.lanes))
+    patch.setattr(AccumulatorTrace, "_prepare_weights", prepare_backwards)
+    patch.setattr(
+        AccumulatorTrace, "_pass", lambda self, *args: backwards(read(self, *args), 2, self.lanes)
+    )
 
 
 def plane_order(patch):
-    original = Sums._pass
+    original = AccumulatorTrace._pass
     patch.setattr(
-        Sums,
+        AccumulatorTrace,
         "_pass",
         lambda self, tensors, index: original(self, tensors, self.mapped.planes - 1 - index),
     )
 
 
 def group_order(patch):
-    original = Sums._places
-    patch.setattr(Sums, "_places", lambda self, sums, n: original(self, sums.flip(0), n))
+    original = AccumulatorTrace._places
+    patch.setattr(
+        AccumulatorTrace, "_places", lambda self, sums, n: original(self, sums.flip(0), n)
+    )
 
 
 def sources_swapped(patch):
-    total, read = Sums._total, Sums._pass
-    patch.setattr(Sums, "_total", lambda self, tensors: total(self, tensors[::-1]))
-    patch.setattr(Sums, "_pass", lambda self, tensors, index: read(self, tensors[::-1], index))
+    total, read = AccumulatorTrace._total, AccumulatorTrace._pass
+    patch.setattr(AccumulatorTrace, "_total", lambda self, tensors: total(self, tensors[::-1]))
+    patch.setattr(
+        AccumulatorTrace, "_pass", lambda self, tensors, index: read(self, tensors[::-1], index)
+    )
 
 
 def lanes_without_a_channel(patch):
@@ -108,14 +114,14 @@ def lanes_without_a_channel(patch):
 
 
 def lanes_without_a_code(patch):
-    prepare = Sums._prepare_weights
+    prepare = AccumulatorTrace._prepare_weights
 
     def prepare_without(self):
         prepare(self)
         if hasattr(self, "_constant"):
             self._constant.zero_()
 
-    patch.setattr(Sums, "_prepare_weights", prepare_without)
+    patch.setattr(AccumulatorTrace, "_prepare_weights", prepare_without)
 
 
 def rounding(patch):
@@ -149,24 +155,24 @@ def thresholds_of_the_next_channel(patch):
 
 
 def wrapping(patch):
-    original = Sums._fit
+    original = AccumulatorTrace._fit
 
     def fit(self, register, overflowed):
         self.accumulator = Accumulator(self.accumulator.width, "wrap")
         original(self, register, overflowed)
 
-    patch.setattr(Sums, "_fit", fit)
+    patch.setattr(AccumulatorTrace, "_fit", fit)
 
 
 def flags_forgotten(patch):
-    original = Sums._fit
+    original = AccumulatorTrace._fit
 
     def fit(self, register, overflowed):
         if overflowed is not None:
             overflowed.zero_()
         original(self, register, overflowed)
 
-    patch.setattr(Sums, "_fit", fit)
+    patch.setattr(AccumulatorTrace, "_fit", fit)
 
 
 def shape_of_result(patch):
@@ -256,6 +262,6 @@ def test_a_step_that_float32_would_round_is_caught(monkeypatch):
     network = random_convnet(0, ("int12", "uint16", "uint4"), spec, Accumulator(48))
     images = random_images(0, network, 3)
     assert_followed(network, images, LANES)
-    monkeypatch.setattr(Sums, "_float", lambda self, limit: torch.float32)
+    monkeypatch.setattr(AccumulatorTrace, "_float", lambda self, limit: torch.float32)
     with pytest.raises(AssertionError):
         assert_followed(network, images, LANES)

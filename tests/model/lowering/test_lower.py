@@ -77,7 +77,14 @@ class Functions(nn.Module):
 
 def test_functions_and_shortcuts():
     model = same(Functions())
-    assert list(kinds(model).values()) == ["Block", "AveragePool", "Block", "Add", "Add", "Head"]
+    assert list(kinds(model).values()) == [
+        "Block",
+        "AveragePoolStep",
+        "Block",
+        "AddStep",
+        "AddStep",
+        "Head",
+    ]
     assert model.nodes[2].name == "deeper.conv"
     sums = [node for node in model.nodes if len(node.sources) == 2]
     assert sums[0].sources == ("deeper.conv", "pool")
@@ -91,13 +98,13 @@ def test_a_relu_behind_a_max_pool_moves_before_it():
         nn.Linear(36, 2),
     )  # fmt: skip
     model = same(module)
-    assert kinds(model) == {"0": "Block", "2": "MaxPool", "5": "Head"}
+    assert kinds(model) == {"0": "Block", "2": "MaxPoolStep", "5": "Head"}
     assert model.items()[0][1].relu
 
 
 def test_a_network_may_end_with_a_pool_or_a_convolution():
     last = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    assert kinds(same(last)) == {"0": "Block", "2": "AveragePool"}
+    assert kinds(same(last)) == {"0": "Block", "2": "AveragePoolStep"}
     assert kinds(same(nn.Sequential(nn.Conv2d(3, 4, 8), nn.Flatten()))) == {"0": "Head"}
 
 

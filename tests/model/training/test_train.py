@@ -13,7 +13,7 @@ from narrowgauge.model.lowering.topologies import NETWORKS
 from narrowgauge.model.training import checkpoint as checkpoints
 from narrowgauge.model.training import fit
 from narrowgauge.model.training.checkpoint import Checkpoint
-from narrowgauge.model.training.feed import Feed
+from narrowgauge.model.training.feed import TrainingFeed
 from narrowgauge.model.training.recipe import Recipe, default_activation
 from narrowgauge.model.training.schedule import Schedule
 from narrowgauge.model.training.train import check_recipe, train
@@ -204,7 +204,7 @@ def test_all_formats_share_one_float_training():
 
 def feed(digits, fmt=None):
     part = digits.train_images, digits.train_labels
-    return Feed(digits, *part, fmt and parse(fmt), torch.device("cpu"))
+    return TrainingFeed(digits, *part, fmt and parse(fmt), torch.device("cpu"))
 
 
 def test_values_are_those_of_the_data_set(digits):
