@@ -9,11 +9,11 @@ from .curve import INFINITY, Curve
 from .quantizer import Quantizer
 from .staircase import SMALL
 
-__all__ = ["Counts"]
+__all__ = ["StepCounts"]
 
 
 @dataclass(frozen=True, eq=False)
-class Counts:
+class StepCounts:
     """Channels whose codes count the thresholds that a line of their sums reaches.
 
     Attributes
@@ -32,7 +32,7 @@ class Counts:
     signs: bool
 
     @classmethod
-    def of(cls, curve: Curve, quantizer: Quantizer) -> "Counts | None":
+    def of(cls, curve: Curve, quantizer: Quantizer) -> "StepCounts | None":
         """Return the integers, or None for other quantisers and for what is bent."""
         if not curve.is_affine or quantizer.table is None:
             return None

@@ -24,9 +24,9 @@ import numpy as np
 
 from .curve import INFINITY, Curve
 from .quantizer import Quantizer
-from .staircase import SMALL, Run, Stairs
+from .staircase import SMALL, Stairs, StepRun
 
-__all__ = ["Line", "end_codes"]
+__all__ = ["RoundedLine", "end_codes"]
 
 # edge less 2K, and whether it must be passed: up to zero, and above
 EDGES = {
@@ -40,7 +40,7 @@ EDGES = {
 
 
 @dataclass(frozen=True, eq=False)
-class Line:
+class RoundedLine:
     """Channels whose codes are rounded lines of their sums.
 
     Attributes
@@ -67,7 +67,7 @@ class Line:
     zero: int
 
     @classmethod
-    def of(cls, curve: Curve, quantizer: Quantizer) -> "Line | None":
+    def of(cls, curve: Curve, quantizer: Quantizer) -> "RoundedLine | None":
         """Return the integers, or None for tables, signs and what is bent."""
         if not curve.is_affine or quantizer.table is not None or quantizer.is_bipolar:
             return None
@@ -151,15 +151,17 @@ class Line:
 
     def _run(
         self, channel: int, first: int, step: int, count: int, moved: int, mirrored: bool
-    ) -> Run:
+    ) -> StepRun:
         rise, start, unit = (int(each[channel]) for each in (self.rise, self.start, self.unit))
         edge, beyond = self._edge(moved - first if mirrored else first + moved)
         pitch = unit * 2 * step * max(int(self.divisor), 1)
         if mirrored:  # the last sum at which the code is not reached is the first one of the level
-            return Run(
+            return StepRun(
                 first, step, count, pitch, 2 * start - unit * edge - beyond + 1, -2 * rise
             ).reduced()
-        return Run(first, step, count, pitch, unit * edge + beyond - 2 * start, 2 * rise).reduced()
+        return StepRun(
+            first, step, count, pitch, unit * edge + beyond - 2 * start, 2 * rise
+        ).reduced()
 
     def _edge(self, code: int) -> tuple[int, bool]:
         """Return the integer that twice the ratio must reach for a code, or pass."""

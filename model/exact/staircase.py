@@ -30,7 +30,7 @@ import numpy as np
 from ...hw.errors import NetworkError
 from .fold import UNBOUNDED, Integers, StepFunction, check, trials
 
-__all__ = ["ClosedForm", "Run", "Stairs", "largest"]
+__all__ = ["ClosedForm", "Stairs", "StepRun", "largest"]
 
 LISTED = 1 << 19  # steps that are compared one by one, over all channels; of more, as many
 SMALL = 1 << 62  # below it, int64 does
@@ -65,7 +65,7 @@ def largest(count: int, a: int, b: int, c: int, d: int, m: int) -> int:
         count, a, b, c, d, m = last, b, a, m, m - d - 1, c
 
 
-class Run(NamedTuple):
+class StepRun(NamedTuple):
     """Levels ``first + step * j`` for ``j`` below ``many``.
 
     Each is reached at the sum ``ceil((rise * j + start) / run)``; ``rise`` and ``run`` are
@@ -79,20 +79,20 @@ class Run(NamedTuple):
     start: int
     run: int
 
-    def reduced(self) -> "Run":
+    def reduced(self) -> "StepRun":
         """Return the same in the smallest integers."""
         common = gcd(self.rise, self.run)
         return self._replace(
             rise=self.rise // common, start=-(-self.start // common), run=self.run // common
         )
 
-    def every_second(self) -> Iterator["Run"]:
+    def every_second(self) -> Iterator["StepRun"]:
         """Yield runs of one parity."""
         if self.step % 2 == 0:
             yield self
             return
         for skipped in range(min(2, self.many)):
-            yield Run(
+            yield StepRun(
                 self.first + skipped * self.step,
                 2 * self.step,
                 (self.many - skipped + 1) // 2,
@@ -121,7 +121,7 @@ class Stairs:
         The levels there.
     bottom, top : int
         The clamp of the layer's levels.
-    runs : tuple of Run
+    runs : tuple of StepRun
         The levels from ``first + 1`` to ``last``, each once.
     """
 
@@ -131,7 +131,7 @@ class Stairs:
     last: int
     bottom: int
     top: int
-    runs: tuple[Run, ...]
+    runs: tuple[StepRun, ...]
 
     def bounds(self, multiplier: int, shift: int, rounding: str) -> tuple[int, int]:
         """Return the smallest and the largest exact bias; where there is none, they cross."""

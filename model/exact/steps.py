@@ -7,10 +7,10 @@ from functools import cached_property
 import numpy as np
 
 from ...hw.numbers.formats import Bipolar, Format
-from .counts import Counts
+from .counts import StepCounts
 from .curve import Curve
 from .fold import StepFunction
-from .line import Line, end_codes
+from .line import RoundedLine, end_codes
 from .quantizer import Quantizer
 from .staircase import ClosedForm, Stairs
 
@@ -93,9 +93,9 @@ class Steps(BoundedSteps):
         return self.levels(np.stack([self.low, self.high], axis=1))
 
     @cached_property
-    def line(self) -> Line | None:
+    def line(self) -> RoundedLine | None:
         """The same in integers, where it is a rounded line."""
-        return Line.of(self.curve, self.quantizer)
+        return RoundedLine.of(self.curve, self.quantizer)
 
     def closed_form(self) -> ClosedForm | None:
         """Return what finds its integers without looking at every level, if anything can."""
@@ -177,9 +177,9 @@ class Steps(BoundedSteps):
         return super().thresholds()
 
     @cached_property
-    def _counts(self) -> Counts | None:
+    def _counts(self) -> StepCounts | None:
         """The same in integers, where it counts thresholds of a line."""
-        return Counts.of(self.curve, self.quantizer)
+        return StepCounts.of(self.curve, self.quantizer)
 
     @property
     def is_line(self) -> bool:

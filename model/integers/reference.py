@@ -1,7 +1,8 @@
 """The integer reference: what the accelerator must compute, to the last bit, in torch.
 
 It starts from `hw.program.mapping`, as the accelerator does, so patches, lanes, padding and bit
-planes are the same by construction; `accumulate` adds the order of accumulation, and this module the rest.
+planes are the same by construction; `accumulate` adds the order of accumulation, and this
+module the rest.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -3,8 +3,8 @@
 ``python tests/benchmarks/proof_chain.py BOARD NETWORK [--images 450] [OPTION...]`` runs
 ``narrowgauge verify``, keeps what it says in ``docs/results/proofs.json``, with the command, and
 the board as simulated in ``scripts/commands/boards.json`` where every link holds. Options are
-those of ``verify``: with a fast ``--baud`` large images take fewer cycles. ``--keep FILE`` takes what
-``narrowgauge verify --json`` has written to a file instead of running it anew.
+those of ``verify``: with a fast ``--baud`` large images take fewer cycles. ``--keep FILE`` takes
+what ``narrowgauge verify --json`` has written to a file instead of running it anew.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """Requantisation in float32, which is what QONNX computes in, checked against the integers.
 
 A layer's level is a step function of its sum, nowhere falling. Two kinds of nodes can be the same
-function: `MulAdd` scales the sum and lets ``Quant`` round it, `Float32Thresholds` counts the thresholds
-that the sum reaches.
+function: `MulAdd` scales the sum and lets ``Quant`` round it, `Float32Thresholds` counts the
+thresholds that the sum reaches.
 
 **Margins.** ``acc * multiplier + bias`` is an integer, and ``Quant`` rounds ties to even. Where the
 integers round halves up, half a unit is added to the bias: then no value is ever a tie, and every

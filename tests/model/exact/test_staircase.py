@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from narrowgauge.hw.numbers.arithmetic import round_shift
 from narrowgauge.model.exact.fold import UNBOUNDED
-from narrowgauge.model.exact.staircase import Run, Stairs, largest
+from narrowgauge.model.exact.staircase import Stairs, StepRun, largest
 
 factors = st.integers(-60, 60)
 
@@ -28,7 +28,7 @@ def test_the_largest_of_more_places_than_could_be_looked_at():
 
 
 runs = st.builds(
-    Run,
+    StepRun,
     first=st.integers(-20, 20),
     step=st.integers(1, 2),
     many=st.integers(1, 30),
@@ -57,7 +57,7 @@ def test_runs_are_reduced_and_split_without_a_change(run):
 
 
 def test_numbers_beyond_64_bits():
-    run = Run(0, 1, 3, (1 << 80) + 1, 5, 1 << 70)
+    run = StepRun(0, 1, 3, (1 << 80) + 1, 5, 1 << 70)
     assert run.sums(np.arange(3)).tolist() == [total for _, total in of(run)]
 
 
