@@ -188,6 +188,17 @@ def test_arrows_between_folders():
     longest_chain(folders)  # no circle
 
 
+def test_the_arrows_are_drawn():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(hw/\w+)` \|([^|]*)\|$", text, re.MULTILINE)
+    drawn = {name.replace("/", "."): re.findall(r"`(\S+)`", cell) for name, cell in rows}
+    assert drawn == {
+        folder: [each.replace(".", "/") for each in allowed.split()]
+        for folder, allowed in ARROWS.items()
+        if folder.startswith("hw.")
+    }
+
+
 def test_a_wrong_arrow_is_found():
     arrows = graph()
     arrows["narrowgauge.hw.numbers.format"] |= {"narrowgauge.hw.network.window"}

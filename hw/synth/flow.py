@@ -68,9 +68,9 @@ def synthesis_scripts(
 
     Modules marked by `tools.rtlil.keep_shared` are mapped once and flattened afterwards; merging
     cells that do the same then gives back what their borders cost (12 % of the LUTs of a 4x4 array
-    whose elements each decode the same control). The last step of Yosys's commands is left out, because it names every cell after all cells on its way: such
-    names cost nextpnr 40 % of its time on iCE40. Only registers and what they are packed with
-    are named, for critical paths.
+    whose elements each decode the same control). The last step of Yosys's commands is left out,
+    because it names every cell after all cells on its way: such names cost nextpnr 40 % of its time
+    on iCE40. Only registers and what they are packed with are named, for critical paths.
     """
     family = target.family
     registers = family.selection("ff")
