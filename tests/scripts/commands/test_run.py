@@ -22,12 +22,14 @@ SMALL = (
 )
 PNG = b"\x89PNG\r\n\x1a\n"
 ALWAYS = {"weight", "activation", "network", "dataset", "images", "accuracy_float"}
-MEASURED = set(COLUMNS) - {"failure"}
+MEASURED = set(COLUMNS) - {"failure", "remark"}
 
 
 def stored(cache):
     """Every entry of the store; an entry that is written again gets another row number."""
     with closing(sqlite3.connect(cache / "results.sqlite")) as store:
+        if not store.execute("SELECT name FROM sqlite_master").fetchall():
+            return set()  # another process is about to begin it
         return set(store.execute("SELECT rowid, kind, key FROM results"))
 
 
@@ -151,8 +153,10 @@ def test_a_format_that_fails_does_not_spoil_the_others(finished, invoke, monkeyp
     _, bipolar, int4 = json.loads(done.out)
     assert set(int4) == MEASURED
     assert bipolar["failure"] in done.err
-    assert (bipolar["routed"], bipolar["mismatches"]) == (False, 0)
-    assert not {"lut", "bram", "fmax_mhz", "seeds", "images_per_second"} & set(bipolar)
+    assert not bipolar["routed"]  # and it was not simulated before that was found
+    assert not {"mismatches", "lut", "bram", "fmax_mhz", "seeds", "images_per_second"} & set(
+        bipolar
+    )
     assert json.loads((tmp_path / "out" / "results.json").read_text()) == json.loads(done.out)
     assert (tmp_path / "out" / "chart.svg").exists()
 
