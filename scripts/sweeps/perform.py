@@ -182,12 +182,15 @@ def _tell(plan: SweepPlan, rows: list[Row]) -> int:
     for reason, texts in plan.left_out.items():
         _say(f"left out: {'; '.join(texts)}: {reason}")
     failures: dict[str, list[str]] = {}
+    reasons: dict[str, str] = {}  # in full of the first: each failure keeps its script elsewhere
     for point, row in zip(plan.points, rows, strict=True):
         if "failure" in row:
-            failures.setdefault(row["failure"], []).append(f"{point.text} on {point.target}")
+            reason, _, _ = row["failure"].partition("; script, ")
+            reasons.setdefault(reason, row["failure"])
+            failures.setdefault(reason, []).append(f"{point.text} on {point.target}")
     for reason, texts in failures.items():
         more = f" and {len(texts) - 1} more" if len(texts) > 1 else ""
-        _say(f"{texts[0]}{more}: {reason}")
+        _say(f"{texts[0]}{more}: {reasons[reason]}")
     if failures:
         _say("--retry-failed runs rows again that failed")
     return 1 if failures else 0

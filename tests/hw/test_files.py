@@ -222,7 +222,8 @@ MODULES |= {"image": {"save"}}
 MEMORY = {"buffer", "image"}  # what is written to before it is written
 ALLOWED = {
     "boards/build/flow.py:_nextpnr",  # into a temporary folder of its caller
-    "hw/synth/flow.py:run_router",  # likewise
+    "hw/synth/death.py:keep",  # copies into a folder of the cache, named by their content
+    "hw/synth/flow.py:run_router",  # into a temporary folder of its caller
     "hw/tools/store.py:_move_aside",  # of SQLite's file
 }
 

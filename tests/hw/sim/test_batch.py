@@ -50,7 +50,7 @@ def equal(one, other):
         assert (one.events[field] == other.events[field]).all(), field
 
 
-def block_accelerator(fabric):
+def block_accelerator(fabric="ice40"):
     network = random_network(4, ("int4", "uint4", "uint4"), (9, 6, 5), Accumulator(14))
     return Accelerator(Program(network, Geometry(2, 2, 4)), blocks=Blocks(fabric))
 
@@ -65,11 +65,8 @@ def loaded():
     "make_design",
     [
         partial(accelerator, ("bipolar", "uint4", "bipolar"), overflow="wrap"),
-        partial(accelerator, ("e5m2", "uint8", "uint8")),
-        partial(block_accelerator, "ice40"),
-        partial(block_accelerator, "ecp5"),
+        block_accelerator,
         loaded,
-        partial(convolutional, single_port=("weights", "activations")),
         partial(convolutional, seed=4, varied=True),  # with thresholds, and halves to even
     ],
 )

@@ -14,7 +14,7 @@ FAKE = """
 import hashlib, json, os, pathlib, signal, sys, time
 folder = pathlib.Path({folder!r})
 if sys.argv[1:] == ["-V"]:
-    print("Yosys 9.9")
+    print("Yosys 0.70")
     sys.exit()
 design = pathlib.Path("design.il").read_text()
 name = hashlib.sha256(design.encode()).hexdigest()

@@ -55,9 +55,8 @@ def test_a_cluster_runs_the_jobs_and_the_results_are_kept_here(
     done = command(*arguments, "--scheduler", address)
     assert done.status == 1
     rows = rows_in(plan.parent / "out")
-    assert [row.get("failure") for row in rows] == [
-        *(None, None, "yosys failed: ERROR: it broke"),
-    ] * 2
+    failures = [row.get("failure") and row["failure"].partition(";")[0] for row in rows]
+    assert failures == [None, None, "yosys failed: ERROR: it broke"] * 2
     assert len({parent for _, parent in fake.log("begin")}) == 2  # both workers had some
     assert len(stored(cache)) == 4
     fake.say(broken="")
@@ -72,9 +71,9 @@ def test_a_worker_without_the_tools_is_told_at_once(command, cluster, plan, fake
     """Here ``fake`` is another program than that of the workers, of another version."""
     address, _ = cluster
     script = fake.folder / "yosys.py"
-    script.write_text(script.read_text().replace("9.9", "9.8"))
+    script.write_text(script.read_text().replace("0.70", "0.69"))
     done = command("sweep", plan, "--output", plan.parent / "out", "--scheduler", address)
-    words = ["worker tcp://", "yosys is 9.8 (environment) here and, there: 9.9 (environment)"]
+    words = ["worker tcp://", "yosys is 0.69 (environment) here and, there: 0.70 (environment)"]
     done.fails_with(1, *words)
     assert not fake.log("begin")
 
