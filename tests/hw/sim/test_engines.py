@@ -145,18 +145,21 @@ def test_a_compiler_that_fails_is_an_error(monkeypatch, tmp_path):
 
 
 def test_what_takes_longer_to_compile_than_to_run_is_not_compiled(monkeypatch, tmp_path):
+    def fail(*_, **__):
+        raise ToolError("it was tried")
+
     monkeypatch.setenv("NARROWGAUGE_CACHE", str(tmp_path))
-    monkeypatch.setenv("CXX", "false")
+    monkeypatch.setattr(library, "run", fail)
     monkeypatch.setattr(compiled, "compile_seconds", lambda cells: 100.0)
-    said = []
-    assert make_engine(accelerator(), cycles=10, note=said.append).name == "amaranth"
+    design, said = accelerator(), []
+    assert make_engine(design, cycles=10, note=said.append).name == "amaranth"
     assert "takes about 100 s to compile, and Amaranth's simulator about 0 s for this" in said[0]
     for name, cycles in (("auto", 1e9), ("compiled", 10), ("auto", None)):
-        with pytest.raises(ToolError, match="could not compile"):  # it was tried
-            make_engine(accelerator(), name, cycles=cycles)
+        with pytest.raises(ToolError, match="it was tried"):
+            make_engine(design, name, cycles=cycles)
     monkeypatch.setattr(compiled, "compile_seconds", lambda cells: 5.0)
-    with pytest.raises(ToolError, match="could not compile"):
-        make_engine(accelerator(), cycles=10)
+    with pytest.raises(ToolError, match="it was tried"):
+        make_engine(design, cycles=10)
 
 
 @pytest.mark.parametrize(
