@@ -46,7 +46,7 @@ class Results(wiring.Component):
 
     Members
     -------
-    i : In(stream.Signature(result_layout(program)))
+    i : In(stream.Signature(result_layout(program.network.output, program.network.outputs)))
     i_levels : In(1)
         Levels are wanted; without, they are passed over.
     o : Out(stream.Signature(8))
@@ -63,7 +63,9 @@ class Results(wiring.Component):
         self.program = program
         super().__init__(
             {
-                "i": In(stream.Signature(result_layout(program))),
+                "i": In(
+                    stream.Signature(result_layout(program.network.output, program.network.outputs))
+                ),
                 "i_levels": In(1),
                 "o": Out(stream.Signature(8)),
                 "o_end": Out(1),

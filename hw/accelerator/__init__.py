@@ -7,7 +7,7 @@ from ..lazy import face
 if TYPE_CHECKING:
     from .drain import Drain
     from .edge import EdgeMask
-    from .emitter import Emitter
+    from .emitter import Emitter, EmitterConfig
     from .feeder import Feeder
     from .loader import Loader
     from .max_pool import PoolUnit
@@ -28,6 +28,7 @@ __all__ = [
     "Drain",
     "EdgeMask",
     "Emitter",
+    "EmitterConfig",
     "Feeder",
     "Loader",
     "Packer",

@@ -8,7 +8,7 @@ from ..gates.counter import count_up
 from ..gates.table import field
 from ..numbers.arithmetic import address_width, bits_for
 from ..program.layout import Program
-from .job import LOOPS, Job, Whereabouts
+from .job import LOOPS, Job, Tag
 
 __all__ = ["Drain"]
 
@@ -31,7 +31,7 @@ class Drain(wiring.Component):
     o_parameters : Out(address of bias and multiplier), o_read : Out(1)
         Read in this cycle what the sums of the next cycle need; with ``o_read`` low, they need
         what was read last.
-    o : Out(Whereabouts)
+    o : Out(Tag)
         Where the sums of this cycle belong; combinational, from registers.
     """
 
@@ -47,12 +47,23 @@ class Drain(wiring.Component):
         address = address_width(program.parameter_rows)
         super().__init__(
             {
-                "jobs": In(stream.Signature(Job(program))),
+                "jobs": In(stream.Signature(Job(program.contexts, len(program.records)))),
                 "i_valid": In(1),
                 "o_address": Out(address),
                 "o_parameters": Out(address),
                 "o_read": Out(1),
-                "o": Out(Whereabouts(program)),
+                "o": Out(
+                    Tag(
+                        Job(program.contexts, len(program.records)),
+                        chains=program.geometry.chains,
+                        ranks=program.geometry.rows // program.geometry.chains,
+                        channels=max(
+                            record.place.groups * record.place.group_channels
+                            for record in program.records
+                        )
+                        + program.geometry.columns,
+                    )
+                ),
             }
         )
 
@@ -64,7 +75,10 @@ class Drain(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        job, waiting = Signal(Job(self.program)), Signal(Job(self.program))
+        job, waiting = (
+            Signal(Job(self.program.contexts, len(self.program.records))),
+            Signal(Job(self.program.contexts, len(self.program.records))),
+        )
         occupied, queued = Signal(), Signal()  # there is a job; there is one behind it
         final = Signal()  # its last sums are next
         take, start, following = Signal(), Signal(), Signal.like(job)

@@ -1,5 +1,7 @@
 """From the output memory to the output stream."""
 
+from dataclasses import dataclass
+
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -7,11 +9,39 @@ from amaranth.utils import ceil_log2
 
 from ..gates.counter import count_up
 from ..gates.ports import ReadInterface, ReadSignature
-from ..program.layout import Program
-from .job import Batch
+from ..numbers.formats import Format
 from .streams import result_layout
 
-__all__ = ["Emitter"]
+__all__ = ["Emitter", "EmitterConfig"]
+
+
+@dataclass(frozen=True)
+class EmitterConfig:
+    """Sizes of an `Emitter`.
+
+    Attributes
+    ----------
+    level : Format
+        Format of a level.
+    outputs : int
+        Levels of an image.
+    chains : int
+        Levels of a word: those of as many images, which lie side by side.
+    contexts : int
+        Output areas, 1 or 2.
+    batch : StructLayout
+        Layout of a `Batch`, an area's images.
+    context_words, words : int
+        Words of an area, and of the output memory.
+    """
+
+    level: Format
+    outputs: int
+    chains: int
+    contexts: int
+    batch: data.StructLayout
+    context_words: int
+    words: int
 
 
 class Emitter(wiring.Component):
@@ -19,6 +49,10 @@ class Emitter(wiring.Component):
 
     A level takes two cycles when the receiver is ready, and the last one of an image, which goes
     out with the label, three.
+
+    Parameters
+    ----------
+    config : EmitterConfig
 
     Members
     -------
@@ -28,7 +62,7 @@ class Emitter(wiring.Component):
         The area has been read.
     read : Out(ReadSignature(output_words, levels of all chains))
         The output memory.
-    o : Out(stream.Signature(result_layout(program)))
+    o : Out(stream.Signature(result_layout(config.level, config.outputs)))
     """
 
     i_full: Signal
@@ -37,28 +71,28 @@ class Emitter(wiring.Component):
     read: ReadInterface
     o: stream.Interface
 
-    def __init__(self, program: Program):
-        self.program = program
-        word = program.geometry.chains * program.network.output.width
+    def __init__(self, config: EmitterConfig):
+        self.config = config
+        word = config.chains * config.level.width
         super().__init__(
             {
-                "i_full": In(program.contexts),
-                "i_done": In(data.ArrayLayout(Batch(program), program.contexts)),
-                "o_emitted": Out(program.contexts),
-                "read": Out(ReadSignature(program.output_words, word)),
-                "o": Out(stream.Signature(result_layout(program))),
+                "i_full": In(config.contexts),
+                "i_done": In(data.ArrayLayout(config.batch, config.contexts)),
+                "o_emitted": Out(config.contexts),
+                "read": Out(ReadSignature(config.words, word)),
+                "o": Out(stream.Signature(result_layout(config.level, config.outputs))),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        contexts = self.program.contexts
+        contexts = self.config.contexts
         context = Signal(ceil_log2(contexts))
         # the states, a register each: nothing goes on, an address is read, a level arrives, the
         # last one of an image is compared, a level goes out
         idle, read, take, compare = Signal(init=1), Signal(), Signal(), Signal()
         send = self.o.valid
-        chain = Signal(range(self.program.geometry.chains))
+        chain = Signal(range(self.config.chains))
         ends_image = self._compare(m, take, chain)
         ends_batch = self._walk(m, idle, take, ends_image, context, chain)
         sent, over = send & self.o.ready, Signal()
@@ -82,7 +116,7 @@ class Emitter(wiring.Component):
 
         A level is compared while it is sent, and put aside when the next one arrives.
         """
-        fmt, outputs = self.program.network.output, self.program.network.outputs
+        fmt, outputs = self.config.level, self.config.outputs
         sent = Signal(fmt.width)
         level = fmt.level_of(sent)
         # -1 less the best: compared in one adder
@@ -110,16 +144,16 @@ class Emitter(wiring.Component):
 
     def _walk(self, m: Module, idle, take, ends_image, context, chain) -> Signal:
         """Walk through the levels of a batch; return whether the current one is its last."""
-        program = self.program
-        outputs, chains = program.network.outputs, program.geometry.chains
-        address = Signal(range(program.output_words))
-        left, ends_batch = Signal(range(program.batch + 1)), Signal()
+        config = self.config
+        outputs, chains = config.outputs, config.chains
+        address = Signal(range(config.words))
+        left, ends_batch = Signal(self.i_done[0].count.shape()), Signal()
         m.d.comb += self.read.address.eq(address)
         # the chains' images lie side by side
         back = ends_image & (chain != chains - 1)
         with m.If(idle):
             m.d.sync += [
-                address.eq(Mux(context, program.output_rows * outputs, 0)),
+                address.eq(Mux(context, config.context_words, 0)),
                 left.eq(self.i_done[context].count),
                 chain.eq(0),
             ]

@@ -73,14 +73,14 @@ class Feeder(wiring.Component):
         super().__init__(
             {
                 "i_offer": In(1),
-                "i_job": In(Job(program)),
+                "i_job": In(Job(program.contexts, len(program.records))),
                 "o_take": Out(1),
                 "read": Out(ReadSignature(program.activation_words, self.word.size)),
                 "i_granted": In(1),
                 "o_fetched": Out(1),
-                "o_fetched_job": Out(Job(program)),
+                "o_fetched_job": Out(Job(program.contexts, len(program.records))),
                 "o_full": Out(1),
-                "o_bank": Out(Bank(program), init=FIRST),  # pyright: ignore[reportCallIssue] (stubs)
+                "o_bank": Out(Bank(Job(program.contexts, len(program.records))), init=FIRST),  # pyright: ignore[reportCallIssue] (stubs)
                 "i_release": In(1),
                 "i_address": In(address_width(program.row_buffer_words)),
                 "o_words": Out(data.ArrayLayout(self.word, geometry.rows)),
@@ -98,7 +98,14 @@ class Feeder(wiring.Component):
         m.submodules.walker = walker = Walker(self.program)
         m.submodules.packer = packer = Packer(self.program, walker.form)
         banks = Array(
-            [Signal(Bank(self.program), init=FIRST, name=f"bank_{bank}") for bank in range(2)]
+            [
+                Signal(
+                    Bank(Job(self.program.contexts, len(self.program.records))),
+                    init=FIRST,
+                    name=f"bank_{bank}",
+                )
+                for bank in range(2)
+            ]
         )
         full = Signal(2)
         filling = Signal()  # the bank that is filled next
@@ -131,7 +138,9 @@ class Feeder(wiring.Component):
         buffer, also where the packer takes two cycles.
         """
         job, pools = self.o_fetched_job, self.program.pools
-        description = Signal(Bank(self.program), init=FIRST)
+        description = Signal(
+            Bank(Job(self.program.contexts, len(self.program.records))), init=FIRST
+        )
         to_pool = field([not record.on_array for record in self.program.records], job.layer)
         m.d.comb += [
             walker.i_job.eq(job),

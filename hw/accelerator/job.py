@@ -1,4 +1,4 @@
-"""What travels with the work: jobs, batches, filled banks, and the place of a sum."""
+"""Layouts of what travels with the work: jobs, batches, filled banks, and tags of sums."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,6 @@ from amaranth.utils import ceil_log2
 
 from ..gates.address import CodeAddress
 from ..gates.table import field
-from ..program.layout import Program
 
 __all__ = [
     "FIRST",
@@ -18,7 +17,7 @@ __all__ = [
     "Bank",
     "Batch",
     "Job",
-    "Whereabouts",
+    "Tag",
     "start_address",
 ]
 
@@ -30,31 +29,42 @@ LOOPS = ("column", "rank", "tile", "chunk", "image", "group")
 """The loops over sums, from the inside; a rank is one row of each chain."""
 
 
-def Job(program: Program) -> data.StructLayout:
-    """Return the layout of a job: one layer of one context."""
+def Job(contexts: int, layers: int) -> data.StructLayout:
+    """Return the layout of a job: one of ``layers`` layers, of one of ``contexts`` contexts."""
     return data.StructLayout(
         {
-            "context": unsigned(ceil_log2(program.contexts)),
-            "layer": unsigned(ceil_log2(len(program.records))),
+            "context": unsigned(ceil_log2(contexts)),
+            "layer": unsigned(ceil_log2(layers)),
         }
     )
 
 
-def Batch(program: Program) -> data.StructLayout:
-    """Return the layout of a batch: how many images it has, and the first one's number.
+def Batch(images: int) -> data.StructLayout:
+    """Return the layout of a batch: how many images it has, at most ``images``, and its first.
 
     Numbers count from reset; they serve the trace only, and vanish in synthesis with it.
     """
-    return data.StructLayout({"count": range(program.batch + 1), "image": unsigned(IMAGE_WIDTH)})
+    return data.StructLayout({"count": range(images + 1), "image": unsigned(IMAGE_WIDTH)})
 
 
-def Bank(program: Program) -> data.StructLayout:
-    """Return what goes with a filled bank: its job, and where in the job it stands."""
-    return data.StructLayout({"job": Job(program), "first": 1, "next_group": 1})
+def Bank(job: data.StructLayout) -> data.StructLayout:
+    """Return the layout of what goes with a filled bank: its `Job`, and its place in it."""
+    return data.StructLayout({"job": job, "first": 1, "next_group": 1})
 
 
-def Whereabouts(program: Program) -> data.StructLayout:
-    """Return what goes with the sums that leave in one cycle, one a chain, of one channel.
+def Tag(job: data.StructLayout, *, chains: int, ranks: int, channels: int) -> data.StructLayout:
+    """Return the layout of the tag of the partial sums that leave the array in one cycle.
+
+    They are of one channel, one a chain.
+
+    Parameters
+    ----------
+    job : StructLayout
+        The layout of a `Job`.
+    chains, ranks : int
+        Chains of the array, and rows of each.
+    channels : int
+        One more than the highest number of a channel, those that fill up a tile included.
 
     Attributes
     ----------
@@ -70,38 +80,39 @@ def Whereabouts(program: Program) -> data.StructLayout:
     image, element : int
         For the trace: image in the context, and element of the layer's output, of the first chain.
     """
-    records = program.records
-    channels = [record.place.groups * record.place.group_channels for record in records]
-    spare = program.geometry.columns
     return data.StructLayout(
         {
-            "job": Job(program),
+            "job": job,
             "last": data.StructLayout({name: 1 for name in LOOPS}),
             "used": 1,
-            "rows": program.geometry.chains,
-            "rank": ceil_log2(program.geometry.rows // program.geometry.chains),
-            "channel": ceil_log2(max(channels) + spare),
+            "rows": chains,
+            "rank": ceil_log2(ranks),
+            "channel": ceil_log2(channels),
             "image": unsigned(32),
             "element": unsigned(32),
         }
     )
 
 
-def start_address(program: Program, form: CodeAddress, starts: Sequence[int], job) -> Value:
+def start_address(
+    form: CodeAddress, starts: Sequence[int], job: data.View, *, contexts: int, region: int
+) -> Value:
     """Return where the data of ``job`` begin: a table of contexts and layers costs no adder.
 
     Parameters
     ----------
-    program : Program
     form : CodeAddress
         Form of the address.
     starts : sequence of int
         The first code of each layer's data in an image's region.
     job : Job
+    contexts : int
+        Contexts, 1 or 2.
+    region : int
+        Words of a context's region.
     """
-    region = program.batch * program.image_words * form.lanes
     tables = [
-        field([form.const(context * region + start) for start in starts], job.layer)
-        for context in range(program.contexts)
+        field([form.const(context * region * form.lanes + start) for start in starts], job.layer)
+        for context in range(contexts)
     ]
     return Mux(job.context, tables[-1], tables[0])

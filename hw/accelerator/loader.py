@@ -23,7 +23,7 @@ class Loader(wiring.Component):
 
     Members
     -------
-    i : In(stream.Signature(element_layout(program)))
+    i : In(stream.Signature(element_layout(program.network.input)))
     i_loaded : In(contexts)
         Input areas that must not be written.
     write : Out(WriteSignature(activation_words, lanes * width, segments))
@@ -47,13 +47,13 @@ class Loader(wiring.Component):
         segments = program.geometry.lanes // program.segment
         super().__init__(
             {
-                "i": In(stream.Signature(element_layout(program))),
+                "i": In(stream.Signature(element_layout(program.network.input))),
                 "i_loaded": In(program.contexts),
                 "write": Out(WriteSignature(program.activation_words, width, segments)),
                 "i_granted": In(1),
                 "o_loaded": Out(1),
                 "o_context": Out(ceil_log2(program.contexts)),
-                "o_batch": Out(Batch(program)),
+                "o_batch": Out(Batch(program.batch)),
             }
         )
 

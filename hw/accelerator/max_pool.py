@@ -52,7 +52,7 @@ class PoolUnit(wiring.Component):
         word = data.ArrayLayout(fmt, lanes)
         super().__init__(
             {
-                "i_job": In(Job(program)),
+                "i_job": In(Job(program.contexts, len(program.records))),
                 "i_tap": In(word),
                 "i_valid": In(1),
                 "i_first": In(1),
@@ -61,7 +61,7 @@ class PoolUnit(wiring.Component):
                 "write": Out(WriteSignature(program.activation_words, word.size, self.form.parts)),
                 "i_granted": In(1),
                 "o_written": Out(1),
-                "o_written_job": Out(Job(program)),
+                "o_written_job": Out(Job(program.contexts, len(program.records))),
             }
         )
 

@@ -58,7 +58,7 @@ class Packer(wiring.Component):
         step = Step(program, form)
         super().__init__(
             {
-                "i_job": In(Job(program)),
+                "i_job": In(Job(program.contexts, len(program.records))),
                 "i_step": In(step),
                 "i_data": In(width),
                 "o_word": Out(width),

@@ -66,7 +66,7 @@ class Scoreboard(wiring.Component):
 
     def __init__(self, program: Program):
         self.program = program
-        job, batch = Job(program), Batch(program)
+        job, batch = Job(program.contexts, len(program.records)), Batch(program.batch)
         contexts = program.contexts
         super().__init__(
             {
@@ -114,7 +114,7 @@ class Scoreboard(wiring.Component):
         last = len(self.program.records) - 1
         layer = Signal(range(last + 1), name=f"layer_{context}")
         busy = Signal(name=f"busy_{context}")
-        waiting = Signal(Batch(self.program), name=f"waiting_{context}")
+        waiting = Signal(Batch(self.program.batch), name=f"waiting_{context}")
         loaded, full = self.o_loaded[context], self.o_full[context]
         ready = ~busy & ((layer != 0) | loaded) & ((layer != last) | ~full)
 

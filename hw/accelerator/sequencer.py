@@ -56,9 +56,9 @@ class Sequencer(wiring.Component):
         super().__init__(
             {
                 "i_full": In(1),
-                "i_bank": In(Bank(program)),
+                "i_bank": In(Bank(Job(program.contexts, len(program.records)))),
                 "o_release": Out(1),
-                "jobs": Out(stream.Signature(Job(program))),
+                "jobs": Out(stream.Signature(Job(program.contexts, len(program.records)))),
                 "o_weight_address": Out(address_width(program.weight_words)),
                 "o_word_address": Out(address_width(program.row_buffer_words)),
                 "o_control": Out(CONTROL),

@@ -4,22 +4,22 @@ from amaranth.hdl import unsigned
 from amaranth.lib import data
 from amaranth.utils import ceil_log2
 
-from ..program.layout import Program
+from ..numbers.formats import Format
 
 __all__ = ["element_layout", "result_layout"]
 
 
-def element_layout(program: Program) -> data.StructLayout:
-    """Return the layout of an input element: its code, and whether it ends the last image.
+def element_layout(code: Format) -> data.StructLayout:
+    """Return the layout of an input element: its code, and whether it is the last.
 
     ``last``, on the last element of an image, closes a batch that is not full, so that a stream may
     end after any number of images.
     """
-    return data.StructLayout({"code": program.network.input, "last": 1})
+    return data.StructLayout({"code": code, "last": 1})
 
 
-def result_layout(program: Program) -> data.StructLayout:
-    """Return the layout of an output element.
+def result_layout(level: Format, outputs: int) -> data.StructLayout:
+    """Return the layout of an output element, of one of ``outputs`` channels.
 
     ``level`` is the next level of the last layer, in the order of its channels; with the last one
     of an image, ``last`` is set and ``label`` is the class: the first channel with the highest
@@ -27,8 +27,8 @@ def result_layout(program: Program) -> data.StructLayout:
     """
     return data.StructLayout(
         {
-            "level": program.network.output,
-            "label": unsigned(ceil_log2(program.network.outputs)),
+            "level": level,
+            "label": unsigned(ceil_log2(outputs)),
             "last": 1,
         }
     )

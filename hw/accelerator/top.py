@@ -29,6 +29,7 @@ from ..mac.base import MAC
 from ..mac.dsp import Blocks
 from ..program.contents import ThresholdTable
 from ..program.layout import Program
+from .configure import emitter_config
 from .drain import Drain
 from .emitter import Emitter
 from .feeder import Feeder
@@ -100,8 +101,8 @@ class Accelerator(wiring.Component):
 
     Members
     -------
-    i : In(stream.Signature(element_layout(program)))
-    o : Out(stream.Signature(result_layout(program)))
+    i : In(stream.Signature(element_layout(program.network.input)))
+    o : Out(stream.Signature(result_layout(program.network.output, program.network.outputs)))
     weights : In(stream.Signature(word of the weight memory))
         Where weights have a single port, and where the program is for any weights: they are loaded,
         in the order of `Program.weight_image`, after every reset, and images wait for them.
@@ -135,8 +136,10 @@ class Accelerator(wiring.Component):
             if name not in ("weights", "activations"):
                 raise GeometryError(f"single_port is weights or activations, not {name}")
         members: dict[str, Any] = {
-            "i": In(stream.Signature(element_layout(program))),
-            "o": Out(stream.Signature(result_layout(program))),
+            "i": In(stream.Signature(element_layout(program.network.input))),
+            "o": Out(
+                stream.Signature(result_layout(program.network.output, program.network.outputs))
+            ),
             "trace": Out(trace_layout(program)),
         }
         if self.loads_weights:
@@ -171,7 +174,7 @@ class Accelerator(wiring.Component):
         m.submodules.sequencer = sequencer = Sequencer(program, array.interval)
         m.submodules.drain = drain = Drain(program)
         m.submodules.writer = writer = Writer(program)
-        m.submodules.emitter = emitter = Emitter(program)
+        m.submodules.emitter = emitter = Emitter(emitter_config(program))
         m.submodules.activations = activations = ActivationMemory(
             program, single_port="activations" in self.single_port
         )

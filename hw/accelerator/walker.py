@@ -115,7 +115,7 @@ class Walker(wiring.Component):
         self.form = CodeAddress.for_steps(program.activation_words, program.geometry.lanes, steps)
         super().__init__(
             {
-                "i_job": In(Job(program)),
+                "i_job": In(Job(program.contexts, len(program.records))),
                 "i_start": In(1),
                 "i_enable": In(1),
                 "o_word": Out(self.form.word_width),
@@ -139,7 +139,11 @@ class Walker(wiring.Component):
     def _start(self):
         """Return the address at which the job begins, from a table of contexts and layers."""
         return start_address(
-            self.program, self.form, [feed.start for feed in self.feeds], self.i_job
+            self.form,
+            [feed.start for feed in self.feeds],
+            self.i_job,
+            contexts=self.program.contexts,
+            region=self.program.batch * self.program.image_words,
         )
 
     def _count(self, loop: str) -> int:

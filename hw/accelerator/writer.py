@@ -12,7 +12,7 @@ from ..gates.ports import WriteInterface, WriteSignature
 from ..gates.table import field
 from ..numbers.formats import Bipolar, Format
 from ..program.layout import Program
-from .job import LOOPS, Job, Whereabouts, start_address
+from .job import LOOPS, Job, Tag, start_address
 
 __all__ = ["Writer"]
 
@@ -26,7 +26,7 @@ class Writer(wiring.Component):
 
     Members
     -------
-    i_valid : In(1), i_where : In(Whereabouts)
+    i_valid : In(1), i_where : In(Tag)
         Whether levels arrive two cycles later, and where they belong: what follows from that alone
         is there with them.
     activations : Out(WriteSignature(activation_words, word, segments))
@@ -51,11 +51,22 @@ class Writer(wiring.Component):
         super().__init__(
             {
                 "i_valid": In(1),
-                "i_where": In(Whereabouts(program)),
+                "i_where": In(
+                    Tag(
+                        Job(program.contexts, len(program.records)),
+                        chains=program.geometry.chains,
+                        ranks=program.geometry.rows // program.geometry.chains,
+                        channels=max(
+                            record.place.groups * record.place.group_channels
+                            for record in program.records
+                        )
+                        + program.geometry.columns,
+                    )
+                ),
                 "activations": Out(WriteSignature(program.activation_words, word, self.form.parts)),
                 "outputs": Out(WriteSignature(program.output_words, levels)),
                 "o_written": Out(1),
-                "o_written_job": Out(Job(program)),
+                "o_written_job": Out(Job(program.contexts, len(program.records))),
             }
             | {
                 f"i_{k}": In(data.ArrayLayout(mode.output.level_shape, geometry.chains))
@@ -184,7 +195,13 @@ class Writer(wiring.Component):
     def _first(self) -> Value:
         """Return where a job begins."""
         begins = [record.place.start for record in self.program.records]
-        return start_address(self.program, self.form, begins, self.i_where.job)
+        return start_address(
+            self.form,
+            begins,
+            self.i_where.job,
+            contexts=self.program.contexts,
+            region=self.program.batch * self.program.image_words,
+        )
 
     @staticmethod
     def _turns(last, loops: list[str]) -> tuple[dict[str, Value], dict[str, Value]]:
