@@ -1,1 +1,1 @@
-"""From a program to a bitstream, and into a board."""
+"""Builds the bitstream of a program, and loads it into a board."""

@@ -1,4 +1,4 @@
-"""From a network to the bitstream of a board: map, choose a clock, route, check, pack."""
+"""Builds a board's bitstream from a network: maps, chooses a clock, routes, checks, packs."""
 
 import base64
 from collections.abc import Callable, Mapping

@@ -19,7 +19,7 @@ __all__ = ["pack_on", "route", "suffix", "versions"]
 
 @dataclass(frozen=True)
 class _Kind:
-    """What a family's tools write and read.
+    """Files that a family's tools write and read.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What is in the device around the accelerator: the link, buffers, the top level."""
+"""The device around the accelerator: its link, its buffers, its top level."""
 
 from typing import TYPE_CHECKING
 

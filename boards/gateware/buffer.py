@@ -1,4 +1,4 @@
-"""Where a frame waits until its check was seen to be right."""
+"""Holds a frame until its check is seen to be right."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring

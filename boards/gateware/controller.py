@@ -1,4 +1,4 @@
-"""What is done with a frame that arrived, and which answer goes out next."""
+"""Dispatches received frames and schedules replies."""
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring

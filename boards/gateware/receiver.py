@@ -1,4 +1,4 @@
-"""From bytes to frames: what is damaged, cut short or endless is left behind."""
+"""Finds frames among received bytes, and drops those damaged, cut short or endless."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""From frames to bytes."""
+"""Sends frames as bytes."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring

@@ -1,4 +1,4 @@
-"""From bytes to codes of any width."""
+"""Unpacks codes of any width from bytes."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring

@@ -1,1 +1,1 @@
-"""What travels on the line: frames, what a device says of itself, what the host learns."""
+"""The protocol of the line: frames, the device's description, outcomes at the host."""

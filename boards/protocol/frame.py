@@ -53,7 +53,7 @@ MAX_PAYLOAD = 0xFFFF
 
 
 class Type(IntEnum):
-    """What a request asks for."""
+    """Types of request."""
 
     INFO = 0x01
     """What the device is: `info.Info`."""
@@ -72,7 +72,7 @@ class Type(IntEnum):
 
 
 class Error(IntEnum):
-    """Why a request that arrived undamaged was not done."""
+    """Reasons for refusing a request that arrived undamaged."""
 
     NONE = 0
     TYPE = 1

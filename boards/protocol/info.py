@@ -1,4 +1,4 @@
-"""What a device says of itself, and whose network it holds."""
+"""A device's description of itself and of the network that it holds."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""What the host learns from a board: answers, and what happened on the line."""
+"""Outcomes at the host: a board's answers, and counts of events on the line."""
 
 from dataclasses import astuple, dataclass
 from typing import Self
@@ -35,7 +35,7 @@ class Answer:
 
 @dataclass
 class Counts:
-    """What happened on the line.
+    """Counts of events on the line.
 
     Attributes
     ----------
