@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..errors import GeometryError
+from ..gates.pipeline import delay, delays
 from ..geometry import Geometry
 from ..mac.base import MAC
 from ..mac.choice import mac as default_mac
@@ -80,10 +81,7 @@ class PE(wiring.Component):
             mac.i_control.eq(self.i_control),
         ]
         captured = self.i_control.enable & self.i_control.last
-        for _ in range(mac.delay):
-            later = Signal(name="captured")
-            m.d.sync += later.eq(captured)
-            captured = later
+        captured = delay(m, captured, mac.delay, name="captured", reset_less=False)
         with m.If(captured | self.i_shift | (not self.waits)):
             m.d.sync += [
                 self.o_drain.sum.eq(Mux(captured, mac.o, self.i_drain.sum)),
@@ -199,7 +197,7 @@ class SystolicArray(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         rows, columns, hop = self.geometry.rows, self.geometry.columns, self.geometry.hop
-        controls = self._delayed(m, self.i_control, self._captured)
+        controls = delays(m, self.i_control, self._captured, name="stage", reset_less=False)
         draining = self._drain_counter(m, controls[-1])
         for index, block in enumerate(self.blocks):
             m.submodules[f"block_{index}"] = block
@@ -213,20 +211,20 @@ class SystolicArray(wiring.Component):
                     m.d.comb += element.i_drain.eq(following.o_drain)
 
         for r in range(rows):
-            word = self._delayed(m, self.i_activations[r], r // hop)[-1]
+            word = delay(m, self.i_activations[r], r // hop, name="stage")
             for c in range(columns):
                 if c and c % hop == 0:
-                    word = self._delayed(m, word, 1)[-1]
+                    word = delay(m, word, name="stage")
                 m.submodules[f"pe_{r}_{c}"] = element = self.elements[r][c]
                 m.d.comb += [
                     element.i_activations.eq(word),
                     element.i_control.eq(controls[element.mac.latency + r // hop + c // hop]),
                 ]
         for c in range(columns):
-            word = self._delayed(m, self.i_weights[c], c // hop)[-1]
+            word = delay(m, self.i_weights[c], c // hop, name="stage")
             for r in range(rows):
                 if r and r % hop == 0:
-                    word = self._delayed(m, word, 1)[-1]
+                    word = delay(m, word, name="stage")
                 m.d.comb += self.elements[r][c].i_weights.eq(word)
         return m
 
@@ -243,23 +241,9 @@ class SystolicArray(wiring.Component):
                 differences.i[index].eq(totals[index].sum),
                 self.o[index].sum.eq(differences.o[index]),
             ]
-        valid = draining
-        for _ in range(differences.latency):
-            later = Signal(name="valid")
-            m.d.sync += later.eq(valid)
-            valid = later
+        valid = delay(m, draining, differences.latency, name="valid", reset_less=False)
         m.d.comb += self.o_valid.eq(valid)
         return totals
-
-    @staticmethod
-    def _delayed(m: Module, source, cycles: int) -> list:
-        """Return ``source`` delayed by 0, 1, ... ``cycles`` cycles."""
-        stages = [source]
-        for _ in range(cycles):
-            stage = Signal(source.shape(), reset_less=source.shape() != CONTROL)
-            m.d.sync += stage.eq(stages[-1])
-            stages.append(stage)
-        return stages
 
     def _drain_counter(self, m: Module, control):
         """Return the signal that is high while sums leave, from the cycle after ``control.last``.

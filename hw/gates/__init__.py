@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .attributes import MAP_ALONE, NO_COLLISIONS, SINGLE_PORT
     from .counter import count_down, count_up
     from .multiplier import recoded_latency, recoded_product
+    from .pipeline import delay, delays
     from .ports import ReadInterface, ReadSignature, WriteInterface, WriteSignature
     from .stream import Queue
     from .table import field
@@ -28,6 +29,8 @@ __all__ = [
     "adder_tree",
     "count_down",
     "count_up",
+    "delay",
+    "delays",
     "field",
     "partial_products",
     "recoded_latency",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from ..numbers.ieee import Float
+from .pipeline import delay
 
 __all__ = ["Parts", "Product", "Rounded", "add", "normalize", "round_and_pack"]
 
@@ -70,7 +71,7 @@ class Parts:
     def stored(self, m: Module) -> "Parts":
         """Return the same a cycle later."""
         fields = (self.mantissa, self.exponent, self.sign, self.nan)
-        return Parts(*(_stored(m, field) for field in fields))
+        return Parts(*(delay(m, field) for field in fields))
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,6 @@ class Rounded:
 
     parts: Parts
     overflow: Value
-
-
-def _stored(m: Module, value: Value) -> Signal:
-    stored = Signal(value.shape(), reset_less=True)
-    m.d.sync += stored.eq(value)
-    return stored
 
 
 def _named(m: Module, value: Value, name: str) -> Signal:
@@ -226,7 +221,7 @@ class Product:
     def stored(self, m: Module) -> "Product":
         """Return the same a cycle later."""
         fields = (self.significand, self.limit, self.sign, self.special, self.nan)
-        return Product(*(_stored(m, field) for field in fields))
+        return Product(*(delay(m, field) for field in fields))
 
     def rounded(self, m: Module, formats: tuple[Float, Float, Float]) -> Rounded:
         """Round it to the format of the result."""

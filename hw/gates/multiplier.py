@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 
 from .adder import shape_for
+from .pipeline import delay
 
 __all__ = ["recoded_latency", "recoded_product"]
 
@@ -36,12 +37,10 @@ class _Group:
 
     def stored(self, m: Module) -> "_Group":
         """Return the group a cycle later."""
-        value, pending = Signal(self.value.shape(), reset_less=True), self.pending
-        m.d.sync += value.eq(self.value)
-        if not isinstance(pending, Const):
-            pending = Signal(reset_less=True)
-            m.d.sync += pending.eq(self.pending)
-        return replace(self, value=value, pending=pending)
+        value = delay(m, self.value, name="pending")
+        if isinstance(self.pending, Const):
+            return replace(self, value=value)
+        return replace(self, value=value, pending=delay(m, self.pending, name="pending"))
 
 
 def recoded_product(m: Module, a: Value, b: Value, *, registered: bool = False) -> Value:

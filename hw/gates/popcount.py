@@ -25,6 +25,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .attributes import MAP_ALONE
+from .pipeline import delay
 
 __all__ = ["Structure", "bipolar_sum", "bipolar_sum_latency", "structure_for"]
 
@@ -346,9 +347,7 @@ class _Tree:
     def _stored(self, value: Value) -> Value:
         if isinstance(value, Const):
             return value
-        register = Signal(len(value), reset_less=True)
-        self.m.d.sync += register.eq(value)
-        return register
+        return delay(self.m, value.as_unsigned(), name="register")
 
     def _all_stored(self, numbers: Iterable[Value]) -> list[Value]:
         """Return ``numbers`` a cycle later; the lanes that are yet to come wait as long."""

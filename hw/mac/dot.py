@@ -14,6 +14,7 @@ from amaranth.lib.wiring import In, Out
 from ..errors import GeometryError
 from ..gates.adder import Term, adder_tree, partial_products, tree_latency
 from ..gates.multiplier import recoded_latency, recoded_product
+from ..gates.pipeline import delay
 from ..gates.popcount import bipolar_sum, bipolar_sum_latency, structure_for
 from ..numbers.arithmetic import bits_for
 from ..numbers.formats import Bipolar, Fixed, MiniFloat, PowerOfTwo
@@ -185,10 +186,10 @@ class MiniFloatMultiply(DotProduct):
         terms, carries = [], []
         for weight, activation in self.pairs:
             significand, shift, sign = self.weight.fields(weight.as_value())
-            product = _stored(m, self._product(m, activation.level, significand))
-            shifted = (product << _stored(m, shift))[: len(product) + self.weight.max_shift]
+            product = delay(m, self._product(m, activation.level, significand))
+            shifted = (product << delay(m, shift))[: len(product) + self.weight.max_shift]
             level = shifted.as_signed() if product.shape().signed else shifted
-            positive, negative = _signs(level, _stored(m, sign))
+            positive, negative = _signs(level, delay(m, sign))
             terms.append(positive)
             carries.append(negative)
         m.d.comb += self.o.eq(adder_tree(m, terms + carries))
@@ -202,13 +203,6 @@ class MiniFloatMultiply(DotProduct):
 
 
 _RECODED = 4  # bits from which on recoding takes fewer cells on iCE40
-
-
-def _stored(m: Module, value: Value) -> Signal:
-    """Return ``value`` a cycle later."""
-    stored = Signal(value.shape(), reset_less=True)
-    m.d.sync += stored.eq(value)
-    return stored
 
 
 class Multiply(DotProduct):
@@ -239,7 +233,7 @@ class Multiply(DotProduct):
         m = Module()
         levels = [(w.level, a.level) for w, a in self.pairs]
         if self.dsp:
-            terms = [Term.of(_stored(m, w * a)) for w, a in levels]
+            terms = [Term.of(delay(m, w * a)) for w, a in levels]
             m.d.comb += self.o.eq(adder_tree(m, terms))
             return m
         if self.recoded:

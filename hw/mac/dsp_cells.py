@@ -14,6 +14,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..errors import GeometryError
+from ..gates.pipeline import delay
 
 __all__ = ["Mult18x18D", "SbMac16"]
 
@@ -149,10 +150,8 @@ class SbMac16(wiring.Component):
         """Return ``value`` behind a register, if there is one."""
         if not present:
             return value
-        register = Signal(len(value), reset_less=True)
         with m.If(self.ce & ~getattr(self, hold) if hold else self.ce):
-            m.d.sync += register.eq(value)
-        return register
+            return delay(m, value.as_unsigned(), name="register")
 
     def _products(self, m: Module, a: Value, b: Value) -> tuple[Value, Value, Value]:
         """Return the products of the upper bytes, of the lower bytes, and of both words."""
@@ -233,12 +232,8 @@ class Mult18x18D(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         if platform is None:
-            value: Value = self.a * self.b
-            for _ in range(self.latency):
-                stage = Signal(signed(36), reset_less=True)
-                m.d.sync += stage.eq(value)
-                value = stage
-            m.d.comb += self.o.eq(value)
+            product = delay(m, self.a * self.b, self.latency, name="stage")
+            m.d.comb += self.o.eq(product)
             return m
         stages = {"OUTPUT": 1, "INPUTA": 2, "INPUTB": 2, "PIPELINE": 3}
         clocks = {

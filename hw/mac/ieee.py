@@ -5,6 +5,7 @@ from amaranth.hdl import Module, Signal, Value
 from ..errors import GeometryError
 from ..gates.ieee import Parts, Product, Rounded, add
 from ..gates.multiplier import recoded_product
+from ..gates.pipeline import delay
 from ..numbers.arithmetic import Accumulator
 from ..numbers.ieee import Float
 from ..numbers.operands import Operands
@@ -145,6 +146,5 @@ class _Register:
 
 def _stored(m: Module, each: Rounded) -> Rounded:
     """Return the same a cycle later."""
-    overflow = Signal(reset_less=True)
-    m.d.sync += overflow.eq(each.overflow)
+    overflow = delay(m, each.overflow, name="overflow")
     return Rounded(each.parts.stored(m), overflow)

@@ -101,7 +101,7 @@ def exchange_selects(patch: pytest.MonkeyPatch) -> None:
 
 
 def leave_out_a_register(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(dot, "_stored", lambda m, value: value)
+    patch.setattr(dot, "delay", lambda m, value: value)
 
 
 def forget_a_carry(patch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,76 @@
+"""Registers of a pipeline: a value some cycles later.
+
+Data of a pipeline need no reset: whoever reads them knows from a flag, which has one, when they
+count.
+"""
+
+from typing import TypeVar
+
+from amaranth.hdl import Module, Signal, Value, ValueCastable
+from amaranth.lib import data
+
+__all__ = ["delay", "delays"]
+
+V = TypeVar("V", bound=Value | ValueCastable)
+
+
+def delay(
+    m: Module,
+    value: V,
+    cycles: int = 1,
+    *,
+    name: str = "stored",
+    reset_less: bool = True,
+    ones: bool = False,
+) -> V:
+    """Return ``value`` ``cycles`` cycles later, in its own shape; see `delays`."""
+    return delays(m, value, cycles, name=name, reset_less=reset_less, ones=ones)[-1]
+
+
+def delays(
+    m: Module,
+    value: V,
+    cycles: int,
+    *,
+    name: str = "stored",
+    reset_less: bool = True,
+    ones: bool = False,
+) -> list[V]:
+    """Return ``value`` 0, 1, ... ``cycles`` cycles later.
+
+    Parameters
+    ----------
+    m : Module
+        Where the registers go. Inside of ``m.If`` they keep what they hold in other cycles.
+    value : Value, or a view of a layout
+        What is delayed.
+    cycles : int
+        Registers in a row.
+    name : str
+        Of the registers; ``{}`` in it is the cycle, from 0.
+    reset_less : bool
+        Whether reset leaves the registers alone; flags that must be 0 after it are not so.
+    ones : bool
+        Registers begin as ones: flags that a program never clears, such as the last round of a
+        loop of one, then take none.
+    """
+    stages = [value]
+    for cycle in range(cycles):
+        stages.append(_register(m, stages[-1], name.format(cycle), reset_less, ones))
+    return stages
+
+
+def _register(m: Module, value: V, name: str, reset_less: bool, ones: bool) -> V:
+    """Return ``value`` a cycle later."""
+    shape = value.shape()
+    if not ones:
+        register = Signal(shape, name=name, reset_less=reset_less)
+        m.d.sync += register.eq(value)
+        return register
+    bits = Value.cast(value)
+    plain = bits.shape()
+    register = Signal(
+        plain, name=name, reset_less=reset_less, init=-1 if plain.signed else (1 << len(bits)) - 1
+    )
+    m.d.sync += register.eq(bits)
+    return shape(register) if isinstance(shape, data.Layout) else register
