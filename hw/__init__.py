@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from .lazy import face
 
 if TYPE_CHECKING:
+    from .accelerator.implementation import Implementation
     from .accelerator.top import Accelerator
     from .array.systolic import PE, SystolicArray
     from .errors import NarrowgaugeError
     from .geometry import Geometry
-    from .mac.dot import dot_product
+    from .mac.choice import dot_product
+    from .mac.fabric import Fabric
     from .network.file import load, save
     from .network.network import Network
     from .numbers.arithmetic import Accumulator
@@ -30,10 +32,12 @@ __all__ = [
     "Accelerator",
     "Accumulator",
     "Bipolar",
+    "Fabric",
     "Fixed",
     "Float",
     "Format",
     "Geometry",
+    "Implementation",
     "MiniFloat",
     "NarrowgaugeError",
     "Network",

@@ -31,7 +31,7 @@ ARROWS = {  # what each folder may import, beside its own modules and the files 
     "hw.numbers": "",
     "hw.program": "hw.network hw.numbers",
     "hw.sim": "hw.accelerator hw.network hw.tools",
-    "hw.synth": "hw.accelerator hw.mac hw.network hw.program hw.tools",
+    "hw.synth": "hw.accelerator hw.gates hw.mac hw.network hw.program hw.tools",
     "hw.tools": "hw.gates",
     "model.data": "hw.numbers",
     "model.exact": "hw.network hw.numbers",

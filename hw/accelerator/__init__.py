@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .edge import EdgeMask
     from .emitter import Emitter, EmitterConfig
     from .feeder import Feeder
+    from .implementation import Implementation
     from .loader import Loader
     from .max_pool import PoolUnit
     from .memories import ActivationMemory, WeightMemory
@@ -30,6 +31,7 @@ __all__ = [
     "Emitter",
     "EmitterConfig",
     "Feeder",
+    "Implementation",
     "Loader",
     "Packer",
     "PoolUnit",

@@ -12,7 +12,6 @@
 The `Scoreboard` offers jobs, the `Sequencer` walks through their steps.
 """
 
-from collections.abc import Callable, Collection
 from typing import Any
 
 from amaranth.hdl import Array, Module, Mux, Signal, Value, signed, unsigned
@@ -22,17 +21,15 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ..array.systolic import SystolicArray
-from ..errors import GeometryError
 from ..gates.attributes import NO_COLLISIONS
 from ..gates.table import field
-from ..mac.base import MAC
-from ..mac.dsp import Blocks
 from ..program.contents import ThresholdTable
 from ..program.layout import Program
 from .configure import emitter_config
 from .drain import Drain
 from .emitter import Emitter
 from .feeder import Feeder
+from .implementation import Implementation
 from .job import IMAGE_WIDTH
 from .loader import Loader
 from .max_pool import PoolUnit
@@ -45,6 +42,8 @@ from .thresholds import Thresholds
 from .writer import Writer
 
 __all__ = ["Accelerator", "trace_layout"]
+
+_PLAIN = Implementation()
 
 
 def trace_layout(program: Program) -> data.StructLayout:
@@ -88,16 +87,8 @@ class Accelerator(wiring.Component):
     ----------
     program : Program
         Network and geometry.
-    blocks : Blocks, optional
-        The multiplier blocks that the array may use; without, it multiplies in logic cells.
-    requantize_dsp : bool
-        Multiply in a DSP block in the requantiser.
-    make_mac : callable, optional
-        Builds the multiply-accumulate of one element instead of `mac.mac`.
-    single_port : collection of str
-        Which of ``weights`` and ``activations`` lie in RAM with a single port and no contents.
-    fabric : str, optional
-        The family of devices whose best structures are chosen, of what is made of logic cells.
+    implementation : Implementation
+        What of a device it is built of.
 
     Members
     -------
@@ -107,11 +98,6 @@ class Accelerator(wiring.Component):
         Where weights have a single port, and where the program is for any weights: they are loaded,
         in the order of `Program.weight_image`, after every reset, and images wait for them.
     trace : Out(trace_layout(program))
-
-    Raises
-    ------
-    GeometryError
-        For another memory.
     """
 
     i: stream.Interface
@@ -119,22 +105,8 @@ class Accelerator(wiring.Component):
     weights: stream.Interface
     trace: data.View
 
-    def __init__(
-        self,
-        program: Program,
-        *,
-        blocks: Blocks | None = None,
-        requantize_dsp: bool = False,
-        make_mac: Callable[[], MAC] | None = None,
-        single_port: Collection[str] = (),
-        fabric: str | None = None,
-    ):
-        self.program, self.blocks, self.requantize_dsp = program, blocks, requantize_dsp
-        self.make_mac, self.single_port = make_mac, tuple(sorted(single_port))
-        self.fabric = fabric
-        for name in self.single_port:
-            if name not in ("weights", "activations"):
-                raise GeometryError(f"single_port is weights or activations, not {name}")
+    def __init__(self, program: Program, implementation: Implementation = _PLAIN):
+        self.program, self.implementation = program, implementation
         members: dict[str, Any] = {
             "i": In(stream.Signature(element_layout(program.network.input))),
             "o": Out(
@@ -149,16 +121,16 @@ class Accelerator(wiring.Component):
     @property
     def observes_overflow(self) -> bool:
         """Whether sums come with their flags; accumulators in multiplier blocks have none."""
-        return self.blocks is None or not self.blocks.accumulate
+        return not self.implementation.blocks_accumulate
 
     @property
     def loads_weights(self) -> bool:
         """Whether the weights come over a stream after every reset."""
-        return self.program.any_weights or "weights" in self.single_port
+        return self.program.any_weights or "weights" in self.implementation.single_port
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        program = self.program
+        program, single_port = self.program, self.implementation.single_port
         m.submodules.scoreboard = scoreboard = Scoreboard(program)
         m.submodules.loader = loader = Loader(program)
         m.submodules.feeder = feeder = Feeder(program)
@@ -167,19 +139,19 @@ class Accelerator(wiring.Component):
             program.operands,
             program.network.accumulator,
             doubling=program.doubling,
-            blocks=self.blocks,
-            make_mac=self.make_mac,
-            fabric=self.fabric,
+            fabric=self.implementation.fabric,
         )
         m.submodules.sequencer = sequencer = Sequencer(program, array.interval)
         m.submodules.drain = drain = Drain(program)
         m.submodules.writer = writer = Writer(program)
         m.submodules.emitter = emitter = Emitter(emitter_config(program))
         m.submodules.activations = activations = ActivationMemory(
-            program, single_port="activations" in self.single_port
+            program, single_port="activations" in single_port
         )
         m.submodules.weights = weights = WeightMemory(
-            program, loaded=self.loads_weights, single_port="weights" in self.single_port
+            program,
+            loaded=self.loads_weights,
+            single_port="weights" in self.implementation.single_port,
         )
 
         wiring.connect(m, wiring.flipped(self.i), loader.i)
@@ -314,7 +286,7 @@ class Accelerator(wiring.Component):
             bias_width=program.bias_width,
             multiplier_width=program.multiplier_width,
             modes=modes,
-            dsp=self.requantize_dsp,
+            dsp=self.implementation.requantize_dsp,
             totals=[program.total_width(mode) for mode in modes],
         )
 

@@ -1,7 +1,5 @@
 """The output-stationary systolic array and its processing element."""
 
-from collections.abc import Callable
-
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -10,9 +8,9 @@ from ..errors import GeometryError
 from ..gates.pipeline import delay, delays
 from ..geometry import Geometry
 from ..mac.base import MAC
-from ..mac.choice import mac as default_mac
+from ..mac.choice import macs
 from ..mac.control import CONTROL
-from ..mac.dsp import Blocks, block_macs
+from ..mac.fabric import ANY, Fabric
 from ..numbers.arithmetic import Accumulator
 from ..numbers.operands import Operands
 from .differences import Differences
@@ -109,12 +107,8 @@ class SystolicArray(wiring.Component):
         Width and overflow mode.
     doubling : bool
         Whether steps may double the sum (bit planes).
-    blocks : Blocks, optional
-        Multiply in multiplier blocks, as far as there are enough; in logic cells without.
-    make_mac : callable, optional
-        Builds the multiply-accumulate of one element instead of `mac.mac`.
-    fabric : str, optional
-        The family of devices whose best structures are chosen, of what is made of logic cells.
+    fabric : Fabric
+        The devices whose structures are taken; with multiplier blocks, as far as there are enough.
 
     Attributes
     ----------
@@ -147,40 +141,29 @@ class SystolicArray(wiring.Component):
         accumulator: Accumulator,
         *,
         doubling: bool = False,
-        blocks: Blocks | None = None,
-        make_mac: Callable[[], MAC] | None = None,
-        fabric: str | None = None,
+        fabric: Fabric = ANY,
     ):
         self.geometry, self.accumulator = geometry, accumulator
         count, lanes = geometry.elements, geometry.lanes
-        self.blocks = []
-        if make_mac is not None:
-            macs = [make_mac() for _ in range(count)]
-        elif blocks is not None:
-            macs, self.blocks = block_macs(
-                operands, lanes, accumulator, blocks, count, doubling=doubling
-            )
-        else:
-            macs = [
-                default_mac(operands, lanes, accumulator, doubling=doubling, fabric=fabric)
-                for _ in range(count)
-            ]
-        self.observes_overflow = all(mac.observes_overflow for mac in macs)
+        found, self.blocks = macs(
+            operands, lanes, accumulator, count, doubling=doubling, fabric=fabric
+        )
+        self.observes_overflow = all(mac.observes_overflow for mac in found)
         # the elements may differ: sums leave when the last one has captured its own
-        captures = [mac.latency + mac.delay for mac in macs]
+        captures = [mac.latency + mac.delay for mac in found]
         waits = geometry.skew > 0 or min(captures) < max(captures)
-        elements = [PE(mac, waits=waits) for mac in macs]
+        elements = [PE(mac, waits=waits) for mac in found]
         self.elements = [
             elements[first : first + geometry.columns]
             for first in range(0, count, geometry.columns)
         ]
         self._captured = max(captures) + geometry.skew
         self._differences = None
-        if macs[0].cumulative:
+        if found[0].cumulative:
             self._differences = Differences(
                 accumulator.width, geometry.chains, geometry.drain_cycles
             )
-        self.latency = self._captured + 1 + (Differences.latency if macs[0].cumulative else 0)
+        self.latency = self._captured + 1 + (Differences.latency if found[0].cumulative else 0)
         self.interval = geometry.drain_cycles + geometry.skew + max(captures) - min(captures)
         activations = data.ArrayLayout(operands.activation, geometry.lanes)
         weights = data.ArrayLayout(operands.weight, geometry.lanes)

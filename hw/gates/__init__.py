@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .counter import count_down, count_up
     from .multiplier import recoded_latency, recoded_product
     from .pipeline import delay, delays
+    from .popcount import Structure
     from .ports import ReadInterface, ReadSignature, WriteInterface, WriteSignature
     from .stream import Queue
     from .table import field
@@ -23,6 +24,7 @@ __all__ = [
     "Queue",
     "ReadInterface",
     "ReadSignature",
+    "Structure",
     "Term",
     "WriteInterface",
     "WriteSignature",

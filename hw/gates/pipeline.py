@@ -4,7 +4,7 @@ Data of a pipeline need no reset: whoever reads them knows from a flag, which ha
 count.
 """
 
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from amaranth.hdl import Module, Signal, Value, ValueCastable
 from amaranth.lib import data
@@ -66,11 +66,11 @@ def _register(m: Module, value: V, name: str, reset_less: bool, ones: bool) -> V
     if not ones:
         register = Signal(shape, name=name, reset_less=reset_less)
         m.d.sync += register.eq(value)
-        return register
+        return cast(V, register)
     bits = Value.cast(value)
     plain = bits.shape()
     register = Signal(
         plain, name=name, reset_less=reset_less, init=-1 if plain.signed else (1 << len(bits)) - 1
     )
     m.d.sync += register.eq(bits)
-    return shape(register) if isinstance(shape, data.Layout) else register
+    return cast(V, shape(register) if isinstance(shape, data.Layout) else register)

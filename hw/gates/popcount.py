@@ -27,7 +27,7 @@ from amaranth.lib.wiring import In, Out
 from .attributes import MAP_ALONE
 from .pipeline import delay
 
-__all__ = ["Structure", "bipolar_sum", "bipolar_sum_latency", "structure_for"]
+__all__ = ["PLAIN", "Structure", "bipolar_sum", "bipolar_sum_latency"]
 
 Lane: TypeAlias = tuple[Value, Value] | None
 """Weight and activation code; None where a constant takes the lane's place."""
@@ -35,7 +35,7 @@ Lane: TypeAlias = tuple[Value, Value] | None
 
 @dataclass(frozen=True)
 class Structure:
-    """What a fabric does best.
+    """How lanes are counted; the fabrics of `synth.family` have what `docs/popcount.md` measures.
 
     Parameters
     ----------
@@ -57,17 +57,8 @@ class Structure:
     chained: int = 1
 
 
-_STRUCTURES = {
-    "ice40": Structure(alternating=True),
-    "ecp5": Structure(chained=2),
-    "gowin": Structure(chained=2),
-    "xc7": Structure(wide=True),
-}
-
-
-def structure_for(fabric: str | None) -> Structure:
-    """Return the best structure on a fabric, as `docs/popcount.md` measures it."""
-    return _STRUCTURES.get(fabric or "", Structure())
+PLAIN = Structure()
+"""What is at home on every fabric."""
 
 
 def bipolar_sum_latency(lanes: int, structure: Structure) -> int:

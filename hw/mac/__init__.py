@@ -7,7 +7,7 @@ from ..lazy import face
 if TYPE_CHECKING:
     from .accumulator import Accumulate
     from .base import MAC, DotMAC
-    from .choice import mac
+    from .choice import COMPUTES, Elements, computing, dot_product, mac, macs
     from .control import CONTROL
     from .dot import (
         AddSubtract,
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
         Multiply,
         ShiftAdd,
         XnorPopcount,
-        dot_product,
     )
-    from .dsp import BlockMAC, Blocks, Mac16, block_macs
+    from .dsp import BlockMAC, Mac16
+    from .fabric import ANY, Blocks, Fabric
     from .ieee import FloatMAC
 
 __all__ = [
+    "ANY",
+    "COMPUTES",
     "CONTROL",
     "MAC",
     "Accumulate",
@@ -30,15 +32,18 @@ __all__ = [
     "Blocks",
     "DotMAC",
     "DotProduct",
+    "Elements",
+    "Fabric",
     "FloatMAC",
     "Mac16",
     "MiniFloatMultiply",
     "Multiply",
     "ShiftAdd",
     "XnorPopcount",
-    "block_macs",
+    "computing",
     "dot_product",
     "mac",
+    "macs",
 ]
 
 __getattr__, __dir__ = face(__name__)

@@ -6,10 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from ..numbers.arithmetic import Accumulator
 from .control import CONTROL
+from .fabric import ANY, Fabric
 
 __all__ = ["Accumulate"]
-
-_TWO_TILES = 16  # cells of two tiles; the first one has no bit of the sum
 
 
 def _fit(value: Value, accumulator: Accumulator) -> tuple[Value, Value]:
@@ -38,7 +37,8 @@ class Accumulate(wiring.Component):
     cleared by its reset input. On iCE40 a cell has one output, the sum or the register: ``o`` is
     the register, and the first step of a sum is loaded by the fourth input of the adder's LUTs.
     But a tile of 8 such cells has an input too many, and nextpnr would split a carry chain that
-    fills a second one, which takes longer: longer sums are as everywhere else.
+    fills a second one, which takes longer: longer sums are as everywhere else
+    (`Fabric.output_registers`).
 
     Parameters
     ----------
@@ -52,8 +52,8 @@ class Accumulate(wiring.Component):
         Whether ``last`` ends a sum; if not, it runs on.
     even : bool
         Whether every step is even, so that the lowest bit takes no cell.
-    fabric : str, optional
-        The family of devices that it is for.
+    fabric : Fabric
+        The devices that it is for.
 
     Attributes
     ----------
@@ -81,12 +81,12 @@ class Accumulate(wiring.Component):
         doubling: bool = False,
         restart: bool = True,
         even: bool = False,
-        fabric: str | None = None,
+        fabric: Fabric = ANY,
     ):
         self.accumulator, self.step_width, self.doubling = accumulator, step_width, doubling
         self.restart = restart
-        short = accumulator.width - even < _TWO_TILES
-        self.latency = int(fabric == "ice40" and (short or not restart))
+        bits = fabric.output_registers
+        self.latency = int(bits > 0 and (accumulator.width - even < bits or not restart))
         super().__init__(
             {
                 "i": In(signed(step_width)),

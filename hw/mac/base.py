@@ -1,6 +1,6 @@
 """Multiply-accumulate: what a processing element computes, for every kind of number.
 
-All have the ports of `MAC`, so an array takes any of them. `choice.mac` chooses by the formats.
+All have the ports of `MAC`, so an array takes any of them. `choice.macs` chooses.
 """
 
 from amaranth.hdl import Module, Signal, signed
@@ -62,6 +62,8 @@ class MAC(wiring.Component):
     delay: int = 0
     cumulative: bool = False
     observes_overflow: bool = True
+    multiplies: bool = True
+    """Whether it has products that a multiplier block could take."""
 
     def __init__(self, operands: Operands, lanes: int, accumulator: Accumulator | Float):
         total = accumulator if isinstance(accumulator, Float) else signed(accumulator.width)
@@ -86,15 +88,13 @@ class DotMAC(MAC):
     Parameters
     ----------
     dot : DotProduct
-        It knows the formats.
+        It knows the formats, and the fabric.
     accumulator : Accumulator
         Width and overflow mode.
     doubling : bool
         Whether steps may double the sum (bit planes).
     cumulative : bool
         The sum is never cleared, as in a multiplier block; the accumulator wraps.
-    fabric : str, optional
-        The family of devices that the accumulator is for; ``dot`` has its own.
     """
 
     def __init__(
@@ -104,7 +104,6 @@ class DotMAC(MAC):
         *,
         doubling: bool = False,
         cumulative: bool = False,
-        fabric: str | None = None,
     ):
         super().__init__(dot.operands, dot.lanes, accumulator)
         self.dot, self.doubling = dot, doubling
@@ -114,7 +113,7 @@ class DotMAC(MAC):
             doubling=doubling,
             restart=not cumulative,
             even=dot.even,
-            fabric=fabric,
+            fabric=dot.fabric,
         )
         self.delay = self.accumulate.latency
         self.cumulative, self.observes_overflow = cumulative, not cumulative

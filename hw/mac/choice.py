@@ -1,13 +1,136 @@
-"""Which multiply-accumulate computes with a pair of formats."""
+"""Chooses multiply-accumulates: by the formats, and by what a fabric does best."""
 
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+from amaranth.hdl import Module
+
+from ..errors import GeometryError
 from ..numbers.arithmetic import Accumulator
-from ..numbers.ieee import Float
+from ..numbers.format import Format
+from ..numbers.formats import Bipolar, Fixed, Float, MiniFloat, PowerOfTwo
 from ..numbers.operands import Operands
 from .base import MAC, DotMAC
-from .dot import dot_product
+from .dot import AddSubtract, DotProduct, MiniFloatMultiply, Multiply, ShiftAdd, XnorPopcount
+from .dsp import Mac16, elements_in_blocks, mac16s, packed_lanes
+from .dsp_packed import PackedMultiply
+from .fabric import ANY, Fabric
 from .ieee import FloatMAC
 
-__all__ = ["mac"]
+__all__ = ["COMPUTES", "Elements", "computing", "dot_product", "mac", "macs"]
+
+COMPUTES: dict[tuple[type[Format], type[Format]], type[DotProduct] | type[FloatMAC]] = {
+    (Bipolar, Bipolar): XnorPopcount,
+    (Bipolar, Fixed): AddSubtract,
+    (PowerOfTwo, Fixed): ShiftAdd,
+    (MiniFloat, Fixed): MiniFloatMultiply,
+    (Fixed, Fixed): Multiply,
+    (Float, Float): FloatMAC,
+}
+"""What computes with weights and activations of two kinds of formats; a new pair joins here."""
+
+
+class Elements(NamedTuple):
+    """Multiply-accumulates, and the multiplier blocks that they share."""
+
+    macs: list[MAC]
+    blocks: list[Mac16]
+
+
+def computing(operands: Operands) -> type[DotProduct] | type[FloatMAC]:
+    """Return the component that computes with a pair of formats.
+
+    Raises
+    ------
+    GeometryError
+        Where there is none.
+    """
+    found = COMPUTES.get((type(operands.weight), type(operands.activation)))
+    if found is None:
+        pairs = (" x ".join(kind.names.partition(" (")[0] for kind in pair) for pair in COMPUTES)
+        raise GeometryError(
+            f"nothing multiplies {operands.weight} weights by {operands.activation} activations; "
+            f"there are {'; '.join(pairs)}"
+        )
+    return found
+
+
+def dot_product(
+    operands: Operands, lanes: int, *, fabric: Fabric = ANY, dsp: bool = False
+) -> DotProduct:
+    """Return the dot product for these formats.
+
+    Raises
+    ------
+    GeometryError
+        Where there is none.
+    """
+    kind = computing(operands)
+    if issubclass(kind, MAC):
+        raise GeometryError(
+            f"{operands.weight} x {operands.activation} is accumulated as it is multiplied; take a "
+            "multiply-accumulate"
+        )
+    return kind(operands, lanes, fabric=fabric, dsp=dsp)
+
+
+def macs(
+    operands: Operands,
+    lanes: int,
+    accumulator: Accumulator | Float,
+    count: int,
+    *,
+    doubling: bool = False,
+    fabric: Fabric = ANY,
+) -> Elements:
+    """Return the multiply-accumulates of an array, and the blocks that they are in.
+
+    With multiplier blocks the first ones are in blocks, as many as find room, and the others of
+    logic cells.
+
+    Parameters
+    ----------
+    operands : Operands
+        Formats of weights and activations.
+    lanes : int
+        Pairs a step.
+    accumulator : Accumulator or Float
+        Width and overflow mode of the sums; of floats, their format.
+    count : int
+        How many.
+    doubling : bool
+        Whether steps may double the sum (bit planes).
+    fabric : Fabric
+        Whose structures and multiplier blocks are taken.
+
+    Raises
+    ------
+    GeometryError
+        Where nothing computes with the formats, in the accumulator or in the blocks; where blocks
+        do not double, or are too few for one element.
+    """
+    make = partial(_element, operands, lanes, accumulator, doubling=doubling)
+    blocks, kind = fabric.blocks, computing(operands)
+    if not blocks.used or issubclass(kind, MAC):
+        return Elements([make(fabric=fabric, dsp=blocks.used) for _ in range(count)], [])
+    accumulator = _integer(operands, accumulator)
+    inside = elements_in_blocks(blocks, operands, lanes, accumulator, count)
+    if blocks.accumulate:
+        if doubling:
+            raise GeometryError(
+                "the accumulators of multiplier blocks do not double, as bit planes need it; "
+                "multiply in logic"
+            )
+        found, used = mac16s(operands, lanes, accumulator, inside)
+        # with the register as its output, a sum would leave another cycle after those in blocks
+        beyond = [make(cumulative=True, fabric=ANY) for _ in range(count - inside)]
+        return Elements([*found, *beyond], used)
+    if packed_lanes(blocks, operands, lanes):
+        dots = [PackedMultiply(operands, lanes, fabric=fabric) for _ in range(inside)]
+        packed = [DotMAC(dot, accumulator, doubling=doubling) for dot in dots]
+        return Elements([*packed, *(make(fabric=fabric) for _ in range(count - inside))], [])
+    return Elements([make(fabric=fabric, dsp=index < inside) for index in range(count)], [])
 
 
 def mac(
@@ -16,21 +139,61 @@ def mac(
     accumulator: Accumulator | Float,
     *,
     doubling: bool = False,
-    dsp: bool = False,
-    cumulative: bool = False,
-    fabric: str | None = None,
+    fabric: Fabric = ANY,
 ) -> MAC:
-    """Return the multiply-accumulate for these formats.
+    """Return a multiply-accumulate alone, with what it needs of a block inside; see `macs`."""
+    (only,), blocks = macs(operands, lanes, accumulator, 1, doubling=doubling, fabric=fabric)
+    if not fabric.blocks.used or issubclass(computing(operands), MAC):
+        return only
+    return _WithBlocks(only, blocks)  # on every fabric, so that their hierarchies are alike
 
-    Raises
-    ------
-    GeometryError
-        When there is none for the pair of formats, or for the accumulator; floats accumulate in a
-        `Float`, and everything else in an `Accumulator`.
-    """
-    match operands.weight, operands.activation, accumulator:
-        case (Float(), _, _) | (_, Float(), _) | (_, _, Float()):
-            return FloatMAC(operands, lanes, accumulator, doubling=doubling, dsp=dsp)
-    assert isinstance(accumulator, Accumulator)
-    dot = dot_product(operands, lanes, dsp=dsp, fabric=fabric)
-    return DotMAC(dot, accumulator, doubling=doubling, cumulative=cumulative, fabric=fabric)
+
+def _element(
+    operands: Operands,
+    lanes: int,
+    accumulator: Accumulator | Float,
+    *,
+    doubling: bool,
+    fabric: Fabric,
+    cumulative: bool = False,
+    dsp: bool = False,
+) -> MAC:
+    kind = computing(operands)
+    if issubclass(kind, MAC):
+        return kind(operands, lanes, accumulator, doubling=doubling, dsp=dsp)
+    dot = dot_product(operands, lanes, fabric=fabric, dsp=dsp)
+    total = _integer(operands, accumulator)
+    return DotMAC(dot, total, doubling=doubling, cumulative=cumulative)
+
+
+def _integer(operands: Operands, accumulator: Accumulator | Float) -> Accumulator:
+    if not isinstance(accumulator, Accumulator):
+        raise GeometryError(
+            f"{operands.weight} x {operands.activation} is summed in an integer accumulator, "
+            f"not in {accumulator}"
+        )
+    return accumulator
+
+
+class _WithBlocks(MAC):
+    """A multiply-accumulate, and the blocks that it is made of."""
+
+    def __init__(self, inner: MAC, blocks: Sequence[Mac16]):
+        super().__init__(inner.operands, inner.lanes, inner.accumulator)
+        self.inner, self.blocks = inner, blocks
+        self.latency, self.delay = inner.latency, inner.delay
+        self.cumulative, self.observes_overflow = inner.cumulative, inner.observes_overflow
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.inner = inner = self.inner
+        for index, block in enumerate(self.blocks):
+            m.submodules[f"block_{index}"] = block
+        m.d.comb += [
+            inner.i_weights.eq(self.i_weights),
+            inner.i_activations.eq(self.i_activations),
+            inner.i_control.eq(self.i_control),
+            self.o.eq(inner.o),
+            self.o_overflow.eq(inner.o_overflow),
+        ]
+        return m

@@ -2,7 +2,7 @@
 
 All of them have the same ports: a word of weight codes, a word of activation codes, and the exact
 integer sum of the products of their levels, ``latency`` cycles later, a new one each cycle. Which
-one an array uses follows from its operand formats (`dot_product`).
+one computes with a pair of formats is said in `choice.COMPUTES`.
 """
 
 from dataclasses import replace
@@ -15,10 +15,11 @@ from ..errors import GeometryError
 from ..gates.adder import Term, adder_tree, partial_products, tree_latency
 from ..gates.multiplier import recoded_latency, recoded_product
 from ..gates.pipeline import delay
-from ..gates.popcount import bipolar_sum, bipolar_sum_latency, structure_for
+from ..gates.popcount import bipolar_sum, bipolar_sum_latency
 from ..numbers.arithmetic import bits_for
-from ..numbers.formats import Bipolar, Fixed, MiniFloat, PowerOfTwo
+from ..numbers.formats import MiniFloat
 from ..numbers.operands import Operands
+from .fabric import ANY, Fabric
 
 __all__ = [
     "AddSubtract",
@@ -27,7 +28,6 @@ __all__ = [
     "Multiply",
     "ShiftAdd",
     "XnorPopcount",
-    "dot_product",
 ]
 
 
@@ -40,6 +40,10 @@ class DotProduct(wiring.Component):
         Formats of weights and activations.
     lanes : int
         Pairs a step.
+    fabric : Fabric
+        The devices that it is for, where that makes a difference.
+    dsp : bool
+        Write products as ``*``, which synthesis maps to multiplier blocks, where there are any.
 
     Attributes
     ----------
@@ -62,11 +66,20 @@ class DotProduct(wiring.Component):
 
     latency: int
     even: bool = False
+    multiplies: bool = False
+    """Whether it has products that a multiplier block could take."""
 
-    def __init__(self, operands: Operands, lanes: int):
+    def __init__(
+        self,
+        operands: Operands,
+        lanes: int,
+        *,
+        fabric: Fabric = ANY,
+        dsp: bool = False,
+    ):
         if lanes < 1:
             raise GeometryError(f"a dot product has at least 1 lane, not {lanes}")
-        self.operands, self.lanes = operands, lanes
+        self.operands, self.lanes, self.fabric, self.dsp = operands, lanes, fabric, dsp
         low, high = _sum_range(operands, lanes)
         self.width = bits_for(low, high)
         super().__init__(
@@ -99,27 +112,33 @@ def _sum_range(operands: Operands, lanes: int) -> tuple[int, int]:
 class XnorPopcount(DotProduct):
     """Bipolar weights, bipolar activations: twice the number of agreeing lanes, less ``lanes``.
 
-    How lanes are counted depends on the ``fabric`` (`gates.popcount`).
+    How lanes are counted depends on the fabric (`gates.popcount`).
     """
 
-    def __init__(self, operands: Operands, lanes: int, *, fabric: str | None = None):
-        super().__init__(operands, lanes)
-        self.structure, self.even = structure_for(fabric), lanes % 2 == 0
-        self.latency = bipolar_sum_latency(lanes, self.structure)
+    @property
+    def even(self) -> bool:  # type: ignore[override]
+        """Whether lanes are."""
+        return self.lanes % 2 == 0
+
+    @property
+    def latency(self) -> int:  # type: ignore[override]
+        """Those of the popcount."""
+        return bipolar_sum_latency(self.lanes, self.fabric.popcount)
 
     def elaborate(self, platform) -> Module:
         m = Module()
         bits = [(w.as_value()[0], a.as_value()[0]) for w, a in self.pairs]
-        m.d.comb += self.o.eq(bipolar_sum(m, bits, self.structure))
+        m.d.comb += self.o.eq(bipolar_sum(m, bits, self.fabric.popcount))
         return m
 
 
 class AddSubtract(DotProduct):
     """Bipolar weights, integer activations: every lane is added or subtracted."""
 
-    def __init__(self, operands: Operands, lanes: int):
-        super().__init__(operands, lanes)
-        self.latency = tree_latency(2 * lanes)
+    @property
+    def latency(self) -> int:  # type: ignore[override]
+        """Levels of the adder tree."""
+        return tree_latency(2 * self.lanes)
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -135,9 +154,10 @@ class AddSubtract(DotProduct):
 class ShiftAdd(DotProduct):
     """Power-of-two weights, integer activations: shift by the exponent, add or subtract."""
 
-    def __init__(self, operands: Operands, lanes: int):
-        super().__init__(operands, lanes)
-        self.latency = tree_latency(2 * lanes)
+    @property
+    def latency(self) -> int:  # type: ignore[override]
+        """Levels of the adder tree."""
+        return tree_latency(2 * self.lanes)
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -175,19 +195,22 @@ class MiniFloatMultiply(DotProduct):
     the longer way. With ``dsp`` the product is one ``*``, for a multiplier block.
     """
 
-    def __init__(self, operands: Operands, lanes: int, *, dsp: bool = False):
-        super().__init__(operands, lanes)
-        assert isinstance(operands.weight, MiniFloat)
-        self.weight, self.dsp = operands.weight, dsp
-        self.latency = 1 + tree_latency(2 * lanes)
+    multiplies = True
+
+    @property
+    def latency(self) -> int:  # type: ignore[override]
+        """The register of the product, and levels of the adder tree."""
+        return 1 + tree_latency(2 * self.lanes)
 
     def elaborate(self, platform) -> Module:
         m = Module()
+        fmt = self.operands.weight
+        assert isinstance(fmt, MiniFloat)
         terms, carries = [], []
         for weight, activation in self.pairs:
-            significand, shift, sign = self.weight.fields(weight.as_value())
+            significand, shift, sign = fmt.fields(weight.as_value())
             product = delay(m, self._product(m, activation.level, significand))
-            shifted = (product << delay(m, shift))[: len(product) + self.weight.max_shift]
+            shifted = (product << delay(m, shift))[: len(product) + fmt.max_shift]
             level = shifted.as_signed() if product.shape().signed else shifted
             positive, negative = _signs(level, delay(m, sign))
             terms.append(positive)
@@ -202,9 +225,6 @@ class MiniFloatMultiply(DotProduct):
         return adder_tree(m, [row.shifted(bit) for bit, row in rows], registered=False)
 
 
-_RECODED = 4  # bits from which on recoding takes fewer cells on iCE40
-
-
 class Multiply(DotProduct):
     """Integer weights, integer activations, any two widths, signed or unsigned.
 
@@ -216,12 +236,20 @@ class Multiply(DotProduct):
     operand instead, if it is not too narrow (`recoded_product`).
     """
 
-    def __init__(self, operands: Operands, lanes: int, *, dsp: bool = False):
-        super().__init__(operands, lanes)
-        self.dsp = dsp
+    multiplies = True
+
+    def __init__(
+        self,
+        operands: Operands,
+        lanes: int,
+        *,
+        fabric: Fabric = ANY,
+        dsp: bool = False,
+    ):
+        super().__init__(operands, lanes, fabric=fabric, dsp=dsp)
         shapes = operands.weight.level_shape, operands.activation.level_shape
         narrow = min(shape.width for shape in shapes)
-        self.recoded = lanes == 1 and narrow >= _RECODED and not dsp
+        self.recoded = lanes == 1 and narrow >= fabric.recoding and not dsp
         if dsp:
             self.latency = 1 + tree_latency(lanes)
         elif self.recoded:
@@ -270,31 +298,3 @@ def _selected_terms(m: Module, pairs: list) -> list[Term]:
         )
         for bit, (first, second) in enumerate(singles)
     ]
-
-
-def dot_product(
-    operands: Operands, lanes: int, *, dsp: bool = False, fabric: str | None = None
-) -> DotProduct:
-    """Return the dot product for these operand formats, best on the family ``fabric``.
-
-    Raises
-    ------
-    GeometryError
-        When no dot product exists for the pair of formats.
-    """
-    integer = isinstance(operands.activation, Fixed)
-    match operands.weight:
-        case Bipolar() if operands.activation == Bipolar():
-            return XnorPopcount(operands, lanes, fabric=fabric)
-        case Bipolar() if integer:
-            return AddSubtract(operands, lanes)
-        case PowerOfTwo() if integer:
-            return ShiftAdd(operands, lanes)
-        case MiniFloat() if integer:
-            return MiniFloatMultiply(operands, lanes, dsp=dsp)
-        case Fixed() if integer:
-            return Multiply(operands, lanes, dsp=dsp)
-    raise GeometryError(
-        f"no dot product of {operands.weight} weights and {operands.activation} activations; there "
-        "are bipolar x bipolar, and bipolar, pow2, minifloat and integer x integer"
-    )

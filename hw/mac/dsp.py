@@ -1,7 +1,5 @@
-"""Multiply-accumulates in vendors' multiplier blocks, as many as there are, and in logic beyond."""
+"""Multiply-accumulates in vendors' multiplier blocks, and how many blocks they take."""
 
-from dataclasses import dataclass
-from functools import partial
 from math import ceil
 
 from amaranth.hdl import Cat, Elaboratable, Module, Signal, Value, signed
@@ -11,74 +9,65 @@ from ..gates.adder import Term, adder_tree, tree_latency
 from ..numbers.arithmetic import Accumulator
 from ..numbers.formats import Fixed
 from ..numbers.operands import Operands
-from .base import MAC, DotMAC
-from .choice import mac
+from .base import MAC
 from .dsp_cells import SbMac16
-from .dsp_packed import PackedMultiply, packing
+from .dsp_packed import packing
+from .fabric import Blocks
 
-__all__ = ["BlockMAC", "Blocks", "Mac16", "block_macs"]
+__all__ = [
+    "BlockMAC",
+    "Mac16",
+    "blocks_of_element",
+    "elements_in_blocks",
+    "mac16s",
+    "packed_lanes",
+]
 
 
-@dataclass(frozen=True)
-class Blocks:
-    """The multiplier blocks that an array may use.
+def blocks_of_element(
+    blocks: Blocks, operands: Operands, lanes: int, accumulator: Accumulator
+) -> float:
+    """Return how many blocks an element takes; two may share one.
 
-    Parameters
-    ----------
-    fabric : str or None
-        The family whose blocks they are. ``ice40`` has accumulators in them, and ``ecp5`` is given
-        several narrow lanes a block; for every other, and None, a product is written as ``*``, and
-        synthesis chooses the block.
-    count : int or None
-        How many there are; elements beyond are made of logic cells. None for as many as it takes.
+    Raises
+    ------
+    GeometryError
+        For formats or an accumulator that the blocks do not have.
     """
-
-    fabric: str | None = None
-    count: int | None = None
-
-    @property
-    def accumulate(self) -> bool:
-        """Whether the blocks have accumulators of their own."""
-        return self.fabric == "ice40"
-
-    def packed(self, operands: Operands, lanes: int) -> int:
-        """Return how many lanes a block takes by `PackedMultiply`; 0 where that is not for it."""
-        integers = isinstance(operands.weight, Fixed) and isinstance(operands.activation, Fixed)
-        return packing(operands, lanes)[0] if integers and self.fabric == "ecp5" else 0
-
-    def of_element(self, operands: Operands, lanes: int, accumulator: Accumulator) -> float:
-        """Return how many blocks an element takes; two may share one.
-
-        Raises
-        ------
-        GeometryError
-            For formats or an accumulator that the blocks do not have.
-        """
-        if self.fabric == "gowin" and _signed_width(operands) <= 9:
-            return lanes / 2  # a block is one 18x18 or two 9x9
-        if not self.accumulate:
-            return ceil(lanes / max(1, self.packed(operands, lanes)))
+    if blocks.accumulate:
         return lanes / (1 if _needs_a_whole_block(operands, accumulator) else 2)
+    if _signed_width(operands) <= blocks.halves:
+        return lanes / 2
+    return ceil(lanes / max(1, packed_lanes(blocks, operands, lanes)))
 
-    def elements(
-        self, operands: Operands, lanes: int, accumulator: Accumulator, elements: int
-    ) -> int:
-        """Return how many of ``elements`` find room.
 
-        Raises
-        ------
-        GeometryError
-            Where not even one does.
-        """
-        each = self.of_element(operands, lanes, accumulator)
-        if self.count is None:
-            return elements
-        if self.count < each:
-            raise GeometryError(
-                f"{self.count} multiplier blocks are too few for one element of {lanes} lanes; "
-                "take fewer lanes, or multiply in logic"
-            )
-        return min(int(self.count / each), elements)
+def packed_lanes(blocks: Blocks, operands: Operands, lanes: int) -> int:
+    """Return how many lanes a block takes by `PackedMultiply`; 0 where that is not for it."""
+    integers = isinstance(operands.weight, Fixed) and isinstance(operands.activation, Fixed)
+    if not blocks.packing or not integers:
+        return 0
+    return packing(operands, lanes, width=blocks.packing)[0]
+
+
+def elements_in_blocks(
+    blocks: Blocks, operands: Operands, lanes: int, accumulator: Accumulator, elements: int
+) -> int:
+    """Return how many of ``elements`` find room.
+
+    Raises
+    ------
+    GeometryError
+        Where not even one does.
+    """
+    each = blocks_of_element(blocks, operands, lanes, accumulator)
+    if blocks.count is None:
+        return elements
+    if blocks.count < each:
+        raise GeometryError(
+            f"{blocks.count} multiplier blocks are too few for one element of {lanes} lanes; "
+            "take fewer lanes, or multiply in logic"
+        )
+    return min(int(blocks.count / each), elements)
 
 
 class _Half:
@@ -173,50 +162,22 @@ def _extended(level: Value, bits: int) -> Value:
     return Cat(level, top.replicate(bits - shape.width))
 
 
-def block_macs(
-    operands: Operands,
-    lanes: int,
-    accumulator: Accumulator,
-    blocks: Blocks,
-    elements: int,
-    *,
-    doubling: bool = False,
-) -> tuple[list[MAC], list[Mac16]]:
-    """Return the multiply-accumulates of ``elements``, and the components that their blocks are.
-
-    Blocks go to the first elements; those for which none is left are made of logic cells.
+def mac16s(
+    operands: Operands, lanes: int, accumulator: Accumulator, count: int
+) -> tuple[list[BlockMAC], list[Mac16]]:
+    """Return ``count`` multiply-accumulates inside of blocks, and the components of the blocks.
 
     Raises
     ------
     GeometryError
-        For formats or an accumulator that the blocks do not have, for doubling, or for too few
-        blocks for one element.
+        For formats or an accumulator that the blocks do not have.
     """
-    inside = blocks.elements(operands, lanes, accumulator, elements)
-    if not blocks.accumulate:
-        make = partial(mac, operands, lanes, accumulator, doubling=doubling)
-        if not blocks.packed(operands, lanes):
-            return [make(dsp=index < inside) for index in range(elements)], []
-        dots = [PackedMultiply(operands, lanes) for _ in range(inside)]
-        return [
-            *(DotMAC(dot, accumulator, doubling=doubling) for dot in dots),
-            *(make() for _ in range(elements - inside)),
-        ], []
-    if doubling:
-        raise GeometryError(
-            "the accumulators of multiplier blocks do not double, as bit planes need it; multiply "
-            "in logic"
-        )
     wide = _needs_a_whole_block(operands, accumulator)
-    places_of_block = 1 if wide else 2
-    macs = [BlockMAC(operands, lanes, accumulator, wide=wide) for _ in range(inside)]
+    of_block = 1 if wide else 2
+    macs = [BlockMAC(operands, lanes, accumulator, wide=wide) for _ in range(count)]
     places = [place for each in macs for place in each.places]
-    used = [
-        Mac16(places[i : i + places_of_block], wide=wide)
-        for i in range(0, len(places), places_of_block)
-    ]
-    beyond = [mac(operands, lanes, accumulator, cumulative=True) for _ in range(elements - inside)]
-    return [*macs, *beyond], used
+    firsts = range(0, len(places), of_block)
+    return macs, [Mac16(places[first : first + of_block], wide=wide) for first in firsts]
 
 
 def _signed_width(operands: Operands) -> int:

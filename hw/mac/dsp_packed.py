@@ -11,6 +11,7 @@ from ..numbers.formats import Fixed
 from ..numbers.operands import Operands
 from .dot import DotProduct
 from .dsp_cells import Mult18x18D
+from .fabric import ANY, Fabric
 
 __all__ = ["PackedMultiply", "packing"]
 
@@ -60,8 +61,10 @@ class PackedMultiply(DotProduct):
         For formats that are too wide for a block.
     """
 
-    def __init__(self, operands: Operands, lanes: int):
-        super().__init__(operands, lanes)
+    multiplies = True
+
+    def __init__(self, operands: Operands, lanes: int, *, fabric: Fabric = ANY):
+        super().__init__(operands, lanes, fabric=fabric, dsp=True)
         self.count, self.field = packing(operands, lanes)
         if not self.count:
             raise GeometryError(

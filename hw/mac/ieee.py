@@ -36,7 +36,7 @@ class FloatMAC(MAC):
     accumulator : Float
         Holds every value of both operands' formats: the same, or wider ones (``bf16`` in ``fp32``).
     doubling : bool
-        There for `mac.mac`; floats refuse it.
+        There for `choice.macs`; floats refuse it.
     dsp : bool
         Whether significands are multiplied by one ``*``, which synthesis maps to multiplier blocks.
 

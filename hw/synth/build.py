@@ -1,11 +1,14 @@
 """An accelerator on a target: which of its blocks it uses, and what it costs there."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import ceil
 
+from ..accelerator.implementation import Implementation
 from ..accelerator.top import Accelerator
 from ..errors import GeometryError
-from ..mac.dsp import Blocks
+from ..mac.dsp import blocks_of_element, elements_in_blocks
+from ..mac.fabric import Blocks
 from ..program.layout import Program
 from ..tools.store import Store
 from .measure import Measurement, measure
@@ -33,26 +36,23 @@ def accelerator_for(program: Program, target: Target, *, multiplier: str = "logi
     GeometryError
         Where the target has no multiplier blocks, or they do not have the network's formats.
     """
-    available = target.budget.get("dsp", 0)
-    blocks, left = None, available
+    left = target.budget.get("dsp", 0)
+    fabric = target.fabric(blocks=multiplier == "block")
+    blocks = fabric.blocks
     if multiplier == "block":
-        if not available:
+        if not left:
             raise GeometryError(
                 f"{target.name} has no multiplier blocks; take the multiplier logic, or another "
                 "target"
             )
-        blocks = Blocks(target.family.name, available)
         left -= _used(blocks, program)
     elif multiplier != "logic":
         raise GeometryError(f"a multiplier is {' or '.join(MULTIPLIERS)}, not {multiplier!r}")
-    enough = left >= (_requantising(program) if blocks else 1)
-    inferred = blocks is None or not blocks.accumulate
+    enough = left >= (_requantising(program) if blocks.used else 1)
+    placed = single_port(program, target)
+    built = Implementation(fabric, single_port=placed)
     return Accelerator(
-        program,
-        blocks=blocks,
-        requantize_dsp=enough and inferred,
-        single_port=single_port(program, target),
-        fabric=target.family.name,
+        program, replace(built, requantize_dsp=enough and not built.blocks_accumulate)
     )
 
 
@@ -60,7 +60,9 @@ def _used(blocks: Blocks, program: Program) -> int:
     """Return how many blocks the array takes."""
     geometry, accumulator = program.geometry, program.network.accumulator
     parts = program.operands, geometry.lanes, accumulator
-    return ceil(blocks.elements(*parts, geometry.elements) * blocks.of_element(*parts))
+    return ceil(
+        elements_in_blocks(blocks, *parts, geometry.elements) * blocks_of_element(blocks, *parts)
+    )
 
 
 def _requantising(program: Program) -> int:
@@ -74,8 +76,8 @@ def infers_blocks(accelerator: Accelerator) -> bool:
 
     It must not look for any where there are some already: Yosys would spoil them.
     """
-    blocks = accelerator.blocks
-    return accelerator.requantize_dsp if blocks is None else not blocks.accumulate
+    built = accelerator.implementation
+    return not built.blocks_accumulate and (built.fabric.blocks.used or built.requantize_dsp)
 
 
 def cost(

@@ -6,6 +6,9 @@ from fnmatch import fnmatchcase
 from math import ceil
 from typing import TypeAlias
 
+from ..gates.popcount import Structure
+from ..mac.fabric import Blocks, Fabric
+
 __all__ = ["ECP5", "GOWIN", "ICE40", "XC7", "Cells", "Family"]
 
 Cells: TypeAlias = str | Mapping[str, float]
@@ -19,7 +22,9 @@ class Family:
     Attributes
     ----------
     name : str
-        ``ice40``, ``ecp5``, ``gowin``, ``xc7``; also what components call a *fabric*.
+        ``ice40``, ``ecp5``, ``gowin``, ``xc7``.
+    fabric : Fabric
+        What components choose their structures by.
     synthesis : tuple of str
         Yosys command and options; the command has a step ``check``, as all of Yosys do.
     with_dsp, without_dsp : tuple of str
@@ -51,6 +56,7 @@ class Family:
     """
 
     name: str
+    fabric: Fabric
     synthesis: tuple[str, ...]
     with_dsp: tuple[str, ...]
     without_dsp: tuple[str, ...]
@@ -106,6 +112,10 @@ def _count(cells: Cells, found: Mapping[str, int]) -> int:
 
 ICE40 = Family(
     name="ice40",
+    # 16 cells are two tiles; the first one has no bit of the sum
+    fabric=Fabric(
+        popcount=Structure(alternating=True), output_registers=16, blocks=Blocks(accumulate=True)
+    ),
     synthesis=("synth_ice40",),
     with_dsp=("-dsp",),
     without_dsp=(),
@@ -136,6 +146,7 @@ ICE40 = Family(
 
 ECP5 = Family(
     name="ecp5",
+    fabric=Fabric(popcount=Structure(chained=2), blocks=Blocks(packing=18)),
     # Without -nowidelut, popcounts and multipliers take up to half as many LUTs again.
     synthesis=("synth_ecp5", "-nowidelut"),
     with_dsp=(),
@@ -170,6 +181,7 @@ _GOWIN_DSP = {
 }
 GOWIN = Family(
     name="gowin",
+    fabric=Fabric(popcount=Structure(chained=2), blocks=Blocks(halves=9)),
     # Pads come after flattening: Yosys would put some at the ports of every module that is kept.
     synthesis=("synth_gowin", "-family", "gw1n", "-noiopads", "-nowidelut"),
     with_dsp=(),
@@ -218,6 +230,7 @@ _XC7_LUT = {
 }
 XC7 = Family(
     name="xc7",
+    fabric=Fabric(popcount=Structure(wide=True)),
     # A chain of registers stays one: a shift register in a LUT is found in no other family.
     synthesis=("synth_xilinx", "-family", "xc7", "-flatten", "-nosrl"),
     with_dsp=(),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..errors import ToolError
+from ..mac.fabric import Fabric
 from .family import ECP5, GOWIN, ICE40, XC7, Family
 
 __all__ = ["TARGETS", "Family", "Target", "target"]
@@ -40,6 +41,11 @@ class Target:
         single_port = ("-spram",) if self.budget.get("spram") else ()
         multiplier = self.family.with_dsp if infer else self.family.without_dsp
         return self.family.synthesis + single_port + multiplier
+
+    def fabric(self, *, blocks: bool = False) -> Fabric:
+        """Return what components choose their structures by; with its multiplier blocks, or not."""
+        fabric = self.family.fabric
+        return fabric.using_blocks(self.budget.get("dsp", 0)) if blocks else fabric
 
     def sprams(self, width: int, depth: int) -> int:
         """Return the single-port RAMs, of 16 x 16384 bits, that such a memory takes."""

@@ -194,7 +194,7 @@ def check(
         "network": to_bytes(network),
         "geometry": [str(geometry), geometry.hop, geometry.chains],
         "groups": [program.contexts, program.batch],
-        "blocks": [repr(accelerator.blocks), accelerator.requantize_dsp, accelerator.single_port],
+        "implementation": repr(accelerator.implementation),
         "images": levels.tobytes(),
         "labels": labels.tobytes(),
         "engine": engine,

@@ -1,6 +1,5 @@
 """Points that are multiply-accumulates and arrays alone."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -14,7 +13,7 @@ from ...hw.geometry import Geometry
 from ...hw.mac.base import MAC
 from ...hw.mac.choice import mac
 from ...hw.mac.control import CONTROL
-from ...hw.mac.dsp import Blocks, Mac16, block_macs
+from ...hw.mac.fabric import Fabric
 from ...hw.numbers.arithmetic import Accumulator
 from ...hw.numbers.formats import Float, parse
 from ...hw.numbers.operands import Operands
@@ -101,26 +100,18 @@ class Mac(Point):
         return Shell(self._mac(), ignore=["o_overflow"])
 
     def _mac(self) -> MAC:
-        blocks, accumulator = self._blocks, self._accumulator()
-        if blocks is None:
-            dsp = self.multiplier == "block"
-            fabric = self.device.family.name
-            return mac(self.operands, self.lanes, accumulator, dsp=dsp, fabric=fabric)
-        (found,), used = block_macs(self.operands, self.lanes, accumulator, blocks, 1)
-        return _WithBlocks(found, used)
+        return mac(self.operands, self.lanes, self._accumulator(), fabric=self._fabric)
 
     @property
     def _inferred(self) -> bool:
         """Whether synthesis finds the blocks; Yosys would spoil those that are there already."""
-        blocks = self._blocks
-        return self.multiplier == "block" and not (blocks and blocks.accumulate)
+        # floats have only their significands' product there
+        places = self._fabric.blocks.accumulate and not isinstance(self.operands.weight, Float)
+        return self.multiplier == "block" and not places
 
     @property
-    def _blocks(self) -> Blocks | None:
-        """What places integers in blocks; floats have only their significands' product there."""
-        if self.multiplier == "logic" or isinstance(self.operands.weight, Float):
-            return None
-        return Blocks(self.device.family.name, self.device.budget["dsp"])
+    def _fabric(self) -> Fabric:
+        return self.device.fabric(blocks=self.multiplier == "block")
 
     def _accumulator(self) -> Any:
         weight = self.operands.weight
@@ -165,37 +156,10 @@ class Array(Mac):
         return super().row() | {name: getattr(self, name) for name in GEOMETRY}
 
     def _shell(self) -> Shell:
-        blocks = self._blocks
         array = SystolicArray(
-            self.geometry,
-            self.operands,
-            self._accumulator(),
-            blocks=blocks,
-            make_mac=self._mac if blocks is None else None,
+            self.geometry, self.operands, self._accumulator(), fabric=self._fabric
         )
         return Shell(_Sums(array))
-
-
-class _WithBlocks(MAC):
-    """A multiply-accumulate, and the blocks that it is made of."""
-
-    def __init__(self, inner: MAC, blocks: Sequence[Mac16]):
-        super().__init__(inner.operands, inner.lanes, inner.accumulator)
-        self.inner, self.blocks, self.latency = inner, blocks, inner.latency
-
-    def elaborate(self, platform: Any) -> Module:
-        m = Module()
-        m.submodules.inner = inner = self.inner
-        for index, block in enumerate(self.blocks):
-            m.submodules[f"block_{index}"] = block
-        m.d.comb += [
-            inner.i_weights.eq(self.i_weights),
-            inner.i_activations.eq(self.i_activations),
-            inner.i_control.eq(self.i_control),
-            self.o.eq(inner.o),
-            self.o_overflow.eq(inner.o_overflow),
-        ]
-        return m
 
 
 class _Sums(wiring.Component):

@@ -17,6 +17,7 @@ from amaranth.lib import wiring
 from narrowgauge.hw.array.systolic import SystolicArray
 from narrowgauge.hw.errors import ToolTimeout
 from narrowgauge.hw.geometry import Geometry
+from narrowgauge.hw.mac.fabric import Fabric
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.numbers.formats import parse
 from narrowgauge.hw.numbers.operands import Operands
@@ -43,7 +44,7 @@ class Mapped:
         return f"{self.wall:.1f} s ({self.processor:.1f} s of processor time), {cells}"
 
 
-def array(text: str, fabric: str) -> wiring.Component:
+def array(text: str, fabric: Fabric) -> wiring.Component:
     """Return the array of ``ROWSxCOLUMNSxLANES:WEIGHT``, in a shell; accumulators have 16 bits."""
     sizes, _, weight = text.partition(":")
     rows, columns, lanes = map(int, sizes.split("x"))
@@ -78,7 +79,7 @@ def main() -> None:
     (yosys,) = warm(["yosys"])
     print(f"yosys {yosys.version}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     for name in values.targets.split(","):
-        fabric = target(name).family.name
+        fabric = target(name).fabric()
         once = measure(array(values.array, fabric), name, share=True, limit=values.limit)
         verdict = "within" if once.processor <= BAR else "NOT within"
         print(f"{name}, {values.array}: {once}; {verdict} {BAR:g} s", flush=True)

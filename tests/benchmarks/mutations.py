@@ -31,7 +31,7 @@ from narrowgauge.hw.files import write_atomically
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.sim.run import Stimulus
-from narrowgauge.hw.synth.build import accelerator_for
+from narrowgauge.hw.synth.build import accelerator_for, infers_blocks
 from narrowgauge.hw.synth.flow import Netlist, synthesize
 from narrowgauge.hw.synth.targets import target
 from narrowgauge.hw.tools import rtlil
@@ -65,7 +65,7 @@ def mapped(accelerator: Accelerator, name: str) -> Netlist:
     device = target(name)
     text = rtlil.convert(Plain(accelerator), platform=device)
     text = rtlil.forget_contents(rtlil.free_collisions(text))
-    return synthesize(text, device, dsp=accelerator.requantize_dsp)
+    return synthesize(text, device, dsp=infers_blocks(accelerator))
 
 
 def plant(netlist: str, count: int, seed: int) -> tuple[str, list[dict[str, Any]]]:

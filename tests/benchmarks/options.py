@@ -21,10 +21,12 @@ from typing import Any
 
 import numpy as np
 
+from narrowgauge.hw.accelerator.implementation import Implementation
 from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.errors import NarrowgaugeError
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.mac.choice import mac
+from narrowgauge.hw.mac.fabric import Fabric
 from narrowgauge.hw.network.layers import Dense
 from narrowgauge.hw.network.network import Network
 from narrowgauge.hw.numbers.arithmetic import Accumulator
@@ -128,7 +130,7 @@ def place(row: dict[str, Any]) -> tuple[int, int, int]:
     return family, options.index(row["option"]), DESIGNS.index(row["design"])
 
 
-def designs(fabric: str) -> dict[str, str]:
+def designs(fabric: Fabric) -> dict[str, str]:
     """Return the RTLIL of what is measured on a family, by name."""
     bipolar = Operands(parse("bipolar"), parse("bipolar"))
     integers = Operands(parse("int8"), parse("uint8"))
@@ -143,7 +145,7 @@ def designs(fabric: str) -> dict[str, str]:
     }
 
 
-def _accelerator(fabric: str) -> Accelerator:
+def _accelerator(fabric: Fabric) -> Accelerator:
     """Return an accelerator for a network of random int4 weights."""
     rng, geometry, widths = np.random.default_rng(0), Geometry(1, 2, 2), (16, 16, 8)
     layers = tuple(
@@ -161,7 +163,7 @@ def _accelerator(fabric: str) -> Accelerator:
     )
     network = Network("random", layers, Accumulator(32))
     network = network.with_accumulator(Accumulator(accumulator_bits(network, geometry.lanes)))
-    return Accelerator(Program(network, geometry), fabric=fabric)
+    return Accelerator(Program(network, geometry), Implementation(fabric))
 
 
 def processor() -> float:
@@ -203,7 +205,7 @@ def rows(
     """
     for family in families:
         on = target(TARGETS[family])
-        for design, text in designs(family).items():
+        for design, text in designs(on.fabric()).items():
             programs = {"yosys": "yosys"}
             programs |= {"nextpnr": on.family.router} if on.family.router else {}
             versions = {name: tools.find(each).version for name, each in programs.items()}

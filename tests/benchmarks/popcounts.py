@@ -19,6 +19,7 @@ from narrowgauge.hw.gates.adder import Term, adder_tree, tree_latency
 from narrowgauge.hw.mac.base import MAC, DotMAC
 from narrowgauge.hw.mac.choice import mac
 from narrowgauge.hw.mac.dot import DotProduct
+from narrowgauge.hw.mac.fabric import Fabric
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.numbers.formats import Bipolar
 from narrowgauge.hw.numbers.operands import Operands
@@ -70,7 +71,7 @@ class PipelinedTree(DotProduct):
         return m
 
 
-def element(structure: str, lanes: int, fabric: str) -> MAC:
+def element(structure: str, lanes: int, fabric: Fabric) -> MAC:
     """Return the multiply-accumulate that is measured."""
     match structure:
         case "plain tree":
@@ -85,7 +86,7 @@ STRUCTURES = ("plain tree", "pipelined tree", "counters")
 
 def row(structure: str, lanes: int, name: str, seeds: int) -> dict[str, Any]:
     """Measure one of them."""
-    made = element(structure, lanes, target(name).family.name)
+    made = element(structure, lanes, target(name).fabric())
     about = {
         "structure": structure,
         "weight": "bipolar",

@@ -8,6 +8,7 @@ import numpy as np
 from narrowgauge.boards.proof.simulation import SimulatedDevice
 from narrowgauge.boards.proof.virtual import virtual_device
 from narrowgauge.boards.protocol.frame import ANSWER, Decoder, Frame, Type, packed
+from narrowgauge.hw.accelerator.implementation import Implementation
 from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.network.layers import Weighted
@@ -44,7 +45,8 @@ def device(*, loads=False, any_weights=False):
     """The device; its bits take 4 cycles. That for any weights was built for `NARROW`."""
     network = NARROW if any_weights else NETWORK
     program = Program(network, PROGRAM.geometry, any_weights=any_weights)
-    return virtual_device(Accelerator(program, single_port=["weights"] if loads else []))
+    built = Implementation(single_port=("weights",) if loads else ())
+    return virtual_device(Accelerator(program, built))
 
 
 def simulated(*, loads=False):

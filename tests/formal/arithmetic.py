@@ -14,6 +14,7 @@ from narrowgauge.hw.numbers.arithmetic import Accumulator, round_shift
 from narrowgauge.hw.numbers.formats import Bipolar, parse
 from narrowgauge.hw.numbers.mode import Mode
 
+from ..hw.fabrics import FABRICS
 from .proof import Assert, Assume, Inside, Proof, Spec, delayed, edit, free
 
 __all__ = ["PROOFS"]
@@ -197,26 +198,30 @@ def _accumulators() -> Iterator[Proof]:
         "saturate": [(saturate_to_the_other_side, "saturates to the other side")],
     }
     for fabric, overflow, step, doubling in [
-        (None, "wrap", 3, True),
-        (None, "wrap", 7, False),
-        (None, "saturate", 3, True),
-        (None, "saturate", 7, False),
+        ("any fabric", "wrap", 3, True),
+        ("any fabric", "wrap", 7, False),
+        ("any fabric", "saturate", 3, True),
+        ("any fabric", "saturate", 7, False),
         ("ice40", "wrap", 3, True),
         ("ice40", "saturate", 3, True),
         ("ice40", "saturate", 7, False),
     ]:
-        where = f"Accumulate, {fabric or 'any fabric'}, {overflow}, 5 bits, steps of {step}"
+        where = f"Accumulate, {fabric}, {overflow}, 5 bits, steps of {step}"
         build = partial(
-            AccumulateSpec, Accumulator(5, overflow), step, doubling=doubling, fabric=fabric
+            AccumulateSpec,
+            Accumulator(5, overflow),
+            step,
+            doubling=doubling,
+            fabric=FABRICS[fabric],
         )
         claim = "every sum and its sticky flag" + (", doubled where told" if doubling else "")
         for fault, broken in faults[overflow]:
             yield Proof(where, claim, build, "prove", 2, fault, broken, quick=False)
-    for fabric in (None, "ice40"):
+    for fabric in ("any fabric", "ice40"):
         yield Proof(
-            f"Accumulate, {fabric or 'any fabric'}, restart",
+            f"Accumulate, {fabric}, restart",
             "a sum begins anew after the last step of another, and its flag too",
-            partial(AccumulateSpec, Accumulator(4, "saturate"), 4, fabric=fabric),
+            partial(AccumulateSpec, Accumulator(4, "saturate"), 4, fabric=FABRICS[fabric]),
             "prove",
             2,
             never_begin_anew,
@@ -226,7 +231,7 @@ def _accumulators() -> Iterator[Proof]:
     yield Proof(
         "Accumulate, ice40, without restart",
         "the sum runs on",
-        partial(AccumulateSpec, Accumulator(5), 3, restart=False, fabric="ice40"),
+        partial(AccumulateSpec, Accumulator(5), 3, restart=False, fabric=FABRICS["ice40"]),
         "prove",
         2,
         fit_too_late,

@@ -17,11 +17,13 @@ from narrowgauge.hw.gates.adder import Term
 from narrowgauge.hw.gates.multiplier import recoded_product
 from narrowgauge.hw.mac import dot
 from narrowgauge.hw.mac import dsp_packed as blocks_dot
-from narrowgauge.hw.mac.dot import DotProduct, dot_product
+from narrowgauge.hw.mac.choice import dot_product
+from narrowgauge.hw.mac.dot import DotProduct
 from narrowgauge.hw.mac.dsp_packed import PackedMultiply
 from narrowgauge.hw.numbers.formats import Fixed, Format, parse
 from narrowgauge.hw.numbers.operands import Operands
 
+from ..hw.fabrics import FABRICS
 from .proof import Assert, Proof, Spec, delayed, free
 
 __all__ = ["PROOFS"]
@@ -143,7 +145,7 @@ def pack_without_borrows(patch: pytest.MonkeyPatch) -> None:
 SUM = "equals the sum of the products of all levels"
 LOST = "a negative row's one is lost"
 POPCOUNTS = {
-    None: (3, 16, 33),
+    "any fabric": (3, 16, 33),
     "ice40": (4, 12, 33),
     "ecp5": (16, 33),
     "gowin": (7, 20),
@@ -178,11 +180,11 @@ INTEGERS = [
 
 def _proofs() -> Iterator[Proof]:
     for fabric, sizes in POPCOUNTS.items():
-        make = partial(dot_product, fabric=fabric)
+        make = partial(dot_product, fabric=FABRICS[fabric])
         for lanes in sizes:
             small = lanes < 5
             yield Proof(
-                f"XnorPopcount on {fabric or 'any fabric'}, {lanes} lanes",
+                f"XnorPopcount on {fabric}, {lanes} lanes",
                 SUM,
                 partial(DotSpec, make, "bipolar x bipolar", lanes),
                 "window",

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from narrowgauge.hw.accelerator.implementation import Implementation
 from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.errors import GeometryError
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.mac.dsp import Blocks
+from narrowgauge.hw.mac.fabric import ANY
 from narrowgauge.hw.network.layers import Add, AveragePool, Conv2d, Dense, Requantised, Size, Window
 from narrowgauge.hw.network.network import Network
 from narrowgauge.hw.numbers.arithmetic import Accumulator
@@ -23,6 +24,7 @@ from narrowgauge.hw.sim.run import Stimulus
 from narrowgauge.model.integers.reference import evaluate
 
 from ...model.integers.oracles import by_definition
+from ..fabrics import FABRICS
 from ..networks import (
     FAMILIES,
     accumulators,
@@ -37,6 +39,7 @@ from ..networks import (
 
 ONE: Any = {"bias": np.zeros(1, int), "multiplier": np.ones(1, int)}
 PLACES = [(), ("activations",), ("weights",), ("activations", "weights")]
+PLAIN = Implementation()
 pauses = st.sampled_from([0.0, 0.3, 0.7])
 
 
@@ -47,17 +50,12 @@ def check(
     *,
     contexts=2,
     batch=None,
-    single_port=(),
-    blocks=None,
-    fabric=None,
+    built=PLAIN,
     **more,
 ):
     """Run ``images`` through hardware and reference; return the run and the comparison."""
     program = Program(network, geometry, contexts=contexts, batch=batch)
-    dsp = blocks is not None
-    accelerator = Accelerator(
-        program, blocks=blocks, requantize_dsp=dsp, single_port=single_port, fabric=fabric
-    )
+    accelerator = Accelerator(program, built)
     run = AmaranthEngine(accelerator).run(Stimulus(images, traced=len(images), **more))
     expected = evaluate(network, images, geometry.lanes, trace=True)
     assert len(run.events) == len(images) * program.sums, "every sum of every image, once"
@@ -73,15 +71,16 @@ def check(
     count=st.integers(1, 9),
     contexts=st.integers(1, 2),
     dsp=st.booleans(),
-    fabric=st.sampled_from([None, "ice40", "xc7"]),
+    fabric=st.sampled_from(["any fabric", "ice40", "xc7"]),
     gaps=pauses,
     stalls=pauses,
 )
 def test_equals_the_reference(network, geometry, count, contexts, dsp, fabric, gaps, stalls):
     images = random_levels(np.random.default_rng(count), network.input, (count, network.inputs))
+    chosen = ANY.using_blocks() if dsp else FABRICS[fabric]
     _, comparison = check(
         network, geometry, images, contexts=contexts, gaps=gaps, stalls=stalls,
-        blocks=Blocks() if dsp else None, fabric=fabric,
+        built=Implementation(chosen, requantize_dsp=dsp),
     )  # fmt: skip
     assert comparison, str(comparison.first)
     assert comparison.mismatches == 0
@@ -102,7 +101,8 @@ def test_networks_of_all_kinds_of_layers_equal_the_reference(
 ):
     images = random_images(count, network, count)
     batch = min(batch, geometry.rows)
-    options = {"contexts": contexts, "batch": batch, "single_port": single_port}
+    built = Implementation(single_port=single_port)
+    options = {"contexts": contexts, "batch": batch, "built": built}
     _, comparison = check(network, geometry, images, **options, gaps=pause, stalls=pause)
     assert comparison, str(comparison.first)
 
@@ -139,22 +139,24 @@ def test_several_chains_equal_the_reference(
 
 
 @pytest.mark.parametrize(
-    ("blocks", "formats", "lanes"),
+    ("family", "blocks", "formats", "lanes"),
     [
-        (Blocks("ice40", 8), ("int8", "uint8", "uint8"), 1),
-        (Blocks("ice40", 5), ("int8", "uint8", "uint8"), 2),  # 5 of 8 elements in blocks
-        (Blocks("ecp5", 12), ("int4", "uint4", "uint4"), 4),  # 6 of 8
+        ("ice40", 8, ("int8", "uint8", "uint8"), 1),
+        ("ice40", 5, ("int8", "uint8", "uint8"), 2),  # 5 of 8 elements in blocks
+        ("ecp5", 12, ("int4", "uint4", "uint4"), 4),  # 6 of 8
     ],
     ids=["all in blocks", "with lanes and logic", "packed"],
 )
-def test_multiplier_blocks_equal_the_reference(blocks, formats, lanes):
+def test_multiplier_blocks_equal_the_reference(family, blocks, formats, lanes):
     spec = (
         Size(5, 4, 2), ("conv", 5, Window((3, 3), (1, 1), (1, 1, 1, 1)), 1),
         ("average", Window((2, 2), (2, 2))), ("dense", 6), ("dense", 3),
     )  # fmt: skip
     network = random_convnet(4, formats, spec, Accumulator(16))
     geometry = Geometry(2, 4, lanes)
-    _, comparison = check(network, geometry, random_images(4, network, 5), blocks=blocks)
+    fabric = FABRICS[family].using_blocks(blocks)
+    built = Implementation(fabric, requantize_dsp=True)
+    _, comparison = check(network, geometry, random_images(4, network, 5), built=built)
     assert comparison, str(comparison.first)
 
 
@@ -254,6 +256,5 @@ def test_equal_logits_give_the_first_class():
 
 
 def test_unknown_memories_are_refused():
-    network = random_network(3, ("int4", "uint4", "uint4"), [4, 6], Accumulator(12))
-    with pytest.raises(GeometryError, match="single_port is weights or activations, not rows"):
-        Accelerator(Program(network, Geometry(1, 1, 1)), single_port=["rows"])
+    with pytest.raises(GeometryError, match="is for weights and activations, not for rows"):
+        Implementation(single_port=("rows",))

@@ -4,6 +4,7 @@ import pytest
 from narrowgauge.hw.mac.accumulator import Accumulate
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 
+from ..fabrics import FABRICS
 from ..simulation import clocked
 
 
@@ -22,12 +23,12 @@ def reference(accumulator, steps):
     return seen
 
 
-@pytest.mark.parametrize("fabric", [None, "ice40"])
+@pytest.mark.parametrize("fabric", ["any fabric", "ice40"])
 @pytest.mark.parametrize("overflow", ["wrap", "saturate"])
 @pytest.mark.parametrize(("width", "step_width"), [(5, 4), (8, 8), (6, 9), (9, 7)])
 def test_sums_like_the_register(width, step_width, overflow, fabric):
     accumulator = Accumulator(width, overflow)
-    component = Accumulate(accumulator, step_width, doubling=True, fabric=fabric)
+    component = Accumulate(accumulator, step_width, doubling=True, fabric=FABRICS[fabric])
     rng = np.random.default_rng(width + step_width)
     half = 1 << (step_width - 1)
     steps = [
@@ -57,6 +58,6 @@ def test_sums_like_the_register(width, step_width, overflow, fabric):
     ends = [n for n, (_, _, last) in enumerate(expected) if last]
     assert len(ends) > 5
     assert [enabled[n] for n in ends] == [expected[n][:2] for n in ends]
-    if fabric is None:  # combinational: before a sum is doubled
+    if fabric == "any fabric":  # combinational: before a sum is doubled
         assert enabled == [(total, flag) for total, flag, _ in expected]
     assert any(flag for _, flag in enabled)

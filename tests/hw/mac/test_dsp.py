@@ -14,13 +14,15 @@ from narrowgauge.hw.array.systolic import SystolicArray
 from narrowgauge.hw.errors import GeometryError, ToolError
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.mac import dsp_packed as blocks_dot
-from narrowgauge.hw.mac.dsp import Blocks, Mac16, block_macs
+from narrowgauge.hw.mac.choice import macs
+from narrowgauge.hw.mac.dsp import Mac16
 from narrowgauge.hw.mac.dsp_cells import Mult18x18D, SbMac16
 from narrowgauge.hw.mac.dsp_packed import PackedMultiply, packing
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.numbers.formats import parse
 from narrowgauge.hw.numbers.operands import Operands
 from narrowgauge.hw.sim.compiler import compile_library, cxxrtl_headers, find_compiler
+from narrowgauge.hw.synth.family import ECP5, GOWIN, ICE40
 from narrowgauge.hw.synth.flow import synthesize
 from narrowgauge.hw.synth.shell import Shell
 from narrowgauge.hw.synth.targets import target
@@ -48,6 +50,9 @@ extern "C" int first_difference(int cycles) {
   return -1;
 }
 """
+
+
+ice40, ecp5, gowin = (family.fabric.using_blocks for family in (ICE40, ECP5, GOWIN))
 
 
 class Side(wiring.Component):
@@ -113,7 +118,7 @@ def used_parameters():
         for activation in ("uint8", "int8"):
             operands = Operands(parse("int8"), parse(activation))
             accumulator = Accumulator(32 if wide else 16)
-            _, blocks = block_macs(operands, 1, accumulator, Blocks("ice40"), 2)
+            _, blocks = macs(operands, 1, accumulator, 2, fabric=ice40())
             yield blocks[0].block.parameters
 
 
@@ -228,22 +233,37 @@ def test_too_wide_for_a_block():
 
 
 ARRAYS = [
-    (("int8", "uint8"), 16, Geometry(4, 4, 1), Blocks("ice40", 8)),
-    (("int4", "uint8"), 12, Geometry(2, 3, 1, hop=1), Blocks("ice40")),
-    (("int8", "int8"), 16, Geometry(3, 3, 1, hop=2), Blocks("ice40", 2)),  # 4 of 9 in blocks
-    (("int8", "uint8"), 16, Geometry(2, 2, 3), Blocks("ice40", 4)),  # lanes, 2 of 4 in blocks
-    (("int8", "uint8"), 20, Geometry(2, 2, 1, chains=2), Blocks("ice40", 2)),  # wide
-    (("uint8", "int8"), 16, Geometry(1, 1, 1), Blocks("ice40", 1)),
-    (("int4", "uint4"), 16, Geometry(2, 2, 5, hop=1), Blocks("ecp5", 6)),  # 2 of 4 in blocks
-    (("int8", "uint8"), 16, Geometry(2, 2, 1), Blocks("gowin", 1)),
+    (("int8", "uint8"), 16, Geometry(4, 4, 1), ice40(8)),
+    (("int4", "uint8"), 12, Geometry(2, 3, 1, hop=1), ice40()),
+    (
+        ("int8", "int8"),
+        16,
+        Geometry(3, 3, 1, hop=2),
+        ice40(2),
+    ),  # 4 of 9 in blocks
+    (
+        ("int8", "uint8"),
+        16,
+        Geometry(2, 2, 3),
+        ice40(4),
+    ),  # lanes, 2 of 4 in blocks
+    (("int8", "uint8"), 20, Geometry(2, 2, 1, chains=2), ice40(2)),  # wide
+    (("uint8", "int8"), 16, Geometry(1, 1, 1), ice40(1)),
+    (
+        ("int4", "uint4"),
+        16,
+        Geometry(2, 2, 5, hop=1),
+        ecp5(6),
+    ),  # 2 of 4 in blocks
+    (("int8", "uint8"), 16, Geometry(2, 2, 1), gowin(1)),
 ]
 
 
-@pytest.mark.parametrize(("formats", "width", "geometry", "blocks"), ARRAYS)
-def test_arrays_of_blocks_drain_the_sums_of_all_elements(formats, width, geometry, blocks):
+@pytest.mark.parametrize(("formats", "width", "geometry", "fabric"), ARRAYS)
+def test_arrays_of_blocks_drain_the_sums_of_all_elements(formats, width, geometry, fabric):
     chance, operands = random.Random(width), Operands(*map(parse, formats))
     accumulator = Accumulator(width)
-    array = SystolicArray(geometry, operands, accumulator, blocks=blocks)
+    array = SystolicArray(geometry, operands, accumulator, fabric=fabric)
     tiles = [
         [(*step[:2], False) for step in tile] for tile in random_tiles(chance, geometry, operands)
     ]
@@ -256,18 +276,18 @@ def test_arrays_of_blocks_drain_the_sums_of_all_elements(formats, width, geometr
     assert seen[0][0] == first_last + array.latency
 
 
-@pytest.mark.parametrize(("formats", "width", "geometry", "blocks"), ARRAYS[2:4])
-def test_totals_are_not_sums(formats, width, geometry, blocks, monkeypatch):
+@pytest.mark.parametrize(("formats", "width", "geometry", "fabric"), ARRAYS[2:4])
+def test_totals_are_not_sums(formats, width, geometry, fabric, monkeypatch):
     """Where nothing is subtracted only the first tile is right."""
     monkeypatch.setattr(Differences, "_previous", lambda self, m, index, total, valid: 0)
     with pytest.raises(AssertionError):
-        test_arrays_of_blocks_drain_the_sums_of_all_elements(formats, width, geometry, blocks)
+        test_arrays_of_blocks_drain_the_sums_of_all_elements(formats, width, geometry, fabric)
 
 
 @pytest.mark.parametrize("cut", [3, 8, 12])
 def test_an_array_can_be_reset_at_any_time(cut):
     geometry, operands = Geometry(2, 2, 1), Operands(parse("int8"), parse("uint8"))
-    array = SystolicArray(geometry, operands, Accumulator(16), blocks=Blocks("ice40", 2))
+    array = SystolicArray(geometry, operands, Accumulator(16), fabric=ice40(2))
     chance, reset = random.Random(cut), Signal()
     tiles = [
         [(*step[:2], False) for step in tile] for tile in random_tiles(chance, geometry, operands)
@@ -301,12 +321,12 @@ REFUSED = [
 def test_what_blocks_do_not_have_is_refused(formats, accumulator, options, message):
     operands, lanes = Operands(*map(parse, formats)), options.pop("lanes", 1)
     with pytest.raises(GeometryError, match=message):
-        block_macs(operands, lanes, accumulator, Blocks("ice40", 8), 4, **options)
+        macs(operands, lanes, accumulator, 4, fabric=ice40(8), **options)
 
 
 def test_two_elements_share_a_block_and_take_no_logic_for_arithmetic():
     operands = Operands(parse("int8"), parse("uint8"))
-    array = SystolicArray(Geometry(4, 4, 1), operands, Accumulator(16), blocks=Blocks("ice40", 8))
+    array = SystolicArray(Geometry(4, 4, 1), operands, Accumulator(16), fabric=ice40(8))
     assert [type(block) for block in array.blocks] == [Mac16] * 8
     text = convert(Shell(array), platform=target("up5k"))
     cells = synthesize(text, target("up5k")).cells

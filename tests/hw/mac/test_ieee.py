@@ -7,6 +7,7 @@ from amaranth.hdl import Const, Value
 from narrowgauge.hw.errors import GeometryError
 from narrowgauge.hw.gates import ieee as float_gates
 from narrowgauge.hw.mac.choice import mac
+from narrowgauge.hw.mac.fabric import ANY
 from narrowgauge.hw.mac.ieee import FloatMAC
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.numbers.formats import Fixed
@@ -200,7 +201,7 @@ def test_interpreted_gates_and_latency(name):
 
 
 def test_the_factory_takes_floats():
-    found = mac(Operands(FP16, FP16), 4, FP32, dsp=True)
+    found = mac(Operands(FP16, FP16), 4, FP32, fabric=ANY.using_blocks())
     assert isinstance(found, FloatMAC)
     assert (found.latency, found.lanes, found.dsp, found.accumulator) == (4, 4, True, FP32)
 
@@ -208,11 +209,11 @@ def test_the_factory_takes_floats():
 @pytest.mark.parametrize(
     ("weight", "activation", "total", "message"),
     [
-        (FP16, Fixed(8), FP16, "floats are multiplied with floats .* got fp16 x int8"),
+        (FP16, Fixed(8), FP16, "nothing multiplies fp16 weights by int8 activations; there"),
         (FP16, FP16, Accumulator(16), "fp16 x fp16 accumulates in a float, .* of 16 bits"),
         (BF16, BF16, FP16, "fp16 accumulator does not hold all of bf16"),
         (FP32, FP32, BF16, "bf16 accumulator does not hold all of fp32"),
-        (Fixed(8), Fixed(8), FP32, "got int8 x int8, in fp32"),
+        (Fixed(8), Fixed(8), FP32, "int8 x int8 is summed in an integer accumulator, not in fp32"),
     ],
 )
 def test_formats_that_do_not_go_together_are_refused(weight, activation, total, message):

@@ -13,10 +13,10 @@ from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from narrowgauge.hw.accelerator.implementation import Implementation
 from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.errors import MismatchError, ToolError
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.mac.dsp import Blocks
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.sim.batch import native
@@ -36,6 +36,7 @@ from narrowgauge.hw.sim.run import EVENT, Stimulus
 from narrowgauge.hw.tools.rtlil import convert
 from narrowgauge.model.integers.reference import evaluate
 
+from ..fabrics import FABRICS
 from ..networks import convnets, networks, random_levels, random_network
 from .test_engines import accelerator, convolutional, images_for, needs_compiler
 
@@ -52,7 +53,8 @@ def equal(one, other):
 
 def block_accelerator(fabric="ice40"):
     network = random_network(4, ("int4", "uint4", "uint4"), (9, 6, 5), Accumulator(14))
-    return Accelerator(Program(network, Geometry(2, 2, 4)), blocks=Blocks(fabric))
+    built = Implementation(FABRICS[fabric].using_blocks())
+    return Accelerator(Program(network, Geometry(2, 2, 4)), built)
 
 
 def loaded():

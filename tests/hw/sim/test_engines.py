@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from narrowgauge.hw.accelerator.implementation import Implementation
 from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.errors import MismatchError, NetworkError, ToolError
 from narrowgauge.hw.geometry import Geometry
@@ -43,7 +44,9 @@ def convolutional(seed=2, varied=False, **options):
     )  # fmt: skip
     family, register = ("int4", "uint4", "uint4"), Accumulator(9, "saturate")
     network = random_convnet(seed, family, spec, register, varied=varied)
-    return Accelerator(Program(network, Geometry(2, 4, 4, chains=2), batch=1), **options)
+    return Accelerator(
+        Program(network, Geometry(2, 4, 4, chains=2), batch=1), Implementation(**options)
+    )
 
 
 def images_for(design, count):

@@ -9,8 +9,9 @@ from amaranth.hdl import Module
 from narrowgauge.hw.accelerator import requantize
 from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.mac import choice as macs
-from narrowgauge.hw.mac.dot import DotProduct, dot_product
+from narrowgauge.hw.mac import choice
+from narrowgauge.hw.mac.choice import dot_product
+from narrowgauge.hw.mac.dot import DotProduct
 from narrowgauge.hw.network.layers import Size, Window
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.numbers.formats import Bipolar
@@ -78,7 +79,7 @@ def test_a_fault_in_one_mac_is_located(family, monkeypatch):
         dot = dot_product(operands, lanes, **options)
         return StuckDot(dot) if len(made) == 1 + 1 * GEOMETRY.columns + 2 else dot
 
-    monkeypatch.setattr(macs, "dot_product", make)
+    monkeypatch.setattr(choice, "dot_product", make)
     comparison = run(family)
     assert len(made) == GEOMETRY.elements
     assert comparison.mismatches > 0

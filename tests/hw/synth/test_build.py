@@ -2,12 +2,12 @@ import pytest
 
 from narrowgauge.hw.errors import FitError, GeometryError
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.mac.dsp import Blocks
 from narrowgauge.hw.network.layers import Size, Window
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.synth import build
 from narrowgauge.hw.synth.build import accelerator_for, cost
+from narrowgauge.hw.synth.family import ICE40
 from narrowgauge.hw.synth.placement import check_memories, memory_use
 from narrowgauge.hw.synth.targets import target
 from narrowgauge.hw.tools.store import Store
@@ -55,22 +55,23 @@ def test_every_memory_of_a_program_is_in_its_use():
 
 
 def test_the_requantiser_takes_a_dsp_block_where_there_is_one():
-    assert accelerator([8, 8, 4], "up5k").requantize_dsp
-    assert not accelerator([8, 8, 4], "hx8k").requantize_dsp
-    assert accelerator([8, 8, 4], "up5k").blocks is None
+    built = accelerator([8, 8, 4], "up5k").implementation
+    assert built.requantize_dsp
+    assert not built.fabric.blocks.used
+    assert not accelerator([8, 8, 4], "hx8k").implementation.requantize_dsp
 
 
 def test_the_array_takes_blocks_first():
     widths, narrow = [8, 8, 4], Geometry(4, 4, 1)
     network = random_network(1, ("int8", "uint8", "uint8"), widths, Accumulator(16))
     made = accelerator_for(Program(network, narrow), target("up5k"), multiplier="block")
-    assert made.blocks == Blocks("ice40", 8)
-    assert not made.requantize_dsp, "16 elements are 8 blocks"
+    assert made.implementation.fabric == ICE40.fabric.using_blocks(8)
+    assert not made.implementation.requantize_dsp, "16 elements are 8 blocks"
     smaller = Program(network, Geometry(2, 2, 1))
     made = accelerator_for(smaller, target("up5k"), multiplier="block")
-    assert not made.requantize_dsp, "Yosys would spoil the array's"
+    assert not made.implementation.requantize_dsp, "Yosys would spoil the array's"
     packed = accelerator_for(Program(network, narrow), target("ecp5-25k"), multiplier="block")
-    assert packed.requantize_dsp, "16 of 28"
+    assert packed.implementation.requantize_dsp, "16 of 28"
     with pytest.raises(GeometryError, match="hx8k has no multiplier blocks"):
         accelerator_for(smaller, target("hx8k"), multiplier="block")
     with pytest.raises(GeometryError, match="a multiplier is logic or block, not 'dsp'"):

@@ -12,6 +12,7 @@ from narrowgauge.hw.numbers.operands import Operands
 from narrowgauge.hw.tools import programs as tools
 from narrowgauge.hw.tools.rtlil import convert, forget_contents, keep_shared, share_modules
 
+from ..fabrics import FABRICS
 from ..synth.designs import Array, Several, Table
 
 EQUIVALENCE = """
@@ -162,9 +163,9 @@ def test_other_text_is_refused(text):
         share_modules(text)
 
 
-@pytest.mark.parametrize("fabric", [None, "ice40", "ecp5", "xc7"])
+@pytest.mark.parametrize("fabric", ["any fabric", "ice40", "ecp5", "xc7"])
 def test_the_elements_of_an_array_are_one_module(fabric):
     """Also those with parts that are mapped alone, through which numbered signals pass."""
     operands = Operands(parse("bipolar"), parse("bipolar"))
-    array = SystolicArray(Geometry(2, 2, 16), operands, Accumulator(16), fabric=fabric)
+    array = SystolicArray(Geometry(2, 2, 16), operands, Accumulator(16), fabric=FABRICS[fabric])
     assert sum(name.endswith(".mac.dot") for name in modules(convert(array))) == 1

@@ -25,8 +25,9 @@ def _raise(what):
 
 def test_a_board_multiplies_in_blocks(invoke, network_file, monkeypatch):
     command = ("board", network_file, "--virtual")
-    assert made(invoke, monkeypatch, *command).blocks is None
-    assert made(invoke, monkeypatch, *command, "--multiplier", "block").blocks is not None
+    assert not made(invoke, monkeypatch, *command).implementation.fabric.blocks.used
+    in_blocks = made(invoke, monkeypatch, *command, "--multiplier", "block")
+    assert in_blocks.implementation.fabric.blocks.used
 
 
 def test_weights_are_writable_where_that_is_asked_for(invoke, network_file, monkeypatch):
@@ -36,7 +37,7 @@ def test_weights_are_writable_where_that_is_asked_for(invoke, network_file, monk
     assert not made(invoke, monkeypatch, *build).any_weights
     loaded = made(invoke, monkeypatch, *board, "--load-weights")
     assert loaded.loads_weights
-    assert loaded.single_port == ()  # block RAM has room, and can be written
+    assert loaded.implementation.single_port == ()  # block RAM has room, and can be written
     assert made(invoke, monkeypatch, *build, "--load-weights").any_weights
 
 

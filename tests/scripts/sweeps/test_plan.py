@@ -127,11 +127,11 @@ def test_networks_multiply_in_logic_or_in_blocks(read):
     assert "hx8k has no multiplier blocks" in reasons
     assert "bipolar weights are not multiplied" in reasons
     logic, ice40, ecp5 = (plan.points[index].build(Store(Path("nowhere"))) for index in (0, 3, 4))
-    assert logic.accelerator.blocks is None
+    assert not logic.accelerator.implementation.fabric.blocks.used
     assert "SB_MAC16" not in logic.built.text
     assert "SB_MAC16" in ice40.built.text
     assert not ice40.built.dsp  # Yosys would spoil those that are there
-    assert ecp5.accelerator.blocks is not None
+    assert ecp5.accelerator.implementation.fabric.blocks.used
     assert ecp5.built.dsp
     with pytest.raises(NarrowgaugeError, match="they do not saturate"):
         read(NETWORK | {"multiplier": "block", "overflow": "saturate"})

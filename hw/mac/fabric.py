@@ -1,0 +1,70 @@
+"""Fabrics: what the cells of a family of devices do best, as data."""
+
+from dataclasses import dataclass, replace
+
+from ..gates.popcount import PLAIN, Structure
+
+__all__ = ["ANY", "Blocks", "Fabric"]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The multiplier blocks of a fabric, and how many of them may be used.
+
+    Parameters
+    ----------
+    count : int or None
+        How many may be used; what finds no room in them is made of logic cells. None for as many
+        as it takes, 0 to multiply in logic cells.
+    accumulate : bool
+        They are ``SB_MAC16``, with accumulators of their own. If not, a product is a ``*``, for
+        which synthesis chooses the block.
+    packing : int
+        Bits of the signed operands of a block that is given several narrow lanes; 0 where it is
+        left to synthesis.
+    halves : int
+        Bits of signed operands of which a block multiplies two pairs; 0 where it does not.
+    """
+
+    count: int | None = 0
+    accumulate: bool = False
+    packing: int = 0
+    halves: int = 0
+
+    @property
+    def used(self) -> bool:
+        """Whether anything may be multiplied in them."""
+        return self.count != 0
+
+
+@dataclass(frozen=True)
+class Fabric:
+    """What the logic cells and the multiplier blocks of a family of devices do best.
+
+    `ANY` is at home on every family, and multiplies in logic cells.
+
+    Parameters
+    ----------
+    popcount : Structure
+        How lanes are counted.
+    recoding : int
+        Bits from which on a single multiplier takes fewer cells with its narrower operand recoded.
+    output_registers : int
+        Where a logic cell has one output, the sum or the register: bits of an accumulator below
+        which its output is the register. 0 where a register beside an adder costs nothing.
+    blocks : Blocks
+        Its multiplier blocks; none is used unless `using_blocks` says so.
+    """
+
+    popcount: Structure = PLAIN
+    recoding: int = 4
+    output_registers: int = 0
+    blocks: Blocks = Blocks()
+
+    def using_blocks(self, count: int | None = None) -> "Fabric":
+        """Return the same with multiplier blocks: ``count``, or as many as it takes."""
+        return replace(self, blocks=replace(self.blocks, count=count))
+
+
+ANY = Fabric()
+"""Four-input LUTs and carry chains, as every family has them."""
