@@ -163,7 +163,7 @@ class Driver:
         self.expect(network)
         info, program = self.info, self.info.program(network)
         width, _ = program.memories["weights"]
-        content = packed(program.weight_image, width)
+        content = packed(program.contents.weights, width)
         size = packed_bytes(info.input.width, info.inputs)
         self.reset()
         for index, start in enumerate(range(0, len(content), size)):

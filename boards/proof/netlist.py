@@ -282,13 +282,13 @@ class StreamSimulation:
         codes = np.ascontiguousarray(codes, np.uint32)
         raw = np.zeros((images, network.outputs), np.uint32)
         labels = np.zeros(raw.size, np.uint32)  # as many as a faulty netlist can claim
-        loaded = program.weight_image if self.accelerator.loads_weights else []
+        loaded = program.contents.weights if self.accelerator.loads_weights else []
         weights = np.array(loaded, np.uint64)
         request = _Request(
             codes=codes.ctypes.data,
             elements=codes.size,
             results=raw.size,
-            idle_limit=10_000 + program.longest_job,
+            idle_limit=10_000 + program.cycles.longest_job,
             fault=fault,
             levels=raw.ctypes.data,
             labels=labels.ctypes.data,

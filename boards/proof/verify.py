@@ -212,7 +212,7 @@ def _run(built: Bitstream, stage: Stage, images: np.ndarray) -> _Run:
         try:
             simulation.wait(RESET_CYCLES + _LOCKED)
             _introduce(simulation, device.info)
-            computing = int(8 * program.cycles_per_image)  # an image, and as long to wait for
+            computing = int(8 * program.cycles.per_image)  # an image, and as long to wait for
             for start in range(0, len(images), device.info.window):
                 chosen = payloads[start : start + device.info.window]
                 length = answer_bytes(program, levels=True)

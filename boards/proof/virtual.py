@@ -110,7 +110,7 @@ class VirtualBoard:
         self.to_device, self.from_device = Noise(noise, 2 * seed), Noise(noise, 2 * seed + 1)
         self._simulation = SimulatedDevice(device)
         program = device.accelerator.program
-        inside = program.images * len(program.records) * program.longest_job
+        inside = program.images * len(program.records) * program.cycles.longest_job
         self._rest = 4 * device.silence + 4 * inside  # cycles after which nothing goes on
         self.error: NarrowgaugeError | None = None
 

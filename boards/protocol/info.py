@@ -63,8 +63,8 @@ def device_digest(program: Program) -> bytes:
     """
     if not program.any_weights:
         return network_digest(program.network)
-    rows = program.thresholds.rows.tolist() if program.thresholds else []
-    made = repr((program.parameters, rows)).encode()
+    rows = program.contents.thresholds.rows.tolist() if program.contents.thresholds else []
+    made = repr((program.contents.parameters, rows)).encode()
     return hashlib.sha256(network_digest(program.network, weights=False) + made).digest()[:16]
 
 

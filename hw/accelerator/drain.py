@@ -44,7 +44,7 @@ class Drain(wiring.Component):
 
     def __init__(self, program: Program):
         self.program = program
-        address = address_width(program.parameter_rows)
+        address = address_width(program.contents.parameter_rows)
         super().__init__(
             {
                 "jobs": In(stream.Signature(Job(program.contexts, len(program.records)))),

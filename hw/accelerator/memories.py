@@ -109,7 +109,7 @@ class WeightMemory(wiring.Component):
     ----------
     program : Program
     loaded : bool
-        The memory has no contents; its words come, in the order of `Program.weight_image`, over a
+        The memory has no contents; its words come, in the order of `Contents.weights`, over a
         stream. Jobs wait until the last one is there.
     single_port : bool
         There is one port for reading and writing; such memories are always loaded.
@@ -148,7 +148,7 @@ class WeightMemory(wiring.Component):
         m.submodules.memory = memory = Memory(
             shape=self.width,
             depth=words,
-            init=[] if self.loaded else self.program.weight_image,
+            init=[] if self.loaded else self.program.contents.weights,
             attrs=SINGLE_PORT if self.single_port else NO_COLLISIONS if self.loaded else {},
         )
         read_port = memory.read_port()

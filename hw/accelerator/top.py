@@ -96,7 +96,7 @@ class Accelerator(wiring.Component):
     o : Out(stream.Signature(result_layout(program.network.output, program.network.outputs)))
     weights : In(stream.Signature(word of the weight memory))
         Where weights have a single port, and where the program is for any weights: they are loaded,
-        in the order of `Program.weight_image`, after every reset, and images wait for them.
+        in the order of `Contents.weights`, after every reset, and images wait for them.
     trace : Out(trace_layout(program))
     """
 
@@ -236,17 +236,17 @@ class Accelerator(wiring.Component):
         """
         program = self.program
         m.submodules.parameters = memory = Memory(
-            shape=program.parameter_layout.size,
-            depth=len(program.parameter_image),
-            init=program.parameter_image,
+            shape=program.contents.parameter_layout.size,
+            depth=len(program.contents.parameter_words),
+            init=program.contents.parameter_words,
         )
         port = memory.read_port()
-        parameters = program.parameter_layout(port.data)
+        parameters = program.contents.parameter_layout(port.data)
         chains = [self._requantize(program) for _ in range(program.geometry.chains)]
         stages = chains[0].latency
         late = 0  # where thresholds take longer, requantisers begin later
-        if program.thresholds:
-            late = max(0, Thresholds.least_latency(program.thresholds) - stages)
+        if program.contents.thresholds:
+            late = max(0, Thresholds.least_latency(program.contents.thresholds) - stages)
             stages += late
         address, read = drain.o_parameters, drain.o_read
         for cycle in range(late):
@@ -269,8 +269,8 @@ class Accelerator(wiring.Component):
                 requantize.i_multiplier.eq(parameters.multiplier),
             ]
             scaled, counted = iter(requantize.outputs), iter(())
-            if program.thresholds:
-                search = self._search(program, program.thresholds, stages)
+            if program.contents.thresholds:
+                search = self._search(program, program.contents.thresholds, stages)
                 m.submodules[f"thresholds_{index}"] = search
                 m.d.comb += [search.i.eq(array.o[index].sum), search.i_row.eq(drain.o_address)]
                 counted = iter(search.levels)
@@ -283,11 +283,11 @@ class Accelerator(wiring.Component):
         modes = [mode for mode in program.modes if not mode.thresholds]
         return Requantize(
             program.network.accumulator.width,
-            bias_width=program.bias_width,
-            multiplier_width=program.multiplier_width,
+            bias_width=program.contents.bias_width,
+            multiplier_width=program.contents.multiplier_width,
             modes=modes,
             dsp=self.implementation.requantize_dsp,
-            totals=[program.total_width(mode) for mode in modes],
+            totals=[program.contents.total_width(mode) for mode in modes],
         )
 
     def _search(self, program: Program, table: ThresholdTable, latency: int) -> Thresholds:

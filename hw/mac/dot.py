@@ -80,8 +80,7 @@ class DotProduct(wiring.Component):
         if lanes < 1:
             raise GeometryError(f"a dot product has at least 1 lane, not {lanes}")
         self.operands, self.lanes, self.fabric, self.dsp = operands, lanes, fabric, dsp
-        low, high = _sum_range(operands, lanes)
-        self.width = bits_for(low, high)
+        self.width = bits_for(*operands.sum_range(lanes))
         super().__init__(
             {
                 "i_weights": In(data.ArrayLayout(operands.weight, lanes)),
@@ -97,16 +96,6 @@ class DotProduct(wiring.Component):
     def pairs(self) -> list:
         """The ``lanes`` pairs of weight and activation codes."""
         return [(self.i_weights[lane], self.i_activations[lane]) for lane in range(self.lanes)]
-
-
-def _sum_range(operands: Operands, lanes: int) -> tuple[int, int]:
-    """Return the extreme sums of ``lanes`` products."""
-    products = [
-        weight * activation
-        for weight in (operands.weight.min_level, operands.weight.max_level)
-        for activation in (operands.activation.min_level, operands.activation.max_level)
-    ]
-    return min(0, lanes * min(products)), max(0, lanes * max(products))
 
 
 class XnorPopcount(DotProduct):

@@ -7,7 +7,6 @@ from amaranth.hdl import Cat, Module, Value
 from ..errors import GeometryError
 from ..gates.adder import Term, adder_tree, tree_latency
 from ..numbers.arithmetic import bits_for
-from ..numbers.formats import Fixed
 from ..numbers.operands import Operands
 from .dot import DotProduct
 from .dsp_cells import Mult18x18D
@@ -26,24 +25,16 @@ def packing(operands: Operands, lanes: int, *, width: int = 18) -> tuple[int, in
     """
     best = 0, 0
     for count in range(1, lanes + 1):
-        weights, activations = ((f.min_level, f.max_level) for f in _formats(operands))
-        products = [w * a for w in weights for a in activations]
-        field = bits_for(count * min(0, *products), count * max(0, *products))
+        field = bits_for(*operands.sum_range(count))
         places = sum(1 << (field * i) for i in range(count))
         needed = (
-            bits_for(places * min(0, low), places * high) for low, high in (weights, activations)
+            bits_for(places * min(0, fmt.min_level), places * fmt.max_level)
+            for fmt in (operands.weight, operands.activation)
         )
         if max(needed) > width:
             break
         best = count, field
     return best
-
-
-def _formats(operands: Operands) -> tuple[Fixed, Fixed]:
-    weight, activation = operands.weight, operands.activation
-    assert isinstance(weight, Fixed)
-    assert isinstance(activation, Fixed)
-    return weight, activation
 
 
 class PackedMultiply(DotProduct):

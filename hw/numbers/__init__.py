@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         parse,
     )
     from .mode import Mode
-    from .operands import Operands
+    from .operands import Operands, widest
 
 __all__ = [
     "FORMATS",
@@ -56,6 +56,7 @@ __all__ = [
     "parse",
     "requantize",
     "round_shift",
+    "widest",
 ]
 
 __getattr__, __dir__ = face(__name__)

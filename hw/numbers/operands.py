@@ -1,15 +1,44 @@
-"""The formats that an array multiplies."""
+"""The formats that are multiplied."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .format import Format
+from .formats import Bipolar, Fixed, common
 
-__all__ = ["Operands"]
+__all__ = ["Operands", "widest"]
 
 
 @dataclass(frozen=True)
 class Operands:
-    """The formats that the array multiplies; activations are stored in theirs."""
+    """The formats of weights and activations: those of a layer, or those that an array reads."""
 
     weight: Format
     activation: Format
+
+    def sum_range(self, count: int) -> tuple[int, int]:
+        """Return the lowest and the highest sum of at most ``count`` products."""
+        products = [
+            weight * activation
+            for weight in (self.weight.min_level, self.weight.max_level)
+            for activation in (self.activation.min_level, self.activation.max_level)
+        ]
+        return count * min(0, *products), count * max(0, *products)
+
+
+def widest(each: Iterable[Operands]) -> Operands:
+    """Return the operands of an array that multiplies those of every layer.
+
+    Equal formats stay as they are, others meet in the narrowest integers. A multiplier has no
+    one-bit mode: bipolar activations meet other weights as integers of two bits.
+
+    Raises
+    ------
+    FormatError
+        When an operand would have more than 32 bits.
+    """
+    pairs = list(each)
+    weight = common(pair.weight for pair in pairs)
+    activation = common(pair.activation for pair in pairs)
+    alone = weight != Bipolar() and activation == Bipolar()
+    return Operands(weight, Fixed(2) if alone else activation)

@@ -5,18 +5,23 @@ from typing import TYPE_CHECKING
 from ..lazy import face
 
 if TYPE_CHECKING:
+    from .contents import Contents, ThresholdTable
+    from .cycles import CycleModel
     from .layout import Program
     from .mapping import MappedLayer, accumulator_bits, map_network, operands
     from .patch import Patch, patch_of
     from .records import Feed, Place, Record, Tiles, feed_of, mode_of
 
 __all__ = [
+    "Contents",
+    "CycleModel",
     "Feed",
     "MappedLayer",
     "Patch",
     "Place",
     "Program",
     "Record",
+    "ThresholdTable",
     "Tiles",
     "accumulator_bits",
     "feed_of",

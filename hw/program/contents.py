@@ -1,17 +1,22 @@
-"""What the memories of weights, parameters and thresholds hold."""
+"""What the memories of weights, parameters and thresholds hold, and how wide it is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from amaranth.hdl import signed, unsigned
+from amaranth.lib import data
 
 from ..geometry import Geometry
 from ..numbers.arithmetic import Accumulator, bits_for
 from ..numbers.formats import Bipolar, Format
+from ..numbers.mode import Mode
 from .mapping import MappedLayer
+from .records import mode_of
 
 __all__ = [
+    "Contents",
     "ThresholdTable",
     "parameter_pairs",
     "parameter_words",
@@ -19,55 +24,6 @@ __all__ = [
     "threshold_table",
     "weight_words",
 ]
-
-
-def weight_words(mapped: Sequence[MappedLayer], fmt: Format, geometry: Geometry) -> list[int]:
-    """Return the words of the weight memory, of ``columns * lanes`` codes each.
-
-    Layer by layer, group by group, tile by tile, step by step; column 0, lane 0 lowest. A missing
-    channel repeats the last one: it may compute anything, since it is not written.
-    """
-    columns, lanes = geometry.columns, geometry.lanes
-    words: list[int] = []
-    for layer in mapped:
-        if not layer.on_array:
-            continue
-        for rows in _groups(layer, layer.weights):
-            levels = np.pad(rows, ((0, -len(rows) % columns), (0, 0)), mode="edge")
-            codes = fmt.to_code(levels).reshape(-1, columns, levels.shape[1] // lanes, lanes)
-            codes = codes.transpose(0, 2, 1, 3).reshape(-1, columns * lanes)
-            words += _packed(codes, fmt.width)
-    return words
-
-
-def parameter_pairs(mapped: Sequence[MappedLayer], geometry: Geometry) -> list[tuple[int, int]]:
-    """Return bias and multiplier of every channel of every tile, in the order of the weights.
-
-    The half of the rounding shift has joined the bias. Layers with thresholds have no parameters.
-    """
-    pairs: list[tuple[int, int]] = []
-    for layer in mapped:
-        if layer.thresholds is not None:
-            continue
-        half = 0
-        if layer.on_array and layer.shift and layer.layer.output != Bipolar():
-            half = 1 << (layer.shift - 1)
-        biases, multipliers = _groups(layer, layer.bias + half), _groups(layer, layer.multiplier)
-        for bias, multiplier in zip(biases, multipliers, strict=True):
-            pairs += zip(bias.tolist(), multiplier.tolist(), strict=True)
-            pairs += [(0, 1)] * (-len(bias) % geometry.columns)
-    return pairs or [(0, 1)]
-
-
-def parameter_words(
-    pairs: Sequence[tuple[int, int]], bias_width: int, multiplier_width: int
-) -> list[int]:
-    """Return the words of the parameter memory: the bias lowest; no multiplier where all are 1."""
-    mask = (1 << bias_width) - 1
-    return [
-        (bias & mask) | (multiplier << bias_width if multiplier_width else 0)
-        for bias, multiplier in pairs
-    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +62,136 @@ class ThresholdTable:
             for chain in range(chains)
             for stage, image in enumerate(self.images)
         }
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The contents of an accelerator's memories, each made when it is asked for.
+
+    Parameters
+    ----------
+    mapped : tuple of MappedLayer
+        The layers as the array runs them.
+    geometry : Geometry
+        Of the array.
+    weight : Format
+        The format in which the array reads weights.
+    accumulator : Accumulator
+        Of all sums.
+    any_weights : bool
+        Weights are loaded, and may be others: nothing is narrower because these reach less far.
+    """
+
+    mapped: tuple[MappedLayer, ...]
+    geometry: Geometry
+    weight: Format
+    accumulator: Accumulator
+    any_weights: bool = False
+
+    @cached_property
+    def weights(self) -> list[int]:
+        """Words of the weight memory: tile by tile, step by step; column 0, lane 0 lowest."""
+        return weight_words(self.mapped, self.weight, self.geometry)
+
+    @cached_property
+    def parameters(self) -> list[tuple[int, int]]:
+        """Bias and multiplier of every channel; the rounding half has joined the bias."""
+        return parameter_pairs(self.mapped, self.geometry)
+
+    @cached_property
+    def multiplier_width(self) -> int:
+        """Bits of the multipliers; 0 where all are 1 and nothing is multiplied."""
+        most = max(multiplier for _, multiplier in self.parameters)
+        return most.bit_length() if most > 1 else 0
+
+    @cached_property
+    def bias_width(self) -> int:
+        """Bits of the biases."""
+        biases = [bias for bias, _ in self.parameters]
+        return bits_for(min(biases), max(biases))
+
+    def total_width(self, mode: Mode) -> int:
+        """Return the bits of scaled sums, bias included, in the layers that use ``mode``."""
+        layers = [each for each in self.mapped if each.on_array and mode_of(each) == mode]
+        sums = self.accumulator, self.any_weights
+        return max(scaled_width(layer, self.geometry, *sums) for layer in layers)
+
+    @cached_property
+    def thresholds(self) -> ThresholdTable | None:
+        """The thresholds of the layers that have them."""
+        return threshold_table(self.mapped, self.geometry, self.accumulator, self.any_weights)
+
+    @property
+    def parameter_rows(self) -> int:
+        """Rows that a layer's channels can have parameters, or thresholds, in."""
+        return max(len(self.parameters), len(self.thresholds.rows) if self.thresholds else 0)
+
+    @property
+    def parameter_layout(self) -> data.StructLayout:
+        """Layout of a word of the parameter memory."""
+        return data.StructLayout(
+            {"bias": signed(self.bias_width), "multiplier": unsigned(self.multiplier_width)}
+        )
+
+    @cached_property
+    def parameter_words(self) -> list[int]:
+        """Words of the parameter memory."""
+        return parameter_words(self.parameters, self.bias_width, self.multiplier_width)
+
+
+def weight_words(mapped: Sequence[MappedLayer], fmt: Format, geometry: Geometry) -> list[int]:
+    """Return the words of the weight memory, of ``columns * lanes`` codes each.
+
+    Layer by layer, group by group, tile by tile, step by step; column 0, lane 0 lowest. A missing
+    channel repeats the last one: it may compute anything, since it is not written. Each layer is
+    encoded in its own format, and its codes are widened to ``fmt``, which the array reads.
+    """
+    columns, lanes = geometry.columns, geometry.lanes
+    words: list[int] = []
+    for layer in mapped:
+        if layer.operands is None:
+            continue
+        for rows in _groups(layer, _widened(layer.weight_codes, layer.operands.weight, fmt)):
+            whole = np.pad(rows, ((0, -len(rows) % columns), (0, 0)), mode="edge")
+            codes = whole.reshape(-1, columns, whole.shape[1] // lanes, lanes)
+            codes = codes.transpose(0, 2, 1, 3).reshape(-1, columns * lanes)
+            words += _packed(codes, fmt.width)
+    return words
+
+
+def _widened(codes: np.ndarray, own: Format, fmt: Format) -> np.ndarray:
+    """Return codes of a layer's own format in the array's."""
+    return codes if own == fmt else fmt.to_code(own.to_level(codes))
+
+
+def parameter_pairs(mapped: Sequence[MappedLayer], geometry: Geometry) -> list[tuple[int, int]]:
+    """Return bias and multiplier of every channel of every tile, in the order of the weights.
+
+    The half of the rounding shift has joined the bias. Layers with thresholds have no parameters.
+    """
+    pairs: list[tuple[int, int]] = []
+    for layer in mapped:
+        if layer.thresholds is not None:
+            continue
+        half = 0
+        if layer.on_array and layer.shift and layer.layer.output != Bipolar():
+            half = 1 << (layer.shift - 1)
+        biases, multipliers = _groups(layer, layer.bias + half), _groups(layer, layer.multiplier)
+        for bias, multiplier in zip(biases, multipliers, strict=True):
+            pairs += zip(bias.tolist(), multiplier.tolist(), strict=True)
+            pairs += [(0, 1)] * (-len(bias) % geometry.columns)
+    return pairs or [(0, 1)]
+
+
+def parameter_words(
+    pairs: Sequence[tuple[int, int]], bias_width: int, multiplier_width: int
+) -> list[int]:
+    """Return the words of the parameter memory: the bias lowest; no multiplier where all are 1."""
+    mask = (1 << bias_width) - 1
+    return [
+        (bias & mask) | (multiplier << bias_width if multiplier_width else 0)
+        for bias, multiplier in pairs
+    ]
 
 
 def scaled_width(

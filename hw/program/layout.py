@@ -1,4 +1,4 @@
-"""From a network to what the accelerator needs: where everything lies, and layer records.
+"""Lays a network out for an accelerator: where everything lies, and layer records.
 
 Every size and every limit is settled here, before any gate is built, and an error names the layer
 and the limit.
@@ -7,26 +7,17 @@ and the limit.
 from functools import cached_property
 from math import gcd
 
-from amaranth.hdl import signed, unsigned
-from amaranth.lib import data
-
 from ..errors import GeometryError
 from ..geometry import Geometry
 from ..network.network import INPUT, Network
-from ..numbers.arithmetic import address_width, bits_for
+from ..numbers.arithmetic import address_width
 from ..numbers.mode import Mode
-from ..numbers.operands import Operands
+from ..numbers.operands import widest
 from .allocation import allocate
-from .contents import (
-    ThresholdTable,
-    parameter_pairs,
-    parameter_words,
-    scaled_width,
-    threshold_table,
-    weight_words,
-)
-from .mapping import MappedLayer, map_network, operands
-from .records import Place, Record, Tiles, feed_of, mode_of
+from .contents import Contents
+from .cycles import CycleModel
+from .mapping import MappedLayer, map_network
+from .records import Feed, Place, Record, Tiles, feed_of, mode_of
 
 __all__ = ["Program"]
 
@@ -57,15 +48,23 @@ class Program:
     Attributes
     ----------
     operands : Operands
-        Formats that the array multiplies.
+        Formats that the array reads: the widest of those of its layers (`MappedLayer.operands`).
     mapped : tuple of MappedLayer
         The layers as the array runs them.
     records : tuple of Record
         The program of the sequencer.
     modes : tuple of Mode
         The distinct requantisations; the last layer's is always the last.
+    segment : int
+        Codes that are written to the activation memory at once.
     image_words : int
         Activation words of an image's region.
+    weight_words : int
+        Words of the weight memory, of ``columns * lanes`` codes each.
+    contents : Contents
+        What the memories hold.
+    cycles : CycleModel
+        How long everything takes.
 
     Raises
     ------
@@ -97,13 +96,13 @@ class Program:
             )
         self.network, self.geometry = network, geometry
         self.contexts, self.batch, self.any_weights = contexts, batch, any_weights
-        self.operands: Operands = operands(network)
         self.mapped: tuple[MappedLayer, ...] = map_network(network, geometry.lanes)
+        self.operands = widest(each.operands for each in self.mapped if each.operands)
         self.modes = self._collect_modes()
         self.segment = self._find_segment()
         self._allocation = allocate(network, self._tensor_words())
         self.image_words = self._allocation.words
-        self.records = self._make_records()
+        self.records, self.weight_words = self._make_records()
         self._check_limits()
 
     def _collect_modes(self) -> tuple[Mode, ...]:
@@ -145,7 +144,8 @@ class Program:
         """Words of the input, or of one bit plane of it."""
         return -(-self.network.inputs // self.geometry.lanes)
 
-    def _make_records(self) -> tuple[Record, ...]:
+    def _make_records(self) -> tuple[tuple[Record, ...], int]:
+        """Return the records, and the words of the weight memory."""
         records, weight_base = [], 0
         parameter_bases = {False: 0, True: 0}  # thresholds are in memories of their own
         columns = self.geometry.columns
@@ -173,9 +173,9 @@ class Program:
             weight_base += copies * tiles * stored
             parameter_bases[thresholds] += copies * tiles * columns
             records.append(record)
-        return tuple(records)
+        return tuple(records), weight_base
 
-    def _feed(self, mapped: MappedLayer):
+    def _feed(self, mapped: MappedLayer) -> Feed:
         lanes, bases = self.geometry.lanes, self._allocation.bases
         first, *others = (lanes * bases[name] for name in self.network.sources(mapped.layer))
         return feed_of(
@@ -215,11 +215,15 @@ class Program:
         )
 
     def _check_limits(self) -> None:
+        thresholds = self.contents.thresholds
         for what, words in (
             ("weight", self.weight_words),
             ("activation", self.activation_words),
             ("output", self.output_words),
-            ("threshold", len(self.thresholds.images[-1]) if self.thresholds else 0),
+            (
+                "threshold",
+                len(thresholds.images[-1]) if thresholds else 0,
+            ),
         ):
             if words > MAX_WORDS:
                 raise GeometryError(
@@ -238,11 +242,6 @@ class Program:
     def activation_words(self) -> int:
         """Words of the activation memory, of `Geometry.lanes` codes each."""
         return self.images * self.image_words
-
-    @property
-    def weight_words(self) -> int:
-        """Words of the weight memory, of ``columns * lanes`` codes each."""
-        return len(self.weight_image)
 
     @property
     def output_rows(self) -> int:
@@ -285,60 +284,29 @@ class Program:
         layers = enumerate(self.network)
         return max(index for index, layer in layers if INPUT in self.network.sources(layer))
 
-    # --- memory images -------------------------------------------------------------------------
+    # --- what the memories hold, and when things happen ------------------------------------------
 
     @cached_property
-    def weight_image(self) -> list[int]:
-        """Words of the weight memory: tile by tile, step by step; column 0, lane 0 lowest."""
-        return weight_words(self.mapped, self.operands.weight, self.geometry)
-
-    @cached_property
-    def parameters(self) -> list[tuple[int, int]]:
-        """Bias and multiplier of every channel; the rounding half has joined the bias."""
-        return parameter_pairs(self.mapped, self.geometry)
-
-    @cached_property
-    def multiplier_width(self) -> int:
-        """Bits of the multipliers; 0 where all are 1 and nothing is multiplied."""
-        widest = max(multiplier for _, multiplier in self.parameters)
-        return widest.bit_length() if widest > 1 else 0
-
-    @cached_property
-    def bias_width(self) -> int:
-        """Bits of the biases."""
-        biases = [bias for bias, _ in self.parameters]
-        return bits_for(min(biases), max(biases))
-
-    def total_width(self, mode: Mode) -> int:
-        """Return the bits of scaled sums, bias included, in the layers that use ``mode``."""
-        layers = [each for each in self.mapped if each.on_array and mode_of(each) == mode]
-        sums = self.network.accumulator, self.any_weights
-        return max(scaled_width(layer, self.geometry, *sums) for layer in layers)
-
-    @cached_property
-    def thresholds(self) -> ThresholdTable | None:
-        """The thresholds of the layers that have them."""
-        sums = self.network.accumulator, self.any_weights
-        return threshold_table(self.mapped, self.geometry, *sums)
-
-    @property
-    def parameter_rows(self) -> int:
-        """Rows that a layer's channels can have parameters, or thresholds, in."""
-        return max(len(self.parameters), len(self.thresholds.rows) if self.thresholds else 0)
-
-    @property
-    def parameter_layout(self) -> data.StructLayout:
-        """Layout of a word of the parameter memory."""
-        return data.StructLayout(
-            {"bias": signed(self.bias_width), "multiplier": unsigned(self.multiplier_width)}
+    def contents(self) -> Contents:
+        """What the memories of weights, parameters and thresholds hold."""
+        return Contents(
+            self.mapped,
+            self.geometry,
+            self.operands.weight,
+            self.network.accumulator,
+            self.any_weights,
         )
 
     @cached_property
-    def parameter_image(self) -> list[int]:
-        """Words of the parameter memory."""
-        return parameter_words(self.parameters, self.bias_width, self.multiplier_width)
-
-    # --- predictions ---------------------------------------------------------------------------
+    def cycles(self) -> CycleModel:
+        """The cycles that everything takes."""
+        return CycleModel(
+            self.geometry,
+            self.records,
+            self.batch,
+            loading=self.plane_words * (self.geometry.lanes + self.input_planes - 1) + 1,
+            emitting=2 * self.network.outputs + 1 + 2 / self.batch,
+        )
 
     @property
     def memories(self) -> dict[str, tuple[int, int]]:
@@ -349,51 +317,15 @@ class Program:
             f"row buffer {row}": (activation, 2 << address_width(self.row_buffer_words))
             for row in range(self.geometry.rows)
         }
-        searches = self.thresholds.memories(self.geometry.chains) if self.thresholds else {}
+        thresholds = self.contents.thresholds
+        searches = thresholds.memories(self.geometry.chains) if thresholds else {}
         return (
             rows
             | searches
             | {
                 "weights": (weight, self.weight_words),
-                "parameters": (self.parameter_layout.size, len(self.parameters)),
+                "parameters": (self.contents.parameter_layout.size, len(self.contents.parameters)),
                 "activations": (activation, self.activation_words),
                 "outputs": (self.geometry.chains * self.network.output.width, self.output_words),
             }
         )
-
-    def fetch_cycles(self, record: Record) -> int:
-        """Return the cycles that fetching a layer's input takes a context, at least."""
-        feed, lanes = record.feed, self.geometry.lanes
-        unit = gcd(lanes, *feed.steps)
-        # words that a run touches, on average over the places where it can begin
-        touched = (feed.length + lanes - unit) / lanes
-        positions = feed.groups * self.batch * feed.width * feed.height
-        runs = feed.planes * feed.outer * feed.inner
-        overhead = 3 * record.banks if record.on_array else 3
-        return int(positions * max(runs * touched, record.tiles.words)) + overhead
-
-    def compute_cycles(self, record: Record) -> int:
-        """Return the cycles that a layer keeps the array busy a context, at least."""
-        if not record.on_array:
-            return 0
-        interval = self.geometry.drain_cycles + self.geometry.skew
-        return record.banks * (1 + record.tiles.tiles * max(record.tiles.words, interval))
-
-    @property
-    def cycles_per_image(self) -> float:
-        """Cycles that an image takes at least, in steady state.
-
-        The slowest of loading, fetching, computing and emitting a batch, which two contexts let
-        overlap; a tile takes its steps, or as long as the drain of the tile before it. Jobs that
-        wait for each other add a few per cent in small layers, and a single context adds more.
-        """
-        loading = self.plane_words * (self.geometry.lanes + self.input_planes - 1) + 1
-        fetching = sum(map(self.fetch_cycles, self.records)) / self.batch
-        computing = sum(map(self.compute_cycles, self.records)) / self.batch
-        emitting = 2 * self.network.outputs + 1 + 2 / self.batch
-        return max(loading, fetching, computing, emitting)
-
-    @property
-    def longest_job(self) -> int:
-        """Cycles that the longest layer takes a context, as a bound for standing still."""
-        return max(2 * self.fetch_cycles(each) + self.compute_cycles(each) for each in self.records)

@@ -28,7 +28,7 @@ from ..network.layers import Add, Layer, MaxPool, Requantised, Weighted
 from ..network.network import INPUT, Network
 from ..numbers.arithmetic import bits_for
 from ..numbers.formats import Bipolar, Fixed, Format, common
-from ..numbers.operands import Operands
+from ..numbers.operands import Operands, widest
 from .patch import Patch, patch_of
 
 FAR = 1 << 54  # beyond every sum that the reference takes, with room for a gain in 64 bits
@@ -49,17 +49,36 @@ def operands(network: Network) -> Operands:
     """
     weights = [layer.weight for layer in network if isinstance(layer, Weighted)]
     weight = _common(network, "weights", weights or [Fixed(2)])
+    if weight == Bipolar() and _is_bitwise(network):
+        return Operands(weight, Bipolar())
+    formats = [each for layer in network for each in layer.inputs]
+    activation = _common(network, "inputs", formats)
+    return widest([Operands(weight, activation)])
+
+
+def _is_bitwise(network: Network) -> bool:
+    """Tell whether all that is read are bits, of an unsigned input those of its planes."""
     first = [layer for layer in network if INPUT in network.sources(layer)]
     hidden = {layer.output for layer in network.layers[:-1]}
     # only products can be taken plane by plane
     has_planes = network.input == Bipolar() or (
         network.input.min_level == 0 and all(isinstance(layer, Weighted) for layer in first)
     )
-    if weight == Bipolar() and hidden <= {Bipolar()} and has_planes:
+    return hidden <= {Bipolar()} and has_planes
+
+
+def _own_operands(layer: Layer, array: Operands) -> Operands:
+    """Return the formats in which a layer of an array is stored and multiplied.
+
+    They are the layer's; but in an array of integers bipolar numbers are integers of two bits,
+    which have the 0 that lanes without a code carry. What picks channels has the array's weights.
+    """
+    weight = layer.weight if isinstance(layer, Weighted) else array.weight
+    if array.activation == Bipolar():
         return Operands(weight, Bipolar())
-    formats = [each for layer in network for each in layer.inputs]
-    activation = _common(network, "inputs", formats)
-    # a multiplier has no one-bit mode: +-1 meets other weights as a two-bit integer
+    activation = common(layer.inputs)
+    if weight == Bipolar() != array.weight:
+        weight = Fixed(2)
     return Operands(weight, Fixed(2) if activation == Bipolar() else activation)
 
 
@@ -83,6 +102,9 @@ class MappedLayer:
         The layer it came from.
     patch : Patch
         What a position reads.
+    operands : Operands or None
+        Formats in which its weights and activations are stored and multiplied; the array reads
+        the widest of all layers'. None where it does not run on the array.
     pad : int
         Level of codes outside the image and of lanes without a code.
     planes : int
@@ -104,6 +126,7 @@ class MappedLayer:
 
     layer: Layer
     patch: Patch
+    operands: Operands | None
     pad: int
     planes: int
     bitwise: bool
@@ -135,6 +158,12 @@ class MappedLayer:
     def words(self) -> int:
         """Words that a position and group read, in all passes."""
         return self.planes * self.steps
+
+    @property
+    def weight_codes(self) -> np.ndarray:
+        """Codes of the weights in the layer's own format, of the shape of ``weights``."""
+        assert self.operands is not None
+        return self.operands.weight.to_code(self.weights)
 
     def accumulator_range(self) -> tuple[int, int]:
         """Return the lowest and the highest sum that any input can reach at any step."""
@@ -183,6 +212,7 @@ def _map_layer(network: Network, layer: Layer, lanes: int, array: Operands) -> M
     return MappedLayer(
         layer=layer,
         patch=patch,
+        operands=None,
         pad=layer.input.min_level,
         planes=1,
         bitwise=False,
@@ -212,6 +242,7 @@ def _map_weighted(layer: Weighted, patch: Patch, lanes: int, array: Operands) ->
     return MappedLayer(
         layer=layer,
         patch=patch,
+        operands=_own_operands(layer, array),
         pad=pad,
         planes=planes,
         bitwise=bitwise,
@@ -270,6 +301,7 @@ def _map_selecting(
     return MappedLayer(
         layer=layer,
         patch=patch,
+        operands=_own_operands(layer, array),
         pad=layer.input.zero_level,
         planes=passes,
         bitwise=False,

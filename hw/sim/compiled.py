@@ -120,10 +120,10 @@ class CompiledEngine:
         labels = np.zeros(raw.size, np.uint32)
         layers = 1 << self.accelerator.trace.shape()["layer"].width
         overflows, layer_cycles = np.zeros(layers, np.uint64), np.zeros(layers, np.uint64)
-        loaded = program.weight_image if self.accelerator.loads_weights else []
+        loaded = program.contents.weights if self.accelerator.loads_weights else []
         weights = np.array(loaded, np.uint64)
         window = stimulus.window
-        idle_limit = IDLE_LIMIT + program.longest_job
+        idle_limit = IDLE_LIMIT + program.cycles.longest_job
         request = _Request(
             codes=codes.ctypes.data,
             elements=codes.size,

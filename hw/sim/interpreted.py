@@ -77,7 +77,7 @@ class _Session:
         """Feed and drain the streams until every image has its label."""
         accelerator, chance = self.accelerator, random.Random(self.stimulus.seed)
         accepted = idle = 0
-        limit = IDLE_LIMIT + accelerator.program.longest_job
+        limit = IDLE_LIMIT + accelerator.program.cycles.longest_job
         offered = False
         await self._load_weights(ctx)
         while len(self.labels) < self.images:
@@ -114,7 +114,7 @@ class _Session:
         if not accelerator.loads_weights:
             return
         ctx.set(accelerator.weights.valid, 1)
-        for word in accelerator.program.weight_image:
+        for word in accelerator.program.contents.weights:
             ctx.set(accelerator.weights.payload, word)
             await ctx.tick()
         ctx.set(accelerator.weights.valid, 0)

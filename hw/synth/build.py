@@ -67,7 +67,7 @@ def _used(blocks: Blocks, program: Program) -> int:
 
 def _requantising(program: Program) -> int:
     """Return how many blocks of 16 bits the products of all requantisers take, at most."""
-    widths = program.network.accumulator.width, program.multiplier_width
+    widths = program.network.accumulator.width, program.contents.multiplier_width
     return program.geometry.chains * ceil(widths[0] / 16) * ceil(widths[1] / 16)
 
 

@@ -67,7 +67,7 @@ def largest_geometry(
         except GeometryError:
             return None
         possible = geometry.chains == chains and fits(program, target)
-        return (program.cycles_per_image, geometry.macs) if possible else None
+        return (program.cycles.per_image, geometry.macs) if possible else None
 
     def best(among: Iterable[Geometry]) -> Geometry | None:
         found = {each: key for each in among if (key := order(each)) is not None}

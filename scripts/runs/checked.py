@@ -100,7 +100,7 @@ def simulate_and_compare(
     """
     program = accelerator.program
     work = Stimulus(levels, traced=traced, **stimulus)
-    cycles = len(levels) * program.cycles_per_image
+    cycles = len(levels) * program.cycles.per_image
     made = make_engine(accelerator, engine, cycles=cycles, note=note)
     note(f"{len(levels)} images, {made.name} engine")
     if isinstance(made, BatchEngine):

@@ -110,7 +110,7 @@ class Simulator:
         self._whole = self._evaluator(design.whole, width)
         self._streams = _streams(design.ports, design.whole, accelerator, values=True)
         # of an image, if nothing was done at the same time as something else
-        jobs = [program.fetch_cycles(r) + program.compute_cycles(r) for r in program.records]
+        jobs = [program.cycles.fetch(r) + program.cycles.compute(r) for r in program.records]
         streams = program.plane_words * program.geometry.lanes * program.input_planes
         self._cycles = sum(jobs) + 4 * (streams + program.network.outputs)
         self.sum_type = _type(program.network.accumulator.width)
@@ -219,13 +219,13 @@ class Simulator:
         weights = np.zeros((0, 1), np.uint64)
         if self.accelerator.loads_weights:
             width = len(self.design.ports.weights)
-            weights = pack_rows(_bits(program.weight_image, width))
+            weights = pack_rows(_bits(program.contents.weights, width))
         request = {
             "elements": images * program.network.inputs,
             "inputs": program.network.inputs,
             "images": images,
             "results": images * program.network.outputs,
-            "idle_limit": IDLE_LIMIT + program.longest_job,
+            "idle_limit": IDLE_LIMIT + program.cycles.longest_job,
             "work_limit": IDLE_LIMIT + 4 * images * self._cycles,
             "weights": weights,
             "weight_words": len(weights),

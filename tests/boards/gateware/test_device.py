@@ -118,7 +118,7 @@ def test_cycles_are_counted_while_there_is_work(board):
         answered(board, request(Type.RUN, number, images[0]), quiet=10_000)
         (frame,) = answered(board, request(Type.CYCLES, 9))
         counts.append(int.from_bytes(frame.payload, "little"))
-    assert counts[0] > PROGRAM.compute_cycles(PROGRAM.records[0])
+    assert counts[0] > PROGRAM.cycles.compute(PROGRAM.records[0])
     assert counts[2] - counts[1] == counts[1] - counts[0]
     answered(board, request(Type.RESET, 1))
     (after,) = answered(board, request(Type.CYCLES, 1))
@@ -225,7 +225,7 @@ def test_the_reset_of_the_top_level_is_simulated(monkeypatch, reset):
 
 def chunks():
     width, _ = PROGRAM.memories["weights"]
-    content, size = packed(PROGRAM.weight_image, width), image_bytes(PROGRAM)
+    content, size = packed(PROGRAM.contents.weights, width), image_bytes(PROGRAM)
     parts = [content[start : start + size] for start in range(0, len(content), size)]
     return [part.ljust(size, b"\xff") for part in parts]
 

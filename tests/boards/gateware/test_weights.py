@@ -44,7 +44,7 @@ def test_weights_are_replaced_by_those_of_another_network():
 def test_a_device_for_any_weights_is_wide_enough_for_them():
     def widths(network, *, any_weights):
         program = Program(network, PROGRAM.geometry, any_weights=any_weights)
-        return [program.total_width(mode) for mode in program.modes]
+        return [program.contents.total_width(mode) for mode in program.modes]
 
     needed = widths(WIDE, any_weights=False)
     assert np.minimum(widths(NARROW, any_weights=False), needed).tolist() != needed

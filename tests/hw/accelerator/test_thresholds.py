@@ -95,9 +95,9 @@ def test_a_program_has_rows_of_both_kinds():
     )
     program = Program(Network("mixed", layers, Accumulator(12)), Geometry(2, 2, 2, chains=1))
     assert [record.tiles.parameter_base for record in program.records] == [0, 0, 6]
-    assert program.thresholds is not None
-    assert (len(program.thresholds.rows), len(program.parameters)) == (10, 4)
-    assert program.parameter_rows == 10
+    assert program.contents.thresholds is not None
+    assert (len(program.contents.thresholds.rows), len(program.contents.parameters)) == (10, 4)
+    assert program.contents.parameter_rows == 10
     assert [mode.thresholds for mode in program.modes] == [True, False, True]
     use = {each.name: each for each in memory_use(program, target("hx8k"))}
     depths = [use[f"thresholds {stage}"].depth for stage in range(5)]
@@ -112,4 +112,4 @@ def test_every_chain_searches_memories_of_its_own(chains):
     use = {each.name: each for each in memory_use(program, target("hx8k"))}
     assert use["thresholds 1"].count == chains
     # nothing is scaled, and a memory has a word at least
-    assert program.parameters == [(0, 1)]
+    assert program.contents.parameters == [(0, 1)]

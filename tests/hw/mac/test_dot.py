@@ -242,9 +242,7 @@ def test_width_holds_the_worst_operands():
 
 def test_formats_without_a_dot_product_are_refused():
     operands = Operands(PowerOfTwo(4), PowerOfTwo(4))
-    with pytest.raises(
-        GeometryError, match="pow2_4 weights by pow2_4 activations; there"
-    ):
+    with pytest.raises(GeometryError, match="pow2_4 weights by pow2_4 activations; there"):
         dot_product(operands, 4)
     with pytest.raises(GeometryError, match="at least 1 lane, not 0"):
         dot_product(replace(operands, activation=Fixed(4)), 0)

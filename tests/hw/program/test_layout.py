@@ -1,15 +1,23 @@
-from itertools import combinations
+from dataclasses import replace
+from itertools import combinations, pairwise
 
 import pytest
 
 from narrowgauge.hw.errors import GeometryError
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.network.layers import Dense, Size, Window
+from narrowgauge.hw.network.network import Network
 from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.numbers.formats import parse
+from narrowgauge.hw.numbers.operands import widest
+from narrowgauge.hw.program import contents
 from narrowgauge.hw.program.allocation import allocate
 from narrowgauge.hw.program.layout import MAX_LAYERS, Program
+from narrowgauge.hw.program.mapping import operands
 
-from ..networks import random_convnet, random_network
+from ..networks import FAMILIES, random_convnet, random_network
+
+WIDE = Accumulator(16)
 
 
 def program(widths, geometry, family=("int4", "uint4", "uint4"), **options):
@@ -40,7 +48,7 @@ def test_weight_words_hold_column_0_lane_0_lowest():
         )
         for step in range(2)
     ]
-    assert made.weight_image == expected
+    assert made.contents.weights == expected
 
 
 def test_a_bipolar_network_reads_a_wide_input_as_planes():
@@ -115,5 +123,59 @@ def test_convolutions_should_fill_the_array(spec, least):
     network = random_convnet(1, ("int4", "uint4", "uint4"), spec, Accumulator(24))
     made = Program(network, Geometry(4, 4, 8, chains=2), batch=1)
     record = made.records[0]
-    cycles = max(made.compute_cycles(record), made.fetch_cycles(record))
+    cycles = max(made.cycles.compute(record), made.cycles.fetch(record))
     assert network.macs(network.layers[0]) / (made.geometry.macs * cycles) >= least
+
+
+def mixed():
+    """An int2 layer beside an int8 one; weights of the third are bits."""
+    sizes = zip(("int2", "int8", "bipolar"), pairwise((6, 4, 4, 3)), strict=True)
+    layers = [
+        replace(random_network(1, (fmt, "uint4", "uint4"), widths, WIDE).layers[0], name=fmt)
+        for fmt, widths in sizes
+    ]
+    hidden = [replace(layer, output=parse("uint4")) for layer in layers[:-1]]
+    return Network("mixed", (*hidden, layers[-1]), WIDE)
+
+
+def test_every_layer_has_formats_of_its_own():
+    made = Program(mixed(), Geometry(1, 2, 4))
+    own = [record.mapped.operands for record in made.records]
+    assert [each and str(each.weight) for each in own] == ["int2", "int8", "int2"]
+    assert made.operands == widest(each for each in own if each) == operands(made.network)
+    assert str(made.operands.weight) == "int8"
+
+
+def test_weights_are_encoded_in_their_own_format_and_widened_for_the_array():
+    made = Program(mixed(), Geometry(1, 2, 4))
+    first = made.mapped[0]
+    assert first.weight_codes.max() < 4
+    word = made.contents.weights[0]
+    codes = [(word >> 8 * lane) & 255 for lane in range(4)]
+    assert [made.operands.weight.to_level(code) for code in codes] == first.weights[0, :4].tolist()
+
+
+def test_codes_that_are_not_widened_are_seen(monkeypatch):
+    monkeypatch.setattr(contents, "_widened", lambda codes, own, fmt: codes)
+    with pytest.raises(AssertionError):
+        test_weights_are_encoded_in_their_own_format_and_widened_for_the_array()
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids="-".join)
+def test_the_layout_knows_how_much_the_contents_are(family):
+    made = program([9, 7, 5], Geometry(2, 3, 4), family)
+    assert made.weight_words == len(made.contents.weights)
+    assert len(made.contents.parameter_words) == len(made.contents.parameters)
+    assert max(made.contents.parameter_words) < 1 << made.contents.parameter_layout.size
+
+
+def test_cycles_by_hand():
+    """One tile of 2 steps, whose 4 sums take 4 cycles to leave; 5 codes are 2 words."""
+    made = program([5, 2], Geometry(2, 2, 4), batch=1)
+    (record,) = made.records
+    model = made.cycles
+    assert model.compute(record) == 1 + 4
+    assert model.loading == 2 * 4 + 1
+    assert model.emitting == 2 * 2 + 1 + 2
+    assert model.per_image == max(9, model.fetch(record), 5, 7)
+    assert model.longest_job == 2 * model.fetch(record) + 5

@@ -137,7 +137,7 @@ def test_pauses_and_waveforms_are_left_to_others():
 def edited():
     """A design whose weight memory holds something else than the network's weights."""
     design = accelerator(widths=(12, 7, 5))
-    design.program.weight_image[1] ^= 1 << 3
+    design.program.contents.weights[1] ^= 1 << 3
     return design
 
 

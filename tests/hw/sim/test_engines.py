@@ -233,4 +233,4 @@ def test_cycles_an_image_are_as_predicted(widths, geometry):
         for count in (3 * batch, 7 * batch)
     )
     measured = (long - short) / (4 * batch)
-    assert 0.99 * program.cycles_per_image <= measured <= 1.1 * program.cycles_per_image
+    assert 0.99 * program.cycles.per_image <= measured <= 1.1 * program.cycles.per_image

@@ -133,7 +133,7 @@ def test_a_fault_in_the_weight_memory_is_located(family, layer):
         word = record.tiles.weight_base + tile * record.tiles.steps + step
         lane = _lane_that_counts(program.network, layer, channel)
         bit = (channel_in_tile * GEOMETRY.lanes + lane) * width + width - 1
-        program.weight_image[word] ^= 1 << bit  # the sign
+        program.contents.weights[word] ^= 1 << bit  # the sign
 
     comparison = run(family, edit)
     assert comparison.mismatches > 0
@@ -156,7 +156,7 @@ def _lane_that_counts(network, layer, channel):
 
 def test_a_fault_in_the_parameter_memory_is_located():
     def edit(program):
-        program.parameter_image[4] ^= 1 << (program.bias_width - 1)
+        program.contents.parameter_words[4] ^= 1 << (program.contents.bias_width - 1)
 
     comparison = run(FAMILIES[2], edit)
     first = comparison.first
@@ -192,7 +192,8 @@ def test_one_wrong_threshold_is_located(stage):
     def edit(program):
         # every search for level 15 meets it, and goes the other way now
         word = channel << stage | 15 >> (4 - stage)
-        program.thresholds.images[stage][word] = (1 << (program.thresholds.width - 1)) - 1
+        thresholds = program.contents.thresholds
+        thresholds.images[stage][word] = (1 << (thresholds.width - 1)) - 1
 
     comparison, _ = requantised(edit, thresholds=STEPS)
     first = comparison.first

@@ -53,7 +53,7 @@ class Measured:
 def test_no_faster_array_fits(budget):
     measured = Measured(budget)
     device, found = measured.device, measured.largest()
-    cycles = Program(NETWORK, found).cycles_per_image
+    cycles = Program(NETWORK, found).cycles.per_image
     assert len(measured.calls) <= 4  # three to learn from, and the answer
     assert found in measured.calls
     for rows in fit.ROWS:
@@ -63,7 +63,7 @@ def test_no_faster_array_fits(budget):
                 if columns < 16 and linear(geometry) <= fit.FULL * budget:
                     program = Program(NETWORK, geometry)
                     blocks = sum(device.family.brams(*shape) for shape in program.memories.values())
-                    assert program.cycles_per_image >= cycles or blocks > device.budget["bram"]
+                    assert program.cycles.per_image >= cycles or blocks > device.budget["bram"]
 
 
 @pytest.mark.parametrize("counted", [True, False])
