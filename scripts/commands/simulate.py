@@ -100,7 +100,7 @@ def command(network: Path, as_json: bool, images: int | None, **values: Any) -> 
 
 def _with_accumulator(network: Any, lanes: int, values: dict[str, Any]) -> Any:
     """Return the network on the accumulator that was asked for, if any was."""
-    from ..runs.pipeline import set_accumulator
+    from ..runs.networks import set_accumulator
 
     width, overflow = values["accumulator"], values["overflow"]
     if width is None and not overflow:

@@ -105,7 +105,8 @@ def command(output: Path, as_json: bool, **values: Any) -> int:
             from ...model.data import load
             from ...model.integers.reference import accuracy, evaluate
             from ...model.training.recipe import Recipe
-            from ..runs.pipeline import Trainer, set_accumulator
+            from ..runs.networks import set_accumulator
+            from ..runs.pipeline import Trainer
 
         recipe = Recipe(**{name: values[name] for name in RECIPE})
         trainer = Trainer(recipe, Store(), reporter, checkpoints=values["checkpoints"])

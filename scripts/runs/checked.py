@@ -1,4 +1,4 @@
-"""Hardware against reference: images through both, compared; kept in the store."""
+"""Hardware against reference: images through both, compared."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from ...hw.accelerator.top import Accelerator
-from ...hw.network.file import to_bytes
 from ...hw.network.network import Network
 from ...hw.program.layout import Program
 from ...hw.sim.batch.engine import BatchEngine
@@ -16,17 +15,13 @@ from ...hw.sim.batch.whole import simulate_whole
 from ...hw.sim.compare import Comparison, compare
 from ...hw.sim.engine import make_engine
 from ...hw.sim.run import Run, Stimulus
-from ...hw.tools.store import Store
-from ...model.data import Dataset
 from ...model.integers.reference import LayerTrace, evaluate
 from ...model.zoo import networks as zoo
-from .networks import input_levels
-from .sources import source_digest
 
 __all__ = [
     "Checked",
     "Reference",
-    "check",
+    "check_levels",
     "layer_use",
     "reference",
     "simulate_and_compare",
@@ -176,44 +171,14 @@ def layer_use(program: Program, layer_cycles: Sequence[int], images: int) -> lis
     return rows
 
 
-def check(
-    accelerator: Accelerator,
-    dataset: Dataset,
-    store: Store,
-    *,
-    engine: str = "auto",
-    images: slice = slice(None),
-    note: Callable[[str], None] = lambda text: None,
-) -> Checked:
-    """Run test images through hardware and reference and compare them."""
-    program = accelerator.program
-    network, geometry = program.network, program.geometry
-    levels = input_levels(network, dataset, images)
-    labels = dataset.test_labels[images]
-    parts = {
-        "network": to_bytes(network),
-        "geometry": [str(geometry), geometry.hop, geometry.chains],
-        "groups": [program.contexts, program.batch],
-        "implementation": repr(accelerator.implementation),
-        "images": levels.tobytes(),
-        "labels": labels.tobytes(),
-        "engine": engine,
-        "fields": list(Checked.__annotations__),
-        "sources": source_digest("hw", "model"),
-    }
-    stored = store.compute(
-        "checked", parts, lambda: vars(_check(accelerator, labels, levels, engine, note))
-    )
-    return Checked(**stored)
-
-
-def _check(
+def check_levels(
     accelerator: Accelerator,
     labels: np.ndarray,
-    levels: Any,
+    levels: np.ndarray,
     engine: str,
-    note: Callable[[str], None],
+    note: Callable[[str], None] = lambda text: None,
 ) -> Checked:
+    """Run input levels through hardware and reference and compare them; labels are the classes."""
     run, comparison, expected = simulate_and_compare(
         accelerator, levels, engine, traced=TRACED, note=note
     )

@@ -18,8 +18,8 @@ from ...hw.synth.fit import largest_geometry
 from ...hw.synth.placement import check_memories
 from ...model.training.train import check_recipe
 from ..terminal.progress import Reporter
-from . import pipeline
-from .checked import check
+from .kept import check
+from .networks import set_accumulator
 from .plan import RunPlan
 
 __all__ = ["FormatJob", "GivenJob", "NetworkJob", "all_rows", "make_jobs"]
@@ -182,7 +182,7 @@ class FormatJob(NetworkJob):
         self.row = self._names | _began(plan, plan.recipe.dataset)
         try:
             network = plan.trainer.network(self.weight, self.activation, lanes)
-            network = pipeline.set_accumulator(network, plan.accumulator, plan.overflow, lanes)
+            network = set_accumulator(network, plan.accumulator, plan.overflow, lanes)
         except NarrowgaugeError as error:
             self._fail(error)
             return
@@ -208,7 +208,7 @@ class GivenJob(NetworkJob):
         self.row = names | _began(plan, plan.data.name)
         if plan.accumulator is not None or plan.overflow != network.accumulator.overflow:
             bits = plan.accumulator or network.accumulator.width
-            network = pipeline.set_accumulator(network, bits, plan.overflow, plan.geometry.lanes)
+            network = set_accumulator(network, bits, plan.overflow, plan.geometry.lanes)
         self._take(network, output, network.about.get("accuracy_float"))
 
 

@@ -15,7 +15,7 @@ from ...model.exchange.preparation import Preparation
 from ...model.zoo import networks as zoo
 from .arrays import is_file, read_images, read_levels
 
-__all__ = ["input_levels", "load_images", "load_inputs", "load_network"]
+__all__ = ["input_levels", "load_images", "load_inputs", "load_network", "set_accumulator"]
 
 
 def load_network(path: Path, lanes: int) -> Network:
@@ -110,3 +110,15 @@ def input_levels(network: Network, dataset: Dataset, images: slice = slice(None)
         return preparation.levels(preparation.images(pixels))
     levels = dataset.levels(dataset.test_images[images], network.input)
     return levels.reshape(-1, *network.sizes[INPUT])
+
+
+def set_accumulator(network: Network, bits: int | None, overflow: str, lanes: int) -> Network:
+    """Return ``network`` on an accumulator of ``bits``; None is the narrowest that cannot overflow.
+
+    Raises
+    ------
+    GeometryError
+        For a width or overflow mode that does not exist.
+    """
+    width = accumulator_bits(network, lanes) if bits is None else bits
+    return network.with_accumulator(Accumulator(width, overflow))

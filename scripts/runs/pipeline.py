@@ -12,8 +12,6 @@ from typing import Any
 
 from ...hw.network.file import from_bytes, to_bytes
 from ...hw.network.network import Network
-from ...hw.numbers.arithmetic import Accumulator
-from ...hw.program.mapping import accumulator_bits
 from ...hw.tools.store import Store
 from ...model.data import load as load_dataset
 from ...model.integers.export import export
@@ -21,9 +19,9 @@ from ...model.integers.reference import accuracy, evaluate
 from ...model.training.recipe import Recipe
 from ...model.training.train import Progress, Trained, check_recipe, train
 from ..terminal.progress import ReportedStep, Reporter
-from .sources import TRAINING, source_digest
+from .sources import source_digest
 
-__all__ = ["Trainer", "set_accumulator"]
+__all__ = ["Trainer", "training_sources"]
 
 
 class Trainer:
@@ -69,8 +67,8 @@ class Trainer:
         return from_bytes(content, origin="the result store")
 
     def _parts(self, recipe: Recipe) -> dict[str, Any]:
-        sources = source_digest(*TRAINING)
-        return {"recipe": recipe.plain(), "sources": sources, "torch": version("torch")}
+        parts = {"recipe": recipe.plain(), "torch": version("torch")}
+        return parts | {"sources": training_sources()}
 
     def _train_float(self) -> Trained:
         if self._float is None:
@@ -95,6 +93,11 @@ class Trainer:
         return to_bytes(replace(network, about=about))
 
 
+def training_sources() -> str:
+    """Return the digest of the sources that decide what a trained network is: no gate is there."""
+    return source_digest(load_dataset, train, export, evaluate, accuracy, to_bytes)
+
+
 def _shown(step: ReportedStep) -> Progress:
     """Return a callback that says how far a training is."""
 
@@ -105,15 +108,3 @@ def _shown(step: ReportedStep) -> Progress:
         )
 
     return show
-
-
-def set_accumulator(network: Network, bits: int | None, overflow: str, lanes: int) -> Network:
-    """Return ``network`` on an accumulator of ``bits``; None is the narrowest that cannot overflow.
-
-    Raises
-    ------
-    GeometryError
-        For a width or overflow mode that does not exist.
-    """
-    width = accumulator_bits(network, lanes) if bits is None else bits
-    return network.with_accumulator(Accumulator(width, overflow))

@@ -1,43 +1,119 @@
-"""What the package's own sources say, as a digest: part of the key of every result they decide."""
+"""Digests of the sources that decide a result: part of the key under which it is stored.
 
+What a function can do is written in its module and in those that this one imports, however far.
+They are found in the import statements, so there is no list to maintain: a changed file changes the
+digests of what can come to run it, and no others.
+"""
+
+import ast
 import hashlib
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-__all__ = ["TRAINING", "source_digest"]
-
-TRAINING = (
-    *("model/data", "model/layers", "model/lowering", "model/training", "model/exact"),
-    *("model/integers", "hw/numbers", "hw/network", "hw/program", "hw/geometry.py"),
-)
-"""Sources that decide what a trained network is: no gate is among them."""
+__all__ = ["digest_of", "reached", "source_digest"]
 
 PACKAGE = Path(__file__).parents[2]
-SUFFIXES = (".py", ".cc", ".v")
+PREFIX = __name__.removesuffix("scripts.runs.sources")
+
+
+def source_digest(*used: Callable[..., Any]) -> str:
+    """Return the digest of everything that functions or classes of this package can come to run.
+
+    Raises
+    ------
+    ValueError
+        For one of another package: a key would not change with it.
+    """
+    names = {each.__module__ for each in used}
+    foreign = sorted(name for name in names if not name.startswith(PREFIX))
+    if foreign:
+        raise ValueError(f"no modules of this package: {', '.join(foreign)}")
+    return _kept(tuple(sorted(name.removeprefix(PREFIX) for name in names)), PACKAGE)
 
 
 @cache
-def source_digest(*names: str) -> str:
-    """Return a digest of all sources in some folders of the package, and in those below them.
+def _kept(modules: tuple[str, ...], root: Path) -> str:
+    return digest_of(modules, root)
 
-    Parameters
-    ----------
-    names : str
-        Folders, as ``hw/sim``, or single files.
+
+def digest_of(modules: Iterable[str], root: Path) -> str:
+    """Return the digest of modules below ``root``, ``hw.mac.dot`` for example, and what they reach.
 
     Raises
     ------
     FileNotFoundError
-        For a name that has no source: a key without it would never change.
+        For a module that is not there.
     """
     digest = hashlib.sha256()
-    for name in names:
-        place = PACKAGE / name
-        paths = [place] if place.is_file() else place.rglob("*.*")
-        found = [path for path in sorted(paths) if path.suffix in SUFFIXES]
-        if not found:
-            raise FileNotFoundError(f"{place} has no sources")
-        for path in found:
-            own = path.relative_to(PACKAGE).as_posix()
-            digest.update(own.encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in reached(modules, root):
+        name = path.relative_to(root).as_posix()
+        digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def reached(modules: Iterable[str], root: Path) -> list[Path]:
+    """Return the files of modules, and of all that they import, in the order of their paths.
+
+    An import counts wherever it stands, but for those that only type checkers follow. A file beside
+    a module, such as the C++ that it compiles, is one of its sources where the module has its name
+    as a text. The ``__init__`` above a module is a face and decides nothing, unless something is
+    imported from it.
+    """
+    found: set[Path] = set()
+    seen: set[str] = set()
+    pending = list(modules)
+    while pending:
+        name = pending.pop()
+        if name not in seen:
+            seen.add(name)
+            imported, files = _read(name, root)
+            pending += imported
+            found.update(files)
+    return sorted(found)
+
+
+@cache
+def _read(name: str, root: Path) -> tuple[tuple[str, ...], tuple[Path, ...]]:
+    """Return the modules that a module imports, and its own files."""
+    path = _path(name, root)
+    if path is None:
+        raise FileNotFoundError(f"{root} has no module {name}")
+    parts = name.split(".")
+    package = parts if path.name == "__init__.py" else parts[:-1]
+    imported: set[str] = set()
+    files = {path}
+    for node in _statements(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            above = package[: len(package) - node.level + 1]
+            base = [*above, *(node.module.split(".") if node.module else [])]
+            for alias in node.names:
+                whole = ".".join([*base, alias.name])
+                imported.add(whole if _path(whole, root) else ".".join(base))
+        elif isinstance(node, ast.Constant) and _is_name(node.value):
+            beside = path.parent / node.value
+            if beside.suffix != ".py" and beside.is_file():
+                files.add(beside)
+    return tuple(sorted(imported)), tuple(files)
+
+
+def _path(name: str, root: Path) -> Path | None:
+    place = root.joinpath(*name.split("."))
+    for path in (place / "__init__.py", place.with_suffix(".py")):
+        if path.is_file():
+            return path
+    return None
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and len(value) < 64 and "." in value and "/" not in value
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield all nodes but those that only type checkers read."""
+    for child in ast.iter_child_nodes(node):
+        typing = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+        if not typing:
+            yield child
+            yield from _statements(child)

@@ -217,7 +217,7 @@ class Bench:
         return groups, stored, failed
 
     def _parts(self, point: Point, found: Tools) -> dict[str, Any]:
-        sources = source_digest("hw", "scripts/sweeps")
+        sources = source_digest(type(point))
         return {"point": point.parts(), "tools": found.of(point), "sources": sources}
 
     def _measure(self, each: _Pending, built: Any, executor: Executor) -> tuple[Row, Any]:

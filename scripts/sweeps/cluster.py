@@ -9,6 +9,7 @@ from concurrent.futures import Executor, Future
 from typing import Any
 
 from ...hw.errors import NarrowgaugeError, ToolError
+from ...hw.synth.measure import measure
 from ...hw.tools import programs as tools
 from ..runs.sources import source_digest
 
@@ -57,7 +58,7 @@ class Cluster(Executor):
                 "--scheduler needs Dask: pip install 'narrowgauge[dask]'"
             ) from error
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
-        self._versions = {**versions, SOURCES: source_digest("hw")}
+        self._versions = {**versions, SOURCES: source_digest(measure)}
         try:
             _meet(address)
             self._client: Any = Client(address, timeout=_PATIENCE, set_as_default=False)
@@ -156,7 +157,7 @@ def installed(names: Sequence[str]) -> dict[str, str]:
     found = {}
     for name in names:
         try:
-            own = source_digest("hw") if name == SOURCES else tools.find(name).version
+            own = source_digest(measure) if name == SOURCES else tools.find(name).version
         except ToolError as error:
             own = str(error)
         found[name] = own

@@ -1,14 +1,12 @@
-"""Points that are accelerators of networks: of the zoo, of a file, or trained for the plan."""
+"""Points that are accelerators of networks."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from itertools import product
-from pathlib import Path
 from typing import Any
 
 from ...hw.accelerator.top import Accelerator
-from ...hw.errors import GeometryError, NarrowgaugeError
+from ...hw.errors import GeometryError
 from ...hw.geometry import Geometry
 from ...hw.network.network import Network
 from ...hw.program.layout import Program
@@ -18,14 +16,31 @@ from ...hw.synth.placement import check_memories
 from ...hw.synth.shell import Shell
 from ...hw.tools import rtlil
 from ...hw.tools.store import Store
-from ..runs.checked import check
-from ..runs.networks import load_images
-from ..runs.pipeline import set_accumulator
-from ..runs.sources import source_digest
+from ..runs.kept import check
+from ..runs.networks import load_images, set_accumulator
 from .points import BUILDING, GEOMETRY, Built, Point, check_blocks, shape
-from .source import TRAINING, NetworkSource, find_source
 
-__all__ = ["Accelerated", "points"]
+__all__ = ["Accelerated", "NetworkSource"]
+
+
+class NetworkSource:
+    """A network of a plan."""
+
+    def parts(self) -> dict[str, Any]:
+        """Return what decides the network; see `store.key`."""
+        raise NotImplementedError
+
+    def get(self, lanes: int, store: Store) -> Network:
+        """Return the network, for an array of ``lanes`` lanes."""
+        raise NotImplementedError
+
+    def ready(self, lanes: int) -> Network | None:
+        """Return the network where it is there already, None where it is trained first."""
+        return None
+
+    def row(self) -> dict[str, Any]:
+        """Return the columns of a row that are known before it is there."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -97,8 +112,7 @@ class Accelerated(Point):
     def parts(self) -> dict[str, Any]:
         """Return what the result depends on."""
         own = {name: value for name, value in vars(self).items() if name != "source"}
-        sources = source_digest("model", "scripts")
-        return {"kind": "Accelerated", "sources": sources} | self.source.parts() | own
+        return {"kind": "Accelerated"} | self.source.parts() | own
 
     def row(self) -> dict[str, Any]:
         """Return the columns that are known before anything is measured."""
@@ -166,26 +180,3 @@ def _columns(program: Program) -> dict[str, Any]:
     if exact and "accuracy_reference" in about:
         row["accuracy_reference"] = about["accuracy_reference"]
     return row
-
-
-def points(values: Mapping[str, list[Any]], folder: Path) -> Iterator[Accelerated]:
-    """Yield every combination of a part that measures networks.
-
-    Raises
-    ------
-    NarrowgaugeError
-        For a network that does not exist, and where it is trained and there are no formats for it,
-        or it is given and there is something to train with; the text begins with the key.
-    """
-    training = {name: values[name][0] for name in TRAINING if values[name][0] is not None}
-    formats = [each for each in values["formats"] if each is not None]
-    rest = [name for name in values if name not in (*TRAINING, "formats", "network", "target")]
-    for name in values["network"]:
-        try:
-            sources = find_source(name, formats, training, folder)
-        except NarrowgaugeError as error:
-            raise NarrowgaugeError(f"network: {error}") from error
-        for source in sources:
-            for chosen in product(*(values[key] for key in rest), values["target"]):
-                own = dict(zip([*rest, "target"], chosen, strict=True))
-                yield Accelerated(source=source, **own)

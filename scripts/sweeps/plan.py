@@ -114,7 +114,7 @@ def _points(table: Mapping[str, Any], folder: Path) -> Iterator[Point]:
     if count > LARGEST:
         raise NarrowgaugeError(f"{count:,} combinations; a part has at most {LARGEST:,}")
     if measure == "network":
-        from .network import points  # here, because it needs PyTorch
+        from .source import points  # here, because it needs PyTorch
 
         yield from points(values, folder)
         return

@@ -1,14 +1,15 @@
-"""Where the networks of a plan come from."""
+"""Where the networks of a plan come from: the zoo, a file, or a training."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from ...hw.errors import DataError, NetworkError
+from ...hw.errors import DataError, NarrowgaugeError, NetworkError
 from ...hw.network import file as network_file
 from ...hw.network.file import to_bytes
 from ...hw.network.layers import Weighted
@@ -20,36 +21,17 @@ from ...model.data import DATASETS
 from ...model.lowering.topologies import NETWORKS
 from ...model.training.recipe import Recipe
 from ...model.zoo import networks as zoo
-from ..runs.pipeline import Trainer
+from ..runs.pipeline import Trainer, training_sources
 from ..terminal.progress import Reporter
+from .network import Accelerated, NetworkSource
 
-__all__ = ["TRAINING", "Given", "NetworkSource", "TrainedSource", "find_source"]
+__all__ = ["TRAINING", "Given", "TrainedSource", "find_source", "points"]
 
 TRAINING = ("dataset", "widths", "width", "first", "last", "epochs", "seed")
 """The keys of a plan that say how networks are trained; the fields of `Recipe` with these names."""
 
 _TRAINERS: dict[Recipe, Trainer] = {}
 _ONE_AT_A_TIME = threading.Lock()  # a training uses all cores
-
-
-class NetworkSource:
-    """A network of a plan."""
-
-    def parts(self) -> dict[str, Any]:
-        """Return what decides the network; see `store.key`."""
-        raise NotImplementedError
-
-    def get(self, lanes: int, store: Store) -> Network:
-        """Return the network, for an array of ``lanes`` lanes."""
-        raise NotImplementedError
-
-    def ready(self, lanes: int) -> Network | None:
-        """Return the network where it is there already, None where it is trained first."""
-        return None
-
-    def row(self) -> dict[str, Any]:
-        """Return the columns of a row that are known before it is there."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +95,7 @@ class TrainedSource(NetworkSource):
 
     def parts(self) -> dict[str, Any]:
         """Return what the result depends on."""
-        return {"recipe": self.recipe.plain()}
+        return {"recipe": self.recipe.plain(), "sources": training_sources()}
 
     def get(self, lanes: int, store: Store) -> Network:
         """Return the network."""
@@ -192,3 +174,26 @@ def _to_train(
     for each in found:
         _ = each.recipe  # refuses formats that cannot be trained
     return list(found)
+
+
+def points(values: Mapping[str, list[Any]], folder: Path) -> Iterator[Accelerated]:
+    """Yield every combination of a part that measures networks.
+
+    Raises
+    ------
+    NarrowgaugeError
+        For a network that does not exist, and where it is trained and there are no formats for it,
+        or it is given and there is something to train with; the text begins with the key.
+    """
+    training = {name: values[name][0] for name in TRAINING if values[name][0] is not None}
+    formats = [each for each in values["formats"] if each is not None]
+    rest = [name for name in values if name not in (*TRAINING, "formats", "network", "target")]
+    for name in values["network"]:
+        try:
+            sources = find_source(name, formats, training, folder)
+        except NarrowgaugeError as error:
+            raise NarrowgaugeError(f"network: {error}") from error
+        for source in sources:
+            for chosen in product(*(values[key] for key in rest), values["target"]):
+                own = dict(zip([*rest, "target"], chosen, strict=True))
+                yield Accelerated(source=source, **own)

@@ -28,7 +28,7 @@ from narrowgauge.hw.synth.build import accelerator_for, cost
 from narrowgauge.hw.synth.placement import memory_use
 from narrowgauge.hw.synth.targets import target
 from narrowgauge.hw.tools.store import Store
-from narrowgauge.scripts.runs.checked import check
+from narrowgauge.scripts.runs.kept import check
 from narrowgauge.scripts.runs.networks import load_images, load_network
 
 OUTPUT = Path(__file__).parents[2] / "docs" / "results" / "peaks.json"
@@ -104,7 +104,8 @@ CONFIGURATIONS = {
 def train(recipe: dict[str, Any], lanes: int, store: Store) -> Network:
     """Train a network, or take it from the store."""
     from narrowgauge.model.training.recipe import Recipe
-    from narrowgauge.scripts.runs.pipeline import Trainer, set_accumulator
+    from narrowgauge.scripts.runs.networks import set_accumulator
+    from narrowgauge.scripts.runs.pipeline import Trainer
     from narrowgauge.scripts.terminal.progress import Reporter
 
     given = dict(recipe)

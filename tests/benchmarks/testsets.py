@@ -22,7 +22,8 @@ from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.tools.programs import find
 from narrowgauge.hw.tools.store import Store
-from narrowgauge.scripts.runs.checked import Checked, check, layer_use, total_macs, used
+from narrowgauge.scripts.runs.checked import Checked, layer_use, total_macs, used
+from narrowgauge.scripts.runs.kept import check
 from narrowgauge.scripts.runs.networks import load_images, load_network
 
 GEOMETRY = Geometry(4, 4, 8, chains=2)

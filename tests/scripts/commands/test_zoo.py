@@ -229,9 +229,9 @@ def test_a_missing_data_set_is_one_line(invoke, small_zoo, tmp_path, monkeypatch
 def test_a_network_that_does_not_fit_is_refused_before_it_is_simulated(
     invoke, small_zoo, tmp_path, monkeypatch
 ):
-    from narrowgauge.scripts.runs import checked
+    from narrowgauge.scripts.runs import job
 
-    monkeypatch.setattr(checked, "check", pytest.fail)
+    monkeypatch.setattr(job, "check", pytest.fail)
     options = ["--network", NAME, "--rows", "2", "--columns", "64", "--lanes", "64"]
     finished = invoke("run", *options, "--target", "hx8k", "--output", tmp_path / "out")
     finished.fails_with(1, "does not fit hx8k", "of 32 block RAMs", "layer0", "larger target")

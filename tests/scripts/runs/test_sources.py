@@ -1,51 +1,148 @@
+"""What a change of a file can influence is computed again, and nothing else is."""
+
+import shutil
+from functools import cache
+from pathlib import Path
+
 import pytest
 
-from narrowgauge.scripts.runs import sources
+from narrowgauge.hw.synth.measure import measure
+from narrowgauge.scripts.runs import kept, pipeline, sources
+from narrowgauge.scripts.sweeps.macs import Array, Mac
+from narrowgauge.scripts.sweeps.network import Accelerated
+from narrowgauge.scripts.sweeps.source import TrainedSource
+
+ROOT = Path(__file__).parents[3]
+FOLDERS = ("hw", "model", "scripts", "boards", "docs")
+
+RESULTS = {
+    "trained": pipeline.training_sources,
+    "checked": lambda: sources.source_digest(kept.check_levels),
+    "mac": lambda: sources.source_digest(Mac),
+    "array": lambda: sources.source_digest(Array),
+    "accelerator": lambda: sources.source_digest(Accelerated),
+    "tools": lambda: sources.source_digest(measure),
+}
+DESIGNS = {"mac", "array", "accelerator"}
+
+EDITS = {  # a file, and the results that it can influence
+    "hw/accelerator/drain.py": {"checked", "accelerator"},
+    "hw/mac/dot.py": {"checked", *DESIGNS},
+    "hw/array/systolic.py": {"checked", *DESIGNS},
+    "hw/sim/harness.cc": {"checked", "accelerator"},
+    "hw/sim/batch/techmap.v": {"checked", "accelerator"},
+    "hw/synth/flow.py": {*DESIGNS, "tools"},
+    "hw/synth/placement.py": {"accelerator"},
+    "hw/numbers/arithmetic.py": {"trained", "checked", *DESIGNS},
+    "hw/program/patch.py": {"trained", "checked", "accelerator"},
+    "model/layers/rounding.py": {"trained"},
+    "model/training/schedule.py": {"trained"},
+    "model/integers/accumulate.py": {"trained", "checked", "accelerator"},
+    "scripts/sweeps/macs.py": {"mac", "array"},
+    "scripts/sweeps/bench.py": set(),
+    "scripts/reporting/tables.py": set(),
+    "scripts/terminal/options.py": set(),
+    "boards/gateware/uart.py": set(),
+    "docs/update.py": set(),
+    "docs/array.md": set(),
+    "hw/__init__.py": set(),  # a face
+}
+
+
+def digests(root, monkeypatch):
+    monkeypatch.setattr(sources, "PACKAGE", root)
+    sources._kept.cache_clear()
+    return {name: function() for name, function in RESULTS.items()}
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """A copy of the tree."""
+    root = tmp_path_factory.mktemp("tree")
+    for name in FOLDERS:
+        ignored = shutil.ignore_patterns("__pycache__", "*.network", "results", "*.png")
+        shutil.copytree(ROOT / name, root / name, ignore=ignored)
+    return root
+
+
+def test_a_copy_has_the_same_digests(copy, monkeypatch):
+    before = digests(ROOT, monkeypatch)
+    assert digests(copy, monkeypatch) == before
+    assert len({*before.values()}) == len(before) - 1  # a MAC's and an array's are one
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_changes_what_it_can_influence(copy, monkeypatch, name):
+    path = copy / name
+    original = path.read_bytes()
+    before = digests(copy, monkeypatch)
+    path.write_bytes(original + b"\n")
+    after = digests(copy, monkeypatch)
+    path.write_bytes(original)
+    assert {each for each in RESULTS if before[each] != after[each]} == EDITS[name]
+
+
+def test_a_network_that_a_plan_trains_is_under_the_sources_of_its_training():
+    from narrowgauge.model.training.recipe import Recipe
+
+    parts = TrainedSource(Recipe(), "int4", "uint4").parts()
+    assert parts["sources"] == pipeline.training_sources()
 
 
 @pytest.fixture
-def package(tmp_path, monkeypatch):
-    for name in ("hw/mac/dot.py", "hw/accelerator/drain.py", "hw/sim/harness.cc", "model/a.py"):
+def package(tmp_path):
+    """A small package, and a function that says what a module of it reaches."""
+    for name, text in {
+        "a/__init__.py": "",
+        "a/one.py": "from .two import f\nHERE = 'one.cc'",
+        "a/two.py": "def f():\n    from ..b import three",
+        "a/one.cc": "int x;",
+        "a/other.cc": "int y;",
+        "b/__init__.py": "",
+        "b/three.py": "if TYPE_CHECKING:\n    from .four import T\nfrom ..c import g",
+        "b/four.py": "import nothing",
+        "c/__init__.py": "from .five import g",
+        "c/five.py": "",
+    }.items():
         path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(name)
-    monkeypatch.setattr(sources, "PACKAGE", tmp_path)
-    sources.source_digest.cache_clear()
-    yield tmp_path
-    sources.source_digest.cache_clear()
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+    def found(*modules):
+        sources._read.cache_clear()
+        return [path.relative_to(tmp_path).as_posix() for path in reached(modules)]
+
+    def reached(modules):
+        return sources.reached(modules, tmp_path)
+
+    return found
 
 
-def digest(*names):
-    sources.source_digest.cache_clear()
-    return sources.source_digest(*names)
+def test_imports_are_followed_wherever_they_stand(package):
+    assert package("a.one") == [
+        *("a/one.cc", "a/one.py", "a/two.py", "b/three.py", "c/__init__.py", "c/five.py"),
+    ]
+    assert package("b.four") == ["b/four.py"]
+    assert package("b.four", "c.five") == ["b/four.py", "c/five.py"]
 
 
-@pytest.mark.parametrize("name", ["hw/mac/dot.py", "hw/sim/harness.cc"])
-def test_a_file_below_a_folder_counts(package, name):
-    before = digest("hw"), digest("model"), digest("hw/accelerator")
-    (package / name).write_text("other gates")
-    after = digest("hw"), digest("model"), digest("hw/accelerator")
-    assert [a != b for a, b in zip(after, before, strict=True)] == [True, False, False]
+def test_a_module_that_is_not_there_is_refused(package):
+    with pytest.raises(FileNotFoundError, match=r"has no module a\.nothing"):
+        package("a.nothing")
 
 
-def test_a_new_and_a_renamed_file_count(package):
-    seen = [digest("hw")]
-    (package / "hw/mac/choice.py").write_text("")
-    seen.append(digest("hw"))
-    (package / "hw/mac/choice.py").rename(package / "hw/mac/chosen.py")
-    seen.append(digest("hw"))
-    assert len(set(seen)) == 3
+def test_what_is_not_of_the_package_is_refused():
+    with pytest.raises(ValueError, match="no modules of this package: functools"):
+        sources.source_digest(measure, cache)
 
 
-def test_a_single_file_counts(package):
-    before = digest("hw/mac/dot.py")
-    (package / "hw/accelerator/drain.py").write_text("other gates")
-    assert digest("hw/mac/dot.py") == before
-    (package / "hw/mac/dot.py").write_text("other gates")
-    assert digest("hw/mac/dot.py") != before
-
-
-@pytest.mark.parametrize("name", ["hw/nothing", "hw/mac/nothing.py"])
-def test_a_folder_that_is_not_there_is_refused(package, name):
-    with pytest.raises(FileNotFoundError, match="has no sources"):
-        digest("model", name)
+def test_no_module_is_imported_by_a_name_that_is_made():
+    """Or it would be missed; these import what is of others, or decide nothing."""
+    texts = {path: path.read_text() for name in FOLDERS for path in (ROOT / name).rglob("*.py")}
+    found = {path.relative_to(ROOT).as_posix() for path in texts if "import_module" in texts[path]}
+    assert found == {
+        "boards/catalogue/board.py",
+        "boards/proof/icebox_blocks.py",
+        "hw/lazy.py",
+        "scripts/cli.py",
+    }
