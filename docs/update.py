@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tables import boards, costs, networks, simulators
+from tables import boards, columns, costs, networks, simulators
 
 from narrowgauge.hw.files import write_atomically
 
@@ -29,6 +29,7 @@ LINK = ROOT / "docs" / "link.md"
 BOARDS = ROOT / "docs" / "boards.md"
 VERIFY = ROOT / "docs" / "verify.md"
 SIMULATION = ROOT / "docs" / "simulation.md"
+COLUMNS = ROOT / "docs" / "reading-a-report.md"
 
 SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "results": (README, networks.results),
@@ -46,6 +47,11 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "proofs": (VERIFY, boards.proofs),
     "mutations": (VERIFY, boards.mutations),
     "simulators": (SIMULATION, simulators.simulators),
+    "asked": (COLUMNS, columns.asked),
+    "compared": (COLUMNS, columns.compared),
+    "sized": (COLUMNS, columns.sized),
+    "layer": (COLUMNS, columns.layer),
+    "hardware": (COLUMNS, columns.hardware),
 }
 """What stands between ``<!-- NAME -->`` and ``<!-- /NAME -->``, and in which file."""
 

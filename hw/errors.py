@@ -80,7 +80,19 @@ class ToolMissing(ToolError):
 
 
 class ToolFailure(ToolError):
-    """An external tool that ended by itself, and refused what it was given."""
+    """An external tool that ended by itself, and refused what it was given.
+
+    Attributes
+    ----------
+    reason : str
+        Why.
+    kept : str
+        Where what it was given is, in words; empty where it was not kept.
+    """
+
+    def __init__(self, reason: str, kept: str = ""):
+        super().__init__(f"{reason}; {kept}" if kept else reason)
+        self.reason, self.kept = reason, kept
 
 
 class ToolTimeout(ToolError):

@@ -4,9 +4,10 @@ import importlib
 import sys
 from pathlib import Path
 
-__all__ = ["costs", "networks", "update"]
+__all__ = ["columns", "costs", "networks", "update"]
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
 update = importlib.import_module("update")
+columns = importlib.import_module("tables.columns")
 costs = importlib.import_module("tables.costs")
 networks = importlib.import_module("tables.networks")

@@ -62,18 +62,25 @@ ARROWS = {  # what each folder may import, beside its own modules and the files 
         "boards.build boards.catalogue boards.gateware boards.host boards.proof "
         "boards.protocol hw.network hw.numbers hw.program hw.sim hw.synth hw.tools "
         "model.data model.exchange model.integers model.training model.zoo "
-        "scripts.reporting scripts.runs scripts.sweeps scripts.terminal"
+        "scripts.reporting scripts.rows scripts.runs scripts.sweeps scripts.terminal"
     ),
-    "scripts.reporting": "hw.numbers hw.synth",
+    "scripts.reporting": "hw.numbers hw.synth scripts.rows",
+    "scripts.rows": "hw.synth",
     "scripts.runs": (
         "hw.accelerator hw.network hw.numbers hw.program hw.sim hw.synth hw.tools "
         "model.data model.exchange model.integers model.lowering model.training model.zoo "
-        "scripts.terminal"
+        "scripts.rows scripts.terminal"
+    ),
+    "scripts.studies": (
+        "boards.build boards.catalogue boards.host boards.proof hw.accelerator hw.array "
+        "hw.gates hw.mac hw.network hw.numbers hw.program hw.sim hw.synth hw.tools "
+        "model.exchange model.integers model.training model.zoo scripts.commands "
+        "scripts.rows scripts.runs scripts.terminal"
     ),
     "scripts.sweeps": (
         "hw.accelerator hw.array hw.mac hw.network hw.numbers hw.program hw.synth "
         "hw.tools model.data model.lowering model.training model.zoo scripts.reporting "
-        "scripts.runs scripts.terminal"
+        "scripts.rows scripts.runs scripts.terminal"
     ),
     "scripts.terminal": "hw.numbers hw.sim hw.synth hw.tools",
 }

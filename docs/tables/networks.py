@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from .base import RESULTS as FOLDER
-from .base import Columns, Row, percent, read, rounded, speed, table, versions
+from .base import Columns, Row, command, percent, read, rounded, speed, table, versions
 
 RESULTS = FOLDER / "results.json"
 TESTSETS = FOLDER / "testsets.json"
@@ -114,7 +114,7 @@ def testsets() -> str:
         "contexts; seconds of wall time on one core; ".format(**row)
         + f"{versions(row['versions'])}. Made by:"
     )
-    commands = "\n".join(dict.fromkeys(row["command"] for row in rows))
+    commands = "\n".join(dict.fromkeys(command(row) for row in rows))
     return f"{table(TESTSETS_COLUMNS, rows, 1)}\n\n{caption}\n\n```sh\n{commands}\n```\n"
 
 
@@ -123,7 +123,8 @@ def exported() -> str:
     rows = read(EXPORTED)
     caption = (
         "MNIST test images; levels are those of the last layer. "
-        f"{versions(rows[0]['versions'])}. Made by `python tests/benchmarks/qonnx_export.py`."
+        f"{versions(rows[0]['versions'])}. Made by "
+        "`python -m narrowgauge.scripts.studies qonnx_export`."
     )
     return f"{table(EXPORTED_COLUMNS, rows)}\n\n{caption}\n"
 
@@ -133,6 +134,6 @@ def trained() -> str:
     rows = read(TRAINED)
     caption = (
         f"Digits, {rows[0]['images']} test images each. {versions(rows[0]['versions'])}. Made by "
-        f"`{rows[0]['command']}`."
+        f"`{command(rows[0])}`."
     )
     return f"{table(TRAINED_COLUMNS, rows, 3)}\n\n{caption}\n"

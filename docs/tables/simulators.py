@@ -19,6 +19,6 @@ def simulators() -> str:
     rows = read(SIMULATORS)
     caption = (
         f"{rows[0]['cores']} cores; {versions(rows[0]['versions'])}. Made by "
-        "`python tests/benchmarks/simulators.py`."
+        "`python -m narrowgauge.scripts.studies simulator_speeds`."
     )
     return f"{table(COLUMNS, rows)}\n\n{caption}\n"

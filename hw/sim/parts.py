@@ -3,7 +3,8 @@
 CXXRTL writes one function for everything. Compilers take more than proportionally longer for longer
 functions: three times as long for the 2,400 logic cells of a small accelerator, twice as long for
 the RTL of 4x4 int8 elements with 8 lanes, whose simulation is a tenth slower in parts
-(``python tests/benchmarks/parts.py``). Large arrays are not compiled at all otherwise.
+(``python -m narrowgauge.scripts.studies compile_time``). Large arrays are not compiled at all
+otherwise.
 """
 
 import re

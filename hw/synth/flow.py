@@ -143,9 +143,14 @@ def synthesize(
 class _Died(ToolFailure):
     """Yosys failed, and where."""
 
-    def __init__(self, death: Death, kept: str):
-        super().__init__(f"{death}; {kept}")
-        self.death = death
+    death: Death
+
+
+def _died(death: Death, kept: str) -> _Died:
+    # an attribute and no parameter, so that a worker of a cluster can send the error
+    error = _Died(str(death), kept)
+    error.death = death
+    return error
 
 
 def _mapped(text: str, script: str, timeout: float) -> Netlist:
@@ -157,7 +162,7 @@ def _mapped(text: str, script: str, timeout: float) -> Netlist:
         try:
             tools.run(tools.find("yosys"), _ARGUMENTS, folder, timeout=timeout)
         except ToolFailure as error:
-            raise _Died(Death.read(folder / "yosys.log", str(error)), keep(folder)) from error
+            raise _died(Death.read(folder / "yosys.log", str(error)), keep(folder)) from error
         counts = json.loads((folder / "cells.json").read_text(encoding="utf-8"))
         netlist = (folder / "netlist.json").read_text(encoding="utf-8")
     return Netlist(netlist, counts["design"]["num_cells_by_type"])

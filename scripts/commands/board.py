@@ -1,14 +1,25 @@
 """``narrowgauge board``: a board in simulation, behind a pseudo-terminal."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
 from ..terminal import options
 from ..terminal.progress import Reporter
 
-__all__ = ["command"]
+__all__ = ["BoardOptions", "command"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardOptions(options.AcceleratorOptions):
+    """What the command was given."""
+
+    network: Path
+    virtual: bool
+    any_weights: bool
+    noise: float
+    divisor: int
 
 
 @click.command(
@@ -40,7 +51,8 @@ Examples:
     show_default=True,
     help="Clock cycles of a bit on the line.",
 )
-def command(network: Path, virtual: bool, **values: Any) -> int:
+@options.gathered(BoardOptions)
+def command(given: BoardOptions) -> int:
     """Run a network's board in simulation, until Ctrl-C.
 
     Every gate of the top level is simulated, the serial line and the reset included, but no PLL: a
@@ -48,24 +60,18 @@ def command(network: Path, virtual: bool, **values: Any) -> int:
     name of a pseudo-terminal is printed, which `narrowgauge infer` takes as its port. The network
     is a network file, or one of the zoo by its name.
     """
-    if not virtual:
+    if not given.virtual:
         raise click.UsageError(
             "add --virtual: a board is simulated here; `narrowgauge infer` talks to one on a port"
         )
     from ...boards.proof.virtual import VirtualBoard, virtual_device
-    from ...hw.program.layout import Program
-    from ...hw.synth.build import accelerator_for
-    from ...hw.synth.targets import target as find_target
     from ..runs.networks import load_network
 
-    geometry = options.make_geometry(values)
-    program = Program(load_network(network, geometry.lanes), geometry, **options.grouping(values))
-    accelerator = accelerator_for(
-        program, find_target(values["target"]), multiplier=values["multiplier"]
-    )
-    device = virtual_device(accelerator, divisor=values["divisor"])
+    loaded = load_network(given.network, given.geometry.lanes)
+    program = given.program(loaded, any_weights=given.any_weights)
+    device = virtual_device(given.accelerator(program), divisor=given.divisor)
     with Reporter() as reporter, reporter.step("compile the simulation"):
-        board = VirtualBoard(device, noise=values["noise"])
+        board = VirtualBoard(device, noise=given.noise)
     with board:
         click.echo(board.port)
         click.echo(f"{program.network.name} answers on this port until Ctrl-C", err=True)

@@ -12,7 +12,7 @@ from ..terminal.progress import standard_output
 __all__ = ["RECORDS", "command"]
 
 RECORDS = Path(__file__).with_name("boards.json")
-"""What was done with which board; ``tests/benchmarks`` keep it."""
+"""What was done with which board; ``scripts/studies`` keep it."""
 
 STATES = ("described", "bitstream built", "simulated", "seen on hardware")
 """What was done with a board, the most of it last."""

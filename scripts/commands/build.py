@@ -2,20 +2,45 @@
 
 import json
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..terminal import options
 from ..terminal.progress import Reporter
 
-__all__ = ["board_argument", "command", "make", "making"]
+if TYPE_CHECKING:
+    from ...boards.build.bitstream import Bitstream
+    from ...boards.catalogue.board import Board
+
+__all__ = ["BuildOptions", "MakingOptions", "board_argument", "command", "make", "making"]
 
 board_argument = click.argument("board", metavar="BOARD")
 
 
-def making(function: Any) -> Any:
+@dataclass(frozen=True, kw_only=True)
+class MakingOptions(options.FittedOptions):
+    """What `board_argument`, `options.network_file` and `making` give."""
+
+    board: str
+    network: Path
+    frequency: float | None
+    baud: int
+    any_weights: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions(MakingOptions):
+    """What the command was given."""
+
+    output: Path | None
+    as_json: bool
+
+
+def making(function: Callable) -> Callable:
     """Add the options that say how a bitstream is made, as `make` takes them."""
     for option in reversed(
         [
@@ -60,25 +85,26 @@ Examples:
 @making
 @options.load_weights
 @options.json_output
-def command(board: str, network: Path, output: Path | None, as_json: bool, **values: Any) -> int:
+@options.gathered(BuildOptions)
+def command(given: BuildOptions) -> int:
     """Build the bitstream of a network for a board, and say where it came from.
 
     The folder gets the bitstream and, beside it, a file with the same name and the ending .json:
     clock, use of the device, seed, digests, tools. Where anything fails, nothing is written.
     """
-    folder = Path("build", board) if output is None else output
-    built = make(board, network, values, folder)
+    folder = Path("build", given.board) if given.output is None else given.output
+    built = make(given, folder)
     row = built.provenance()
     path = _path(folder, built.board, row["network"])
     _write(path, built.content, row)
-    if as_json:
+    if given.as_json:
         print(json.dumps(row | {"file": str(path)}, indent=2))
     else:
         _print(row, path)
     return 0
 
 
-def make(name: str, network: Path, values: dict[str, Any], folder: Path | None = None) -> Any:
+def make(given: MakingOptions, folder: Path | None = None) -> "Bitstream":
     """Return the bitstream that a command's parameters describe.
 
     With a ``folder`` for its files, that is seen to be writable before anything takes long.
@@ -92,39 +118,45 @@ def make(name: str, network: Path, values: dict[str, Any], folder: Path | None =
     from ...boards.build.bitstream import build
     from ...boards.build.fit import largest_on
     from ...boards.catalogue.board import board as find_board
-    from ...hw.program.layout import Program
     from ...hw.tools.store import Store
     from ..runs.networks import load_network
 
-    options.check_fit(values)
-    board, store = find_board(name), Store()
-    geometry, groups = options.make_geometry(values), options.grouping(values)
-    if values["fit"] and "any_weights" in groups:
+    given.check_fit()
+    board = find_board(given.board)
+    geometry = given.geometry
+    if given.fit and given.any_weights:
         raise click.UsageError("--fit measures weights in the bitstream; leave out --load-weights")
-    loaded = load_network(network, geometry.lanes)
+    loaded = load_network(given.network, geometry.lanes)
     if folder is not None:
         _path(folder, board, loaded.name)
-    frequency = values["frequency"]
     line: dict[str, Any] = {
-        "frequency": None if frequency is None else 1e6 * frequency,
-        "baud": values["baud"],
-        "store": store,
+        "frequency": None if given.frequency is None else 1e6 * given.frequency,
+        "baud": given.baud,
+        "store": Store(),
     }
     with Reporter() as reporter:
-        if values["fit"]:
+        if given.fit:
             with reporter.step("find the largest array") as step:
-                shape = {"hop": geometry.hop, "chains": geometry.chains}
-                geometry = largest_on(loaded, board, note=step.note, **shape, **groups, **line)
+                geometry = largest_on(
+                    loaded,
+                    board,
+                    hop=given.hop,
+                    chains=given.chains,
+                    contexts=given.contexts,
+                    batch=given.batch,
+                    note=step.note,
+                    **line,
+                )
                 step.note(str(geometry))
-            loaded = load_network(network, geometry.lanes)
+            loaded = load_network(given.network, geometry.lanes)
         with reporter.step(f"build the bitstream for {board.name}") as step:
-            program, multiplier = Program(loaded, geometry, **groups), values["multiplier"]
-            built = build(program, board, multiplier=multiplier, note=step.note, **line)
+            program = given.program(loaded, geometry, any_weights=given.any_weights)
+            built = build(program, board, multiplier=given.multiplier, note=step.note, **line)
             step.note(f"{built.clock.frequency / 1e6:.2f} MHz, seed {built.seed}")
     return built
 
 
-def _path(folder: Path, board: Any, network: str) -> Path:
+def _path(folder: Path, board: "Board", network: str) -> Path:
     """Return where the bitstream of a network goes; raises where that cannot be written to."""
     from ...boards.build.flow import suffix
     from ...hw.files import file_name

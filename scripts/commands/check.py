@@ -1,9 +1,8 @@
 """``narrowgauge check``: a graph, the integers and the hardware on the same images."""
 
 import json
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,9 +12,27 @@ from ..runs.arrays import is_file
 from ..terminal import options
 from ..terminal.progress import Reporter, standard_output
 
-__all__ = ["command"]
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ...hw.sim.compare import Comparison
+    from ...hw.sim.run import Run
+    from ...model.exchange.agree import Agreement
+    from ...model.exchange.importer import Imported
+
+__all__ = ["CheckOptions", "command"]
 
 STRANGE = 0.2  # share of the input beyond the range of its quantiser that no training leaves
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckOptions(options.AcceleratorOptions, imports.ReadingOptions):
+    """What the command was given."""
+
+    data: str
+    images: int
+    engine: str
+    as_json: bool
 
 
 @click.command(
@@ -39,7 +56,8 @@ Examples:
 @options.target
 @options.engine
 @options.json_output
-def command(model: Path, data: str, images: int, as_json: bool, **values: Any) -> int:
+@options.gathered(CheckOptions)
+def command(given: CheckOptions) -> int:
     """Compare an ONNX network with its accelerator, layer by layer.
 
     The same images go through QONNX's executor, through the integer reference and through the
@@ -48,26 +66,27 @@ def command(model: Path, data: str, images: int, as_json: bool, **values: Any) -
     computes in float32: where its rounding decides between two levels that is shown in float64, and
     counted as a tie.
     """
-    if is_file(data) and (values["mean"] or values["deviation"]):
+    if is_file(given.data) and (given.mean or given.deviation):
         raise click.UsageError(
-            f"--mean and --deviation are for data sets; {data} has images as the model reads them"
+            f"--mean and --deviation are for data sets; {given.data} has images as the model reads "
+            "them"
         )
-    geometry, groups = options.make_geometry(values), options.grouping(values)
+    lanes = given.geometry.lanes
     with Reporter() as reporter:
-        imported = imports.load_model(model, values, geometry.lanes, reporter)
-        inputs, labels = imports.load_data(data, imported, images)
+        imported = imports.load_model(given, lanes, reporter)
+        inputs, labels = imports.load_data(given.data, imported, given.images)
         from ...model.exchange.agree import agree
         from ...model.exchange.preparation import Preparation
 
         preparation = Preparation.from_about(imported.network.about)
         outside = preparation.outside(inputs) if preparation else 0.0
         with reporter.step(f"{len(inputs)} images in QONNX's executor and the reference"):
-            agreement = agree(imported, inputs, geometry.lanes)
+            agreement = agree(imported, inputs, lanes)
         with reporter.step(f"{len(inputs)} images in hardware") as step:
-            run, comparison = _simulate(imported, agreement, geometry, groups, values)
+            run, comparison = _simulate(imported, agreement, given)
             step.note(f"{run.cycles:,} cycles, {run.engine} engine")
     summary = _summary(imported, agreement, run, comparison, labels)
-    if as_json:
+    if given.as_json:
         print(json.dumps(summary, indent=2))
     else:
         _print(summary, imported)
@@ -81,29 +100,27 @@ def command(model: Path, data: str, images: int, as_json: bool, **values: Any) -
     if comparison.first:
         wrong.append(f"hardware and reference: {comparison.first}")
     if wrong:
-        raise MismatchError(f"{model}: {wrong[0]}")
+        raise MismatchError(f"{given.model}: {wrong[0]}")
     return 0
 
 
 def _simulate(
-    imported: Any, agreement: Any, geometry: Any, groups: dict[str, Any], values: dict[str, Any]
-) -> tuple[Any, Any]:
-    from ...hw.program.layout import Program
-    from ...hw.synth.build import accelerator_for
-    from ...hw.synth.targets import target as find_target
+    imported: "Imported", agreement: "Agreement", given: CheckOptions
+) -> "tuple[Run, Comparison]":
     from ..runs.checked import simulate_and_compare
 
-    program = Program(imported.network, geometry, **groups)
-    accelerator = accelerator_for(program, find_target(values["target"]))
+    accelerator = given.accelerator(given.program(imported.network))
     levels = agreement.levels
-    run, comparison, _ = simulate_and_compare(
-        accelerator, levels, values["engine"], traced=len(levels)
-    )
+    run, comparison, _ = simulate_and_compare(accelerator, levels, given.engine, traced=len(levels))
     return run, comparison
 
 
 def _summary(
-    imported: Any, agreement: Any, run: Any, comparison: Any, labels: Any
+    imported: "Imported",
+    agreement: "Agreement",
+    run: "Run",
+    comparison: "Comparison",
+    labels: "np.ndarray | None",
 ) -> dict[str, Any]:
     """Return what came out, as plain data."""
     images = len(run.labels)
@@ -123,7 +140,7 @@ def _summary(
     return found
 
 
-def _print(summary: dict[str, Any], imported: Any) -> None:
+def _print(summary: dict[str, Any], imported: "Imported") -> None:
     from rich import box
     from rich.table import Table
 

@@ -1,16 +1,25 @@
 """``narrowgauge compare``: the plans that come along."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
-from ..sweeps.perform import sweeping
+from ..sweeps.perform import SweepOptions, sweeping
+from ..terminal.options import gathered
 
-__all__ = ["PLANS", "command"]
+__all__ = ["PLANS", "CompareOptions", "command"]
 
 PLANS = Path(__file__).parents[1] / "sweeps" / "plans"
 NAMES = tuple(sorted(path.stem for path in PLANS.glob("*.toml")))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions(SweepOptions):
+    """What the command was given."""
+
+    name: str
+    show: bool
 
 
 @click.command(
@@ -31,13 +40,14 @@ Examples:
 @click.argument("name", type=click.Choice(NAMES))
 @click.option("--plan", "show", is_flag=True, help="Print the plan, and run nothing.")
 @sweeping
-def command(name: str, show: bool, **values: Any) -> int:
+@gathered(CompareOptions)
+def command(given: CompareOptions) -> int:
     """Run the plan of that name, or print it."""
-    path = PLANS / f"{name}.toml"
-    if show:
+    path = PLANS / f"{given.name}.toml"
+    if given.show:
         print(path.read_text(encoding="utf-8"), end="")
         return 0
     from ..sweeps.perform import perform
     from ..sweeps.plan import read_plan
 
-    return perform(read_plan(path), **values)
+    return perform(read_plan(path), given)

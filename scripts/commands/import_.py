@@ -1,9 +1,8 @@
 """``narrowgauge import``: a quantised network of another tool becomes a network file."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -12,7 +11,18 @@ from ..runs import imports
 from ..terminal import options
 from ..terminal.progress import Reporter, standard_output
 
-__all__ = ["command"]
+__all__ = ["ImportOptions", "command"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions(imports.ReadingOptions):
+    """What the command was given."""
+
+    output: Path
+    name: str | None
+    data: str | None
+    lanes: int
+    as_json: bool
 
 
 @click.command(
@@ -36,34 +46,33 @@ Examples:
     help="Lanes that the accumulator is for.",
 )
 @options.json_output
-def command(model: Path, output: Path, as_json: bool, **values: Any) -> int:
+@options.gathered(ImportOptions)
+def command(given: ImportOptions) -> int:
     """Read a quantised network in ONNX, with quantisers of QONNX.
 
     Scales, biases, norms and activations become integers, which are compared with the graph at
     every accumulator level at which either changes. What cannot be run exactly is refused, by the
     name of its node.
     """
+    model, output, data = given.model, given.output, given.data
     if output.exists() and model.exists() and output.samefile(model):
         raise click.BadParameter(f"{output} is the model itself", param_hint="--output")
-    name, data, lanes = values.pop("name"), values.pop("data"), values.pop("lanes")
     dataset = None
     if data is not None:
         from ...model.data import load
 
         dataset = load(data)  # its error comes before the work, and says which there are
     with Reporter() as reporter:
-        imported = imports.load_model(model, values, lanes, reporter)
+        imported = imports.load_model(given, given.lanes, reporter)
     network = imported.network
     if dataset is not None:
         imports.check_images(dataset, imported)
     about = dict(network.about) | {"model": _text(model.name)}
     if data is not None:
         about["dataset"] = data
-    from dataclasses import replace
-
-    name = _text(name or network.name)
+    name = _text(given.name or network.name)
     network_file.save(replace(network, name=name, about=about), output)
-    if as_json:
+    if given.as_json:
         row = {"network": name, "file": str(output)}
         row |= {"layers": [asdict(each) for each in imported.report]}
         row |= {"accumulator_bits": network.accumulator.width, "dropped": list(imported.dropped)}

@@ -1,7 +1,7 @@
 """``narrowgauge infer``: images through a board."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ import click
 
 from ...hw.errors import DataError
 from ..terminal import options
-from ..terminal.progress import Reporter
+from ..terminal.progress import ReportedStep, Reporter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +17,22 @@ if TYPE_CHECKING:
     from ...boards.host.driver import Driver
     from ...boards.protocol.outcome import Inference
 
-__all__ = ["command"]
+__all__ = ["InferOptions", "command"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferOptions:
+    """What the command was given."""
+
+    port: str
+    data: str
+    network: Path | None
+    images: int | None
+    levels: bool
+    baud: int | None
+    timeout: float
+    tries: int
+    as_json: bool
 
 
 @click.command(
@@ -57,7 +72,8 @@ Examples:
     help="How often a request is sent without an answer before that is an error.",
 )
 @options.json_output
-def command(port: str, data: str, as_json: bool, images: int | None, **values: Any) -> int:
+@options.gathered(InferOptions)
+def command(given: InferOptions) -> int:
     """Classify images on the board at a serial port.
 
     Images are those of the test set of a data set, or of a .npy or .npz file: input levels, which
@@ -66,14 +82,14 @@ def command(port: str, data: str, as_json: bool, images: int | None, **values: A
     from ...boards.gateware.device import BAUD
     from ...boards.host.driver import Driver
 
-    baud = values["baud"] or BAUD
-    with Driver(port, baud=baud, timeout=values["timeout"], tries=values["tries"]) as driver:
-        levels, labels = _inputs(driver, values["network"], data, images)
-        with Reporter() as reporter, reporter.step(f"{len(levels)} images on {port}") as step:
-            done = _run(driver, levels, values["levels"], step)
+    baud = given.baud or BAUD
+    with Driver(given.port, baud=baud, timeout=given.timeout, tries=given.tries) as driver:
+        levels, labels = _inputs(driver, given.network, given.data, given.images)
+        with Reporter() as reporter, reporter.step(f"{len(levels)} images on {given.port}") as step:
+            done = _run(driver, levels, given.levels, step)
         cycles = driver.cycles() / len(levels)
     summary = _summary(driver, done, labels, cycles)
-    if as_json:
+    if given.as_json:
         print(json.dumps(summary | _answers(done), indent=2))
     else:
         _print(summary)
@@ -107,7 +123,7 @@ def _inputs(
     ]
 
 
-def _run(driver: "Driver", levels: "np.ndarray", wanted: bool, step: Any) -> "Inference":
+def _run(driver: "Driver", levels: "np.ndarray", wanted: bool, step: ReportedStep) -> "Inference":
     """Return all answers, and say how many there are while they come."""
 
     def tell(answered: int) -> None:
@@ -116,7 +132,9 @@ def _run(driver: "Driver", levels: "np.ndarray", wanted: bool, step: Any) -> "In
     return driver.infer(levels, levels=wanted, tell=tell)
 
 
-def _summary(driver: "Driver", done: "Inference", labels: Any, cycles: float) -> dict[str, Any]:
+def _summary(
+    driver: "Driver", done: "Inference", labels: "np.ndarray | None", cycles: float
+) -> dict[str, Any]:
     """Return what came out, as plain data."""
     info, images = driver.info, len(done.labels)
     right = {} if labels is None else {"accuracy": float((done.labels == labels).mean())}

@@ -45,7 +45,7 @@ def command(results: tuple[Path, ...], output: Path, title: str) -> int:
     rows = merged(sources)
     with Reporter() as reporter, reporter.step("draw"):
         written = build(title, rows, sources, output)
-    failed = sum("failure" in row for row in rows)
+    failed = sum(row.failure is not None for row in rows)
     console = standard_output()
     console.print(
         f"{len(rows)} rows" + (f", {failed} of them failures" if failed else ""), markup=False

@@ -1,25 +1,54 @@
 """``narrowgauge run``: the main job."""
 
-import json
 import os
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
 from ...hw.errors import NarrowgaugeError
 from ..reporting.chart import write_chart
-from ..reporting.results import in_order, print_layers, print_table, write_results
+from ..reporting.console import print_layers, print_table
+from ..rows.files import to_json, write_results
+from ..rows.row import ResultRow
 from ..terminal import options
 from ..terminal.progress import Reporter, standard_output
 
-__all__ = ["command"]
+if TYPE_CHECKING:
+    from ..runs.job import NetworkJob
+    from ..runs.plan import RunPlan
+
+__all__ = ["RunOptions", "command"]
 
 FILES = ("results.json", "results.csv", "chart.png", "chart.svg")
 FORMATS = "bipolar,pow2_4,int4,int8"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(options.FittedOptions):
+    """What the command was given."""
+
+    network: str
+    dataset: str
+    widths: tuple[int, ...]
+    width: float
+    formats: str
+    first: str | None
+    last: str | None
+    accumulator: int | None
+    overflow: str
+    target: str
+    seeds: int
+    route: bool
+    epochs: int | None
+    seed: int
+    images: int | None
+    engine: str
+    output: Path
+    as_json: bool
 
 
 @click.command(
@@ -75,7 +104,8 @@ Examples:
     help="Folder for results, chart and networks.",
 )
 @options.json_output
-def command(**values: Any) -> int:
+@options.gathered(RunOptions)
+def command(given: RunOptions) -> int:
     """Put one network at every number format side by side: accuracy, logic cells, speed.
 
     Each version is trained and gets an accelerator, which runs the whole test set cycle by cycle,
@@ -86,19 +116,19 @@ def command(**values: Any) -> int:
 
     Results are kept as they come: a repeated or interrupted run computes only what is missing.
     """
-    as_json, output, formats = values.pop("as_json"), values.pop("output"), values.pop("formats")
+    output = given.output
     with Reporter() as reporter:
-        plan = _plan(values, reporter)
+        plan = _plan(given, reporter)
         from ..runs.job import all_rows, make_jobs
 
-        jobs = make_jobs(plan, formats)
+        jobs = make_jobs(plan, given.formats)
         options.make_folder(output, FILES)
         failures = _run_jobs(plan, jobs, output, reporter)
         rows = all_rows(plan, jobs)
         with reporter.step("draw"):
             charts = write_chart(rows, output)
-    if as_json:
-        print(json.dumps(in_order(rows), indent=2))
+    if given.as_json:
+        print(to_json(rows))
     else:
         _print(plan, rows, output, charts)
     for failure in failures:
@@ -106,52 +136,51 @@ def command(**values: Any) -> int:
     return 1 if failures else 0
 
 
-def _plan(values: dict[str, Any], reporter: Reporter) -> Any:
+def _plan(given: RunOptions, reporter: Reporter) -> "RunPlan":
     """Return the plan; a trained network takes no options of training."""
-    options.check_fit(values)
-    geometry = options.make_geometry(values)
-    with reporter.step("load PyTorch"):
-        from ..runs.plan import (  # here, so that --help does not wait for it
-            TRAINING,
-            RunPlan,
-            Training,
-        )
-    network = values["network"]
-    training = Training(network=network, **{name: values.pop(name) for name in TRAINING})
-    plan = RunPlan(geometry=geometry, training=training, **values)
+    given.check_fit()
+    geometry = given.geometry
+    with reporter.step("load PyTorch"):  # here, so that --help does not wait for it
+        from ..runs.plan import TRAINING, RunPlan, Training
+    training = Training(network=given.network, **{name: getattr(given, name) for name in TRAINING})
+    names = ("network", "accumulator", "overflow", "contexts", "batch", "fit", "route", "target")
+    names += ("seeds", "images", "engine", "multiplier")
+    asked = {name: getattr(given, name) for name in names}
+    plan = RunPlan(geometry=geometry, training=training, **asked)
     if plan.given is not None:
-        context = click.get_current_context()
         for name in (*TRAINING, "formats"):
-            if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-                raise NarrowgaugeError(f"--{name} is for training, and {network} is trained")
+            if options.is_given(name):
+                raise NarrowgaugeError(f"--{name} is for training, and {given.network} is trained")
     return plan
 
 
-def _print(plan: Any, rows: list[dict[str, Any]], output: Path, charts: list[Path]) -> None:
+def _print(plan: "RunPlan", rows: list[ResultRow], output: Path, charts: list[Path]) -> None:
     """Print the table; the layers too, where there is one network to look at."""
     console = standard_output()
     print_table(rows, console, title=plan.title)
-    simulated = [row for row in rows if "layers" in row]
+    simulated = [row.layers for row in rows if row.layers is not None]
     if len(simulated) == 1:
-        print_layers(simulated[0]["layers"], console)
+        print_layers(simulated[0], console)
     for row in rows:
-        if "remark" in row:
-            console.print(f"{row['weight']}: {row['remark']}", markup=False)
+        if row.remark is not None:
+            console.print(f"{row.weight}: {row.remark}", markup=False)
     names = ["results.json", "results.csv", *(path.name for path in charts)]
     console.print(f"written to {output}{os.sep}: {', '.join(names)}", markup=False)
 
 
-def _run_jobs(plan: Any, jobs: list[Any], output: Path, reporter: Reporter) -> list[str]:
+def _run_jobs(
+    plan: "RunPlan", jobs: "list[NetworkJob]", output: Path, reporter: Reporter
+) -> list[str]:
     """Train here, one format after the other; simulate and route the trained ones meanwhile."""
     from ..runs.job import all_rows
 
-    def finish(job: Any) -> None:
+    def finish(job: "NetworkJob") -> None:
         job.measure(reporter)
         write_results(all_rows(plan, jobs), output)
 
     executor = ThreadPoolExecutor(max(2, os.cpu_count() or 1))
     plan.warm(executor, reporter)
-    pending: list[Future] = []
+    pending: list[Future[None]] = []
     try:
         plan.start(reporter)
         for job in jobs:

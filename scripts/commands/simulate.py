@@ -1,20 +1,48 @@
 """``narrowgauge simulate``: a network through its accelerator, cycle by cycle."""
 
 import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ...hw.errors import NarrowgaugeError
-from ..reporting.results import print_layers
+from ..reporting.console import print_layers
 from ..terminal import options
 from ..terminal.progress import Reporter, standard_output
 
-__all__ = ["command"]
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ...hw.network.network import Network
+    from ...hw.program.layout import Program
+    from ...hw.sim.compare import Comparison
+    from ...hw.sim.run import CycleWindow, Run
+    from ..runs.checked import Reference
+
+__all__ = ["SimulateOptions", "command"]
 
 CHANCE = click.FloatRange(0, 0.99)
 SUMS = 20_000_000  # sums that are compared unless told otherwise; each takes some 60 bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulateOptions(options.AcceleratorOptions):
+    """What the command was given."""
+
+    network: Path
+    accumulator: int | None
+    overflow: str | None
+    data: str | None
+    images: int | None
+    traced: int | None
+    gaps: float
+    stalls: float
+    engine: str
+    vcd: Path | None
+    window: str
+    as_json: bool
 
 
 @click.command(
@@ -53,60 +81,58 @@ Examples:
 @click.option("--vcd", type=options.OutputFile(), help="Write waveforms to this file.")
 @click.option("--window", default="0:1000", show_default=True, help="Cycles of the waveforms.")
 @options.json_output
-def command(network: Path, as_json: bool, images: int | None, **values: Any) -> int:
+@options.gathered(SimulateOptions)
+def command(given: SimulateOptions) -> int:
     """Run test images through a network's accelerator, cycle by cycle.
 
     Every sum and every level is compared with the reference's. The network is a network file, or
     one of the zoo by its name.
     """
-    from ...hw.program.layout import Program
-    from ...hw.synth.build import accelerator_for
-    from ...hw.synth.targets import target as find_target
-
-    geometry, groups = options.make_geometry(values), options.grouping(values)
-    window = _window(values["vcd"], values["window"])
+    lanes = given.geometry.lanes
+    window = _window(given.vcd, given.window)
     with Reporter() as reporter, reporter.step("load PyTorch"):
-        from ..runs.checked import simulate_and_compare
+        from ..runs.checked import layer_use, simulate_and_compare
         from ..runs.networks import load_inputs, load_network
 
-    loaded = _with_accumulator(load_network(network, geometry.lanes), geometry.lanes, values)
-    levels, labels = load_inputs(loaded, network, values["data"], images)
-    program = Program(loaded, geometry, **groups)
-    accelerator = accelerator_for(
-        program, find_target(values["target"]), multiplier=values["multiplier"]
-    )
+    loaded = _with_accumulator(load_network(given.network, lanes), given)
+    levels, labels = load_inputs(loaded, given.network, given.data, given.images)
+    program = given.program(loaded)
+    accelerator = given.accelerator(program)
     with Reporter() as reporter, reporter.step(f"simulate {len(levels)} images") as step:
         run, comparison, expected = simulate_and_compare(
             accelerator,
             levels,
-            values["engine"],
-            gaps=values["gaps"],
-            stalls=values["stalls"],
-            traced=_traced(values["traced"], program.sums, len(levels)),
+            given.engine,
+            gaps=given.gaps,
+            stalls=given.stalls,
+            traced=_traced(given.traced, program.sums, len(levels)),
             window=window,
             note=step.note,
             progress=lambda share: step.note(f"{100 * share:.0f} %"),
         )
         step.note(f"{run.cycles / run.seconds:,.0f} cycles/s, {run.engine} engine")
     summary = _summary(program, run, comparison, expected, labels)
-    if as_json:
-        print(json.dumps(summary, indent=2))
+    layers = layer_use(program, run.layer_cycles, len(run.labels))
+    if given.as_json:
+        plain = [asdict(layer) for layer in layers]
+        print(json.dumps({**summary, "layers": plain}, indent=2))
     else:
         _print(summary)
+        print_layers(layers, standard_output())
     if comparison.first:
         raise NarrowgaugeError(str(comparison.first))
     return 0
 
 
-def _with_accumulator(network: Any, lanes: int, values: dict[str, Any]) -> Any:
+def _with_accumulator(network: "Network", given: SimulateOptions) -> "Network":
     """Return the network on the accumulator that was asked for, if any was."""
     from ..runs.networks import set_accumulator
 
-    width, overflow = values["accumulator"], values["overflow"]
+    width, overflow = given.accumulator, given.overflow
     if width is None and not overflow:
         return network
     width = network.accumulator.width if width is None else width
-    return set_accumulator(network, width, overflow or network.accumulator.overflow, lanes)
+    return set_accumulator(network, width, overflow or network.accumulator.overflow, given.lanes)
 
 
 def _traced(asked: int | None, sums: int, images: int) -> int:
@@ -114,9 +140,15 @@ def _traced(asked: int | None, sums: int, images: int) -> int:
     return min(images, max(1, SUMS // sums) if asked is None else asked)
 
 
-def _summary(program: Any, run: Any, comparison: Any, expected: Any, labels: Any) -> dict[str, Any]:
+def _summary(
+    program: "Program",
+    run: "Run",
+    comparison: "Comparison",
+    expected: "Reference",
+    labels: "np.ndarray | None",
+) -> dict[str, Any]:
     """Return what came out, as plain data."""
-    from ..runs.checked import layer_use, total_macs, used
+    from ..runs.checked import total_macs, used
 
     network, images = program.network, len(run.labels)
     names = [layer.name for layer in network]
@@ -132,13 +164,12 @@ def _summary(program: Any, run: Any, comparison: Any, expected: Any, labels: Any
         "cycles": run.cycles,
         "cycles_per_image": run.cycles / images,
         "utilisation": used(program, total_macs(network), run.cycles / images),
-        "layers": layer_use(program, run.layer_cycles, images),
         "engine": run.engine,
         "cycles_per_second": run.cycles / run.seconds,
     }
 
 
-def _window(path: Path | None, text: str):
+def _window(path: Path | None, text: str) -> "CycleWindow | None":
     """Return the cycles of which waveforms are wanted; raises `NarrowgaugeError` if malformed."""
     from ...hw.sim.run import CycleWindow
 
@@ -166,4 +197,3 @@ def _print(summary: dict[str, Any]) -> None:
         f"{100 * summary['utilisation']:.1f} % of the MAC slots used; "
         f"sums that overflowed: {overflows}"
     )
-    print_layers(summary["layers"], standard_output())

@@ -1,13 +1,21 @@
 """``narrowgauge sweep``: measure what a plan says."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
-from ..sweeps.perform import sweeping
+from ..sweeps.perform import SweepOptions, sweeping
+from ..terminal.options import gathered
 
-__all__ = ["command"]
+__all__ = ["PlannedOptions", "command"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedOptions(SweepOptions):
+    """What the command was given."""
+
+    plan: Path
 
 
 @click.command(
@@ -20,7 +28,8 @@ Examples:
 )
 @click.argument("plan", type=click.Path(path_type=Path), metavar="FILE")
 @sweeping
-def command(plan: Path, **values: Any) -> int:
+@gathered(PlannedOptions)
+def command(given: PlannedOptions) -> int:
     """Measure every combination that a plan says: formats, accumulators, geometries, targets.
 
     The plan is a TOML file. All of it is checked before anything runs. Each result is kept as soon
@@ -29,4 +38,4 @@ def command(plan: Path, **values: Any) -> int:
     from ..sweeps.perform import perform
     from ..sweeps.plan import read_plan
 
-    return perform(read_plan(plan), **values)
+    return perform(read_plan(given.plan), given)

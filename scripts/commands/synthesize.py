@@ -1,15 +1,31 @@
 """``narrowgauge synthesize``: what a network's accelerator costs on a device."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..terminal import options
 from ..terminal.progress import Reporter, standard_output
 
-__all__ = ["command"]
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ...hw.program.layout import Program
+    from ...hw.synth.targets import Target
+
+__all__ = ["SynthesizeOptions", "command"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesizeOptions(options.AcceleratorOptions):
+    """What the command was given."""
+
+    network: Path
+    seeds: int
+    as_json: bool
 
 
 @click.command(
@@ -26,38 +42,31 @@ Examples:
 @options.multiplier
 @options.seeds
 @options.json_output
-def command(
-    network: Path, as_json: bool, seeds: int, target: str, multiplier: str, **values: Any
-) -> int:
+@options.gathered(SynthesizeOptions)
+def command(given: SynthesizeOptions) -> int:
     """Place and route a network's accelerator, with several seeds.
 
     The network is a network file, or one of the zoo by its name.
     """
-    from ...hw.program.layout import Program
-    from ...hw.synth.build import accelerator_for, cost
-    from ...hw.synth.targets import target as find_target
+    from ...hw.synth.build import cost
     from ...hw.tools.store import Store
     from ..runs.networks import load_network
 
-    device = find_target(target)
-    numbers = options.seed_range(seeds)
-    geometry = options.make_geometry(values)
-    program = Program(load_network(network, geometry.lanes), geometry, **options.grouping(values))
+    device, numbers = given.device, options.seed_range(given.seeds)
+    program = given.program(load_network(given.network, given.geometry.lanes))
     step = "place and route on" if device.family.router else "map to"
-    with Reporter() as reporter, reporter.step(f"{step} {target}"):
-        measured = cost(
-            accelerator_for(program, device, multiplier=multiplier), device, Store(), numbers
-        )
+    with Reporter() as reporter, reporter.step(f"{step} {given.target}"):
+        measured = cost(given.accelerator(program), device, Store(), numbers)
     row = {"network": program.network.name} | measured.row()
     row["memories"] = _memories(program, device)
-    if as_json:
+    if given.as_json:
         print(json.dumps(row, indent=2))
     else:
         _print(row, dict(device.budget))
     return 0
 
 
-def _memories(program: Any, device: Any) -> list[dict[str, Any]]:
+def _memories(program: "Program", device: "Target") -> list[dict[str, Any]]:
     """Return what each memory is and takes, as plain data."""
     from ...hw.synth.placement import memory_use
 
@@ -96,7 +105,7 @@ def _print(row: dict[str, Any], budget: dict[str, int]) -> None:
     console.print(table)
 
 
-def _memory_table() -> Any:
+def _memory_table() -> "Table":
     """Return the table of memories, empty; small ones may end in logic instead of blocks."""
     from rich import box
     from rich.table import Table

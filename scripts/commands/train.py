@@ -1,7 +1,7 @@
 """``narrowgauge train``: one network, one network file."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,39 @@ import click
 from ..terminal import options
 from ..terminal.progress import Reporter
 
-__all__ = ["LayerFormats", "command"]
+__all__ = ["LayerFormats", "TrainOptions", "command"]
 
 RECIPE = (
     *("dataset", "network", "widths", "width", "first", "last", "layers", "input"),
     *("weight", "activation", "epochs", "batch", "rate", "multiplier_bits", "seed"),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """What the command was given."""
+
+    dataset: str
+    network: str
+    widths: tuple[int, ...]
+    width: float
+    weight: str
+    activation: str | None
+    first: str | None
+    last: str | None
+    layers: tuple[tuple[str, str], ...]
+    input: str | None
+    accumulator: int | None
+    overflow: str
+    lanes: int
+    epochs: int | None
+    batch: int | None
+    rate: float | None
+    multiplier_bits: int
+    seed: int
+    checkpoints: Path | None
+    output: Path
+    as_json: bool
 
 
 class LayerFormats(click.ParamType):
@@ -90,16 +117,18 @@ Examples:
 )
 @options.output_file("Network file to write.")
 @options.json_output
-def command(output: Path, as_json: bool, **values: Any) -> int:
+@options.gathered(TrainOptions)
+def command(given: TrainOptions) -> int:
     """Train a float network, then its version in one number format, and write the integers."""
     from ...hw.geometry import Geometry
     from ...hw.network.file import save
     from ...hw.numbers.arithmetic import Accumulator
     from ...hw.tools.store import Store
 
-    Geometry(rows=1, columns=1, lanes=values["lanes"])  # what no array has is refused
-    if values["accumulator"] is not None:
-        Accumulator(values["accumulator"], values["overflow"])
+    bits, lanes = given.accumulator, given.lanes
+    Geometry(rows=1, columns=1, lanes=lanes)  # what no array has is refused
+    if bits is not None:
+        Accumulator(bits, given.overflow)
     with Reporter() as reporter:
         with reporter.step("load PyTorch"):
             from ...model.data import load
@@ -108,32 +137,31 @@ def command(output: Path, as_json: bool, **values: Any) -> int:
             from ..runs.networks import set_accumulator
             from ..runs.pipeline import Trainer
 
-        recipe = Recipe(**{name: values[name] for name in RECIPE})
-        trainer = Trainer(recipe, Store(), reporter, checkpoints=values["checkpoints"])
-        network = trainer.network(values["weight"], values["activation"], values["lanes"])
-        bits, lanes = values["accumulator"], values["lanes"]
-        network = set_accumulator(network, bits, values["overflow"], lanes)
+        recipe = Recipe(**{name: getattr(given, name) for name in RECIPE})
+        trainer = Trainer(recipe, Store(), reporter, checkpoints=given.checkpoints)
+        network = trainer.network(given.weight, given.activation, lanes)
+        network = set_accumulator(network, bits, given.overflow, lanes)
         share = network.about["accuracy_reference"]
         if bits is not None:  # the accumulator decides what its overflows do
-            dataset = load(values["dataset"])
+            dataset = load(given.dataset)
             with reporter.step("evaluate the integers"):
                 levels = dataset.levels(dataset.test_images, network.input)
                 share = accuracy(evaluate(network, levels, lanes), dataset.test_labels)
             network = replace(network, about={**network.about, "accuracy_reference": share})
-    save(network, output)
+    save(network, given.output)
     summary = {
-        "file": str(output),
+        "file": str(given.output),
         "network": network.name,
         "accumulator_bits": network.accumulator.width,
         "parameter_bits": network.parameter_bits,
         "accuracy_float": network.about["accuracy_float"],
         "accuracy_reference": share,
     }
-    if as_json:
+    if given.as_json:
         print(json.dumps(summary, indent=2))
     else:
         print(
-            f"{output}: {network.name}, {100 * summary['accuracy_reference']:.2f} % "
+            f"{given.output}: {network.name}, {100 * summary['accuracy_reference']:.2f} % "
             f"(float {100 * summary['accuracy_float']:.2f} %), "
             f"{network.accumulator.width}-bit accumulator"
         )

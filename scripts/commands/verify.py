@@ -2,19 +2,34 @@
 
 import json
 import time
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ...hw.errors import MismatchError
 from ..terminal import options
 from ..terminal.progress import Reporter
-from .build import board_argument, make, making
+from .build import MakingOptions, board_argument, make, making
 
-__all__ = ["command"]
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ...boards.build.bitstream import Bitstream
+    from ..runs.checked import Reference
+
+__all__ = ["VerifyOptions", "command"]
 
 SUMS = 20_000_000  # sums that are compared at most; each takes some 60 bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyOptions(MakingOptions):
+    """What the command was given."""
+
+    images: int
+    data: str | None
+    as_json: bool
 
 
 @click.command(
@@ -32,9 +47,8 @@ Examples:
 @click.option("--data", help="A data set [default: that of the network's card].")
 @making
 @options.json_output
-def command(
-    board: str, network: Path, images: int, data: str | None, as_json: bool, **values: Any
-) -> int:
+@options.gathered(VerifyOptions)
+def command(given: VerifyOptions) -> int:
     """Prove by equality that a bitstream computes what PyTorch does, on test images.
 
     Each link compares two of these: the integer reference in PyTorch, the simulated accelerator,
@@ -44,14 +58,14 @@ def command(
     from ...boards.catalogue.board import board as find_board
     from ...boards.proof.verify import STAGES, check_tools, check_weights, verify
 
-    check_tools(find_board(board))  # before anything takes long
-    built = make(board, network, values)
+    check_tools(find_board(given.board))  # before anything takes long
+    built = make(given)
     check_weights(built)
     with Reporter() as reporter:
         with reporter.step("load PyTorch"):
             from ..runs.networks import load_inputs
         program = built.device.accelerator.program
-        levels, _ = load_inputs(program.network, network, data, images)
+        levels, _ = load_inputs(program.network, given.network, given.data, given.images)
         with reporter.step(f"simulate the accelerator, {len(levels)} images"):
             first, expected = _first(built, levels)
         links = [first]
@@ -62,7 +76,7 @@ def command(
                 step.note(f"{link.mismatches} mismatches")
             links.append(link.row())
     row = {"proven": all(link["holds"] for link in links), "links": links}
-    if as_json:
+    if given.as_json:
         print(json.dumps(row | {"bitstream": built.provenance()}, indent=2))
     else:
         _print(links)
@@ -75,7 +89,7 @@ def command(
     return 0
 
 
-def _first(built: Any, levels: Any) -> tuple[dict[str, Any], Any]:
+def _first(built: "Bitstream", levels: "np.ndarray") -> "tuple[dict[str, Any], Reference]":
     """Return the link from the reference to the accelerator, and what the reference says."""
     from ..runs.checked import simulate_and_compare
 

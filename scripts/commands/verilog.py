@@ -1,15 +1,29 @@
 """``narrowgauge verilog``: the accelerator for other people's designs."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ..terminal import options
 from ..terminal.progress import Reporter
 
-__all__ = ["command"]
+if TYPE_CHECKING:
+    from amaranth.lib.data import StructLayout
+
+__all__ = ["VerilogOptions", "command"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerilogOptions(options.AcceleratorOptions):
+    """What the command was given."""
+
+    network: Path
+    name: str
+    trace: bool
+    output: Path
 
 
 @click.command(
@@ -25,7 +39,8 @@ Examples:
 @click.option("--name", default="narrowgauge", show_default=True, help="Name of the top module.")
 @click.option("--trace", is_flag=True, help="Keep the trace port.")
 @options.output_file("Verilog file to write.")
-def command(network: Path, output: Path, name: str, trace: bool, **values: Any) -> int:
+@options.gathered(VerilogOptions)
+def command(given: VerilogOptions) -> int:
     """Write a network's accelerator, its weights included, as one Verilog file.
 
     The network is a network file, or one of the zoo by its name.
@@ -36,19 +51,16 @@ def command(network: Path, output: Path, name: str, trace: bool, **values: Any) 
     """
     from ...hw.errors import NarrowgaugeError
     from ...hw.files import write_atomically
-    from ...hw.program.layout import Program
-    from ...hw.synth.build import accelerator_for
-    from ...hw.synth.targets import target as find_target
     from ...hw.tools.verilog import convert
     from ..runs.networks import load_network
 
+    name, output = given.name, given.output
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
         raise NarrowgaugeError(f"--name is a Verilog name such as classifier, not {name!r}")
-    geometry = options.make_geometry(values)
-    program = Program(load_network(network, geometry.lanes), geometry, **options.grouping(values))
-    accelerator = accelerator_for(program, find_target(values["target"]))
+    program = given.program(load_network(given.network, given.geometry.lanes))
+    accelerator = given.accelerator(program)
     with Reporter() as reporter, reporter.step("write Verilog"):
-        text = convert(accelerator, name=name, ignore=() if trace else ("trace",))
+        text = convert(accelerator, name=name, ignore=() if given.trace else ("trace",))
     write_atomically(output, text)
     payload, result = accelerator.i.payload.shape(), accelerator.o.payload.shape()
     print(f"{output}: module {name}, {len(text.splitlines())} lines")
@@ -79,7 +91,7 @@ _OUTPUT = {
 }
 
 
-def _fields(layout: Any) -> str:
+def _fields(layout: "StructLayout") -> str:
     """Describe where the fields of a payload lie."""
     parts = []
     for name, field in layout:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ...hw.files import write_atomically
+from ..rows.row import ResultRow
 from .dots import clock, costs, throughput
 from .figure import Figure
 from .page import page
@@ -17,13 +17,13 @@ from .tables import all_rows_csv, figure_csv
 __all__ = ["build", "figures"]
 
 
-def figures(rows: Sequence[dict[str, Any]]) -> list[Figure]:
+def figures(rows: Sequence[ResultRow]) -> list[Figure]:
     """Return the figures of the report, in its order."""
     return [make(rows) for make in (costs, accuracy_and_area, throughput, clock, roofline)]
 
 
 def build(
-    title: str, rows: Sequence[dict[str, Any]], sources: Sequence[ResultsFile], folder: Path
+    title: str, rows: Sequence[ResultRow], sources: Sequence[ResultsFile], folder: Path
 ) -> list[Path]:
     """Write page, ``rows.csv``, and PNG, SVG and CSV of each figure; return the paths."""
     drawn = figures(rows)

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from ...hw.files import write_atomically
+from ..rows.row import ResultRow
 
 __all__ = ["write_chart"]
 
 _COLOURS = ("#3b6ea8", "#c2571a", "#3f8f4f", "#8a4fa3", "#b03a48", "#6b6b6b", "#a88b1f", "#2f8f8f")
 
 
-def write_chart(rows: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
+def write_chart(rows: Sequence[ResultRow], folder: Path) -> list[Path]:
     """Draw accuracy against LUTs as ``chart.png`` and ``chart.svg``; return their paths.
 
     Rows without LUTs are left out, and the float network is a line. Without any LUT count there is
@@ -23,7 +24,7 @@ def write_chart(rows: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    points = [row for row in rows if "lut" in row and "accuracy_hardware" in row]
+    points = [row for row in rows if row.lut is not None and row.accuracy_hardware is not None]
     if not points:
         return []
     with pyplot.rc_context({"svg.hashsalt": "narrowgauge", "font.size": 10}):
@@ -39,9 +40,9 @@ def write_chart(rows: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
     return paths
 
 
-def _draw(axes: Any, rows: Sequence[dict[str, Any]], points: Sequence[dict[str, Any]]) -> None:
-    reference = next((row["accuracy_float"] for row in rows if "accuracy_float" in row), None)
-    largest = max(row["lut"] for row in points)
+def _draw(axes: Any, rows: Sequence[ResultRow], points: Sequence[ResultRow]) -> None:
+    reference = next((row.accuracy_float for row in rows if row.accuracy_float is not None), None)
+    largest = max(map(_cells, points))
     if reference is not None:
         axes.axhline(100 * reference, color="#888888", linestyle="--", linewidth=1)
         axes.annotate(
@@ -53,14 +54,14 @@ def _draw(axes: Any, rows: Sequence[dict[str, Any]], points: Sequence[dict[str, 
             color="#666666",
             fontsize=9,
         )
-    for index, row in enumerate(sorted(points, key=lambda row: row["lut"])):
+    for index, row in enumerate(sorted(points, key=_cells)):
+        cells, accuracy = _cells(row), _percent(row)
         colour = _COLOURS[index % len(_COLOURS)]
-        accuracy = 100 * row["accuracy_hardware"]
-        axes.scatter(row["lut"], accuracy, s=70, color=colour, zorder=3)
-        leftwards = row["lut"] > 0.7 * largest
+        axes.scatter(cells, accuracy, s=70, color=colour, zorder=3)
+        leftwards = cells > 0.7 * largest
         axes.annotate(
-            f"{_label(row, points)}\n{row['lut']} LUT\n{accuracy:.2f} %",
-            (row["lut"], accuracy),
+            f"{_label(row, points)}\n{cells} LUT\n{accuracy:.2f} %",
+            (cells, accuracy),
             xytext=(-8 if leftwards else 8, -6),
             textcoords="offset points",
             ha="right" if leftwards else "left",
@@ -69,16 +70,17 @@ def _draw(axes: Any, rows: Sequence[dict[str, Any]], points: Sequence[dict[str, 
             color=colour,
         )
     first = points[0]
-    low = min(100 * row["accuracy_hardware"] for row in points)
-    high = 100 * max([reference or 0, *(row["accuracy_hardware"] for row in points)])
+    accuracies = [_percent(row) for row in points]
+    low = min(accuracies)
+    high = max([100 * (reference or 0), *accuracies])
     margin = max(0.5, 0.18 * (high - low))
     axes.set_xlim(0, largest * 1.2)
     axes.set_ylim(low - 2 * margin, min(100, high + margin))
-    axes.set_xlabel(f"logic cells (LUT) on {first['target']}, post-route")
-    axes.set_ylabel(f"accuracy on {first['dataset']} in hardware, %")
+    axes.set_xlabel(f"logic cells (LUT) on {first.target}, post-route")
+    axes.set_ylabel(f"accuracy on {first.dataset} in hardware, %")
     axes.set_title(
         "One network, one array, every number format"
-        if len({(row["rows"], row["columns"], row["lanes"]) for row in points}) == 1
+        if len({(row.rows, row.columns, row.lanes) for row in points}) == 1
         else "One network, the largest array that fits",
         loc="left",
     )
@@ -87,7 +89,15 @@ def _draw(axes: Any, rows: Sequence[dict[str, Any]], points: Sequence[dict[str, 
         axes.spines[side].set_visible(False)
 
 
-def _label(row: dict[str, Any], points: Sequence[dict[str, Any]]) -> str:
+def _cells(row: ResultRow) -> int:
+    return row.lut or 0
+
+
+def _percent(row: ResultRow) -> float:
+    return 100 * (row.accuracy_hardware or 0.0)
+
+
+def _label(row: ResultRow, points: Sequence[ResultRow]) -> str:
     """Name a point by its weights, and by its activations where other points share the weights."""
-    shared = [point for point in points if point["weight"] == row["weight"]]
-    return row["weight"] if len(shared) == 1 else f"{row['weight']}/{row['activation']}"
+    shared = [point for point in points if point.weight == row.weight]
+    return row.weight if len(shared) == 1 else f"{row.weight}/{row.activation}"

@@ -6,13 +6,12 @@ from itertools import groupby
 from math import log2
 from typing import Any
 
+from ..rows.row import ResultRow
 from .figure import BLOCK_CLOCKS, Axis, Figure, Line, Mark, Panel, Series, key, spread
 from .formats import bits, order
 from .quantities import KINDS, cost, density, drawn, has_range, in_blocks, kind
 
 __all__ = ["clock", "costs", "throughput"]
-
-Row = dict[str, Any]
 
 _WIDTH = 0.62  # what the marks of a format take of its step
 _ACCUMULATORS = {16: "circle", 32: "square"}
@@ -40,30 +39,32 @@ class _Dots:
         Lower and upper end of its bar, where its clock has a range.
     """
 
-    value: Callable[[Row], float | None]
-    symbol: Callable[[Row], str]
-    place: Callable[[Row], tuple[Any, ...]]
-    ends: tuple[Callable[[Row], float | None], ...] = (lambda row: None, lambda row: None)
+    value: Callable[[ResultRow], float | None]
+    symbol: Callable[[ResultRow], str]
+    place: Callable[[ResultRow], tuple[Any, ...]]
+    ends: tuple[Callable[[ResultRow], float | None], ...] = (lambda row: None, lambda row: None)
 
-    def shows(self, row: Row) -> bool:
+    def shows(self, row: ResultRow) -> bool:
         """Return whether the row has a mark."""
         return drawn(row) and self.value(row) is not None
 
-    def panels(self, rows: Sequence[Row], formats: Sequence[str], *, log: bool) -> list[Panel]:
+    def panels(
+        self, rows: Sequence[ResultRow], formats: Sequence[str], *, log: bool
+    ) -> list[Panel]:
         """Return a panel for each device, of the rows that have a mark."""
         shown = [number for number, row in enumerate(rows) if self.shows(row)]
         panels = []
-        for target in dict.fromkeys(rows[number]["target"] for number in shown):
-            here = [number for number in shown if rows[number]["target"] == target]
+        for target in dict.fromkeys(rows[number].target or "" for number in shown):
+            here = [number for number in shown if rows[number].target == target]
             series = [
                 Series(name, tuple(self._marks(rows, mine, step)))
                 for step, name in enumerate(formats)
-                if (mine := [number for number in here if rows[number]["weight"] == name])
+                if (mine := [number for number in here if rows[number].weight == name])
             ]
             panels.append(
                 Panel(
                     title=target,
-                    note="" if any(rows[n].get("routed") for n in here) else "not routed",
+                    note="" if any(rows[n].routed for n in here) else "not routed",
                     target=target,
                     series=tuple(series),
                     lines=tuple(_stems(series)),
@@ -73,7 +74,7 @@ class _Dots:
             )
         return panels
 
-    def _marks(self, rows: Sequence[Row], mine: Sequence[int], step: int) -> Iterable[Mark]:
+    def _marks(self, rows: Sequence[ResultRow], mine: Sequence[int], step: int) -> Iterable[Mark]:
         def place(number: int) -> tuple[Any, ...]:
             return self.place(rows[number])
 
@@ -89,18 +90,18 @@ class _Dots:
                     y=self.value(row) or 0.0,
                     symbol=self.symbol(row),
                     hollow=in_blocks(row),
-                    size=6 + 0.9 * log2(row.get("lanes", 1)) if kind(row) == "MAC" else 7,
+                    size=6 + 0.9 * log2(row.lanes or 1) if kind(row) == "MAC" else 7,
                     low=low,
                     high=high,
                 )
 
 
-def costs(rows: Sequence[Row]) -> Figure:
+def costs(rows: Sequence[ResultRow]) -> Figure:
     """Return the cost of one MAC against the bits of a weight."""
     dots = _Dots(
         value=lambda row: cost(row) if kind(row) == "MAC" and (cost(row) or 0) > 0 else None,
-        symbol=lambda row: _ACCUMULATORS.get(row.get("accumulator_bits", 0), "diamond"),
-        place=lambda row: (row.get("accumulator_bits", 0), in_blocks(row)),
+        symbol=lambda row: _ACCUMULATORS.get(row.accumulator_bits or 0, "diamond"),
+        place=lambda row: (row.accumulator_bits or 0, in_blocks(row)),
     )
     free = sum(kind(row) == "MAC" and cost(row) is not None and not dots.value(row) for row in rows)
     return _figure(
@@ -121,13 +122,13 @@ def costs(rows: Sequence[Row]) -> Figure:
     )
 
 
-def throughput(rows: Sequence[Row]) -> Figure:
+def throughput(rows: Sequence[ResultRow]) -> Figure:
     """Return the throughput of 1000 LUTs."""
     dots = _Dots(
         value=density,
         symbol=lambda row: _SYMBOLS[kind(row)],
         place=_in_turn,
-        ends=(lambda row: density(row, "fmax_mhz_min"), lambda row: density(row, "fmax_mhz_max")),
+        ends=(_slowest, _fastest),
     )
     return _figure(
         *(rows, dots, Axis("GMAC/s per 1000 LUT", "gmacs_per_klut", log=True)),
@@ -142,13 +143,13 @@ def throughput(rows: Sequence[Row]) -> Figure:
     )
 
 
-def clock(rows: Sequence[Row]) -> Figure:
+def clock(rows: Sequence[ResultRow]) -> Figure:
     """Return the clock frequencies, with their spread."""
     dots = _Dots(
-        value=lambda row: row.get("fmax_mhz"),
+        value=lambda row: row.fmax_mhz,
         symbol=lambda row: _SYMBOLS[kind(row)],
         place=_in_turn,
-        ends=(lambda row: row.get("fmax_mhz_min"), lambda row: row.get("fmax_mhz_max")),
+        ends=(lambda row: row.fmax_mhz_min, lambda row: row.fmax_mhz_max),
     )
     return _figure(
         *(rows, dots, Axis("Fmax, MHz", "fmax_mhz")),
@@ -163,7 +164,7 @@ def clock(rows: Sequence[Row]) -> Figure:
 
 
 def _figure(
-    rows: Sequence[Row],
+    rows: Sequence[ResultRow],
     dots: _Dots,
     y: Axis,
     *,
@@ -171,8 +172,8 @@ def _figure(
     caption: str,
     **texts: str,
 ) -> Figure:
-    formats = sorted({row["weight"] for row in rows if dots.shows(row)}, key=order)
-    others = [row["structure"] for row in rows if not drawn(row) and dots.value(row) is not None]
+    formats = sorted({row.weight for row in rows if dots.shows(row)}, key=order)
+    others = [row.structure or "" for row in rows if not drawn(row) and dots.value(row) is not None]
     if others:
         names = " and ".join(f"{name}s" for name in dict.fromkeys(others))
         caption += f" Popcounts are those that narrowgauge builds: {names} are only in the table."
@@ -191,10 +192,18 @@ def _figure(
     )
 
 
-def _in_turn(row: Row) -> tuple[Any, ...]:
+def _slowest(row: ResultRow) -> float | None:
+    return density(row, row.fmax_mhz_min)
+
+
+def _fastest(row: ResultRow) -> float | None:
+    return density(row, row.fmax_mhz_max)
+
+
+def _in_turn(row: ResultRow) -> tuple[Any, ...]:
     """Sort what was measured from small to large, each at a place of its own."""
-    size = [row.get(name, 0) for name in ("rows", "columns", "lanes", "accumulator_bits")]
-    return (KINDS.index(kind(row)), in_blocks(row), *size, row.get("network", ""))
+    size = [each or 0 for each in (row.rows, row.columns, row.lanes, row.accumulator_bits)]
+    return (KINDS.index(kind(row)), in_blocks(row), *size, row.network or "")
 
 
 def _stems(series: Iterable[Series]) -> Iterable[Line]:

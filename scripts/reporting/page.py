@@ -3,26 +3,24 @@
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from ..rows.row import ResultRow
 from .figure import Figure
 from .formats import colour, order
 from .interactive import library, panels
 from .provenance import provenance, summary
 from .quantities import kind
 from .rows import ResultsFile
-from .tables import cells, geometry, hover
+from .tables import TABLE, cells, geometry, hover
 
 __all__ = ["page"]
-
-Row = dict[str, Any]
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def page(
     title: str,
-    rows: Sequence[Row],
+    rows: Sequence[ResultRow],
     sources: Sequence[ResultsFile],
     figures: Sequence[Figure],
     downloads: Mapping[str, Mapping[str, bytes]],
@@ -52,7 +50,8 @@ def page(
     hovers = [hover(row) for row in rows]
     drawn = {figure.name: panels(figure, hovers) for figure in figures}
     names, numeric, body = cells(rows)
-    formats = sorted({row["weight"] for row in rows}, key=order)
+    meanings = [TABLE[name].meaning for name in names]
+    formats = sorted({row.weight for row in rows}, key=order)
     return environment.get_template("report.html.j2").render(
         title=title,
         summary=summary(rows, sources),
@@ -60,16 +59,16 @@ def page(
         drawn=drawn,
         links={name: _links(name, files) for name, files in downloads.items()},
         formats=[(name, colour(name)) for name in formats],
-        targets=list(dict.fromkeys(row["target"] for row in rows if "target" in row)),
-        heads=list(zip(names, numeric, strict=True)),
+        targets=list(dict.fromkeys(row.target for row in rows if row.target is not None)),
+        heads=list(zip(names, numeric, meanings, strict=True)),
         body=[
-            (row["weight"], row.get("target", ""), "failure" in row, line)
+            (row.weight, row.target or "", row.failure is not None, line)
             for row, line in zip(rows, body, strict=True)
         ],
         failures=[
-            (row["weight"], row.get("target", ""), _name(row), row["failure"])
+            (row.weight, row.target or "", _name(row), row.failed)
             for row in rows
-            if "failure" in row
+            if row.failure is not None
         ],
         provenance=provenance(rows, sources),
         data=[panel for group in drawn.values() for panel in group],
@@ -77,9 +76,9 @@ def page(
     )
 
 
-def _name(row: Row) -> str:
+def _name(row: ResultRow) -> str:
     """Say which row failed."""
-    return ", ".join(filter(None, [kind(row), row.get("network"), geometry(row)]))
+    return ", ".join(filter(None, [kind(row), row.network, geometry(row)]))
 
 
 _TYPES = {"svg": "image/svg+xml", "csv": "text/csv;charset=utf-8", "png": "image/png"}

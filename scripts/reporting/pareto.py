@@ -1,15 +1,13 @@
 """The figure of accuracy against area, with the Pareto front."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
+from ..rows.row import ResultRow
 from .figure import Axis, Figure, Line, Mark, Panel, Series, spread
 from .formats import order
 from .quantities import accuracy, area
 
 __all__ = ["accuracy_and_area", "pareto"]
-
-Row = dict[str, Any]
 
 _FEW = 12  # marks that all get a label; of more, only those on the front do
 
@@ -27,21 +25,17 @@ def pareto(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
     return front
 
 
-def accuracy_and_area(rows: Sequence[Row]) -> Figure:
+def accuracy_and_area(rows: Sequence[ResultRow]) -> Figure:
     """Return accuracy against LUTs: a panel for each data set and device."""
     shown = [
         number
         for number, row in enumerate(rows)
-        if accuracy(row) is not None and "target" in row and (area(row) or 0) > 0
+        if accuracy(row) is not None and row.target is not None and (area(row) or 0) > 0
     ]
-    places = dict.fromkeys((rows[n].get("dataset", ""), rows[n]["target"]) for n in shown)
+    places = dict.fromkeys(_place(rows[number]) for number in shown)
     panels = []
     for dataset, target in places:
-        here = [
-            number
-            for number in shown
-            if (rows[number].get("dataset", ""), rows[number]["target"]) == (dataset, target)
-        ]
+        here = [number for number in shown if _place(rows[number]) == (dataset, target)]
         panels.append(_panel(rows, here, dataset, target))
     return Figure(
         name="accuracy",
@@ -58,7 +52,11 @@ def accuracy_and_area(rows: Sequence[Row]) -> Figure:
     )
 
 
-def _panel(rows: Sequence[Row], here: Sequence[int], dataset: str, target: str) -> Panel:
+def _place(row: ResultRow) -> tuple[str, str]:
+    return row.dataset or "", row.target or ""
+
+
+def _panel(rows: Sequence[ResultRow], here: Sequence[int], dataset: str, target: str) -> Panel:
     few = len(here) <= _FEW
     marks = [
         Mark(
@@ -66,13 +64,13 @@ def _panel(rows: Sequence[Row], here: Sequence[int], dataset: str, target: str) 
             x=area(rows[number]) or 0,
             y=100 * (accuracy(rows[number]) or 0),
             size=8,
-            label=rows[number]["weight"] if few else "",
+            label=rows[number].weight if few else "",
         )
         for number in here
     ]
-    names = sorted({rows[mark.row]["weight"] for mark in marks}, key=order)
+    names = sorted({rows[mark.row].weight for mark in marks}, key=order)
     series = [
-        Series(name, tuple(mark for mark in marks if rows[mark.row]["weight"] == name))
+        Series(name, tuple(mark for mark in marks if rows[mark.row].weight == name))
         for name in names
     ]
     x_range = spread((mark.x for mark in marks), log=True, margin=0.22)
@@ -80,9 +78,9 @@ def _panel(rows: Sequence[Row], here: Sequence[int], dataset: str, target: str) 
     front = tuple(pareto((mark.x, mark.y) for mark in marks))
     lines = [Line("front", front, corners=not few)]
     floats = [
-        100 * row["accuracy_float"]
+        100 * row.accuracy_float
         for row in rows
-        if "accuracy_float" in row and row.get("dataset", "") == dataset
+        if row.accuracy_float is not None and (row.dataset or "") == dataset
     ]
     if floats:
         level = max(floats)
@@ -91,7 +89,7 @@ def _panel(rows: Sequence[Row], here: Sequence[int], dataset: str, target: str) 
         lines.append(Line("level", ends, "float", f"float network, {level:.2f} %", ends[1]))
     return Panel(
         title=f"{dataset} on {target}" if dataset else target,
-        note="" if any(rows[number].get("routed") for number in here) else "not routed",
+        note="" if any(rows[number].routed for number in here) else "not routed",
         target=target,
         series=tuple(series),
         lines=tuple(lines),

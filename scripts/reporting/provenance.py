@@ -5,14 +5,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
+from ..rows.row import ResultRow
 from .quantities import KINDS, kind
 from .rows import ResultsFile
 
 __all__ = ["commit", "provenance", "summary"]
-
-Row = dict[str, Any]
 
 
 def commit(folder: Path = Path(__file__).parents[2]) -> str | None:
@@ -38,20 +36,22 @@ def commit(folder: Path = Path(__file__).parents[2]) -> str | None:
     return f"{head}, with changes" if changes else head
 
 
-def summary(rows: Sequence[Row], sources: Sequence[ResultsFile]) -> str:
+def summary(rows: Sequence[ResultRow], sources: Sequence[ResultsFile]) -> str:
     """Return in a line what the report is of."""
     kinds = Counter(map(kind, rows))
     words = {"MAC": "MACs", "array": "arrays", "network": "networks"}
     parts = [_count(kinds[name], name, words[name]) for name in KINDS if kinds[name]]
-    targets = {row["target"] for row in rows if "target" in row}
-    formats = {row["weight"] for row in rows}
+    targets = {row.target for row in rows if row.target is not None}
+    formats = {row.weight for row in rows}
     return (
         f"{_count(len(rows), 'row')} from {_count(len(sources), 'file')}: {', '.join(parts)}, in "
         f"{_count(len(formats), 'weight format')}, on {_count(len(targets), 'device')}."
     )
 
 
-def provenance(rows: Sequence[Row], sources: Sequence[ResultsFile]) -> list[tuple[str, list[str]]]:
+def provenance(
+    rows: Sequence[ResultRow], sources: Sequence[ResultsFile]
+) -> list[tuple[str, list[str]]]:
     """Return what there is to know, as names with lines."""
     code = [f"narrowgauge {version('narrowgauge')}"]
     if found := commit():
@@ -66,28 +66,28 @@ def provenance(rows: Sequence[Row], sources: Sequence[ResultsFile]) -> list[tupl
             ],
         ),
         ("Tools", list(_tools(rows))),
-        ("Seeds", list(_counted(_seeds(row) for row in rows if row.get("routed")))),
+        ("Seeds", list(_counted(_seeds(row) for row in rows if row.routed))),
         ("Devices", list(_devices(rows))),
         ("Report written by", [", ".join(code)]),
     ]
 
 
-def _tools(rows: Iterable[Row]) -> Iterable[str]:
+def _tools(rows: Iterable[ResultRow]) -> Iterable[str]:
     return _counted(
-        ", ".join(f"{name} {number}" for name, number in row["tools"].items())
+        ", ".join(f"{name} {number}" for name, number in row.tools.items())
         for row in rows
-        if row.get("tools")
+        if row.tools
     )
 
 
-def _seeds(row: Row) -> str:
-    return ", ".join(str(seed) for seed in row.get("seeds", [])) or "not said"
+def _seeds(row: ResultRow) -> str:
+    return ", ".join(str(seed) for seed in row.seeds or ()) or "not said"
 
 
-def _devices(rows: Sequence[Row]) -> Iterable[str]:
-    for target in dict.fromkeys(row["target"] for row in rows if "target" in row):
-        mine = [row for row in rows if row.get("target") == target and "failure" not in row]
-        routed = sum(bool(row.get("routed")) for row in mine)
+def _devices(rows: Sequence[ResultRow]) -> Iterable[str]:
+    for target in dict.fromkeys(row.target for row in rows if row.target is not None):
+        mine = [row for row in rows if row.target == target and row.failure is None]
+        routed = sum(bool(row.routed) for row in mine)
         rest = len(mine) - routed
         yield f"{target}: {routed} routed" + (f", {rest} not routed" if rest else "")
 

@@ -10,16 +10,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import log10
 from statistics import fmean
-from typing import Any
 
 from ...hw.synth.targets import TARGETS, Target
+from ..rows.row import ResultRow
 from .figure import BLOCK_CLOCKS, Axis, Figure, Line, Mark, Panel, Series, key, spread
 from .formats import order
 from .quantities import area, drawn, in_blocks, intensity, kind, peak, sustained
 
 __all__ = ["memory_bits", "roofline", "spaced"]
-
-Row = dict[str, Any]
 
 _APART = 0.055  # share of the y axis that labels need to stand apart
 _LEADER, _LABEL = 0.05, 0.24  # shares of the x axis, to the right of the lines
@@ -36,9 +34,9 @@ def memory_bits(target: Target) -> int:
     return target.budget.get("bram", 0) * widest + target.budget.get("spram", 0) * 16
 
 
-def roofline(rows: Sequence[Row]) -> Figure:
+def roofline(rows: Sequence[ResultRow]) -> Figure:
     """Return the roofline of each device with a known memory."""
-    names = dict.fromkeys(row["target"] for row in rows if peak(row) and "target" in row)
+    names = dict.fromkeys(row.target for row in rows if peak(row) and row.target is not None)
     targets = [TARGETS[name] for name in names if name in TARGETS]
     panels = [_Roof(rows, target).panel() for target in targets if memory_bits(target)]
     shown = [panel for panel in panels if panel]
@@ -63,7 +61,7 @@ def roofline(rows: Sequence[Row]) -> Figure:
 
 @dataclass(frozen=True)
 class _Roof:
-    rows: Sequence[Row]
+    rows: Sequence[ResultRow]
     target: Target
 
     def panel(self) -> Panel | None:
@@ -95,22 +93,22 @@ class _Roof:
             y_range=(min([y_range[0], *places]), max([y_range[1], *places])),
         )
 
-    def _mine(self) -> Iterable[tuple[int, Row]]:
+    def _mine(self) -> Iterable[tuple[int, ResultRow]]:
         for number, row in enumerate(self.rows):
-            if row.get("target") == self.target.name and drawn(row) and peak(row) is not None:
+            if row.target == self.target.name and drawn(row) and peak(row) is not None:
                 yield number, row
 
     def _clock(self) -> tuple[float, str]:
         """Return the fastest clock with block RAM; or without, and what it is of."""
         mine = [row for _, row in self._mine()]
-        fed = [row for row in mine if row.get("bram")]
-        clocks = [(row.get("fmax_mhz_max", row["fmax_mhz"]), kind(row)) for row in fed or mine]
+        fed = [row for row in mine if row.bram]
+        clocks = [(row.fmax_mhz_max or row.fmax_mhz or 0.0, kind(row)) for row in fed or mine]
         clock, fastest = max(clocks)
         return clock, "" if fed else f" (lone {fastest})"
 
     def _series(self) -> Iterable[Series]:
         shown = [(number, row) for number, row in self._mine() if intensity(row) is not None]
-        for name in sorted({row["weight"] for _, row in shown}, key=order):
+        for name in sorted({row.weight for _, row in shown}, key=order):
             marks = [
                 Mark(
                     row=number,
@@ -122,7 +120,7 @@ class _Roof:
                     low=sustained(row),
                 )
                 for number, row in shown
-                if row["weight"] == name
+                if row.weight == name
             ]
             yield Series(name, tuple(marks))
 
@@ -133,10 +131,10 @@ class _Roof:
             cells, rate = area(row), peak(row)
             if kind(row) != "MAC" or not cells or cells < 0 or rate is None:
                 continue
-            if in_blocks(row) or row.get("dsp"):
+            if in_blocks(row) or row.dsp:
                 continue  # what fills the device is its logic
             full = rate * self.target.budget["lut"] / cells
-            limits[row["weight"]] = max(full, limits.get(row["weight"], 0))
+            limits[row.weight] = max(full, limits.get(row.weight, 0))
         return limits
 
 

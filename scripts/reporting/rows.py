@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import pairwise
@@ -12,33 +12,16 @@ from typing import Any
 
 from ...hw.errors import NarrowgaugeError
 from ...hw.synth.targets import TARGETS
+from ..rows.columns import ColumnError, Kind
+from ..rows.row import COLUMNS, ResultRow
 from .formats import order
 from .quantities import KINDS, kind
 
 __all__ = ["ReportError", "ResultsFile", "merged", "read"]
 
-Row = dict[str, Any]
-
-_TEXTS = ("weight", "activation", "overflow", "network", "dataset", "target", "remark", "failure")
-_TEXTS += ("multiplier", "structure")
-_COUNTS = ("accumulator_bits", "rows", "columns", "lanes")
-_SHARES = ("accuracy_float", "accuracy_reference", "accuracy_hardware", "utilisation")
 _CLOCKS = ("fmax_mhz_min", "fmax_mhz", "fmax_mhz_max")  # in their order
-_NUMBERS = ("images", "mismatches", "overflows", "parameter_bits", "cycles_per_image")
-_NUMBERS += ("lut", "lut4", "ff", "carry", "bram", "spram", "dsp", "images_per_second")
 _MEASURED = ("lut", "lut4", "fmax_mhz", "failure", "accuracy_float", "accuracy_hardware")
 _MEASURED += ("accuracy_reference",)
-_STRUCTURES = {
-    "tools": (dict, "names with versions"),
-    "seeds": (list, "a list"),
-    "routed": (bool, "true or false"),
-}
-_SMALLEST, _LARGEST = 1e-9, 1e12  # of what is no 0, in any unit: figures have room for it
-_LIMITS = (
-    (_CLOCKS, _SMALLEST, _LARGEST),
-    (_SHARES, 0, 1),
-    (_NUMBERS, -_LARGEST, _LARGEST),  # subtracting a shell can leave less than nothing
-)
 _UNPRINTABLE = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # in XML
 
 
@@ -56,13 +39,13 @@ class ResultsFile:
         Where it was read.
     digest : str
         SHA-256 of its content, in hexadecimal.
-    rows : tuple of dict
+    rows : tuple of ResultRow
         Its rows.
     """
 
     path: Path
     digest: str
-    rows: tuple[Row, ...]
+    rows: tuple[ResultRow, ...]
 
 
 def read(paths: Iterable[Path]) -> tuple[list[ResultsFile], list[str]]:
@@ -101,21 +84,24 @@ def read(paths: Iterable[Path]) -> tuple[list[ResultsFile], list[str]]:
     return list({source.digest: source for source in sources}.values()), left_out
 
 
-def merged(sources: Sequence[ResultsFile]) -> list[Row]:
+def merged(sources: Sequence[ResultsFile]) -> list[ResultRow]:
     """Return the rows of all sources, each once: from MACs to networks, by device and format."""
-    rows = {json.dumps(row, sort_keys=True): row for source in sources for row in source.rows}
+    rows = {
+        json.dumps(row.plain(), sort_keys=True): row for source in sources for row in source.rows
+    }
     return sorted(rows.values(), key=_place)
 
 
-def _place(row: Row) -> tuple[Any, ...]:
-    target = row.get("target", "")
+def _place(row: ResultRow) -> tuple[int, int, str, tuple[int, int, str], *tuple[int, ...]]:
+    target = row.target or ""
     devices = ["", *TARGETS]
+    sizes = row.rows, row.columns, row.lanes, row.accumulator_bits
     return (
         KINDS.index(kind(row)),
         devices.index(target) if target in devices else len(devices),
         target,
-        order(row["weight"]),
-        *(row.get(name, 0) for name in ("rows", "columns", "lanes", "accumulator_bits")),
+        order(row.weight),
+        *(size or 0 for size in sizes),
     )
 
 
@@ -144,6 +130,7 @@ def _source(path: Path, loaded: tuple[Any, str]) -> ResultsFile:
     content, digest = loaded
     if not isinstance(content, list) or not content:
         raise _NoRows(f"{path} has no result rows: it is not a list of them, or an empty one")
+    rows = []
     for number, row in enumerate(content, 1):
         if not isinstance(row, dict) or not isinstance(row.get("weight"), str):
             raise _NoRows(f"{path} has no result rows: entry {number} has no column 'weight'")
@@ -151,44 +138,45 @@ def _source(path: Path, loaded: tuple[Any, str]) -> ResultsFile:
             raise _NoRows(
                 f"{path} has no result rows: entry {number} has none of {', '.join(_MEASURED)}"
             )
-        for fault in _faults(row):
-            raise ReportError(f"{path}, row {number}: {fault}")
-    return ResultsFile(path, digest, tuple(content))
+        try:
+            rows.append(_read(row))
+        except ValueError as error:
+            raise ReportError(f"{path}, row {number}: {error}") from error
+    return ResultsFile(path, digest, tuple(rows))
 
 
-def _faults(row: Row) -> Iterator[str]:
-    """Say what is wrong with the values of a row."""
+def _read(row: dict[str, Any]) -> ResultRow:
+    """Return a row; raises `ValueError` with what is wrong with its values."""
     for name, value in row.items():
         if wanted := _wanted(name, value):
-            yield f"{shown(name)[1:-1]} is {shown(value)}, and must be {wanted}"
+            raise _fault(name, value, wanted)
     clocks = [name for name in _CLOCKS if name in row]
     for lower, upper in pairwise(clocks):
         if row[lower] > row[upper]:
-            yield f"{lower} is {row[lower]}, and must not be above {upper}, which is {row[upper]}"
+            raise ValueError(
+                f"{lower} is {row[lower]}, and must not be above {upper}, which is {row[upper]}"
+            )
     if "target" not in row and any(name in row for name in ("lut", "lut4", *_CLOCKS)):
-        yield "it has cells or a clock, and must say of which target"
+        raise ValueError("it has cells or a clock, and must say of which target")
+    try:
+        return ResultRow.read(row)
+    except ColumnError as error:
+        raise _fault(error.name, row[error.name], error.wanted) from error
 
 
-def _wanted(name: str, value: Any) -> str | None:
+def _fault(name: str, value: object, wanted: str) -> ValueError:
+    return ValueError(f"{shown(name)[1:-1]} is {shown(value)}, and must be {wanted}")
+
+
+def _wanted(name: str, value: object) -> str | None:
     """Say what the value of a column must be, if it is not."""
-    if name in _TEXTS and not isinstance(value, str):
-        return "text"
+    column = COLUMNS.get(name)
+    if column and column.kind is Kind.TEXT and not isinstance(value, str):
+        return column.kind.value
     if _UNPRINTABLE.search(name + _text(value)):
         return "without control characters and halves of characters"
-    if name in _COUNTS and not (type(value) is int and 1 <= value <= _LARGEST):
-        return f"a positive integer, at most {_LARGEST:.0e}"
-    for names, least, most in _LIMITS:
-        if name in names and not _is_number(value, least, most):
-            return f"a number from {least:g} to {most:g}; what was not measured is absent"
-        if name in names and 0 < abs(float(value)) < _SMALLEST:
-            return f"0, or no nearer to it than {_SMALLEST:g}"
-    kind, words = _STRUCTURES.get(name, (object, None))
-    return None if isinstance(value, kind) else words
+    return column.kind.wanted(value) if column else None
 
 
-def _is_number(value: Any, least: float, most: float) -> bool:
-    return type(value) in (int, float) and least <= value <= most
-
-
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

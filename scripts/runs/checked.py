@@ -17,6 +17,7 @@ from ...hw.sim.engine import make_engine
 from ...hw.sim.run import Run, Stimulus
 from ...model.integers.reference import LayerTrace, evaluate
 from ...model.zoo import networks as zoo
+from ..rows.row import Compared, LayerRow, Sized
 
 __all__ = [
     "Checked",
@@ -137,19 +138,22 @@ class Checked:
     engine: str
     first: str
 
-    def row(self, program: Program) -> dict[str, Any]:
+    def parts(self, program: Program) -> tuple[Compared, Sized]:
         """Return its columns of a result row."""
-        layers = layer_use(program, self.layer_cycles, self.images)
-        return {
-            "images": self.images,
-            "accuracy_reference": self.accuracy_reference,
-            "accuracy_hardware": self.accuracy_hardware,
-            "mismatches": self.mismatches,
-            **({} if self.overflows is None else {"overflows": self.overflows}),
-            "cycles_per_image": self.cycles / self.images,
-            "utilisation": used(program, total_macs(program.network), self.cycles / self.images),
-            "layers": layers,
-        }
+        cycles = self.cycles / self.images
+        compared = Compared(
+            images=self.images,
+            accuracy_reference=self.accuracy_reference,
+            accuracy_hardware=self.accuracy_hardware,
+            mismatches=self.mismatches,
+            overflows=self.overflows,
+        )
+        sized = Sized(
+            cycles_per_image=cycles,
+            utilisation=used(program, total_macs(program.network), cycles),
+            layers=layer_use(program, self.layer_cycles, self.images),
+        )
+        return compared, sized
 
 
 def total_macs(network: Network) -> int:
@@ -162,13 +166,16 @@ def used(program: Program, macs: int, cycles: float) -> float:
     return macs / (program.geometry.macs * cycles) if cycles else 0.0
 
 
-def layer_use(program: Program, layer_cycles: Sequence[int], images: int) -> list[dict[str, Any]]:
-    """Return `model.zoo.networks.layer_rows`, with each layer's cycles an image and utilisation."""
-    rows = zoo.layer_rows(program.network)
-    for row, cycles in zip(rows, layer_cycles, strict=True):
-        row["cycles_per_image"] = cycles / images
-        row["utilisation"] = used(program, row["macs"], cycles / images)
-    return rows
+def layer_use(program: Program, layer_cycles: Sequence[int], images: int) -> tuple[LayerRow, ...]:
+    """Return what each layer is, with its cycles an image and its utilisation."""
+    return tuple(
+        LayerRow(
+            **row,
+            cycles_per_image=cycles / images,
+            utilisation=used(program, row["macs"], cycles / images),
+        )
+        for row, cycles in zip(zoo.layer_rows(program.network), layer_cycles, strict=True)
+    )
 
 
 def check_levels(

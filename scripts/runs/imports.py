@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -13,8 +14,15 @@ from ...hw.numbers.formats import Bipolar, Fixed, parse
 from ..terminal.progress import Reporter
 from .arrays import is_file, read_images
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ...model.data import Dataset
+    from ...model.exchange.importer import Imported, ImportedLayer
+
 __all__ = [
     "Positive",
+    "ReadingOptions",
     "Values",
     "check_images",
     "is_file",
@@ -69,6 +77,18 @@ class Positive(click.ParamType):
 model_file = click.argument("model", type=click.Path(path_type=Path), metavar="MODEL.onnx")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReadingOptions:
+    """What `model_file` and `reading` give."""
+
+    model: Path
+    input_format: str | None
+    input_scale: float | None
+    logit_bits: int
+    mean: tuple[float, ...] | None
+    deviation: tuple[float, ...] | None
+
+
 def reading(function: Callable) -> Callable:
     """Add the options that say how images become the input of a model."""
     for option in reversed(
@@ -106,18 +126,17 @@ def reading(function: Callable) -> Callable:
     return function
 
 
-def load_model(model: Path, values: dict[str, Any], lanes: int, reporter: Reporter) -> Any:
+def load_model(options: ReadingOptions, lanes: int, reporter: Reporter) -> "Imported":
     """Import an ONNX file, with the options of `reading`, as an `Imported`."""
     with reporter.step("load the libraries"):
         from ...model.exchange.extra import require
 
         require()
         from ...model.exchange.importer import import_qonnx
-    given = values.pop("input_format")
-    fmt = None if given is None else parse(given)
+    fmt = None if options.input_format is None else parse(options.input_format)
     if not isinstance(fmt, Bipolar | Fixed | None):
         raise FormatError(f"--input-format is bipolar, intN or uintN, not {fmt}")
-    scale = values.pop("input_scale")
+    scale = options.input_scale
     if isinstance(fmt, Fixed) and scale is None:
         raise FormatError(
             f"--input-format {fmt} needs --input-scale, the value of level 1: "
@@ -125,11 +144,11 @@ def load_model(model: Path, values: dict[str, Any], lanes: int, reporter: Report
         )
     with reporter.step("import") as step:
         imported = import_qonnx(
-            model,
+            options.model,
             lanes=lanes,
             input_format=fmt,
             input_scale=scale,
-            logit_bits=values.pop("logit_bits"),
+            logit_bits=options.logit_bits,
             progress=step.note,
         )
         compared = sum(each.levels_compared for each in imported.report)
@@ -137,16 +156,20 @@ def load_model(model: Path, values: dict[str, Any], lanes: int, reporter: Report
     preparation = imported.network.about.get("preparation")
     size = imported.network.sizes["input"]
     for name in ("mean", "deviation"):
-        given = values.pop(name)
+        given = getattr(options, name)
         if given is None or preparation is None:
             continue
         if size.positions > 1 and len(given) not in (1, size.channels):
-            raise DataError(f"--{name} is one number, or {size.channels}: one a channel of {model}")
+            raise DataError(
+                f"--{name} is one number, or {size.channels}: one a channel of {options.model}"
+            )
         preparation[name] = list(given)
     return imported
 
 
-def load_data(data: str, imported: Any, count: int | None) -> tuple[np.ndarray, np.ndarray | None]:
+def load_data(
+    data: str, imported: "Imported", count: int | None
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Return images as a model reads them, and their labels where they have some.
 
     Parameters
@@ -176,7 +199,7 @@ def load_data(data: str, imported: Any, count: int | None) -> tuple[np.ndarray, 
     return preparation.images(pixels), dataset.test_labels[:count]
 
 
-def check_images(dataset: Any, imported: Any) -> None:
+def check_images(dataset: "Dataset", imported: "Imported") -> None:
     """Raise `DataError` where a data set has other images than a model reads."""
     from ...model.exchange.preparation import Preparation
 
@@ -191,7 +214,7 @@ def check_images(dataset: Any, imported: Any) -> None:
 FILLERS = ("/act_quant", "/export_handler", "/activation_impl")
 NAME = 19  # characters, so that a table fits 80 columns
 
-REPORT: dict[str, tuple[str, Callable[[Any], Any]]] = {
+REPORT: "dict[str, tuple[str, Callable[[ImportedLayer], object]]]" = {
     "layer": ("left", lambda row: short(row.layer)),
     "kind": ("left", lambda row: row.kind),
     "weights": ("left", lambda row: row.weight),
@@ -203,7 +226,7 @@ REPORT: dict[str, tuple[str, Callable[[Any], Any]]] = {
 }
 
 
-def method(row: Any) -> str:
+def method(row: "ImportedLayer") -> str:
     """Return how a layer's sums become levels, in words."""
     if row.method == "multiplier":
         return f"multiply {row.multiplier_bits}"
@@ -219,7 +242,7 @@ def short(name: str) -> str:
     return name if len(name) <= NAME else f"…{name[1 - NAME :]}"
 
 
-def print_report(imported: Any, console: Any) -> None:
+def print_report(imported: "Imported", console: "Console") -> None:
     """Print what importing each layer took."""
     from rich import box
     from rich.table import Table

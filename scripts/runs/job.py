@@ -17,17 +17,14 @@ from ...hw.synth.build import accelerator_for, cost
 from ...hw.synth.fit import largest_geometry
 from ...hw.synth.placement import check_memories
 from ...model.training.train import check_recipe
+from ..rows.columns import Part
+from ..rows.row import Ending, Hardware, ResultRow, geometry_columns
 from ..terminal.progress import Reporter
 from .kept import check
 from .networks import set_accumulator
 from .plan import RunPlan
 
 __all__ = ["FormatJob", "GivenJob", "NetworkJob", "all_rows", "make_jobs"]
-
-COSTS = (
-    *("lut", "lut4", "ff", "carry", "bram", "spram", "dsp"),
-    *("fmax_mhz", "fmax_mhz_min", "fmax_mhz_max"),
-)
 
 
 class NetworkJob:
@@ -37,15 +34,15 @@ class NetworkJob:
     ----------
     text : str
         What it is called in progress and errors.
-    row : dict
-        What is known so far, in the columns of a result row.
+    row : ResultRow or None
+        What is known so far; None before it is prepared.
     failure : str or None
         Why it ended early.
     """
 
     def __init__(self, plan: RunPlan, text: str):
         self.plan, self.text = plan, text
-        self.row: dict[str, Any] = {}
+        self.row: ResultRow | None = None
         self.failure: str | None = None
         self.network: Network | None = None
 
@@ -71,13 +68,19 @@ class NetworkJob:
         self.network = network
         path = output / f"{file_name(network.name)}.safetensors"
         write_atomically(path, to_bytes(network))
-        known = {} if accuracy_float is None else {"accuracy_float": accuracy_float}
-        self.row |= known | {
-            "accumulator_bits": network.accumulator.width,
-            "overflow": network.accumulator.overflow,
-            "network": network.name,
-            "parameter_bits": network.parameter_bits,
-        }
+        self._know(
+            accumulator_bits=network.accumulator.width,
+            overflow=network.accumulator.overflow,
+            network=network.name,
+            parameter_bits=network.parameter_bits,
+            accuracy_float=accuracy_float,
+        )
+
+    def _know(self, *parts: Part, **columns: Any) -> None:
+        """Put what was found into the row."""
+        assert self.row is not None
+        for part in (*parts, columns):
+            self.row |= part
 
     def _build(self, reporter: Reporter) -> Accelerator:
         plan, geometry = self.plan, self.plan.geometry
@@ -94,15 +97,9 @@ class NetworkJob:
                     chains=geometry.chains,
                 )
                 step.note(str(geometry))
-        self.row |= {name: getattr(geometry, name) for name in ("rows", "columns", "lanes")}
+        self._know(**geometry_columns(geometry))
         program = plan.program(self.network, geometry)
-        self.row |= {
-            "hop": geometry.hop,
-            "chains": geometry.chains,
-            "multiplier": plan.multiplier,
-            "contexts": program.contexts,
-            "batch": program.batch,
-        }
+        self._know(multiplier=plan.multiplier, contexts=program.contexts, batch=program.batch)
         if plan.route:
             check_memories(program, plan.device)  # before anything that may take long
         return accelerator_for(program, plan.device, multiplier=plan.multiplier)
@@ -130,7 +127,7 @@ class NetworkJob:
                 note=step.note,
             )
             step.note(f"{checked.images} images, {checked.mismatches} mismatches")
-        self.row |= checked.row(accelerator.program)
+        self._know(*checked.parts(accelerator.program))
         if checked.first:
             raise NarrowgaugeError(checked.first)
 
@@ -141,17 +138,13 @@ class NetworkJob:
             measured = cost(accelerator, plan.device, plan.store, plan.seed_numbers)
             speed = f"{measured.fmax_mhz:.1f} MHz" if measured.fmax_mhz else "not routed"
             step.note(f"{measured.lut} LUT, {speed}")
-        columns = measured.row()
-        for name in (*COSTS, "tools", "routed", "remark"):
-            if name in columns:
-                self.row[name] = columns[name]
-        self.row["seeds"] = list(measured.seeds)
-        if measured.fmax_mhz:
-            self.row["images_per_second"] = 1e6 * measured.fmax_mhz / self.row["cycles_per_image"]
+        self._know(Hardware.of_measurement(measured), seeds=measured.seeds)
+        assert self.row is not None
+        self.row = self.row.with_rate()
 
     def _fail(self, error: NarrowgaugeError) -> None:
         self.failure = f"{self.text}: {error}"
-        self.row["failure"] = str(error)
+        self._know(Ending.of_error(error))
 
 
 class FormatJob(NetworkJob):
@@ -171,15 +164,12 @@ class FormatJob(NetworkJob):
             parse(name)
         recipe = replace(plan.recipe, weight=weight, activation=self.activation)
         check_recipe(recipe)
-        self._names = {
-            "weight": str(recipe.weight_format),
-            "activation": str(recipe.activation_format),
-        }
+        self._names = str(recipe.weight_format), str(recipe.activation_format)
 
     def prepare(self, output: Path, reporter: Reporter) -> None:
         """Train, export, and write the network file into ``output``."""
         plan, lanes = self.plan, self.plan.geometry.lanes
-        self.row = self._names | _began(plan, plan.recipe.dataset)
+        self.row = _began(plan, *self._names, plan.recipe.dataset)
         try:
             network = plan.trainer.network(self.weight, self.activation, lanes)
             network = set_accumulator(network, plan.accumulator, plan.overflow, lanes)
@@ -201,19 +191,19 @@ class GivenJob(NetworkJob):
         """Take the network, and write its file into ``output``."""
         plan, network = self.plan, self.given
         weights = [layer.weight for layer in network if isinstance(layer, Weighted)]
-        names = {
-            "weight": network.about.get("weight", str(weights[0]) if weights else "none"),
-            "activation": network.about.get("activation", str(network.layers[-1].input)),
-        }
-        self.row = names | _began(plan, plan.data.name)
+        weight = network.about.get("weight", str(weights[0]) if weights else "none")
+        activation = network.about.get("activation", str(network.layers[-1].input))
+        self.row = _began(plan, weight, activation, plan.data.name)
         if plan.accumulator is not None or plan.overflow != network.accumulator.overflow:
             bits = plan.accumulator or network.accumulator.width
             network = set_accumulator(network, bits, plan.overflow, plan.geometry.lanes)
         self._take(network, output, network.about.get("accuracy_float"))
 
 
-def _began(plan: RunPlan, dataset: str) -> dict[str, Any]:
-    return {"dataset": dataset, "target": plan.target, "routed": False}
+def _began(plan: RunPlan, weight: str, activation: str, dataset: str) -> ResultRow:
+    return ResultRow(
+        weight=weight, activation=activation, dataset=dataset, target=plan.target, routed=False
+    )
 
 
 def make_jobs(plan: RunPlan, formats: str) -> list[NetworkJob]:
@@ -223,7 +213,7 @@ def make_jobs(plan: RunPlan, formats: str) -> list[NetworkJob]:
     return [FormatJob(plan, text) for text in dict.fromkeys(map(str.strip, formats.split(",")))]
 
 
-def all_rows(plan: RunPlan, jobs: Iterable[NetworkJob]) -> list[dict[str, Any]]:
+def all_rows(plan: RunPlan, jobs: Iterable[NetworkJob]) -> list[ResultRow]:
     """Return the result rows so far: float first, then one a job."""
     first = plan.float_row()
     return [*([first] if first else []), *(job.row for job in jobs if job.row)]

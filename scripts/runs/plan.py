@@ -3,7 +3,6 @@
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ...hw.errors import NetworkError
 from ...hw.geometry import Geometry
@@ -18,6 +17,7 @@ from ...model.data import load as load_dataset
 from ...model.lowering.topologies import NETWORKS
 from ...model.training.recipe import Recipe
 from ...model.zoo import networks as zoo
+from ..rows.row import ResultRow
 from ..terminal.options import seed_range
 from ..terminal.progress import Reporter
 from .networks import load_images, load_network
@@ -147,7 +147,7 @@ class RunPlan:
             self.trainer = Trainer(self.recipe, self.store, reporter)
             self.accuracy_float = self.trainer.accuracy_float()
 
-    def float_row(self) -> dict[str, Any] | None:
+    def float_row(self) -> ResultRow | None:
         """Return the row of the float network, once there is one."""
         if self.accuracy_float is None:
             return None
@@ -155,11 +155,11 @@ class RunPlan:
         widths = map(str, recipe.widths) if self.network == "mlp" else ()
         names = [recipe.dataset, *([] if self.network == "mlp" else [self.network])]
         names += [f"x{recipe.width:g}"] if recipe.width != 1 else []
-        return {
-            "weight": "float",
-            "activation": "float",
-            "network": "-".join([*names, "float", *widths]),
-            "dataset": recipe.dataset,
-            "images": len(self.data.test_images),
-            "accuracy_float": self.accuracy_float,
-        }
+        return ResultRow(
+            weight="float",
+            activation="float",
+            network="-".join([*names, "float", *widths]),
+            dataset=recipe.dataset,
+            images=len(self.data.test_images),
+            accuracy_float=self.accuracy_float,
+        )

@@ -92,7 +92,7 @@ def _read(name: str, root: Path) -> tuple[tuple[str, ...], tuple[Path, ...]]:
                 whole = ".".join([*base, alias.name])
                 imported.add(whole if _path(whole, root) else ".".join(base))
         elif isinstance(node, ast.Constant) and _is_name(node.value):
-            beside = path.parent / node.value
+            beside = path.parent / str(node.value)
             if beside.suffix != ".py" and beside.is_file():
                 files.add(beside)
     return tuple(sorted(imported)), tuple(files)

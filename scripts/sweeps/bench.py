@@ -11,7 +11,7 @@ from typing import Any
 from ...hw.errors import FitError, NarrowgaugeError, ToolError, ToolFailure, ToolTimeout
 from ...hw.tools import programs as tools
 from ...hw.tools.store import Store, key
-from ..reporting.results import Row
+from ..rows.row import Ending, ResultRow
 from ..runs.sources import source_digest
 from .plan import SweepPlan
 from .points import Point
@@ -133,8 +133,8 @@ class Bench:
         executor: Executor,
         threads: int,
         progress: Progress,
-        so_far: Callable[[list[Row]], None],
-    ) -> list[Row]:
+        so_far: Callable[[list[ResultRow]], None],
+    ) -> list[ResultRow]:
         """Return the rows of a plan, in its order; what failed has its reason in ``failure``.
 
         Parameters
@@ -155,14 +155,14 @@ class Bench:
         NarrowgaugeError, OSError
             Where results cannot be kept. Nothing that was finished before is lost.
         """
-        rows: list[Row] = [point.row() for point in plan.points]
+        rows = [point.row() for point in plan.points]
         groups, stored, failed = self._look_up(plan, found, rows)
         done = {*stored, *failed}
         self.came_to_results = bool(stored)
         progress.begin(*([plan.points[index] for index in each] for each in (stored, failed)))
 
-        def keep(each: _Pending, columns: Row) -> None:
-            rows[each.index] |= columns
+        def keep(each: _Pending, row: ResultRow) -> None:
+            rows[each.index] = row
             done.add(each.index)
             progress.end(each.point, rows[each.index])
             so_far([rows[index] for index in sorted(done)])
@@ -175,9 +175,9 @@ class Bench:
                 if self._stopped.is_set():
                     return
                 progress.start(each.point)
-                columns, built = self._measure(each, built, executor)
+                row, built = self._measure(each, built, executor)
                 with lock:
-                    keep(each, columns)
+                    keep(each, row)
 
         pool = ThreadPoolExecutor(threads)
         try:
@@ -192,7 +192,7 @@ class Bench:
         return rows
 
     def _look_up(
-        self, plan: SweepPlan, found: Tools, rows: list[Row]
+        self, plan: SweepPlan, found: Tools, rows: list[ResultRow]
     ) -> tuple[dict[Any, list[_Pending]], list[int], list[int]]:
         """Fill in what is known; return the rest by design, and the rows that are and cannot be."""
         groups: dict[Any, list[_Pending]] = {}
@@ -202,17 +202,14 @@ class Bench:
             try:
                 digest = key(KIND, self._parts(point, found))
             except ToolError as error:
-                rows[index]["failure"] = str(error)
+                rows[index] |= Ending.of_error(error)
                 failed.append(index)
                 continue
-            try:
-                columns = self.store.get(digest)
-            except FitError as error:
-                columns = {"failure": str(error)}
-            if columns is None or (self.retry_failed and "failure" in columns):
+            kept = self.store.get(digest)
+            if kept is None or (self.retry_failed and "failure" in kept):
                 groups.setdefault(point.group, []).append(_Pending(index, point, digest))
             else:
-                rows[index] |= columns
+                rows[index] = ResultRow.read(kept)
                 stored.append(index)
         return groups, stored, failed
 
@@ -220,28 +217,31 @@ class Bench:
         sources = source_digest(type(point))
         return {"point": point.parts(), "tools": found.of(point), "sources": sources}
 
-    def _measure(self, each: _Pending, built: Any, executor: Executor) -> tuple[Row, Any]:
-        """Return the columns of a row, its failure perhaps, and the design for the next one."""
+    def _measure(self, each: _Pending, built: Any, executor: Executor) -> tuple[ResultRow, Any]:
+        """Return a row, its failure perhaps, and the design for the next one."""
         point = each.point
         try:
             built = point.build(self.store) if built is None else built
-            columns = point.measure(built, self.store, executor)
+            row = point.measure(built, self.store, executor)
         except NarrowgaugeError as error:
             if type(error) is NarrowgaugeError:  # of the store: nothing could be kept
                 raise
             self._pause(error)
+            row = point.row() | Ending.of_error(error)
             if isinstance(error, OF_THE_DESIGN):
-                self.store.put_failure(each.key, KIND, str(error))
-                self.came_to_results = True
-            return {"failure": str(error)}, built
+                self._keep(each, row)
+            return row, built
         except OSError:
             raise
         except Exception as error:  # one broken design does not end the others
             self._pause(error)
-            return {"failure": f"{type(error).__name__}: {error}"}, built
-        self.store.put(each.key, KIND, columns)
+            return point.row() | Ending(failure=f"{type(error).__name__}: {error}"), built
+        self._keep(each, row)
+        return row, built
+
+    def _keep(self, each: _Pending, row: ResultRow) -> None:
+        self.store.put(each.key, KIND, row.plain())
         self.came_to_results = True
-        return columns, built
 
     def _pause(self, error: Exception) -> None:
         """Raise ``error`` where it is because of an interrupt, which ended the tools as well."""

@@ -20,6 +20,7 @@ from ...hw.numbers.operands import Operands
 from ...hw.synth.shell import Shell
 from ...hw.tools import rtlil
 from ...hw.tools.store import Store
+from ..rows.row import ResultRow, geometry_columns
 from .points import BUILDING, GEOMETRY, Built, Point, check_blocks, shape
 
 __all__ = ["Array", "Mac"]
@@ -75,18 +76,18 @@ class Mac(Point):
             check_blocks(self.operands.weight, self.device)
         self._mac()  # refuses what there is none of
 
-    def row(self) -> dict[str, Any]:
-        """Return the columns that are known before anything is measured."""
-        row = {
-            "weight": self.weight,
-            "activation": self.activation,
-            "accumulator_bits": self.accumulator,
-            "lanes": self.lanes,
-            "multiplier": self.multiplier,
-            "target": self.target,
-            "routed": False,
-        }
-        return row | ({"overflow": self.overflow} if self.overflow else {})
+    def row(self) -> ResultRow:
+        """Return the row as far as it is known before anything is measured."""
+        return ResultRow(
+            weight=self.weight,
+            activation=self.activation,
+            accumulator_bits=self.accumulator,
+            overflow=self.overflow,
+            lanes=self.lanes,
+            multiplier=self.multiplier,
+            target=self.target,
+            routed=False,
+        )
 
     def build(self, store: Store) -> Built:
         """Return the design."""
@@ -151,9 +152,9 @@ class Array(Mac):
         super().check()
         PE(self._mac())  # refuses what does not sum integers
 
-    def row(self) -> dict[str, Any]:
-        """Return the columns that are known before anything is measured."""
-        return super().row() | {name: getattr(self, name) for name in GEOMETRY}
+    def row(self) -> ResultRow:
+        """Return the row as far as it is known before anything is measured."""
+        return super().row() | geometry_columns(self.geometry)
 
     def _shell(self) -> Shell:
         array = SystolicArray(

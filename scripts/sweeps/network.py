@@ -16,9 +16,10 @@ from ...hw.synth.placement import check_memories
 from ...hw.synth.shell import Shell
 from ...hw.tools import rtlil
 from ...hw.tools.store import Store
+from ..rows.row import ResultRow, geometry_columns
 from ..runs.kept import check
 from ..runs.networks import load_images, set_accumulator
-from .points import BUILDING, GEOMETRY, Built, Point, check_blocks, shape
+from .points import BUILDING, GEOMETRY, Built, Point, check_blocks, measured, shape
 
 __all__ = ["Accelerated", "NetworkSource"]
 
@@ -38,8 +39,8 @@ class NetworkSource:
         """Return the network where it is there already, None where it is trained first."""
         return None
 
-    def row(self) -> dict[str, Any]:
-        """Return the columns of a row that are known before it is there."""
+    def row(self) -> ResultRow:
+        """Return the row as far as it is known before the network is there."""
         raise NotImplementedError
 
 
@@ -49,7 +50,7 @@ class _Design:
 
     built: Built
     accelerator: Accelerator
-    columns: Mapping[str, Any]
+    columns: Mapping[str, object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,13 +115,17 @@ class Accelerated(Point):
         own = {name: value for name, value in vars(self).items() if name != "source"}
         return {"kind": "Accelerated"} | self.source.parts() | own
 
-    def row(self) -> dict[str, Any]:
-        """Return the columns that are known before anything is measured."""
-        sizes = {name: getattr(self, name) for name in GEOMETRY}
-        given = {"overflow": self.overflow, "contexts": self.contexts, "target": self.target}
-        given |= {} if self.accumulator is None else {"accumulator_bits": self.accumulator}
-        given |= {"multiplier": self.multiplier, "routed": False}
-        return self.source.row() | sizes | given
+    def row(self) -> ResultRow:
+        """Return the row as far as it is known before anything is measured."""
+        return self.source.row() | {
+            **geometry_columns(self.geometry),
+            "overflow": self.overflow,
+            "contexts": self.contexts,
+            "target": self.target,
+            "accumulator_bits": self.accumulator,
+            "multiplier": self.multiplier,
+            "routed": False,
+        }
 
     def build(self, store: Store) -> _Design:
         """Return the design."""
@@ -144,27 +149,26 @@ class Accelerated(Point):
             check_blocks(program.operands.weight, self.device)
         return accelerator_for(program, self.device, multiplier=self.multiplier)
 
-    def measure(self, built: _Design, store: Store, executor: Executor) -> dict[str, Any]:
-        """Return the columns that are measured."""
-        row = dict(built.columns)
+    def measure(self, built: _Design, store: Store, executor: Executor) -> ResultRow:
+        """Return the row with what is measured."""
+        row = self.row() | built.columns
         if self.images:
-            row |= self._simulate(built.accelerator, store)
-        if "failure" not in row:
-            row |= built.built.measure(self.device, self.seeds, store, executor)
-        if "fmax_mhz" in row and "cycles_per_image" in row:
-            row["images_per_second"] = 1e6 * row["fmax_mhz"] / row["cycles_per_image"]
-        return row
+            row = self._simulate(row, built.accelerator, store)
+        if row.failure is None:
+            found = built.built.measure(self.device, self.seeds, store, executor)
+            row = measured(row, found)
+        return row.with_rate()
 
-    def _simulate(self, accelerator: Accelerator, store: Store) -> dict[str, Any]:
+    def _simulate(self, row: ResultRow, accelerator: Accelerator, store: Store) -> ResultRow:
         program = accelerator.program
         images = load_images(program.network, program.network.name)
         with BUILDING:  # the simulator elaborates the design, too
             checked = check(accelerator, images, store, engine="auto", images=slice(self.images))
-        row = checked.row(program)
-        return row | ({"failure": checked.first} if checked.first else {})
+        compared, sized = checked.parts(program)
+        return row | compared | sized | {"failure": checked.first or None}
 
 
-def _columns(program: Program) -> dict[str, Any]:
+def _columns(program: Program) -> dict[str, object]:
     """Return what the network says of itself; accuracy only where its sums cannot overflow."""
     network, about = program.network, program.network.about
     row = {

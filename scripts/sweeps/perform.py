@@ -1,14 +1,14 @@
 """What the commands ``sweep`` and ``compare`` share: run a plan, write and print its rows."""
 
-import json
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 import click
 
@@ -16,20 +16,24 @@ from ...hw.errors import ToolError
 from ...hw.files import write_atomically
 from ...hw.tools import programs as tools
 from ...hw.tools.store import Store
-from ..reporting.results import SWEEPS, Row, in_order, print_table, write_results
+from ..reporting.console import SWEEPS, print_table
+from ..rows.files import to_json, write_results
+from ..rows.row import ResultRow
 from ..terminal.options import json_output, make_folder
 from ..terminal.progress import standard_output
 from .bench import Bench, Tools
 from .plan import SweepPlan
 from .progress import Progress
 
-__all__ = ["perform", "sweeping"]
+__all__ = ["SweepOptions", "perform", "sweeping"]
 
+P = ParamSpec("P")
+T = TypeVar("T")
 EXTRA = 2  # designs that are built while the jobs of others run
 
 
-def sweeping(function: Any) -> Any:
-    """Give a command the options of `perform`."""
+def sweeping(function: Callable) -> Callable:
+    """Give a command the options of `SweepOptions`."""
     for option in reversed(
         [
             click.option(
@@ -57,15 +61,18 @@ def sweeping(function: Any) -> Any:
     return function
 
 
-def perform(
-    plan: SweepPlan,
-    *,
-    jobs: int | None,
-    scheduler: str | None,
-    retry_failed: bool,
-    output: Path,
-    as_json: bool,
-) -> int:
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions:
+    """What `sweeping` gives."""
+
+    jobs: int | None
+    scheduler: str | None
+    retry_failed: bool
+    output: Path
+    as_json: bool
+
+
+def perform(plan: SweepPlan, given: SweepOptions) -> int:
     """Run a plan and return the exit status: 1 where a row failed.
 
     Raises
@@ -73,26 +80,23 @@ def perform(
     NarrowgaugeError
         Where results cannot be written or kept, or the cluster cannot be used.
     """
+    output = given.output
     make_folder(output, (f"{plan.name}.json", f"{plan.name}.csv"))
     files = _Files(output, plan.name)
     with Progress(plan.points) as progress:
         found = Tools(plan.points)
-        with _executor(jobs, scheduler, found) as (executor, threads):
-            bench = Bench(Store(), retry_failed=retry_failed)
+        with _executor(given.jobs, given.scheduler, found) as (executor, threads):
+            bench = Bench(Store(), retry_failed=given.retry_failed)
             rows = bench.run(plan, found, executor, threads, progress, files.so_far)
     written = files.finish(rows, bench.came_to_results)
-    if as_json:
-        print(_json(rows))
+    if given.as_json:
+        print(to_json(rows))
     else:
         _print(plan, rows, f"written to {output}{os.sep}: {written}" if written else "")
     status = _tell(plan, rows)
     if not written:
         _say(f"{files.results} stays as it was: no row of this run came to a result")
     return status
-
-
-def _json(rows: Iterable[Row]) -> str:
-    return json.dumps(in_order(rows), indent=2)
 
 
 class _Files:
@@ -108,11 +112,11 @@ class _Files:
         self.results = folder / f"{name}.json"
         self.partial = folder / f"{name}.json.partial"
 
-    def so_far(self, rows: list[Row]) -> None:
+    def so_far(self, rows: list[ResultRow]) -> None:
         """Write the rows that are done."""
-        write_atomically(self.partial, f"{_json(rows)}\n")
+        write_atomically(self.partial, f"{to_json(rows)}\n")
 
-    def finish(self, rows: list[Row], came_to_results: bool) -> str:
+    def finish(self, rows: list[ResultRow], came_to_results: bool) -> str:
         """Write all rows and return the names of the files; none where they would replace results.
 
         A run in which every row failed by an accident, such as a missing tool, is no reason to
@@ -133,8 +137,8 @@ class _Local(ThreadPoolExecutor):
         super().__init__(workers)
         self._left = threading.Event()
 
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        def unless_left() -> Any:
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        def unless_left() -> T:
             if self._left.is_set():
                 raise ToolError("the job was not begun")
             return fn(*args, **kwargs)
@@ -165,7 +169,7 @@ def _executor(
         yield cluster, (jobs or cluster.threads) + EXTRA
 
 
-def _print(plan: SweepPlan, rows: list[Row], where: str) -> None:
+def _print(plan: SweepPlan, rows: list[ResultRow], where: str) -> None:
     columns = {
         name: (rank, cell)
         for name, (rank, cell) in SWEEPS.items()
@@ -177,20 +181,19 @@ def _print(plan: SweepPlan, rows: list[Row], where: str) -> None:
         console.print(where, markup=False, soft_wrap=True)
 
 
-def _tell(plan: SweepPlan, rows: list[Row]) -> int:
+def _tell(plan: SweepPlan, rows: list[ResultRow]) -> int:
     """Say what was left out and what failed, a line for each reason; return the exit status."""
     for reason, texts in plan.left_out.items():
         _say(f"left out: {'; '.join(texts)}: {reason}")
     failures: dict[str, list[str]] = {}
-    reasons: dict[str, str] = {}  # in full of the first: each failure keeps its script elsewhere
+    first: dict[str, str] = {}  # each failure keeps its script elsewhere
     for point, row in zip(plan.points, rows, strict=True):
-        if "failure" in row:
-            reason, _, _ = row["failure"].partition("; script, ")
-            reasons.setdefault(reason, row["failure"])
-            failures.setdefault(reason, []).append(f"{point.text} on {point.target}")
+        if row.failure is not None:
+            first.setdefault(row.failure, row.failed)
+            failures.setdefault(row.failure, []).append(f"{point.text} on {point.target}")
     for reason, texts in failures.items():
         more = f" and {len(texts) - 1} more" if len(texts) > 1 else ""
-        _say(f"{texts[0]}{more}: {reasons[reason]}")
+        _say(f"{texts[0]}{more}: {first[reason]}")
     if failures:
         _say("--retry-failed runs rows again that failed")
     return 1 if failures else 0

@@ -13,8 +13,9 @@ from ...hw.synth.shell import Shell
 from ...hw.synth.targets import Target
 from ...hw.synth.targets import target as find_target
 from ...hw.tools.store import Store
+from ..rows.row import Hardware, ResultRow
 
-__all__ = ["BUILDING", "GEOMETRY", "Built", "Point", "check_blocks", "columns", "shape"]
+__all__ = ["BUILDING", "GEOMETRY", "Built", "Point", "check_blocks", "measured", "shape"]
 
 BUILDING = threading.Lock()
 """Held while components are made and elaborated: Amaranth numbers its signals one process wide,
@@ -22,11 +23,6 @@ and two threads at once can give a number twice."""
 
 GEOMETRY = ("rows", "columns", "lanes", "hop", "chains")
 """The fields that are an array's geometry, in the order of `Geometry`."""
-
-COSTS = (
-    *("lut", "lut4", "ff", "carry", "bram", "spram", "dsp"),
-    *("fmax_mhz", "fmax_mhz_min", "fmax_mhz_max", "tools", "routed"),
-)
 
 
 @dataclass(frozen=True)
@@ -37,15 +33,15 @@ class Built:
     shell: Shell
     dsp: bool = False
 
-    def measure(self, on: Target, seeds: int, store: Store, executor: Executor) -> dict[str, Any]:
-        """Return the columns that synthesis gives.
+    def measure(self, on: Target, seeds: int, store: Store, executor: Executor) -> Measurement:
+        """Return what synthesis gives.
 
         Raises
         ------
         FitError, ToolError
             As `synth.measure.measure`.
         """
-        found = measure(
+        return measure(
             self.text,
             on,
             seeds=range(1, seeds + 1),
@@ -54,20 +50,13 @@ class Built:
             executor=executor,
             shell=self.shell,
         )
-        return columns(found)
 
 
-def columns(found: Measurement) -> dict[str, Any]:
-    """Return the columns of a row that a measurement gives."""
-    row = found.row()
-    kept = {name: row[name] for name in COSTS if name in row}
-    if found.seeds:
-        kept["seeds"] = list(found.seeds)
-    if found.remark:
-        kept["remark"] = found.remark
-    if found.failed:
-        kept["failure"] = "; ".join(found.failed.values())
-    return kept
+def measured(row: ResultRow, found: Measurement) -> ResultRow:
+    """Return a row with what a measurement gives; seeds that failed are its failure."""
+    return (
+        row | Hardware.of_measurement(found) | {"failure": "; ".join(found.failed.values()) or None}
+    )
 
 
 def shape(sizes: Mapping[str, Any]) -> str:
@@ -123,8 +112,8 @@ class Point:
         """Return what the point's result depends on beside sources and tools; see `store.key`."""
         return {"kind": type(self).__name__} | asdict(self)
 
-    def row(self) -> dict[str, Any]:
-        """Return the columns that are known before anything is measured."""
+    def row(self) -> ResultRow:
+        """Return the row as far as it is known before anything is measured."""
         raise NotImplementedError
 
     def build(self, store: Store) -> Any:
@@ -137,12 +126,12 @@ class Point:
         """
         raise NotImplementedError
 
-    def measure(self, built: Any, store: Store, executor: Executor) -> dict[str, Any]:
-        """Return the columns that are measured.
+    def measure(self, built: Any, store: Store, executor: Executor) -> ResultRow:
+        """Return the row with what is measured.
 
         Raises
         ------
         NarrowgaugeError
             As `build` and `synth.measure.measure`.
         """
-        return built.measure(self.device, self.seeds, store, executor)
+        return measured(self.row(), built.measure(self.device, self.seeds, store, executor))

@@ -3,8 +3,6 @@
 import sys
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -12,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from ..rows.row import ResultRow
 from .points import Point
 
 __all__ = ["Progress", "remaining"]
@@ -78,7 +77,7 @@ class Progress:
         with self._lock:
             self._started[point] = time.perf_counter()
 
-    def end(self, point: Point, row: Mapping[str, Any]) -> None:
+    def end(self, point: Point, row: ResultRow) -> None:
         """Show that a row is done."""
         with self._lock:
             seconds = time.perf_counter() - self._started.pop(point)
@@ -112,8 +111,8 @@ class Progress:
             return Group(*lines, self._bar.get_renderable())
 
 
-def _outcome(row: Mapping[str, Any]) -> str:
-    if "lut" not in row and "lut4" not in row:
-        return f"failed: {row.get('failure', '')}"
-    speed = f", {row['fmax_mhz']:.1f} MHz" if "fmax_mhz" in row else ""
-    return f"{row.get('lut', row.get('lut4'))} LUT{speed}"
+def _outcome(row: ResultRow) -> str:
+    cells = row.lut4 if row.lut is None else row.lut
+    if cells is None:
+        return f"failed: {row.failed}"
+    return f"{cells} LUT" + (f", {row.fmax_mhz:.1f} MHz" if row.fmax_mhz else "")

@@ -21,6 +21,7 @@ from ...model.data import DATASETS
 from ...model.lowering.topologies import NETWORKS
 from ...model.training.recipe import Recipe
 from ...model.zoo import networks as zoo
+from ..rows.row import ResultRow
 from ..runs.pipeline import Trainer, training_sources
 from ..terminal.progress import Reporter
 from .network import Accelerated, NetworkSource
@@ -59,16 +60,16 @@ class Given(NetworkSource):
         bits = accumulator_bits(self.network, lanes)
         return self.network.with_accumulator(Accumulator(bits))
 
-    def row(self) -> dict[str, Any]:
-        """Return the columns that are known before anything is measured."""
+    def row(self) -> ResultRow:
+        """Return the row as far as it is known before anything is measured."""
         about = self.network.about
         weights = [layer.weight for layer in self.network if isinstance(layer, Weighted)]
-        return {
-            "weight": about.get("weight", str(weights[0]) if weights else "none"),
-            "activation": about.get("activation", str(self.network.layers[-1].input)),
-            "network": self.network.name,
-            "dataset": about.get("dataset", "digits"),
-        }
+        return ResultRow(
+            weight=about.get("weight", str(weights[0]) if weights else "none"),
+            activation=about.get("activation", str(self.network.layers[-1].input)),
+            network=self.network.name,
+            dataset=about.get("dataset", "digits"),
+        )
 
 
 @dataclass(frozen=True)
@@ -107,10 +108,11 @@ class TrainedSource(NetworkSource):
             about = {**network.about, "accuracy_float": trainer.accuracy_float()}
         return replace(network, about=about)
 
-    def row(self) -> dict[str, Any]:
-        """Return the columns that are known before anything is measured."""
-        names = {"weight": self.weight, "activation": self.activation}
-        return names | {"dataset": self.shared.dataset}
+    def row(self) -> ResultRow:
+        """Return the row as far as it is known before anything is measured."""
+        return ResultRow(
+            weight=self.weight, activation=self.activation, dataset=self.shared.dataset
+        )
 
 
 class _Silent(Reporter):

@@ -5,8 +5,10 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -17,23 +19,31 @@ from ...hw.geometry import Geometry
 from ...hw.numbers.arithmetic import OVERFLOWS
 from ...hw.sim.engine import ENGINES
 from ...hw.synth.build import MULTIPLIERS
-from ...hw.synth.targets import TARGETS
+from ...hw.synth.targets import TARGETS, Target
+from ...hw.synth.targets import target as find_target
+
+if TYPE_CHECKING:
+    from ...hw.accelerator.top import Accelerator
+    from ...hw.network.network import Network
+    from ...hw.program.layout import Program
 
 __all__ = [
+    "AcceleratorOptions",
+    "ArrayOptions",
+    "FittedOptions",
     "Numbers",
     "OutputFile",
     "accumulator",
     "check_files",
-    "check_fit",
     "check_folder",
     "engine",
+    "gathered",
     "geometry",
-    "grouping",
     "images",
+    "is_given",
     "json_output",
     "load_weights",
     "make_folder",
-    "make_geometry",
     "multiplier",
     "network_file",
     "output_file",
@@ -184,36 +194,102 @@ def output_file(text: str) -> Callable:
 images = click.option("--images", type=click.IntRange(1), help="Test images to run [default: all].")
 
 
-def make_geometry(values: dict[str, Any]) -> Geometry:
-    """Take the geometry out of a command's parameters; `grouping` is what they say of images."""
-    names = ("rows", "columns", "lanes", "hop", "chains")
-    return Geometry(**{name: values.pop(name) for name in names})
+Given = TypeVar("Given")
 
 
-def grouping(values: dict[str, Any]) -> dict[str, Any]:
-    """Take ``contexts`` and ``batch``, as `Program` takes them, out of a command's parameters.
+def gathered(kind: type[Given]) -> Callable[[Callable[[Given], int]], Callable[..., int]]:
+    """Return a decorator that gives a command its parameters as one dataclass.
 
-    So it does with ``any_weights``, where the command has it and it was asked for.
+    It stands right above the function, below the options; ``kind`` has a field for each of them.
     """
-    loaded = {"any_weights": True} if values.pop("any_weights", False) else {}
-    return {name: values.pop(name) for name in ("contexts", "batch")} | loaded
+
+    def decorate(function: Callable[[Given], int]) -> Callable[..., int]:
+        @wraps(function)
+        def command(**values: object) -> int:
+            return function(kind(**values))
+
+        return command
+
+    return decorate
 
 
-def check_fit(values: dict[str, Any]) -> None:
-    """Refuse what says how large the array is, or where it multiplies, beside ``--fit``."""
-    if not values["fit"]:
-        return
-    context = click.get_current_context()
-    for name in ("rows", "columns", "lanes"):
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise NarrowgaugeError(
-                f"--fit chooses rows, columns and lanes itself; leave out --{name}, or --fit"
-            )
-    if values["multiplier"] != "logic":
-        raise NarrowgaugeError(
-            "--fit measures arrays of logic cells; with --multiplier block, give --rows, "
-            "--columns and --lanes"
+def is_given(name: str) -> bool:
+    """Tell whether a parameter of the command that runs stands on its command line."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayOptions:
+    """What `geometry` gives: the array, and how images share it."""
+
+    rows: int
+    columns: int
+    lanes: int
+    hop: int
+    chains: int
+    batch: int | None
+    contexts: int
+
+    @property
+    def geometry(self) -> Geometry:
+        """The array; raises `GeometryError` where there is no such one."""
+        return Geometry(self.rows, self.columns, self.lanes, hop=self.hop, chains=self.chains)
+
+    def program(
+        self, network: "Network", geometry: Geometry | None = None, *, any_weights: bool = False
+    ) -> "Program":
+        """Return the program of a network on the array, or on another."""
+        from ...hw.program.layout import Program
+
+        return Program(
+            network,
+            geometry or self.geometry,
+            contexts=self.contexts,
+            batch=self.batch,
+            any_weights=any_weights,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcceleratorOptions(ArrayOptions):
+    """What `geometry`, `target` and `multiplier` give."""
+
+    target: str
+    multiplier: str = "logic"
+
+    @property
+    def device(self) -> Target:
+        """The target."""
+        return find_target(self.target)
+
+    def accelerator(self, program: "Program") -> "Accelerator":
+        """Return the accelerator of a program on the target."""
+        from ...hw.synth.build import accelerator_for
+
+        return accelerator_for(program, self.device, multiplier=self.multiplier)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedOptions(ArrayOptions):
+    """What `geometry`, `multiplier` and ``--fit`` give."""
+
+    multiplier: str
+    fit: bool
+
+    def check_fit(self) -> None:
+        """Refuse what says how large the array is, or where it multiplies, beside ``--fit``."""
+        if not self.fit:
+            return
+        for name in ("rows", "columns", "lanes"):
+            if is_given(name):
+                raise NarrowgaugeError(
+                    f"--fit chooses rows, columns and lanes itself; leave out --{name}, or --fit"
+                )
+        if self.multiplier != "logic":
+            raise NarrowgaugeError(
+                "--fit measures arrays of logic cells; with --multiplier block, give --rows, "
+                "--columns and --lanes"
+            )
 
 
 def make_folder(path: Path, names: Iterable[str] = ()) -> None:

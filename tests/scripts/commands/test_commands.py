@@ -1,5 +1,7 @@
 """The smaller commands."""
 
+import dataclasses
+import inspect
 import json
 import subprocess
 import sys
@@ -39,6 +41,24 @@ def test_the_command_lists_its_commands(invoke, arguments):
     assert "Examples:" in finished.out
     for name in COMMANDS:
         assert f"  {name} " in finished.out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_takes_its_options_typed(name):
+    """Each as a parameter of its own, or all as one dataclass with a field for each."""
+    command = group.get_command(click.Context(group), name)
+    assert command is not None
+    names = {each.name for each in command.params}
+    function = inspect.unwrap(command.callback)
+    parameters = inspect.signature(function).parameters
+    assert all(each.kind is not each.VAR_KEYWORD for each in parameters.values())
+    if set(parameters) == {"given"}:
+        (given,) = parameters.values()
+        fields = {each.name: each.default for each in dataclasses.fields(given.annotation)}
+        assert names <= set(fields)
+        assert all(fields[each] is not dataclasses.MISSING for each in set(fields) - names)
+    else:
+        assert set(parameters) == names
 
 
 def test_version(invoke):

@@ -15,6 +15,7 @@ from narrowgauge.scripts.reporting.rows import merged, read
 UNITS = Path(__file__).with_name("report_rows.json")
 NETWORKS = Path(__file__).parents[3] / "docs" / "results" / "results.json"
 ROWS = merged(read([UNITS, NETWORKS])[0])
+PLAIN = [row.plain() for row in ROWS]
 
 
 def write_report(folder):

@@ -11,15 +11,18 @@ from narrowgauge.scripts.reporting.interactive import panels
 from narrowgauge.scripts.reporting.quantities import density, has_range, in_blocks
 from narrowgauge.scripts.reporting.roofline import memory_bits, spaced
 from narrowgauge.scripts.reporting.tables import cells, hover
+from narrowgauge.scripts.rows.row import ResultRow
 
 from .reports import ROWS
 
-MAC = {"weight": "int8", "activation": "uint8", "accumulator_bits": 16, "lanes": 1}
-MAC |= {"multiplier": "logic", "target": "up5k", "lut": 168, "bram": 0, "dsp": 0, "routed": True}
-MAC |= {"fmax_mhz": 70.0, "fmax_mhz_min": 69.0, "fmax_mhz_max": 71.0, "seeds": [1, 2, 3]}
-BLOCK = {**MAC, "multiplier": "block", "lut": 5, "dsp": 1, "fmax_mhz": 131.0}
+MAC = ResultRow(
+    **{"weight": "int8", "activation": "uint8", "accumulator_bits": 16, "lanes": 1},
+    **{"multiplier": "logic", "target": "up5k", "lut": 168, "bram": 0, "dsp": 0, "routed": True},
+    **{"fmax_mhz": 70.0, "fmax_mhz_min": 69.0, "fmax_mhz_max": 71.0, "seeds": [1, 2, 3]},
+)
+BLOCK = MAC | {"multiplier": "block", "lut": 5, "dsp": 1, "fmax_mhz": 131.0}
 BLOCK |= {"fmax_mhz_min": 131.0, "fmax_mhz_max": 131.0, "seeds": [1]}
-NETWORK = {**MAC, "rows": 2, "columns": 2, "network": "digits", "lut": 3000, "bram": 27}
+NETWORK = MAC | {"rows": 2, "columns": 2, "network": "digits", "lut": 3000, "bram": 27}
 NETWORK |= {"fmax_mhz": 43.0, "fmax_mhz_min": 42.0, "fmax_mhz_max": 45.0}
 
 

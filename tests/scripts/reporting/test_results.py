@@ -6,29 +6,31 @@ import json
 import pytest
 from rich.console import Console
 
-from narrowgauge.scripts.reporting.results import in_order, print_table, write_results
+from narrowgauge.scripts.reporting.console import print_table
+from narrowgauge.scripts.rows.files import write_results
+from narrowgauge.scripts.rows.row import ResultRow
 
-ROW = {
-    "weight": "bipolar",
-    "activation": "bipolar",
-    "accumulator_bits": 16,
-    "rows": 16,
-    "columns": 32,
-    "lanes": 64,
-    "accuracy_hardware": 0.9711,
-    "mismatches": 0,
-    "overflows": 123456,
-    "cycles_per_image": 1081.4,
-    "utilisation": 0.27,
-    "lut": 5280,
-    "ff": 1234,
-    "bram": 30,
-    "dsp": 0,
-    "fmax_mhz": 39.84,
-    "images_per_second": 36846.2,
-}
-ROWS = [{"weight": "float", "activation": "float", "accuracy_float": 0.98}, ROW]
-NARROW = [{"weight": "int4", "activation": "uint4", "failure": "does not fit"}]
+ROW = ResultRow(
+    weight="bipolar",
+    activation="bipolar",
+    accumulator_bits=16,
+    rows=16,
+    columns=32,
+    lanes=64,
+    accuracy_hardware=0.9711,
+    mismatches=0,
+    overflows=123456,
+    cycles_per_image=1081.4,
+    utilisation=0.27,
+    lut=5280,
+    ff=1234,
+    bram=30,
+    dsp=0,
+    fmax_mhz=39.84,
+    images_per_second=36846.2,
+)
+ROWS = [ResultRow(weight="float", activation="float", accuracy_float=0.98), ROW]
+NARROW = [ResultRow(weight="int4", activation="uint4", failure="does not fit")]
 
 
 @pytest.mark.parametrize("width", [60, 72, 80, 100, 200])
@@ -55,7 +57,7 @@ def test_a_row_that_failed_has_empty_cells():
 
 
 def test_files_have_the_order_of_the_columns(tmp_path):
-    row = dict(reversed(ROW.items()))
-    assert list(in_order([row])[0]) == list(ROW)
+    plain = ROW.plain()
+    row = ResultRow.read(dict(reversed(plain.items())))
     write_results([row], tmp_path / "new")
-    assert list(json.loads((tmp_path / "new" / "results.json").read_text())[0]) == list(ROW)
+    assert list(json.loads((tmp_path / "new" / "results.json").read_text())[0]) == list(plain)

@@ -15,14 +15,14 @@ def test_a_failure_is_a_row_and_is_not_retried_silently(sweep, plan, fake, tmp_p
         failed = [row for row in rows if "failure" in row]
         assert [row["accumulator_bits"] for row in failed] == [29, 29]
         for row in failed:
-            assert row["failure"].startswith(
-                "yosys failed: ERROR: it broke; script, design and log"
-            )
+            assert row["failure"].startswith("yosys failed: ERROR: it broke")
+            assert row["kept"].startswith("script, design and log are in ")
             assert "lut" not in row
             assert not row["routed"]
         assert [row["lut"] for row in rows if "failure" not in row] == [981, 977] * 2
         told = lines(finished)
         assert "bipolar x bipolar, 29 bits, 1 lane on xc7 and 1 more: yosys failed" in told[0]
+        assert "script, design and log are in " in told[0]
         assert "--retry-failed" in told[1]
         assert len(told) == 2
     fake.say(broken="")

@@ -12,10 +12,10 @@ import pytest
 
 from narrowgauge.hw.synth.measure import measure
 from narrowgauge.hw.tools.store import Store
-from narrowgauge.scripts.reporting.results import COLUMNS
+from narrowgauge.scripts.rows.row import COLUMNS, ResultRow
 from narrowgauge.scripts.sweeps.perform import _Files
 from narrowgauge.scripts.sweeps.plan import read_plan
-from narrowgauge.scripts.sweeps.points import columns
+from narrowgauge.scripts.sweeps.points import measured
 from narrowgauge.scripts.sweeps.progress import remaining
 
 from ..conftest import COMMAND, write_network
@@ -49,7 +49,7 @@ def test_a_sweep_measures_every_combination(sweep, cache, tmp_path):
         built = point.build(Store())
         seeds = range(1, point.seeds + 1)
         alone = measure(built.text, point.device, seeds=seeds, shell=built.shell, store=Store())
-        assert row == point.row() | columns(alone)  # the same as measured without a plan
+        assert row == measured(point.row(), alone).plain()  # the same as measured without a plan
         assert list(row) == [name for name in COLUMNS if name in row]
         assert row["lut"] > 0
     *packed, routed = rows
@@ -252,6 +252,6 @@ def test_compare_shows_its_plans(invoke):
 def test_results_so_far_are_no_results_of_a_report(tmp_path):
     """`report` takes the files that end in ``.json``."""
     files = _Files(tmp_path, "plan")
-    files.so_far([{"weight": "int4"}])
+    files.so_far([ResultRow(weight="int4")])
     assert not list(tmp_path.glob("*.json"))
     assert json.loads(files.partial.read_text()) == [{"weight": "int4"}]

@@ -1,6 +1,6 @@
 """What mapping each distinct module once saves; run by hand.
 
-``python tests/benchmarks/hierarchy.py [--targets up5k,ecp5-85k] [--without 8x8x4:int8]`` maps an
+``studies hierarchy [--targets up5k,ecp5-85k] [--without 8x8x4:int8]`` maps an
 8x8 array of 64 bipolar lanes with Yosys and prints seconds, of the clock and of the processor, and
 cells. Then it does so with an array that is small enough to be mapped without sharing modules, too,
 where every element is mapped by itself, and prints the ratios. Yosys has run once before.
@@ -9,23 +9,26 @@ where every element is mapped by itself, and prints the ratios. Yosys has run on
 import argparse
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from amaranth.lib import wiring
 
-from narrowgauge.hw.array.systolic import SystolicArray
-from narrowgauge.hw.errors import ToolTimeout
-from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.mac.fabric import Fabric
-from narrowgauge.hw.numbers.arithmetic import Accumulator
-from narrowgauge.hw.numbers.formats import parse
-from narrowgauge.hw.numbers.operands import Operands
-from narrowgauge.hw.synth.flow import synthesize
-from narrowgauge.hw.synth.shell import Shell
-from narrowgauge.hw.synth.targets import target
-from narrowgauge.hw.tools.programs import warm
-from narrowgauge.hw.tools.rtlil import convert
+from ...hw.array.systolic import SystolicArray
+from ...hw.errors import ToolTimeout
+from ...hw.geometry import Geometry
+from ...hw.mac.fabric import Fabric
+from ...hw.numbers.arithmetic import Accumulator
+from ...hw.numbers.formats import parse
+from ...hw.numbers.operands import Operands
+from ...hw.synth.flow import synthesize
+from ...hw.synth.shell import Shell
+from ...hw.synth.targets import target
+from ...hw.tools.programs import warm
+from ...hw.tools.rtlil import convert
+
+__all__ = ["Mapped", "array", "main", "measure"]
 
 ACTIVATIONS = {"bipolar": "bipolar", "int8": "uint8", "int4": "uint4"}
 BAR = 20.0  # seconds, of the array of 8x8 elements with 64 bipolar lanes
@@ -68,14 +71,14 @@ def measure(design: Any, name: str, *, share: bool, limit: float) -> Mapped:
     return Mapped(time.monotonic() - begin, children + own, lut)
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(description="Measure hierarchical synthesis.")
     parser.add_argument("--targets", default="up5k,ecp5-85k")
     parser.add_argument("--array", default="8x8x64:bipolar", help="mapped with shared modules")
     parser.add_argument("--without", default="8x8x1:int8", help="mapped with and without")
     parser.add_argument("--limit", type=float, default=900.0, help="processor seconds for each")
-    values = parser.parse_args()
+    values = parser.parse_args(arguments)
     (yosys,) = warm(["yosys"])
     print(f"yosys {yosys.version}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     for name in values.targets.split(","):
@@ -95,7 +98,3 @@ def main() -> None:
             print(f"{name}: {ratio:.1f} times as fast, {cells:+.1f} % LUT", flush=True)
         else:
             print(f"{name}: more than {ratio:.0f} times as fast", flush=True)
-
-
-if __name__ == "__main__":
-    main()

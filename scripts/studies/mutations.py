@@ -1,6 +1,6 @@
 """What the chain of proof would notice: faults in single gates of a mapped netlist; run by hand.
 
-``python tests/benchmarks/mutations.py NETWORK [--faults 200] [--images 20]`` maps the accelerator
+``studies mutations NETWORK [--faults 200] [--images 20]`` maps the accelerator
 of a network as ``narrowgauge synthesize`` does by default, plants faults in gates drawn at random,
 and simulates the netlist with each. A fault is caught where a level or a class differs from the
 integer reference, or results are missing. What survives runs again with all images of the test
@@ -24,26 +24,29 @@ from typing import Any
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 
-from narrowgauge.boards.proof.netlist import StreamSimulation
-from narrowgauge.hw.accelerator.top import Accelerator
-from narrowgauge.hw.errors import NarrowgaugeError
-from narrowgauge.hw.files import write_atomically
-from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.program.layout import Program
-from narrowgauge.hw.sim.run import Stimulus
-from narrowgauge.hw.synth.build import accelerator_for, infers_blocks
-from narrowgauge.hw.synth.flow import Netlist, synthesize
-from narrowgauge.hw.synth.targets import target
-from narrowgauge.hw.tools import rtlil
-from narrowgauge.hw.tools.programs import find
-from narrowgauge.scripts.runs.checked import reference
-from narrowgauge.scripts.runs.networks import load_inputs, load_network
+from ...boards.proof.netlist import StreamSimulation
+from ...hw.accelerator.top import Accelerator
+from ...hw.errors import NarrowgaugeError
+from ...hw.files import write_atomically
+from ...hw.geometry import Geometry
+from ...hw.program.layout import Program
+from ...hw.sim.run import Stimulus
+from ...hw.synth.build import accelerator_for, infers_blocks
+from ...hw.synth.flow import Netlist, synthesize
+from ...hw.synth.targets import target
+from ...hw.tools import rtlil
+from ...hw.tools.programs import find
+from ..runs.checked import reference
+from ..runs.networks import load_inputs, load_network
+from .record import Row, command, output, provenance
 
-OUTPUT = Path(__file__).parents[2] / "docs" / "results" / "mutations.json"
+__all__ = ["main", "mapped", "measure", "plant"]
+
+OUTPUT = output("mutations")
 KINDS = ("stuck at 0", "stuck at 1", "inverted", "one entry of the table flipped")
 
 
-class Plain(wiring.Component):
+class _Untraced(wiring.Component):
     """An accelerator without its trace, which would be a part of the netlist."""
 
     def __init__(self, accelerator: Accelerator):
@@ -63,12 +66,12 @@ class Plain(wiring.Component):
 def mapped(accelerator: Accelerator, name: str) -> Netlist:
     """Return the netlist of an accelerator alone."""
     device = target(name)
-    text = rtlil.convert(Plain(accelerator), platform=device)
+    text = rtlil.convert(_Untraced(accelerator), platform=device)
     text = rtlil.forget_contents(rtlil.free_collisions(text))
     return synthesize(text, device, dsp=infers_blocks(accelerator))
 
 
-def plant(netlist: str, count: int, seed: int) -> tuple[str, list[dict[str, Any]]]:
+def plant(netlist: str, count: int, seed: int) -> tuple[str, list[Row]]:
     """Return the netlist with ``count`` faults that an input chooses from, and what they are."""
     design = json.loads(netlist)
     (top,) = [each for each in design["modules"].values() if "top" in each["attributes"]]
@@ -77,7 +80,7 @@ def plant(netlist: str, count: int, seed: int) -> tuple[str, list[dict[str, Any]
     gates += [name for name, cell in cells.items() if cell["type"].startswith("SB_DFF")]
     chance = random.Random(seed)
     planter = _Planter(top, width=count.bit_length())
-    faults: list[dict[str, Any]] = []
+    faults: list[Row] = []
     for number, name in enumerate(chance.sample(sorted(gates), count), start=1):
         is_table = cells[name]["type"] == "SB_LUT4"
         kind = chance.choice(KINDS if is_table else KINDS[:3])
@@ -90,7 +93,7 @@ def plant(netlist: str, count: int, seed: int) -> tuple[str, list[dict[str, Any]
 class _Planter:
     """Adds faults to a module in the JSON of Yosys."""
 
-    def __init__(self, module: dict[str, Any], width: int):
+    def __init__(self, module: Row, width: int):
         self.module, self.added = module, 0
         used = [
             bit
@@ -123,7 +126,7 @@ class _Planter:
         self.added += 1
         return y
 
-    def add(self, number: int, gate: dict[str, Any], kind: str, chance: random.Random) -> None:
+    def add(self, number: int, gate: Row, kind: str, chance: random.Random) -> None:
         port = "O" if gate["type"] == "SB_LUT4" else "Q"
         (output,) = gate["connections"][port]
         true = self.net()
@@ -151,7 +154,7 @@ class _Planter:
             self.module["netnames"][name] = {"hide_name": 0, "bits": bits, "attributes": {}}
 
 
-def measure(network: Path, count: int, few: int, seed: int) -> dict[str, Any]:
+def measure(network: Path, count: int, few: int, seed: int) -> Row:
     """Return the result: how many faults were caught, and every fault with its outcome."""
     geometry = Geometry(2, 2, 4)
     loaded = load_network(network, geometry.lanes)
@@ -201,7 +204,7 @@ def _reason(active: int, images: int) -> str:
     return "the gate gave other values, on which no level and no class depended"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -218,17 +221,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NarrowgaugeError as error:
         print(f"mutations: {error}", file=sys.stderr)
         return 1
-    command = f"python tests/benchmarks/mutations.py {given.network} --faults {given.faults}"
-    command += f" --images {given.images} --seed {given.seed}"
-    result |= {
-        "seconds": round(time.perf_counter() - started, 1),
-        "yosys": find("yosys").version,
-        "command": command,
-    }
+    words = [given.network, "--faults", given.faults, "--images", given.images]
+    result |= {"seconds": round(time.perf_counter() - started, 1), "yosys": find("yosys").version}
+    result |= provenance(command("mutations", *words, "--seed", given.seed))
     write_atomically(given.output, (json.dumps(result, indent=1) + "\n").encode())
     print(f"{result['caught']} of {result['faults']} faults caught; {result['survivors']}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,6 @@
 """A public network and its whole test set, in executor, integers and hardware; run by hand.
 
-``python tests/benchmarks/keywords.py [FOLDER]`` looks in a folder, by default in ``mlperf-tiny`` of
+``studies keywords [FOLDER]`` looks in a folder, by default in ``mlperf-tiny`` of
 ``NARROWGAUGE_DATA``, for what was submitted to MLPerf Tiny v0.7 as keyword spotting by FINN:
 ``finn_kws_w3a3_qonnx.onnx``, and its 1,000 test clips as ``finn_kws_int8.npz``. Clips are codes of
 the model's input, 49x10 in the file, which the model reads as 10x49 in the same order. Executor and
@@ -10,32 +10,31 @@ of 4x4 elements with 8 lanes in every sum and every level. The row is kept in
 """
 
 import argparse
-import json
 import os
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from narrowgauge.hw.accelerator.top import Accelerator
-from narrowgauge.hw.errors import DataError, NarrowgaugeError
-from narrowgauge.hw.files import write_atomically
-from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.program.layout import Program
-from narrowgauge.model.exchange.agree import agree
-from narrowgauge.model.exchange.executor import Executor
-from narrowgauge.model.exchange.importer import Imported, import_qonnx
-from narrowgauge.model.exchange.preparation import Preparation
-from narrowgauge.scripts.runs.checked import simulate_and_compare
+from ...hw.accelerator.top import Accelerator
+from ...hw.errors import DataError, NarrowgaugeError
+from ...hw.geometry import Geometry
+from ...hw.program.layout import Program
+from ...model.exchange.agree import agree
+from ...model.exchange.executor import Executor
+from ...model.exchange.importer import Imported, import_qonnx
+from ...model.exchange.preparation import Preparation
+from ..runs.checked import simulate_and_compare
+from .record import Row, RowFile, command, output, provenance
+
+__all__ = ["Clips", "clips", "count_of", "found", "main", "measure"]
 
 MODEL, CLIPS = "finn_kws_w3a3_qonnx.onnx", "finn_kws_int8.npz"
 GEOMETRY = Geometry(4, 4, 8)
-OUTPUT = Path(__file__).parents[2] / "docs" / "results" / "keywords.json"
+OUTPUT = output("keywords")
 TOOLS = ("narrowgauge", "qonnx", "onnx", "onnxruntime", "numpy", "torch", "amaranth")
 
 
@@ -71,7 +70,7 @@ def clips(path: Path, imported: Imported) -> Clips:
     return Clips(shaped * np.float32(preparation.scale), labels)
 
 
-def measure(imported: Imported, given: Clips) -> dict[str, Any]:
+def measure(imported: Imported, given: Clips) -> Row:
     """Return the row: who is right how often, and what differs."""
     started = time.perf_counter()
     agreement = agree(imported, given.images, GEOMETRY.lanes)
@@ -111,12 +110,12 @@ def measure(imported: Imported, given: Clips) -> dict[str, Any]:
     }
 
 
-def count_of(row: dict[str, Any]) -> int:
+def count_of(row: Row) -> int:
     """Return how many clips have another class, though no two logits are equal."""
     return row["images"] - row["same_class"] - row["equal_logits"]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -131,9 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NarrowgaugeError as error:
         print(f"keywords: {error}", file=sys.stderr)
         return 1
-    row["versions"] = {name: version(name) for name in TOOLS}
-    row["command"] = "python tests/benchmarks/keywords.py"
-    write_atomically(given.output, (json.dumps([row], indent=1) + "\n").encode())
+    row |= provenance(command("keywords"), *TOOLS)
+    RowFile(given.output, ("network",)).keep([row])
     print(
         f"{row['network']}: {row['images']} clips; right in QONNX's executor "
         f"{100 * row['accuracy_executor']:.1f} %, as integers {100 * row['accuracy_reference']:.1f}"
@@ -149,7 +147,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"keywords: {wrong}", file=sys.stderr)
     unexplained = count_of(row) > row["ties"]
     return 1 if wrong or row["mismatches"] or unexplained else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

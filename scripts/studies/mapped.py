@@ -1,32 +1,29 @@
 """Does every accelerator pass through Yosys? Formats x arrays x chains x families; run by hand.
 
-``python tests/benchmarks/mapped.py [--targets up5k,xc7] [--part 0/2]`` maps the accelerator of the
+``studies mapped [--targets up5k,xc7] [--part 0/2]`` maps the accelerator of the
 default network, with random weights, and keeps a row each in ``docs/results/mapped.json``: what it
 takes, and the remark of one that was mapped in another way, or the failure. Nothing is routed. What
 the result store has is not mapped again, and a row that is there is not made again.
 """
 
 import argparse
-import json
-import sys
 import time
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-sys.path.insert(0, str(Path(__file__).parent))
+from ...hw.errors import NarrowgaugeError
+from ...hw.geometry import Geometry
+from ...hw.program.layout import Program
+from ...hw.synth.build import accelerator_for, infers_blocks
+from ...hw.synth.measure import measure
+from ...hw.synth.shell import Shell
+from ...hw.synth.targets import target
+from .engine_speeds import default_network
+from .record import Row, RowFile, command, output, provenance
 
-from engines import default_network
+__all__ = ["main", "row"]
 
-from narrowgauge.hw.errors import NarrowgaugeError
-from narrowgauge.hw.files import write_atomically
-from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.program.layout import Program
-from narrowgauge.hw.synth.build import accelerator_for, infers_blocks
-from narrowgauge.hw.synth.measure import measure
-from narrowgauge.hw.synth.shell import Shell
-from narrowgauge.hw.synth.targets import target
-
-RESULTS = Path(__file__).parents[2] / "docs" / "results" / "mapped.json"
+RESULTS = output("mapped")
+NAMES = ("target", "weight", "rows", "columns", "lanes", "chains")
 TARGETS = ("up5k", "ecp5-25k", "gw1n-9", "xc7")
 FORMATS = ("bipolar", "pow2_4", "int4", "int8")
 GEOMETRIES = (  # rows, columns, lanes, chains
@@ -36,7 +33,7 @@ GEOMETRIES = (  # rows, columns, lanes, chains
 )
 
 
-def row(weight: str, shape: tuple[int, int, int, int], name: str) -> dict[str, Any]:
+def row(weight: str, shape: tuple[int, int, int, int], name: str) -> Row:
     """Map one of them."""
     rows, columns, lanes, chains = shape
     about = {"weight": weight, "rows": rows, "columns": columns, "lanes": lanes, "chains": chains}
@@ -53,35 +50,24 @@ def row(weight: str, shape: tuple[int, int, int, int], name: str) -> dict[str, A
     return about | found | {"seconds": round(time.perf_counter() - began, 1)}
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Map what is asked for and is not there yet."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--targets", default=",".join(TARGETS))
     parser.add_argument("--formats", default=",".join(FORMATS))
     parser.add_argument("--part", default="0/1", help="INDEX/PARTS, to share the work")
-    values = parser.parse_args()
+    values = parser.parse_args(arguments)
     index, parts = map(int, values.part.split("/"))
     formats, targets = values.formats.split(","), values.targets.split(",")
+    record = RowFile(RESULTS, NAMES)
     wanted = [(s, w, t) for s in GEOMETRIES for w in formats for t in targets]
     for shape, weight, name in wanted[index::parts]:
-        if any(_key(each) == (name, weight, *shape) for each in _rows()):
+        if record.has(dict(zip(NAMES, (name, weight, *shape), strict=True))):
             continue
-        new = row(weight, shape, name)
-        print(*_key(new), *(f"{key}: {new[key]}" for key in _SHOWN if key in new), flush=True)
-        ordered = sorted([*_rows(), new], key=_key)
-        write_atomically(RESULTS, (json.dumps(ordered, indent=1) + "\n").encode())
+        new = row(weight, shape, name) | provenance(command("mapped", "--targets", name))
+        told = [new[each] for each in NAMES]
+        print(*told, *(f"{each}: {new[each]}" for each in _SHOWN if each in new), flush=True)
+        record.keep([new])
 
 
 _SHOWN = ("lut", "seconds", "remark", "failure")
-
-
-def _rows() -> list[dict[str, Any]]:
-    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
-
-
-def _key(each: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(each[name] for name in ("target", "weight", "rows", "columns", "lanes", "chains"))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,33 +1,33 @@
 """Structures of the XNOR-popcount on every family, measured; run by hand.
 
-``python tests/benchmarks/popcounts.py [--targets up5k,xc7] [--lanes 64] [--seeds 5]`` measures a
+``studies popcounts [--targets up5k,xc7] [--lanes 64] [--seeds 5]`` measures a
 bipolar multiply-accumulate with a 16-bit accumulator, and keeps the rows in
 ``docs/results/popcounts.json``, each as soon as it is there. ``python docs/update.py`` makes the
 table of ``docs/popcount.md`` from it. What the result store has is not measured again.
 """
 
 import argparse
-import json
-import sys
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Module, Signal
 
-from narrowgauge.hw.errors import NarrowgaugeError
-from narrowgauge.hw.gates.adder import Term, adder_tree, tree_latency
-from narrowgauge.hw.mac.base import MAC, DotMAC
-from narrowgauge.hw.mac.choice import mac
-from narrowgauge.hw.mac.dot import DotProduct
-from narrowgauge.hw.mac.fabric import Fabric
-from narrowgauge.hw.numbers.arithmetic import Accumulator
-from narrowgauge.hw.numbers.formats import Bipolar
-from narrowgauge.hw.numbers.operands import Operands
-from narrowgauge.hw.synth.measure import measure
-from narrowgauge.hw.synth.shell import Shell
-from narrowgauge.hw.synth.targets import target
+from ...hw.errors import NarrowgaugeError
+from ...hw.gates.adder import Term, adder_tree, tree_latency
+from ...hw.mac.base import MAC, DotMAC
+from ...hw.mac.choice import mac
+from ...hw.mac.dot import DotProduct
+from ...hw.mac.fabric import Fabric
+from ...hw.numbers.arithmetic import Accumulator
+from ...hw.numbers.formats import Bipolar
+from ...hw.numbers.operands import Operands
+from ...hw.synth.measure import measure
+from ...hw.synth.shell import Shell
+from ...hw.synth.targets import target
+from .record import Row, RowFile, command, output, provenance
 
-RESULTS = Path(__file__).parents[2] / "docs" / "results" / "popcounts.json"
+__all__ = ["PipelinedTree", "PlainTree", "element", "main", "row"]
+
+RESULTS = output("popcounts")
 TARGETS = ("up5k", "hx8k", "ecp5-25k", "gw1n-9", "xc7")
 LANES = (16, 32, 64, 128, 256)
 OPERANDS = Operands(Bipolar(), Bipolar())
@@ -42,7 +42,7 @@ class PlainTree(DotProduct):
 
     latency = 1
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
         agree = [~(w.as_value() ^ a.as_value())[0] for w, a in self.pairs]
         count = adder_tree(m, [Term(bit, 0, 1) for bit in agree], registered=False)
@@ -59,7 +59,7 @@ class PipelinedTree(DotProduct):
         super().__init__(operands, lanes)
         self.latency = 1 + tree_latency(lanes // 2)
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
         agree = [~(w.as_value() ^ a.as_value())[0] for w, a in self.pairs]
         counts = []
@@ -84,7 +84,7 @@ def element(structure: str, lanes: int, fabric: Fabric) -> MAC:
 STRUCTURES = ("plain tree", "pipelined tree", "counters")
 
 
-def row(structure: str, lanes: int, name: str, seeds: int) -> dict[str, Any]:
+def row(structure: str, lanes: int, name: str, seeds: int) -> Row:
     """Measure one of them."""
     made = element(structure, lanes, target(name).fabric())
     about = {
@@ -105,32 +105,26 @@ def row(structure: str, lanes: int, name: str, seeds: int) -> dict[str, Any]:
     return {**about, **costs}
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Measure what is asked for, and keep it beside what is there."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--targets", default=",".join(TARGETS))
     parser.add_argument("--lanes", default=",".join(map(str, LANES)))
     parser.add_argument("--seeds", type=int, default=5)
-    values = parser.parse_args()
-    command = " ".join(["python", "tests/benchmarks/popcounts.py", *sys.argv[1:]])
-    rows = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
+    values = parser.parse_args(arguments)
+    made = provenance(command("popcounts", *arguments))
+    record = RowFile(RESULTS, _KEY, _order)
     for lanes in map(int, values.lanes.split(",")):
         for name in values.targets.split(","):
             for structure in STRUCTURES:
-                new = row(structure, lanes, name, values.seeds) | {"command": command}
+                new = row(structure, lanes, name, values.seeds) | made
                 print({key: new.get(key) for key in _KEY + ("lut", "lut4", "fmax_mhz", "failure")})
-                rows = [each for each in rows if any(each[key] != new[key] for key in _KEY)]
-                rows = sorted([*rows, new], key=_order)
-                RESULTS.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+                record.keep([new])
 
 
 _KEY = ("target", "lanes", "structure")
 
 
-def _order(each: dict[str, Any]) -> tuple[int, int, int]:
+def _order(each: Row) -> tuple[int, int, int]:
     places = TARGETS.index(each["target"]), STRUCTURES.index(each["structure"])
     return places[0], each["lanes"], places[1]
-
-
-if __name__ == "__main__":
-    main()

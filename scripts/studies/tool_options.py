@@ -1,6 +1,6 @@
 """Options of Yosys and nextpnr on every family, measured; run by hand.
 
-``python tests/benchmarks/options.py [--families ice40,ecp5] [--only accelerator] [--seeds 3]``
+``studies tool_options [--families ice40,ecp5] [--only accelerator] [--seeds 3]``
 maps and routes three designs with one option after the other, prints cells, clock and processor
 seconds, and keeps them in ``docs/results/options.json``, each as soon as it is there; what is there
 for the same design and the same tools is not measured again (``--again`` does). The table of
@@ -9,39 +9,39 @@ its processor seconds are its own.
 """
 
 import argparse
-import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import pairwise
-from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 
-from narrowgauge.hw.accelerator.implementation import Implementation
-from narrowgauge.hw.accelerator.top import Accelerator
-from narrowgauge.hw.errors import NarrowgaugeError
-from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.mac.choice import mac
-from narrowgauge.hw.mac.fabric import Fabric
-from narrowgauge.hw.network.layers import Dense
-from narrowgauge.hw.network.network import Network
-from narrowgauge.hw.numbers.arithmetic import Accumulator
-from narrowgauge.hw.numbers.formats import Fixed, parse
-from narrowgauge.hw.numbers.operands import Operands
-from narrowgauge.hw.program.layout import Program
-from narrowgauge.hw.program.mapping import accumulator_bits
-from narrowgauge.hw.synth import report
-from narrowgauge.hw.synth.flow import pack, place_and_route, synthesize
-from narrowgauge.hw.synth.shell import Shell
-from narrowgauge.hw.synth.targets import Target, target
-from narrowgauge.hw.tools import programs as tools
-from narrowgauge.hw.tools.rtlil import convert, forget_contents, free_collisions
+from ...hw.accelerator.implementation import Implementation
+from ...hw.accelerator.top import Accelerator
+from ...hw.errors import NarrowgaugeError
+from ...hw.geometry import Geometry
+from ...hw.mac.choice import mac
+from ...hw.mac.fabric import Fabric
+from ...hw.network.layers import Dense
+from ...hw.network.network import Network
+from ...hw.numbers.arithmetic import Accumulator
+from ...hw.numbers.formats import Fixed, parse
+from ...hw.numbers.operands import Operands
+from ...hw.program.layout import Program
+from ...hw.program.mapping import accumulator_bits
+from ...hw.synth import report
+from ...hw.synth.flow import pack, place_and_route, synthesize
+from ...hw.synth.shell import Shell
+from ...hw.synth.targets import Target, target
+from ...hw.tools import programs as tools
+from ...hw.tools.rtlil import convert, forget_contents, free_collisions
+from .record import Row, RowFile, command, output, provenance
 
-RESULTS = Path(__file__).parents[2] / "docs" / "results" / "options.json"
+__all__ = ["Variant", "abc9", "designs", "main", "measure", "place", "processor", "rows"]
+
+RESULTS = output("options")
 TARGETS = {"ice40": "up5k", "ecp5": "ecp5-25k", "gowin": "gw1n-9", "xc7": "xc7"}
 
 
@@ -123,7 +123,7 @@ VARIANTS: dict[str, tuple[Variant, ...]] = {
 DESIGNS = ("bipolar MAC, 64 lanes", "int8 MAC, 4 lanes", "accelerator, int4, 1x2x2")
 
 
-def place(row: dict[str, Any]) -> tuple[int, int, int]:
+def place(row: Row) -> tuple[int, int, int]:
     """Return where a row stands in the file."""
     options = [variant.name for variant in VARIANTS[row["family"]]]
     family = list(VARIANTS).index(row["family"])
@@ -172,11 +172,11 @@ def processor() -> float:
     return times.children_user + times.children_system
 
 
-def measure(text: str, on: Target, seeds: int) -> dict[str, Any]:
+def measure(text: str, on: Target, seeds: int) -> Row:
     """Return cells, clock over the seeds, and processor seconds."""
     begin = processor()
     netlist = synthesize(text, on)
-    row: dict[str, Any] = {"map_seconds": round(processor() - begin, 1)}
+    row: Row = {"map_seconds": round(processor() - begin, 1)}
     if on.family.router is None:
         return row | _cells(report.parse(None, netlist.cells, on.family))
     row |= _cells(report.parse(pack(netlist, on), netlist.cells, on.family))
@@ -192,13 +192,11 @@ def measure(text: str, on: Target, seeds: int) -> dict[str, Any]:
     }
 
 
-def _cells(found: report.Report) -> dict[str, Any]:
+def _cells(found: report.Report) -> Row:
     return {name: getattr(found, name) for name in ("lut", "lut4", "ff", "carry")}
 
 
-def rows(
-    families: list[str], only: list[str], seeds: int, known: list[dict[str, Any]]
-) -> Iterator[dict[str, Any]]:
+def rows(families: list[str], only: list[str], seeds: int, known: list[Row]) -> Iterator[Row]:
     """Yield a row for each family, design and option that is not known yet.
 
     Every text of ``only`` is part of the design's name or of the option's.
@@ -225,29 +223,23 @@ def rows(
                     yield row | {"failure": str(error)}
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Measure what the command line asks for, and keep it."""
     parser = argparse.ArgumentParser(description="Measure options of Yosys and nextpnr.")
     parser.add_argument("--families", default=",".join(VARIANTS))
     parser.add_argument("--only", default="", help="parts of design and option, between commas")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--again", action="store_true", help="measure what is known, too")
-    values = parser.parse_args()
-    kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
-    known = [] if values.again else kept
+    values = parser.parse_args(arguments)
+    record = RowFile(RESULTS, ("family", "design", "option"), place)
+    known = [] if values.again else record.rows()
+    made = provenance(command("tool_options", *arguments))
     only = values.only.split(",") if values.only else []
     for row in rows(values.families.split(","), only, values.seeds, known):
-        same = ("family", "design", "option")
-        kept = [each for each in kept if any(each[name] != row[name] for name in same)] + [row]
-        kept.sort(key=place)
-        RESULTS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+        record.keep([row | made])
         speed = "{fmax_mhz_min}..{fmax_mhz}..{fmax_mhz_max} MHz" if "fmax_mhz" in row else ""
         cells = "{lut} LUT ({lut4} mapped, {carry} carry, {ff} FF) {map_seconds} s"
         text = "{target} | {design} | {option}: " + (
             "{failure}" if "failure" in row else f"{cells} {speed}"
         )
         print(text.format(**row), flush=True)
-
-
-if __name__ == "__main__":
-    main()

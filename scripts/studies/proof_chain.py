@@ -1,6 +1,6 @@
 """Chains of proof, with many images; run by hand, for minutes to half an hour each.
 
-``python tests/benchmarks/proof_chain.py BOARD NETWORK [--images 450] [OPTION...]`` runs
+``studies proof_chain BOARD NETWORK [--images 450] [OPTION...]`` runs
 ``narrowgauge verify``, keeps what it says in ``docs/results/proofs.json``, with the command, and
 the board as simulated in ``scripts/commands/boards.json`` where every link holds. Options are
 those of ``verify``: with a fast ``--baud`` large images take fewer cycles. ``--keep FILE`` takes
@@ -9,20 +9,23 @@ what ``narrowgauge verify --json`` has written to a file instead of running it a
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from narrowgauge.hw.files import write_atomically
-from narrowgauge.scripts.commands.boards import RECORDS
+from ...hw.files import write_atomically
+from ..commands.boards import RECORDS
+from .record import RowFile, output, provenance
 
-OUTPUT = Path(__file__).parents[2] / "docs" / "results" / "proofs.json"
-PROGRAM = (sys.executable, "-c", "from narrowgauge.scripts.cli import main; main()")
+__all__ = ["main", "record"]
+
+OUTPUT = output("proofs")
+PROGRAM = (sys.executable, "-c", "from ..cli import main; main()")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -42,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = done.stdout
         if not text:
             return done.returncode
-    row = json.loads(text) | {"command": f"narrowgauge {' '.join(words)}"}
-    keep(row, given.output)
+    row = json.loads(text) | provenance(shlex.join(["narrowgauge", *words]))
+    RowFile(given.output, ("command",)).keep([row])
     if row["proven"]:
         record(row["bitstream"]["board"], given.records)
     for link in row["links"]:
@@ -51,20 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if row["proven"] else 1
 
 
-def keep(row: dict[str, Any], output: Path) -> None:
-    """Put a chain into the file, in the place of the one with the same command."""
-    rows = json.loads(output.read_text()) if output.exists() else []
-    rows = [each for each in rows if each["command"] != row["command"]] + [row]
-    rows.sort(key=lambda each: each["command"])
-    write_atomically(output, (json.dumps(rows, indent=1) + "\n").encode())
-
-
 def record(board: str, path: Path) -> None:
     """Note that a board's bitstream was simulated."""
     found = json.loads(path.read_text(encoding="utf-8"))
     found["simulated"] = [*dict.fromkeys([*found["simulated"], board])]
     write_atomically(path, (json.dumps(found, indent=1) + "\n").encode())
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,6 @@
 """Whole test sets through the serial link, on a virtual board whose line is noisy; run by hand.
 
-``python tests/benchmarks/link_noise.py NETWORK [--rates 0,0.001,0.003]`` simulates a board with
+``studies link_noise NETWORK [--rates 0,0.001,0.003]`` simulates a board with
 every gate, its pins included, on an array of 2x2 elements with 4 lanes, damages bytes on the line
 in both directions, and lets the driver classify the test set of the network's card. Every level and
 label is compared with the integer reference. Keeps a row for each network and rate in
@@ -9,33 +9,32 @@ missing.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from narrowgauge.boards.host.driver import Driver
-from narrowgauge.boards.proof.virtual import VirtualBoard, virtual_device
-from narrowgauge.hw.errors import NarrowgaugeError
-from narrowgauge.hw.files import write_atomically
-from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.program.layout import Program
-from narrowgauge.hw.synth.build import accelerator_for
-from narrowgauge.hw.synth.targets import target
-from narrowgauge.hw.tools.programs import find
-from narrowgauge.model.integers.reference import evaluate
-from narrowgauge.scripts.runs.networks import load_inputs, load_network
+from ...boards.host.driver import Driver
+from ...boards.proof.virtual import VirtualBoard, virtual_device
+from ...hw.errors import NarrowgaugeError
+from ...hw.geometry import Geometry
+from ...hw.program.layout import Program
+from ...hw.synth.build import accelerator_for
+from ...hw.synth.targets import target
+from ...model.integers.reference import evaluate
+from ..runs.networks import load_inputs, load_network
+from .record import Row, RowFile, command, output, provenance
+
+__all__ = ["classify", "main"]
 
 GEOMETRY = Geometry(2, 2, 4)
-OUTPUT = Path(__file__).parents[2] / "docs" / "results" / "link.json"
+TOOLS = ("narrowgauge", "amaranth", "pyserial", "yosys")
+OUTPUT = output("link")
 
 
-def classify(name: str, rate: float, images: int | None, seed: int) -> dict[str, Any]:
+def classify(name: str, rate: float, images: int | None, seed: int) -> Row:
     """Return the row of a rate of noise.
 
     Raises
@@ -79,16 +78,7 @@ def classify(name: str, rate: float, images: int | None, seed: int) -> dict[str,
     }
 
 
-def keep(rows: list[dict[str, Any]], output: Path) -> None:
-    """Put rows into the file, in the place of those that the networks had."""
-    names = {row["network"] for row in rows}
-    before = json.loads(output.read_text()) if output.exists() else []
-    kept = [row for row in before if row["network"] not in names] + rows
-    kept.sort(key=lambda row: (row["network"], row["rate"]))
-    write_atomically(output, (json.dumps(kept, indent=1) + "\n").encode())
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -113,13 +103,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         status |= row["wrong"] > 0 or row["answered"] < row["images"]
         rows.append(row)
-    command = f"python tests/benchmarks/link_noise.py {Path(given.network).name}"
-    command += f" --rates {given.rates}" + (f" --images {given.images}" if given.images else "")
-    versions = {name: version(name) for name in ("narrowgauge", "amaranth", "pyserial")}
-    versions["yosys"] = find("yosys").version
-    keep([{**row, "versions": versions, "command": command} for row in rows], given.output)
+    words = [Path(given.network).name, "--rates", given.rates]
+    words += ["--images", given.images] if given.images else []
+    made = provenance(command("link_noise", *words), *TOOLS)
+    record = RowFile(given.output, ("network", "rate"))
+    record.keep([row | made for row in rows], instead=("network",))
     return int(status)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

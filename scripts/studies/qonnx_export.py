@@ -1,39 +1,38 @@
 """Whole test sets through qonnx's own executor; run by hand, for minutes.
 
-``python tests/benchmarks/qonnx_export.py [NETWORK...] [--images 10000]`` exports networks of the
+``studies qonnx_export [NETWORK...] [--images 10000]`` exports networks of the
 zoo (by default all for MNIST) as QONNX, executes the graphs on test images, compares every image
 with the integer reference, and keeps a row for each network in ``docs/results/qonnx.json``, with
 the command that made it. Exits with 1 where anything differs.
 """
 
 import argparse
-import json
 import sys
 import time
 import warnings
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from narrowgauge.hw.errors import NarrowgaugeError
-from narrowgauge.hw.files import write_atomically
-from narrowgauge.hw.network.network import INPUT, Network
-from narrowgauge.model.exchange.export import Exported, export
-from narrowgauge.model.integers.reference import evaluate
-from narrowgauge.model.zoo import networks as zoo
-from narrowgauge.scripts.runs.networks import input_levels, load_images, load_network
+from ...hw.errors import NarrowgaugeError
+from ...hw.network.network import INPUT, Network
+from ...model.exchange.export import Exported, export
+from ...model.integers.reference import evaluate
+from ...model.zoo import networks as zoo
+from ..runs.networks import input_levels, load_images, load_network
+from .record import Row, RowFile, command, output, provenance
 
-OUTPUT = Path(__file__).parents[2] / "docs" / "results" / "qonnx.json"
+__all__ = ["execute", "main", "run"]
+
+OUTPUT = output("qonnx")
 DATASET = "mnist"
 BATCH = 500
 THRESHOLD_BATCH = 100  # the executor compares every element with every threshold at once
 TOOLS = ("narrowgauge", "qonnx", "onnx", "onnxruntime", "numpy", "torch")
 
 
-def execute(name: str, images: int | None) -> dict[str, Any]:
+def execute(name: str, images: int | None) -> Row:
     """Return a network's row.
 
     Raises
@@ -93,15 +92,7 @@ def _outputs(exported: Exported, levels: np.ndarray) -> np.ndarray:
     return execute_onnx(ModelWrapper(exported.model), {INPUT: values})[graph.output[0].name]
 
 
-def keep(row: dict[str, Any], output: Path) -> None:
-    """Put a row into the file, in the place of the one that the network had."""
-    rows = json.loads(output.read_text()) if output.exists() else []
-    rows = [each for each in rows if each["network"] != row["network"]] + [row]
-    rows.sort(key=lambda each: each["network"])
-    write_atomically(output, (json.dumps(rows, indent=1) + "\n").encode())
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -111,7 +102,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=OUTPUT)
     given = parser.parse_args(arguments)
     names = given.networks or [each.name for each in zoo.entries() if each.dataset == DATASET]
-    versions = {name: version(name) for name in TOOLS}
     status = 0
     for name in names:
         try:
@@ -119,9 +109,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except NarrowgaugeError as error:
             print(f"qonnx_export: {error}", file=sys.stderr)
             return 1
-        command = f"python tests/benchmarks/qonnx_export.py {name}"
-        command += f" --images {given.images}" if given.images else ""
-        keep({**row, "versions": versions, "command": command}, given.output)
+        words = ["--images", given.images] if given.images else []
+        row |= provenance(command("qonnx_export", name, *words), *TOOLS)
+        RowFile(given.output, ("network",)).keep([row])
         print(
             f"{name}: {row['images']} images, {row['same_class']} with the same class, "
             f"{row['same_levels']} with the same levels, {row['seconds']} s"
@@ -129,7 +119,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if row["same_levels"] != row["images"]:
             status = 1
     return status
-
-
-if __name__ == "__main__":
-    sys.exit(main())

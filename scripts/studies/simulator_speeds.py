@@ -1,6 +1,6 @@
 """The engines and Verilator on the same designs and images; run by hand, on an idle machine.
 
-``python tests/benchmarks/simulators.py [--designs int4-4x4x8,...] [--images 65536]`` keeps a row
+``studies simulator_speeds [--designs int4-4x4x8,...] [--images 65536]`` keeps a row
 for each design and simulator in ``docs/results/simulators.json``; ``python docs/update.py`` makes a
 table of them. Each simulator runs in a process of its own, with an empty cache, and gives:
 
@@ -23,28 +23,30 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from engines import default_network
 
-from narrowgauge.hw.accelerator.top import Accelerator
-from narrowgauge.hw.files import write_atomically
-from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.program.layout import Program
-from narrowgauge.hw.sim.batch.engine import BatchEngine
-from narrowgauge.hw.sim.compiled import CompiledEngine
-from narrowgauge.hw.sim.interpreted import AmaranthEngine
-from narrowgauge.hw.sim.run import Stimulus
-from narrowgauge.hw.tools.programs import find, run
-from narrowgauge.hw.tools.rtlil import convert
+from ...hw.accelerator.top import Accelerator
+from ...hw.geometry import Geometry
+from ...hw.program.layout import Program
+from ...hw.sim.batch.engine import BatchEngine
+from ...hw.sim.compiled import CompiledEngine
+from ...hw.sim.interpreted import AmaranthEngine
+from ...hw.sim.run import Stimulus
+from ...hw.tools.programs import find, run
+from ...hw.tools.rtlil import convert
+from .engine_speeds import default_network
+from .record import MODULE, Row, RowFile, command, output, provenance
 
-OUTPUT = Path(__file__).parents[2] / "docs" / "results" / "simulators.json"
+__all__ = ["Verilator", "design", "main", "measure"]
+
+OUTPUT = output("simulators")
 GEOMETRIES = {"2x2x4": Geometry(2, 2, 4), "4x4x8": Geometry(4, 4, 8, chains=2)}
 DESIGNS = [f"{name}-{size}" for name in ("bipolar", "int4", "int8") for size in GEOMETRIES]
 FIRST = 8
+NAME = "simulator_speeds"
 # simulator: what share of the images it takes
 SIMULATORS = {
     "batch": 1,
@@ -175,7 +177,7 @@ def _engine(simulator: str, accelerator: Accelerator):
     return BatchEngine(accelerator, width=width, workers=1 if "1 core" in simulator else None)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -188,26 +190,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.one:
         print(json.dumps(measure(given.one[0], given.one[1], given.images)))
         return 0
-    versions = {name: version(name) for name in ("narrowgauge", "amaranth")}
-    versions["yosys"] = find("yosys").version
+    words = ["--designs", given.designs, "--images", given.images]
+    made = provenance(command(NAME, *words), "narrowgauge", "amaranth", "yosys")
     told = subprocess.run(["verilator", "--version"], capture_output=True, text=True, check=True)
-    versions["verilator"] = told.stdout.split()[1]
-    rows, status = [], 0
+    made["versions"]["verilator"] = told.stdout.split()[1]
+    record, status = RowFile(given.output, ("design", "simulator"), _order), 0
     for name in given.designs.split(","):
         mine = [_apart(name, each, given.images // share) for each, share in SIMULATORS.items()]
-        rows += [{**row, "cores": os.cpu_count(), "versions": versions} for row in mine]
+        record.keep([{**row, "cores": os.cpu_count(), **made} for row in mine])
         if len({row["digest"] for row in mine}) > 1:
             print(f"simulators: {name}: the simulators do not agree", file=sys.stderr)
             status = 1
-    write_atomically(given.output, (json.dumps(rows, indent=1) + "\n").encode())
     return status
+
+
+def _order(row: Row) -> tuple[int, int]:
+    return DESIGNS.index(row["design"]), list(SIMULATORS).index(row["simulator"])
 
 
 def _apart(name: str, simulator: str, images: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as cache:
-        command = [sys.executable, __file__, "--one", name, simulator, "--images", str(images)]
+        words = ["--one", name, simulator, "--images", str(images)]
+        called = [sys.executable, "-m", MODULE, NAME, *words]
         environment = {**os.environ, "NARROWGAUGE_CACHE": cache}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        done = subprocess.run(called, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise SystemExit(done.stderr)
     row = json.loads(done.stdout)
@@ -218,7 +224,3 @@ def _apart(name: str, simulator: str, images: int) -> dict[str, Any]:
         flush=True,
     )
     return row
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,6 @@
 """The integer reference against plain PyTorch, on LeNet-5; run by hand.
 
-``python tests/benchmarks/reference.py [--images 10000] [--repeats 3]`` prints the seconds that
+``studies reference_speed [--images 10000] [--repeats 3]`` prints the seconds that
 random images of 28x28 pixels take through a LeNet-5 of random int4 weights and uint4 levels, for
 several accumulators. The baseline is the same network in float64 as PyTorch runs it (``conv2d``,
 ``max_pool2d`` and ``linear``, requantised in between); it follows no accumulator, so it is right
@@ -11,7 +11,7 @@ import argparse
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import TypeVar
 
@@ -19,11 +19,13 @@ import numpy as np
 import torch
 from torch.nn.functional import conv2d, linear, max_pool2d
 
-from narrowgauge.hw.network.layers import Conv2d, Dense, MaxPool, Size, Window
-from narrowgauge.hw.network.network import Network
-from narrowgauge.hw.numbers.arithmetic import OVERFLOWS, Accumulator, requantize
-from narrowgauge.hw.numbers.formats import Fixed
-from narrowgauge.model.integers.reference import evaluate
+from ...hw.network.layers import Conv2d, Dense, MaxPool, Size, Window
+from ...hw.network.network import Network
+from ...hw.numbers.arithmetic import OVERFLOWS, Accumulator, requantize
+from ...hw.numbers.formats import Fixed
+from ...model.integers.reference import evaluate
+
+__all__ = ["baseline", "lenet", "main", "seconds"]
 
 WEIGHT, LEVEL, LOGIT = Fixed(4), Fixed(4, signed=False), Fixed(24)
 T = TypeVar("T")
@@ -97,33 +99,29 @@ def seconds(repeats: int, function: Callable[..., T], *arguments) -> tuple[float
     return min(took for took, _ in runs), runs[-1][1]
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=3)
-    arguments = parser.parse_args()
+    values = parser.parse_args(arguments)
     print(
         f"torch {version('torch')}, numpy {version('numpy')}, "
         f"narrowgauge {version('narrowgauge')}, python {platform.python_version()}, "
-        f"{torch.get_num_threads()} threads of {os.cpu_count()}, {arguments.images:,} images, "
+        f"{torch.get_num_threads()} threads of {os.cpu_count()}, {values.images:,} images, "
         f"{LANES} lanes"
     )
     network = lenet()
-    shape = (arguments.images, 28, 28, 1)
+    shape = (values.images, 28, 28, 1)
     images = np.random.default_rng(1).integers(0, 16, shape).astype(np.uint8)
-    took, labels = seconds(arguments.repeats, baseline, network, images)
+    took, labels = seconds(values.repeats, baseline, network, images)
     print(f"PyTorch, float64, no accumulator: {took:.2f} s")
     for width in WIDTHS:
         for overflow in OVERFLOWS:
             narrow = network.with_accumulator(Accumulator(width, overflow))
-            took, result = seconds(arguments.repeats, evaluate, narrow, images, LANES)
+            took, result = seconds(values.repeats, evaluate, narrow, images, LANES)
             same = float((result.labels == labels).double().mean())
             print(f"{width} bits, {overflow}: {took:.2f} s; {same:.2%} of the labels are equal")
             assert width < 32 or same == 1
-
-
-if __name__ == "__main__":
-    main()

@@ -1,38 +1,49 @@
 """Networks of Brevitas in executor, integers and hardware; run by hand, for minutes.
 
-``python -m tests.benchmarks.brevitas [NAME...] [--images 397]`` trains the networks of the tests,
+``studies brevitas_agreement [NAME...] [--images 397]`` trains the networks of the tests,
 exports them with Brevitas' own exporter, and compares every quantised tensor of QONNX's executor,
 of the integer reference and of the simulated accelerator. It keeps a row for each network in
 ``docs/results/brevitas.json``. Exits with 1 where anything differs that is no tie.
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
-from narrowgauge.hw.accelerator.top import Accelerator
-from narrowgauge.hw.files import write_atomically
-from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.program.layout import Program
-from narrowgauge.model.exchange.agree import agree
-from narrowgauge.model.exchange.importer import import_qonnx
-from narrowgauge.scripts.runs.checked import simulate_and_compare
+from ...hw.accelerator.top import Accelerator
+from ...hw.errors import NarrowgaugeError
+from ...hw.geometry import Geometry
+from ...hw.program.layout import Program
+from ...model.exchange.agree import agree
+from ...model.exchange.importer import import_qonnx
+from ..runs.checked import simulate_and_compare
+from .record import Row, RowFile, command, output, provenance
 
-from ..model.exchange import brevitas_networks as networks
+__all__ = ["main", "measure"]
 
-OUTPUT = Path(__file__).parents[2] / "docs" / "results" / "brevitas.json"
+OUTPUT = output("brevitas")
 GEOMETRY = Geometry(2, 2, 4)
 REFUSED = ("minifloat activations",)
 TOOLS = ("narrowgauge", "brevitas", "qonnx", "onnx", "onnxruntime", "torch")
 
 
-def measure(name: str, count: int) -> dict[str, Any]:
+def _networks() -> ModuleType:
+    """Return the networks of the tests: the module and its data are no part of the package."""
+    try:
+        from tests.model.exchange import brevitas_networks
+    except ImportError as error:
+        raise NarrowgaugeError(
+            f"the networks are those of the tests: run this in a checkout ({error})"
+        ) from error
+    return brevitas_networks
+
+
+def measure(name: str, count: int) -> Row:
     """Return the row of a network."""
+    networks = _networks()
     module, _, test = networks.train(name)
     images = test[:count]
     with tempfile.TemporaryDirectory() as folder:
@@ -62,7 +73,7 @@ def measure(name: str, count: int) -> dict[str, Any]:
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -71,17 +82,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--images", type=int, default=397)
     parser.add_argument("--output", type=Path, default=OUTPUT)
     given = parser.parse_args(arguments)
-    names = given.networks or [name for name in networks.NETWORKS if name not in REFUSED]
-    versions = {name: version(name) for name in TOOLS}
-    rows = json.loads(given.output.read_text()) if given.output.exists() else []
+    known = list(_networks().NETWORKS)
+    names = given.networks or [name for name in known if name not in REFUSED]
+    record = RowFile(given.output, ("network",), lambda row: known.index(row["network"]))
+    made = command("brevitas_agreement", "--images", given.images)
     for name in names:
-        command = f"python -m tests.benchmarks.brevitas --images {given.images}"
-        row = measure(name, given.images) | {"versions": versions, "command": command}
-        rows = [each for each in rows if each["network"] != name] + [row]
-        write_atomically(given.output, (json.dumps(rows, indent=1) + "\n").encode())
+        row = measure(name, given.images) | provenance(made, *TOOLS)
+        record.keep([row])
         print(f"{name}: {row['elements']:,} levels, {row['ties']} ties", file=sys.stderr)
-    return int(any(row["first_difference"] for row in rows))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return int(any(row["first_difference"] for row in record.rows()))

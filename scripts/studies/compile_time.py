@@ -1,6 +1,6 @@
 """A simulation compiled in parts against one compiled as CXXRTL wrote it; run by hand.
 
-``python tests/benchmarks/parts.py [--format int8] [--array 4x4x8] [--pairs 5]`` compiles the same
+``studies compile_time [--format int8] [--array 4x4x8] [--pairs 5]`` compiles the same
 accelerator both ways, each anew, and prints the compiler's processor seconds; then both simulate
 the same images in turn, and it prints the cycles a second of each and the ratio of each pair.
 """
@@ -9,24 +9,22 @@ import argparse
 import os
 import resource
 import statistics
-import sys
 import tempfile
-from pathlib import Path
+from collections.abc import Sequence
 from unittest.mock import patch
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent))
+from ...hw.accelerator.top import Accelerator
+from ...hw.geometry import Geometry
+from ...hw.program.layout import Program
+from ...hw.sim import library
+from ...hw.sim.compiled import CompiledEngine
+from ...hw.sim.run import Stimulus
+from ...hw.tools.programs import find
+from .engine_speeds import default_network
 
-from engines import default_network
-
-from narrowgauge.hw.accelerator.top import Accelerator
-from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.program.layout import Program
-from narrowgauge.hw.sim import library
-from narrowgauge.hw.sim.compiled import CompiledEngine
-from narrowgauge.hw.sim.run import Stimulus
-from narrowgauge.hw.tools.programs import find
+__all__ = ["compile_anew", "images", "main"]
 
 IMAGES = 1000
 
@@ -45,13 +43,13 @@ def images(count: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 16, (count, 64))
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Compile and simulate both ways, and print what it took."""
     parser = argparse.ArgumentParser(description="Compare simulations in parts and whole.")
     parser.add_argument("--format", default="int8")
     parser.add_argument("--array", default="4x4x8", help="rows x columns x lanes")
     parser.add_argument("--pairs", type=int, default=5)
-    values = parser.parse_args()
+    values = parser.parse_args(arguments)
     geometry = Geometry(*map(int, values.array.split("x")))
     accelerator = Accelerator(Program(default_network(values.format), geometry))
     parts, seconds = compile_anew(accelerator)
@@ -67,7 +65,3 @@ def main() -> None:
     for (own, other), ratio in zip(pairs, ratios, strict=True):
         print(f"{own:,.0f} cycles/s in parts, {other:,.0f} whole: {ratio:.2f}")
     print(f"median {statistics.median(ratios):.2f}")
-
-
-if __name__ == "__main__":
-    main()

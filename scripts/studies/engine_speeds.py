@@ -1,6 +1,6 @@
 """Compiled engine against Amaranth's simulator, on the default accelerator; run by hand.
 
-``python tests/benchmarks/engines.py [--formats int8,bipolar] [--pairs 5]`` simulates the same
+``studies engine_speeds [--formats int8,bipolar] [--pairs 5]`` simulates the same
 images on both engines in turn and prints the cycles a second of each, and the ratio of each pair.
 Networks have the shape and formats of the default run, and random weights: time does not depend on
 what they are.
@@ -9,24 +9,27 @@ what they are.
 import argparse
 import platform
 import statistics
+from collections.abc import Sequence
 from importlib.metadata import version
 from itertools import pairwise
 
 import numpy as np
 
-from narrowgauge.hw.accelerator.top import Accelerator
-from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.network.layers import Dense
-from narrowgauge.hw.network.network import Network
-from narrowgauge.hw.numbers.arithmetic import Accumulator
-from narrowgauge.hw.numbers.formats import Bipolar, Fixed, parse
-from narrowgauge.hw.program.layout import Program
-from narrowgauge.hw.program.mapping import accumulator_bits
-from narrowgauge.hw.sim.compiled import CompiledEngine
-from narrowgauge.hw.sim.compiler import find_compiler
-from narrowgauge.hw.sim.interpreted import AmaranthEngine
-from narrowgauge.hw.sim.run import Stimulus
-from narrowgauge.hw.tools.programs import find
+from ...hw.accelerator.top import Accelerator
+from ...hw.geometry import Geometry
+from ...hw.network.layers import Dense
+from ...hw.network.network import Network
+from ...hw.numbers.arithmetic import Accumulator
+from ...hw.numbers.formats import Bipolar, Fixed, parse
+from ...hw.program.layout import Program
+from ...hw.program.mapping import accumulator_bits
+from ...hw.sim.compiled import CompiledEngine
+from ...hw.sim.compiler import find_compiler
+from ...hw.sim.interpreted import AmaranthEngine
+from ...hw.sim.run import Stimulus
+from ...hw.tools.programs import find
+
+__all__ = ["default_network", "main", "measure"]
 
 WIDTHS = (64, 64, 32, 10)
 ACTIVATIONS = {"bipolar": "bipolar", "pow2_4": "uint8", "int4": "uint4", "int8": "uint8"}
@@ -77,22 +80,18 @@ def measure(name: str, pairs: int) -> None:
     print(f"{name}: median ratio {statistics.median(ratios):,.0f}")
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--formats", default=",".join(ACTIVATIONS))
     parser.add_argument("--pairs", type=int, default=5)
-    arguments = parser.parse_args()
+    values = parser.parse_args(arguments)
     print(
         f"amaranth {version('amaranth')}, yosys {find('yosys').version}, "
         f"compiler {' '.join(find_compiler())}, python {platform.python_version()}, "
         f"array {GEOMETRY}, layers {WIDTHS}"
     )
-    for name in arguments.formats.split(","):
-        measure(name, arguments.pairs)
-
-
-if __name__ == "__main__":
-    main()
+    for name in values.formats.split(","):
+        measure(name, values.pairs)

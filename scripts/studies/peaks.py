@@ -1,6 +1,6 @@
 """The most multiply-accumulates a second that whole accelerators reach; run by hand.
 
-``python tests/benchmarks/peaks.py [NAME...] [--seeds 3] [--images 200]`` builds the accelerator of
+``studies peaks [NAME...] [--seeds 3] [--images 200]`` builds the accelerator of
 a real network for each of `CONFIGURATIONS`, or for those that are named. It runs test images
 through it and compares each with the integer reference, places and routes it with every seed, and
 keeps a row in ``docs/results/peaks.json``, with the command that made it; rows of other
@@ -13,25 +13,27 @@ products of 8 bits a cycle in the eight blocks of a UP5K.
 """
 
 import argparse
-import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from narrowgauge.hw.errors import NarrowgaugeError
-from narrowgauge.hw.files import write_atomically
-from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.network.network import Network
-from narrowgauge.hw.program.layout import Program
-from narrowgauge.hw.synth.build import accelerator_for, cost
-from narrowgauge.hw.synth.placement import memory_use
-from narrowgauge.hw.synth.targets import target
-from narrowgauge.hw.tools.store import Store
-from narrowgauge.scripts.runs.kept import check
-from narrowgauge.scripts.runs.networks import load_images, load_network
+from ...hw.errors import NarrowgaugeError
+from ...hw.geometry import Geometry
+from ...hw.network.network import Network
+from ...hw.program.layout import Program
+from ...hw.synth.build import accelerator_for, cost
+from ...hw.synth.placement import memory_use
+from ...hw.synth.targets import target
+from ...hw.tools.store import Store
+from ..rows.row import ResultRow
+from ..runs.kept import check
+from ..runs.networks import load_images, load_network
+from .record import Row, RowFile, command, output, provenance
 
-OUTPUT = Path(__file__).parents[2] / "docs" / "results" / "peaks.json"
+__all__ = ["Configuration", "main", "measure", "train"]
+
+OUTPUT = output("peaks")
 MARLANN = {
     "name": "MARLANN",
     "weight": "int8",
@@ -65,11 +67,11 @@ class Configuration:
         ``contexts`` and ``batch``, as `Program` takes them, where they are not its defaults.
     """
 
-    network: str | dict[str, Any]
+    network: str | Row
     geometry: Geometry
     target: str = "up5k"
     multiplier: str = "logic"
-    grouping: dict[str, Any] = field(default_factory=dict)
+    grouping: Row = field(default_factory=dict)
 
 
 # sums of 64 products of 8 and 6 bits keep within 16 bits here, those of wider activations do not
@@ -101,12 +103,12 @@ CONFIGURATIONS = {
 }
 
 
-def train(recipe: dict[str, Any], lanes: int, store: Store) -> Network:
+def train(recipe: Row, lanes: int, store: Store) -> Network:
     """Train a network, or take it from the store."""
-    from narrowgauge.model.training.recipe import Recipe
-    from narrowgauge.scripts.runs.networks import set_accumulator
-    from narrowgauge.scripts.runs.pipeline import Trainer
-    from narrowgauge.scripts.terminal.progress import Reporter
+    from ...model.training.recipe import Recipe
+    from ..runs.networks import set_accumulator
+    from ..runs.pipeline import Trainer
+    from ..terminal.progress import Reporter
 
     given = dict(recipe)
     weight, activation, bits = (given.pop(name) for name in ("weight", "activation", "accumulator"))
@@ -115,7 +117,7 @@ def train(recipe: dict[str, Any], lanes: int, store: Store) -> Network:
     return set_accumulator(network, bits, "wrap", lanes)
 
 
-def measure(name: str, seeds: range, images: int, store: Store) -> dict[str, Any]:
+def measure(name: str, seeds: range, images: int, store: Store) -> Row:
     """Return a configuration's row.
 
     Raises
@@ -131,11 +133,14 @@ def measure(name: str, seeds: range, images: int, store: Store) -> dict[str, Any
         network = train(chosen.network, geometry.lanes, store)
     program = Program(network, geometry, **chosen.grouping)
     accelerator = accelerator_for(program, device, multiplier=chosen.multiplier)
-    simulated: dict[str, Any] = {}
+    simulated: Row = {}
     if images:
         checked = check(accelerator, load_images(network, name), store, images=slice(0, images))
         print(f"{name}: {checked.images} images, {checked.mismatches} differ", file=sys.stderr)
-        simulated = {"first_difference": checked.first or None, **checked.row(program)}
+        compared, sized = checked.parts(program)
+        found = ResultRow(weight="") | compared | sized
+        simulated = {"first_difference": checked.first or None, **found.plain()}
+        del simulated["weight"]
     measured = cost(accelerator, device, store, seeds)
     assert measured.fmax_mhz is not None
     if simulated:
@@ -160,7 +165,7 @@ def measure(name: str, seeds: range, images: int, store: Store) -> dict[str, Any
     }
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Measure the chosen configurations; return the exit status."""
     parser = argparse.ArgumentParser(description="Measure the peaks of whole accelerators.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(CONFIGURATIONS))
@@ -168,14 +173,14 @@ def main() -> int:
     parser.add_argument(
         "--images", type=int, default=200, help="test images (default 200); 0 routes only"
     )
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     names = options.names or list(CONFIGURATIONS)
     if unknown := [name for name in names if name not in CONFIGURATIONS]:
         parser.error(
             f"no configuration {', '.join(unknown)}; there are {', '.join(CONFIGURATIONS)}"
         )
-    kept = json.loads(OUTPUT.read_text(encoding="utf-8"))["rows"] if OUTPUT.exists() else []
-    rows = {row["name"]: row for row in kept}
+    order = list(CONFIGURATIONS)
+    record = RowFile(OUTPUT, ("name",), lambda row: order.index(row["name"]), {"baseline": MARLANN})
     failed = False
     for name in names:
         try:
@@ -184,12 +189,9 @@ def main() -> int:
             print(f"{name}: {error}", file=sys.stderr)
             failed = True
             continue
-        arguments = f"{name} --seeds {options.seeds} --images {options.images}"
-        rows[name] = row | {"command": f"python tests/benchmarks/peaks.py {arguments}"}
+        words = [name, "--seeds", options.seeds, "--images", options.images]
         failed |= row.get("mismatches", 0) > 0
-        ordered = [rows[each] for each in CONFIGURATIONS if each in rows]
-        content = json.dumps({"baseline": MARLANN, "rows": ordered}, indent=1)
-        write_atomically(OUTPUT, content.encode() + b"\n")
+        record.keep([row | provenance(command("peaks", *words))])
         print(
             f"{name}: {row['macs']} products a cycle, {row['fmax_mhz']:.1f} MHz "
             f"({row['fmax_mhz_min']:.1f} to {row['fmax_mhz_max']:.1f}), {row['gmacs']:.3f} GMAC/s; "
@@ -197,7 +199,3 @@ def main() -> int:
             flush=True,
         )
     return int(failed)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,6 @@
 """A bitstream of one network for every board; run by hand, for ten minutes.
 
-``python tests/benchmarks/bitstreams.py NETWORK [--boards A,B]`` builds them as ``narrowgauge
+``studies bitstreams NETWORK [--boards A,B]`` builds them as ``narrowgauge
 build`` does by default, and keeps a row for each board in ``docs/results/bitstreams.json``, with
 the clock that the routed design meets, what it uses, and the command that made it. ``narrowgauge
 boards`` says of these boards that their bitstream was built.
@@ -13,20 +13,23 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from narrowgauge.boards.build.bitstream import build
-from narrowgauge.boards.catalogue.board import BOARDS, board
-from narrowgauge.hw.errors import NarrowgaugeError
-from narrowgauge.hw.files import write_atomically
-from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.program.layout import Program
-from narrowgauge.scripts.commands.boards import RECORDS
-from narrowgauge.scripts.runs.networks import load_network
+from ...boards.build.bitstream import build
+from ...boards.catalogue.board import BOARDS, board
+from ...hw.errors import NarrowgaugeError
+from ...hw.files import write_atomically
+from ...hw.geometry import Geometry
+from ...hw.program.layout import Program
+from ..commands.boards import RECORDS
+from ..runs.networks import load_network
+from .record import RowFile, command, output, provenance
 
-OUTPUT = Path(__file__).parents[2] / "docs" / "results" / "bitstreams.json"
+__all__ = ["main", "record"]
+
+OUTPUT = output("bitstreams")
 GEOMETRY = Geometry(2, 2, 4)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -46,22 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"bitstreams: {name}: {error}", file=sys.stderr)
             status = 1
             continue
-        row = built.provenance() | {
-            "seconds": round(time.perf_counter() - started, 1),
-            "command": f"python tests/benchmarks/bitstreams.py {given.network} --boards {name}",
-        }
-        keep(row, given.output)
+        row = built.provenance() | {"seconds": round(time.perf_counter() - started, 1)}
+        row |= provenance(command("bitstreams", given.network, "--boards", name))
+        RowFile(given.output, ("board",), lambda row: list(BOARDS).index(row["board"])).keep([row])
         record(name, given.records)
         print(f"{name}: {row['frequency_mhz']} MHz of {row['fmax_mhz']} met, {row['seconds']} s")
     return status
-
-
-def keep(row: dict, output: Path) -> None:
-    """Put a row into the file, in the place of the one that the board had."""
-    rows = json.loads(output.read_text()) if output.exists() else []
-    rows = [each for each in rows if each["board"] != row["board"]] + [row]
-    rows.sort(key=lambda each: list(BOARDS).index(each["board"]))
-    write_atomically(output, (json.dumps(rows, indent=1) + "\n").encode())
 
 
 def record(board: str, path: Path) -> None:
@@ -70,7 +63,3 @@ def record(board: str, path: Path) -> None:
     built = {*found["bitstream built"], board}
     found["bitstream built"] = [name for name in BOARDS if name in built]
     write_atomically(path, (json.dumps(found, indent=1) + "\n").encode())
-
-
-if __name__ == "__main__":
-    sys.exit(main())

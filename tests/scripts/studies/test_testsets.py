@@ -1,28 +1,14 @@
 """The long run over test sets, on a network small enough for it to be short."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
 from narrowgauge.scripts.runs import checked
+from narrowgauge.scripts.studies import testsets
 
 from ...pages import networks
 
-ROOT = Path(__file__).parents[3]
-
-
-def load_script(path):
-    spec = importlib.util.spec_from_file_location(path.stem, ROOT / path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-testsets = load_script(Path("tests/benchmarks/testsets.py"))
 NAME = "digits-tiny-int4"
 
 
@@ -44,7 +30,7 @@ def test_a_row_has_everything(simulate):
     assert status == 0
     assert (row["network"], row["images"], row["mismatches"]) == (NAME, 20, 0)
     assert (row["rows"], row["columns"], row["lanes"], row["chains"]) == (4, 4, 8, 2)
-    assert row["command"] == f"python tests/benchmarks/testsets.py {NAME} --images 20"
+    assert row["command"] == f"python -m narrowgauge.scripts.studies testsets {NAME} --images 20"
     assert set(row["versions"]) == {"narrowgauge", "amaranth", "torch", "yosys"}
     assert [layer["layer"] for layer in row["layers"]] == ["layer0", "layer1"]
     assert row["accuracy_hardware"] == row["accuracy_reference"]
