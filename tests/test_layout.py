@@ -82,7 +82,9 @@ ARROWS = {  # what each folder may import, beside its own modules and the files 
         "hw.tools model.data model.lowering model.training model.zoo scripts.reporting "
         "scripts.rows scripts.runs scripts.terminal"
     ),
-    "scripts.terminal": "hw.numbers hw.sim hw.synth hw.tools",
+    "scripts.terminal": (
+        "hw.accelerator hw.network hw.numbers hw.program hw.sim hw.synth hw.tools"
+    ),
 }
 """The arrows between folders; docs/architecture.md draws them."""
 

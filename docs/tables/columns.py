@@ -1,7 +1,7 @@
 """The tables of what the columns of a result row mean, by who measures them."""
 
 from narrowgauge.scripts.rows.columns import Part, columns_of
-from narrowgauge.scripts.rows.row import Asked, Compared, Ending, Hardware, LayerRow, Sized
+from narrowgauge.scripts.rows.row import Asked, Compared, Ended, Hardware, LayerRow, Sized
 
 
 def asked() -> str:
@@ -26,7 +26,7 @@ def layer() -> str:
 
 def hardware() -> str:
     """Return the table of what the tools report, and of how a row ended."""
-    return _table(Hardware, Ending)
+    return _table(Hardware, Ended)
 
 
 def _table(*parts: type[Part]) -> str:

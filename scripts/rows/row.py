@@ -17,7 +17,7 @@ __all__ = [
     "PARTS",
     "Asked",
     "Compared",
-    "Ending",
+    "Ended",
     "Hardware",
     "LayerRow",
     "ResultRow",
@@ -255,7 +255,7 @@ class Hardware(Part):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ending(Part):
+class Ended(Part):
     """How a row ended, where it ended early."""
 
     failure: str | None = column(
@@ -281,12 +281,12 @@ def geometry_columns(geometry: Geometry) -> dict[str, int]:
     return {name: getattr(geometry, name) for name in names}
 
 
-PARTS: tuple[type[Part], ...] = (Asked, Compared, Sized, Hardware, Ending)
+PARTS: tuple[type[Part], ...] = (Asked, Compared, Sized, Hardware, Ended)
 """What registers columns, in the order of a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResultRow(Ending, Hardware, Sized, Compared, Asked):
+class ResultRow(Ended, Hardware, Sized, Compared, Asked):
     """A row: a design on a target, or a network, as far as it was measured.
 
     Attributes

@@ -18,7 +18,7 @@ from ...hw.synth.fit import largest_geometry
 from ...hw.synth.placement import check_memories
 from ...model.training.train import check_recipe
 from ..rows.columns import Part
-from ..rows.row import Ending, Hardware, ResultRow, geometry_columns
+from ..rows.row import Ended, Hardware, ResultRow, geometry_columns
 from ..terminal.progress import Reporter
 from .kept import check
 from .networks import set_accumulator
@@ -144,7 +144,7 @@ class NetworkJob:
 
     def _fail(self, error: NarrowgaugeError) -> None:
         self.failure = f"{self.text}: {error}"
-        self._know(Ending.of_error(error))
+        self._know(Ended.of_error(error))
 
 
 class FormatJob(NetworkJob):

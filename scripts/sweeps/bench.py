@@ -11,7 +11,7 @@ from typing import Any
 from ...hw.errors import FitError, NarrowgaugeError, ToolError, ToolFailure, ToolTimeout
 from ...hw.tools import programs as tools
 from ...hw.tools.store import Store, key
-from ..rows.row import Ending, ResultRow
+from ..rows.row import Ended, ResultRow
 from ..runs.sources import source_digest
 from .plan import SweepPlan
 from .points import Point
@@ -202,7 +202,7 @@ class Bench:
             try:
                 digest = key(KIND, self._parts(point, found))
             except ToolError as error:
-                rows[index] |= Ending.of_error(error)
+                rows[index] |= Ended.of_error(error)
                 failed.append(index)
                 continue
             kept = self.store.get(digest)
@@ -227,7 +227,7 @@ class Bench:
             if type(error) is NarrowgaugeError:  # of the store: nothing could be kept
                 raise
             self._pause(error)
-            row = point.row() | Ending.of_error(error)
+            row = point.row() | Ended.of_error(error)
             if isinstance(error, OF_THE_DESIGN):
                 self._keep(each, row)
             return row, built
@@ -235,7 +235,7 @@ class Bench:
             raise
         except Exception as error:  # one broken design does not end the others
             self._pause(error)
-            return point.row() | Ending(failure=f"{type(error).__name__}: {error}"), built
+            return point.row() | Ended(failure=f"{type(error).__name__}: {error}"), built
         self._keep(each, row)
         return row, built
 

@@ -12,7 +12,7 @@ from narrowgauge.hw.synth.measure import Measurement
 from narrowgauge.scripts.reporting.tables import TABLE, hover
 from narrowgauge.scripts.rows.columns import ColumnError, Kind, columns_of
 from narrowgauge.scripts.rows.files import write_results
-from narrowgauge.scripts.rows.row import COLUMNS, PARTS, Ending, Hardware, ResultRow
+from narrowgauge.scripts.rows.row import COLUMNS, PARTS, Ended, Hardware, ResultRow
 
 from ...pages import columns
 
@@ -81,11 +81,11 @@ def test_what_was_not_measured_replaces_nothing():
 
 
 def test_a_failure_is_a_reason_and_where_its_script_is():
-    kept = Ending.of_error(ToolFailure("yosys failed", "script, design and log are in /there"))
+    kept = Ended.of_error(ToolFailure("yosys failed", "script, design and log are in /there"))
     assert (kept.failure, kept.kept) == ("yosys failed", "script, design and log are in /there")
     row = ResultRow(weight="int4") | kept
     assert row.failed == "yosys failed; script, design and log are in /there"
-    assert Ending.of_error(FitError("too large")).measured() == {"failure": "too large"}
+    assert Ended.of_error(FitError("too large")).measured() == {"failure": "too large"}
 
 
 # --- one description for all ---------------------------------------------------------------------
