@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from .network.network import Network
     from .numbers.arithmetic import Accumulator
     from .numbers.format import Format
-    from .numbers.formats import Bipolar, Fixed, PowerOfTwo, common, parse
+    from .numbers.formats import Bipolar, Fixed, PowerOfTwo, parse
     from .numbers.ieee import Float
     from .numbers.minifloat import MiniFloat
-    from .numbers.operands import Operands
+    from .numbers.operands import Operands, common
     from .program.layout import Program
 
 __all__ = [

@@ -7,7 +7,7 @@ from ..lazy import face
 if TYPE_CHECKING:
     from .accumulator import Accumulate
     from .base import MAC, DotMAC
-    from .choice import COMPUTES, Elements, computing, dot_product, mac, macs
+    from .choice import COMPUTES, Elements, computing, dot_product, mac, macs, multiplied
     from .control import CONTROL
     from .dot import (
         AddSubtract,
@@ -44,6 +44,7 @@ __all__ = [
     "dot_product",
     "mac",
     "macs",
+    "multiplied",
 ]
 
 __getattr__, __dir__ = face(__name__)

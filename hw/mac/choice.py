@@ -18,7 +18,7 @@ from .dsp_packed import PackedMultiply
 from .fabric import ANY, Fabric
 from .ieee import FloatMAC
 
-__all__ = ["COMPUTES", "Elements", "computing", "dot_product", "mac", "macs"]
+__all__ = ["COMPUTES", "Elements", "computing", "dot_product", "mac", "macs", "multiplied"]
 
 COMPUTES: dict[tuple[type[Format], type[Format]], type[DotProduct] | type[FloatMAC]] = {
     (Bipolar, Bipolar): XnorPopcount,
@@ -54,6 +54,11 @@ def computing(operands: Operands) -> type[DotProduct] | type[FloatMAC]:
             f"there are {'; '.join(pairs)}"
         )
     return found
+
+
+def multiplied(weight: Format) -> bool:
+    """Tell whether there are products of such weights that a multiplier block could take."""
+    return any(kind.multiplies for (each, _), kind in COMPUTES.items() if each is type(weight))
 
 
 def dot_product(

@@ -19,7 +19,6 @@ from typing import ClassVar
 import numpy as np
 
 from ..errors import FormatError, NetworkError
-from ..numbers.arithmetic import ROUNDINGS
 from ..numbers.formats import Bipolar, Fixed, Format
 from .requantised import MAX_SHIFT, Layer, Requantised
 from .window import Size, Window
@@ -28,7 +27,6 @@ __all__ = [
     "LAYERS",
     "MAX_SHIFT",
     "MAX_SUMMAND",
-    "ROUNDINGS",
     "Add",
     "AveragePool",
     "Conv2d",

@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from ..errors import NetworkError
-from ..numbers.arithmetic import ROUNDINGS
 from ..numbers.formats import Bipolar, Fixed, Format
+from ..numbers.mode import ROUNDINGS
 from .window import Size
 
 __all__ = ["MAX_SHIFT", "MAX_THRESHOLD_BITS", "Layer", "Requantised"]

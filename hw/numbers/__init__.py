@@ -10,7 +10,6 @@ from ..lazy import face
 if TYPE_CHECKING:
     from .arithmetic import (
         OVERFLOWS,
-        ROUNDINGS,
         Accumulator,
         address_width,
         bits_for,
@@ -27,12 +26,11 @@ if TYPE_CHECKING:
         Float,
         MiniFloat,
         PowerOfTwo,
-        common,
         default_activation,
         parse,
     )
-    from .mode import Mode
-    from .operands import Operands, widest
+    from .mode import ROUNDINGS, Mode
+    from .operands import Operands, common, narrowest, widest
 
 __all__ = [
     "FORMATS",
@@ -53,6 +51,7 @@ __all__ = [
     "common",
     "count_thresholds",
     "default_activation",
+    "narrowest",
     "parse",
     "requantize",
     "round_shift",

@@ -12,7 +12,6 @@ from .formats import Bipolar, Format
 
 __all__ = [
     "OVERFLOWS",
-    "ROUNDINGS",
     "Accumulator",
     "address_width",
     "bits_for",
@@ -22,8 +21,6 @@ __all__ = [
 ]
 
 OVERFLOWS = ("wrap", "saturate")
-ROUNDINGS = ("half_up", "half_even")
-"""Where a half goes: up, or to the even one of its neighbours."""
 
 
 def round_shift(level: Any, shift: int, rounding: str = "half_up") -> Any:

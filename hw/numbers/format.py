@@ -96,6 +96,11 @@ class Format(ShapeCastable):
         """The level of code 0, which padding carries: 0, except for `Bipolar`, where it is -1."""
         return self.to_level(0)
 
+    @property
+    def activations(self) -> str:
+        """Name of the activations that go with weights of this format: integers as wide."""
+        return f"uint{self.width}"
+
     # --- values --------------------------------------------------------------------------------
 
     def quantize(

@@ -15,7 +15,6 @@ constants and simulation values are levels::
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -35,7 +34,6 @@ __all__ = [
     "Format",
     "MiniFloat",
     "PowerOfTwo",
-    "common",
     "default_activation",
     "parse",
 ]
@@ -75,6 +73,11 @@ class Bipolar(Format):
     def neighbours(self, x: Any) -> tuple[Any, Any]:
         xp = namespace(x)
         return -xp.ones_like(x), xp.ones_like(x)
+
+    @property
+    def activations(self) -> str:
+        """Themselves: then a product is an XNOR gate."""
+        return "bipolar"
 
     def level_of(self, code: Value) -> Value:
         return Cat(1, ~code[0]).as_signed()
@@ -136,6 +139,11 @@ class PowerOfTwo(Format):
         magnitude = abs(level)
         field = sum(((magnitude >> bit) != 0) * 1 for bit in range(self.max_exponent + 1))
         return field + (((level < 0) * 1) << (self.width - 1))
+
+    @property
+    def activations(self) -> str:
+        """Of 8 bits: a shift costs by the bits of what is shifted, not by those of the exponent."""
+        return "uint8"
 
     def neighbours(self, x: Any) -> tuple[Any, Any]:
         xp = namespace(x)
@@ -228,31 +236,6 @@ def _all_names() -> str:
     return f"formats are {', '.join(kind.names for kind in FORMATS)}"
 
 
-def common(formats: Iterable[Format]) -> Format:
-    """Return the narrowest format that holds every level of all ``formats``.
-
-    A mixed network runs on one array: equal formats stay as they are, others meet in the
-    narrowest `Fixed`.
-    """
-    distinct = set(formats)
-    if len(distinct) == 1:
-        return distinct.pop()
-    low = min(fmt.min_level for fmt in distinct)
-    high = max(fmt.max_level for fmt in distinct)
-    if low >= 0:
-        return Fixed(max(high.bit_length(), 1), signed=False)
-    return Fixed(max(high.bit_length(), (-low - 1).bit_length()) + 1)
-
-
 def default_activation(weight: Format) -> Format:
-    """Return the activation format that goes with a weight format.
-
-    Bipolar goes with bipolar, ``intN`` with ``uintN``, a float with itself, and powers of two and
-    minifloats with ``uint8``: a multiplier that shifts costs by the bits of the activation, not by
-    those of the exponent.
-    """
-    if isinstance(weight, (Bipolar, Float)):
-        return weight
-    if isinstance(weight, (MiniFloat, PowerOfTwo)):
-        return Fixed(8, signed=False)
-    return Fixed(weight.width, signed=False)
+    """Return the activation format that goes with a weight format (`Format.activations`)."""
+    return parse(weight.activations)

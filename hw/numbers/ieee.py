@@ -103,6 +103,11 @@ class Float(Format):
         return 1 + self.exponent + self.mantissa
 
     @property
+    def activations(self) -> str:
+        """Themselves: floats meet no other formats."""
+        return str(self)
+
+    @property
     def bias(self) -> int:
         """What the exponent field is above the exponent."""
         return (1 << (self.exponent - 1)) - 1

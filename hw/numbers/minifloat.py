@@ -76,6 +76,11 @@ class MiniFloat(Format):
         """The smallest level."""
         return -self.max_level
 
+    @property
+    def activations(self) -> str:
+        """Of 8 bits: a shift costs by the bits of what is shifted, not by those of the exponent."""
+        return "uint8"
+
     def _shift(self, magnitude: Any) -> Any:
         """Return the places that leave a significand of ``magnitude``, at most `max_shift`."""
         first = self.mantissa + 1

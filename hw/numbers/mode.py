@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 from .format import Format
 
-__all__ = ["Mode"]
+__all__ = ["ROUNDINGS", "Mode"]
+
+ROUNDINGS = ("half_up", "half_even")
+"""Where a half goes: up, or to the even one of its neighbours."""
 
 
 @dataclass(frozen=True)

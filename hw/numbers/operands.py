@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from .arithmetic import bits_for
 from .format import Format
-from .formats import Bipolar, Fixed, common
+from .formats import Bipolar, Fixed
 
-__all__ = ["Operands", "widest"]
+__all__ = ["Operands", "common", "narrowest", "widest"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,24 @@ class Operands:
             for activation in (self.activation.min_level, self.activation.max_level)
         ]
         return count * min(0, *products), count * max(0, *products)
+
+
+def narrowest(low: int, high: int) -> Fixed:
+    """Return the narrowest integers that hold ``low`` to ``high``."""
+    width = bits_for(low, high)
+    return Fixed(max(width - 1, 1), signed=False) if low >= 0 else Fixed(width)
+
+
+def common(formats: Iterable[Format]) -> Format:
+    """Return the narrowest format that holds every level of all ``formats``.
+
+    A mixed network runs on one array: equal formats stay as they are, others meet in the
+    narrowest `Fixed`.
+    """
+    distinct = set(formats)
+    if len(distinct) == 1:
+        return distinct.pop()
+    return narrowest(min(f.min_level for f in distinct), max(f.max_level for f in distinct))
 
 
 def widest(each: Iterable[Operands]) -> Operands:

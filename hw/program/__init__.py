@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .layout import Program
     from .mapping import MappedLayer, accumulator_bits, map_network, operands
     from .patch import Patch, patch_of
-    from .records import Feed, Place, Record, Tiles, feed_of, mode_of
+    from .records import Feed, Place, Record, Tiles, feed_of
 
 __all__ = [
     "Contents",
@@ -26,7 +26,6 @@ __all__ = [
     "accumulator_bits",
     "feed_of",
     "map_network",
-    "mode_of",
     "operands",
     "patch_of",
 ]

@@ -13,7 +13,6 @@ from ..numbers.arithmetic import Accumulator, bits_for
 from ..numbers.formats import Bipolar, Format
 from ..numbers.mode import Mode
 from .mapping import MappedLayer
-from .records import mode_of
 
 __all__ = [
     "Contents",
@@ -112,7 +111,7 @@ class Contents:
 
     def total_width(self, mode: Mode) -> int:
         """Return the bits of scaled sums, bias included, in the layers that use ``mode``."""
-        layers = [each for each in self.mapped if each.on_array and mode_of(each) == mode]
+        layers = [each for each in self.mapped if each.on_array and each.mode == mode]
         sums = self.accumulator, self.any_weights
         return max(scaled_width(layer, self.geometry, *sums) for layer in layers)
 

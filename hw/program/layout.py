@@ -17,7 +17,7 @@ from .allocation import allocate
 from .contents import Contents
 from .cycles import CycleModel
 from .mapping import MappedLayer, map_network
-from .records import Feed, Place, Record, Tiles, feed_of, mode_of
+from .records import Feed, Place, Record, Tiles, feed_of
 
 __all__ = ["Program"]
 
@@ -107,7 +107,7 @@ class Program:
 
     def _collect_modes(self) -> tuple[Mode, ...]:
         """Return the hidden layers' modes without repetition, then the last layer's."""
-        modes = [mode_of(each) for each in self.mapped if each.on_array]
+        modes = [each.mode for each in self.mapped if each.on_array]
         return (*dict.fromkeys(modes[:-1]), modes[-1])
 
     def _find_segment(self) -> int:
@@ -198,7 +198,7 @@ class Program:
         if not mapped.on_array:
             index = 0
         else:
-            index = len(self.modes) - 1 if is_last else self.modes.index(mode_of(mapped))
+            index = len(self.modes) - 1 if is_last else self.modes.index(mapped.mode)
         return Place(
             start=0 if is_last else self._allocation.bases[name] * lanes,
             mode=index,

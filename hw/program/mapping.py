@@ -27,8 +27,9 @@ from ..errors import FormatError, NetworkError
 from ..network.layers import Add, Layer, MaxPool, Requantised, Weighted
 from ..network.network import INPUT, Network
 from ..numbers.arithmetic import bits_for
-from ..numbers.formats import Bipolar, Fixed, Format, common
-from ..numbers.operands import Operands, widest
+from ..numbers.formats import Bipolar, Fixed, Format
+from ..numbers.mode import Mode
+from ..numbers.operands import Operands, common, widest
 from .patch import Patch, patch_of
 
 FAR = 1 << 54  # beyond every sum that the reference takes, with room for a gain in 64 bits
@@ -158,6 +159,21 @@ class MappedLayer:
     def words(self) -> int:
         """Words that a position and group read, in all passes."""
         return self.planes * self.steps
+
+    @property
+    def mode(self) -> Mode:
+        """The requantisation of a layer that runs on the array; equal ones share their gates."""
+        layer = self.layer
+        assert isinstance(layer, Requantised)
+        output, (low, high) = layer.output, layer.clamp
+        return Mode(
+            output,
+            self.shift,
+            None if low == output.min_level else low,
+            None if high == output.max_level else high,
+            self.rounding,
+            self.thresholds is not None,
+        )
 
     @property
     def weight_codes(self) -> np.ndarray:

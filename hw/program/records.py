@@ -6,26 +6,9 @@ into words with `gates.address.CodeAddress`.
 
 from dataclasses import dataclass
 
-from ..network.requantised import Requantised
-from ..numbers.mode import Mode
 from .mapping import MappedLayer
 
-__all__ = ["Feed", "Place", "Record", "Tiles", "feed_of", "mode_of"]
-
-
-def mode_of(mapped: MappedLayer) -> Mode:
-    """Return the mode of a layer that runs on the array; equal ones share their gates."""
-    layer = mapped.layer
-    assert isinstance(layer, Requantised)
-    output, (low, high) = layer.output, layer.clamp
-    return Mode(
-        output,
-        mapped.shift,
-        None if low == output.min_level else low,
-        None if high == output.max_level else high,
-        mapped.rounding,
-        mapped.thresholds is not None,
-    )
+__all__ = ["Feed", "Place", "Record", "Tiles", "feed_of"]
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,9 @@
 import numpy as np
 
 from ...hw.numbers.formats import Fixed, Format
+from ...hw.numbers.operands import narrowest
 
 __all__ = ["narrowest", "weight_format"]
-
-
-def narrowest(low: int, high: int) -> Format:
-    """Return the narrowest `Fixed` format that holds ``low`` to ``high``."""
-    if low >= 0:
-        return Fixed(max(high.bit_length(), 1), signed=False)
-    return Fixed(max(high.bit_length(), (-low - 1).bit_length()) + 1)
 
 
 def weight_format(stated: Format, levels: np.ndarray) -> Format:

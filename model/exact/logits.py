@@ -124,7 +124,7 @@ def logits(planned: Planned, bits: int) -> Logits:
 
 def _width(ends: tuple[int, int]) -> int:
     """Return the bits of signed levels."""
-    return max(max(ends[1], 0).bit_length(), (-min(ends[0], -1) - 1).bit_length()) + 1
+    return bits_for(min(ends[0], -1), max(ends[1], 0))
 
 
 def _finite(ends: tuple[Any, Any]) -> list[Any]:

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from torch import nn
 
 from ...hw.errors import FormatError, NetworkError
-from ...hw.numbers.formats import Format, common
+from ...hw.numbers.formats import Format
+from ...hw.numbers.operands import common
 from ..data import Dataset, input_scale, load
 from ..layers.blocks import Model
 from ..layers.norm import round_norms

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...hw.errors import GeometryError
-from ...hw.numbers.formats import Fixed, Float, Format, MiniFloat
+from ...hw.mac.choice import multiplied
+from ...hw.numbers.formats import Format
 from ...hw.synth.measure import Measurement, measure
 from ...hw.synth.shell import Shell
 from ...hw.synth.targets import Target
@@ -68,7 +69,7 @@ def shape(sizes: Mapping[str, Any]) -> str:
 
 def check_blocks(weight: Format, device: Target) -> None:
     """Raise `GeometryError` where a device's multiplier blocks have nothing to do."""
-    if not isinstance(weight, (Fixed, Float, MiniFloat)):
+    if not multiplied(weight):
         raise GeometryError(f"{weight} weights are not multiplied, and need no blocks")
     if not device.budget.get("dsp"):
         raise GeometryError(f"{device.name} has no multiplier blocks")

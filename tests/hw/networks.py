@@ -9,6 +9,8 @@ from narrowgauge.hw.network.network import INPUT, Network
 from narrowgauge.hw.numbers.arithmetic import OVERFLOWS, Accumulator
 from narrowgauge.hw.numbers.formats import Bipolar, Fixed, parse
 
+from .formats import EXAMPLES
+
 FAMILIES = [  # weights, input, hidden activations
     ("bipolar", "bipolar", "bipolar"),
     ("bipolar", "uint4", "bipolar"),
@@ -28,6 +30,8 @@ FAMILIES = [  # weights, input, hidden activations
     ("e2m1", "int3", "bipolar"),
     ("e5m2", "uint3", "int4"),
 ]
+_KNOWN = {type(parse(weight)) for weight, _, _ in FAMILIES}
+FAMILIES += [(names[0], "uint3", "int4") for kind, names in EXAMPLES.items() if kind not in _KNOWN]
 
 
 def random_levels(rng, fmt, shape):

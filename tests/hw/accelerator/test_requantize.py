@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narrowgauge.hw.accelerator.requantize import Requantize
-from narrowgauge.hw.numbers.arithmetic import ROUNDINGS, requantize
+from narrowgauge.hw.numbers.arithmetic import requantize
 from narrowgauge.hw.numbers.formats import Bipolar, Fixed
-from narrowgauge.hw.numbers.mode import Mode
+from narrowgauge.hw.numbers.mode import ROUNDINGS, Mode
 from narrowgauge.hw.tools.rtlil import convert
 
 from ..simulation import clocked

@@ -9,11 +9,9 @@ from narrowgauge.hw.errors import GeometryError
 from narrowgauge.hw.gates import popcount
 from narrowgauge.hw.mac.choice import dot_product, mac
 from narrowgauge.hw.mac.dot import (
-    AddSubtract,
     MiniFloatMultiply,
     Multiply,
     ShiftAdd,
-    XnorPopcount,
 )
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.numbers.formats import Bipolar, Fixed, MiniFloat, PowerOfTwo, parse
@@ -22,17 +20,15 @@ from narrowgauge.hw.synth.measure import measure
 from narrowgauge.hw.synth.shell import Shell
 
 from ..fabrics import FABRICS
+from ..formats import MULTIPLIED
 from ..networks import random_levels
 from ..simulation import clocked
 
 PAIRS = [
-    ("bipolar", "bipolar", XnorPopcount),
-    ("bipolar", "uint4", AddSubtract),
-    ("bipolar", "int3", AddSubtract),
+    *MULTIPLIED,
     ("pow2_4", "uint8", ShiftAdd),
     ("pow2_3", "int5", ShiftAdd),
     ("pow2_2", "uint1", ShiftAdd),
-    ("e1m1", "int3", MiniFloatMultiply),
     ("e2m1", "uint1", MiniFloatMultiply),
     ("e3m2", "uint8", MiniFloatMultiply),
     ("e4m3", "int5", MiniFloatMultiply),

@@ -9,8 +9,9 @@ from amaranth.sim import Simulator
 from narrowgauge.hw.errors import FormatError, NarrowgaugeError, NetworkError
 from narrowgauge.hw.network.layers import Dense
 from narrowgauge.hw.numbers import ieee as floating
-from narrowgauge.hw.numbers.formats import Fixed, common, parse
+from narrowgauge.hw.numbers.formats import Fixed, parse
 from narrowgauge.hw.numbers.ieee import Float, float_step, multiply, tree_add
+from narrowgauge.hw.numbers.operands import common
 from narrowgauge.model.training.recipe import Recipe
 
 from ..mac.float_bench import cancelling, parse_float, random_codes
