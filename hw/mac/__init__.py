@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .choice import COMPUTES, Elements, computing, dot_product, mac, macs, multiplied
     from .control import CONTROL
     from .dot import (
+        DOT_PRODUCTS,
         AddSubtract,
         DotProduct,
         MiniFloatMultiply,
@@ -25,6 +26,7 @@ __all__ = [
     "ANY",
     "COMPUTES",
     "CONTROL",
+    "DOT_PRODUCTS",
     "MAC",
     "Accumulate",
     "AddSubtract",

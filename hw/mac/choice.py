@@ -9,10 +9,10 @@ from amaranth.hdl import Module
 from ..errors import GeometryError
 from ..numbers.arithmetic import Accumulator
 from ..numbers.format import Format
-from ..numbers.formats import Bipolar, Fixed, Float, MiniFloat, PowerOfTwo
+from ..numbers.ieee import Float
 from ..numbers.operands import Operands
 from .base import MAC, DotMAC
-from .dot import AddSubtract, DotProduct, MiniFloatMultiply, Multiply, ShiftAdd, XnorPopcount
+from .dot import DOT_PRODUCTS, DotProduct
 from .dsp import Mac16, elements_in_blocks, mac16s, packed_lanes
 from .dsp_packed import PackedMultiply
 from .fabric import ANY, Fabric
@@ -21,14 +21,10 @@ from .ieee import FloatMAC
 __all__ = ["COMPUTES", "Elements", "computing", "dot_product", "mac", "macs", "multiplied"]
 
 COMPUTES: dict[tuple[type[Format], type[Format]], type[DotProduct] | type[FloatMAC]] = {
-    (Bipolar, Bipolar): XnorPopcount,
-    (Bipolar, Fixed): AddSubtract,
-    (PowerOfTwo, Fixed): ShiftAdd,
-    (MiniFloat, Fixed): MiniFloatMultiply,
-    (Fixed, Fixed): Multiply,
+    **DOT_PRODUCTS,
     (Float, Float): FloatMAC,
 }
-"""What computes with weights and activations of two kinds of formats; a new pair joins here."""
+"""What computes with weights and activations of two kinds of formats."""
 
 
 class Elements(NamedTuple):

@@ -2,7 +2,7 @@
 
 All of them have the same ports: a word of weight codes, a word of activation codes, and the exact
 integer sum of the products of their levels, ``latency`` cycles later, a new one each cycle. Which
-one computes with a pair of formats is said in `choice.COMPUTES`.
+one computes with a pair of formats is said in `DOT_PRODUCTS`.
 """
 
 from dataclasses import replace
@@ -17,11 +17,13 @@ from ..gates.multiplier import recoded_latency, recoded_product
 from ..gates.pipeline import delay
 from ..gates.popcount import bipolar_sum, bipolar_sum_latency
 from ..numbers.arithmetic import bits_for
-from ..numbers.formats import MiniFloat
+from ..numbers.format import Format
+from ..numbers.formats import Bipolar, Fixed, MiniFloat, PowerOfTwo
 from ..numbers.operands import Operands
 from .fabric import ANY, Fabric
 
 __all__ = [
+    "DOT_PRODUCTS",
     "AddSubtract",
     "DotProduct",
     "MiniFloatMultiply",
@@ -287,3 +289,13 @@ def _selected_terms(m: Module, pairs: list) -> list[Term]:
         )
         for bit, (first, second) in enumerate(singles)
     ]
+
+
+DOT_PRODUCTS: dict[tuple[type[Format], type[Format]], type[DotProduct]] = {
+    (Bipolar, Bipolar): XnorPopcount,
+    (Bipolar, Fixed): AddSubtract,
+    (PowerOfTwo, Fixed): ShiftAdd,
+    (MiniFloat, Fixed): MiniFloatMultiply,
+    (Fixed, Fixed): Multiply,
+}
+"""What computes with weights and activations of two kinds of formats; a new pair joins here."""
