@@ -12,6 +12,7 @@ from typing import Any
 from amaranth.build import Attrs, Pins, Resource, Subsignal
 
 from ...hw.errors import NarrowgaugeError
+from ...hw.synth.catalogue import Catalogue
 from ...hw.synth.targets import TARGETS, Target
 
 __all__ = ["BOARDS", "Board", "Pin", "board"]
@@ -213,7 +214,7 @@ _ALL = (
         programmers=(_loader("tangnano9k"),),
     ),
 )
-BOARDS: Mapping[str, Board] = {entry.name: entry for entry in _ALL}
+BOARDS = Catalogue("board", _ALL, error=NarrowgaugeError)
 
 
 def board(name: str) -> Board:
@@ -224,6 +225,4 @@ def board(name: str) -> Board:
     NarrowgaugeError
         For an unknown name; the text lists the known ones.
     """
-    if name not in BOARDS:
-        raise NarrowgaugeError(f"unknown board {name!r}; boards are {', '.join(BOARDS)}")
-    return BOARDS[name]
+    return BOARDS.find(name)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from ..errors import ToolError
 from ..mac.fabric import Fabric
+from .catalogue import Catalogue
 from .family import ECP5, GOWIN, ICE40, XC7, Family
 
 __all__ = ["TARGETS", "Family", "Target", "target"]
@@ -101,7 +102,7 @@ _ALL = (
         {"lut": 53200, "ff": 106400, "bram": 280, "dsp": 220, "io": 125},  # an XC7Z020, CLG400
     ),
 )
-TARGETS: Mapping[str, Target] = {entry.name: entry for entry in _ALL}
+TARGETS = Catalogue("target", _ALL, error=ToolError)
 
 
 def target(name: str) -> Target:
@@ -112,6 +113,4 @@ def target(name: str) -> Target:
     ToolError
         For an unknown name; the text lists the known ones.
     """
-    if name not in TARGETS:
-        raise ToolError(f"unknown target {name!r}; targets are {', '.join(TARGETS)}")
-    return TARGETS[name]
+    return TARGETS.find(name)

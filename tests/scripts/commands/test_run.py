@@ -22,8 +22,8 @@ SMALL = (
 )
 PNG = b"\x89PNG\r\n\x1a\n"
 ALWAYS = {"weight", "activation", "network", "dataset", "images", "accuracy_float"}
-ALWAYS = [name for name, column in COLUMNS.items() if column.always]
-MEASURED = set(ALWAYS) - {"failure", "remark"}
+HEAD = [name for name, column in COLUMNS.items() if column.always]
+MEASURED = set(HEAD) - {"failure", "remark"}
 
 
 def stored(cache):
@@ -91,7 +91,7 @@ def test_csv_has_the_same_columns_and_values(finished):
     with open(output / "results.csv", newline="") as file:
         reader = csv.DictReader(file)
         table = list(reader)
-    assert list(reader.fieldnames or ()) == ALWAYS
+    assert list(reader.fieldnames or ()) == HEAD
     for row, cells in zip(rows, table, strict=True):
         assert {name for name, cell in cells.items() if cell} == set(row)
         for name, value in row.items():
