@@ -15,13 +15,13 @@ from ...hw.synth.placement import check_memories
 from ...hw.synth.report import Report, check_fit, parse
 from ...hw.tools import rtlil
 from ...hw.tools.store import Store
-from ..catalogue.board import Board
+from ..catalogue.entries import Board
 from ..catalogue.pll import Setting, highest
+from ..gateware.board_top import Top
 from ..gateware.device import BAUD, Device
-from ..gateware.top import Top
 from ..protocol.info import network_digest
+from .board_flow import pack_on, route, suffix, versions
 from .constraints import constraints
-from .flow import pack_on, route, suffix, versions
 
 __all__ = ["MARGIN", "SEEDS", "Bitstream", "build", "cells", "design"]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from ..catalogue.board import Board, Pin
+from ..catalogue.entries import Board, Pin
 
 __all__ = ["FILES", "constraints"]
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ...hw.lazy import face
 
 if TYPE_CHECKING:
-    from .board import BOARDS, Board
+    from .entries import BOARDS, Board
 
 __all__ = ["BOARDS", "Board"]
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from ...hw.lazy import face
 
 if TYPE_CHECKING:
+    from .board_top import Top
     from .device import Device
-    from .top import Top
 
 __all__ = ["Device", "Top"]
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from ...hw.errors import ToolError
 from ...hw.tools import programs as tools
-from ..catalogue.board import Board
+from ..catalogue.entries import Board
 
 __all__ = ["Segment", "find_icebox", "recover"]
 

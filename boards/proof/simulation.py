@@ -10,8 +10,8 @@ from ...hw.errors import ToolError
 from ...hw.sim.library import build_library
 from ...hw.tools.rtlil import convert
 from ..catalogue.pll import Setting
+from ..gateware.board_top import RESET_CYCLES, Top
 from ..gateware.device import Device
-from ..gateware.top import RESET_CYCLES, Top
 
 __all__ = ["SimulatedDevice"]
 

@@ -65,7 +65,7 @@ def command(given: BoardOptions) -> int:
             "add --virtual: a board is simulated here; `narrowgauge infer` talks to one on a port"
         )
     from ...boards.proof.virtual import VirtualBoard, virtual_device
-    from ..runs.networks import load_network
+    from ..runs.loading import load_network
 
     loaded = load_network(given.network, given.geometry.lanes)
     program = given.program(loaded, any_weights=given.any_weights)

@@ -33,7 +33,7 @@ def command(as_json: bool) -> int:
     bitstream whose clock is met, and of a simulation of its netlist that classified test images
     without a difference. "seen on hardware" is said only where somebody has.
     """
-    from ...boards.catalogue.board import BOARDS
+    from ...boards.catalogue.entries import BOARDS
 
     records = _records()
     rows = [_row(board, records) for board in BOARDS.values()]

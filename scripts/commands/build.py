@@ -14,7 +14,7 @@ from ..terminal.progress import Reporter
 
 if TYPE_CHECKING:
     from ...boards.build.bitstream import Bitstream
-    from ...boards.catalogue.board import Board
+    from ...boards.catalogue.entries import Board
 
 __all__ = ["BuildOptions", "MakingOptions", "board_argument", "command", "make", "making"]
 
@@ -116,10 +116,10 @@ def make(given: MakingOptions, folder: Path | None = None) -> "Bitstream":
         options that exclude each other, a folder that cannot be written to.
     """
     from ...boards.build.bitstream import build
-    from ...boards.build.fit import largest_on
-    from ...boards.catalogue.board import board as find_board
+    from ...boards.build.largest import largest_on
+    from ...boards.catalogue.entries import board as find_board
     from ...hw.tools.store import Store
-    from ..runs.networks import load_network
+    from ..runs.loading import load_network
 
     given.check_fit()
     board = find_board(given.board)
@@ -158,7 +158,7 @@ def make(given: MakingOptions, folder: Path | None = None) -> "Bitstream":
 
 def _path(folder: Path, board: "Board", network: str) -> Path:
     """Return where the bitstream of a network goes; raises where that cannot be written to."""
-    from ...boards.build.flow import suffix
+    from ...boards.build.board_flow import suffix
     from ...hw.files import file_name
 
     options.check_folder(folder)

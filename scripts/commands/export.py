@@ -39,7 +39,7 @@ def command(network: Path, output: Path, batch: int, as_json: bool) -> int:
     rounded sums (mul-add) where float32 gives the same, else counted thresholds; either is compared
     with the integers at every sum at which one of them steps.
     """
-    from ..runs.networks import load_network
+    from ..runs.loading import load_network
 
     with Reporter() as reporter:
         with reporter.step("load the libraries"):

@@ -24,8 +24,8 @@ def command(board: str, file: Path) -> int:
     The first of the board's programmers is used that is there and starts; `narrowgauge boards
     --json` lists them. A file that is not what the .json beside it describes is refused.
     """
-    from ...boards.build.flash import flash
-    from ...boards.catalogue.board import board as find_board
+    from ...boards.build.programmer import flash
+    from ...boards.catalogue.entries import board as find_board
 
     found = find_board(board)
     with Reporter() as reporter, reporter.step(f"program {board}"):

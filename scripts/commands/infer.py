@@ -103,7 +103,7 @@ def _inputs(
     from ..runs.arrays import is_file, read_levels
 
     if network is not None:
-        from ..runs.networks import load_inputs, load_network
+        from ..runs.loading import load_inputs, load_network
 
         loaded = load_network(network, driver.info.lanes)
         driver.expect(loaded)

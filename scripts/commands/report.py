@@ -35,7 +35,7 @@ def command(results: tuple[Path, ...], output: Path, title: str) -> int:
     Without a name, the results of `run` in the folder results are taken. Of a folder, every JSON
     file that holds result rows is.
     """
-    from ..reporting.build import build
+    from ..reporting.assemble import build
     from ..reporting.rows import merged, read
 
     sources, left_out = read(results or (Path("results"),))

@@ -12,14 +12,14 @@ import click
 from ...hw.errors import NarrowgaugeError
 from ..reporting.chart import write_chart
 from ..reporting.console import print_layers, print_table
-from ..rows.files import to_json, write_results
 from ..rows.row import ResultRow
+from ..rows.writing import to_json, write_results
 from ..terminal import options
 from ..terminal.progress import Reporter, standard_output
 
 if TYPE_CHECKING:
-    from ..runs.job import NetworkJob
-    from ..runs.plan import RunPlan
+    from ..runs.network_job import NetworkJob
+    from ..runs.run_plan import RunPlan
 
 __all__ = ["RunOptions", "command"]
 
@@ -119,7 +119,7 @@ def command(given: RunOptions) -> int:
     output = given.output
     with Reporter() as reporter:
         plan = _plan(given, reporter)
-        from ..runs.job import all_rows, make_jobs
+        from ..runs.network_job import all_rows, make_jobs
 
         jobs = make_jobs(plan, given.formats)
         options.make_folder(output, FILES)
@@ -141,7 +141,7 @@ def _plan(given: RunOptions, reporter: Reporter) -> "RunPlan":
     given.check_fit()
     geometry = given.geometry
     with reporter.step("load PyTorch"):  # here, so that --help does not wait for it
-        from ..runs.plan import TRAINING, RunPlan, Training
+        from ..runs.run_plan import TRAINING, RunPlan, Training
     training = Training(network=given.network, **{name: getattr(given, name) for name in TRAINING})
     names = ("network", "accumulator", "overflow", "contexts", "batch", "fit", "route", "target")
     names += ("seeds", "images", "engine", "multiplier")
@@ -172,7 +172,7 @@ def _run_jobs(
     plan: "RunPlan", jobs: "list[NetworkJob]", output: Path, reporter: Reporter
 ) -> list[str]:
     """Train here, one format after the other; simulate and route the trained ones meanwhile."""
-    from ..runs.job import all_rows
+    from ..runs.network_job import all_rows
 
     def finish(job: "NetworkJob") -> None:
         job.measure(reporter)

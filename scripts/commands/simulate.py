@@ -92,7 +92,7 @@ def command(given: SimulateOptions) -> int:
     window = _window(given.vcd, given.window)
     with Reporter() as reporter, reporter.step("load PyTorch"):
         from ..runs.checked import layer_use, simulate_and_compare
-        from ..runs.networks import load_inputs, load_network
+        from ..runs.loading import load_inputs, load_network
 
     loaded = _with_accumulator(load_network(given.network, lanes), given)
     levels, labels = load_inputs(loaded, given.network, given.data, given.images)
@@ -126,7 +126,7 @@ def command(given: SimulateOptions) -> int:
 
 def _with_accumulator(network: "Network", given: SimulateOptions) -> "Network":
     """Return the network on the accumulator that was asked for, if any was."""
-    from ..runs.networks import set_accumulator
+    from ..runs.loading import set_accumulator
 
     width, overflow = given.accumulator, given.overflow
     if width is None and not overflow:

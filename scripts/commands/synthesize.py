@@ -50,7 +50,7 @@ def command(given: SynthesizeOptions) -> int:
     """
     from ...hw.synth.build import cost
     from ...hw.tools.store import Store
-    from ..runs.networks import load_network
+    from ..runs.loading import load_network
 
     device, numbers = given.device, options.seed_range(given.seeds)
     program = given.program(load_network(given.network, given.geometry.lanes))

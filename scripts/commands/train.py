@@ -134,7 +134,7 @@ def command(given: TrainOptions) -> int:
             from ...model.data import load
             from ...model.integers.reference import accuracy, evaluate
             from ...model.training.recipe import Recipe
-            from ..runs.networks import set_accumulator
+            from ..runs.loading import set_accumulator
             from ..runs.pipeline import Trainer
 
         recipe = Recipe(**{name: getattr(given, name) for name in RECIPE})

@@ -55,15 +55,15 @@ def command(given: VerifyOptions) -> int:
     the simulated top level of the board, the netlist that Yosys mapped, and the netlist that the
     bitstream holds (iCE40, with IceStorm's icebox_vlog) or that was routed (ECP5).
     """
-    from ...boards.catalogue.board import board as find_board
-    from ...boards.proof.verify import STAGES, check_tools, check_weights, verify
+    from ...boards.catalogue.entries import board as find_board
+    from ...boards.proof.chain import STAGES, check_tools, check_weights, verify
 
     check_tools(find_board(given.board))  # before anything takes long
     built = make(given)
     check_weights(built)
     with Reporter() as reporter:
         with reporter.step("load PyTorch"):
-            from ..runs.networks import load_inputs
+            from ..runs.loading import load_inputs
         program = built.device.accelerator.program
         levels, _ = load_inputs(program.network, given.network, given.data, given.images)
         with reporter.step(f"simulate the accelerator, {len(levels)} images"):

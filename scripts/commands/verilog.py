@@ -52,7 +52,7 @@ def command(given: VerilogOptions) -> int:
     from ...hw.errors import NarrowgaugeError
     from ...hw.files import write_atomically
     from ...hw.tools.verilog import convert
-    from ..runs.networks import load_network
+    from ..runs.loading import load_network
 
     name, output = given.name, given.output
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..rows.row import ResultRow
 from .figure import BLOCK_CLOCKS, Axis, Figure, Line, Mark, Panel, Series, key, spread
-from .formats import bits, order
+from .palette import bits, order
 from .quantities import KINDS, cost, density, drawn, has_range, in_blocks, kind
 
 __all__ = ["clock", "costs", "throughput"]

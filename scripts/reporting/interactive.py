@@ -10,7 +10,7 @@ from math import log10
 from typing import Any
 
 from .figure import Axis, Figure, Line, Mark, Panel, Series, log_ticks
-from .formats import colour
+from .palette import colour
 
 __all__ = ["library", "panels"]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ..rows.row import ResultRow
 from .figure import Figure
-from .formats import colour, order
 from .interactive import library, panels
+from .palette import colour, order
 from .provenance import provenance, summary
 from .quantities import kind
 from .rows import ResultsFile

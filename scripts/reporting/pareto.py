@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from ..rows.row import ResultRow
 from .figure import Axis, Figure, Line, Mark, Panel, Series, spread
-from .formats import order
+from .palette import order
 from .quantities import accuracy, area
 
 __all__ = ["accuracy_and_area", "pareto"]

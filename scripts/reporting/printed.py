@@ -6,7 +6,7 @@ from typing import Any
 
 from ...hw.files import write_atomically
 from .figure import Figure, Line, Panel, log_ticks
-from .formats import colour
+from .palette import colour
 
 __all__ = ["draw"]
 

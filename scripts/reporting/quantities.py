@@ -7,7 +7,7 @@ say is None.
 from typing import TypeVar
 
 from ..rows.row import ResultRow
-from .formats import bits
+from .palette import bits
 
 __all__ = [
     "KINDS",

@@ -14,7 +14,7 @@ from statistics import fmean
 from ...hw.synth.targets import TARGETS, Target
 from ..rows.row import ResultRow
 from .figure import BLOCK_CLOCKS, Axis, Figure, Line, Mark, Panel, Series, key, spread
-from .formats import order
+from .palette import order
 from .quantities import area, drawn, in_blocks, intensity, kind, peak, sustained
 
 __all__ = ["memory_bits", "roofline", "spaced"]

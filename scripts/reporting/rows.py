@@ -14,7 +14,7 @@ from ...hw.errors import NarrowgaugeError
 from ...hw.synth.targets import TARGETS
 from ..rows.columns import ColumnError, Kind
 from ..rows.row import COLUMNS, ResultRow
-from .formats import order
+from .palette import order
 from .quantities import KINDS, kind
 
 __all__ = ["ReportError", "ResultsFile", "merged", "read"]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ..rows.row import COLUMNS, ResultRow
 from .figure import Figure
-from .formats import order
+from .palette import order
 from .quantities import accuracy, cost, density, derived, has_range, kind, peak, slots, sustained
 
 __all__ = ["TABLE", "TableColumn", "all_rows_csv", "cells", "figure_csv", "geometry", "hover"]

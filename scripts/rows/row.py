@@ -5,12 +5,14 @@ Units are in the names; what was not measured is absent in files, never 0, and N
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ...hw.errors import ToolFailure
 from ...hw.geometry import Geometry
-from ...hw.synth.measure import Measurement
 from .columns import JSON, Column, ColumnError, Kind, Part, column, columns_of
+
+if TYPE_CHECKING:
+    from ...hw.synth.measure import Measurement  # what tools do decides no row of others
 
 __all__ = [
     "COLUMNS",
@@ -248,7 +250,7 @@ class Hardware(Part):
     )
 
     @classmethod
-    def of_measurement(cls, found: Measurement) -> Self:
+    def of_measurement(cls, found: "Measurement") -> Self:
         """Return the columns of a measurement."""
         row = found.row()
         return cls(**{name: row[name] for name in columns_of(cls) if name in row})

@@ -7,7 +7,7 @@ from ...hw.network.file import to_bytes
 from ...hw.tools.store import Store
 from ...model.data import Dataset
 from .checked import Checked, check_levels
-from .networks import input_levels
+from .loading import input_levels
 from .sources import source_digest
 
 __all__ = ["check"]

@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...boards.build.bitstream import build
-from ...boards.catalogue.board import BOARDS, board
+from ...boards.catalogue.entries import BOARDS, board
 from ...hw.errors import NarrowgaugeError
 from ...hw.files import write_atomically
 from ...hw.geometry import Geometry
 from ...hw.program.layout import Program
 from ..commands.boards import RECORDS
-from ..runs.networks import load_network
+from ..runs.loading import load_network
 from .record import RowFile, command, output, provenance
 
 __all__ = ["main", "record"]

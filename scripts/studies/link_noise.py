@@ -24,7 +24,7 @@ from ...hw.program.layout import Program
 from ...hw.synth.build import accelerator_for
 from ...hw.synth.targets import target
 from ...model.integers.reference import evaluate
-from ..runs.networks import load_inputs, load_network
+from ..runs.loading import load_inputs, load_network
 from .record import Row, RowFile, command, output, provenance
 
 __all__ = ["classify", "main"]

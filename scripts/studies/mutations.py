@@ -24,7 +24,7 @@ from typing import Any
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 
-from ...boards.proof.netlist import StreamSimulation
+from ...boards.proof.netlist_run import StreamSimulation
 from ...hw.accelerator.top import Accelerator
 from ...hw.errors import NarrowgaugeError
 from ...hw.files import write_atomically
@@ -37,7 +37,7 @@ from ...hw.synth.targets import target
 from ...hw.tools import rtlil
 from ...hw.tools.programs import find
 from ..runs.checked import reference
-from ..runs.networks import load_inputs, load_network
+from ..runs.loading import load_inputs, load_network
 from .record import Row, command, output, provenance
 
 __all__ = ["main", "mapped", "measure", "plant"]

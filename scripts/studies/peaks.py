@@ -28,7 +28,7 @@ from ...hw.synth.targets import target
 from ...hw.tools.store import Store
 from ..rows.row import ResultRow
 from ..runs.kept import check
-from ..runs.networks import load_images, load_network
+from ..runs.loading import load_images, load_network
 from .record import Row, RowFile, command, output, provenance
 
 __all__ = ["Configuration", "main", "measure", "train"]
@@ -106,7 +106,7 @@ CONFIGURATIONS = {
 def train(recipe: Row, lanes: int, store: Store) -> Network:
     """Train a network, or take it from the store."""
     from ...model.training.recipe import Recipe
-    from ..runs.networks import set_accumulator
+    from ..runs.loading import set_accumulator
     from ..runs.pipeline import Trainer
     from ..terminal.progress import Reporter
 

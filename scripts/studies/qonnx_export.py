@@ -20,7 +20,7 @@ from ...hw.network.network import INPUT, Network
 from ...model.exchange.export import Exported, export
 from ...model.integers.reference import evaluate
 from ...model.zoo import networks as zoo
-from ..runs.networks import input_levels, load_images, load_network
+from ..runs.loading import input_levels, load_images, load_network
 from .record import Row, RowFile, command, output, provenance
 
 __all__ = ["execute", "main", "run"]

@@ -20,7 +20,7 @@ from ...hw.program.layout import Program
 from ...hw.tools.store import Store
 from ..runs.checked import Checked, layer_use, total_macs, used
 from ..runs.kept import check
-from ..runs.networks import load_images, load_network
+from ..runs.loading import load_images, load_network
 from .record import Row, RowFile, command, output, provenance
 
 __all__ = ["main", "simulate", "summary"]

@@ -15,7 +15,7 @@ from ..rows.row import Ended, ResultRow
 from ..runs.sources import source_digest
 from .plan import SweepPlan
 from .points import Point
-from .progress import Progress
+from .progress_bar import Progress
 
 __all__ = ["Bench", "Tools"]
 

@@ -17,13 +17,13 @@ from ...hw.files import write_atomically
 from ...hw.tools import programs as tools
 from ...hw.tools.store import Store
 from ..reporting.console import SWEEPS, print_table
-from ..rows.files import to_json, write_results
 from ..rows.row import ResultRow
+from ..rows.writing import to_json, write_results
 from ..terminal.options import json_output, make_folder
 from ..terminal.progress import standard_output
 from .bench import Bench, Tools
 from .plan import SweepPlan
-from .progress import Progress
+from .progress_bar import Progress
 
 __all__ = ["SweepOptions", "perform", "sweeping"]
 

@@ -24,7 +24,7 @@ from ...model.zoo import networks as zoo
 from ..rows.row import ResultRow
 from ..runs.pipeline import Trainer, training_sources
 from ..terminal.progress import Reporter
-from .network import Accelerated, NetworkSource
+from .accelerators import Accelerated, NetworkSource
 
 __all__ = ["TRAINING", "Given", "TrainedSource", "find_source", "points"]
 

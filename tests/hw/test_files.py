@@ -221,9 +221,11 @@ MODULES |= {"shutil": {"move", "copy", "copyfile", "copy2"}, "np": {"save"}, "to
 MODULES |= {"image": {"save"}}
 MEMORY = {"buffer", "image"}  # what is written to before it is written
 ALLOWED = {
-    "boards/build/flow.py:_nextpnr",  # into a temporary folder of its caller
+    "boards/build/board_flow.py:_nextpnr",  # into a temporary folder of its caller
     "hw/synth/death.py:keep",  # copies into a folder of the cache, named by their content
     "hw/synth/flow.py:run_router",  # into a temporary folder of its caller
+    "scripts/studies/simulator_speeds.py:__init__",  # beside Verilator, in a scratch folder
+    "scripts/studies/simulator_speeds.py:run",
     "hw/tools/store.py:_move_aside",  # of SQLite's file
 }
 

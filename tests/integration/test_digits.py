@@ -13,7 +13,7 @@ from narrowgauge.model.data import load
 from narrowgauge.model.integers.reference import accuracy, evaluate
 from narrowgauge.model.training.recipe import Recipe
 from narrowgauge.scripts.runs.checked import simulate_and_compare
-from narrowgauge.scripts.runs.networks import set_accumulator
+from narrowgauge.scripts.runs.loading import set_accumulator
 from narrowgauge.scripts.runs.pipeline import Trainer
 from narrowgauge.scripts.terminal.progress import Reporter
 

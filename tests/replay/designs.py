@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from narrowgauge.boards.build.bitstream import design as board_design
-from narrowgauge.boards.catalogue.board import board
+from narrowgauge.boards.catalogue.entries import board
 from narrowgauge.boards.catalogue.pll import highest
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.network.layers import Window

@@ -7,8 +7,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from narrowgauge.boards.gateware import board_top as tops
 from narrowgauge.boards.gateware import receiver as receivers
-from narrowgauge.boards.gateware import top as tops
 from narrowgauge.boards.gateware.crc import Crc32
 from narrowgauge.boards.gateware.device import Device
 from narrowgauge.boards.gateware.results import image_bytes

@@ -11,12 +11,12 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from narrowgauge.boards.build.flow import route
-from narrowgauge.boards.catalogue.board import board
+from narrowgauge.boards.build.board_flow import route
+from narrowgauge.boards.catalogue.entries import board
 from narrowgauge.boards.catalogue.pll import highest
-from narrowgauge.boards.gateware.top import RESET_CYCLES, Top
+from narrowgauge.boards.gateware.board_top import RESET_CYCLES, Top
 from narrowgauge.boards.gateware.uart import UartReceiver, UartTransmitter
-from narrowgauge.boards.proof.netlist import PinSimulation
+from narrowgauge.boards.proof.netlist_run import PinSimulation
 from narrowgauge.boards.proof.recovery import find_icebox, recover
 from narrowgauge.boards.proof.routed import plain
 from narrowgauge.hw.errors import ToolError

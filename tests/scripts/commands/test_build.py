@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from narrowgauge.boards.build import bitstream
-from narrowgauge.boards.build import fit as fitting
-from narrowgauge.boards.catalogue.board import BOARDS
+from narrowgauge.boards.build import largest as fitting
+from narrowgauge.boards.catalogue.entries import BOARDS
 from narrowgauge.hw.errors import FitError
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.network.file import load, save

@@ -138,7 +138,7 @@ def test_without_json_there_is_a_table(finished):
 
 
 def test_a_format_that_fails_does_not_spoil_the_others(finished, invoke, monkeypatch, tmp_path):
-    from narrowgauge.scripts.runs import job
+    from narrowgauge.scripts.runs import network_job as job
 
     def cost(accelerator, *arguments):
         if str(accelerator.program.network.layers[0].weight) == "bipolar":

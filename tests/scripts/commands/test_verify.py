@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from narrowgauge.boards.proof import verify as chain
+from narrowgauge.boards.proof import chain
 from narrowgauge.boards.proof.recovery import find_icebox
 from narrowgauge.hw.errors import ToolError
 

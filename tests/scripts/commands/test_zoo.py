@@ -229,7 +229,7 @@ def test_a_missing_data_set_is_one_line(invoke, small_zoo, tmp_path, monkeypatch
 def test_a_network_that_does_not_fit_is_refused_before_it_is_simulated(
     invoke, small_zoo, tmp_path, monkeypatch
 ):
-    from narrowgauge.scripts.runs import job
+    from narrowgauge.scripts.runs import network_job as job
 
     monkeypatch.setattr(job, "check", pytest.fail)
     options = ["--network", NAME, "--rows", "2", "--columns", "64", "--lanes", "64"]

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from narrowgauge.hw.synth.targets import target
-from narrowgauge.scripts.reporting.build import figures
+from narrowgauge.scripts.reporting.assemble import figures
 from narrowgauge.scripts.reporting.interactive import panels
 from narrowgauge.scripts.reporting.quantities import density, has_range, in_blocks
 from narrowgauge.scripts.reporting.roofline import memory_bits, spaced

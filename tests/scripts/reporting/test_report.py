@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from narrowgauge.hw.synth.targets import target
-from narrowgauge.scripts.reporting.build import figures
-from narrowgauge.scripts.reporting.formats import colour
+from narrowgauge.scripts.reporting.assemble import figures
+from narrowgauge.scripts.reporting.palette import colour
 from narrowgauge.scripts.reporting.quantities import cost, density, intensity, kind, peak, sustained
 from narrowgauge.scripts.reporting.roofline import memory_bits
 from narrowgauge.scripts.rows.row import ResultRow

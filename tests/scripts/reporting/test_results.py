@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from narrowgauge.scripts.reporting.console import print_table
-from narrowgauge.scripts.rows.files import write_results
 from narrowgauge.scripts.rows.row import ResultRow
+from narrowgauge.scripts.rows.writing import write_results
 
 ROW = ResultRow(
     weight="bipolar",

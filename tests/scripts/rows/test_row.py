@@ -11,8 +11,8 @@ from narrowgauge.hw.errors import FitError, ToolFailure
 from narrowgauge.hw.synth.measure import Measurement
 from narrowgauge.scripts.reporting.tables import TABLE, hover
 from narrowgauge.scripts.rows.columns import ColumnError, Kind, columns_of
-from narrowgauge.scripts.rows.files import write_results
 from narrowgauge.scripts.rows.row import COLUMNS, PARTS, Ended, Hardware, ResultRow
+from narrowgauge.scripts.rows.writing import write_results
 
 from ...pages import columns
 

@@ -6,7 +6,7 @@ import pytest
 from narrowgauge.hw.errors import DataError
 from narrowgauge.hw.network.file import load
 from narrowgauge.scripts.runs.arrays import read_images, read_levels
-from narrowgauge.scripts.runs.networks import load_inputs
+from narrowgauge.scripts.runs.loading import load_inputs
 
 from ..conftest import write_network
 

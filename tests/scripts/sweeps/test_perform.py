@@ -16,7 +16,7 @@ from narrowgauge.scripts.rows.row import COLUMNS, ResultRow
 from narrowgauge.scripts.sweeps.perform import _Files
 from narrowgauge.scripts.sweeps.plan import read_plan
 from narrowgauge.scripts.sweeps.points import measured
-from narrowgauge.scripts.sweeps.progress import remaining
+from narrowgauge.scripts.sweeps.progress_bar import remaining
 
 from ..conftest import COMMAND, write_network
 from .sweeping import ON_XC7, lines, rows_in, stored, write_plan

@@ -18,7 +18,7 @@ from ...hw.tools import rtlil
 from ...hw.tools.store import Store
 from ..rows.row import ResultRow, geometry_columns
 from ..runs.kept import check
-from ..runs.networks import load_images, set_accumulator
+from ..runs.loading import load_images, set_accumulator
 from .points import BUILDING, GEOMETRY, Built, Point, check_blocks, measured, shape
 
 __all__ = ["Accelerated", "NetworkSource"]

@@ -20,7 +20,7 @@ from ...model.zoo import networks as zoo
 from ..rows.row import ResultRow
 from ..terminal.options import seed_range
 from ..terminal.progress import Reporter
-from .networks import load_images, load_network
+from .loading import load_images, load_network
 from .pipeline import Trainer
 
 __all__ = ["TRAINING", "RunPlan", "Training"]

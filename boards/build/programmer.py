@@ -10,8 +10,8 @@ from typing import Any
 
 from ...hw.errors import NarrowgaugeError, ToolError
 from ...hw.tools import programs as tools
-from ..catalogue.board import Board
-from .flow import suffix
+from ..catalogue.entries import Board
+from .board_flow import suffix
 
 __all__ = ["FlashWarning", "flash", "programmers"]
 

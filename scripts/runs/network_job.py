@@ -21,8 +21,8 @@ from ..rows.columns import Part
 from ..rows.row import Ended, Hardware, ResultRow, geometry_columns
 from ..terminal.progress import Reporter
 from .kept import check
-from .networks import set_accumulator
-from .plan import RunPlan
+from .loading import set_accumulator
+from .run_plan import RunPlan
 
 __all__ = ["FormatJob", "GivenJob", "NetworkJob", "all_rows", "make_jobs"]
 

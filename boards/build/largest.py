@@ -9,7 +9,7 @@ from ...hw.program.layout import Program
 from ...hw.synth.fit import largest_geometry
 from ...hw.synth.targets import Target
 from ...hw.tools.store import Store
-from ..catalogue.board import Board
+from ..catalogue.entries import Board
 from ..gateware.buffer import buffer_depth
 from ..gateware.device import BAUD
 from ..gateware.results import image_bytes

@@ -15,12 +15,12 @@ import numpy as np
 from ...hw.errors import MismatchError, ToolError
 from ...hw.sim.compiler import find_compiler
 from ..build.bitstream import Bitstream
-from ..catalogue.board import Board
+from ..catalogue.entries import Board
+from ..gateware.board_top import RESET_CYCLES
 from ..gateware.results import answer_bytes, label_bytes, level_bytes
-from ..gateware.top import RESET_CYCLES
 from ..protocol.frame import ANSWER, OVERHEAD, Decoder, Frame, Type, packed
 from ..protocol.info import INFO_BYTES, Info
-from .netlist import PinSimulation
+from .netlist_run import PinSimulation
 from .recovery import find_icebox, recover
 from .routed import plain
 

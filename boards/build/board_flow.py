@@ -11,7 +11,7 @@ from typing import Any
 from ...hw.errors import FitError, ToolTimeout
 from ...hw.synth.flow import Netlist, pack, routing_limit, run_router
 from ...hw.tools import programs as tools
-from ..catalogue.board import Board
+from ..catalogue.entries import Board
 from .constraints import FILES, constraints
 
 __all__ = ["pack_on", "route", "suffix", "versions"]

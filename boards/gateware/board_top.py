@@ -6,7 +6,7 @@ from amaranth.hdl import ClockDomain, ClockSignal, Const, Instance, Module, Rese
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..catalogue.board import Board
+from ..catalogue.entries import Board
 from ..catalogue.pll import Setting
 
 __all__ = ["RESET_CYCLES", "Top"]

@@ -6,9 +6,9 @@ from hashlib import sha256
 import pytest
 
 from narrowgauge.boards.build.constraints import constraints
-from narrowgauge.boards.build.fit import _left
-from narrowgauge.boards.build.flash import FlashWarning, flash, programmers
-from narrowgauge.boards.catalogue.board import BOARDS, board
+from narrowgauge.boards.build.largest import _left
+from narrowgauge.boards.build.programmer import FlashWarning, flash, programmers
+from narrowgauge.boards.catalogue.entries import BOARDS, board
 from narrowgauge.boards.catalogue.pll import PLLS, highest
 from narrowgauge.boards.gateware.buffer import FrameBuffer
 from narrowgauge.boards.gateware.device import Device
