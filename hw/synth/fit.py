@@ -1,7 +1,6 @@
 """The array that makes the most of a target."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
 from itertools import product
 
 import numpy as np
@@ -58,21 +57,7 @@ def largest_geometry(
         When not even the smallest array fits, with the numbers; when none that fits has the batch
         and the chains.
     """
-
-    @cache
-    def order(geometry: Geometry) -> tuple[float, int] | None:
-        """Return cycles an image and products a cycle; None for what cannot be."""
-        try:
-            program = Program(network, geometry, contexts=contexts, batch=batch)
-        except GeometryError:
-            return None
-        possible = geometry.chains == chains and fits(program, target)
-        return (program.cycles.per_image, geometry.macs) if possible else None
-
-    def best(among: Iterable[Geometry]) -> Geometry | None:
-        found = {each: key for each in among if (key := order(each)) is not None}
-        return min(found, key=found.__getitem__) if found else None
-
+    ranking = _Ranking(network, target, contexts, batch, chains)
     # a batch moves no logic
     tried = _Tried(lambda each: cells(Program(network, each, contexts=contexts)))
     tried.probe(hop)
@@ -80,7 +65,7 @@ def largest_geometry(
     room = FULL * target.budget["lut"]
     for _ in range(TRIES):
         predict = _learned(tried.cells)
-        chosen = best(
+        chosen = ranking.best(
             each
             for each in dict.fromkeys([*grid, *tried.cells])
             if each not in tried.refused and tried.cells.get(each, predict(each)) <= room
@@ -89,7 +74,7 @@ def largest_geometry(
             break
         if tried.fits(chosen):
             return chosen
-    known = best(each for each in tried.cells if each not in tried.refused)
+    known = ranking.best(each for each in tried.cells if each not in tried.refused)
     if known is None:
         raise FitError(
             f"no array that was seen to fit {target.name} has --chains {chains}"
@@ -97,6 +82,36 @@ def largest_geometry(
             + "; leave them out, or give --rows, --columns and --lanes"
         )
     return known
+
+
+class _Ranking:
+    """Which of several arrays classifies most images a cycle, of those whose memories fit."""
+
+    def __init__(
+        self, network: Network, target: Target, contexts: int, batch: int | None, chains: int
+    ):
+        self._network, self._target, self._chains = network, target, chains
+        self._contexts, self._batch = contexts, batch
+        self._known: dict[Geometry, tuple[float, int] | None] = {}
+
+    def best(self, among: Iterable[Geometry]) -> Geometry | None:
+        """Return the best; None where none of them can be."""
+        found = {each: key for each in among if (key := self._key(each)) is not None}
+        return min(found, key=found.__getitem__) if found else None
+
+    def _key(self, geometry: Geometry) -> tuple[float, int] | None:
+        if geometry not in self._known:
+            self._known[geometry] = self._order(geometry)
+        return self._known[geometry]
+
+    def _order(self, geometry: Geometry) -> tuple[float, int] | None:
+        """Return cycles an image and products a cycle; None for what cannot be."""
+        try:
+            program = Program(self._network, geometry, contexts=self._contexts, batch=self._batch)
+        except GeometryError:
+            return None
+        possible = geometry.chains == self._chains and fits(program, self._target)
+        return (program.cycles.per_image, geometry.macs) if possible else None
 
 
 class _Tried:
