@@ -81,7 +81,7 @@ class Shell(wiring.Component):
         self.lut = self.outputs
         super().__init__({"d": In(1), "shift": In(1), "load": In(1), "q": Out(1)})
 
-    def elaborate(self, platform: Any) -> Module:
+    def elaborate(self, platform: object) -> Module:
         """Build the two chains."""
         m = Module()
         m.submodules.component = self.component

@@ -50,7 +50,9 @@ class LayerFormats(click.ParamType):
 
     name = "NAME=W/A"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
         """Return name and formats."""
         if isinstance(value, tuple):
             return value

@@ -3,10 +3,13 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ...hw.files import write_atomically
 from ..rows.row import ResultRow
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["write_chart"]
 
@@ -40,7 +43,7 @@ def write_chart(rows: Sequence[ResultRow], folder: Path) -> list[Path]:
     return paths
 
 
-def _draw(axes: Any, rows: Sequence[ResultRow], points: Sequence[ResultRow]) -> None:
+def _draw(axes: "Axes", rows: Sequence[ResultRow], points: Sequence[ResultRow]) -> None:
     reference = next((row.accuracy_float for row in rows if row.accuracy_float is not None), None)
     largest = max(map(_cells, points))
     if reference is not None:

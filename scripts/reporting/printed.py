@@ -2,11 +2,15 @@
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...hw.files import write_atomically
 from .figure import Figure, Line, Panel, log_ticks
 from .palette import colour
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
 
 __all__ = ["draw"]
 
@@ -63,7 +67,7 @@ def draw(figure: Figure, folder: Path) -> list[Path]:
     return paths
 
 
-def _panel(axes: Any, figure: Figure, panel: Panel, *, first: bool) -> None:
+def _panel(axes: "Axes", figure: Figure, panel: Panel, *, first: bool) -> None:
     axes.set_title(panel.title, loc="left", fontweight="bold", fontsize=9.5)
     if panel.note:
         axes.set_title(panel.note, loc="right", fontsize=8, color="#6b7280")
@@ -95,7 +99,7 @@ def _panel(axes: Any, figure: Figure, panel: Panel, *, first: bool) -> None:
                 )
 
 
-def _axes(axes: Any, figure: Figure, panel: Panel, first: bool) -> None:
+def _axes(axes: "Axes", figure: Figure, panel: Panel, first: bool) -> None:
     from matplotlib.ticker import NullFormatter, NullLocator
 
     for name, axis, limits in (("x", figure.x, panel.x_range), ("y", figure.y, panel.y_range)):
@@ -122,7 +126,7 @@ def _axes(axes: Any, figure: Figure, panel: Panel, first: bool) -> None:
 _STROKES = {"stem": (1.0, 0.55), "leader": (0.6, 0.8)}  # width in points, opacity
 
 
-def _line(axes: Any, panel: Panel, line: Line) -> None:
+def _line(axes: "Axes", panel: Panel, line: Line) -> None:
     ink = colour(line.format) if line.format else "#5b6270"
     xs, ys = zip(*line.points, strict=True)
     style = {"drawstyle": "steps-post"} if line.role == "front" else {}
@@ -143,7 +147,9 @@ _SIDES = {  # offset in points, and what of the text stands there
 }
 
 
-def _text(axes: Any, text: str, place: tuple[float, float], ink: str, side: str = "above") -> None:
+def _text(
+    axes: "Axes", text: str, place: tuple[float, float], ink: str, side: str = "above"
+) -> None:
     offset, horizontal, vertical = _SIDES[side]
     axes.annotate(
         *(text, place),
@@ -156,7 +162,7 @@ def _text(axes: Any, text: str, place: tuple[float, float], ink: str, side: str 
     )
 
 
-def _key(drawing: Any, figure: Figure) -> None:
+def _key(drawing: "Drawing", figure: Figure) -> None:
     """Say what the symbols mean, and colours where no axis names the formats."""
     from matplotlib.lines import Line2D
 

@@ -44,7 +44,9 @@ class Values(click.ParamType):
     def __init__(self, positive: bool = False) -> None:
         self.positive = positive
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
         """Return the numbers."""
         if isinstance(value, tuple):
             return value
@@ -63,7 +65,9 @@ class Positive(click.ParamType):
 
     name = "x"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
         """Return the number."""
         try:
             found = float(value)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ...hw.accelerator.top import Accelerator
 from ...hw.errors import NarrowgaugeError
@@ -76,7 +75,7 @@ class NetworkJob:
             accuracy_float=accuracy_float,
         )
 
-    def _know(self, *parts: Part, **columns: Any) -> None:
+    def _know(self, *parts: Part, **columns: object) -> None:
         """Put what was found into the row."""
         assert self.row is not None
         for part in (*parts, columns):

@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 __all__ = ["digest_of", "reached", "source_digest"]
 
@@ -18,7 +17,7 @@ PACKAGE = Path(__file__).parents[2]
 PREFIX = __name__.removesuffix("scripts.runs.sources")
 
 
-def source_digest(*used: Callable[..., Any]) -> str:
+def source_digest(*used: Callable[..., object]) -> str:
     """Return the digest of everything that functions or classes of this package can come to run.
 
     Raises

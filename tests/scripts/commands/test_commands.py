@@ -48,6 +48,7 @@ def test_a_command_takes_its_options_typed(name):
     """Each as a parameter of its own, or all as one dataclass with a field for each."""
     command = group.get_command(click.Context(group), name)
     assert command is not None
+    assert command.callback is not None
     names = {each.name for each in command.params}
     function = inspect.unwrap(command.callback)
     parameters = inspect.signature(function).parameters
