@@ -1,14 +1,73 @@
-"""Which lanes of a word that is read lie inside the image."""
+"""Mask the lanes of a word that lie inside the image."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from dataclasses import dataclass
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..gates.address import CodeAddress
 from ..gates.table import field
-from ..program.layout import Program
 
-__all__ = ["EdgeMask"]
+__all__ = ["EdgeMask", "EdgeMaskConfig", "Edges"]
+
+
+@dataclass(frozen=True)
+class Edges:
+    """How a layer's windows lie over the edges of its image.
+
+    ``left``, ``right`` and ``left_step`` are in codes where a run is a whole row of the kernel, and
+    in pixels where it is a single pixel.
+
+    Attributes
+    ----------
+    whole_rows : bool
+        A run is a row of the kernel with all its channels; else it is a pixel.
+    left, left_step : int
+        How far the first window of a row reaches beyond the left edge, and how much less far each
+        next one does.
+    right : int
+        Width of the image.
+    top, top_step : int
+        Rows by which the first window lies above the image, and from one row of windows to the
+        next.
+    input_rows : int
+        Height of the image.
+    width, height : int
+        Windows of a row, and rows of them.
+    """
+
+    whole_rows: bool
+    left: int
+    left_step: int
+    right: int
+    top: int
+    top_step: int
+    input_rows: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class EdgeMaskConfig:
+    """Sizes of an `EdgeMask`.
+
+    Attributes
+    ----------
+    form : CodeAddress
+        Lanes of a word, and the units in which it is read.
+    layers : tuple of Edges or None
+        A layer each; None where no window reaches beyond the image.
+    outer, inner, length : int
+        The most rows of runs that a window has, runs of such a row, and codes of a run, over all
+        layers.
+    """
+
+    form: CodeAddress
+    layers: tuple[Edges | None, ...]
+    outer: int
+    inner: int
+    length: int
 
 
 class EdgeMask(wiring.Component):
@@ -17,9 +76,16 @@ class EdgeMask(wiring.Component):
     A run is outside where its row of the image does not exist. Of a run that is a row of the
     kernel, the codes left and right of the image are outside; a run of one pixel is as a whole.
 
+    Inputs describe the word that is addressed in this cycle and what follows it; ``o`` is the mask
+    of this word, without latency.
+
+    Parameters
+    ----------
+    config : EdgeMaskConfig
+
     Members
     -------
-    i_layer : In(layer)
+    i_layer : In(range(layers))
     i_start : In(1)
         A job begins: its first window is next.
     i_position, i_line, i_image : In(1)
@@ -46,40 +112,40 @@ class EdgeMask(wiring.Component):
     i_entry: Signal
     o: Signal
 
-    def __init__(self, program: Program, form: CodeAddress):
-        self.feeds, self.form = [record.feed for record in program.records], form
+    def __init__(self, config: EdgeMaskConfig):
+        self.config, self.form = config, config.form
         super().__init__(
             {
-                "i_layer": In(range(len(self.feeds))),
+                "i_layer": In(range(len(config.layers))),
                 "i_start": In(1),
                 "i_position": In(1),
                 "i_line": In(1),
                 "i_image": In(1),
-                "i_outer": In(range(max(feed.outer for feed in self.feeds))),
-                "i_inner": In(range(max(feed.inner for feed in self.feeds))),
+                "i_outer": In(range(config.outer)),
+                "i_inner": In(range(config.inner)),
                 "i_run": In(1),
                 "i_word": In(1),
-                "i_entry": In(form.part_width),
-                "o": Out(form.lanes),
+                "i_entry": In(config.form.part_width),
+                "o": Out(config.form.lanes),
             }
         )
 
-    def _used(self, name: str):
-        """Return a number of the current layer; 0 for layers without padding, which need none."""
-        values = [getattr(feed, name) if feed.padded else 0 for feed in self.feeds]
+    def _used(self, name: str) -> Value:
+        """Return a number of the current layer; 0 for layers without edges, which need none."""
+        values = [0 if edges is None else getattr(edges, name) for edges in self.config.layers]
         return field(values, self.i_layer)
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        padded = [feed for feed in self.feeds if feed.padded]
+        padded = [edges for edges in self.config.layers if edges is not None]
         left, top = self._window(m, padded)
         line = (self.i_outer - top).as_signed()
         inside_rows = (line >= 0) & (line < self._used("input_rows"))
         masks = []
         whole = self._used("whole_rows")
-        if any(feed.whole_rows for feed in padded):
+        if any(edges.whole_rows for edges in padded):
             masks.append((whole, self._lanes(m, left)))
-        if not all(feed.whole_rows for feed in padded):
+        if not all(edges.whole_rows for edges in padded):
             column = (self.i_inner - left).as_signed()
             within = (column >= 0) & (column < self._used("right"))
             masks.append((~whole, within.replicate(self.form.lanes)))
@@ -87,13 +153,17 @@ class EdgeMask(wiring.Component):
         for chosen, lanes in masks:
             with m.If(chosen):
                 m.d.comb += inside.eq(lanes & inside_rows.replicate(self.form.lanes))
-        m.d.comb += self.o.eq(Mux(self._used("padded"), inside, (1 << self.form.lanes) - 1))
+        has_edges = field([edges is not None for edges in self.config.layers], self.i_layer)
+        m.d.comb += self.o.eq(Mux(has_edges, inside, (1 << self.form.lanes) - 1))
         return m
 
-    def _window(self, m: Module, padded) -> tuple[Signal, Signal]:
+    def _window(self, m: Module, padded: list[Edges]) -> tuple[Signal, Signal]:
         """Follow how far the window reaches beyond the left and the upper edge."""
-        farthest = max(feed.width * feed.left_step + feed.right for feed in padded)
-        lowest = max(feed.height * feed.top_step + feed.input_rows + 16 for feed in padded)
+        farthest = max(edges.width * edges.left_step + edges.right for edges in padded)
+        lowest = max(edges.height * edges.top_step + edges.input_rows + 16 for edges in padded)
+        # the first window may lie further out than all others together reach
+        farthest = max(farthest, *(edges.left + 1 for edges in padded))
+        lowest = max(lowest, *(edges.top + 1 for edges in padded))
         left, top = Signal(range(-farthest, farthest)), Signal(range(-lowest, lowest))
         first_left, first_top = self._used("left"), self._used("top")
         with m.If(self.i_position | self.i_start):
@@ -104,11 +174,11 @@ class EdgeMask(wiring.Component):
                 m.d.sync += top.eq(first_top)
         return left, top
 
-    def _lanes(self, m: Module, left):
+    def _lanes(self, m: Module, left: Signal) -> Value:
         """Return the lanes that lie between the left and the right edge."""
         lanes, unit = self.form.lanes, self.form.unit
-        longest = max(feed.length for feed in self.feeds)
-        before = Signal(range(longest + 2 * lanes))  # codes of the words of the run before this one
+        # codes of the words of the run before this one
+        before = Signal(range(self.config.length + 2 * lanes))
         with m.If(self.i_run | self.i_start):
             m.d.sync += before.eq(0)
         with m.Elif(self.i_word):

@@ -16,6 +16,7 @@ __all__ = [
     "LOOPS",
     "Bank",
     "Batch",
+    "ContextBatch",
     "Job",
     "Tag",
     "start_address",
@@ -45,6 +46,11 @@ def Batch(images: int) -> data.StructLayout:
     Numbers count from reset; they serve the trace only, and vanish in synthesis with it.
     """
     return data.StructLayout({"count": range(images + 1), "image": unsigned(IMAGE_WIDTH)})
+
+
+def ContextBatch(contexts: int, batch: data.StructLayout) -> data.StructLayout:
+    """Return the layout of a `Batch` in an area of one of ``contexts`` contexts."""
+    return data.StructLayout({"context": unsigned(ceil_log2(contexts)), "batch": batch})
 
 
 def Bank(job: data.StructLayout) -> data.StructLayout:

@@ -1,4 +1,6 @@
-"""From the input stream to the activation memory."""
+"""Loads the elements of the input stream into the activation memory."""
+
+from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -7,11 +9,60 @@ from amaranth.utils import ceil_log2
 
 from ..gates.counter import count_down, count_up
 from ..gates.ports import WriteInterface, WriteSignature
-from ..program.layout import Program
-from .job import Batch
+from ..numbers.format import Format
+from .job import IMAGE_WIDTH, Batch, ContextBatch
 from .streams import element_layout
 
-__all__ = ["Loader"]
+__all__ = ["Loader", "LoaderConfig"]
+
+
+@dataclass(frozen=True)
+class LoaderConfig:
+    """Formats and sizes of a `Loader`.
+
+    Attributes
+    ----------
+    element, code : Format
+        Format of an element of the stream, and of a code in memory, which holds its levels.
+    bitwise : bool
+        Elements are stored as bit planes, the most significant one first; codes have 1 bit.
+    elements : int
+        Elements of an image.
+    lanes, segments : int
+        Codes of a word, and segments of it that have an enable of their own.
+    image_words, images, contexts : int
+        Words of an image's region, images of a context, and contexts, 1 or 2.
+    """
+
+    element: Format
+    code: Format
+    bitwise: bool
+    elements: int
+    lanes: int
+    segments: int
+    image_words: int
+    images: int
+    contexts: int
+
+    @property
+    def batch(self) -> data.StructLayout:
+        """Layout of a `ContextBatch`."""
+        return ContextBatch(self.contexts, Batch(self.images))
+
+    @property
+    def planes(self) -> int:
+        """Bit planes of an image."""
+        return self.element.width if self.bitwise else 1
+
+    @property
+    def plane_words(self) -> int:
+        """Words of an image, or of one bit plane of it."""
+        return -(-self.elements // self.lanes)
+
+    @property
+    def words(self) -> int:
+        """Words of the memory."""
+        return self.contexts * self.images * self.image_words
 
 
 class Loader(wiring.Component):
@@ -19,51 +70,47 @@ class Loader(wiring.Component):
 
     One element is accepted a cycle, but for ``planes - 1`` cycles a word of a layer that reads bit
     planes, and for the lanes that the last word of an image leaves empty. Images fill a context; a
-    batch is reported when it is complete, or after an image whose last element is marked ``last``.
+    batch is reported when it is complete, or after an image whose last element is marked ``last``:
+    in the cycle in which its last word is written. A word is offered in the cycle after its last
+    element is taken.
+
+    Parameters
+    ----------
+    config : LoaderConfig
 
     Members
     -------
-    i : In(stream.Signature(element_layout(program.network.input)))
+    i : In(stream.Signature(element_layout(config.element)))
     i_loaded : In(contexts)
         Input areas that must not be written.
-    write : Out(WriteSignature(activation_words, lanes * width, segments))
-    i_granted : In(1)
-        The write port is free in this cycle.
-    o_loaded : Out(1), o_context, o_batch
+    write : Out(WriteSignature(words, lanes * code.width, segments, shared=True))
+    loaded : Out(stream.Signature(ContextBatch, always_ready=True))
         A batch is complete.
     """
 
     i: stream.Interface
     i_loaded: Signal
     write: WriteInterface
-    i_granted: Signal
-    o_loaded: Signal
-    o_context: Signal
-    o_batch: data.View
+    loaded: stream.Interface
 
-    def __init__(self, program: Program):
-        self.program = program
-        width = program.geometry.lanes * program.operands.activation.width
-        segments = program.geometry.lanes // program.segment
+    def __init__(self, config: LoaderConfig):
+        self.config = config
+        width = config.lanes * config.code.width
         super().__init__(
             {
-                "i": In(stream.Signature(element_layout(program.network.input))),
-                "i_loaded": In(program.contexts),
-                "write": Out(WriteSignature(program.activation_words, width, segments)),
-                "i_granted": In(1),
-                "o_loaded": Out(1),
-                "o_context": Out(ceil_log2(program.contexts)),
-                "o_batch": Out(Batch(program.batch)),
+                "i": In(stream.Signature(element_layout(config.element))),
+                "i_loaded": In(config.contexts),
+                "write": Out(WriteSignature(config.words, width, config.segments, shared=True)),
+                "loaded": Out(stream.Signature(config.batch, always_ready=True)),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        program, planes = self.program, self.program.input_planes
-        lanes, inputs = program.geometry.lanes, program.network.inputs
-        bitwise = self._bitwise
+        config = self.config
+        lanes, elements = config.lanes, config.elements
         # a word of the memory, or, where that holds one plane, the elements that make all of them
-        width = (program.network.input if bitwise else program.operands.activation).width
+        width = (config.element if config.bitwise else config.code).width
         word = Signal(data.ArrayLayout(width, lanes), reset_less=True)
         pending = Signal()  # the word is complete and waits to be written
         padding = Signal()  # the image is complete, its last word is not
@@ -73,16 +120,16 @@ class Loader(wiring.Component):
 
         written, accept, shift = Signal(), Signal(), Signal()
         _, last_lane = count_down(m, "lane", [lanes], shift)
-        _, last_element = count_down(m, "element", [inputs], accept)
-        plane, last_plane = count_up(m, "plane", [planes], written)
+        _, last_element = count_down(m, "element", [elements], accept)
+        plane, last_plane = count_up(m, "plane", [config.planes], written)
         word_done = written & last_plane
         m.d.comb += [
-            written.eq(pending & self.i_granted),
+            written.eq(pending & self.write.granted),
             self.i.ready.eq(free & ~padding & (~pending | (word_done & ~final))),
             accept.eq(self.i.valid & self.i.ready),
             shift.eq(accept | (padding & ~pending)),
         ]
-        last_image = Signal(init=program.batch == 1)
+        last_image = Signal(init=config.images == 1)
         with m.If(shift):
             incoming = Mux(padding, 0, self._encoded())[:width]
             m.d.sync += word.eq(Cat(word.as_value()[width:], incoming))
@@ -93,69 +140,62 @@ class Loader(wiring.Component):
         with m.If(accept):
             closes = last_element & (self.i.payload.last | last_image)
             m.d.sync += [final.eq(last_element), full.eq(closes)]
-            if inputs % lanes:
+            if elements % lanes:
                 with m.If(last_element & ~last_lane):
                     m.d.sync += padding.eq(1)
 
         address = self._walk(m, word_done, written, final, full, last_image)
-        loaded = self.i_loaded
+        loaded, context = self.i_loaded, self.loaded.payload.context
         others_free = Const(0)  # whether the context may be loaded whose turn comes next
-        if program.contexts == 2:
-            others_free = ~loaded.bit_select(~self.o_context, 1)
-        m.d.sync += free.eq(Mux(self.o_loaded, others_free, ~loaded.bit_select(self.o_context, 1)))
+        if config.contexts == 2:
+            others_free = ~loaded.bit_select(~context, 1)
+        m.d.sync += free.eq(Mux(self.loaded.valid, others_free, ~loaded.bit_select(context, 1)))
         m.d.comb += [
             self.write.enable.eq(pending.replicate(len(self.write.enable))),
             self.write.address.eq(address),
-            self.write.data.eq(_plane(word, plane) if bitwise else word.as_value()),
+            self.write.data.eq(_plane(word, plane) if config.bitwise else word.as_value()),
         ]
         return m
 
-    @property
-    def _bitwise(self) -> bool:
-        return any(mapped.bitwise for mapped in self.program.mapped)
-
     def _encoded(self) -> Value:
-        """Return the arriving element as an operand of the array, or as it is for bit planes."""
-        source, target = self.program.network.input, self.program.operands.activation
-        code = self.i.payload.code
-        if source == target or self._bitwise:
+        """Return the arriving element as a code of the memory, or as it is for bit planes."""
+        config, code = self.config, self.i.payload.code
+        if config.element == config.code or config.bitwise:
             return code.as_value()
-        return _extended(code.level, target.width)
+        return _extended(code.level, config.code.width)
 
     def _walk(self, m: Module, word_done, written, final, full, last_image) -> Signal:
         """Count images and contexts, and walk through their words; return the address."""
-        program = self.program
-        batch, words = program.batch, program.image_words
-        first, address = (
-            Signal(range(program.activation_words), name=n) for n in ("first", "word")
-        )
-        context = Signal(ceil_log2(program.contexts))
-        following = Mux(context == program.contexts - 1, 0, context + 1)
-        index = Signal(range(batch))
-        number = Signal.like(self.o_batch.image)
+        config = self.config
+        images, words = config.images, config.image_words
+        first, address = (Signal(range(config.words), name=n) for n in ("first", "word"))
+        context = Signal(ceil_log2(config.contexts))
+        following = Mux(context == config.contexts - 1, 0, context + 1)
+        index = Signal(range(images))
+        number = Signal(IMAGE_WIDTH)
         image_done = word_done & final
         m.d.comb += [
-            self.o_context.eq(context),
-            self.o_loaded.eq(word_done & full),
-            self.o_batch.count.eq(index + 1),
-            self.o_batch.image.eq(number),
+            self.loaded.valid.eq(word_done & full),
+            self.loaded.payload.context.eq(context),
+            self.loaded.payload.batch.count.eq(index + 1),
+            self.loaded.payload.batch.image.eq(number),
         ]
         begin = Signal.like(first)  # of the next image
-        m.d.comb += begin.eq(Mux(full, Mux(following == 0, 0, batch * words), first + words))
+        m.d.comb += begin.eq(Mux(full, Mux(following == 0, 0, images * words), first + words))
         with m.If(image_done):
             m.d.sync += [
                 first.eq(begin),
                 index.eq(Mux(full, 0, index + 1)),
-                last_image.eq(Mux(full, batch == 1, index == batch - 2)),
+                last_image.eq(Mux(full, images == 1, index == images - 2)),
             ]
             with m.If(full):
                 m.d.sync += [number.eq(number + index + 1), context.eq(following)]
         # the planes of a word lie as far apart as all of them are long
         word = address
-        if program.input_planes > 1:
+        if config.planes > 1:
             word = Signal.like(address, name="first_plane")
             with m.If(written):
-                m.d.sync += address.eq(address + program.plane_words)
+                m.d.sync += address.eq(address + config.plane_words)
         with m.If(word_done):
             following = Mux(final, begin, word + 1)
             m.d.sync += [word.eq(following), address.eq(following)]

@@ -1,115 +1,166 @@
-"""The max pool: the largest of a window, for all channels of a word at once."""
+"""Pools the maximum of a window, for all channels of a word at once."""
 
-from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, wiring
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import attrgetter
+
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..gates.address import CodeAddress
 from ..gates.ports import WriteInterface, WriteSignature
 from ..gates.table import field
-from ..program.layout import Program
+from ..numbers.format import Format
 from .job import Job
 
-__all__ = ["PoolUnit"]
+__all__ = ["PoolOutput", "PoolUnit", "PoolUnitConfig", "Tap"]
+
+
+@dataclass(frozen=True)
+class PoolOutput:
+    """Where a max pool's output goes: addresses and distances in codes.
+
+    Attributes
+    ----------
+    start : int
+        First code of the output, in an image's region.
+    positions, images, groups : int
+        Windows of an image, images, and groups of channels, which are the outermost loop.
+    row_step, image_step, group_step : int
+        From one window, image or group to the next, each from its own start.
+    length, last_length : int
+        Channels of a group, and of the last one.
+    """
+
+    start: int
+    positions: int
+    images: int
+    groups: int
+    row_step: int
+    image_step: int
+    group_step: int
+    length: int
+    last_length: int
+
+
+@dataclass(frozen=True)
+class PoolUnitConfig:
+    """Layers and sizes of a `PoolUnit`.
+
+    Attributes
+    ----------
+    layers : tuple of PoolOutput or None
+        Where each layer's output goes; None for a layer that is no max pool.
+    form : CodeAddress
+        Words and lanes of the memory; its unit is what is written at once, and divides every start
+        and distance.
+    code : Format
+        Format of a code.
+    contexts : int
+        Contexts, 1 or 2.
+    context_words : int
+        Words of a context's region of the memory.
+    """
+
+    layers: tuple[PoolOutput | None, ...]
+    form: CodeAddress
+    code: Format
+    contexts: int
+    context_words: int
+
+    @property
+    def job(self) -> data.StructLayout:
+        """Layout of a `Job`."""
+        return Job(self.contexts, len(self.layers))
+
+
+def Tap(job: data.StructLayout, word: data.ArrayLayout) -> data.StructLayout:
+    """Return the layout of a word of a window: its `Job`, its codes, and its place."""
+    return data.StructLayout({"job": job, "word": word, "first": 1, "last": 1})
 
 
 class PoolUnit(wiring.Component):
     """Keep the largest of the codes that pass in each lane; write them when the window ends.
 
     A window takes a cycle a tap, and as many to write as a word has segments, which hides behind
-    the next window.
+    the next window. Its first segment is offered in the cycle after its last tap.
+
+    Parameters
+    ----------
+    config : PoolUnitConfig
 
     Members
     -------
-    i_job : In(Job)
-        The job whose taps come.
-    i_tap : In(word), i_valid, i_first, i_last : In(1)
-        A tap of a window, from the feeder.
+    taps : In(stream.Signature(Tap, always_ready=True))
+        The words of windows, one window after another.
     o_ready : Out(1)
         A window may end in the next cycle.
-    write : Out(WriteSignature(activation_words, word, segments))
-    i_granted : In(1)
-        The write port is free in this cycle.
-    o_written : Out(1), o_written_job : Out(Job)
-        All outputs of the job are in memory.
+    write : Out(WriteSignature(words, word, segments, shared=True))
+    written : Out(stream.Signature(Job, always_ready=True))
+        All outputs of the job are in memory, since the cycle before.
     """
 
-    i_job: data.View
-    i_tap: data.View
-    i_valid: Signal
-    i_first: Signal
-    i_last: Signal
+    taps: stream.Interface
     o_ready: Signal
     write: WriteInterface
-    i_granted: Signal
-    o_written: Signal
-    o_written_job: data.View
+    written: stream.Interface
 
-    def __init__(self, program: Program):
-        self.program = program
-        lanes, fmt = program.geometry.lanes, program.operands.activation
-        self.form = CodeAddress(program.activation_words, lanes, program.segment)
-        word = data.ArrayLayout(fmt, lanes)
+    def __init__(self, config: PoolUnitConfig):
+        self.config, self.form = config, config.form
+        form, word = config.form, data.ArrayLayout(config.code, config.form.lanes)
         super().__init__(
             {
-                "i_job": In(Job(program.contexts, len(program.records))),
-                "i_tap": In(word),
-                "i_valid": In(1),
-                "i_first": In(1),
-                "i_last": In(1),
+                "taps": In(stream.Signature(Tap(config.job, word), always_ready=True)),
                 "o_ready": Out(1),
-                "write": Out(WriteSignature(program.activation_words, word.size, self.form.parts)),
-                "i_granted": In(1),
-                "o_written": Out(1),
-                "o_written_job": Out(Job(program.contexts, len(program.records))),
+                "write": Out(WriteSignature(form.words, word.size, form.parts, shared=True)),
+                "written": Out(stream.Signature(config.job, always_ready=True)),
             }
         )
 
-    def _field(self, numbers):
-        """Return a number of the current layer; 0 for the layers of the array."""
-        values = [0 if record.on_array else numbers(record) for record in self.program.records]
-        return field(values, self.i_job.layer)
+    def _field(self, number: Callable[[PoolOutput], int]) -> Value:
+        """Return a number of the current layer; 0 for those that are no max pool."""
+        values = [0 if pool is None else number(pool) for pool in self.config.layers]
+        return field(values, self.taps.payload.job.layer)
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        best = Signal.like(self.i_tap)
-        largest = Signal.like(self.i_tap)
-        for lane in range(self.program.geometry.lanes):
-            higher = self.i_first | (self.i_tap[lane].level > best[lane].level)
-            m.d.comb += largest[lane].eq(Mux(higher, self.i_tap[lane], best[lane]))
-        with m.If(self.i_valid):
+        tap = self.taps.payload
+        best, largest = Signal(tap.word.shape()), Signal(tap.word.shape())
+        for lane in range(self.form.lanes):
+            higher = tap.first | (tap.word[lane].level > best[lane].level)
+            m.d.comb += largest[lane].eq(Mux(higher, tap.word[lane], best[lane]))
+        with m.If(self.taps.valid):
             m.d.sync += best.eq(largest)
         ends = Signal()
-        m.d.comb += ends.eq(self.i_valid & self.i_last)
+        m.d.comb += ends.eq(self.taps.valid & tap.last)
         address, last_group, job_end = self._walk(m, ends)
         self._write(m, ends, largest, address, last_group, job_end)
         return m
 
-    def _walk(self, m: Module, ends):
+    def _walk(self, m: Module, ends: Signal) -> tuple[Value, Value, Value]:
         """Return where the window goes, whether its group is the last, whether it ends a job."""
-        form, program = self.form, self.program
+        form = self.form
         moves, go = [], ends
         lasts = []
-        for name, limits in (
-            ("position", lambda record: record.place.positions),
-            ("image", lambda record: record.place.images),
-            ("group", lambda record: record.place.groups),
-        ):
-            counts = [limits(record) for record in program.pools]
-            counter, last = Signal(range(max(counts)), name=name), Signal(name=f"last_{name}")
-            m.d.comb += last.eq(counter == self._field(limits) - 1)
+        pools = [pool for pool in self.config.layers if pool is not None]
+        for name in ("position", "image", "group"):
+            rounds = attrgetter(f"{name}s")
+            counter = Signal(range(max(map(rounds, pools))), name=name)
+            last = Signal(name=f"last_{name}")
+            m.d.comb += last.eq(counter == self._field(rounds) - 1)
             with m.If(go):
                 m.d.sync += counter.eq(Mux(last, 0, counter + 1))
             moves.append(go)
             lasts.append(last)
             go = go & last
 
-        def distance(name: str):
-            return self._field(lambda record: form.const(getattr(record.place, name)))
+        def distance(name: str) -> Value:
+            return self._field(lambda pool: form.const(getattr(pool, name)))
 
         fresh = Signal(init=1)
-        context = form.const(program.batch * program.image_words * form.lanes)
-        start = Mux(self.i_job.context, context, 0)[: form.width]
+        context = form.const(self.config.context_words * form.lanes)
+        start = Mux(self.taps.payload.job.context, context, 0)[: form.width]
         names = ("position", "image", "group")
         starts = [Signal(form.width, name=f"{name}_start") for name in names]
         steps = [distance(name) for name in ("row_step", "image_step", "group_step")]
@@ -134,28 +185,28 @@ class PoolUnit(wiring.Component):
         return address, lasts[2], go
 
     def _write(self, m: Module, ends, largest, address, last_group, job_end) -> None:
-        form, segment = self.form, self.program.segment
-        width = segment * self.program.operands.activation.width
+        form, segment = self.form, self.form.unit
+        width = segment * self.config.code.width
         held = Signal(len(largest.as_value()), reset_less=True)
         cursor = Signal(form.width)
         waiting = Signal(range(form.parts + 1))
         finishing = Signal()  # the job ends with what is held
-        held_job = Signal.like(self.i_job)
-        whole = self._field(lambda record: -(-record.feed.length // segment))
-        rest = self._field(lambda record: -(-record.feed.last_length // segment))
-        done = (waiting == 1) & self.i_granted
+        held_job = Signal(self.config.job)
+        whole = self._field(lambda pool: -(-pool.length // segment))
+        rest = self._field(lambda pool: -(-pool.last_length // segment))
+        done = (waiting == 1) & self.write.granted
         with m.If(ends):
             m.d.sync += [
                 held.eq(largest), cursor.eq(address), waiting.eq(Mux(last_group, rest, whole)),
-                finishing.eq(job_end), held_job.eq(self.i_job),
+                finishing.eq(job_end), held_job.eq(self.taps.payload.job),
             ]  # fmt: skip
-        with m.Elif((waiting != 0) & self.i_granted):
+        with m.Elif((waiting != 0) & self.write.granted):
             one = form.const(segment)
             m.d.sync += [
                 held.eq(held >> width), cursor.eq(form.advance(cursor, one)),
                 waiting.eq(waiting - 1),
             ]  # fmt: skip
-        m.d.sync += [self.o_written.eq(finishing & done), self.o_written_job.eq(held_job)]
+        m.d.sync += [self.written.valid.eq(finishing & done), self.written.payload.eq(held_job)]
         m.d.comb += [
             self.o_ready.eq((waiting == 0) & ~ends),
             self.write.address.eq(form.word(cursor)),

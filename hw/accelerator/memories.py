@@ -1,97 +1,144 @@
-"""The large memories, for activations and weights, and who uses their ports when.
+"""Memories for activations and weights, and who uses their ports when.
 
 Both can be made of block RAM, with a port to read and one to write, or of single-port RAM (the
 UP5K's SPRAM), which is larger, has one port for both and no contents to begin with.
 """
 
-from typing import Any
+from dataclasses import dataclass, field
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ..errors import GeometryError
 from ..gates.attributes import NO_COLLISIONS, SINGLE_PORT
 from ..gates.ports import ReadInterface, ReadSignature, WriteInterface, WriteSignature
 from ..numbers.arithmetic import address_width
-from ..program.layout import Program
 
-__all__ = ["ActivationMemory", "WeightMemory"]
+__all__ = ["ActivationMemory", "ActivationMemoryConfig", "WeightMemory", "WeightMemoryConfig"]
+
+
+_ATTRIBUTES = {False: NO_COLLISIONS, True: SINGLE_PORT}  # with two ports, and with one
+
+
+@dataclass(frozen=True)
+class ActivationMemoryConfig:
+    """Sizes of an `ActivationMemory`.
+
+    Attributes
+    ----------
+    width, words : int
+        Bits of a word, and words.
+    segments : int
+        Parts of a word that are written alone; divides ``width``.
+    pool : bool
+        The max pool writes.
+    single_port : bool
+        There is one port for reading and writing.
+    """
+
+    width: int
+    words: int
+    segments: int = 1
+    pool: bool = True
+    single_port: bool = False
+
+
+@dataclass(frozen=True)
+class WeightMemoryConfig:
+    """Sizes and contents of a `WeightMemory`.
+
+    Attributes
+    ----------
+    width, words : int
+        Bits of a word, and words.
+    contents : tuple of int, optional
+        The words, as initial contents. None where they come over a stream after each reset.
+    single_port : bool
+        There is one port for reading and writing; such memories have no contents.
+
+    Raises
+    ------
+    GeometryError
+        For contents of another length, or in a memory with a single port.
+    """
+
+    width: int
+    words: int
+    contents: tuple[int, ...] | None = field(default=None, repr=False)
+    single_port: bool = False
+
+    def __post_init__(self) -> None:
+        if self.contents is None:
+            return
+        if self.single_port:
+            raise GeometryError("a memory with a single port has no contents: load it")
+        if len(self.contents) != self.words:
+            raise GeometryError(f"contents are {self.words} words, not {len(self.contents)}")
 
 
 class ActivationMemory(wiring.Component):
-    """Words of ``lanes`` codes, written in segments; one writer a cycle.
+    """Memory of activation words, written in segments; one writer a cycle.
 
     Sums cannot wait, so the writer of the array comes first, then the max pool, then arriving
-    images. With a single port, reading waits for all of them.
+    images. With a single port, reading waits for all of them. A word that is written can be read in
+    the next cycle; one that is written while it is read is undefined.
 
     Parameters
     ----------
-    program : Program
-    single_port : bool
-        Whether there is one port for reading and writing.
+    config : ActivationMemoryConfig
 
     Members
     -------
-    i_writer, i_pool, i_loader : In(WriteSignature(activation_words, word, segments))
-    o_pool_granted, o_loader_granted : Out(1)
-        That write is made in this cycle.
-    read : In(ReadSignature(activation_words, word))
-    o_read_granted : Out(1)
-        The address is read in this cycle.
+    writer : In(WriteSignature(words, width, segments))
+    pool, loader : In(WriteSignature(words, width, segments, shared=True))
+    read : In(ReadSignature(words, width, shared=True))
+        The word comes one cycle after its address. What is granted is combinational.
     """
 
-    i_writer: WriteInterface
-    i_pool: WriteInterface
-    i_loader: WriteInterface
-    o_pool_granted: Signal
-    o_loader_granted: Signal
+    writer: WriteInterface
+    pool: WriteInterface
+    loader: WriteInterface
     read: ReadInterface
-    o_read_granted: Signal
 
-    def __init__(self, program: Program, *, single_port: bool = False):
-        self.program, self.single_port = program, single_port
-        lanes, code = program.geometry.lanes, program.operands.activation.width
-        self.parts = lanes // program.segment
-        write = WriteSignature(program.activation_words, lanes * code, self.parts)
+    def __init__(self, config: ActivationMemoryConfig):
+        self.config = config
+        sizes = config.words, config.width, config.segments
         super().__init__(
             {
-                "i_writer": In(write),
-                "i_pool": In(write),
-                "i_loader": In(write),
-                "o_pool_granted": Out(1),
-                "o_loader_granted": Out(1),
-                "read": In(ReadSignature(program.activation_words, lanes * code)),
-                "o_read_granted": Out(1),
+                "writer": In(WriteSignature(*sizes)),
+                "pool": In(WriteSignature(*sizes, shared=True)),
+                "loader": In(WriteSignature(*sizes, shared=True)),
+                "read": In(ReadSignature(config.words, config.width, shared=True)),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        program = self.program
-        segment = program.segment * program.operands.activation.width
+        config = self.config
         m.submodules.memory = memory = Memory(
-            shape=data.ArrayLayout(segment, self.parts),
-            depth=program.activation_words,
+            shape=data.ArrayLayout(config.width // config.segments, config.segments),
+            depth=config.words,
             init=[],
-            attrs=SINGLE_PORT if self.single_port else NO_COLLISIONS,
+            attrs=_ATTRIBUTES[config.single_port],
         )
         write_port, read_port = memory.write_port(granularity=1), memory.read_port()
         address = Signal.like(self.read.address)  # of the write
         m.d.comb += [
-            self.o_pool_granted.eq(~self.i_writer.enable.any()),
-            self.o_loader_granted.eq(self.o_pool_granted & ~self.i_pool.enable.any()),
+            self.pool.granted.eq(~self.writer.enable.any()),
+            self.loader.granted.eq(self.pool.granted & ~self.pool.enable.any()),
             self.read.data.eq(read_port.data),
         ]
-        _connect_ports(m, write_port, read_port, address, self.read.address, self.single_port)
-        m.d.comb += self.o_read_granted.eq(~write_port.en.any() if self.single_port else 1)
-        with m.If(self.i_writer.enable.any()):
-            self._put(m, write_port, address, self.i_writer)
-        if program.pools:
-            with m.Elif(self.i_pool.enable.any()):
-                self._put(m, write_port, address, self.i_pool)
+        _connect_ports(m, write_port, read_port, address, self.read.address, config.single_port)
+        m.d.comb += self.read.granted.eq(~write_port.en.any() if config.single_port else 1)
+        with m.If(self.writer.enable.any()):
+            self._put(m, write_port, address, self.writer)
+        if config.pool:
+            with m.Elif(self.pool.enable.any()):
+                self._put(m, write_port, address, self.pool)
         with m.Else():
-            self._put(m, write_port, address, self.i_loader)
+            self._put(m, write_port, address, self.loader)
         return m
 
     def _put(self, m: Module, port, address, request) -> None:
@@ -103,25 +150,20 @@ class ActivationMemory(wiring.Component):
 
 
 class WeightMemory(wiring.Component):
-    """Words of ``columns * lanes`` weight codes: with contents, or loaded after each reset.
+    """Memory of weight words: with contents, or loaded after each reset.
 
     Parameters
     ----------
-    program : Program
-    loaded : bool
-        The memory has no contents; its words come, in the order of `Contents.weights`, over a
-        stream. Jobs wait until the last one is there.
-    single_port : bool
-        There is one port for reading and writing; such memories are always loaded.
+    config : WeightMemoryConfig
 
     Members
     -------
-    i_address : In(address), o_word : Out(word)
-        The word comes one cycle after its address.
+    i_address : In(address_width(words)), o_word : Out(width)
+        The word comes one cycle after its address, from when ``o_ready`` is high.
     o_ready : Out(1)
-        The weights are there.
-    i : In(stream.Signature(word))
-        Where it is loaded.
+        The weights are there: from the beginning, or the cycle after the last one was taken.
+    i : In(stream.Signature(width))
+        Where it is loaded, the first word first; a memory with contents has none.
     """
 
     i_address: Signal
@@ -129,36 +171,35 @@ class WeightMemory(wiring.Component):
     o_ready: Signal
     i: stream.Interface
 
-    def __init__(self, program: Program, *, loaded: bool = False, single_port: bool = False):
-        self.program, self.single_port = program, single_port
-        self.loaded = loaded = loaded or single_port
-        self.width = program.memories["weights"][0]
-        members: dict[str, Any] = {
-            "i_address": In(address_width(program.weight_words)),
-            "o_word": Out(self.width),
-            "o_ready": Out(1),
-        }
-        if loaded:
-            members["i"] = In(stream.Signature(self.width))
-        super().__init__(members)
+    def __init__(self, config: WeightMemoryConfig):
+        self.config = config
+        load = {} if config.contents is not None else {"i": In(stream.Signature(config.width))}
+        super().__init__(
+            {
+                "i_address": In(address_width(config.words)),
+                "o_word": Out(config.width),
+                "o_ready": Out(1),
+            }
+            | load
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        words = self.program.weight_words
+        config, contents = self.config, self.config.contents
         m.submodules.memory = memory = Memory(
-            shape=self.width,
-            depth=words,
-            init=[] if self.loaded else self.program.contents.weights,
-            attrs=SINGLE_PORT if self.single_port else NO_COLLISIONS if self.loaded else {},
+            shape=config.width,
+            depth=config.words,
+            init=contents or [],
+            attrs=_ATTRIBUTES[config.single_port] if contents is None else {},
         )
         read_port = memory.read_port()
         m.d.comb += self.o_word.eq(read_port.data)
-        if not self.loaded:
+        if contents is not None:
             m.d.comb += [read_port.addr.eq(self.i_address), self.o_ready.eq(1)]
             return m
         write_port = memory.write_port()
-        ready, index = Signal(), Signal(range(words))
-        _connect_ports(m, write_port, read_port, index, self.i_address, self.single_port)
+        ready, index = Signal(), Signal(range(config.words))
+        _connect_ports(m, write_port, read_port, index, self.i_address, config.single_port)
         m.d.comb += [
             self.o_ready.eq(ready),
             self.i.ready.eq(~ready),
@@ -167,7 +208,7 @@ class WeightMemory(wiring.Component):
         ]
         with m.If(write_port.en):
             m.d.sync += index.eq(index + 1)
-            with m.If(index == words - 1):
+            with m.If(index == config.words - 1):
                 m.d.sync += ready.eq(1)
         return m
 

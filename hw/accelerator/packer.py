@@ -1,4 +1,7 @@
-"""From words of memory to words of a patch."""
+"""Packs pieces of memory words into the words of a patch."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
@@ -6,11 +9,38 @@ from amaranth.lib.wiring import In, Out
 
 from ..gates.address import CodeAddress
 from ..gates.table import field
-from ..program.layout import Program
-from .job import Job
-from .walker import Step
 
-__all__ = ["Packer"]
+__all__ = ["Packer", "PackerConfig"]
+
+
+@dataclass(frozen=True)
+class PackerConfig:
+    """Layouts and tables of a `Packer`.
+
+    Attributes
+    ----------
+    form : CodeAddress
+        How finely pieces are cut: into its units.
+    code_width : int
+        Bits of a code.
+    job, step : StructLayout
+        Layouts of a `Job`, and of a `Step`.
+    masked : bool
+        Lanes may lie outside the image: those that the step's mask has not get the pad code.
+    pads : tuple of int
+        The pad code of each layer.
+    tails : tuple of (int, int), optional
+        For each layer the codes of a pass's last word, and the same in the last group: lanes behind
+        them get the pad code. None where it does not matter what they carry.
+    """
+
+    form: CodeAddress
+    code_width: int
+    job: data.StructLayout
+    step: data.StructLayout
+    masked: bool
+    pads: tuple[int, ...]
+    tails: tuple[tuple[int, int], ...] | None = None
 
 
 class Packer(wiring.Component):
@@ -21,14 +51,12 @@ class Packer(wiring.Component):
 
     Parameters
     ----------
-    program : Program
-    form : CodeAddress
-        How finely pieces are cut.
+    config : PackerConfig
 
     Attributes
     ----------
     latency : int
-        Cycles from a step to its word: 2 where pieces are rotated or padded, else 1.
+        Cycles from a step to its word: 2 where pieces are rotated or masked, else 1.
 
     Members
     -------
@@ -50,39 +78,29 @@ class Packer(wiring.Component):
     o_valid: Signal
     o_place: data.View
 
-    def __init__(self, program: Program, form: CodeAddress):
-        self.program, self.form = program, form
-        self.code = program.operands.activation.width
-        self.latency = 2 if self._padded or form.parts > 1 else 1
-        width = program.geometry.lanes * self.code
-        step = Step(program, form)
+    def __init__(self, config: PackerConfig):
+        self.config, self.form, self.code = config, config.form, config.code_width
+        self.latency = 2 if config.masked or config.form.parts > 1 else 1
+        width = config.form.lanes * config.code_width
         super().__init__(
             {
-                "i_job": In(Job(program.contexts, len(program.records))),
-                "i_step": In(step),
+                "i_job": In(config.job),
+                "i_step": In(config.step),
                 "i_data": In(width),
                 "o_word": Out(width),
                 "o_valid": Out(1),
-                "o_place": Out(step),
+                "o_place": Out(config.step),
             }
         )
-
-    def _field(self, name: str):
-        values = [getattr(record.feed, name) for record in self.program.records]
-        return field(values, self.i_job.layer)
-
-    @property
-    def _padded(self) -> bool:
-        return any(record.feed.padded for record in self.program.records)
 
     def elaborate(self, platform) -> Module:
         m = Module()
         before, data = self.i_step, self.i_data  # what goes with the next word; what was read
-        pad = self._field("pad")
+        pad = field(self.config.pads, self.i_job.layer)
         if self.latency == 2:
             read = Signal.like(self.i_step)
             m.d.sync += read.eq(self.i_step)
-            if self._padded:
+            if self.config.masked:
                 codes = enumerate(self._codes(data))
                 data = self._lanes(Mux(read.mask[lane], code, pad) for lane, code in codes)
             piece = Signal(len(data), reset_less=True)
@@ -97,10 +115,11 @@ class Packer(wiring.Component):
 
     def _codes(self, word: Value) -> list[Value]:
         """Return the codes of a word."""
-        lanes = self.program.geometry.lanes
+        lanes = self.form.lanes
         return [word[lane * self.code : (lane + 1) * self.code] for lane in range(lanes)]
 
-    def _lanes(self, codes) -> Value:
+    def _lanes(self, codes: Iterable[Value]) -> Value:
+        """Return a word of codes."""
         return Cat(code[: self.code] for code in codes)
 
     def _rotated(self, m: Module, data: Value) -> Value:
@@ -115,7 +134,7 @@ class Packer(wiring.Component):
             data = Mux(distance[bit], data.rotate_left(amount), data)
         return data
 
-    def _merge(self, m: Module, before, piece: Value) -> Value:
+    def _merge(self, m: Module, before: data.View, piece: Value) -> Value:
         """Put a piece behind what is already there; keep what is left of it for the next word."""
         form, place = self.form, self.o_place
         width = form.unit * self.code
@@ -132,22 +151,18 @@ class Packer(wiring.Component):
             m.d.sync += kept.eq(Mux(place.emit, piece, merged))
         return merged
 
-    def _cut(self, m: Module, before, word: Value, pad: Value) -> Value:
-        """Put the pad code into lanes behind the last code of a pass, where weights are not 0."""
-        program = self.program
-        lanes = program.geometry.lanes
-        full = all(
-            feed.tail == lanes and feed.last_tail == lanes
-            for feed in (record.feed for record in program.array_records)
-        )
-        if program.operands.weight.holds(0) or full:
+    def _cut(self, m: Module, before: data.View, word: Value, pad: Value) -> Value:
+        """Put the pad code into lanes behind the last code of a pass."""
+        if self.config.tails is None:
             return word
-        tails = [field(self._used_lanes(name), self.i_job.layer) for name in ("tail", "last_tail")]
+        lanes = self.form.lanes
+        every, last = (self._used_lanes(tails) for tails in zip(*self.config.tails, strict=True))
         used = Signal(lanes)
-        tail = Mux(before.last_group, tails[1], tails[0])
+        tail = Mux(before.last_group, last, every)
         m.d.sync += used.eq(Mux(before.tail, tail, Const((1 << lanes) - 1, lanes)))
         codes = enumerate(self._codes(word))
         return self._lanes(Mux(used[lane], code, pad) for lane, code in codes)
 
-    def _used_lanes(self, name: str) -> list[int]:
-        return [(1 << getattr(record.feed, name)) - 1 for record in self.program.records]
+    def _used_lanes(self, tails: Sequence[int]) -> Value:
+        """Return the mask of the first lanes, as many as the layer's tail has."""
+        return field([(1 << tail) - 1 for tail in tails], self.i_job.layer)

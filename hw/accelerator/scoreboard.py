@@ -5,12 +5,12 @@ take turns, so that one is filled and drained while the other computes.
 """
 
 from amaranth.hdl import Array, Module, Mux, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ..program.layout import Program
-from .job import Batch, Job
+from .job import Batch, ContextBatch, Job
 
 __all__ = ["Scoreboard"]
 
@@ -25,19 +25,20 @@ class Scoreboard(wiring.Component):
 
     Members
     -------
-    i_loaded : In(1)
-        A batch, ``i_batch``, is in the input area of context ``i_loaded_context``.
+    loaded : In(stream.Signature(ContextBatch, always_ready=True))
+        A batch is in the input area of a context.
     o_loaded : Out(contexts)
         Input areas that hold a batch.
-    o_offer : Out(1)
-        ``o_job`` may start; taken with ``i_take``. Both come from registers, so a job is offered
-        one cycle after it may start.
-    i_fetched : In(1)
-        The input of job ``i_fetched_job`` has been read.
+    i_enable : In(1)
+        Jobs may start: the weights are there.
+    jobs : Out(stream.Signature(Job))
+        The next job, from registers, so one cycle after it may start.
+    fetched : In(stream.Signature(Job, always_ready=True))
+        The input of a job has been read.
     i_written : In(1)
         The outputs of job ``i_written_job`` have been written.
-    i_pooled : In(1)
-        The outputs of job ``i_pooled_job``, a max pool, have been written.
+    pooled : In(stream.Signature(Job, always_ready=True))
+        The outputs of a job, a max pool, have been written.
     o_full : Out(contexts)
         Output areas that hold a batch, ``o_done[context]``.
     i_emitted : In(contexts)
@@ -46,19 +47,14 @@ class Scoreboard(wiring.Component):
         The batch that a context computes.
     """
 
-    i_loaded: Signal
-    i_loaded_context: Signal
-    i_batch: data.View
+    loaded: stream.Interface
     o_loaded: Signal
-    o_offer: Signal
-    o_job: data.View
-    i_take: Signal
-    i_fetched: Signal
-    i_fetched_job: data.View
+    i_enable: Signal
+    jobs: stream.Interface
+    fetched: stream.Interface
     i_written: Signal
     i_written_job: data.View
-    i_pooled: Signal
-    i_pooled_job: data.View
+    pooled: stream.Interface
     o_full: Signal
     i_emitted: Signal
     o_running: data.View
@@ -70,19 +66,14 @@ class Scoreboard(wiring.Component):
         contexts = program.contexts
         super().__init__(
             {
-                "i_loaded": In(1),
-                "i_loaded_context": In(ceil_log2(contexts)),
-                "i_batch": In(batch),
+                "loaded": In(stream.Signature(ContextBatch(contexts, batch), always_ready=True)),
                 "o_loaded": Out(contexts),
-                "o_offer": Out(1),
-                "o_job": Out(job),
-                "i_take": In(1),
-                "i_fetched": In(1),
-                "i_fetched_job": In(job),
+                "i_enable": In(1),
+                "jobs": Out(stream.Signature(job)),
+                "fetched": In(stream.Signature(job, always_ready=True)),
                 "i_written": In(1),
                 "i_written_job": In(job),
-                "i_pooled": In(1),
-                "i_pooled_job": In(job),
+                "pooled": In(stream.Signature(job, always_ready=True)),
                 "o_full": Out(contexts),
                 "i_emitted": In(contexts),
                 "o_running": Out(data.ArrayLayout(batch, contexts)),
@@ -92,8 +83,13 @@ class Scoreboard(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
+        self.offered, self.take = Signal(), Signal()
         states = [self._context(m, context) for context in range(self.program.contexts)]
         ready, layers = zip(*states, strict=True)
+        m.d.comb += [
+            self.jobs.valid.eq(self.offered & self.i_enable),
+            self.take.eq(self.jobs.valid & self.jobs.ready),
+        ]
         latest = Signal(ceil_log2(self.program.contexts))
         chosen = Signal.like(latest)
         if self.program.contexts == 2:
@@ -101,12 +97,12 @@ class Scoreboard(wiring.Component):
             m.d.comb += chosen.eq(Mux(latest, ~ready[0], ready[1]))
         m.d.sync += [
             # what is taken now is busy from the next cycle on
-            self.o_offer.eq(Array(ready)[chosen] & ~self.i_take),
-            self.o_job.context.eq(chosen),
-            self.o_job.layer.eq(Array(layers)[chosen]),
+            self.offered.eq(Array(ready)[chosen] & ~self.take),
+            self.jobs.payload.context.eq(chosen),
+            self.jobs.payload.layer.eq(Array(layers)[chosen]),
         ]
-        with m.If(self.i_take):
-            m.d.sync += latest.eq(self.o_job.context)
+        with m.If(self.take):
+            m.d.sync += latest.eq(self.jobs.payload.context)
         return m
 
     def _context(self, m: Module, context: int):
@@ -118,19 +114,19 @@ class Scoreboard(wiring.Component):
         loaded, full = self.o_loaded[context], self.o_full[context]
         ready = ~busy & ((layer != 0) | loaded) & ((layer != last) | ~full)
 
-        with m.If(self.i_take & (self.o_job.context == context)):
+        with m.If(self.take & (self.jobs.payload.context == context)):
             m.d.sync += busy.eq(1)
-            with m.If(self.o_job.layer == 0):
+            with m.If(self.jobs.payload.layer == 0):
                 m.d.sync += self.o_running[context].eq(waiting)
-        with m.If(self.i_fetched & (self.i_fetched_job.context == context)):
-            with m.If(self.i_fetched_job.layer == self.program.last_input_layer):
+        with m.If(self.fetched.valid & (self.fetched.payload.context == context)):
+            with m.If(self.fetched.payload.layer == self.program.last_input_layer):
                 m.d.sync += loaded.eq(0)
-        with m.If(self.i_loaded & (self.i_loaded_context == context)):
-            m.d.sync += [loaded.eq(1), waiting.eq(self.i_batch)]
+        with m.If(self.loaded.valid & (self.loaded.payload.context == context)):
+            m.d.sync += [loaded.eq(1), waiting.eq(self.loaded.payload.batch)]
         with m.If(self.i_emitted[context]):
             m.d.sync += full.eq(0)
         written = self.i_written & (self.i_written_job.context == context)
-        pooled = self.i_pooled & (self.i_pooled_job.context == context)
+        pooled = self.pooled.valid & (self.pooled.payload.context == context)
         with m.If(written | pooled):
             m.d.sync += [busy.eq(0), layer.eq(layer + 1)]
             with m.If(layer == last):

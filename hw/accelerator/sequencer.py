@@ -9,7 +9,7 @@ from ..gates.table import field
 from ..mac.control import CONTROL
 from ..numbers.arithmetic import address_width
 from ..program.layout import Program
-from .job import Bank, Job
+from .job import FIRST, Bank, Job
 
 __all__ = ["Sequencer"]
 
@@ -29,8 +29,8 @@ class Sequencer(wiring.Component):
 
     Members
     -------
-    i_full : In(1), i_bank : In(Bank), o_release : Out(1)
-        The bank to compute from, which stays until the end of its use.
+    banks : In(stream.Signature(Bank))
+        The bank to compute from; taken at the end of its use.
     jobs : Out(stream.Signature(Job))
         The jobs as they start, for those who follow the sums.
     o_weight_address, o_word_address : Out
@@ -41,9 +41,7 @@ class Sequencer(wiring.Component):
         A layer has the array; which one.
     """
 
-    i_full: Signal
-    i_bank: data.View
-    o_release: Signal
+    banks: stream.Interface
     jobs: stream.Interface
     o_weight_address: Signal
     o_word_address: Signal
@@ -55,9 +53,11 @@ class Sequencer(wiring.Component):
         self.program, self.interval = program, interval
         super().__init__(
             {
-                "i_full": In(1),
-                "i_bank": In(Bank(Job(program.contexts, len(program.records)))),
-                "o_release": Out(1),
+                "banks": In(
+                    stream.Signature(
+                        Bank(Job(program.contexts, len(program.records))), payload_init=FIRST
+                    )
+                ),
                 "jobs": Out(stream.Signature(Job(program.contexts, len(program.records)))),
                 "o_weight_address": Out(address_width(program.weight_words)),
                 "o_word_address": Out(address_width(program.row_buffer_words)),
@@ -70,7 +70,7 @@ class Sequencer(wiring.Component):
     def _field(self, name: str):
         """Return a number of the current layer: that of the bank."""
         values = [getattr(record.tiles, name) for record in self.program.records]
-        return field(values, self.i_bank.job.layer)
+        return field(values, self.banks.payload.job.layer)
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -83,19 +83,19 @@ class Sequencer(wiring.Component):
         base = self._base(m, start)
 
         m.d.comb += [
-            self.o_layer.eq(self.i_bank.job.layer),
+            self.o_layer.eq(self.banks.payload.job.layer),
             self.o_running.eq(running),
-            self.jobs.valid.eq(~running & self.i_full & self.i_bank.first),
-            self.jobs.payload.eq(self.i_bank.job),
-            start.eq(~running & self.i_full & (self.jobs.ready | ~self.i_bank.first)),
+            self.jobs.valid.eq(~running & self.banks.valid & self.banks.payload.first),
+            self.jobs.payload.eq(self.banks.payload.job),
+            start.eq(~running & self.banks.valid & (self.jobs.ready | ~self.banks.payload.first)),
             go.eq(running & (~last_step | ~last_plane | free)),
-            self.o_release.eq(running & free & last_step & last_plane & last_tile),
+            self.banks.ready.eq(running & free & last_step & last_plane & last_tile),
         ]
         m.d.sync += [
             self.o_control.enable.eq(go),
             self.o_control.double.eq(last_step & ~last_plane & bitwise),
             self.o_control.last.eq(last_step & last_plane),
-            running.eq(start | (running & ~self.o_release)),
+            running.eq(start | (running & ~self.banks.ready)),
         ]
         with m.If(~running):
             m.d.sync += [tile_base.eq(base), self.o_weight_address.eq(base)]
@@ -116,7 +116,7 @@ class Sequencer(wiring.Component):
         for name in ("steps", "planes", "tiles"):
             limits = [max(1, getattr(record.tiles, name)) for record in self.program.records]
             _, last = count_down(
-                m, f"{name}_left", limits, move, layer=self.i_bank.job.layer, start=start
+                m, f"{name}_left", limits, move, layer=self.banks.payload.job.layer, start=start
             )
             ends.append(last)
             move = move & last
@@ -139,8 +139,8 @@ class Sequencer(wiring.Component):
             return first
         current = Signal.like(self.o_weight_address)  # of the group that is computed
         base = Signal.like(current)
-        further = Mux(self.i_bank.next_group, self._field("group_weights"), 0)
-        m.d.comb += base.eq(Mux(self.i_bank.first, first, current + further))
+        further = Mux(self.banks.payload.next_group, self._field("group_weights"), 0)
+        m.d.comb += base.eq(Mux(self.banks.payload.first, first, current + further))
         with m.If(start):
             m.d.sync += current.eq(base)
         return base

@@ -25,7 +25,14 @@ from ..gates.attributes import NO_COLLISIONS
 from ..gates.table import field
 from ..program.contents import ThresholdTable
 from ..program.layout import Program
-from .configure import emitter_config
+from .configure import (
+    activation_memory_config,
+    emitter_config,
+    feeder_config,
+    loader_config,
+    pool_unit_config,
+    weight_memory_config,
+)
 from .drain import Drain
 from .emitter import Emitter
 from .feeder import Feeder
@@ -132,8 +139,8 @@ class Accelerator(wiring.Component):
         m = Module()
         program, single_port = self.program, self.implementation.single_port
         m.submodules.scoreboard = scoreboard = Scoreboard(program)
-        m.submodules.loader = loader = Loader(program)
-        m.submodules.feeder = feeder = Feeder(program)
+        m.submodules.loader = loader = Loader(loader_config(program))
+        m.submodules.feeder = feeder = Feeder(feeder_config(program))
         m.submodules.array = array = SystolicArray(
             program.geometry,
             program.operands,
@@ -146,35 +153,27 @@ class Accelerator(wiring.Component):
         m.submodules.writer = writer = Writer(program)
         m.submodules.emitter = emitter = Emitter(emitter_config(program))
         m.submodules.activations = activations = ActivationMemory(
-            program, single_port="activations" in single_port
+            activation_memory_config(program, single_port="activations" in single_port)
         )
         m.submodules.weights = weights = WeightMemory(
-            program,
-            loaded=self.loads_weights,
-            single_port="weights" in self.implementation.single_port,
+            weight_memory_config(
+                program, loaded=self.loads_weights, single_port="weights" in single_port
+            )
         )
 
         wiring.connect(m, wiring.flipped(self.i), loader.i)
         wiring.connect(m, sequencer.jobs, drain.jobs)
         wiring.connect(m, emitter.o, wiring.flipped(self.o))
-        wiring.connect(m, loader.write, activations.i_loader)
-        wiring.connect(m, writer.activations, activations.i_writer)
+        wiring.connect(m, loader.write, activations.loader)
+        wiring.connect(m, loader.loaded, scoreboard.loaded)
+        wiring.connect(m, scoreboard.jobs, feeder.jobs)
         wiring.connect(m, feeder.read, activations.read)
+        wiring.connect(m, feeder.fetched, scoreboard.fetched)
+        wiring.connect(m, feeder.banks, sequencer.banks)
+        wiring.connect(m, writer.activations, activations.writer)
         m.d.comb += [
-            loader.i_granted.eq(activations.o_loader_granted),
             loader.i_loaded.eq(scoreboard.o_loaded),
-            scoreboard.i_loaded.eq(loader.o_loaded),
-            scoreboard.i_loaded_context.eq(loader.o_context),
-            scoreboard.i_batch.eq(loader.o_batch),
-            feeder.i_granted.eq(activations.o_read_granted),
-            feeder.i_offer.eq(scoreboard.o_offer & weights.o_ready),
-            feeder.i_job.eq(scoreboard.o_job),
-            scoreboard.i_take.eq(feeder.o_take),
-            scoreboard.i_fetched.eq(feeder.o_fetched),
-            scoreboard.i_fetched_job.eq(feeder.o_fetched_job),
-            sequencer.i_full.eq(feeder.o_full),
-            sequencer.i_bank.eq(feeder.o_bank),
-            feeder.i_release.eq(sequencer.o_release),
+            scoreboard.i_enable.eq(weights.o_ready),
             feeder.i_address.eq(sequencer.o_word_address),
             array.i_activations.eq(feeder.o_words),
             array.i_control.eq(sequencer.o_control),
@@ -198,19 +197,11 @@ class Accelerator(wiring.Component):
         return m
 
     def _connect_pool(self, m: Module, feeder, activations, scoreboard) -> None:
-        m.submodules.pool = pool = PoolUnit(self.program)
-        wiring.connect(m, pool.write, activations.i_pool)
-        m.d.comb += [
-            pool.i_job.eq(feeder.o_fetched_job),
-            pool.i_tap.eq(feeder.o_tap),
-            pool.i_valid.eq(feeder.o_tap_valid),
-            pool.i_first.eq(feeder.o_tap_first),
-            pool.i_last.eq(feeder.o_tap_last),
-            pool.i_granted.eq(activations.o_pool_granted),
-            feeder.i_pool_ready.eq(pool.o_ready),
-            scoreboard.i_pooled.eq(pool.o_written),
-            scoreboard.i_pooled_job.eq(pool.o_written_job),
-        ]
+        m.submodules.pool = pool = PoolUnit(pool_unit_config(self.program))
+        wiring.connect(m, feeder.taps, pool.taps)
+        wiring.connect(m, pool.write, activations.pool)
+        wiring.connect(m, pool.written, scoreboard.pooled)
+        m.d.comb += feeder.i_pool_ready.eq(pool.o_ready)
 
     def _connect_outputs(self, m: Module, writer, emitter) -> None:
         program = self.program
@@ -320,7 +311,7 @@ class Accelerator(wiring.Component):
             self.trace.step.eq(sequencer.o_control.enable),
             self.trace.running.eq(sequencer.o_running | feeder.o_pooling),
             self.trace.current.eq(
-                Mux(sequencer.o_running, sequencer.o_layer, feeder.o_fetched_job.layer)
+                Mux(sequencer.o_running, sequencer.o_layer, feeder.fetched.payload.layer)
             ),
         ]
 

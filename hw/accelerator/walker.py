@@ -1,6 +1,9 @@
-"""The order in which a job's patches are read: runs, passes, positions, groups."""
+"""Walks through the addresses of a job's patches: runs, passes, positions, groups."""
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -8,11 +11,10 @@ from amaranth.utils import ceil_log2
 from ..gates.address import CodeAddress
 from ..gates.table import field
 from ..numbers.arithmetic import address_width
-from ..program.layout import Program
-from .edge import EdgeMask
+from .edge import EdgeMask, EdgeMaskConfig, Edges
 from .job import Job, start_address
 
-__all__ = ["Step", "Walker"]
+__all__ = ["PatchLoops", "Step", "Walker", "WalkerConfig"]
 
 LOOPS = ("inner", "outer", "planes", "width", "height", "images", "groups")
 """The loops over runs, from the inside."""
@@ -25,7 +27,7 @@ STEPS = {
     "images": "image_step",
     "groups": "group_step",
 }
-"""How far the next run is when a loop goes on, as a field of `Feed` ..."""
+"""How far the next run is when a loop goes on, as a field of `PatchLoops` ..."""
 ORIGINS = {
     "inner": "run",
     "outer": "row",
@@ -38,8 +40,116 @@ ORIGINS = {
 """... and from where: all loops over positions count from the position before."""
 
 
-def Step(program: Program, form: CodeAddress) -> data.StructLayout:
-    """Return what goes with an address to the packer.
+@dataclass(frozen=True)
+class PatchLoops:
+    """Loops over what a layer reads: addresses and distances in codes.
+
+    ``*_step`` is the distance from one start to the next in that loop; ``row_step`` and
+    ``image_step`` lead from the last position of a row, or of an image, to the next one.
+
+    Attributes
+    ----------
+    start : int
+        First code of the first position, in an image's region; may lie before it.
+    groups, height, width : int
+        Groups of channels; rows of positions, and positions of a row.
+    planes, outer, inner : int
+        Passes over a position; rows of runs in a pass, such as those of a kernel, and runs of such
+        a row.
+    length : int
+        Codes of a run.
+    separate : bool
+        Each run begins a word; else the runs of a pass follow each other without a gap.
+    edges : Edges, optional
+        Where windows reach beyond the image; None where none does.
+    """
+
+    start: int
+    groups: int
+    height: int
+    width: int
+    planes: int
+    outer: int
+    inner: int
+    length: int
+    group_step: int
+    image_step: int
+    row_step: int
+    x_step: int
+    plane_step: int
+    outer_step: int
+    inner_step: int
+    separate: bool
+    edges: Edges | None = None
+
+
+@dataclass(frozen=True)
+class WalkerConfig:
+    """Layers and sizes of a `Walker`.
+
+    Attributes
+    ----------
+    layers : tuple of PatchLoops
+        What each layer reads.
+    form : CodeAddress
+        Words and lanes of the memory; its unit divides every start and distance, the lengths of
+        runs that others follow in a word, and of those whose last word the packer cuts.
+    contexts : int
+        Contexts, 1 or 2.
+    context_words : int
+        Words of a context's region of the memory.
+    images : int
+        Images of a context.
+    rows : int
+        Rows of the array: positions that a bank holds.
+    words : int
+        The most words that a position takes in a bank.
+    """
+
+    layers: tuple[PatchLoops, ...]
+    form: CodeAddress
+    contexts: int
+    context_words: int
+    images: int
+    rows: int
+    words: int
+
+    @property
+    def job(self) -> data.StructLayout:
+        """Layout of a `Job`."""
+        return Job(self.contexts, len(self.layers))
+
+    @property
+    def step(self) -> data.StructLayout:
+        """Layout of a `Step`."""
+        return Step(self.form, self.rows, self.words)
+
+    @property
+    def padded(self) -> bool:
+        """Whether a layer's windows reach beyond its image."""
+        return any(loops.edges is not None for loops in self.layers)
+
+    @property
+    def edge_mask(self) -> EdgeMaskConfig:
+        """What the walker's edge mask needs."""
+        return EdgeMaskConfig(
+            form=self.form,
+            layers=tuple(loops.edges for loops in self.layers),
+            outer=max(loops.outer for loops in self.layers),
+            inner=max(loops.inner for loops in self.layers),
+            length=max(loops.length for loops in self.layers),
+        )
+
+
+def Step(form: CodeAddress, rows: int, words: int) -> data.StructLayout:
+    """Return the layout of what goes with an address to the packer.
+
+    Parameters
+    ----------
+    form : CodeAddress
+        Form of the address.
+    rows, words : int
+        Rows of a bank, and the most words of one.
 
     Attributes
     ----------
@@ -56,17 +166,16 @@ def Step(program: Program, form: CodeAddress) -> data.StructLayout:
     first, last : bits
         First and last run of a pass.
     """
-    words = max(record.tiles.words for record in program.records)
     return data.StructLayout(
         {
             "active": 1,
             "emit": 1,
             "level": form.part_width,
             "part": form.part_width,
-            "mask": program.geometry.lanes,
+            "mask": form.lanes,
             "tail": 1,
             "last_group": 1,
-            "row": ceil_log2(program.geometry.rows),
+            "row": ceil_log2(rows),
             "word": address_width(words),
             "first": 1,
             "last": 1,
@@ -82,6 +191,10 @@ class Walker(wiring.Component):
     and one adder leads from run to run: it adds the step of the innermost loop that goes on to
     where that loop began.
 
+    Parameters
+    ----------
+    config : WalkerConfig
+
     Members
     -------
     i_job : In(Job)
@@ -90,8 +203,8 @@ class Walker(wiring.Component):
         Begin; the first address comes in the next cycle.
     i_enable : In(1)
         The address is taken.
-    o_word : Out(address of a word)
-    o_step : Out(Step)
+    o_word : Out(address of a word), o_step : Out(Step)
+        The word to read now, and what to do with it; a new one in the cycle after ``i_enable``.
     o_pass_end, o_bank_end, o_job_end : Out(1)
         The address is the last one of a pass, of what a bank holds, of the job.
     o_group_start : Out(1)
@@ -108,18 +221,15 @@ class Walker(wiring.Component):
     o_job_end: Signal
     o_group_start: Signal
 
-    def __init__(self, program: Program):
-        self.program = program
-        self.feeds = [record.feed for record in program.records]
-        steps = [step for feed in self.feeds for step in feed.steps]
-        self.form = CodeAddress.for_steps(program.activation_words, program.geometry.lanes, steps)
+    def __init__(self, config: WalkerConfig):
+        self.config, self.form = config, config.form
         super().__init__(
             {
-                "i_job": In(Job(program.contexts, len(program.records))),
+                "i_job": In(config.job),
                 "i_start": In(1),
                 "i_enable": In(1),
                 "o_word": Out(self.form.word_width),
-                "o_step": Out(Step(program, self.form)),
+                "o_step": Out(config.step),
                 "o_pass_end": Out(1),
                 "o_bank_end": Out(1),
                 "o_job_end": Out(1),
@@ -127,30 +237,29 @@ class Walker(wiring.Component):
             }
         )
 
-    def _field(self, name: str):
+    def _field(self, number: Callable[[PatchLoops], int]) -> Value:
         """Return a number of the current layer."""
-        return field([getattr(feed, name) for feed in self.feeds], self.i_job.layer)
+        return field([number(loops) for loops in self.config.layers], self.i_job.layer)
 
-    def _distance(self, name: str):
+    def _distance(self, name: str) -> Value:
         """Return a distance of the current layer as an address."""
-        form = self.form
-        return field([form.const(getattr(feed, name)) for feed in self.feeds], self.i_job.layer)
+        return self._field(lambda loops: self.form.const(getattr(loops, name)))
 
-    def _start(self):
+    def _start(self) -> Value:
         """Return the address at which the job begins, from a table of contexts and layers."""
         return start_address(
             self.form,
-            [feed.start for feed in self.feeds],
+            [loops.start for loops in self.config.layers],
             self.i_job,
-            contexts=self.program.contexts,
-            region=self.program.batch * self.program.image_words,
+            contexts=self.config.contexts,
+            region=self.config.context_words,
         )
 
     def _count(self, loop: str) -> int:
         """Return how often a loop runs at most."""
         if loop == "images":
-            return self.program.batch
-        return max(getattr(feed, loop) for feed in self.feeds)
+            return self.config.images
+        return max(getattr(loops, loop) for loops in self.config.layers)
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -169,8 +278,8 @@ class Walker(wiring.Component):
             self.o_step.first.eq((counters["inner"] == 0) & (counters["outer"] == 0)),
             self.o_step.last.eq(pass_end),
         ]
-        if any(feed.padded for feed in self.feeds):
-            m.submodules.edge = edge = EdgeMask(self.program, self.form)
+        if self.config.padded:
+            m.submodules.edge = edge = EdgeMask(self.config.edge_mask)
             m.d.comb += [
                 edge.i_layer.eq(self.i_job.layer),
                 edge.i_start.eq(self.i_start),
@@ -196,7 +305,9 @@ class Walker(wiring.Component):
             if self._count(name) == 1:  # in all layers: no gates
                 moves[name], ends[name], counters[name] = go, Const(1), Const(0)
                 continue
-            limit = Const(self.program.batch) if name == "images" else self._field(name)
+            limit = Const(self.config.images)
+            if name != "images":
+                limit = self._field(lambda loops, name=name: getattr(loops, name))
             counter, last = Signal(range(self._count(name)), name=name), Signal(name=f"last_{name}")
             # whether the next round is the last is found out in this one: it decides where to go on
             with m.If(go):
@@ -251,7 +362,7 @@ class Walker(wiring.Component):
         That the next word ends its run is found out in this one, like the ends of loops.
         """
         parts = self.form.parts
-        length = field([-(-feed.length // self.form.unit) for feed in self.feeds], self.i_job.layer)
+        length = self._field(lambda loops: -(-loops.length // self.form.unit))
         # units of the run from the beginning of this word on, as if it had begun there
         rest = Signal(range((1 << len(length)) + parts))
         run_end = Signal()
@@ -259,7 +370,7 @@ class Walker(wiring.Component):
         flushing = Signal()  # a pass has ended; what is left of it goes out
         taken = (Mux(run_end, rest[: len(level) + 1], parts) - part).as_unsigned()
         total = level + taken[: len(level) + 1]
-        separate = self._field("separate")
+        separate = self._field(lambda loops: loops.separate)
         flushes = run_end & pass_end & ~separate & ~flushing if parts > 1 else Const(0)
         full = ~flushing & (total >= parts) if parts > 1 else Const(1)
         tail = flushing | (run_end & (separate | pass_end) & ~flushes)
@@ -288,9 +399,9 @@ class Walker(wiring.Component):
 
         A bank holds positions of one image, or the single position of each image.
         """
-        rows = self.program.geometry.rows
+        rows = self.config.rows
         row, word = Signal(range(rows)), Signal.like(self.o_step.word)
-        single = field([feed.width * feed.height == 1 for feed in self.feeds], self.i_job.layer)
+        single = self._field(lambda loops: loops.width * loops.height == 1)
         position_end = self.o_pass_end & ends["planes"]
         image_end = ends["width"] & ends["height"]
         last_row = Signal(init=rows == 1)

@@ -5,6 +5,11 @@ from functools import partial
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 
+from narrowgauge.hw.accelerator.configure import (
+    emitter_config,
+    loader_config,
+    weight_memory_config,
+)
 from narrowgauge.hw.accelerator.drain import Drain
 from narrowgauge.hw.accelerator.emitter import Emitter
 from narrowgauge.hw.accelerator.loader import Loader
@@ -76,18 +81,19 @@ class WeightMemorySpec(Spec):
 
     def properties(self, m: Module) -> None:
         plan = program((4, 3))
-        m.submodules.gates = gates = WeightMemory(plan, single_port=True)
+        config = weight_memory_config(plan, single_port=True)
+        m.submodules.gates = gates = WeightMemory(config)
         words = plan.weight_words
         assert words > 2
         where, count, word = (
             some(len(gates.i_address)),
             Signal(range(words + 1)),
-            Signal(gates.width),
+            Signal(config.width),
         )
         asked = Signal()
         m.d.comb += [
             gates.i.valid.eq(free(1)),
-            gates.i.payload.eq(free(gates.width)),
+            gates.i.payload.eq(free(config.width)),
             gates.i_address.eq(free(len(gates.i_address))),
             Assert(gates.i.ready == (count < words)),
             Assert(gates.o_ready == (count == words)),
@@ -109,7 +115,7 @@ class LoaderSpec(Spec):
 
     def properties(self, m: Module) -> None:
         plan = self.plan
-        m.submodules.gates = gates = Loader(plan)
+        m.submodules.gates = gates = Loader(loader_config(plan))
         inputs, lanes, contexts = plan.network.inputs, plan.geometry.lanes, plan.contexts
         planes, bits = plan.input_planes, plan.operands.activation.width
         width = plan.network.input.width
@@ -118,13 +124,18 @@ class LoaderSpec(Spec):
         m.d.comb += [
             gates.i.valid.eq(free(1)),
             Cat(offered).eq(free(len(Value.cast(offered)))),
-            gates.i_granted.eq(free(1)),
+            gates.write.granted.eq(free(1)),
         ]
         # a context that was reported stays loaded for as long as it likes
         loaded, released = Signal(contexts), Signal(contexts)
         m.d.comb += [gates.i_loaded.eq(loaded), released.eq(free(contexts))]
-        m.d.sync += loaded.eq((loaded & ~released) | (gates.o_loaded << gates.o_context)[:contexts])
-        taken, written = gates.i.valid & gates.i.ready, gates.write.enable.any() & gates.i_granted
+        m.d.sync += loaded.eq(
+            (loaded & ~released) | (gates.loaded.valid << gates.loaded.payload.context)[:contexts]
+        )
+        taken, written = (
+            gates.i.valid & gates.i.ready,
+            gates.write.enable.any() & gates.write.granted,
+        )
         codes = [Signal(width, name=f"code_{index}") for index in range(inputs)]
         arrived, closes = Signal(range(inputs + 1)), Signal()
         word, image = Signal(range(words)), Signal(range(plan.batch))
@@ -162,15 +173,15 @@ class LoaderSpec(Spec):
                 right = code[::-1].bit_select(plane, 1) if planes > 1 else code
                 m.d.comb += Assert((word != index // lanes) | (lane == right))
         m.d.comb += [
-            Assert(gates.o_loaded == ends_batch),
-            Assert(~ends_batch | (gates.o_batch.count == image + 1)),
-            Assert(~ends_batch | (gates.o_context == context)),
+            Assert(gates.loaded.valid == ends_batch),
+            Assert(~ends_batch | (gates.loaded.payload.batch.count == image + 1)),
+            Assert(~ends_batch | (gates.loaded.payload.context == context)),
         ]
         waited, before = (
             Signal(),
             Signal.like(request := Cat(gates.write.address, gates.write.data)),
         )
-        m.d.sync += [waited.eq(gates.write.enable.any() & ~gates.i_granted), before.eq(request)]
+        m.d.sync += [waited.eq(gates.write.enable.any() & ~gates.write.granted), before.eq(request)]
         m.d.comb += Assert(~waited | (gates.write.enable.any() & (request == before)))
 
 
@@ -183,14 +194,14 @@ class EmitterSpec(Spec):
 
     def properties(self, m: Module) -> None:
         plan = self.plan
-        m.submodules.gates = gates = Emitter(plan)
+        m.submodules.gates = gates = Emitter(emitter_config(plan))
         outputs, chains, contexts = plan.network.outputs, plan.geometry.chains, plan.contexts
         fmt = plan.network.output
         memory = Array([some(len(gates.read.data)) for _ in range(plan.output_words)])
         m.d.sync += gates.read.data.eq(memory[gates.read.address])
         # areas become full at any time, with any number of images, and stay so until they are read
         full, counts = Signal(contexts), [Signal(range(plan.batch + 1)) for _ in range(contexts)]
-        m.d.comb += [gates.i_full.eq(full), gates.o.ready.eq(free(1))]
+        m.d.comb += [gates.banks.valid.eq(full), gates.o.ready.eq(free(1))]
         for context, count in enumerate(counts):
             more, many = free(1), free(len(count))
             m.d.comb += gates.i_done[context].count.eq(count)
@@ -239,25 +250,25 @@ class SequencerSpec(Spec):
         gates = Sequencer(plan, interval=3)
         inside = Inside(gates)
         m.submodules.gates = inside.fragment
-        bank, full = Signal.like(gates.i_bank), Signal()
+        bank, full = Signal.like(gates.banks.payload), Signal()
         m.d.comb += [
             gates.jobs.ready.eq(free(1)),
-            gates.i_bank.eq(bank),
-            gates.i_full.eq(full),
+            gates.banks.payload.eq(bank),
+            gates.banks.valid.eq(full),
             bank.as_value().eq(free(len(bank.as_value()))),
             full.eq(free(1)),
             Assume(bank.job.layer < len(plan.records)),
         ]
         # a bank stays as it is until it is released
         waits, before = Signal(), Signal.like(bank.as_value())
-        m.d.sync += [waits.eq(full & ~gates.o_release), before.eq(bank)]
+        m.d.sync += [waits.eq(full & ~gates.banks.ready), before.eq(bank)]
         m.d.comb += Assume(~waits | (full & (bank.as_value() == before)))
         given, taken = Signal(), gates.jobs.valid & gates.jobs.ready
-        m.d.sync += given.eq((given | taken) & ~gates.o_release)
+        m.d.sync += given.eq((given | taken) & ~gates.banks.ready)
         m.d.comb += [
             Assert(~gates.jobs.valid | (full & bank.first & ~given)),
             Assert(~gates.jobs.valid | (gates.jobs.payload == bank.job)),
-            Assert(~gates.o_release | (full & (given == bank.first))),
+            Assert(~gates.banks.ready | (full & (given == bank.first))),
         ]
         self.holds(m, gates.jobs)
         running = inside["running"]
@@ -331,7 +342,7 @@ def _proofs() -> Iterator[Proof]:
     yield planted(
         "WeightMemory, loaded", "any word is read as it came; words beyond the last are not taken",
         WeightMemorySpec, ("bmc", 11),
-        (WeightMemory, "elaborate", "index == words - 1", "index == words - 2"),
+        (WeightMemory, "elaborate", "index == config.words - 1", "index == config.words - 2"),
         "is complete a word early",
     )  # fmt: skip
     loads = "writes each code once and where it belongs, holds a request, reports each batch once"
@@ -359,7 +370,7 @@ def _proofs() -> Iterator[Proof]:
     yield planted(
         "Sequencer.jobs", "each bank that begins a job gives it once, and holds it",
         SequencerSpec, ("prove", 2),
-        (Sequencer, "elaborate", "& (self.jobs.ready | ~self.i_bank.first)", ""),
+        (Sequencer, "elaborate", "& (self.jobs.ready | ~self.banks.payload.first)", ""),
         "starts without its job being taken",
     )  # fmt: skip
     yield planted(

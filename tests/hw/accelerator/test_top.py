@@ -107,6 +107,26 @@ def test_networks_of_all_kinds_of_layers_equal_the_reference(
     assert comparison, str(comparison.first)
 
 
+@pytest.mark.parametrize(("lanes", "kernel"), [(4, 3), (4, 7), (6, 5), (8, 3), (8, 7)])
+def test_kernels_of_one_row_end_in_the_midst_of_a_word(lanes, kernel):
+    """Weights without a 0 meet the pad code behind a kernel that is no multiple of its stride."""
+    window = Window((1, kernel), (1, 2), (0, 0, 0, 0))
+    spec = (Size(2, 8, 1), ("conv", 4, window, 1), ("dense", 3))
+    network = random_convnet(3, ("bipolar", "uint3", "uint5"), spec, Accumulator(16))
+    _, comparison = check(network, Geometry(2, 2, lanes), random_images(1, network, 3))
+    assert comparison, str(comparison.first)
+
+
+@pytest.mark.parametrize("padding", [(0, 3, 0, 0), (0, 5, 0, 0), (24, 0, 0, 0)])
+def test_windows_that_begin_far_outside(padding):
+    """The first window of a single pixel begins further out than all windows move."""
+    kernel = (padding[0] + 1, padding[1] + 1)
+    spec = (Size(1, 1, 1), ("conv", 2, Window(kernel, (1, 1), padding), 1), ("dense", 3))
+    network = random_convnet(3, ("int4", "uint4", "uint4"), spec, Accumulator(16))
+    _, comparison = check(network, Geometry(2, 2, 2), random_images(1, network, 3))
+    assert comparison, str(comparison.first)
+
+
 @settings(max_examples=12)
 @given(
     seed=st.integers(0, 99),

@@ -1,5 +1,9 @@
 import pytest
 
+from narrowgauge.hw.accelerator.configure import (
+    activation_memory_config,
+    weight_memory_config,
+)
 from narrowgauge.hw.accelerator.memories import ActivationMemory, WeightMemory
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.network.layers import Size, Window
@@ -67,7 +71,7 @@ def test_writable_weights_are_in_block_ram(name, tmp_path):
     network = random_network(1, ("int8", "uint8", "uint8"), [64, 64, 10], Accumulator(24))
     program = Program(network, Geometry(2, 2, 4), any_weights=True)
     store = Store(tmp_path / "store")
-    device, memory = target(name), WeightMemory(program, loaded=True)
+    device, memory = target(name), WeightMemory(weight_memory_config(program, loaded=True))
     measured = measure(Shell(memory), device, seeds=(), store=store)
     blocks = device.family.brams(*program.memories["weights"])
     assert (measured.spram or 0, measured.bram) == (0, blocks)
@@ -77,8 +81,8 @@ def test_writable_weights_are_in_block_ram(name, tmp_path):
 @pytest.mark.parametrize(
     ("make", "blocks"),
     [
-        (lambda program: ActivationMemory(program, single_port=True), 2),
-        (lambda program: WeightMemory(program, single_port=True), 4),
+        (lambda program: ActivationMemory(activation_memory_config(program, single_port=True)), 2),
+        (lambda program: WeightMemory(weight_memory_config(program, single_port=True)), 4),
     ],
     ids=["activations", "weights"],
 )
