@@ -1,6 +1,6 @@
 """From a program to the configuration of each of the accelerator's components.
 
-Components know nothing of programs; this file does, and nothing else here but `top` and the trace.
+Components know nothing of programs; this file does, and nothing else here but `top` and `probe`.
 """
 
 from dataclasses import fields
@@ -11,28 +11,40 @@ from amaranth.lib import data
 from ..gates.address import CodeAddress
 from ..program.layout import Program
 from ..program.records import Feed, Record
+from .drain import DrainConfig, DrainLayer
 from .edge import Edges
 from .emitter import EmitterConfig
 from .feeder import FeederConfig
-from .job import Batch, Job, Tag
+from .job import Batch, ContextBatch, Job, Tag
+from .levels import LevelUnitConfig
 from .loader import LoaderConfig
 from .max_pool import PoolOutput, PoolUnitConfig
 from .memories import ActivationMemoryConfig, WeightMemoryConfig
 from .packer import PackerConfig
+from .requantize import RequantizeConfig
+from .scoreboard import ScoreboardConfig
+from .sequencer import SequencerConfig, SequencerLayer
+from .thresholds import ThresholdsConfig
 from .walker import PatchLoops, WalkerConfig
+from .writer import WriterConfig, WriterLayer
 
 __all__ = [
     "activation_memory_config",
+    "drain_config",
     "emitter_config",
     "feeder_config",
     "job_of",
+    "level_unit_config",
     "loader_config",
     "loops_of",
     "packer_config",
     "pool_unit_config",
+    "scoreboard_config",
+    "sequencer_config",
     "tag_of",
     "walker_config",
     "weight_memory_config",
+    "writer_config",
 ]
 
 
@@ -196,7 +208,139 @@ def _fields(kind: type[_Kind], source: object, **others: object) -> _Kind:
     return kind(**{name: getattr(source, name) for name in names} | others)
 
 
-# --- the output side ---------------------------------------------------------------------------
+# --- from the array to the output stream --------------------------------------------------------
+
+
+def scoreboard_config(program: Program) -> ScoreboardConfig:
+    """Return what the scoreboard needs."""
+    return ScoreboardConfig(
+        contexts=program.contexts,
+        layers=len(program.records),
+        last_input_layer=program.last_input_layer,
+        batch=Batch(program.batch),
+    )
+
+
+def sequencer_config(program: Program, interval: int) -> SequencerConfig:
+    """Return what the sequencer needs; ``interval`` is that of the array."""
+
+    def layer(record: Record) -> SequencerLayer:
+        tiles = record.tiles
+        return SequencerLayer(
+            tiles=max(1, tiles.tiles),
+            planes=max(1, tiles.planes),
+            steps=max(1, tiles.steps),
+            bitwise=tiles.bitwise,
+            weight_base=tiles.weight_base,
+            group_weights=tiles.group_weights,
+        )
+
+    return SequencerConfig(
+        job=job_of(program),
+        interval=interval,
+        weight_words=program.weight_words,
+        bank_words=program.row_buffer_words,
+        layers=tuple(map(layer, program.records)),
+    )
+
+
+def drain_config(program: Program) -> DrainConfig:
+    """Return what the drain needs."""
+
+    def layer(record: Record) -> DrainLayer:
+        tiles, place = record.tiles, record.place
+        return DrainLayer(
+            tiles=max(1, tiles.tiles),
+            chunks=place.chunks,
+            images=place.images,
+            groups=place.groups,
+            positions=place.positions,
+            channels=place.channels,
+            group_channels=place.group_channels,
+            parameter_base=tiles.parameter_base,
+            own_parameters=tiles.group_parameters > 0,
+        )
+
+    geometry = program.geometry
+    return DrainConfig(
+        tag=tag_of(program),
+        columns=geometry.columns,
+        ranks=geometry.rows // geometry.chains,
+        chains=geometry.chains,
+        parameter_rows=program.contents.parameter_rows,
+        layers=tuple(map(layer, program.records)),
+    )
+
+
+def level_unit_config(program: Program, *, dsp: bool) -> LevelUnitConfig:
+    """Return what turns sums into levels; with ``dsp`` it multiplies in DSP blocks."""
+    return LevelUnitConfig(
+        tag=tag_of(program),
+        chains=program.geometry.chains,
+        requantize=_requantize_config(program, dsp),
+        thresholds=_thresholds_config(program),
+        by_thresholds=tuple(mode.thresholds for mode in program.modes),
+        rows=program.contents.parameter_rows,
+        parameters=program.contents.parameter_words,
+    )
+
+
+def _requantize_config(program: Program, dsp: bool) -> RequantizeConfig:
+    modes = [mode for mode in program.modes if not mode.thresholds]
+    return RequantizeConfig(
+        width=program.network.accumulator.width,
+        bias_width=program.contents.bias_width,
+        multiplier_width=program.contents.multiplier_width,
+        modes=tuple(modes),
+        dsp=dsp,
+        totals=tuple(map(program.contents.total_width, modes)),
+    )
+
+
+def _thresholds_config(program: Program) -> ThresholdsConfig | None:
+    table = program.contents.thresholds
+    return table and ThresholdsConfig(
+        width=program.network.accumulator.width,
+        threshold_width=table.width,
+        images=table.images,
+        outputs=tuple(mode.output for mode in program.modes if mode.thresholds),
+    )
+
+
+def writer_config(program: Program) -> WriterConfig:
+    """Return what the writer needs."""
+    geometry, last = program.geometry, program.records[-1]
+
+    def layer(record: Record) -> WriterLayer:
+        place, hidden = record.place, int(record is not last)
+        return WriterLayer(
+            mode=place.mode,
+            tiles=max(1, record.tiles.tiles),
+            chunks=place.chunks,
+            images=place.images,
+            groups=place.groups,
+            start=place.start,
+            row_step=hidden * place.row_step,
+            chunk_step=hidden * place.chunk_step,
+            image_step=hidden * place.image_step,
+            group_step=hidden * place.group_step,
+        )
+
+    return WriterConfig(
+        tag=tag_of(program),
+        columns=geometry.columns,
+        ranks=geometry.rows // geometry.chains,
+        chains=geometry.chains,
+        code=program.operands.activation,
+        levels=tuple(mode.output for mode in program.modes),
+        form=CodeAddress(program.activation_words, geometry.lanes, program.segment),
+        contexts=program.contexts,
+        context_words=program.batch * program.image_words,
+        outputs=program.network.outputs,
+        output_rows=program.output_rows,
+        output_words=program.output_words,
+        layers=tuple(map(layer, program.records)),
+    )
 
 
 def emitter_config(program: Program) -> EmitterConfig:
@@ -205,8 +349,7 @@ def emitter_config(program: Program) -> EmitterConfig:
         level=program.network.output,
         outputs=program.network.outputs,
         chains=program.geometry.chains,
-        contexts=program.contexts,
-        batch=Batch(program.batch),
+        batch=ContextBatch(program.contexts, Batch(program.batch)),
         context_words=program.output_rows * program.network.outputs,
         words=program.output_words,
     )

@@ -1,5 +1,8 @@
 """Which sums leave the array: the loops of a job as its sums see them."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -7,10 +10,66 @@ from amaranth.lib.wiring import In, Out
 from ..gates.counter import count_up
 from ..gates.table import field
 from ..numbers.arithmetic import address_width, bits_for
-from ..program.layout import Program
-from .job import LOOPS, Job, Tag
+from .job import LOOPS
 
-__all__ = ["Drain"]
+__all__ = ["Drain", "DrainConfig", "DrainLayer"]
+
+
+@dataclass(frozen=True)
+class DrainLayer:
+    """What a `Drain` knows of a layer.
+
+    Attributes
+    ----------
+    tiles, chunks, images, groups : int
+        Rounds of these loops of `LOOPS`, at least 1 each.
+    positions : int
+        Positions of an image, over all its chunks.
+    channels, group_channels : int
+        Output channels, and those of a group.
+    parameter_base : int
+        Row of the first channel's parameters, or thresholds.
+    own_parameters : bool
+        Each group has parameters of its own; groups share them otherwise.
+    """
+
+    tiles: int
+    chunks: int
+    images: int
+    groups: int
+    positions: int
+    channels: int
+    group_channels: int
+    parameter_base: int
+    own_parameters: bool
+
+
+@dataclass(frozen=True)
+class DrainConfig:
+    """Sizes of a `Drain`.
+
+    Attributes
+    ----------
+    tag : StructLayout
+        Layout of a `Tag`.
+    columns, ranks, chains : int
+        Columns of the array, rows of each chain, chains.
+    parameter_rows : int
+        Rows that channels can have parameters, or thresholds, in.
+    layers : sequence of DrainLayer
+    """
+
+    tag: data.StructLayout
+    columns: int
+    ranks: int
+    chains: int
+    parameter_rows: int
+    layers: Sequence[DrainLayer]
+
+    @property
+    def rows(self) -> int:
+        """Rows of the array."""
+        return self.ranks * self.chains
 
 
 class Drain(wiring.Component):
@@ -19,6 +78,10 @@ class Drain(wiring.Component):
     Sums come rank by rank, so the parameters of a tile's channels are read once a rank. Which loops
     are at their last is known a cycle before, and addresses are walked, not added up.
 
+    Parameters
+    ----------
+    config : DrainConfig
+
     Members
     -------
     jobs : In(stream.Signature(Job))
@@ -26,59 +89,44 @@ class Drain(wiring.Component):
         wait while the sums of another leave.
     i_valid : In(1)
         Sums leave the array in this cycle.
-    o_address : Out(address of their thresholds)
-        Of the sums that leave now; a register.
-    o_parameters : Out(address of bias and multiplier), o_read : Out(1)
-        Read in this cycle what the sums of the next cycle need; with ``o_read`` low, they need
+    tags : Out(stream.Signature(Tag, always_ready=True))
+        The tag of the sums that leave in this cycle; the payload comes from registers.
+    o_row : Out(row of their thresholds)
+        Of the sums that leave in this cycle; a register.
+    parameters : Out(stream.Signature(row of bias and multiplier, always_ready=True))
+        Read in this cycle what the sums of the next cycle need; where nothing is read, they need
         what was read last.
-    o : Out(Tag)
-        Where the sums of this cycle belong; combinational, from registers.
     """
 
     jobs: stream.Interface
     i_valid: Signal
-    o_address: Signal
-    o_parameters: Signal
-    o_read: Signal
-    o: data.View
+    tags: stream.Interface
+    o_row: Signal
+    parameters: stream.Interface
 
-    def __init__(self, program: Program):
-        self.program = program
-        address = address_width(program.contents.parameter_rows)
+    def __init__(self, config: DrainConfig):
+        self.config = config
+        row = address_width(config.parameter_rows)
         super().__init__(
             {
-                "jobs": In(stream.Signature(Job(program.contexts, len(program.records)))),
+                "jobs": In(stream.Signature(config.tag["job"].shape)),
                 "i_valid": In(1),
-                "o_address": Out(address),
-                "o_parameters": Out(address),
-                "o_read": Out(1),
-                "o": Out(
-                    Tag(
-                        Job(program.contexts, len(program.records)),
-                        chains=program.geometry.chains,
-                        ranks=program.geometry.rows // program.geometry.chains,
-                        channels=max(
-                            record.place.groups * record.place.group_channels
-                            for record in program.records
-                        )
-                        + program.geometry.columns,
-                    )
-                ),
+                "tags": Out(stream.Signature(config.tag, always_ready=True)),
+                "o_row": Out(row),
+                "parameters": Out(stream.Signature(row, always_ready=True)),
             }
         )
 
-    def _numbers(self, part: str, name: str) -> list[int]:
-        return [getattr(getattr(record, part), name) for record in self.program.records]
+    def _numbers(self, name: str) -> list[int]:
+        return [getattr(layer, name) for layer in self.config.layers]
 
-    def _field(self, part: str, name: str, job):
-        return field(self._numbers(part, name), job.layer)
+    def _field(self, name: str, job: data.View) -> Value:
+        return field(self._numbers(name), job.layer)
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        job, waiting = (
-            Signal(Job(self.program.contexts, len(self.program.records))),
-            Signal(Job(self.program.contexts, len(self.program.records))),
-        )
+        job = Signal(self.config.tag["job"].shape)
+        waiting = Signal.like(job, name="waiting")
         occupied, queued = Signal(), Signal()  # there is a job; there is one behind it
         final = Signal()  # its last sums are next
         take, start, following = Signal(), Signal(), Signal.like(job)
@@ -97,30 +145,26 @@ class Drain(wiring.Component):
         counters, ends = self._count(m, start, following)
         m.d.comb += [
             final.eq(Cat(ends.values()).all()),
-            self.o.job.eq(job),
-            self.o.rank.eq(counters["rank"]),
-            self.o.last.eq(Cat(ends[name] for name in LOOPS)),
+            self.tags.valid.eq(self.i_valid),
+            self.tags.payload.job.eq(job),
+            self.tags.payload.rank.eq(counters["rank"]),
+            self.tags.payload.last.eq(Cat(ends[name] for name in LOOPS)),
         ]
         moves = self._moves(m, ends)
         self._addresses(m, moves, ends, start, final, job, waiting)
-        channel = self._channels(m, moves, ends, job)
-        self._rows(m, moves, counters, ends, channel, job)
+        self._channels(m, moves, ends, job)
+        self._rows(m, counters, ends, job)
         return m
 
     def _limits(self, name: str) -> list[int]:
         """Return the rounds of a loop, for each layer."""
-        geometry = self.program.geometry
-        layers = len(self.program.records)
         match name:
             case "column":
-                return [geometry.columns] * layers
+                return [self.config.columns] * len(self.config.layers)
             case "rank":
-                return [geometry.rows // geometry.chains] * layers
-            case "tile":
-                numbers = self._numbers("tiles", "tiles")
+                return [self.config.ranks] * len(self.config.layers)
             case _:
-                numbers = self._numbers("place", f"{name}s")
-        return [max(1, number) for number in numbers]
+                return self._numbers(f"{name}s")
 
     def _count(self, m: Module, start, following) -> tuple[dict[str, Value], dict[str, Value]]:
         """Count all loops; return the counters, and which are at their last."""
@@ -142,80 +186,65 @@ class Drain(wiring.Component):
 
     def _addresses(self, m: Module, moves, ends, start, final, job, waiting) -> None:
         """Walk through the addresses of parameters, channel by channel."""
-        ranks = self.program.geometry.rows > self.program.geometry.chains
-        address, tile, group = (
-            Signal.like(self.o_address, name=n) for n in ("row", "tile", "group")
-        )
-        base = self._field("tiles", "parameter_base", waiting)
+        address, tile, group = (Signal.like(self.o_row, name=n) for n in ("row", "tile", "group"))
+        base = self._field("parameter_base", waiting)
         further = address + 1
         # the tile begins anew with every rank, the group with every chunk and image
         again = ends["column"] & ~ends["rank"]
-        own = field(
-            [number > 0 for number in self._numbers("tiles", "group_parameters")], job.layer
-        )
+        own = self._field("own_parameters", job)
         whole = ends["column"] & ends["rank"] & ends["tile"]
         regroup = whole & ~(ends["chunk"] & ends["image"] & own)
         following = Signal.like(address)
-        inner = Mux(again, tile, further) if ranks else further
+        inner = Mux(again, tile, further) if self.config.ranks > 1 else further
         m.d.comb += following.eq(Mux(start | final, base, Mux(regroup, group, inner)))
         m.d.comb += [
-            self.o_address.eq(address),
-            self.o_parameters.eq(following),
-            self.o_read.eq(self.i_valid | start),
+            self.o_row.eq(address),
+            self.parameters.payload.eq(following),
+            self.parameters.valid.eq(self.i_valid | start),
         ]
-        with m.If(self.o_read):
+        with m.If(self.parameters.valid):
             m.d.sync += address.eq(following)
         with m.If(moves["tile"] | start):
             m.d.sync += tile.eq(following)
         with m.If(moves["group"] | start):
             m.d.sync += group.eq(following)
 
-    def _channels(self, m: Module, moves, ends, job) -> Value:
-        """Follow the channels; return the current one."""
-        channels = max(self._numbers("place", "group_channels"))
-        spare = self.program.geometry.columns
-        ranks = self.program.geometry.rows > self.program.geometry.chains
-        inside = Signal(range(channels + spare))  # channel in the group
-        tile, group = Signal.like(inside, name="tile_channel"), Signal.like(self.o.channel)
+    def _channels(self, m: Module, moves, ends, job) -> None:
+        """Follow the channels."""
+        # a tile may be filled up with channels that the group has not
+        channels = max(self._numbers("group_channels")) + self.config.columns
+        inside = Signal(range(channels))  # channel in the group
+        tile, group = (
+            Signal.like(inside, name="tile_channel"),
+            Signal.like(self.tags.payload.channel),
+        )
         whole = ends["column"] & ends["rank"] & ends["tile"]
         again = ends["column"] & ~ends["rank"]
         further = inside + 1
         following = Signal.like(inside)
-        m.d.comb += following.eq(Mux(whole, 0, Mux(again, tile, further) if ranks else further))
+        inner = Mux(again, tile, further) if self.config.ranks > 1 else further
+        m.d.comb += following.eq(Mux(whole, 0, inner))
         with m.If(self.i_valid):
             m.d.sync += inside.eq(following)
         with m.If(moves["tile"]):
             m.d.sync += tile.eq(following)
         channel: Value = inside
-        used = inside < self._field("place", "group_channels", job)
-        if max(self._numbers("place", "groups")) > 1:
-            step = self._field("place", "group_channels", job)
+        used = inside < self._field("group_channels", job)
+        if max(self._numbers("groups")) > 1:
+            step = self._field("group_channels", job)
             with m.If(moves["group"]):
                 m.d.sync += group.eq(Mux(ends["group"], 0, group + step))
             channel = (group + inside)[: len(group)]
-            used = used & (channel < self._field("place", "channels", job))
-        m.d.comb += [self.o.channel.eq(channel), self.o.used.eq(used)]
-        return channel
+            used = used & (channel < self._field("channels", job))
+        m.d.comb += [self.tags.payload.channel.eq(channel), self.tags.payload.used.eq(used)]
 
-    def _rows(self, m: Module, moves, counters, ends, channel, job) -> None:
+    def _rows(self, m: Module, counters, ends, job) -> None:
         """Tell which rows hold positions: the last chunk of an image may have fewer."""
-        geometry, records = self.program.geometry, self.program.records
-        places = [record.place for record in records]
+        chains, rows = self.config.chains, self.config.rows
         rest = field(
-            [place.positions - (place.chunks - 1) * geometry.rows for place in places], job.layer
+            [layer.positions - (layer.chunks - 1) * rows for layer in self.config.layers], job.layer
         )
-        first = (counters["rank"] * geometry.chains)[: bits_for(0, geometry.rows)]
-        m.d.comb += self.o.rows.eq(
-            Cat(~ends["chunk"] | (first + k < rest) for k in range(geometry.chains))
+        first = (counters["rank"] * chains)[: bits_for(0, rows)]
+        m.d.comb += self.tags.payload.rows.eq(
+            Cat(~ends["chunk"] | (first + k < rest) for k in range(chains))
         )
-        # for the trace alone; gone after synthesis
-        passed = Signal(range(max(place.positions for place in places) + geometry.rows))
-        with m.If(moves["chunk"]):
-            m.d.sync += passed.eq(Mux(ends["chunk"], 0, passed + geometry.rows))
-        single = field([record.mapped.patch.count == 1 for record in records], job.layer)
-        position = passed + first
-        channels = self._field("place", "channels", job)
-        m.d.comb += [
-            self.o.image.eq(Mux(single, position, counters["image"])),
-            self.o.element.eq(Mux(single, 0, position * channels) + channel),
-        ]

@@ -1,18 +1,19 @@
-"""From the output memory to the output stream."""
+"""Keeps the last layer's levels, and emits them."""
 
 from dataclasses import dataclass
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 
+from ..gates.attributes import NO_COLLISIONS
 from ..gates.counter import count_up
-from ..gates.ports import ReadInterface, ReadSignature
+from ..gates.ports import ReadInterface, ReadSignature, WriteInterface, WriteSignature
 from ..numbers.formats import Format
 from .streams import result_layout
 
-__all__ = ["Emitter", "EmitterConfig"]
+__all__ = ["Emitter", "EmitterConfig", "OutputMemory"]
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,8 @@ class EmitterConfig:
         Levels of an image.
     chains : int
         Levels of a word: those of as many images, which lie side by side.
-    contexts : int
-        Output areas, 1 or 2.
     batch : StructLayout
-        Layout of a `Batch`, an area's images.
+        Layout of a `ContextBatch`: an output area and how many images it holds.
     context_words, words : int
         Words of an area, and of the output memory.
     """
@@ -38,17 +37,55 @@ class EmitterConfig:
     level: Format
     outputs: int
     chains: int
-    contexts: int
     batch: data.StructLayout
     context_words: int
     words: int
+
+
+class OutputMemory(wiring.Component):
+    """Words of ``width`` bits with a port to write and one to read, which never meet in a word.
+
+    Parameters
+    ----------
+    words, width : int
+
+    Members
+    -------
+    write : In(WriteSignature(words, width))
+    read : In(ReadSignature(words, width))
+        The word comes one cycle after its address.
+    """
+
+    write: WriteInterface
+    read: ReadInterface
+
+    def __init__(self, words: int, width: int):
+        self.words, self.width = words, width
+        super().__init__(
+            {"write": In(WriteSignature(words, width)), "read": In(ReadSignature(words, width))}
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.memory = memory = Memory(
+            shape=self.width, depth=self.words, init=[], attrs=NO_COLLISIONS
+        )
+        write, read = memory.write_port(), memory.read_port()
+        m.d.comb += [
+            write.addr.eq(self.write.address),
+            write.data.eq(self.write.data),
+            write.en.eq(self.write.enable),
+            read.addr.eq(self.read.address),
+            self.read.data.eq(read.data),
+        ]
+        return m
 
 
 class Emitter(wiring.Component):
     """Stream the levels and the class of every image, in the order in which the images came.
 
     A level takes two cycles when the receiver is ready, and the last one of an image, which goes
-    out with the label, three.
+    out with the label, three; a batch takes two more to begin.
 
     Parameters
     ----------
@@ -56,18 +93,14 @@ class Emitter(wiring.Component):
 
     Members
     -------
-    i_full : In(contexts), i_done : In(ArrayLayout(Batch, contexts))
-        Output areas that hold a batch.
-    o_emitted : Out(contexts)
-        The area has been read.
-    read : Out(ReadSignature(output_words, levels of all chains))
+    batches : In(stream.Signature(ContextBatch))
+        A batch in an output area; taken with its last level, when the area has been read.
+    read : Out(ReadSignature(words, levels of all chains))
         The output memory.
     o : Out(stream.Signature(result_layout(config.level, config.outputs)))
     """
 
-    i_full: Signal
-    i_done: data.View
-    o_emitted: Signal
+    batches: stream.Interface
     read: ReadInterface
     o: stream.Interface
 
@@ -76,9 +109,7 @@ class Emitter(wiring.Component):
         word = config.chains * config.level.width
         super().__init__(
             {
-                "i_full": In(config.contexts),
-                "i_done": In(data.ArrayLayout(config.batch, config.contexts)),
-                "o_emitted": Out(config.contexts),
+                "batches": In(stream.Signature(config.batch)),
                 "read": Out(ReadSignature(config.words, word)),
                 "o": Out(stream.Signature(result_layout(config.level, config.outputs))),
             }
@@ -86,18 +117,15 @@ class Emitter(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        contexts = self.config.contexts
-        context = Signal(ceil_log2(contexts))
         # the states, a register each: nothing goes on, an address is read, a level arrives, the
         # last one of an image is compared, a level goes out
         idle, read, take, compare = Signal(init=1), Signal(), Signal(), Signal()
         send = self.o.valid
         chain = Signal(range(self.config.chains))
         ends_image = self._compare(m, take, chain)
-        ends_batch = self._walk(m, idle, take, ends_image, context, chain)
-        sent, over = send & self.o.ready, Signal()
-        full = self.i_full.bit_select(context, 1)
-        m.d.comb += over.eq(sent & ends_batch)
+        ends_batch = self._walk(m, idle, take, ends_image, chain)
+        sent, over, full = send & self.o.ready, Signal(), self.batches.valid
+        m.d.comb += [over.eq(sent & ends_batch), self.batches.ready.eq(over)]
         m.d.sync += [
             idle.eq((idle & ~full) | over),
             read.eq(idle & full),
@@ -105,10 +133,6 @@ class Emitter(wiring.Component):
             compare.eq(take & ends_image),
             send.eq((take & ~ends_image) | compare | (send & ~self.o.ready)),
         ]
-        with m.If(over):
-            m.d.comb += self.o_emitted.bit_select(context, 1).eq(1)
-            if contexts == 2:
-                m.d.sync += context.eq(~context)
         return m
 
     def _compare(self, m: Module, take, chain) -> Value:
@@ -142,19 +166,20 @@ class Emitter(wiring.Component):
         ]
         return ends_image
 
-    def _walk(self, m: Module, idle, take, ends_image, context, chain) -> Signal:
+    def _walk(self, m: Module, idle, take, ends_image, chain) -> Signal:
         """Walk through the levels of a batch; return whether the current one is its last."""
         config = self.config
         outputs, chains = config.outputs, config.chains
         address = Signal(range(config.words))
-        left, ends_batch = Signal(self.i_done[0].count.shape()), Signal()
+        batch = self.batches.payload
+        left, ends_batch = Signal(batch.batch.count.shape()), Signal()
         m.d.comb += self.read.address.eq(address)
         # the chains' images lie side by side
         back = ends_image & (chain != chains - 1)
         with m.If(idle):
             m.d.sync += [
-                address.eq(Mux(context, config.context_words, 0)),
-                left.eq(self.i_done[context].count),
+                address.eq(Mux(batch.context, config.context_words, 0)),
+                left.eq(batch.batch.count),
                 chain.eq(0),
             ]
         with m.Elif(take):

@@ -1,7 +1,6 @@
 """Layouts of what travels with the work: jobs, batches, filled banks, and tags of sums."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from amaranth.hdl import Mux, Value, unsigned
 from amaranth.lib import data
@@ -24,7 +23,7 @@ __all__ = [
 
 IMAGE_WIDTH = 32
 
-FIRST: Any = {"first": 1}  # what a bank begins with: where jobs have a single bank, it stays
+FIRST = {"first": 1}  # what a bank begins with: where jobs have a single bank, it stays
 
 LOOPS = ("column", "rank", "tile", "chunk", "image", "group")
 """The loops over sums, from the inside; a rank is one row of each chain."""
@@ -43,7 +42,7 @@ def Job(contexts: int, layers: int) -> data.StructLayout:
 def Batch(images: int) -> data.StructLayout:
     """Return the layout of a batch: how many images it has, at most ``images``, and its first.
 
-    Numbers count from reset; they serve the trace only, and vanish in synthesis with it.
+    Numbers count from reset; they serve the `Probe` only, and vanish in synthesis.
     """
     return data.StructLayout({"count": range(images + 1), "image": unsigned(IMAGE_WIDTH)})
 
@@ -83,8 +82,6 @@ def Tag(job: data.StructLayout, *, chains: int, ranks: int, channels: int) -> da
         The chains whose row holds a position.
     rank, channel : int
         Row of the first chain, over ``chains``; output channel.
-    image, element : int
-        For the trace: image in the context, and element of the layer's output, of the first chain.
     """
     return data.StructLayout(
         {
@@ -94,8 +91,6 @@ def Tag(job: data.StructLayout, *, chains: int, ranks: int, channels: int) -> da
             "rows": chains,
             "rank": ceil_log2(ranks),
             "channel": ceil_log2(channels),
-            "image": unsigned(32),
-            "element": unsigned(32),
         }
     )
 

@@ -1,17 +1,51 @@
 """From accumulators to output levels."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..gates.adder import Term, adder_tree, partial_products, tree_latency
+from ..gates.pipeline import delay
 from ..numbers.formats import Bipolar
 from ..numbers.mode import Mode
 
-__all__ = ["Requantize"]
+__all__ = ["Requantize", "RequantizeConfig"]
+
+
+@dataclass(frozen=True)
+class RequantizeConfig:
+    """Sizes of a `Requantize`.
+
+    Attributes
+    ----------
+    width, bias_width, multiplier_width : int
+        Bits of the signed accumulator, the signed bias and the unsigned multiplier; a
+        ``multiplier_width`` of 0 multiplies by 1, with no gates.
+    modes : sequence of Mode
+        What each output is; none of them with thresholds.
+    dsp : bool
+        Multiply in a DSP block.
+    totals : sequence of int, optional
+        Bits that ``i * multiplier + bias`` has at most where a mode is used; those above it are
+        not looked at.
+    """
+
+    width: int
+    bias_width: int
+    multiplier_width: int
+    modes: Sequence[Mode]
+    dsp: bool = False
+    totals: Sequence[int] | None = None
+
+    @property
+    def latency(self) -> int:
+        """Cycles from input to output."""
+        if not self.multiplier_width:
+            return 2
+        return 4 if self.dsp else 1 + tree_latency(self.multiplier_width + 1) + 1
 
 
 class Requantize(wiring.Component):
@@ -24,16 +58,7 @@ class Requantize(wiring.Component):
 
     Parameters
     ----------
-    width, bias_width, multiplier_width : int
-        Bits of the signed accumulator, the signed bias and the unsigned multiplier; a
-        ``multiplier_width`` of 0 multiplies by 1, with no gates.
-    modes : sequence of Mode
-        What each output is; none of them with thresholds.
-    dsp : bool
-        Multiply in a DSP block.
-    totals : sequence of int, optional
-        Bits that ``i * multiplier + bias`` has at most where a mode is used; those above it are
-        not looked at.
+    config : RequantizeConfig
 
     Attributes
     ----------
@@ -42,53 +67,39 @@ class Requantize(wiring.Component):
 
     Members
     -------
-    i : In(signed(width))
-    i_bias : In(signed(bias_width))
-    i_multiplier : In(unsigned(multiplier_width))
-    o : Out of the level shape of ``modes[k].output``, in ``outputs[k]`` (members ``o_0``, ``o_1``)
+    i : In(signed(config.width))
+    i_bias : In(signed(config.bias_width))
+    i_multiplier : In(unsigned(config.multiplier_width))
+    o : Out of the level shape of ``config.modes[k].output``
+        In ``outputs[k]``; members ``o_0``, ``o_1``.
     """
 
     i: Signal
     i_bias: Signal
     i_multiplier: Signal
 
-    def __init__(
-        self,
-        width: int,
-        *,
-        bias_width: int,
-        multiplier_width: int,
-        modes: Sequence[Mode],
-        dsp: bool = False,
-        totals: Sequence[int] | None = None,
-    ):
-        self.modes, self.dsp, self.multiplier_width = tuple(modes), dsp, multiplier_width
-        self.totals = None if totals is None else tuple(totals)
-        if not multiplier_width:
-            self.latency = 2
-        elif dsp:
-            self.latency = 4
-        else:
-            self.latency = 1 + tree_latency(multiplier_width + 1) + 1
+    def __init__(self, config: RequantizeConfig):
+        self.config, self.latency = config, config.latency
         super().__init__(
             {
-                "i": In(signed(width)),
-                "i_bias": In(signed(bias_width)),
-                "i_multiplier": In(unsigned(multiplier_width)),
+                "i": In(signed(config.width)),
+                "i_bias": In(signed(config.bias_width)),
+                "i_multiplier": In(unsigned(config.multiplier_width)),
             }
-            | {f"o_{k}": Out(mode.output.level_shape) for k, mode in enumerate(self.modes)}
+            | {f"o_{k}": Out(mode.output.level_shape) for k, mode in enumerate(config.modes)}
         )
 
     @property
     def outputs(self) -> list[Signal]:
         """The output of each mode."""
-        return [getattr(self, f"o_{k}") for k in range(len(self.modes))]
+        return [getattr(self, f"o_{k}") for k in range(len(self.config.modes))]
 
     def elaborate(self, platform) -> Module:
         m = Module()
         scaled = self._scaled(m)
-        widths = self.totals or [len(scaled)] * len(self.modes)
-        for mode, output, width in zip(self.modes, self.outputs, widths, strict=True):
+        modes = self.config.modes
+        widths = self.config.totals or [len(scaled)] * len(modes)
+        for mode, output, width in zip(modes, self.outputs, widths, strict=True):
             total = scaled[:width].as_signed()
             level = Signal.like(output, reset_less=True)
             m.d.sync += level.eq(_clamp(mode, _shifted(mode, total), total))
@@ -98,9 +109,9 @@ class Requantize(wiring.Component):
     def _scaled(self, m: Module) -> Value:
         """Return ``i * multiplier + bias``, registered."""
         bias = Term.of(self.i_bias)
-        if not self.multiplier_width:
+        if not self.config.multiplier_width:
             return adder_tree(m, [bias, Term.of(self.i)])
-        if not self.dsp:
+        if not self.config.dsp:
             # registered where they are selected: such a register costs no cell
             rows = [_stored(m, row) for row in partial_products(self.i, self.i_multiplier)]
             shifted = [row.shifted(bit) for bit, row in enumerate(rows)]
@@ -113,9 +124,7 @@ class Requantize(wiring.Component):
 
 def _stored(m: Module, term: Term) -> Term:
     """Return ``term`` a cycle later."""
-    value = Signal(term.value.shape(), reset_less=True)
-    m.d.sync += value.eq(term.value)
-    return replace(term, value=value)
+    return replace(term, value=delay(m, term.value))
 
 
 def _shifted(mode: Mode, total: Value) -> Value:

@@ -4,15 +4,43 @@ A **context** is a batch of images in flight, a **job** one layer of one context
 take turns, so that one is filled and drained while the other computes.
 """
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from dataclasses import dataclass
+
+from amaranth.hdl import Array, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ..program.layout import Program
-from .job import Batch, ContextBatch, Job
+from .job import ContextBatch, Job
 
-__all__ = ["Scoreboard"]
+__all__ = ["Scoreboard", "ScoreboardConfig"]
+
+
+@dataclass(frozen=True)
+class ScoreboardConfig:
+    """Sizes of a `Scoreboard`.
+
+    Attributes
+    ----------
+    contexts : int
+        Contexts, 1 or 2.
+    layers : int
+        Layers, each a job a context.
+    last_input_layer : int
+        Index of the last layer that reads the input area.
+    batch : StructLayout
+        Layout of a `Batch`.
+    """
+
+    contexts: int
+    layers: int
+    last_input_layer: int
+    batch: data.StructLayout
+
+    @property
+    def job(self) -> data.StructLayout:
+        """Layout of a job."""
+        return Job(self.contexts, self.layers)
 
 
 class Scoreboard(wiring.Component):
@@ -23,6 +51,10 @@ class Scoreboard(wiring.Component):
     emitted. A job is offered when its input is there and, for the last layer, when the output area
     is free.
 
+    Parameters
+    ----------
+    config : ScoreboardConfig
+
     Members
     -------
     loaded : In(stream.Signature(ContextBatch, always_ready=True))
@@ -32,17 +64,14 @@ class Scoreboard(wiring.Component):
     i_enable : In(1)
         Jobs may start: the weights are there.
     jobs : Out(stream.Signature(Job))
-        The next job, from registers, so one cycle after it may start.
+        The next job. It comes from registers, one cycle after it may start; while nobody takes it,
+        it may give way to one of the other context.
     fetched : In(stream.Signature(Job, always_ready=True))
         The input of a job has been read.
-    i_written : In(1)
-        The outputs of job ``i_written_job`` have been written.
-    pooled : In(stream.Signature(Job, always_ready=True))
-        The outputs of a job, a max pool, have been written.
-    o_full : Out(contexts)
-        Output areas that hold a batch, ``o_done[context]``.
-    i_emitted : In(contexts)
-        The output area has been read.
+    written, pooled : In(stream.Signature(Job, always_ready=True))
+        The outputs of a job have been written; those of a max pool.
+    batches : Out(stream.Signature(ContextBatch))
+        A batch in the output area of a context, taken when the area has been read.
     o_running : Out(ArrayLayout(Batch, contexts))
         The batch that a context computes.
     """
@@ -52,87 +81,94 @@ class Scoreboard(wiring.Component):
     i_enable: Signal
     jobs: stream.Interface
     fetched: stream.Interface
-    i_written: Signal
-    i_written_job: data.View
+    written: stream.Interface
     pooled: stream.Interface
-    o_full: Signal
-    i_emitted: Signal
+    batches: stream.Interface
     o_running: data.View
-    o_done: data.View
 
-    def __init__(self, program: Program):
-        self.program = program
-        job, batch = Job(program.contexts, len(program.records)), Batch(program.batch)
-        contexts = program.contexts
+    def __init__(self, config: ScoreboardConfig):
+        self.config = config
+        contexts, batch = config.contexts, ContextBatch(config.contexts, config.batch)
+        done = stream.Signature(config.job, always_ready=True)
         super().__init__(
             {
-                "loaded": In(stream.Signature(ContextBatch(contexts, batch), always_ready=True)),
+                "loaded": In(stream.Signature(batch, always_ready=True)),
                 "o_loaded": Out(contexts),
                 "i_enable": In(1),
-                "jobs": Out(stream.Signature(job)),
-                "fetched": In(stream.Signature(job, always_ready=True)),
-                "i_written": In(1),
-                "i_written_job": In(job),
-                "pooled": In(stream.Signature(job, always_ready=True)),
-                "o_full": Out(contexts),
-                "i_emitted": In(contexts),
-                "o_running": Out(data.ArrayLayout(batch, contexts)),
-                "o_done": Out(data.ArrayLayout(batch, contexts)),
+                "jobs": Out(stream.Signature(config.job)),
+                "fetched": In(done),
+                "written": In(done),
+                "pooled": In(done),
+                "batches": Out(stream.Signature(batch)),
+                "o_running": Out(data.ArrayLayout(config.batch, contexts)),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        self.offered, self.take = Signal(), Signal()
-        states = [self._context(m, context) for context in range(self.program.contexts)]
-        ready, layers = zip(*states, strict=True)
-        m.d.comb += [
-            self.jobs.valid.eq(self.offered & self.i_enable),
-            self.take.eq(self.jobs.valid & self.jobs.ready),
-        ]
-        latest = Signal(ceil_log2(self.program.contexts))
+        contexts = self.config.contexts
+        offered, take, emitted = Signal(), Signal(), Signal()
+        states = [self._context(m, context, take, emitted) for context in range(contexts)]
+        ready, layers, full, done = zip(*states, strict=True)
+        latest = Signal(ceil_log2(contexts))
         chosen = Signal.like(latest)
-        if self.program.contexts == 2:
+        emitting = Signal.like(latest)  # areas are emitted in turn
+        if contexts == 2:
             # the context whose turn it is, unless only the other one is ready
             m.d.comb += chosen.eq(Mux(latest, ~ready[0], ready[1]))
+            with m.If(emitted):
+                m.d.sync += emitting.eq(~emitting)
+        m.d.comb += [
+            self.jobs.valid.eq(offered & self.i_enable),
+            take.eq(self.jobs.valid & self.jobs.ready),
+            self.batches.valid.eq(Array(full)[emitting]),
+            self.batches.payload.context.eq(emitting),
+            self.batches.payload.batch.eq(Array(done)[emitting]),
+            emitted.eq(self.batches.valid & self.batches.ready),
+        ]
         m.d.sync += [
             # what is taken now is busy from the next cycle on
-            self.offered.eq(Array(ready)[chosen] & ~self.take),
+            offered.eq(Array(ready)[chosen] & ~take),
             self.jobs.payload.context.eq(chosen),
             self.jobs.payload.layer.eq(Array(layers)[chosen]),
         ]
-        with m.If(self.take):
+        with m.If(take):
             m.d.sync += latest.eq(self.jobs.payload.context)
         return m
 
-    def _context(self, m: Module, context: int):
-        """Track one context; return whether its next job is ready, and that job's layer."""
-        last = len(self.program.records) - 1
+    def _context(
+        self, m: Module, context: int, take, emitted
+    ) -> tuple[Value, Signal, Signal, data.View]:
+        """Track one context.
+
+        Returns whether its next job is ready, that job's layer, whether the output area holds a
+        batch, and that batch.
+        """
+        last = self.config.layers - 1
         layer = Signal(range(last + 1), name=f"layer_{context}")
-        busy = Signal(name=f"busy_{context}")
-        waiting = Signal(Batch(self.program.batch), name=f"waiting_{context}")
-        loaded, full = self.o_loaded[context], self.o_full[context]
+        busy, full = Signal(name=f"busy_{context}"), Signal(name=f"full_{context}")
+        waiting, done = (
+            Signal(self.config.batch, name=f"{name}_{context}") for name in ("waiting", "done")
+        )
+        loaded, running = self.o_loaded[context], self.o_running[context]
         ready = ~busy & ((layer != 0) | loaded) & ((layer != last) | ~full)
 
-        with m.If(self.take & (self.jobs.payload.context == context)):
+        def mine(events: stream.Interface) -> Value:
+            return events.valid & (events.payload.context == context)
+
+        with m.If(take & (self.jobs.payload.context == context)):
             m.d.sync += busy.eq(1)
             with m.If(self.jobs.payload.layer == 0):
-                m.d.sync += self.o_running[context].eq(waiting)
-        with m.If(self.fetched.valid & (self.fetched.payload.context == context)):
-            with m.If(self.fetched.payload.layer == self.program.last_input_layer):
+                m.d.sync += running.eq(waiting)
+        with m.If(mine(self.fetched)):
+            with m.If(self.fetched.payload.layer == self.config.last_input_layer):
                 m.d.sync += loaded.eq(0)
-        with m.If(self.loaded.valid & (self.loaded.payload.context == context)):
+        with m.If(mine(self.loaded)):
             m.d.sync += [loaded.eq(1), waiting.eq(self.loaded.payload.batch)]
-        with m.If(self.i_emitted[context]):
+        with m.If(emitted & (self.batches.payload.context == context)):
             m.d.sync += full.eq(0)
-        written = self.i_written & (self.i_written_job.context == context)
-        pooled = self.pooled.valid & (self.pooled.payload.context == context)
-        with m.If(written | pooled):
+        with m.If(mine(self.written) | mine(self.pooled)):
             m.d.sync += [busy.eq(0), layer.eq(layer + 1)]
             with m.If(layer == last):
-                m.d.sync += [
-                    layer.eq(0),
-                    full.eq(1),
-                    self.o_done[context].eq(self.o_running[context]),
-                ]
-        return ready, layer
+                m.d.sync += [layer.eq(0), full.eq(1), done.eq(running)]
+        return ready, layer, full, done

@@ -1,5 +1,8 @@
 """The loops of a layer: tiles, bit planes, steps."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -8,10 +11,56 @@ from ..gates.counter import count_down
 from ..gates.table import field
 from ..mac.control import CONTROL
 from ..numbers.arithmetic import address_width
-from ..program.layout import Program
-from .job import FIRST, Bank, Job
+from .job import FIRST, Bank
 
-__all__ = ["Sequencer"]
+__all__ = ["Sequencer", "SequencerConfig", "SequencerLayer"]
+
+
+@dataclass(frozen=True)
+class SequencerLayer:
+    """What a `Sequencer` knows of a layer.
+
+    Attributes
+    ----------
+    tiles, planes, steps : int
+        Rounds of these loops, from the outside, at least 1 each.
+    bitwise : bool
+        Planes are bits of the same codes: each meets the weights of the one before, and the sum is
+        doubled in between.
+    weight_base : int
+        First word of the weights.
+    group_weights : int
+        Words from one group of channels to the next; 0 where groups share them.
+    """
+
+    tiles: int
+    planes: int
+    steps: int
+    bitwise: bool
+    weight_base: int
+    group_weights: int
+
+
+@dataclass(frozen=True)
+class SequencerConfig:
+    """Sizes of a `Sequencer`.
+
+    Attributes
+    ----------
+    job : StructLayout
+        Layout of a `Job`.
+    interval : int
+        Least cycles between two last steps (`SystolicArray.interval`).
+    weight_words, bank_words : int
+        Words of the weight memory, and of a bank of a row buffer.
+    layers : sequence of SequencerLayer
+    """
+
+    job: data.StructLayout
+    interval: int
+    weight_words: int
+    bank_words: int
+    layers: Sequence[SequencerLayer]
 
 
 class Sequencer(wiring.Component):
@@ -22,10 +71,7 @@ class Sequencer(wiring.Component):
 
     Parameters
     ----------
-    program : Program
-        The layers.
-    interval : int
-        Least cycles between two last steps (`SystolicArray.interval`).
+    config : SequencerConfig
 
     Members
     -------
@@ -37,8 +83,8 @@ class Sequencer(wiring.Component):
         Addresses of the step's words.
     o_control : Out(CONTROL)
         The step, one cycle after its addresses: together with the words.
-    o_running : Out(1), o_layer : Out
-        A layer has the array; which one.
+    o_running : Out(1)
+        The layer of the bank has the array; a register.
     """
 
     banks: stream.Interface
@@ -47,34 +93,31 @@ class Sequencer(wiring.Component):
     o_word_address: Signal
     o_control: data.View
     o_running: Signal
-    o_layer: Signal
 
-    def __init__(self, program: Program, interval: int):
-        self.program, self.interval = program, interval
+    def __init__(self, config: SequencerConfig):
+        self.config = config
         super().__init__(
             {
-                "banks": In(
-                    stream.Signature(
-                        Bank(Job(program.contexts, len(program.records))), payload_init=FIRST
-                    )
-                ),
-                "jobs": Out(stream.Signature(Job(program.contexts, len(program.records)))),
-                "o_weight_address": Out(address_width(program.weight_words)),
-                "o_word_address": Out(address_width(program.row_buffer_words)),
+                "banks": In(stream.Signature(Bank(config.job), payload_init=FIRST)),
+                "jobs": Out(stream.Signature(config.job)),
+                "o_weight_address": Out(address_width(config.weight_words)),
+                "o_word_address": Out(address_width(config.bank_words)),
                 "o_control": Out(CONTROL),
                 "o_running": Out(1),
-                "o_layer": Out(range(len(program.records))),
             }
         )
 
-    def _field(self, name: str):
+    def _numbers(self, name: str) -> list[int]:
+        return [getattr(layer, name) for layer in self.config.layers]
+
+    def _field(self, name: str) -> Value:
         """Return a number of the current layer: that of the bank."""
-        values = [getattr(record.tiles, name) for record in self.program.records]
-        return field(values, self.banks.payload.job.layer)
+        return field(self._numbers(name), self.banks.payload.job.layer)
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        go, running, start = Signal(), Signal(), Signal()
+        go, running, start, release = Signal(), Signal(), Signal(), Signal()
+        bank = self.banks.payload
         following = self.o_weight_address + 1
         tile_base = Signal.like(self.o_weight_address)
         last_step, last_plane, last_tile = self._loops(m, go, start)
@@ -83,19 +126,19 @@ class Sequencer(wiring.Component):
         base = self._base(m, start)
 
         m.d.comb += [
-            self.o_layer.eq(self.banks.payload.job.layer),
             self.o_running.eq(running),
-            self.jobs.valid.eq(~running & self.banks.valid & self.banks.payload.first),
-            self.jobs.payload.eq(self.banks.payload.job),
-            start.eq(~running & self.banks.valid & (self.jobs.ready | ~self.banks.payload.first)),
+            self.jobs.valid.eq(~running & self.banks.valid & bank.first),
+            self.jobs.payload.eq(bank.job),
+            start.eq(~running & self.banks.valid & (self.jobs.ready | ~bank.first)),
             go.eq(running & (~last_step | ~last_plane | free)),
-            self.banks.ready.eq(running & free & last_step & last_plane & last_tile),
+            self.banks.ready.eq(release),
+            release.eq(running & free & last_step & last_plane & last_tile),
         ]
         m.d.sync += [
             self.o_control.enable.eq(go),
             self.o_control.double.eq(last_step & ~last_plane & bitwise),
             self.o_control.last.eq(last_step & last_plane),
-            running.eq(start | (running & ~self.banks.ready)),
+            running.eq(start | (running & ~release)),
         ]
         with m.If(~running):
             m.d.sync += [tile_base.eq(base), self.o_weight_address.eq(base)]
@@ -114,20 +157,18 @@ class Sequencer(wiring.Component):
         """Count steps, planes and tiles; return whether each is at its last."""
         ends, move = [], go
         for name in ("steps", "planes", "tiles"):
-            limits = [max(1, getattr(record.tiles, name)) for record in self.program.records]
-            _, last = count_down(
-                m, f"{name}_left", limits, move, layer=self.banks.payload.job.layer, start=start
-            )
+            limits, layer = self._numbers(name), self.banks.payload.job.layer
+            _, last = count_down(m, f"{name}_left", limits, move, layer=layer, start=start)
             ends.append(last)
             move = move & last
         return ends
 
     def _free(self, m: Module, ends) -> Signal:
         """Return whether the array may end a tile: it drains one in ``interval`` cycles."""
-        left = Signal(range(self.interval))
+        left = Signal(range(self.config.interval))
         free = Signal(init=1)
         with m.If(ends):
-            m.d.sync += [left.eq(self.interval - 1), free.eq(self.interval == 1)]
+            m.d.sync += [left.eq(self.config.interval - 1), free.eq(self.config.interval == 1)]
         with m.Elif(~free):
             m.d.sync += [left.eq(left - 1), free.eq(left == 1)]
         return free
@@ -135,7 +176,7 @@ class Sequencer(wiring.Component):
     def _base(self, m: Module, start):
         """Return the weight address at which the waiting bank begins."""
         first = self._field("weight_base")
-        if not any(record.tiles.group_weights for record in self.program.records):
+        if not any(self._numbers("group_weights")):
             return first
         current = Signal.like(self.o_weight_address)  # of the group that is computed
         base = Signal.like(current)

@@ -1,17 +1,56 @@
 """From accumulators to output levels where the steps between levels are listed one by one."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ..gates.pipeline import delay
 from ..numbers.arithmetic import address_width
 from ..numbers.formats import Format
-from ..program.contents import ThresholdTable
 
-__all__ = ["Thresholds"]
+__all__ = ["Thresholds", "ThresholdsConfig"]
+
+
+@dataclass(frozen=True)
+class ThresholdsConfig:
+    """Sizes and contents of `Thresholds`.
+
+    Attributes
+    ----------
+    width : int
+        Bits of the signed accumulator.
+    threshold_width : int
+        Bits of a threshold, in two's complement.
+    images : sequence of sequences of int
+        Words of the memory of each stage: of stage ``j`` the middle thresholds of what ``j`` known
+        bits of the count leave open, ``2**j`` a row.
+    outputs : sequence of Format
+        Format of each output, an integer one of at most a bit a stage.
+    """
+
+    width: int
+    threshold_width: int
+    images: Sequence[Sequence[int]]
+    outputs: Sequence[Format]
+
+    @property
+    def rows(self) -> int:
+        """Rows of thresholds, one a channel."""
+        return len(self.images[0])
+
+    @property
+    def bits(self) -> int:
+        """Bits of a count, and stages of the search."""
+        return len(self.images)
+
+    @property
+    def least_latency(self) -> int:
+        """Cycles that a search takes: one a bit, and one to register the count."""
+        return self.bits + 1
 
 
 class Thresholds(wiring.Component):
@@ -23,72 +62,48 @@ class Thresholds(wiring.Component):
 
     Parameters
     ----------
-    width : int
-        Bits of the signed accumulator.
-    table : ThresholdTable
-        What it compares with.
-    outputs : sequence of Format
-        Format of each output, an integer one of at most ``table.bits`` bits.
+    config : ThresholdsConfig
     latency : int, optional
-        Cycles from input to output, at least ``table.bits + 1``, and this by default.
+        Cycles from input to output, at least ``config.least_latency``, and this by default.
 
     Members
     -------
     i : In(signed(width))
     i_row : In(row of the table)
-    o : Out of the level shape of ``outputs[k]``, in ``levels[k]`` (members ``o_0``, ``o_1``)
+    o : Out of the level shape of ``config.outputs[k]``, in ``levels[k]`` (members ``o_0``, ``o_1``)
     """
 
     i: Signal
     i_row: Signal
 
-    def __init__(
-        self,
-        width: int,
-        table: ThresholdTable,
-        outputs: Sequence[Format],
-        *,
-        latency: int | None = None,
-    ):
-        self.table, self.outputs = table, tuple(outputs)
-        self.latency = self.least_latency(table) if latency is None else latency
+    def __init__(self, config: ThresholdsConfig, *, latency: int | None = None):
+        self.config = config
+        self.latency = config.least_latency if latency is None else latency
         super().__init__(
-            {"i": In(signed(width)), "i_row": In(address_width(len(table.rows)))}
-            | {f"o_{k}": Out(fmt.level_shape) for k, fmt in enumerate(self.outputs)}
+            {"i": In(signed(config.width)), "i_row": In(address_width(config.rows))}
+            | {f"o_{k}": Out(fmt.level_shape) for k, fmt in enumerate(config.outputs)}
         )
-
-    @staticmethod
-    def least_latency(table: ThresholdTable) -> int:
-        """Return the cycles that a search takes: one a bit, and one to register the count."""
-        return table.bits + 1
 
     @property
     def levels(self) -> list[Signal]:
         """The output of each format."""
-        return [getattr(self, f"o_{k}") for k in range(len(self.outputs))]
+        return [getattr(self, f"o_{k}") for k in range(len(self.config.outputs))]
 
     def elaborate(self, platform) -> Module:
         m = Module()
         total, row, count = self.i, self.i_row, Const(0, 0)
-        for stage, image in enumerate(self.table.images):
-            memory = Memory(shape=self.table.width, depth=len(image), init=image)
+        for stage, image in enumerate(self.config.images):
+            memory = Memory(shape=self.config.threshold_width, depth=len(image), init=image)
             m.submodules[f"memory_{stage}"] = memory
             port = memory.read_port()
             m.d.comb += port.addr.eq(Cat(count, row))
-            total, row, count = (_delayed(m, each) for each in (total, row, count))
+            total, row, count = (delay(m, each) for each in (total, row, count))
             # the newest bit is the lowest, in the count as in the address
             count = Cat(total >= port.data.as_signed(), count)
-        for _ in range(self.latency - self.table.bits):
-            count = _delayed(m, count)
-        for fmt, output in zip(self.outputs, self.levels, strict=True):
+        count = delay(m, count, self.latency - self.config.bits)
+        for fmt, output in zip(self.config.outputs, self.levels, strict=True):
             m.d.comb += output.eq(_level(fmt, count))
         return m
-
-
-def _delayed(m: Module, value: Value) -> Value:
-    later = Signal(value.shape(), reset_less=True)
-    m.d.sync += later.eq(value)
-    return later
 
 
 def _level(fmt: Format, count: Value) -> Value:

@@ -1,20 +1,88 @@
 """From requantised levels to the activation and output memories."""
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..gates.address import CodeAddress
 from ..gates.counter import count_down
+from ..gates.pipeline import delay
 from ..gates.ports import WriteInterface, WriteSignature
 from ..gates.table import field
 from ..numbers.formats import Bipolar, Format
-from ..program.layout import Program
-from .job import LOOPS, Job, Tag, start_address
+from .job import LOOPS, start_address
 
-__all__ = ["Writer"]
+__all__ = ["Writer", "WriterConfig", "WriterLayer"]
+
+
+@dataclass(frozen=True)
+class WriterLayer:
+    """What a `Writer` knows of a layer; distances are in codes, and 0 for the last layer.
+
+    Attributes
+    ----------
+    mode : int
+        Index of the input that has its levels.
+    tiles, chunks, images, groups : int
+        Rounds of these loops of `LOOPS`, at least 1 each.
+    start : int
+        First code of its output in an image's region.
+    row_step, chunk_step, image_step, group_step : int
+        From one position, chunk, image or group to the next, each from its own start.
+    """
+
+    mode: int
+    tiles: int
+    chunks: int
+    images: int
+    groups: int
+    start: int
+    row_step: int
+    chunk_step: int
+    image_step: int
+    group_step: int
+
+
+@dataclass(frozen=True)
+class WriterConfig:
+    """Sizes of a `Writer`.
+
+    Attributes
+    ----------
+    tag : StructLayout
+        Layout of a `Tag`.
+    columns, ranks, chains : int
+        Columns of the array, rows of each chain, chains.
+    code : Format
+        Of the codes of activations.
+    levels : sequence of Format
+        Of the levels of each mode; the last layer's is the last.
+    form : CodeAddress
+        Addresses of segments, its units, in the activation memory.
+    contexts, context_words : int
+        Contexts, 1 or 2, and the activation words of each.
+    outputs, output_rows, output_words : int
+        Channels of the last layer; rows of sums, one a chain, that the output memory has for a
+        context; its words.
+    layers : sequence of WriterLayer
+    """
+
+    tag: data.StructLayout
+    columns: int
+    ranks: int
+    chains: int
+    code: Format
+    levels: Sequence[Format]
+    form: CodeAddress
+    contexts: int
+    context_words: int
+    outputs: int
+    output_rows: int
+    output_words: int
+    layers: Sequence[WriterLayer]
 
 
 class Writer(wiring.Component):
@@ -22,78 +90,70 @@ class Writer(wiring.Component):
 
     A tile's row holds ``columns`` channels, an activation word ``lanes``; what both share with the
     channels of every layer, their greatest common divisor, is written at once. Every chain fills a
-    segment at the same time; they are written one after the other.
+    segment at the same time; they are written one after the other, from the cycle after the last of
+    their levels on.
+
+    Parameters
+    ----------
+    config : WriterConfig
 
     Members
     -------
-    i_valid : In(1), i_where : In(Tag)
-        Whether levels arrive two cycles later, and where they belong: what follows from that alone
-        is there with them.
+    tags : In(stream.Signature(Tag, always_ready=True))
+        Where the levels belong that arrive two cycles later: what follows from that alone is there
+        with them.
+    i : In(ArrayLayout(level, chains))
+        Levels of each mode, in ``levels[k]``; members ``i_0``, ``i_1``.
     activations : Out(WriteSignature(activation_words, word, segments))
     outputs : Out(WriteSignature(output_words, levels of all chains))
-    o_written : Out(1), o_written_job : Out(Job)
+    written : Out(stream.Signature(Job, always_ready=True))
         All outputs of the job are in memory.
     """
 
-    i_valid: Signal
-    i_where: data.View
+    tags: stream.Interface
     activations: WriteInterface
     outputs: WriteInterface
-    o_written: Signal
-    o_written_job: data.View
+    written: stream.Interface
 
-    def __init__(self, program: Program):
-        self.program = program
-        geometry, width = program.geometry, program.operands.activation.width
-        self.form = CodeAddress(program.activation_words, geometry.lanes, program.segment)
-        word = geometry.lanes * width
-        levels = geometry.chains * program.network.output.width
+    def __init__(self, config: WriterConfig):
+        self.config, self.form = config, config.form
+        word = config.form.lanes * config.code.width
         super().__init__(
             {
-                "i_valid": In(1),
-                "i_where": In(
-                    Tag(
-                        Job(program.contexts, len(program.records)),
-                        chains=program.geometry.chains,
-                        ranks=program.geometry.rows // program.geometry.chains,
-                        channels=max(
-                            record.place.groups * record.place.group_channels
-                            for record in program.records
-                        )
-                        + program.geometry.columns,
-                    )
+                "tags": In(stream.Signature(config.tag, always_ready=True)),
+                "activations": Out(WriteSignature(config.form.words, word, config.form.parts)),
+                "outputs": Out(
+                    WriteSignature(config.output_words, config.chains * config.levels[-1].width)
                 ),
-                "activations": Out(WriteSignature(program.activation_words, word, self.form.parts)),
-                "outputs": Out(WriteSignature(program.output_words, levels)),
-                "o_written": Out(1),
-                "o_written_job": Out(Job(program.contexts, len(program.records))),
+                "written": Out(stream.Signature(config.tag["job"].shape, always_ready=True)),
             }
             | {
-                f"i_{k}": In(data.ArrayLayout(mode.output.level_shape, geometry.chains))
-                for k, mode in enumerate(program.modes)
+                f"i_{k}": In(data.ArrayLayout(fmt.level_shape, config.chains))
+                for k, fmt in enumerate(config.levels)
             }
         )
 
     @property
     def levels(self) -> list[data.View]:
         """The inputs, one for each mode: a level a chain."""
-        return [getattr(self, f"i_{k}") for k in range(len(self.program.modes))]
+        return [getattr(self, f"i_{k}") for k in range(len(self.config.levels))]
 
-    def _distance(self, job, name: str, times: int = 1):
-        """Return a distance of a job's layer as an address; the last layer needs none."""
-        values = [getattr(record.place, name) for record in self.program.records[:-1]]
-        return field([self.form.const(times * value) for value in values] + [0],
-                     job.layer)  # fmt: skip
+    def _numbers(self, name: str) -> list[int]:
+        return [getattr(layer, name) for layer in self.config.layers]
+
+    def _distance(self, job: data.View, name: str, times: int = 1) -> Value:
+        """Return a distance of a job's layer as an address."""
+        return field([self.form.const(times * step) for step in self._numbers(name)], job.layer)
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        program, segment = self.program, self.program.segment
-        soon = _later(m, self.i_where)  # of the next levels
-        where = _later(m, soon)  # of these
-        last_layer = _later(m, soon.job.layer == len(program.records) - 1)
-        valid_soon, ends_soon = _stored(m, self.i_valid), Signal()
-        valid, ends = _stored(m, valid_soon), _stored(m, ends_soon)
-        _, last = count_down(m, "filled", [segment], valid_soon)
+        config = self.config
+        soon = delay(m, self.tags.payload, ones=True)  # of the next levels
+        where = delay(m, soon, ones=True)  # of these
+        last_layer = delay(m, soon.job.layer == len(config.layers) - 1, ones=True)
+        valid_soon, ends_soon = _flag(m, self.tags.valid), Signal()
+        valid, ends = _flag(m, valid_soon), _flag(m, ends_soon)
+        _, last = count_down(m, "filled", [self.form.unit], valid_soon)
         m.d.comb += ends_soon.eq(valid_soon & last)
         used_before, begins = Signal(), Signal(init=1)
         # a segment without a channel is not written: there may be no word for it
@@ -101,21 +161,21 @@ class Writer(wiring.Component):
         with m.If(valid):
             m.d.sync += [begins.eq(ends), used_before.eq(used)]
         mode = None
-        if len(program.modes) > 1:
-            modes = [record.place.mode for record in program.records]
-            mode = _later(m, field(modes, soon.job.layer))
-        chains = range(len(where.rows))
-        segments = [self._collect(m, valid, where.used, chain, mode) for chain in chains]
+        if len(config.levels) > 1:
+            mode = delay(m, field(self._numbers("mode"), soon.job.layer), ones=True)
+        segments = [
+            self._collect(m, valid, where.used, chain, mode) for chain in range(config.chains)
+        ]
         address = self._walk(m, soon, ends_soon)
-        row_step = _later(m, self._distance(soon.job, "row_step"))
+        row_step = delay(m, self._distance(soon.job, "row_step"), ones=True)
         self._write(m, where, ends, segments, used & ~last_layer, address, row_step)
         self._write_outputs(m, soon, where, valid & last_layer)
         return m
 
     def _collect(self, m: Module, valid, used, chain: int, mode) -> Value:
         """Shift the codes of a chain into a segment; return it, with the current code in it."""
-        width = self.program.operands.activation.width
-        codes = Signal(self.program.segment * width, reset_less=True, name=f"codes_{chain}")
+        width = self.config.code.width
+        codes = Signal(self.form.unit * width, reset_less=True, name=f"codes_{chain}")
         collected = Cat(codes[width:], self._code(m, used, chain, mode))
         with m.If(valid):
             m.d.sync += codes.eq(collected)
@@ -123,12 +183,12 @@ class Writer(wiring.Component):
 
     def _code(self, m: Module, used, chain: int, mode) -> Signal:
         """Return the activation code of the current level, code 0 for a channel that is not one."""
-        program = self.program
-        code = Signal(program.operands.activation.width, name=f"code_{chain}")
+        fmt = self.config.code
+        code = Signal(fmt.width, name=f"code_{chain}")
         if mode is not None:
             level = Array(levels[chain] for levels in self.levels[:-1])[mode]
             with m.If(used):
-                m.d.comb += code.eq(_encoded(program.operands.activation, level))
+                m.d.comb += code.eq(_encoded(fmt, level))
         return code
 
     def _walk(self, m: Module, soon, ends_soon) -> Signal:
@@ -137,32 +197,31 @@ class Writer(wiring.Component):
         Like the `Walker`, every loop remembers where it began, and one adder leads to the next.
         What it adds to is a register, and which it is has been decided two cycles before.
         """
-        form, program = self.form, self.program
-        geometry = program.geometry
+        form, config = self.form, self.config
         steps = {
-            "column": form.const(program.segment),
-            "rank": self._distance(soon.job, "row_step", program.geometry.chains),
-            "tile": form.const(program.geometry.columns),
+            "column": form.const(form.unit),
+            "rank": self._distance(soon.job, "row_step", config.chains),
+            "tile": form.const(config.columns),
             "chunk": self._distance(soon.job, "chunk_step"),
             "image": self._distance(soon.job, "image_step"),
             "group": self._distance(soon.job, "group_step"),
         }
         counts = {
-            "column": geometry.columns // program.segment,
-            "rank": geometry.rows // geometry.chains,
-            "tile": max(record.tiles.tiles for record in program.records),
-            "chunk": max(record.place.chunks for record in program.records),
-            "image": max(record.place.images for record in program.records),
-            "group": max(record.place.groups for record in program.records),
+            "column": config.columns // form.unit,
+            "rank": config.ranks,
+            "tile": max(self._numbers("tiles")),
+            "chunk": max(self._numbers("chunks")),
+            "image": max(self._numbers("images")),
+            "group": max(self._numbers("groups")),
         }
         loops = [loop for loop in LOOPS if counts[loop] > 1]
         starts = {name: Signal(form.width, name=f"{name}_start") for name in loops}
-        goes, _ = self._turns(self.i_where.last, loops)
+        goes, _ = self._turns(self.tags.payload.last, loops)
         _, moves = self._turns(soon.last, loops)
         job_end = Cat(soon.last[name] for name in LOOPS).all()
         # where these levels end a segment, the next one may go on from there
         onward = Cat(goes[loop] & moves[loop] for loop in loops).any()
-        adds = _stored(m, ends_soon & ~job_end & onward)
+        adds = _flag(m, ends_soon & ~job_end & onward)
         base, following, address = (Signal(form.width) for _ in range(3))
         # or from where a loop began; those that have not moved in this job began with it
         chosen, begun = Const(0), []
@@ -172,11 +231,11 @@ class Writer(wiring.Component):
             moved = ~(ends_soon & job_end) & (has_moved | moves_now)
             m.d.sync += has_moved.eq(moved)
             begun.append(goes[loop] & moved)
-            chosen = chosen | Mux(_stored(m, begun[-1]), starts[loop], 0)
-            with m.If(_stored(m, moves_now)):
+            chosen = chosen | Mux(_flag(m, begun[-1]), starts[loop], 0)
+            with m.If(_flag(m, moves_now)):
                 m.d.sync += starts[loop].eq(following)
-        first = _later(m, self._first()[: form.width])
-        chosen = chosen | Mux(_later(m, ~Cat(begun).any()), first, 0)
+        first = delay(m, self._first()[: form.width], ones=True)
+        chosen = chosen | Mux(delay(m, ~Cat(begun).any(), ones=True), first, 0)
         fresh_soon, fresh = Signal(init=1), Signal(init=1)  # the job's first segment
         m.d.sync += [
             fresh_soon.eq(Mux(ends_soon, job_end, fresh_soon)),
@@ -186,7 +245,7 @@ class Writer(wiring.Component):
         for loop in reversed(loops):
             step = Mux(soon.last[loop], step, steps[loop])
         m.d.comb += [
-            following.eq(form.advance(base, _later(m, step[: form.width]))),
+            following.eq(form.advance(base, delay(m, step[: form.width], ones=True))),
             address.eq(Mux(fresh, base, starts[loops[0]]) if loops else base),
         ]
         m.d.sync += base.eq(Mux(adds, following, chosen))
@@ -194,13 +253,12 @@ class Writer(wiring.Component):
 
     def _first(self) -> Value:
         """Return where a job begins."""
-        begins = [record.place.start for record in self.program.records]
         return start_address(
             self.form,
-            begins,
-            self.i_where.job,
-            contexts=self.program.contexts,
-            region=self.program.batch * self.program.image_words,
+            self._numbers("start"),
+            self.tags.payload.job,
+            contexts=self.config.contexts,
+            region=self.config.context_words,
         )
 
     @staticmethod
@@ -248,21 +306,20 @@ class Writer(wiring.Component):
         ]
         # with the last of its segments, and a cycle later it can be read
         m.d.sync += [
-            self.o_written.eq(job_end & waiting[0] & ~waiting[1:].any()),
-            self.o_written_job.eq(held_job),
+            self.written.valid.eq(job_end & waiting[0] & ~waiting[1:].any()),
+            self.written.payload.eq(held_job),
         ]
 
     def _write_outputs(self, m: Module, soon, where, arrive) -> None:
         """Write the last layer's levels, those of all chains into one word."""
-        program = self.program
-        rows, outputs = program.output_rows, program.network.outputs
+        rows, outputs = self.config.output_rows, self.config.outputs
         bases = [
             (context * rows + rank) * outputs
             for context in range(2)
             for rank in range(1 << len(where.rank))
         ]
-        base = _later(m, field(bases, Cat(soon.rank, soon.job.context)))
-        fmt = program.network.output
+        base = delay(m, field(bases, Cat(soon.rank, soon.job.context)), ones=True)
+        fmt = self.config.levels[-1]
         m.d.sync += [
             self.outputs.address.eq(base + where.channel),
             self.outputs.data.eq(Cat(_encoded(fmt, level)[: fmt.width]
@@ -271,23 +328,9 @@ class Writer(wiring.Component):
         ]  # fmt: skip
 
 
-def _later(m: Module, value: Any) -> Any:
-    """Return ``value`` a cycle later.
-
-    Bits begin as 1: flags that a program never clears, such as the last round of a loop of one,
-    then take no registers.
-    """
-    shape, bits = value.shape(), Value.cast(value)
-    later = Signal(len(bits), reset_less=True, init=(1 << len(bits)) - 1)
-    m.d.sync += later.eq(bits)
-    return shape(later) if isinstance(shape, data.Layout) else later
-
-
-def _stored(m: Module, flag: Value) -> Signal:
+def _flag(m: Module, flag: Value) -> Value:
     """Return a flag, which is 0 at first, a cycle later."""
-    later = Signal()
-    m.d.sync += later.eq(flag)
-    return later
+    return delay(m, flag, reset_less=False)
 
 
 def _encoded(fmt: Format, level) -> Value:

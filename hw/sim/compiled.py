@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..accelerator.probe import Traced, trace_layout
 from ..accelerator.top import Accelerator
 from ..errors import MismatchError, ToolError
 from ..files import written
@@ -118,7 +119,7 @@ class CompiledEngine:
         raw = np.zeros((images, network.outputs), np.uint64)
         # as many as the ports can claim: hardware under test may be wrong
         labels = np.zeros(raw.size, np.uint32)
-        layers = 1 << self.accelerator.trace.shape()["layer"].width
+        layers = 1 << trace_layout(program)["layer"].width
         overflows, layer_cycles = np.zeros(layers, np.uint64), np.zeros(layers, np.uint64)
         loaded = program.contents.weights if self.accelerator.loads_weights else []
         weights = np.array(loaded, np.uint64)
@@ -184,7 +185,7 @@ class CompiledEngine:
         The names of inner signals, which waveforms need, make compiling much slower.
         """
         level = 2 if waveforms else 0
-        text = convert(self.accelerator, share=False)
+        text = convert(Traced(self.accelerator), share=False)
         cells = len(re.findall(r"^\s*cell ", text, re.MULTILINE))
 
         def before() -> None:
@@ -242,7 +243,7 @@ def _definitions(accelerator: Accelerator) -> str:
     """Return the C++ that tells the harness where fields lie."""
     element = accelerator.i.payload.shape()
     result = accelerator.o.payload.shape()
-    trace = accelerator.trace.shape()
+    trace = trace_layout(accelerator.program)
     entry = trace["sums"].shape.elem_shape
     values = {
         "OFFSET_LAST": element["last"].offset,

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from amaranth.sim import Simulator
 
+from ..accelerator.probe import Traced
 from ..accelerator.top import Accelerator
 from ..errors import MismatchError
 from ..tools.programs import check_interrupt
@@ -42,8 +43,9 @@ class AmaranthEngine:
         MismatchError
             When the accelerator stops moving before all results came.
         """
-        session = _Session(self.accelerator, stimulus)
-        simulator = Simulator(self.accelerator)
+        traced = Traced(self.accelerator)
+        session = _Session(traced, stimulus)
+        simulator = Simulator(traced)
         simulator.add_clock(1e-6)
         simulator.add_testbench(session.drive)
         started = time.perf_counter()
@@ -61,8 +63,9 @@ class AmaranthEngine:
 class _Session:
     """One simulation: what goes in, and what has come out so far."""
 
-    def __init__(self, accelerator: Accelerator, stimulus: Stimulus):
-        self.accelerator, self.stimulus = accelerator, stimulus
+    def __init__(self, traced: Traced, stimulus: Stimulus):
+        accelerator = traced.accelerator
+        self.traced, self.accelerator, self.stimulus = traced, accelerator, stimulus
         network = accelerator.program.network
         self.images = len(stimulus.images)
         self.codes = stimulus.codes(accelerator).tolist()
@@ -75,9 +78,9 @@ class _Session:
 
     async def drive(self, ctx) -> None:
         """Feed and drain the streams until every image has its label."""
-        accelerator, chance = self.accelerator, random.Random(self.stimulus.seed)
+        traced, chance = self.traced, random.Random(self.stimulus.seed)
         accepted = idle = 0
-        limit = IDLE_LIMIT + accelerator.program.cycles.longest_job
+        limit = IDLE_LIMIT + self.accelerator.program.cycles.longest_job
         offered = False
         await self._load_weights(ctx)
         while len(self.labels) < self.images:
@@ -86,12 +89,12 @@ class _Session:
                 offered or chance.random() >= self.stimulus.gaps
             )
             ready = chance.random() >= self.stimulus.stalls
-            ctx.set(accelerator.i.valid, offered)
-            ctx.set(accelerator.o.ready, ready)
+            ctx.set(traced.i.valid, offered)
+            ctx.set(traced.o.ready, ready)
             if offered:
-                ctx.set(accelerator.i.payload.as_value(), self._element(accepted))
+                ctx.set(traced.i.payload.as_value(), self._element(accepted))
             *_, taken, valid, result, trace = await ctx.tick().sample(
-                accelerator.i.ready, accelerator.o.valid, accelerator.o.payload, accelerator.trace
+                traced.i.ready, traced.o.valid, traced.o.payload, traced.trace
             )
             moved = trace.running or any(entry.valid for entry in trace.sums)
             if offered and taken:
@@ -110,14 +113,14 @@ class _Session:
 
     async def _load_weights(self, ctx) -> None:
         """Send the weights where they have to be loaded, a word a cycle; these are not counted."""
-        accelerator = self.accelerator
-        if not accelerator.loads_weights:
+        if not self.accelerator.loads_weights:
             return
-        ctx.set(accelerator.weights.valid, 1)
-        for word in accelerator.program.contents.weights:
-            ctx.set(accelerator.weights.payload, word)
+        weights = self.traced.weights
+        ctx.set(weights.valid, 1)
+        for word in self.accelerator.program.contents.weights:
+            ctx.set(weights.payload, word)
             await ctx.tick()
-        ctx.set(accelerator.weights.valid, 0)
+        ctx.set(weights.valid, 0)
 
     def _element(self, index: int) -> int:
         """Return the bits of an input element."""

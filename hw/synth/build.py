@@ -83,7 +83,7 @@ def infers_blocks(accelerator: Accelerator) -> bool:
 def cost(
     accelerator: Accelerator, target: Target, store: Store, seeds: Sequence[int] = ()
 ) -> Measurement:
-    """Map and pack the accelerator, and route it once for each seed; its trace is left out.
+    """Map and pack the accelerator, and route it once for each seed.
 
     Raises
     ------
@@ -91,5 +91,5 @@ def cost(
         With numbers, when it does not fit; at once, when its memories alone do not.
     """
     check_memories(accelerator.program, target)
-    shell = Shell(accelerator, ignore=["trace"])
+    shell = Shell(accelerator)
     return measure(shell, target, seeds=seeds, dsp=infers_blocks(accelerator), store=store)

@@ -37,7 +37,7 @@ Examples:
 @options.geometry
 @options.target
 @click.option("--name", default="narrowgauge", show_default=True, help="Name of the top module.")
-@click.option("--trace", is_flag=True, help="Keep the trace port.")
+@click.option("--trace", is_flag=True, help="Add a trace port.")
 @options.output_file("Verilog file to write.")
 @options.gathered(VerilogOptions)
 def command(given: VerilogOptions) -> int:
@@ -49,6 +49,7 @@ def command(given: VerilogOptions) -> int:
     levels and class, an element moving where valid and ready are both high. What the fields of
     the payloads mean is printed. Equal modules are written once.
     """
+    from ...hw.accelerator.probe import Traced
     from ...hw.errors import NarrowgaugeError
     from ...hw.files import write_atomically
     from ...hw.tools.verilog import convert
@@ -60,7 +61,7 @@ def command(given: VerilogOptions) -> int:
     program = given.program(load_network(given.network, given.geometry.lanes))
     accelerator = given.accelerator(program)
     with Reporter() as reporter, reporter.step("write Verilog"):
-        text = convert(accelerator, name=name, ignore=() if given.trace else ("trace",))
+        text = convert(Traced(accelerator) if given.trace else accelerator, name=name)
     write_atomically(output, text)
     payload, result = accelerator.i.payload.shape(), accelerator.o.payload.shape()
     print(f"{output}: module {name}, {len(text.splitlines())} lines")

@@ -40,7 +40,7 @@ def row(weight: str, shape: tuple[int, int, int, int], name: str) -> Row:
     about |= {"target": name}
     program = Program(default_network(weight), Geometry(rows, columns, lanes, chains=chains))
     accelerator = accelerator_for(program, target(name))
-    shell = Shell(accelerator, ignore=["trace"])
+    shell = Shell(accelerator)
     began = time.perf_counter()
     try:
         found = measure(shell, name, seeds=[], dsp=infers_blocks(accelerator)).row()

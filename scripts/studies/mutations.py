@@ -21,9 +21,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from amaranth.hdl import Module
-from amaranth.lib import wiring
-
 from ...boards.proof.netlist_run import StreamSimulation
 from ...hw.accelerator.top import Accelerator
 from ...hw.errors import NarrowgaugeError
@@ -46,27 +43,10 @@ OUTPUT = output("mutations")
 KINDS = ("stuck at 0", "stuck at 1", "inverted", "one entry of the table flipped")
 
 
-class _Untraced(wiring.Component):
-    """An accelerator without its trace, which would be a part of the netlist."""
-
-    def __init__(self, accelerator: Accelerator):
-        self.accelerator = accelerator
-        members = dict(accelerator.signature.members)
-        del members["trace"]
-        super().__init__(members)
-
-    def elaborate(self, platform: Any) -> Module:
-        m = Module()
-        m.submodules.accelerator = self.accelerator
-        for name in self.signature.members:
-            wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(self.accelerator, name))
-        return m
-
-
 def mapped(accelerator: Accelerator, name: str) -> Netlist:
     """Return the netlist of an accelerator alone."""
     device = target(name)
-    text = rtlil.convert(_Untraced(accelerator), platform=device)
+    text = rtlil.convert(accelerator, platform=device)
     text = rtlil.forget_contents(rtlil.free_collisions(text))
     return synthesize(text, device, dsp=infers_blocks(accelerator))
 

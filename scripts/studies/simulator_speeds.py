@@ -95,12 +95,12 @@ def design(name: str) -> Accelerator:
 
 
 class Verilator:
-    """An accelerator in Verilator, without its trace."""
+    """An accelerator in Verilator."""
 
     def __init__(self, accelerator: Accelerator, folder: Path):
         self.accelerator, self.folder = accelerator, folder
         (folder / "top.il").write_text(convert(accelerator, share=False))
-        commands = "read_rtlil top.il; proc; delete top/trace; clean; write_verilog -noattr top.v"
+        commands = "read_rtlil top.il; proc; clean; write_verilog -noattr top.v"
         run(find("yosys"), ["-q", "-p", commands], folder)
         element, result = accelerator.i.payload.shape(), accelerator.o.payload.shape()
         header = f"#define OFFSET_LAST {element['last'].offset}\n"

@@ -137,7 +137,7 @@ def designs(fabric: Fabric) -> dict[str, str]:
     shells = (
         Shell(mac(bipolar, 64, Accumulator(16), fabric=fabric), ignore=["o_overflow"]),
         Shell(mac(integers, 4, Accumulator(24), fabric=fabric), ignore=["o_overflow"]),
-        Shell(_accelerator(fabric), ignore=["trace"]),
+        Shell(_accelerator(fabric)),
     )
     return {
         name: forget_contents(free_collisions(convert(shell)))

@@ -133,7 +133,7 @@ class Accelerated(Point):
         check_memories(program, self.device)
         with BUILDING:
             accelerator = self._accelerator(program)
-            shell = Shell(accelerator, ignore=["trace"])
+            shell = Shell(accelerator)
             text = rtlil.convert(shell, platform=self.device)
         built = Built(text, shell, dsp=infers_blocks(accelerator))
         return _Design(built, accelerator, _columns(program))

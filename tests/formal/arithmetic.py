@@ -7,7 +7,7 @@ import pytest
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 from narrowgauge.hw.accelerator import requantize
-from narrowgauge.hw.accelerator.requantize import Requantize
+from narrowgauge.hw.accelerator.requantize import Requantize, RequantizeConfig
 from narrowgauge.hw.mac import accumulator as accumulate
 from narrowgauge.hw.mac.accumulator import Accumulate
 from narrowgauge.hw.numbers.arithmetic import Accumulator, round_shift
@@ -93,13 +93,10 @@ class RequantizeSpec(Spec):
     def __init__(self, modes: list[Mode], *, dsp: bool = False, multiplier: bool = True):
         super().__init__()
         width, bias_width, multiplier_width = self.WIDTHS
-        self.gates = Requantize(
-            width,
-            bias_width=bias_width,
-            multiplier_width=multiplier_width if multiplier else 0,
-            modes=modes,
-            dsp=dsp,
+        config = RequantizeConfig(
+            width, bias_width, multiplier_width if multiplier else 0, modes=modes, dsp=dsp
         )
+        self.gates = Requantize(config)
 
     def properties(self, m: Module) -> None:
         m.submodules.gates = gates = self.gates
@@ -110,8 +107,8 @@ class RequantizeSpec(Spec):
             m.d.comb += [value.eq(free(len(port))), port.eq(value)]
             before.append(delayed(m, value, gates.latency))
         i, biased, multiplier = before
-        product = i * multiplier if gates.multiplier_width else i
-        for mode, output in zip(gates.modes, gates.outputs, strict=True):
+        product = i * multiplier if gates.config.multiplier_width else i
+        for mode, output in zip(gates.config.modes, gates.outputs, strict=True):
             half = 1 << (mode.shift - 1) if mode.shift else 0
             scaled = product + (biased - half)  # the bias of the formula
             if mode.output == Bipolar():

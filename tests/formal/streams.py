@@ -6,8 +6,10 @@ from functools import partial
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 
 from narrowgauge.hw.accelerator.configure import (
+    drain_config,
     emitter_config,
     loader_config,
+    sequencer_config,
     weight_memory_config,
 )
 from narrowgauge.hw.accelerator.drain import Drain
@@ -199,20 +201,24 @@ class EmitterSpec(Spec):
         fmt = plan.network.output
         memory = Array([some(len(gates.read.data)) for _ in range(plan.output_words)])
         m.d.sync += gates.read.data.eq(memory[gates.read.address])
-        # areas become full at any time, with any number of images, and stay so until they are read
-        full, counts = Signal(contexts), [Signal(range(plan.batch + 1)) for _ in range(contexts)]
-        m.d.comb += [gates.banks.valid.eq(full), gates.o.ready.eq(free(1))]
-        for context, count in enumerate(counts):
-            more, many = free(1), free(len(count))
-            m.d.comb += gates.i_done[context].count.eq(count)
-            with m.If(full[context]):
-                m.d.sync += full[context].eq(~gates.o_emitted[context])
-            with m.Elif(more & (many >= 1) & (many <= plan.batch)):
-                m.d.sync += [full[context].eq(1), count.eq(many)]
+        # an area becomes full at any time, with any number of images, and stays so until it is read
+        offered, area = gates.batches, gates.batches.payload
+        full, count, context = Signal(), Signal(range(plan.batch + 1)), Signal(range(contexts))
+        more, many = free(1), free(len(count))
+        m.d.comb += [
+            offered.valid.eq(full),
+            area.context.eq(context),
+            area.batch.count.eq(count),
+            gates.o.ready.eq(free(1)),
+        ]
+        with m.If(full):
+            m.d.sync += full.eq(~offered.ready)
+        with m.Elif(more & (many >= 1) & (many <= plan.batch)):
+            m.d.sync += [full.eq(1), count.eq(many)]
         # where the element is that comes next
-        context, image, channel = Signal(), Signal(range(plan.batch)), Signal(range(outputs))
+        image, channel = Signal(range(plan.batch)), Signal(range(outputs))
         taken, ends_image = gates.o.valid & gates.o.ready, channel == outputs - 1
-        ends_batch = ends_image & (image + 1 == Array(counts)[context])
+        ends_batch = ends_image & (image + 1 == count)
         base = (context * plan.output_rows + image // chains) * outputs
         levels = [
             fmt.level_of(memory[base + n].word_select(image % chains, fmt.width))
@@ -223,12 +229,12 @@ class EmitterSpec(Spec):
             label, best = Mux(level > best, n, label), Mux(level > best, level, best)
         with m.If(gates.o.valid):
             m.d.comb += [
-                Assert(full.bit_select(context, 1)),
+                Assert(full),
                 Assert(fmt.level_of(gates.o.payload.level.as_value()) == Array(levels)[channel]),
                 Assert(gates.o.payload.last == ends_image),
                 Assert(~ends_image | (gates.o.payload.label == label)),
             ]
-        m.d.comb += Assert(gates.o_emitted == Mux(taken & ends_batch, (1 << context)[:contexts], 0))
+        m.d.comb += Assert(offered.ready == (taken & ends_batch))
         with m.If(taken):
             m.d.sync += channel.eq(Mux(ends_image, 0, channel + 1))
             with m.If(ends_image):
@@ -237,9 +243,9 @@ class EmitterSpec(Spec):
                 with m.If(ends_batch):
                     m.d.sync += context.eq(~context)
         # a label is there with the last level only, and until then it moves
-        offered = gates.o.payload
-        label = Mux(offered.last, offered.label, 0)
-        self.holds(m, gates.o, offered.level.as_value(), offered.last, label)
+        result = gates.o.payload
+        label = Mux(result.last, result.label, 0)
+        self.holds(m, gates.o, result.level.as_value(), result.last, label)
 
 
 class SequencerSpec(Spec):
@@ -247,10 +253,11 @@ class SequencerSpec(Spec):
 
     def properties(self, m: Module) -> None:
         plan = program((5, 3, 4))
-        gates = Sequencer(plan, interval=3)
+        gates = Sequencer(sequencer_config(plan, interval=3))
         inside = Inside(gates)
         m.submodules.gates = inside.fragment
         bank, full = Signal.like(gates.banks.payload), Signal()
+        release = gates.banks.ready
         m.d.comb += [
             gates.jobs.ready.eq(free(1)),
             gates.banks.payload.eq(bank),
@@ -261,14 +268,14 @@ class SequencerSpec(Spec):
         ]
         # a bank stays as it is until it is released
         waits, before = Signal(), Signal.like(bank.as_value())
-        m.d.sync += [waits.eq(full & ~gates.banks.ready), before.eq(bank)]
+        m.d.sync += [waits.eq(full & ~release), before.eq(bank)]
         m.d.comb += Assume(~waits | (full & (bank.as_value() == before)))
         given, taken = Signal(), gates.jobs.valid & gates.jobs.ready
-        m.d.sync += given.eq((given | taken) & ~gates.banks.ready)
+        m.d.sync += given.eq((given | taken) & ~release)
         m.d.comb += [
             Assert(~gates.jobs.valid | (full & bank.first & ~given)),
             Assert(~gates.jobs.valid | (gates.jobs.payload == bank.job)),
-            Assert(~gates.banks.ready | (full & (given == bank.first))),
+            Assert(~release | (full & (given == bank.first))),
         ]
         self.holds(m, gates.jobs)
         running = inside["running"]
@@ -280,7 +287,7 @@ class DrainSpec(Spec):
 
     def properties(self, m: Module) -> None:
         plan = program((5, 3, 4))
-        gates = Drain(plan)
+        gates = Drain(drain_config(plan))
         inside = Inside(gates)
         m.submodules.gates = inside.fragment
         offered, sums = gates.jobs, gates.i_valid
@@ -292,7 +299,7 @@ class DrainSpec(Spec):
         ]
         first, second = (Signal.like(offered.payload.as_value()) for _ in range(2))
         count = Signal(2)
-        put, ends = offered.valid & offered.ready, gates.o.last.as_value().all()
+        put, ends = offered.valid & offered.ready, gates.tags.payload.last.as_value().all()
         take = sums & ends
         # sums come three cycles after their job at the earliest
         ready = Signal(3)
@@ -307,7 +314,7 @@ class DrainSpec(Spec):
             with m.Else():
                 m.d.sync += second.eq(offered.payload)
         m.d.comb += [
-            Assert(~sums | (gates.o.job.as_value() == first)),
+            Assert(~sums | (gates.tags.payload.job.as_value() == first)),
             Assert(offered.ready | (count > 0)),
         ]
         occupied, queued = inside["occupied"], inside["queued"]
@@ -370,7 +377,7 @@ def _proofs() -> Iterator[Proof]:
     yield planted(
         "Sequencer.jobs", "each bank that begins a job gives it once, and holds it",
         SequencerSpec, ("prove", 2),
-        (Sequencer, "elaborate", "& (self.jobs.ready | ~self.banks.payload.first)", ""),
+        (Sequencer, "elaborate", "& (self.jobs.ready | ~bank.first)", ""),
         "starts without its job being taken",
     )  # fmt: skip
     yield planted(

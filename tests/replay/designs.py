@@ -200,7 +200,7 @@ def _accelerators() -> Iterator[Design]:
 def _accelerator(name, on, make_program, multiplier) -> Design:
     def make() -> tuple[str, bool]:
         accelerator = accelerator_for(make_program(), on, multiplier=multiplier)
-        shell = Shell(accelerator, ignore=["trace"])
+        shell = Shell(accelerator)
         return rtlil.convert(shell, platform=on), infers_blocks(accelerator)
 
     return Design(name, on, make)

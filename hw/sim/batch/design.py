@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ...accelerator.probe import Traced, trace_layout
 from ...accelerator.top import Accelerator
 from ...tools.rtlil import convert
 from .lowering import lower
@@ -47,7 +48,7 @@ class Ports:
     @classmethod
     def of(cls, accelerator: Accelerator, nets: dict[str, list[int]]) -> "Ports":
         """Find the ports in a netlist by Amaranth's names and layouts."""
-        trace = accelerator.trace.shape()
+        trace = trace_layout(accelerator.program)
         entry = trace["sums"].shape.elem_shape
 
         def part(port: str, layout, name: str, base: int = 0) -> list[int]:
@@ -122,7 +123,7 @@ class Design:
 
     def __init__(self, accelerator: Accelerator):
         self.chunk = CHUNK
-        netlist = read_netlist(lower(convert(accelerator, share=False)))
+        netlist = read_netlist(lower(convert(Traced(accelerator), share=False)))
         self.ports = ports = Ports.of(accelerator, netlist.ports)
         self.netlist = netlist.live([*ports.control, *ports.places, *ports.values])
         self.taint: Taint = taint(self.netlist, ports.code)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from narrowgauge.hw.accelerator.requantize import Requantize
+from narrowgauge.hw.accelerator.requantize import Requantize, RequantizeConfig
 from narrowgauge.hw.numbers.arithmetic import requantize
 from narrowgauge.hw.numbers.formats import Bipolar, Fixed
 from narrowgauge.hw.numbers.mode import ROUNDINGS, Mode
@@ -41,9 +41,7 @@ def expected(mode, total, half):
 )
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: f"{mode.output}-{mode.shift}")
 def test_equals_the_integer_formula(mode, multiplier_width, dsp):
-    component = Requantize(
-        12, bias_width=16, multiplier_width=multiplier_width, modes=[mode], dsp=dsp
-    )
+    component = Requantize(RequantizeConfig(12, 16, multiplier_width, modes=[mode], dsp=dsp))
     rng = np.random.default_rng(multiplier_width)
     count = 300
     sums = rng.integers(-(1 << 11), 1 << 11, count).tolist()
@@ -78,7 +76,7 @@ def modes(draw):
 @given(st.lists(modes(), min_size=1, max_size=4), st.integers(0, 7))
 def test_every_sum_at_every_clamp_and_rounding(modes, bias):
     """All sums of 8 bits: below and above every end, and every half."""
-    component = Requantize(8, bias_width=4, multiplier_width=0, modes=modes)
+    component = Requantize(RequantizeConfig(8, 4, 0, modes=modes))
 
     def drive(ctx, total):
         ctx.set(component.i, total - bias)
@@ -98,9 +96,7 @@ def test_a_total_known_to_be_narrow_is_not_looked_at_above():
     """Every sum of 8 bits times 3 fits 10 bits; with a bit less some level is another."""
 
     def levels(width):
-        component = Requantize(
-            8, bias_width=4, multiplier_width=2, modes=[Mode(Fixed(6), 2)], totals=[width]
-        )
+        component = Requantize(RequantizeConfig(8, 4, 2, modes=[Mode(Fixed(6), 2)], totals=[width]))
 
         def drive(ctx, total):
             ctx.set(component.i, total)
@@ -120,7 +116,7 @@ def test_a_total_known_to_be_narrow_is_not_looked_at_above():
 
 def test_what_a_mode_does_not_ask_for_has_no_gates():
     def text(mode):
-        return convert(Requantize(12, bias_width=9, multiplier_width=0, modes=[mode]))
+        return convert(Requantize(RequantizeConfig(12, 9, 0, modes=[mode])))
 
     plain = text(Mode(Fixed(4), 3))
     assert plain == text(Mode(Fixed(4), 3, -8, 7))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from narrowgauge.hw.accelerator.thresholds import Thresholds
+from narrowgauge.hw.accelerator.thresholds import Thresholds, ThresholdsConfig
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.network.layers import Dense
 from narrowgauge.hw.network.network import Network
@@ -37,7 +37,8 @@ def test_counts_every_sum(bits, signed, rows, delay, seed):
     rng = np.random.default_rng(seed)
     table = ThresholdTable(bits, 8, np.sort(rng.integers(-128, 128, (rows, (1 << bits) - 1))))
     wide, narrow = Fixed(bits, signed=signed), Fixed(1)
-    component = Thresholds(6, table, [wide, narrow], latency=bits + 1 + delay)
+    config = ThresholdsConfig(6, table.width, table.images, [wide, narrow])
+    component = Thresholds(config, latency=bits + 1 + delay)
 
     def drive(ctx, case):
         ctx.set(component.i_row, case[0])

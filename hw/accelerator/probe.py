@@ -1,0 +1,296 @@
+"""Probes every sum and every level of an accelerator, for the simulators."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from ..array.systolic import drained
+from ..gates.pipeline import delay
+from ..gates.table import field
+from ..numbers.format import Format
+from ..program.layout import Program
+from ..program.records import Record
+from .configure import tag_of
+from .job import IMAGE_WIDTH, Batch
+from .top import Accelerator
+
+__all__ = ["Probe", "ProbeConfig", "ProbeLayer", "Traced", "trace_layout"]
+
+ELEMENT_WIDTH = 32
+
+
+@dataclass(frozen=True)
+class ProbeLayer:
+    """What a `Probe` knows of a layer.
+
+    Attributes
+    ----------
+    mode : int
+        Index of the input that has its levels.
+    channels : int
+        Output channels.
+    single : bool
+        An image has one position: positions count images.
+    """
+
+    mode: int
+    channels: int
+    single: bool
+
+
+@dataclass(frozen=True)
+class ProbeConfig:
+    """Sizes of a `Probe`.
+
+    Attributes
+    ----------
+    tag, batch : StructLayout
+        Layouts of a `Tag` and of a `Batch`.
+    contexts, rows : int
+        Contexts, and rows of the array.
+    sum : StructLayout
+        Layout of a sum with its flag, `array.systolic.drained`.
+    chains : int
+        Chains of the array.
+    latency : int
+        Cycles from a sum to its levels.
+    levels : sequence of Format
+        Format of the levels of each mode.
+    layers : sequence of ProbeLayer
+    """
+
+    tag: data.StructLayout
+    batch: data.StructLayout
+    contexts: int
+    rows: int
+    sum: data.StructLayout
+    chains: int
+    latency: int
+    levels: Sequence[Format]
+    layers: Sequence[ProbeLayer]
+
+    @property
+    def trace(self) -> data.StructLayout:
+        """Layout of the trace; `trace_layout` says what it is."""
+        width = max(fmt.level_shape.width for fmt in self.levels)
+        layer = unsigned(ceil_log2(len(self.layers)))
+        entry = data.StructLayout(
+            {
+                "valid": 1,
+                "image": unsigned(IMAGE_WIDTH),
+                "element": unsigned(ELEMENT_WIDTH),
+                "sum": self.sum["sum"].shape,
+                "overflow": 1,
+                "level": signed(width + 1),
+            }
+        )
+        return data.StructLayout(
+            {
+                "sums": data.ArrayLayout(entry, self.chains),
+                "layer": layer,
+                "step": 1,
+                "running": 1,
+                "current": layer,
+            }
+        )
+
+
+class Probe(wiring.Component):
+    """Say of every sum which it is and what level it becomes, when the level is there.
+
+    Parameters
+    ----------
+    config : ProbeConfig
+
+    Members
+    -------
+    tags : In(stream.Signature(Tag, always_ready=True))
+        The tag of the sums that leave the array in this cycle.
+    i_sums : In(ArrayLayout(sum, chains))
+        These sums.
+    i : In(ArrayLayout(level, chains))
+        Levels of each mode of the sums ``latency`` cycles before, in ``levels[k]``; members
+        ``i_0``, ``i_1``.
+    i_batches : In(ArrayLayout(Batch, contexts))
+        The batch that each context computes.
+    i_step, i_computing, i_pooling : In(1)
+        The array computes; a layer has the array, ``i_layer``; or the max pool, ``i_pool_layer``.
+    o : Out(config.trace)
+    """
+
+    tags: stream.Interface
+    i_sums: data.View
+    i_batches: data.View
+    i_step: Signal
+    i_computing: Signal
+    i_layer: Signal
+    i_pooling: Signal
+    i_pool_layer: Signal
+    o: data.View
+
+    def __init__(self, config: ProbeConfig):
+        self.config = config
+        layer = config.trace["layer"].shape
+        super().__init__(
+            {
+                "tags": In(stream.Signature(config.tag, always_ready=True)),
+                "i_sums": In(data.ArrayLayout(config.sum, config.chains)),
+                "i_batches": In(data.ArrayLayout(config.batch, config.contexts)),
+                "i_step": In(1),
+                "i_computing": In(1),
+                "i_layer": In(layer),
+                "i_pooling": In(1),
+                "i_pool_layer": In(layer),
+                "o": Out(config.trace),
+            }
+            | {
+                f"i_{k}": In(data.ArrayLayout(fmt.level_shape, config.chains))
+                for k, fmt in enumerate(config.levels)
+            }
+        )
+
+    @property
+    def levels(self) -> list[data.View]:
+        """The inputs, one for each mode: a level a chain."""
+        return [getattr(self, f"i_{k}") for k in range(len(self.config.levels))]
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        config, layers = self.config, self.config.layers
+        now = Signal(
+            data.StructLayout(
+                {
+                    "tag": config.tag,
+                    "image": IMAGE_WIDTH,
+                    "element": ELEMENT_WIDTH,
+                    "sums": self.i_sums.shape(),
+                }
+            )
+        )
+        self._places(m, now.image, now.element)
+        m.d.comb += [now.tag.eq(self.tags.payload), now.sums.eq(self.i_sums)]
+        then = delay(m, now, config.latency)
+        valid, tag = delay(m, self.tags.valid, config.latency, reset_less=False), then.tag
+        batch = self.i_batches[tag.job.context]
+        mode = field([layer.mode for layer in layers], tag.job.layer)
+        single = field([layer.single for layer in layers], tag.job.layer)
+        step = field([layer.channels for layer in layers], tag.job.layer)
+        for index, entry in enumerate(self.o.sums):
+            image = then.image + Mux(single, index, 0)
+            levels = Array(levels[index] for levels in self.levels)
+            m.d.comb += [
+                entry.valid.eq(valid & tag.used & tag.rows[index] & (image < batch.count)),
+                entry.image.eq(batch.image + image),
+                entry.element.eq(then.element + Mux(single, 0, index * step)),
+                entry.sum.eq(then.sums[index].sum),
+                entry.overflow.eq(then.sums[index].overflow),
+                entry.level.eq(levels[mode]),
+            ]
+        m.d.comb += [
+            self.o.layer.eq(tag.job.layer),
+            self.o.step.eq(self.i_step),
+            self.o.running.eq(self.i_computing | self.i_pooling),
+            self.o.current.eq(Mux(self.i_computing, self.i_layer, self.i_pool_layer)),
+        ]
+        return m
+
+    def _places(self, m: Module, first_image: Value, first_element: Value) -> None:
+        """Give image in the context and element of the output of the first chain's sum."""
+        config, tag = self.config, self.tags.payload
+        chunk, image = Signal(ELEMENT_WIDTH), Signal(IMAGE_WIDTH)  # positions before the chunk
+        ends = Cat(tag.last[loop] for loop in ("column", "rank", "tile")).all()
+        with m.If(self.tags.valid & ends):
+            m.d.sync += chunk.eq(Mux(tag.last.chunk, 0, chunk + config.rows))
+            with m.If(tag.last.chunk):
+                m.d.sync += image.eq(Mux(tag.last.image, 0, image + 1))
+        single = field([layer.single for layer in config.layers], tag.job.layer)
+        channels = field([layer.channels for layer in config.layers], tag.job.layer)
+        position = chunk + tag.rank * config.chains
+        m.d.comb += [
+            first_image.eq(Mux(single, position, image)),
+            first_element.eq(Mux(single, 0, position * channels) + tag.channel),
+        ]
+
+
+def trace_layout(program: Program) -> data.StructLayout:
+    """Return the layout of the trace: every sum and every level, as they pass.
+
+    ``sums`` has an entry a chain: ``valid`` marks a sum of a real image, position and channel;
+    ``image`` counts images from reset, ``element`` is the place in the layer's output, channels
+    last; ``level`` is wide enough for every layer's output. ``step`` is high in each cycle in which
+    the array computes. ``running`` is high while layer ``current`` has the array, or the max pool.
+    """
+    return _config(program, latency=0).trace
+
+
+class Traced(wiring.Component):
+    """An accelerator with one more output, what a `Probe` at its inner signals sees.
+
+    Parameters
+    ----------
+    accelerator : Accelerator
+
+    Members
+    -------
+    i, o, weights
+        The streams of the accelerator.
+    trace : Out(trace_layout(accelerator.program))
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+    weights: stream.Interface
+    trace: data.View
+
+    def __init__(self, accelerator: Accelerator):
+        self.accelerator = accelerator
+        members = dict(accelerator.signature.members)
+        super().__init__(members | {"trace": Out(trace_layout(accelerator.program))})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.accelerator = inner = self.accelerator
+        config = _config(inner.program, latency=inner.levels.config.latency)
+        m.submodules.probe = probe = Probe(config)
+        for name in inner.signature.members:
+            wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(inner, name))
+        sequencer, feeder = inner.sequencer, inner.feeder
+        m.d.comb += [
+            probe.tags.valid.eq(inner.drain.tags.valid),
+            probe.tags.payload.eq(inner.drain.tags.payload),
+            probe.i_sums.eq(inner.array.o),
+            probe.i_batches.eq(inner.scoreboard.o_running),
+            probe.i_step.eq(sequencer.o_control.enable),
+            probe.i_computing.eq(sequencer.o_running),
+            probe.i_layer.eq(sequencer.banks.payload.job.layer),
+            probe.i_pooling.eq(feeder.o_pooling),
+            probe.i_pool_layer.eq(feeder.fetched.payload.layer),
+            self.trace.eq(probe.o),
+        ]
+        for port, levels in zip(probe.levels, inner.levels.levels, strict=True):
+            m.d.comb += port.eq(levels)
+        return m
+
+
+def _config(program: Program, *, latency: int) -> ProbeConfig:
+    """Return what a probe needs; ``latency`` is that from sums to levels."""
+
+    def layer(record: Record) -> ProbeLayer:
+        place, single = record.place, record.mapped.patch.count == 1
+        return ProbeLayer(mode=place.mode, channels=place.channels, single=single)
+
+    return ProbeConfig(
+        tag=tag_of(program),
+        batch=Batch(program.batch),
+        contexts=program.contexts,
+        rows=program.geometry.rows,
+        sum=drained(program.network.accumulator),
+        chains=program.geometry.chains,
+        latency=latency,
+        levels=tuple(mode.output for mode in program.modes),
+        layers=tuple(map(layer, program.records)),
+    )

@@ -1,0 +1,61 @@
+"""Layers of the array at random, and the sums of a job in the order in which they leave it."""
+
+from itertools import product
+
+from hypothesis import strategies as st
+
+from narrowgauge.hw.accelerator.drain import DrainConfig, DrainLayer
+from narrowgauge.hw.accelerator.job import LOOPS, Job, Tag
+
+
+@st.composite
+def configs(draw, unit=None):
+    """Two layers with all loops, on arrays of one or two chains.
+
+    With a ``unit``, segments have so many codes: no fewer than there are chains.
+    """
+    columns, ranks, chains = (draw(st.integers(1, most)) for most in (3, 2, unit or 2))
+    columns *= unit or 1
+    layers = [_layer(draw, columns, ranks * chains) for _ in range(2)]
+    channels = max(layer.groups * layer.group_channels for layer in layers) + columns
+    tag = Tag(Job(2, 2), chains=chains, ranks=ranks, channels=channels)
+    rows = max(layer.parameter_base + layer.tiles * columns * layer.groups for layer in layers)
+    return DrainConfig(tag, columns, ranks, chains, rows, layers)
+
+
+def _layer(draw, columns, rows):
+    tiles, chunks, images, groups = (draw(st.integers(1, 2)) for _ in range(4))
+    channels = draw(st.integers((tiles - 1) * columns + 1, tiles * columns))
+    return DrainLayer(
+        tiles, chunks, images, groups,
+        positions=draw(st.integers((chunks - 1) * rows + 1, chunks * rows)),
+        # the last group may have fewer
+        channels=groups * channels - draw(st.integers(0, channels - 1)) * (groups > 1),
+        group_channels=channels,
+        parameter_base=draw(st.integers(0, 3)),
+        own_parameters=draw(st.booleans()),
+    )  # fmt: skip
+
+
+def tags(config, context, layer):
+    """The rounds of the loops, the tag, and the row of parameters of every sum of a job."""
+    of = config.layers[layer]
+    limits = {"column": config.columns, "rank": config.ranks, "tile": of.tiles}
+    limits |= {"chunk": of.chunks, "image": of.images, "group": of.groups}
+    for rounds in product(*(range(limits[name]) for name in reversed(LOOPS))):
+        at = dict(zip(reversed(LOOPS), rounds, strict=True))
+        inside = at["tile"] * config.columns + at["column"]
+        channel = at["group"] * of.group_channels + inside
+        left = of.positions - at["chunk"] * config.rows - at["rank"] * config.chains
+        own = at["group"] * of.tiles * config.columns if of.own_parameters else 0
+        tag = {
+            "context": context,
+            "layer": layer,
+            "last": [at[name] == limits[name] - 1 for name in LOOPS],
+            "used": inside < of.group_channels and channel < of.channels,
+            "rows": [left > chain for chain in range(config.chains)],
+            "rank": at["rank"],
+        }
+        if tag["used"]:  # other channels are written nowhere
+            tag["channel"] = channel
+        yield at, tag, of.parameter_base + own + inside

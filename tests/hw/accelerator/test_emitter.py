@@ -1,0 +1,126 @@
+"""The emitter alone, beside a memory and the areas that fill up, against a list in Python."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from narrowgauge.hw.accelerator.emitter import Emitter, EmitterConfig
+from narrowgauge.hw.accelerator.job import Batch, ContextBatch
+from narrowgauge.hw.numbers.formats import parse
+
+from ...formal.proof import edit
+from ..simulation import run
+
+BATCH = 3
+
+
+@st.composite
+def configs(draw):
+    level = parse(draw(st.sampled_from(["int3", "uint2", "bipolar"])))
+    outputs, chains, contexts = draw(st.integers(1, 4)), draw(st.integers(1, 2)), draw(contextss)
+    return config_of(level, outputs, chains, contexts)
+
+
+contextss = st.integers(1, 2)
+
+
+def config_of(level, outputs, chains, contexts):
+    area = -(-BATCH // chains) * outputs
+    batch = ContextBatch(contexts, Batch(BATCH))
+    return EmitterConfig(level, outputs, chains, batch, area, contexts * area)
+
+
+def expected(config, memory, context, count):
+    """Level, last, label (with the last one) of each level of a batch."""
+    for image in range(count):
+        base = context * config.context_words + image // config.chains * config.outputs
+        shift, mask = image % config.chains * config.level.width, (1 << config.level.width) - 1
+        codes = [memory[base + channel] >> shift & mask for channel in range(config.outputs)]
+        levels = [int(config.level.to_level(code)) for code in codes]
+        for channel, level in enumerate(levels):
+            last = channel == config.outputs - 1
+            yield level, last, levels.index(max(levels)) if last else None
+
+
+def emit(config, counts, seed):
+    """What comes out for batches of so many images, what is right, and the cycles it takes.
+
+    Batches go to the areas in turn, and each is in memory until it is taken. The receiver pauses
+    with a ``seed``.
+    """
+    emitter, chance = Emitter(config), random.Random(seed or 0)
+    areas = config.words // config.context_words
+    memories = [
+        [chance.getrandbits(config.chains * config.level.width) for _ in range(config.words)]
+        for _ in counts
+    ]
+    right = [
+        each
+        for index, (memory, count) in enumerate(zip(memories, counts, strict=True))
+        for each in expected(config, memory, index % areas, count)
+    ]
+    seen = []
+    cycles = 0
+
+    async def testbench(ctx):
+        nonlocal cycles
+        taken = 0
+        while taken < len(counts) and cycles < 2000:
+            memory = memories[taken]
+            ctx.set(emitter.batches.valid, 1)
+            ctx.set(emitter.batches.payload.context, taken % areas)
+            ctx.set(emitter.batches.payload.batch.count, counts[taken])
+            ready = seed is None or chance.random() < 0.6
+            ctx.set(emitter.o.ready, ready)
+            if ready and ctx.get(emitter.o.valid):
+                offered = emitter.o.payload
+                last = bool(ctx.get(offered.last))
+                level = ctx.get(config.level.level_of(offered.level.as_value()))
+                seen.append((level, last, ctx.get(offered.label) if last else None))
+            taken += ctx.get(emitter.batches.ready)
+            word = memory[ctx.get(emitter.read.address) % len(memory)]
+            await ctx.tick()
+            cycles += 1
+            ctx.set(emitter.read.data, word)
+
+    run(emitter, testbench)
+    return seen, right, cycles
+
+
+counts = st.lists(st.integers(1, BATCH), min_size=1, max_size=4)
+
+
+@settings(max_examples=40)
+@given(configs(), counts, st.integers(0, 99))
+def test_levels_and_labels_come_in_order(config, counts, seed):
+    seen, right, _ = emit(config, counts, seed)
+    assert seen == right
+
+
+@settings(max_examples=15)
+@given(configs(), counts)
+def test_a_level_takes_two_cycles_and_the_last_one_three(config, counts):
+    """And a batch two more, to begin."""
+    _, right, cycles = emit(config, counts, None)
+    assert cycles == 2 * len(right) + sum(last for _, last, _ in right) + 2 * len(counts)
+
+
+@pytest.mark.parametrize(
+    ("method", "old", "new"),
+    [
+        ("_compare", "level + below >= 0", "level + below >= -1"),
+        ("_walk", "Mux(back, 1 - outputs, 1)", "1"),
+        ("_walk", "Mux(batch.context, config.context_words, 0)", "0"),
+        ("elaborate", "(send & ~self.o.ready)", "(send & 0)"),
+    ],
+    ids=["the last of equal ones", "no chains", "one area", "offers a level for one cycle only"],
+)
+def test_a_planted_fault_is_found(monkeypatch, method, old, new):
+    config = config_of(parse("int2"), 4, 2, 2)
+    seen, right, _ = emit(config, [3, 2, 3], 1)
+    assert seen == right
+    edit(monkeypatch, Emitter, method, old, new)
+    seen, right, _ = emit(config, [3, 2, 3], 1)
+    assert seen != right

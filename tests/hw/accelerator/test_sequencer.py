@@ -1,0 +1,155 @@
+"""The sequencer alone, against loops in Python."""
+
+import random
+from itertools import pairwise, product
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from narrowgauge.hw.accelerator.job import Job
+from narrowgauge.hw.accelerator.sequencer import Sequencer, SequencerConfig, SequencerLayer
+
+from ...formal.proof import edit
+from ..simulation import run
+
+
+class Step(NamedTuple):
+    """What the array computes in a cycle."""
+
+    weight: int
+    word: int
+    double: bool
+    last: bool
+
+
+layers = st.builds(
+    SequencerLayer,
+    tiles=st.integers(1, 3),
+    planes=st.integers(1, 3),
+    steps=st.integers(1, 3),
+    bitwise=st.booleans(),
+    weight_base=st.integers(0, 9),
+    group_weights=st.integers(0, 9),
+)
+banks = st.lists(  # context, layer, the first of its job, of another group than the one before
+    st.tuples(st.integers(0, 1), st.integers(0, 1), st.booleans(), st.booleans()),
+    min_size=1, max_size=5,
+)  # fmt: skip
+
+
+def config_of(layers, interval):
+    return SequencerConfig(
+        Job(2, len(layers)), interval, weight_words=128, bank_words=9, layers=layers
+    )
+
+
+def jobs_of(banks):
+    """Banks in which every job has a first one: (context, layer, first, next group)."""
+    current = None
+    for context, layer, first, next_group in banks:
+        first = first or (context, layer) != current
+        current = context, layer
+        yield context, layer, first, next_group and not first
+
+
+def expected(config, banks):
+    """The steps of each bank."""
+    base = 0
+    for _, number, first, next_group in banks:
+        layer = config.layers[number]
+        base = layer.weight_base if first else base + next_group * layer.group_weights
+        stored = layer.steps * (1 if layer.bitwise else layer.planes)
+        steps = []
+        for tile, plane, step in product(*map(range, (layer.tiles, layer.planes, layer.steps))):
+            ends_plane, ends_sum = step == layer.steps - 1, plane == layer.planes - 1
+            word = plane * layer.steps + step
+            weight = base + tile * stored + word % stored
+            double = layer.bitwise and ends_plane and not ends_sum
+            steps.append(Step(weight, word, double, ends_plane and ends_sum))
+        yield steps
+
+
+def walk(config, banks, seed=None):
+    """Steps with their cycles, jobs, and the cycle after the last bank; pauses with a ``seed``."""
+    sequencer, chance = Sequencer(config), random.Random(seed)
+    steps, jobs = [], []
+    busy = 1.0 if seed is None else 0.6
+
+    async def testbench(ctx):
+        index, full, addresses = 0, False, None
+        for cycle in range(2000):
+            full = index < len(banks) and (full or chance.random() < busy)
+            ctx.set(sequencer.banks.valid, full)
+            if full:
+                context, layer, first, next_group = banks[index]
+                job = {"context": context, "layer": layer}
+                bank = {"job": job, "first": first, "next_group": next_group}
+                ctx.set(sequencer.banks.payload, bank)
+            ready = chance.random() < busy
+            ctx.set(sequencer.jobs.ready, ready)
+            if ctx.get(sequencer.o_control.enable):
+                bits = ctx.get(sequencer.o_control.double), ctx.get(sequencer.o_control.last)
+                steps.append((cycle, Step(*addresses, *map(bool, bits))))
+            addresses = ctx.get(sequencer.o_weight_address), ctx.get(sequencer.o_word_address)
+            if ready and ctx.get(sequencer.jobs.valid):
+                jobs.append((ctx.get(sequencer.jobs.payload.context), layer))
+            if ctx.get(sequencer.banks.ready):
+                assert full
+                assert ctx.get(sequencer.o_running)
+                index, full = index + 1, False
+            elif index == len(banks):
+                return
+            await ctx.tick()
+
+    run(sequencer, testbench)
+    return steps, jobs
+
+
+def is_right(config, banks, seed):
+    steps, jobs = walk(config, banks, seed)
+    right = [step for bank in expected(config, banks) for step in bank]
+    ends = [cycle for cycle, step in steps if step.last]
+    return (
+        [step for _, step in steps] == right
+        and jobs == [bank[:2] for bank in banks if bank[2]]
+        and all(after - before >= config.interval for before, after in pairwise(ends))
+    )
+
+
+@settings(max_examples=40)
+@given(st.lists(layers, min_size=2, max_size=2), st.integers(1, 5), banks, st.integers(0, 99))
+def test_every_step_of_every_bank(layers, interval, banks, seed):
+    assert is_right(config_of(layers, interval), list(jobs_of(banks)), seed)
+
+
+@settings(max_examples=20)
+@given(layers, st.integers(1, 5), st.integers(1, 3))
+def test_nothing_waits_but_for_the_drain(layer, interval, count):
+    """A bank takes a cycle and its steps; tiles shorter than a drain take as long as the drain."""
+    banks = [(0, 0, index == 0, False) for index in range(count)]
+    steps, _ = walk(config_of([layer], interval), banks)
+    words = layer.planes * layer.steps
+    ends = [cycle for cycle, step in steps if step.last]
+    least = [words + 1 if index % layer.tiles == 0 else words for index in range(len(ends))]
+    assert [b - a for a, b in pairwise(ends)] == [max(interval, each) for each in least[1:]]
+
+
+@pytest.mark.parametrize(
+    ("method", "old", "new"),
+    [
+        ("elaborate", "tile_base.eq(following)", "tile_base.eq(base)"),
+        ("_base", "Mux(self.banks.payload.next_group,", "Mux(1,"),
+        ("_free", "self.config.interval == 1", "1"),
+        ("elaborate", "& (self.jobs.ready | ~bank.first)", ""),
+    ],
+    ids=["all planes at the first tile", "always another group", "does not wait", "loses jobs"],
+)
+def test_a_planted_fault_is_found(monkeypatch, method, old, new):
+    layer = SequencerLayer(2, 2, 2, bitwise=True, weight_base=3, group_weights=4)
+    config = config_of([layer, layer], 5)
+    banks = [(0, 0, True, False), (0, 0, False, True), (0, 0, False, False), (1, 1, True, False)]
+    assert all(is_right(config, banks, seed) for seed in range(4))
+    edit(monkeypatch, Sequencer, method, old, new)
+    assert not all(is_right(config, banks, seed) for seed in range(4))

@@ -1,0 +1,217 @@
+"""The writer alone, against a list of writes in Python."""
+
+import random
+from collections import deque
+from itertools import accumulate
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from narrowgauge.hw.accelerator.drain import DrainConfig, DrainLayer
+from narrowgauge.hw.accelerator.job import LOOPS, Job, Tag
+from narrowgauge.hw.accelerator.writer import Writer, WriterConfig, WriterLayer
+from narrowgauge.hw.gates.address import CodeAddress
+from narrowgauge.hw.numbers.formats import parse
+
+from ...formal.proof import edit
+from ..simulation import run
+from .sums import configs, tags
+
+FORMATS = [  # of codes, and of the levels of each mode; the last one is the last layer's
+    ("uint3", ("uint3", "uint2", "int4")),
+    ("int3", ("int3", "int2", "uint1")),
+    ("bipolar", ("bipolar", "bipolar", "bipolar")),
+]
+REGION = 24  # words of a context
+
+
+@st.composite
+def cases(draw):
+    """Configurations of a drain, whose tags are used, and of a writer, for the same layers.
+
+    Distances are any, since writes are compared one by one, and not a memory.
+    """
+    unit = draw(st.integers(1, 2))
+    drain, formats = draw(configs(unit=unit)), draw(st.sampled_from(FORMATS))
+    mode, distances = draw(st.integers(0, 1)), st.lists(st.integers(0, 4), min_size=5, max_size=5)
+    form = CodeAddress(2 * REGION, unit * draw(st.integers(1, 3)), unit)
+    return drain, config_of(drain, formats, form, mode, draw(distances))
+
+
+def config_of(drain, formats, form, mode, distances):
+    """A writer for a hidden layer of a mode, with distances in segments, and a last layer."""
+    hidden, last = drain.layers
+    code, levels = formats
+
+    def layer(of, mode, distances):
+        steps = (form.unit * distance for distance in distances)
+        return WriterLayer(mode, of.tiles, of.chunks, of.images, of.groups, *steps)
+
+    outputs = last.groups * last.group_channels
+    return WriterConfig(
+        drain.tag, drain.columns, drain.ranks, drain.chains,
+        code=parse(code),
+        levels=[parse(each) for each in levels],
+        form=form,
+        contexts=2,
+        context_words=REGION,
+        outputs=outputs,
+        output_rows=drain.ranks,
+        output_words=2 * drain.ranks * outputs,
+        layers=[layer(hidden, mode, distances), layer(last, 2, [0] * 5)],
+    )  # fmt: skip
+
+
+def expected(config, sums):
+    """The writes of a job, whose sums have rounds, a tag, and the levels of every chain."""
+    segments, used = [[] for _ in range(config.chains)], False
+    for at, tag, levels in sums:
+        context, layer = tag["context"], config.layers[tag["layer"]]
+        fmt = config.levels[layer.mode]
+        if layer is config.layers[-1]:
+            if tag["used"] and tag["rows"][0]:
+                row = context * config.output_rows + tag["rank"]
+                codes = [int(fmt.to_code(level)) for level in levels]
+                yield "outputs", row * config.outputs + tag["channel"], codes
+            continue
+        used = used if segments[0] else tag["used"]
+        for codes, level in zip(segments, levels, strict=True):
+            codes.append(int(config.code.to_code(level)) if tag["used"] else 0)
+        if len(segments[0]) < config.form.unit:
+            continue
+        for chain, codes in enumerate(segments):
+            if used and tag["rows"][chain]:
+                begin = at["tile"] * config.columns + at["column"] + 1 - config.form.unit
+                begin += layer.start + context * config.context_words * config.form.lanes
+                begin += (at["rank"] * config.chains + chain) * layer.row_step
+                for name in ("chunk", "image", "group"):
+                    begin += at[name] * getattr(layer, f"{name}_step")
+                yield "activations", begin, codes
+        segments = [[] for _ in segments]
+
+
+def is_right(config, drain, jobs, seed):
+    """Whether each write is made once, in order, and before its job is reported; with pauses."""
+    writer, chance = Writer(config), random.Random(seed)
+    sums = []  # of each job
+    for job in jobs:
+        fmt = config.levels[config.layers[job[1]].mode]
+        sums.append([(at, tag, _levels(fmt, chance, config)) for at, tag, _ in tags(drain, *job)])
+    right = [list(expected(config, each)) for each in sums]
+    seen, reported = [], []
+
+    async def testbench(ctx):
+        coming = deque(each for job in sums for each in job)
+        soon = deque([None, None])  # levels are two cycles behind their tags
+        for _ in range(2000):
+            now = coming.popleft() if coming and chance.random() < 0.8 else None
+            ctx.set(writer.tags.valid, now is not None)
+            if now:
+                ctx.set(writer.tags.payload, _tag(now[1]))
+            soon.append(now)
+            if levels := soon.popleft():
+                _drive(ctx, writer, levels, chance)
+            if ctx.get(writer.written.valid):
+                job = writer.written.payload
+                reported.append(((ctx.get(job.context), ctx.get(job.layer)), len(seen)))
+            seen.extend(_writes(ctx, writer))
+            if len(reported) == len(jobs):
+                return
+            await ctx.tick()
+
+    run(writer, testbench)
+    ends = accumulate(map(len, right))
+    return (
+        [job for job, _ in reported] == jobs
+        and all(count >= end for (_, count), end in zip(reported, ends, strict=True))
+        and all(
+            [each for each in seen if each[0] == memory]
+            == [each for job in right for each in job if each[0] == memory]
+            for memory in ("activations", "outputs")
+        )
+    )
+
+
+def _levels(fmt, chance, config):
+    return [int(fmt.to_level(chance.getrandbits(fmt.width))) for _ in range(config.chains)]
+
+
+def _tag(tag):
+    """A tag as the writer's input takes it."""
+    return {
+        "job": {name: tag[name] for name in ("context", "layer")},
+        "last": dict(zip(LOOPS, tag["last"], strict=True)),
+        "used": tag["used"],
+        "rows": sum(row << chain for chain, row in enumerate(tag["rows"])),
+        "rank": tag["rank"],
+        "channel": tag.get("channel", 0),
+    }
+
+
+def _drive(ctx, writer, arriving, chance):
+    """Give the levels to the input of their mode, and others to the other inputs."""
+    _, tag, levels = arriving
+    mode = writer.config.layers[tag["layer"]].mode
+    for index, (port, fmt) in enumerate(zip(writer.levels, writer.config.levels, strict=True)):
+        others = _levels(fmt, chance, writer.config)
+        for chain, level in enumerate(levels if index == mode else others):
+            ctx.set(port[chain], level)
+
+
+def _writes(ctx, writer):
+    """What is written in this cycle, as in `expected`."""
+    config, form = writer.config, writer.config.form
+    if ctx.get(writer.outputs.enable):
+        word = ctx.get(writer.outputs.data)
+        yield (
+            "outputs",
+            ctx.get(writer.outputs.address),
+            _codes(config.levels[-1], word, config.chains),
+        )
+    if enable := ctx.get(writer.activations.enable):
+        part = enable.bit_length() - 1
+        assert enable == 1 << part, "one segment"
+        word = ctx.get(writer.activations.data) >> part * form.unit * config.code.width
+        begin = ctx.get(writer.activations.address) * form.lanes + part * form.unit
+        yield "activations", begin, _codes(config.code, word, form.unit)
+
+
+def _codes(fmt, word, count):
+    return [word >> index * fmt.width & ((1 << fmt.width) - 1) for index in range(count)]
+
+
+jobs = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=4)
+
+
+@settings(max_examples=20)
+@given(cases(), jobs, st.integers(0, 99))
+def test_every_level_is_written_before_its_job_is_done(case, jobs, seed):
+    drain, config = case
+    assert is_right(config, drain, jobs, seed)
+
+
+@pytest.mark.parametrize(
+    ("method", "old", "new"),
+    [
+        ("elaborate", "Mux(begins, where.used, used_before)", "where.used"),
+        ("_code", "m.If(used)", "m.If(1)"),
+        ("_walk", "has_moved | moves_now", "moves_now"),
+        ("_write", "~waiting[1:].any()", "1"),
+        ("_write_outputs", "& where.rows[0]", ""),
+    ],
+    ids=["half a segment", "codes of no channel", "loops forget", "too early", "rows of no image"],
+)
+def test_a_planted_fault_is_found(monkeypatch, method, old, new):
+    layer = DrainLayer(
+        tiles=2, chunks=2, images=2, groups=2, positions=6, channels=7, group_channels=4,
+        parameter_base=0, own_parameters=True,
+    )  # fmt: skip
+    last = DrainLayer(2, 1, 1, 1, 1, 3, 3, 0, own_parameters=True)
+    tag = Tag(Job(2, 2), chains=2, ranks=2, channels=12)
+    drain = DrainConfig(tag, 2, 2, 2, 8, [layer, last])
+    config = config_of(drain, FORMATS[0], CodeAddress(2 * REGION, 4, 2), 0, [1, 3, 2, 4, 1])
+    jobs = [(0, 0), (1, 0), (0, 1), (1, 1)]
+    assert is_right(config, drain, jobs, 0)
+    edit(monkeypatch, Writer, method, old, new)
+    assert not is_right(config, drain, jobs, 0)
