@@ -1,11 +1,18 @@
-"""Which format holds which levels."""
+"""Which levels occur, and which format holds them."""
 
 import numpy as np
 
 from ...hw.numbers.formats import Fixed, Format
 from ...hw.numbers.operands import narrowest
 
-__all__ = ["narrowest", "weight_format"]
+__all__ = ["narrowest", "reach", "weight_format"]
+
+
+def reach(weights: np.ndarray, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of ``weights @ x`` over all ``x`` of such levels, of shape (outputs,)."""
+    rows = weights.reshape(len(weights), -1)
+    ends = rows * low, rows * high
+    return np.minimum(*ends).sum(axis=1), np.maximum(*ends).sum(axis=1)
 
 
 def weight_format(stated: Format, levels: np.ndarray) -> Format:

@@ -9,6 +9,7 @@ with an integer, or beyond it, depending on how ties are rounded::
     FLOOR      2K      from 2K on           CEIL       2K - 2  beyond it
     DOWN       as FLOOR above zero, as CEIL else; UP the other way round
     HALF_UP    2K - 1  from there on above zero, beyond it else; HALF_DOWN the other way round
+    NEAREST    2K - 1  from there on
     ROUND      2K - 1  from there on where K is even, beyond it where K is odd
 
 `Trunc` rounds to integers first, ties to even, and then divides by an integer: ``K`` is reached
@@ -36,6 +37,7 @@ EDGES = {
     "DOWN": ((-2, True), (0, False)),
     "HALF_UP": ((-1, True), (-1, False)),
     "HALF_DOWN": ((-1, False), (-1, True)),
+    "NEAREST": ((-1, False), (-1, False)),
 }
 
 
@@ -196,6 +198,8 @@ def _round(numerator: Any, unit: Any, mode: str) -> Any:
         return numerator // unit
     if mode == "CEIL":
         return -(-numerator // unit)
+    if mode == "NEAREST":
+        return (2 * numerator + unit) // (2 * unit)
     if mode in ("ROUND", "HALF_EVEN"):
         doubled = 2 * numerator + unit
         whole = doubled // (2 * unit)

@@ -1,4 +1,4 @@
-"""The quantisers of QONNX, evaluated exactly.
+"""Quantisers, evaluated exactly: those of QONNX, and those of networks that were trained here.
 
 Sources: the operator definitions of QONNX (Quant and its new name IntQuant, BipolarQuant, Trunc of
 versions 1 and 2, MultiThreshold). A quantiser maps a value ``v`` to the code
@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .rounding_modes import ROUNDINGS
+from ...hw.numbers.formats import Bipolar, Format
+from .rounding_modes import NEAREST, ROUNDINGS
 
 __all__ = ["Quantizer"]
 
@@ -53,6 +54,16 @@ class Quantizer:
     out_zero: Fraction
     divisor: Fraction = Fraction(0)
     table: np.ndarray | None = None
+
+    @classmethod
+    def nearest(cls, output: Format, scale: Fraction) -> "Quantizer":
+        """Return what `Format.quantize` does: nearest levels, halves up; or the sign, 0 up."""
+        unit, none = np.array([scale], object), Fraction(0)
+        if output == Bipolar():
+            zero = np.array([[none]], object)
+            return cls(unit, none, -1, 1, NEAREST, True, unit, none, table=zero)
+        ends = output.min_level, output.max_level
+        return cls(unit, none, *ends, NEAREST, False, unit, none)
 
     def codes(self, values: np.ndarray) -> np.ndarray:
         """Return the int64 codes of values of shape (channels, any).

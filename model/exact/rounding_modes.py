@@ -1,11 +1,14 @@
-"""The rounding modes of QONNX, for arrays of float numbers or of exact Fractions."""
+"""Rounding modes, for arrays of float numbers or of exact Fractions: those of QONNX, and ours."""
 
 from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
 
-__all__ = ["ROUNDINGS"]
+__all__ = ["NEAREST", "QONNX", "ROUNDINGS"]
+
+NEAREST = "NEAREST"
+"""The mode of our own quantisers: to the nearest integer, halves up."""
 
 
 def _floor(x: np.ndarray) -> np.ndarray:
@@ -51,6 +54,9 @@ ROUNDINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "DOWN": _by_magnitude(_floor),
     "HALF_UP": _by_magnitude(_half_up),
     "HALF_DOWN": _by_magnitude(_half_down),
+    NEAREST: _half_up,
 }
 """Rounding modes by name; halves of ``HALF_UP`` go
 away from zero, as in its executor."""
+QONNX = tuple(each for each in ROUNDINGS if each != NEAREST)
+"""The names that QONNX has."""

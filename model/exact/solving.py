@@ -1,4 +1,4 @@
-"""From planned layers to integers, and a report of what that took."""
+"""From step functions to integers: each layer its own, or all with one shift."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,14 @@ import numpy as np
 from ...hw.errors import NetworkError
 from ...hw.network.layers import MAX_SHIFT, Layer
 from ...hw.numbers.formats import Bipolar
-from .fold import UNBOUNDED, Integers, StepFunction, check, solve
 from .logits import LOGIT_BITS, Meaning, logits
 from .planned import Planned
+from .search import UNBOUNDED, Integers, Listed
 from .staircase import ClosedForm
-from .steps import WIDE, BoundedSteps, Steps
+from .step_function import StepFunction
+from .steps import WIDE, Steps
 
-__all__ = ["Solution", "build", "solve_all"]
+__all__ = ["Solution", "build", "solve_all", "solve_together"]
 
 ROUNDINGS = ("half_up", "half_even")
 MAX_THRESHOLD_BITS = 8
@@ -48,28 +49,12 @@ class Solution:
     meaning: Meaning | None = None
 
 
-class _Listed:
-    """Integers of a step function, from all of its steps."""
-
-    def __init__(self, function: StepFunction):
-        self.function, self.steps = function, function.thresholds()
-
-    def at(self, shift: int, rounding: str) -> Integers | None:
-        """Return exact integers of a shift, if there are any."""
-        integers, exact = solve(self.function, self.steps, shift, rounding=rounding)
-        return integers if exact.all() else None
-
-    def check(self, integers: Integers, rounding: str) -> int:
-        """Compare integers with the function; see `fold.check`."""
-        return check(self.function, integers, self.steps, rounding=rounding)
-
-
 @dataclass(frozen=True, eq=False)
 class _Trial:
     """A step function, the shift that is enough for it, and how ties are rounded."""
 
-    function: BoundedSteps
-    solver: _Listed | ClosedForm
+    function: StepFunction
+    solver: Listed | ClosedForm
     shift: int
     rounding: str
     integers: Integers | None
@@ -108,7 +93,40 @@ def solve_all(
     return found
 
 
-def _smallest(function: BoundedSteps) -> _Trial:
+def solve_together(functions: Sequence[StepFunction]) -> list[tuple[Integers, int]]:
+    """Return integers at the smallest common shift, and the number of levels compared, per layer.
+
+    Raises
+    ------
+    NetworkError
+        When no shift up to 40, with products inside 62 bits, is exact; the text names the layer and
+        the channel that need more.
+    """
+    solvers = [_solver(each) for each in functions]
+    order, culprit = [*solvers], ""  # what failed last comes first
+    for shift in range(MAX_SHIFT + 1):
+        beyond = [each.name for each in functions if each.product_limit(shift) >= UNBOUNDED]
+        if beyond:
+            culprit = culprit or f"layer {beyond[0]}"
+            break
+        found = {}
+        for solver in order:
+            found[id(solver)] = solver.at(shift)
+            if found[id(solver)] is None:
+                culprit = f"layer {solver.function.name}, channel {solver.culprit}"
+                order.remove(solver)
+                order.insert(0, solver)
+                break
+        else:
+            solved = [(each, found[id(each)]) for each in solvers]
+            return [(each, solver.check(each)) for solver, each in solved if each is not None]
+    raise NetworkError(
+        f"{culprit}: no multiplier and shift within 62-bit products give the float function "
+        "exactly; train with multiplier_bits, or a narrower activation format"
+    )
+
+
+def _smallest(function: StepFunction) -> _Trial:
     """Return the integers of the smallest shift that are exact; none where thresholds must do."""
     solver = _solver(function)
     if function.output == Bipolar():
@@ -126,7 +144,7 @@ def _smallest(function: BoundedSteps) -> _Trial:
     return _Trial(function, solver, 0, "half_up", None)
 
 
-def _solver(function: BoundedSteps) -> _Listed | ClosedForm:
+def _solver(function: StepFunction) -> Listed | ClosedForm:
     """Return what finds integers; steps are listed only where they are few."""
     if isinstance(function, Steps):
         if not function.is_line and function.output.width > MAX_THRESHOLD_BITS:
@@ -141,7 +159,7 @@ def _solver(function: BoundedSteps) -> _Listed | ClosedForm:
             f"{steps:,} steps that must be looked at one by one, of at most {MOST:,}; quantise it "
             "to fewer bits"
         )
-    return _Listed(function)
+    return Listed(function)
 
 
 def _too_wide(function: StepFunction) -> NetworkError:
@@ -233,7 +251,7 @@ def _ends(output: Any, bottom: int, top: int) -> dict[str, int]:
     return found
 
 
-def _with_thresholds(function: BoundedSteps, thresholds: np.ndarray) -> Solution:
+def _with_thresholds(function: StepFunction, thresholds: np.ndarray) -> Solution:
     """Return one threshold for each level above the lowest of the format."""
     output, channels = function.output, len(thresholds)
     below = function.bottom - output.min_level

@@ -1,7 +1,7 @@
 """Rounded lines in closed form: integers that equal them, however many levels they have.
 
 A channel's level is a line of its sum, rounded and clamped. It reaches level ``k`` at the sum
-``T[k]``, and `fold` explains which ``multiplier``, ``bias`` and ``shift`` give the same function::
+``T[k]``, and `search` explains which ``multiplier``, ``bias`` and ``shift`` give the same::
 
     c[k] - multiplier * T[k]  <=  bias  <=  c[k] - 1 - multiplier * (T[k] - 1)    for all k
 
@@ -28,7 +28,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ...hw.errors import NetworkError
-from .fold import UNBOUNDED, Integers, StepFunction, check, trials
+from .search import UNBOUNDED, Integers, check, trials
+from .step_function import StepFunction
 
 __all__ = ["ClosedForm", "Stairs", "StepRun", "largest"]
 
@@ -175,18 +176,19 @@ class ClosedForm:
         integers are compared with.
     stairs : sequence of Stairs
         Its channels.
+
     """
 
     def __init__(self, function: StepFunction, stairs: Sequence[Stairs]):
         self.function, self.stairs = function, tuple(stairs)
         self._order = list(range(len(self.stairs)))  # what failed last comes first
 
-    def at(self, shift: int, rounding: str) -> Integers | None:
+    def at(self, shift: int, rounding: str = "half_up") -> Integers | None:
         """Return exact integers of a shift, if there are any."""
         nominal, multipliers = trials(self.function, shift)
         found = Integers(np.ones_like(nominal), np.zeros_like(nominal), shift)
         for place, channel in enumerate(self._order):
-            for trial in multipliers[:, channel].tolist():
+            for trial in dict.fromkeys(multipliers[:, channel].tolist()):
                 least, most = self.stairs[channel].bounds(trial, shift, rounding)
                 if least <= most:
                     found.multiplier[channel] = trial
@@ -198,6 +200,11 @@ class ClosedForm:
         return found
 
     @property
+    def culprit(self) -> int:
+        """The channel that had no integers when `at` last found none."""
+        return self._order[0]
+
+    @property
     def steps(self) -> np.ndarray:
         """Where each level above the lowest is reached, shape (channels, levels - 1)."""
         return self.thresholds(self.function.goals)
@@ -206,8 +213,8 @@ class ClosedForm:
         """Return where levels are reached, shape (channels, levels)."""
         return np.stack([each.thresholds(goals) for each in self.stairs])
 
-    def check(self, integers: Integers, rounding: str) -> int:
-        """Prove that integers are exact, and compare them with the function; see `fold.check`.
+    def check(self, integers: Integers, rounding: str = "half_up") -> int:
+        """Prove that integers are exact, and compare them with the function; see `search.check`.
 
         Where there are too many steps to list them, bounds still stand for all, and the comparison
         is of some steps, from the lowest to the highest.

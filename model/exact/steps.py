@@ -9,46 +9,20 @@ import numpy as np
 from ...hw.numbers.formats import Bipolar, Format
 from .counts import StepCounts
 from .curve import Curve
-from .fold import StepFunction
 from .line import RoundedLine, end_codes
 from .quantizer import Quantizer
+from .rounding_modes import NEAREST
 from .staircase import ClosedForm, Stairs
+from .step_function import StepFunction
 
-__all__ = ["WIDE", "BoundedSteps", "PairSteps", "Steps", "end_levels", "estimated_codes"]
+__all__ = ["WIDE", "PairSteps", "Steps", "end_levels", "estimated_codes"]
 
 WIDE = 12  # bits from which levels are looked at one by one only if they must be
 MARGIN = 1e-13  # of float64 estimates, relative to what was added up; its rounding is below 2e-15
 
 
-class BoundedSteps(StepFunction):
-    """A step function whose levels end before its format does.
-
-    Attributes
-    ----------
-    ends : tuple of int
-        The lowest and the highest level that it can give.
-    """
-
-    ends: tuple[int, int]
-
-    @property
-    def bottom(self) -> int:
-        """The lowest level that it gives."""
-        return self.ends[0]
-
-    @property
-    def top(self) -> int:
-        """The highest level that it gives."""
-        return self.ends[1]
-
-    @property
-    def span(self) -> int:
-        """How many levels are above the lowest."""
-        return 1 if self.output == Bipolar() else self.top - self.bottom
-
-
 @dataclass(frozen=True, eq=False)
-class Steps(BoundedSteps):
+class Steps(StepFunction):
     """A layer's step function over its sums, nowhere falling.
 
     Attributes
@@ -189,7 +163,7 @@ class Steps(BoundedSteps):
     @property
     def rounds_to_nearest(self) -> bool:
         """Whether the quantiser rounds to the nearest code, whatever it does with ties."""
-        return self.quantizer.rounding in ("ROUND", "HALF_EVEN", "HALF_UP", "HALF_DOWN")
+        return self.quantizer.rounding in ("ROUND", "HALF_EVEN", "HALF_UP", "HALF_DOWN", NEAREST)
 
     @property
     def exact_slope(self) -> np.ndarray:
@@ -286,7 +260,7 @@ def end_levels(curve: Curve, quantizer: Quantizer) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, eq=False)
-class PairSteps(BoundedSteps):
+class PairSteps(StepFunction):
     """The step function of a sum of two tensors, ``summands[0] * x + summands[1] * y``.
 
     It is known at the sums that pairs of levels make; between two of those it has the level of the

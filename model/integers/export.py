@@ -12,7 +12,7 @@ from ...hw.network.layers import Layer, Requantised, Size
 from ...hw.network.network import Network
 from ...hw.numbers.arithmetic import Accumulator, bits_for
 from ...hw.program.mapping import accumulator_bits
-from ..exact.fold import solve_together
+from ..exact.solving import solve_together
 from ..layers.steps import Block
 from ..layers.unweighted import MaxPoolStep
 from ..training.recipe import Recipe, default_activation
@@ -37,8 +37,8 @@ class FoldReport:
     multiplier_bits, bias_bits : int
         Width of the widest multiplier (unsigned) and bias (two's complement).
     levels_compared : int
-        Accumulator levels, over all channels, at which integers and float function were compared;
-        0 for the last layer, which has no function to compare.
+        Accumulator levels, over all channels, at which integers and the layer's function were
+        compared; 0 for the last layer, which has no function to compare.
     """
 
     layer: str

@@ -1,16 +1,22 @@
-"""Export of single steps: their float functions for folding, and their layers of integers."""
+"""Export of single steps: their exact step functions for folding, and their layers of integers."""
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...hw.errors import NetworkError
 from ...hw.network import layers
 from ...hw.network.layers import Layer, Window
 from ...hw.numbers.arithmetic import bits_for
 from ...hw.numbers.formats import MAX_WIDTH, Fixed, Format
-from ..exact.fold import FoldedLayer, Integers, reach
+from ..exact.curve import Curve, fractions
+from ..exact.formats import reach
+from ..exact.quantizer import Quantizer
+from ..exact.search import Integers
+from ..exact.steps import Steps
 from ..layers.blocks import Model, Node
 from ..layers.norm import constants, units
 from ..layers.steps import BIAS, Head, Step, WeightedStep
@@ -20,25 +26,35 @@ from ..lowering.supported import pair
 __all__ = ["final_layer", "folded", "max_pool", "requantised"]
 
 
-def folded(model: Model, node: Node, step: Step) -> FoldedLayer:
-    """Return the float function of one hidden step, with signs moved into the weights."""
+def folded(model: Model, node: Node, step: Step) -> Steps:
+    """Return what one hidden step does to its sums, exactly, with signs moved into the weights.
+
+    Raises
+    ------
+    NetworkError
+        For parameters that are no numbers.
+    """
     norm = constants(step.norm)
-    unit, mean, deviation, gamma, beta = (
-        each.numpy() for each in torch.broadcast_tensors(units(model)[node.name], *norm)
-    )
-    low, high = _reach(model, node, step)
-    flipped = gamma < 0
-    return FoldedLayer(
+    numbers = torch.broadcast_tensors(units(model)[node.name], *norm)
+    try:
+        unit, mean, deviation, gamma, beta = (fractions(each.numpy()) for each in numbers)
+        scale = Fraction(float(model.scales()[node.name]))
+    except (OverflowError, ValueError) as error:
+        raise NetworkError(
+            f"layer {node.name}: a norm or a scale is infinite or no number; the training has "
+            "diverged: train with a lower rate"
+        ) from error
+    slope, (low, high) = gamma / deviation, _reach(model, node, step)
+    curve, flipped = Curve.linear(unit * slope, beta - mean * slope), numbers[3].numpy() < 0
+    return Steps(
         name=node.name,
         output=step.output,
         low=np.where(flipped, -high, low),
         high=np.where(flipped, -low, high),
-        unit=np.where(flipped, -unit, unit),
-        mean=mean,
-        deviation=deviation,
-        gamma=gamma,
-        beta=beta,
-        step=float(model.scales()[node.name]),
+        curve=curve.flipped(flipped),
+        quantizer=Quantizer.nearest(step.output, scale),
+        mirrored=np.zeros(len(flipped), bool),
+        ends=(step.output.min_level, step.output.max_level),
     )
 
 
@@ -46,15 +62,19 @@ def _reach(model: Model, node: Node, step: Step) -> tuple[np.ndarray, np.ndarray
     """Return the ends of a step's accumulator, before any sign is flipped."""
     if isinstance(step, WeightedStep):
         quantizer, shadow = step.weights()
-        return reach(quantizer.levels(shadow).flatten(1).cpu().numpy(), step.inputs[0])
+        return _ends(quantizer.levels(shadow).cpu().numpy(), step.inputs[0])
     if isinstance(step, AveragePoolStep):
         taps = step.kernel[0] * step.kernel[1]
-        return reach(np.array([[taps]]), step.inputs[0])
+        return _ends(np.array([[taps]]), step.inputs[0])
     ends = [
-        reach(np.array([[times]]), fmt)
+        _ends(np.array([[times]]), fmt)
         for times, fmt in zip(_summands(model, node.name), step.inputs, strict=True)
     ]
     return ends[0][0] + ends[1][0], ends[0][1] + ends[1][1]
+
+
+def _ends(weights: np.ndarray, fmt: Format) -> tuple[np.ndarray, np.ndarray]:
+    return reach(weights, fmt.min_level, fmt.max_level)
 
 
 def _summands(model: Model, name: str) -> tuple[int, int]:

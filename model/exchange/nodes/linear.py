@@ -9,7 +9,7 @@ from ....hw.network.window import Size, Window
 from ....hw.numbers.formats import Bipolar
 from ...exact.curve import Curve, fractions
 from ...exact.draft import Draft
-from ...exact.formats import narrowest, weight_format
+from ...exact.formats import narrowest, reach, weight_format
 from ...exact.tensors import Levels, Sums, Weights
 from ..graph.node import attributes, refuse, window_of
 from .levels import levels_of
@@ -107,7 +107,7 @@ def _dense(
     out = _output_scale(node, scale, len(levels)) * factor
     gain, offset = gain * out, constant * out
     size = Size(1, 1, len(levels))
-    low, high = _reach(tensor, levels, padded=False)
+    low, high = reach(levels, tensor.low, tensor.high)
     draft = Draft(
         name=node.name,
         sources=(tensor.source,),
@@ -155,7 +155,8 @@ def conv(walk: Walk, node: Any) -> None:
         node, tensor, levels, channel[:, None, None, :], padded=own
     )
     out = _output_scale(node, scale, len(levels))
-    low, high = _reach(tensor, levels, padded=any(window.padding))
+    zero = (0,) if any(window.padding) else ()
+    low, high = reach(levels, min([tensor.low, *zero]), max([tensor.high, *zero]))
     positions = window.positions(size)
     draft = Draft(
         name=node.name,
@@ -236,16 +237,6 @@ def _folded_input(
         products = levels * tensor.offset[channel]  # the weights have the channels' signs already
         constant = products.reshape(len(levels), -1).sum(axis=1) * firsts
     return firsts, constant, levels
-
-
-def _reach(tensor: Levels, levels: np.ndarray, *, padded: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ends of the sums of each output, over all levels that its input has."""
-    low, high = tensor.low, tensor.high
-    if padded:
-        low, high = min(low, 0), max(high, 0)
-    flat = levels.reshape(len(levels), -1)
-    ends = flat * low, flat * high
-    return np.minimum(*ends).sum(axis=1), np.maximum(*ends).sum(axis=1)
 
 
 def _give(

@@ -9,7 +9,7 @@ from qonnx.custom_op.general.intquant import max_int, min_int
 from ...exact.curve import fractions
 from ...exact.formats import narrowest
 from ...exact.quantizer import Quantizer
-from ...exact.rounding_modes import ROUNDINGS
+from ...exact.rounding_modes import QONNX
 from ...exact.tensors import Levels, Sums
 from ..graph.node import attributes, refuse
 from .ahead import is_end
@@ -67,8 +67,8 @@ def reduced_axes(walk: Walk, node: Any, count: int) -> list[int]:
 def rounding_mode(node: Any, values: dict[str, Any], default: str) -> str:
     """Return the rounding mode that a node's attributes name."""
     rounding = values.get("rounding_mode", default).upper()
-    if rounding not in ROUNDINGS:
-        refuse(node, f"unknown rounding mode {rounding}; there are {', '.join(ROUNDINGS)}")
+    if rounding not in QONNX:
+        refuse(node, f"unknown rounding mode {rounding}; there are {', '.join(QONNX)}")
     return rounding
 
 

@@ -11,7 +11,7 @@ value is at least half a unit from where the rounding changes.
 **Checking.** Nothing is trusted: `plan` evaluates the nodes in float32, operation by operation, and
 compares them with the integers at both ends of the range of the sum and on both sides of every step
 of either function. Every operation is monotone, rounding included, so these stand for all sums, as
-`narrowgauge.model.exact.fold` explains. Where there are too many levels to look at, all numbers
+`narrowgauge.model.exact.search` explains. Where there are too many levels to look at, all numbers
 must be so small that float32 rounds nothing at all, and a sample is compared.
 """
 

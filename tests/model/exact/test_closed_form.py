@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from narrowgauge.hw.errors import NetworkError
 from narrowgauge.hw.network.window import Size
 from narrowgauge.hw.numbers.formats import Bipolar
-from narrowgauge.model.exact.fold import StepFunction
+from narrowgauge.model.exact.search import Listed
+from narrowgauge.model.exact.step_function import StepFunction
 from narrowgauge.model.exchange.extra import require
 
 require()
@@ -24,7 +25,7 @@ from narrowgauge.model.exact.curve import Curve  # noqa: E402
 from narrowgauge.model.exact.formats import narrowest  # noqa: E402
 from narrowgauge.model.exact.planned import Planned  # noqa: E402
 from narrowgauge.model.exact.quantizer import Quantizer  # noqa: E402
-from narrowgauge.model.exact.solving import _Listed, _smallest, solve_all  # noqa: E402
+from narrowgauge.model.exact.solving import _smallest, solve_all  # noqa: E402
 from narrowgauge.model.exact.staircase import ClosedForm  # noqa: E402
 from narrowgauge.model.exact.steps import Steps, end_levels  # noqa: E402
 from narrowgauge.model.exact.tensors import Levels  # noqa: E402
@@ -59,7 +60,7 @@ def oracle(steps):
 
 def same(steps, shifts=range(14)):
     """Compare thresholds, and the integers of many shifts."""
-    slow = _Listed(oracle(steps))
+    slow = Listed(oracle(steps))
     assert steps.thresholds().tolist() == slow.steps.tolist()
     closed = steps.closed_form()
     for shift in shifts if closed else ():

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narrowgauge.hw.numbers.arithmetic import round_shift
-from narrowgauge.model.exact.fold import UNBOUNDED
+from narrowgauge.model.exact.search import UNBOUNDED
 from narrowgauge.model.exact.staircase import Stairs, StepRun, largest
 
 factors = st.integers(-60, 60)

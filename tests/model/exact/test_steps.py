@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from narrowgauge.hw.errors import NetworkError
 from narrowgauge.hw.numbers.arithmetic import requantize
 from narrowgauge.hw.numbers.formats import Bipolar, Fixed
-from narrowgauge.model.exact.fold import check
+from narrowgauge.model.exact.search import check
 from narrowgauge.model.exchange.extra import require
 
 require()

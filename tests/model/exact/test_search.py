@@ -1,4 +1,7 @@
+"""Our own layers: integers of norms and activations against Fractions, at every sum there is."""
+
 from fractions import Fraction
+from math import floor
 
 import numpy as np
 import pytest
@@ -7,11 +10,18 @@ from hypothesis import strategies as st
 
 from narrowgauge.hw.errors import NetworkError
 from narrowgauge.hw.numbers.arithmetic import requantize
-from narrowgauge.hw.numbers.formats import parse
-from narrowgauge.model.exact.fold import FoldedLayer, Integers, check, reach, solve, solve_together
+from narrowgauge.hw.numbers.formats import Bipolar, parse
+from narrowgauge.model.exact.curve import Curve, fractions
+from narrowgauge.model.exact.formats import reach
+from narrowgauge.model.exact.quantizer import Quantizer
+from narrowgauge.model.exact.search import Integers, Listed, check
+from narrowgauge.model.exact.solving import solve_together
+from narrowgauge.model.exact.staircase import ClosedForm
+from narrowgauge.model.exact.steps import Steps
 
 
 def layer(weights, output="uint4", input="uint2", seed=0, **changes):
+    """A norm of sums, ``(acc * unit - mean) / deviation * gamma + beta``, quantised."""
     weights = np.array(weights)
     count = len(weights)
     chance = np.random.default_rng(seed)
@@ -23,20 +33,34 @@ def layer(weights, output="uint4", input="uint2", seed=0, **changes):
         "beta": chance.normal(size=count),
         "step": 0.11,
     } | changes
-    return FoldedLayer("it", parse(output), *reach(weights, parse(input)), **fields)
+    step = Fraction(fields.pop("step"))
+    unit, mean, deviation, gamma, beta = (fractions(each) for each in fields.values())
+    slope, fmt = gamma / deviation, parse(output)
+    curve = Curve.linear(slope * unit, beta - mean * slope)
+    ends, none = (fmt.min_level, fmt.max_level), np.zeros(count, bool)
+    sums = reach(weights, parse(input).min_level, parse(input).max_level)
+    return Steps("it", fmt, *sums, curve, Quantizer.nearest(fmt, step), none, ends)
+
+
+def by_hand(it, channel, accumulator):
+    """The level of one sum, from the definition."""
+    value = accumulator * it.curve.gain[channel] + it.curve.offset[channel]
+    if it.output == Bipolar():
+        return 1 if value >= 0 else -1
+    level = floor(value / it.quantizer.scale[0] + Fraction(1, 2))
+    return min(max(level, it.output.min_level), it.output.max_level)
 
 
 def brute_force(it, integers):
     """Compare at every accumulator level there is; return how many differ."""
     differences = 0
-    low, high = it.low, it.high
-    for channel in range(len(low)):
-        levels = np.arange(low[channel], high[channel] + 1)
-        expected = it.levels(np.tile(levels, (len(low), 1)))[channel]
+    for channel, (low, high) in enumerate(zip(it.low.tolist(), it.high.tolist(), strict=True)):
+        levels = np.arange(low, high + 1)
+        expected = [by_hand(it, channel, each) for each in levels.tolist()]
         got = requantize(
             levels, integers.multiplier[channel], integers.bias[channel], integers.shift, it.output
         )
-        differences += int((expected != got).sum())
+        differences += int((np.array(expected) != got).sum())
     return differences
 
 
@@ -65,7 +89,7 @@ def test_levels_out_of_reach_have_thresholds_past_the_end():
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["bipolar", "uint1", "uint4", "uint8", "int4"]),
        st.sampled_from(["bipolar", "uint2", "uint4", "int3"]))  # fmt: skip
-def test_integers_equal_the_float_function_at_every_level(seed, output, input):
+def test_integers_equal_the_layer_at_every_level(seed, output, input):
     it = layer(random_weights(seed), output, input, seed, step=0.05)
     ((integers, compared),) = solve_together([it])
     assert brute_force(it, integers) == 0
@@ -120,7 +144,7 @@ def test_smaller_shifts_were_not_exact():
     it = layer(random_weights(7), "uint8", "uint4")
     ((integers, _),) = solve_together([it])
     assert integers.shift > 0
-    assert not solve(it, it.thresholds(), integers.shift - 1)[1].all()
+    assert Listed(it).at(integers.shift - 1) is None
 
 
 def test_dead_channels_fold():
@@ -132,22 +156,40 @@ def test_dead_channels_fold():
 @given(st.integers(0, 2**32 - 1))
 def test_ties_of_exact_fractions_go_up_in_both(seed):
     chance = np.random.default_rng(seed)
-    # powers of two make every operation exact, so ties really occur
+    # powers of two, so that ties really occur
     power = 2.0 ** chance.integers(-3, 2, 3)
     it = layer(random_weights(seed), "uint4", "uint4", mean=chance.integers(-4, 5, 3) / 4,
                deviation=power, gamma=np.ones(3), beta=np.zeros(3), step=0.5)  # fmt: skip
-    values = [Fraction(1, 4), Fraction(0.5)]
-    low = it.low
-    for channel, accumulator in enumerate(low.tolist()):
-        exact = (accumulator * values[0] - Fraction(it.mean[channel])) / Fraction(power[channel])
-        level = min(max((exact / values[1] + Fraction(1, 2)).__floor__(), 0), 15)
-        assert it.levels(low[:, None])[channel, 0] == level
     ((integers, _),) = solve_together([it])
     assert brute_force(it, integers) == 0
 
 
+def test_a_tie_that_float64_does_not_see_goes_up():
+    assert 1 / 49 * 49 < 1  # a norm of 1 / 49 * 49, at steps of 2
+    it = layer([[1, 1]], "uint2", mean=np.zeros(1), deviation=np.full(1, 49.0), beta=np.zeros(1),
+               gamma=np.full(1, 49.0), unit=np.ones(1), step=2.0)  # fmt: skip
+    assert parse("uint2").quantize(1 / 49 * 49, 2.0) == 0
+    assert it.levels(np.array([[1]])).tolist() == [[1]]
+    ((integers, _),) = solve_together([it])
+    assert (integers.multiplier.tolist(), integers.shift) == ([1], 1)
+    assert brute_force(it, integers) == 0
+    assert brute_force(it, integers._replace(bias=integers.bias - 1)) == 3
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["uint4", "uint8", "int4"]), st.integers(0, 9))
+def test_the_closed_form_is_that_of_all_steps(seed, output, shift):
+    it = layer(random_weights(seed), output, "uint4", seed, step=0.05)
+    closed, listed = it.closed_form(), Listed(it)
+    assert isinstance(closed, ClosedForm)
+    assert closed.steps.tolist() == listed.steps.tolist()
+    found, expected = closed.at(shift), listed.at(shift)
+    assert (found is None) == (expected is None)
+    if found is not None and expected is not None:
+        assert [each.tolist() for each in found[:2]] == [each.tolist() for each in expected[:2]]
+
+
 def test_what_cannot_be_exact_is_named():
-    # 65535 thresholds over a range of 2**36: no product inside 62 bits follows them all
+    # 65535 steps over a range of 2**36: no product inside 62 bits follows them all
     slopes = {"unit": np.full(2, 2.0**-40), "gamma": np.array([1.0, 0.337]), "step": 2.0**-21 / 7}
     zero = np.zeros(2)
     it = layer(
