@@ -3,20 +3,19 @@
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
 from ...hw.errors import NetworkError
 from ...hw.numbers.arithmetic import bits_for
 from ...hw.numbers.formats import MAX_WIDTH, Fixed
-from .planned import Planned
+from .transfer import INFINITY, Number
+from .unsolved import Clamp, Parameters, UnsolvedLayer
 
 __all__ = ["LOGIT_BITS", "Logits", "Meaning", "logits"]
 
 LOGIT_BITS = 16  # of the multipliers of logits, unless hidden layers have wider ones
 FARTHEST_BIAS = 1 << 52
-INFINITY = float("inf")
 
 
 @dataclass(frozen=True)
@@ -52,13 +51,13 @@ class Logits:
         Its error, relative to the largest logit that can be.
     """
 
-    parameters: dict[str, Any]
+    parameters: Parameters
     is_rounded: bool
     meaning: Meaning
     relative_error: float
 
 
-def logits(planned: Planned, bits: int) -> Logits:
+def logits(unsolved: UnsolvedLayer, bits: int) -> Logits:
     """Return parameters of a last layer without a quantiser.
 
     Where all channels have one scale and biases are whole sums, they are exact; else multipliers
@@ -72,14 +71,14 @@ def logits(planned: Planned, bits: int) -> Logits:
     NetworkError
         For a logit that is always the same, and for channels that are clipped differently.
     """
-    curve, draft = planned.curve, planned.draft
-    assert curve is not None
-    rows = slice(None) if draft.is_weighted else slice(1)
-    gain, offset = curve.gain[rows], curve.offset[rows]
-    low, high = draft.low[rows], draft.high[rows]
+    transfer, accumulation = unsolved.transfer, unsolved.accumulation
+    assert transfer is not None
+    rows = slice(None) if accumulation.is_weighted else slice(1)
+    gain, offset = transfer.gain[rows], transfer.offset[rows]
+    low, high = accumulation.low[rows], accumulation.high[rows]
     if min(gain) <= 0:
-        raise NetworkError(f"layer {planned.name}: a logit is multiplied by zero")
-    clip = _clip(planned, rows)
+        raise NetworkError(f"layer {unsolved.name}: a logit is multiplied by zero")
+    clip = _clip(unsolved, rows)
     units = offset / gain
     common = Fraction(0)
     if len(gain) > 1 and len({*gain.tolist()}) == 1:  # what all have in common changes no class
@@ -87,13 +86,13 @@ def logits(planned: Planned, bits: int) -> Logits:
         units = units - common
         offset = units * gain
     exact = len({*gain.tolist()}) == 1 and all(Fraction(each).denominator == 1 for each in units)
-    if len(curve.gain) == 1:  # a value, not an order: its clip must be exact, too
+    if len(transfer.gain) == 1:  # a value, not an order: its clip must be exact, too
         exact = exact and all(Fraction(end / gain[0]).denominator == 1 for end in _finite(clip))
     one = np.ones(len(gain), np.int64)
     room = 60 - bits_for(int(low.min()), int(high.max()))  # products stay within 64 bits
     unit = gain[0] if exact else max(gain) / ((1 << max(min(bits, room), 1)) - 1)
     if max(abs(offset / unit)) > FARTHEST_BIAS:
-        raise NetworkError(f"layer {planned.name}: a bias is far beyond all sums; not supported")
+        raise NetworkError(f"layer {unsolved.name}: a bias is far beyond all sums; not supported")
     if exact:
         multiplier, bias = one, units.astype(np.int64)
     else:
@@ -104,7 +103,7 @@ def logits(planned: Planned, bits: int) -> Logits:
     is_rounded = not exact or bool(shift)
     scale = Fraction(unit) * 2**shift
     output = Fixed(_width(found) - shift)
-    clamp, error = _clamp(planned.name, clip, scale, common * gain[0], output, not is_rounded)
+    clamp, error = _clamp(unsolved.name, clip, scale, common * gain[0], output, not is_rounded)
     low_high = np.stack([low, high], axis=1).astype(object)
     if not exact:
         own_gain, own = (each.astype(object) * unit for each in (multiplier, bias))
@@ -113,9 +112,11 @@ def logits(planned: Planned, bits: int) -> Logits:
     error += scale / 2 if shift else 0  # the bits that are dropped
     values = (low_high * gain[:, None] + offset[:, None]).ravel()
     largest = max(abs(float(_limited(each, *clip))) for each in values)
-    parameters = {"multiplier": multiplier, "bias": bias, "shift": shift, "output": output}
+    parameters: Parameters = {
+        "multiplier": multiplier, "bias": bias, "shift": shift, "output": output, **clamp
+    }  # fmt: skip
     return Logits(
-        parameters | clamp,
+        parameters,
         is_rounded,
         Meaning(scale, common * gain[0] / scale, error),
         float(error) / max(largest, 1e-300),
@@ -127,11 +128,11 @@ def _width(ends: tuple[int, int]) -> int:
     return bits_for(min(ends[0], -1), max(ends[1], 0))
 
 
-def _finite(ends: tuple[Any, Any]) -> list[Any]:
+def _finite(ends: tuple[Number, Number]) -> list[Number]:
     return [each for each in ends if abs(each) != INFINITY]
 
 
-def _clip(planned: Planned, rows: slice) -> tuple[Any, Any]:
+def _clip(unsolved: UnsolvedLayer, rows: slice) -> tuple[Number, Number]:
     """Return the ends between which all channels are clipped; infinite where none is.
 
     Raises
@@ -139,11 +140,13 @@ def _clip(planned: Planned, rows: slice) -> tuple[Any, Any]:
     NetworkError
         Where one pair of ends does not do what the graph does in all channels.
     """
-    curve, draft = planned.curve, planned.draft
-    assert curve is not None
-    gain, offset = curve.gain[rows], curve.offset[rows]
-    bottom, top = (sums[rows].astype(object) * gain + offset for sums in (draft.low, draft.high))
-    low, high = curve.low[rows], curve.high[rows]
+    transfer, accumulation = unsolved.transfer, unsolved.accumulation
+    assert transfer is not None
+    gain, offset = transfer.gain[rows], transfer.offset[rows]
+    bottom, top = (
+        sums[rows].astype(object) * gain + offset for sums in (accumulation.low, accumulation.high)
+    )
+    low, high = transfer.low[rows], transfer.high[rows]
     ends = (
         max(
             (end for end, least in zip(low, bottom, strict=True) if end > least), default=-INFINITY
@@ -154,28 +157,28 @@ def _clip(planned: Planned, rows: slice) -> tuple[Any, Any]:
         # a monotone function of an interval is clipped alike if its ends are
         if any(_limited(each, *own) != _limited(each, *ends) for each in (least, most)):
             raise NetworkError(
-                f"layer {planned.name}: the end of the network clips its channels at different "
+                f"layer {unsolved.name}: the end of the network clips its channels at different "
                 "values, and a layer has one clamp; put a Quant node behind it"
             )
     if ends[0] >= ends[1]:
         raise NetworkError(
-            f"layer {planned.name}: the end of the network clips every logit to one value"
+            f"layer {unsolved.name}: the end of the network clips every logit to one value"
         )
     return ends
 
 
-def _limited(value: Any, low: Any, high: Any) -> Any:
+def _limited(value: Number, low: Number, high: Number) -> Number:
     return min(max(value, low), high)
 
 
 def _clamp(
     name: str,
-    clip: tuple[Any, Any],
+    clip: tuple[Number, Number],
     scale: Fraction,
     common: Fraction,
     output: Fixed,
     in_order: bool,
-) -> tuple[dict[str, int], Fraction]:
+) -> tuple[Clamp, Fraction]:
     """Return ``low`` and ``high`` of a layer, and how far values are from what they stand for.
 
     ``in_order`` takes the levels outside the clip, else they are the nearest ones.
@@ -187,10 +190,14 @@ def _clamp(
             outside = math.floor if side == "low" else math.ceil
             level = outside(real) if in_order else round(real)
             found[side] = min(max(level, output.min_level), output.max_level)
-            error = max(error, abs(real - level) * scale)
+            error = max(error, abs(Fraction(real) - level) * scale)
     if found["low"] >= found["high"]:
         raise NetworkError(
             f"layer {name}: the end of the network clips to less than one level of its logits"
         )
-    ends = {"low": output.min_level, "high": output.max_level}
-    return {side: level for side, level in found.items() if level != ends[side]}, error
+    clamp: Clamp = {}
+    if found["low"] != output.min_level:
+        clamp["low"] = found["low"]
+    if found["high"] != output.max_level:
+        clamp["high"] = found["high"]
+    return clamp, error

@@ -6,16 +6,70 @@ versions 1 and 2, MultiThreshold). A quantiser maps a value ``v`` to the code
 zero point, so that its value is ``out_scale * level``.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
 from ...hw.numbers.formats import Bipolar, Format
-from .rounding_modes import NEAREST, ROUNDINGS
+from .step_function import count_reached
 
-__all__ = ["Quantizer"]
+__all__ = ["NEAREST", "QONNX", "ROUNDINGS", "Quantizer"]
+
+NEAREST = "NEAREST"
+"""The mode of our own quantisers: to the nearest integer, halves up."""
+
+
+def _floor(x: np.ndarray) -> np.ndarray:
+    return x // 1
+
+
+def _ceil(x: np.ndarray) -> np.ndarray:
+    return -((-x) // 1)
+
+
+def _by_magnitude(function: Callable[[np.ndarray], np.ndarray]) -> Callable:
+    """Round magnitudes, and give them their signs back."""
+    return lambda x: np.where(x < 0, -function(abs(x)), function(abs(x)))
+
+
+def _half_even(x: np.ndarray) -> np.ndarray:
+    """Round to the nearest integer, ties to the even one."""
+    if x.dtype != object:
+        return np.round(x)
+    down = (2 * x + 1) // 2
+    tie = (2 * x + 1) % 2 == 0
+    return np.where(tie & (down % 2 == 1), down - 1, down)
+
+
+def _half_up(x: np.ndarray) -> np.ndarray:
+    return _floor(x + _half(x))
+
+
+def _half_down(x: np.ndarray) -> np.ndarray:
+    return _ceil(x - _half(x))
+
+
+def _half(x: np.ndarray) -> Fraction | float:
+    return Fraction(1, 2) if x.dtype == object else 0.5
+
+
+ROUNDINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "ROUND": _half_even,
+    "HALF_EVEN": _half_even,
+    "CEIL": _ceil,
+    "FLOOR": _floor,
+    "UP": _by_magnitude(_ceil),
+    "DOWN": _by_magnitude(_floor),
+    "HALF_UP": _by_magnitude(_half_up),
+    "HALF_DOWN": _by_magnitude(_half_down),
+    NEAREST: _half_up,
+}
+"""Rounding modes by name; halves of ``HALF_UP`` go
+away from zero, as in its executor."""
+QONNX = tuple(each for each in ROUNDINGS if each != NEAREST)
+"""The names that QONNX has."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +128,8 @@ class Quantizer:
             return self._counted(values)
         exact = values.dtype == object
         scale = self.scale if exact else self.scale.astype(np.float64)
-        ratio: Any = values / scale[:, None]
-        ratio = ratio + (self.zero_point if exact else float(self.zero_point))
+        ratio = values / scale[:, None]
+        ratio = ratio + np.asarray(self.zero_point, values.dtype)
         if self.is_bipolar:
             return np.where(ratio >= 0, 1, -1).astype(np.int64)
         if self.divisor:
@@ -88,11 +142,7 @@ class Quantizer:
         """Return how many thresholds of its channel are not above each value; 2 codes are signs."""
         assert self.table is not None
         table = self.table if values.dtype == object else self.table.astype(np.float64)
-        rows = [
-            np.searchsorted(table[row % len(table)], each, side="right")
-            for row, each in enumerate(values)
-        ]
-        counts = np.array(rows, np.int64).reshape(values.shape)
+        counts = count_reached(table, values)
         return 2 * counts - 1 if self.is_bipolar else counts
 
     @property

@@ -2,19 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ...hw.errors import NetworkError
 from ...hw.network.layers import MAX_SHIFT, Layer
-from ...hw.numbers.formats import Bipolar
+from ...hw.numbers.formats import Bipolar, Format
 from .logits import LOGIT_BITS, Meaning, logits
-from .planned import Planned
+from .requantisation import WIDE, Steps
 from .search import UNBOUNDED, Integers, Listed
 from .staircase import ClosedForm
-from .step_function import StepFunction
-from .steps import WIDE, Steps
+from .step_function import StepFunction, count_reached
+from .unsolved import Clamp, Parameters, UnsolvedLayer
 
 __all__ = ["Solution", "build", "solve_all", "solve_together"]
 
@@ -43,7 +42,7 @@ class Solution:
     """
 
     method: str
-    parameters: dict[str, Any]
+    parameters: Parameters
     compared: int
     error: float = 0.0
     meaning: Meaning | None = None
@@ -61,7 +60,7 @@ class _Trial:
 
 
 def solve_all(
-    planned: Sequence[Planned],
+    unsolved: Sequence[UnsolvedLayer],
     logit_bits: int = LOGIT_BITS,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Solution]:
@@ -72,7 +71,7 @@ def solve_all(
     NetworkError
         Where no integers are exact; the text names the layer.
     """
-    functions = [each.steps for each in planned if each.steps is not None]
+    functions = [each.steps for each in unsolved if each.steps is not None]
     whole = {each.name: _whole_numbers(each) for each in functions if each.output.width > WIDE}
     found = {name: each for name, each in whole.items() if each is not None}
     trials = []
@@ -85,7 +84,7 @@ def solve_all(
         (int(np.max(each.parameters["multiplier"])).bit_length() for each in found.values()),
         default=1,
     )
-    for each in planned:
+    for each in unsolved:
         if each.ends is not None:
             found[each.name] = _as_they_are(each)
         elif each.steps is None:
@@ -93,8 +92,8 @@ def solve_all(
     return found
 
 
-def solve_together(functions: Sequence[StepFunction]) -> list[tuple[Integers, int]]:
-    """Return integers at the smallest common shift, and the number of levels compared, per layer.
+def solve_together(unsolved: Sequence[UnsolvedLayer]) -> dict[str, Solution]:
+    """Return the integers of all layers at the smallest shift that they can share.
 
     Raises
     ------
@@ -102,7 +101,9 @@ def solve_together(functions: Sequence[StepFunction]) -> list[tuple[Integers, in
         When no shift up to 40, with products inside 62 bits, is exact; the text names the layer and
         the channel that need more.
     """
+    functions = [each.steps for each in unsolved if each.steps is not None]
     solvers = [_solver(each) for each in functions]
+    last = {each.name: _logits(each, LOGIT_BITS) for each in unsolved if each.steps is None}
     order, culprit = [*solvers], ""  # what failed last comes first
     for shift in range(MAX_SHIFT + 1):
         beyond = [each.name for each in functions if each.product_limit(shift) >= UNBOUNDED]
@@ -111,15 +112,16 @@ def solve_together(functions: Sequence[StepFunction]) -> list[tuple[Integers, in
             break
         found = {}
         for solver in order:
-            found[id(solver)] = solver.at(shift)
-            if found[id(solver)] is None:
+            integers = solver.at(shift)
+            if integers is None:
                 culprit = f"layer {solver.function.name}, channel {solver.culprit}"
                 order.remove(solver)
                 order.insert(0, solver)
                 break
+            trial = _Trial(solver.function, solver, shift, "half_up", integers)
+            found[trial.function.name] = trial, integers
         else:
-            solved = [(each, found[id(each)]) for each in solvers]
-            return [(each, solver.check(each)) for solver, each in solved if each is not None]
+            return {name: _solution(*each) for name, each in found.items()} | last
     raise NetworkError(
         f"{culprit}: no multiplier and shift within 62-bit products give the float function "
         "exactly; train with multiplier_bits, or a narrower activation format"
@@ -229,7 +231,7 @@ def _solution(trial: _Trial, integers: Integers) -> Solution:
     """Return the parameters of integers, checked."""
     function = trial.function
     compared = trial.solver.check(integers, trial.rounding)
-    parameters: dict[str, Any] = {
+    parameters: Parameters = {
         "multiplier": integers.multiplier, "bias": integers.bias, "shift": integers.shift,
         **_ends(function.output, function.bottom, function.top),
     }  # fmt: skip
@@ -241,9 +243,9 @@ def _solution(trial: _Trial, integers: Integers) -> Solution:
     return Solution(method, parameters, compared)
 
 
-def _ends(output: Any, bottom: int, top: int) -> dict[str, int]:
+def _ends(output: Format, bottom: int, top: int) -> Clamp:
     """Return the ends of the clamp where they are not those of the format."""
-    found = {}
+    found: Clamp = {}
     if output != Bipolar() and bottom != output.min_level:
         found["low"] = bottom
     if output != Bipolar() and top != output.max_level:
@@ -263,7 +265,7 @@ def _with_thresholds(function: StepFunction, thresholds: np.ndarray) -> Solution
     table = np.concatenate([always, thresholds, never], axis=1)
     compared = _check_thresholds(function, table)
     one = np.ones(channels, np.int64)
-    parameters = {"multiplier": one, "bias": 0 * one, "thresholds": table}
+    parameters: Parameters = {"multiplier": one, "bias": 0 * one, "thresholds": table}
     return Solution("thresholds", parameters, compared)
 
 
@@ -271,8 +273,7 @@ def _check_thresholds(function: StepFunction, table: np.ndarray) -> int:
     """Compare thresholds with the graph on both sides of each; return how many levels that is."""
     sides = np.concatenate([table, table - 1], axis=1)
     sums = sides.clip(function.low[:, None], function.high[:, None])
-    rows = [np.searchsorted(*each, side="right") for each in zip(np.sort(table), sums, strict=True)]
-    counted = np.stack(rows) + function.output.min_level
+    counted = count_reached(np.sort(table), sums) + function.output.min_level
     for channel, place in np.argwhere(counted != function.levels(sums))[:1]:
         raise NetworkError(
             f"layer {function.name}, channel {channel}: thresholds differ from the graph at "
@@ -281,30 +282,36 @@ def _check_thresholds(function: StepFunction, table: np.ndarray) -> int:
     return sum(len(np.unique(row)) for row in sums)
 
 
-def _as_they_are(planned: Planned) -> Solution:
+def _as_they_are(unsolved: UnsolvedLayer) -> Solution:
     """Return parameters of sums that are levels already."""
-    assert planned.ends is not None
-    channels = planned.draft.size.channels if planned.draft.is_weighted else 1
+    assert unsolved.ends is not None
+    assert unsolved.output is not None
+    channels = unsolved.accumulation.size.channels if unsolved.accumulation.is_weighted else 1
     one = np.ones(channels, np.int64)
-    parameters = {"multiplier": one, "bias": 0 * one, **_ends(planned.output, *planned.ends)}
+    parameters: Parameters = {
+        "multiplier": one,
+        "bias": 0 * one,
+        **_ends(unsolved.output, *unsolved.ends),
+    }
     return Solution("sums", parameters, 0)
 
 
-def _logits(planned: Planned, bits: int) -> Solution:
+def _logits(unsolved: UnsolvedLayer, bits: int) -> Solution:
     """Return parameters of a last layer without a quantiser: its levels are logits."""
-    found = logits(planned, bits)
+    found = logits(unsolved, bits)
     method = "multiplier" if found.is_rounded else "sums"
     return Solution(method, found.parameters, 0, found.relative_error, found.meaning)
 
 
-def build(planned: Sequence[Planned | Layer], solutions: dict[str, Solution]) -> list[Layer]:
+def build(unsolved: Sequence[UnsolvedLayer | Layer], solutions: dict[str, Solution]) -> list[Layer]:
     """Return the layers of the network."""
     layers = []
-    for each in planned:
+    for each in unsolved:
         if isinstance(each, Layer):
             layers.append(each)
             continue
-        parameters = dict(solutions[each.name].parameters)
-        output = parameters.pop("output", each.output)
-        layers.append(each.draft.layer(each.name, output, parameters))
+        parameters = solutions[each.name].parameters
+        output = parameters.get("output", each.output)
+        assert output is not None
+        layers.append(each.accumulation.layer(each.name, output, parameters))
     return layers

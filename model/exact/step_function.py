@@ -1,12 +1,13 @@
 """Step functions of a layer's sums: levels, slope and offset of each channel, and all steps."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import numpy as np
 
 from ...hw.numbers.formats import Bipolar, Format
 
-__all__ = ["BLOCK", "StepFunction"]
+__all__ = ["BLOCK", "StepFunction", "count_reached", "first_reaching"]
 
 BLOCK = 1 << 18  # channels times levels that are looked at together: some 100 MB
 
@@ -98,13 +99,27 @@ def _thresholds(function: StepFunction, goals: np.ndarray) -> np.ndarray:
         below, reached = _guess(function, goal)
         below = np.where(is_reached(below), low - 1, below)
         reached = np.where(is_reached(reached), reached, high + 1)
-        while (reached - below > 1).any():
-            # where the two have met, the middle is ``below`` again and nothing moves
-            middle = (below + reached) >> 1
-            up = is_reached(middle) & (reached - below > 1)
-            reached, below = np.where(up, middle, reached), np.where(up, below, middle)
-        found[:, start : start + size] = reached
+        found[:, start : start + size] = first_reaching(is_reached, below, reached)
     return found
+
+
+def first_reaching(
+    is_reached: Callable[[np.ndarray], np.ndarray], below: np.ndarray, reached: np.ndarray
+) -> np.ndarray:
+    """Return the smallest integers above ``below`` and up to ``reached`` that reach something."""
+    while (reached - below > 1).any():
+        # where the two have met, the middle is ``below`` again and nothing moves
+        middle = (below + reached) >> 1
+        up = is_reached(middle) & (reached - below > 1)
+        reached, below = np.where(up, middle, reached), np.where(up, below, middle)
+    return reached
+
+
+def count_reached(thresholds: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return how many of its row's rising thresholds each value reaches; one row serves all."""
+    rows = zip(np.broadcast_to(thresholds, (len(values), thresholds.shape[1])), values, strict=True)
+    counts = [np.searchsorted(row, each, side="right") for row, each in rows]
+    return np.array(counts, np.int64).reshape(values.shape)
 
 
 def _guess(function: StepFunction, goals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,16 +9,16 @@ tensor is, so that transposing and reshaping are what they are in NumPy and cost
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from ...hw.network.window import Size, Window
 from ...hw.numbers.formats import Format
-from .curve import Curve
-from .draft import Draft
+from .transfer import Number, Transfer
+from .unsolved import Accumulation
 
-__all__ = ["Curved", "Levels", "Pool", "Ranks", "Sums", "Tensor", "Weights"]
+__all__ = ["Levels", "Pool", "Ranks", "Sums", "Tensor", "Unquantised", "Weights"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,11 +91,11 @@ class Levels(Tensor):
         return len({*self.scale.tolist()}) == len({*self.offset.tolist()}) == 1
 
     @property
-    def pad_level(self) -> Any:
+    def pad_level(self) -> Number | None:
         """What level the padding is, if it is one in all channels, or None; see `pad_level_of`."""
         return self.pad_level_of(self.pad_value)
 
-    def pad_level_of(self, value: Any) -> Any:
+    def pad_level_of(self, value: np.ndarray | None) -> Number | None:
         """Return the level of ``value``, one or one a channel; a Fraction, or an infinity.
 
         None where it is another one in each channel.
@@ -110,7 +110,7 @@ class Levels(Tensor):
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """A max pool between a layer and its quantiser; ``direction`` of the curve before it."""
+    """A max pool between a layer and its quantiser; ``direction`` of the transfer before it."""
 
     name: str
     window: Window
@@ -118,24 +118,24 @@ class Pool:
 
 
 @dataclass(frozen=True, eq=False)
-class Curved(Tensor):
+class Unquantised(Tensor):
     """What happens between one quantiser and the next.
 
     Attributes
     ----------
-    curve : Curve
+    transfer : Transfer
         To the tensor's values, from the sums of a layer or from the elements of the input.
-    border : Curve or None
+    border : Transfer or None
         What happened to the padding since, the same for all sums.
     """
 
-    curve: Curve = field(kw_only=True)
-    border: Curve | None = field(default=None, kw_only=True)
+    transfer: Transfer = field(kw_only=True)
+    border: Transfer | None = field(default=None, kw_only=True)
 
-    def through(self, change: Callable[[Curve], Curve]) -> Self:
-        """Return the tensor with another curve, inside and in the padding."""
+    def through(self, change: Callable[[Transfer], Transfer]) -> Self:
+        """Return the tensor with another transfer, inside and in the padding."""
         border = None if self.border is None else change(self.border)
-        return replace(self, curve=change(self.curve), border=border)
+        return replace(self, transfer=change(self.transfer), border=border)
 
     @property
     def border_values(self) -> np.ndarray:
@@ -144,24 +144,24 @@ class Curved(Tensor):
         return self.border.values(np.zeros((self.size.channels, 1), np.int64))
 
     @staticmethod
-    def border_of(value: np.ndarray) -> Curve:
-        """Return the curve of a padding with one value a channel."""
-        return Curve.linear(np.full(len(value), Fraction(0), object), value)
+    def border_of(value: np.ndarray) -> Transfer:
+        """Return the transfer of a padding with one value a channel."""
+        return Transfer.linear(np.full(len(value), Fraction(0), object), value)
 
 
 @dataclass(frozen=True, eq=False)
-class Sums(Curved):
+class Sums(Unquantised):
     """Sums of products, and what happened to them since.
 
     Attributes
     ----------
-    draft : Draft
+    accumulation : Accumulation
         The layer that computes them.
     pools : tuple of Pool
         Max pools on the way; ``size`` is that behind them.
     """
 
-    draft: Draft
+    accumulation: Accumulation
     pools: tuple[Pool, ...] = ()
 
 

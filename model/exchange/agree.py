@@ -20,8 +20,8 @@ from ..integers.reference import Result, evaluate
 from .classes import ClassAgreement, compare_classes
 from .executor import Executor
 from .importer import Imported
+from .nodes.context import Watched
 from .nodes.placing import inside
-from .nodes.walk import Watched
 from .preparation import Preparation
 from .ties import in_order, ties
 

@@ -7,7 +7,7 @@ import re
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 import onnx
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ...hw.errors import NetworkError, ToolError
 from .executor import Executor
-from .importer import Imported, import_model
+from .importer import Imported, ImportOptions, import_model
 
 __all__ = ["import_brevitas"]
 
@@ -29,7 +29,7 @@ def import_brevitas(
     *,
     name: str = "brevitas",
     dynamo: bool = True,
-    **options: Any,
+    **options: Unpack[ImportOptions],
 ) -> Imported:
     """Import a trained Brevitas module.
 
@@ -44,7 +44,7 @@ def import_brevitas(
     dynamo : bool
         Export through ``torch.export``; otherwise by tracing, which takes other models.
     **options
-        Of `import_model`: ``lanes``, ``input_format``, ``input_scale``.
+        Of `import_model`.
 
     Raises
     ------

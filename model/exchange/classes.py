@@ -6,12 +6,12 @@ the classes differ, logits in exact arithmetic tell why.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from fractions import Fraction
 
 import numpy as np
 
 from ..exact.tensors import Sums
-from .finish import Ending
+from .nodes.ending import Ending
 from .ties import EPSILON, ROUNDINGS, in_order, reads
 
 __all__ = ["ClassAgreement", "compare_classes"]
@@ -149,7 +149,7 @@ def _far(end: Ending, layer: str, logits: _Logits, values: np.ndarray, levels: n
     return ""
 
 
-def _truth(end: Ending, given: Arrays, levels: np.ndarray, image: int) -> list[Any]:
+def _truth(end: Ending, given: Arrays, levels: np.ndarray, image: int) -> list[Fraction]:
     """Return the logits of an image, as Fractions."""
     if isinstance(end.tensor, Sums):
         of_image = _images(given, slice(image, image + 1))
@@ -163,7 +163,7 @@ def _reason(
     logits: _Logits,
     values: Arrays,
     image: int,
-    truth: list[Any],
+    truth: list[Fraction],
     classes: tuple[int, int],
 ) -> str:
     """Return why the reference and the executor name two ``classes``; empty for no reason."""

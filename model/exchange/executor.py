@@ -7,12 +7,11 @@ dimension grows with the batch here.
 """
 
 from collections.abc import Collection
-from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import helper, numpy_helper
+from onnx import NodeProto, helper, numpy_helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op import registry
 
@@ -126,7 +125,7 @@ class Executor:
         if missing:
             raise NetworkError(f"no tensor that depends on the images is called {missing[0]}")
 
-    def _fold_constants(self) -> list[Any]:
+    def _fold_constants(self) -> list[NodeProto]:
         """Run the nodes that the input does not reach; return the others."""
         reached = {self.input}
         rest = []
@@ -152,7 +151,7 @@ class Executor:
         found = [self.input, *(name for node in self._nodes for name in node.output if name)]
         return {name: context[name] for name in found if keep is None or name in keep}
 
-    def _step(self, node: Any, context: Arrays, images: int) -> None:
+    def _step(self, node: NodeProto, context: Arrays, images: int) -> None:
         """Execute ``node``: put what it gives for a batch of ``images`` into ``context``."""
         try:
             if node.op_type == "Reshape" and node.input[0] not in self.constants:
@@ -166,7 +165,7 @@ class Executor:
         except Exception as error:  # of onnxruntime, or whatever an operator raises
             refuse(node, f"cannot be executed: {' '.join(str(error).split())[:200]}")
 
-    def _reshape(self, node: Any, context: Arrays, images: int) -> None:
+    def _reshape(self, node: NodeProto, context: Arrays, images: int) -> None:
         """Reshape with a first dimension that grows with the batch."""
         data, shape = context[node.input[0]], [int(each) for each in context[node.input[1]]]
         if node.input[1] in self.constants and shape and shape[0] > 0:
@@ -177,7 +176,7 @@ class Executor:
             shape = [each or data.shape[axis] for axis, each in enumerate(shape)]
         context[node.output[0]] = data.reshape(shape)
 
-    def _execute_custom(self, node: Any, context: Arrays) -> None:
+    def _execute_custom(self, node: NodeProto, context: Arrays) -> None:
         """Execute an operator of QONNX as its own package does."""
         version = self._opsets.get(node.domain, 1)
         context.setdefault(node.output[0], np.zeros([1] * context[node.input[0]].ndim, np.float32))
@@ -187,17 +186,17 @@ class Executor:
             if context[name].dtype == np.float64:  # numpy's doing: QONNX has no such values
                 context[name] = context[name].astype(np.float32)
 
-    def _execute(self, node: Any, context: Arrays) -> None:
+    def _execute(self, node: NodeProto, context: Arrays) -> None:
         """Execute an operator of ONNX."""
         free = [n for n in dict.fromkeys(node.input) if n and n not in self.constants]
         key = tuple(node.output)
         if key not in self._sessions:
             self._sessions[key] = self._session(node, {name: context[name] for name in free})
         names = [name for name in node.output if name]
-        results: Any = self._sessions[key].run(names, {name: context[name] for name in free})
-        context.update(zip(names, results, strict=True))
+        results = self._sessions[key].run(names, {name: context[name] for name in free})
+        context.update(zip(names, map(np.asarray, results), strict=True))
 
-    def _session(self, node: Any, free: Arrays) -> onnxruntime.InferenceSession:
+    def _session(self, node: NodeProto, free: Arrays) -> onnxruntime.InferenceSession:
         """Return a session of one node, for inputs of the types of ``free`` and of any shape."""
         fixed = [name for name in dict.fromkeys(node.input) if name and name not in free]
         graph = helper.make_graph(
@@ -217,7 +216,7 @@ class Executor:
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
 
-    def _check_shapes(self, node: Any, context: Arrays, images: int) -> None:
+    def _check_shapes(self, node: NodeProto, context: Arrays, images: int) -> None:
         """Raise if what a node gave is not the traced shape with another batch."""
         for name in node.output:
             traced = [each or 0 for each in self._shapes.get(name, ())]
@@ -239,7 +238,7 @@ def _proto(model: ModelWrapper | onnx.ModelProto | bytes) -> onnx.ModelProto:
     return model.model if isinstance(model, ModelWrapper) else model
 
 
-def _shape(value: Any) -> tuple[int | None, ...]:
+def _shape(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
     """Return the dimensions that a tensor is declared with; None for a free one."""
     return tuple(
         each.dim_value if each.HasField("dim_value") and each.dim_value > 0 else None
@@ -247,6 +246,6 @@ def _shape(value: Any) -> tuple[int | None, ...]:
     )
 
 
-def _typed(name: str, array: np.ndarray) -> Any:
+def _typed(name: str, array: np.ndarray) -> onnx.ValueInfoProto:
     """Return the declaration of an input of any shape."""
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), None)

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import onnx
+from onnx import NodeProto, numpy_helper
+from qonnx.core.modelwrapper import ModelWrapper
 
 from ...hw.errors import NarrowgaugeError, NetworkError
 from ...hw.network.layers import AveragePool, Layer, Requantised, Weighted, Window
@@ -16,25 +18,32 @@ from ...hw.network.network import Network
 from ...hw.numbers.arithmetic import Accumulator, bits_for
 from ...hw.numbers.formats import Bipolar, Format
 from ...hw.program.mapping import accumulator_bits, map_network
-from ..exact.curve import Curve
 from ..exact.logits import LOGIT_BITS
-from ..exact.planned import Planned
 from ..exact.solving import Solution, build, solve_all
 from ..exact.tensors import Ranks
-from .finish import Ending, finish
+from ..exact.transfer import Transfer
+from ..exact.unsolved import UnsolvedLayer
 from .graph.cleaning import clean, read
 from .graph.node import refuse
-from .nodes import ending, layout, linear, pooling
-from .nodes.elementwise import BENT, activation, arithmetic, batch_norm, bent, cast, same
+from .nodes import ending, linear, moves, pooling
+from .nodes.context import ImportContext, Raw, StatedInput, Watched
+from .nodes.elementwise import NONLINEAR, activation, arithmetic, batch_norm, cast, nonlinear, same
+from .nodes.ending import Ending, finish
 from .nodes.input_order import input_tensor
 from .nodes.placing import settle
 from .nodes.quantise import QUANTISERS, quantise
-from .nodes.walk import Raw, Walk, Watched
 from .preparation import KEY
 
-__all__ = ["SUPPORTED", "Imported", "ImportedLayer", "import_model", "import_qonnx"]
+__all__ = [
+    "SUPPORTED",
+    "ImportOptions",
+    "Imported",
+    "ImportedLayer",
+    "import_model",
+    "import_qonnx",
+]
 
-Handler = Callable[[Walk, Any], None]
+Handler = Callable[[ImportContext, NodeProto], None]
 PIXELS = ("mean", "deviation")
 
 HANDLERS: dict[str, Handler] = {
@@ -45,26 +54,36 @@ HANDLERS: dict[str, Handler] = {
     "BatchNormalization": batch_norm,
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), arithmetic),
     **dict.fromkeys(("Relu", "Clip", "HardSigmoid"), activation),
-    **dict.fromkeys(BENT, bent),
-    **dict.fromkeys(("Sigmoid", "Tanh"), ending.end_or_bent),
+    **dict.fromkeys(NONLINEAR, nonlinear),
+    **dict.fromkeys(("Sigmoid", "Tanh"), ending.end_or_nonlinear),
     **dict.fromkeys(("Softmax", "LogSoftmax", "TopK", "ArgMax"), ending.end),
     **dict.fromkeys(("MaxPool", "GlobalMaxPool"), pooling.max_pool),
     "AveragePool": pooling.average_pool,
     "GlobalAveragePool": pooling.average_pool,
     **dict.fromkeys(("ReduceMean", "ReduceSum", "ReduceMax"), pooling.reduce),
-    **dict.fromkeys(layout.MOVES, layout.moved),
-    "Pad": layout.pad,
+    **dict.fromkeys(moves.MOVES, moves.moved),
+    "Pad": moves.pad,
     **dict.fromkeys(("Identity", "Dropout"), same),
     "Cast": cast,
 }
 AWARE = (
-    *QUANTISERS, *BENT, *layout.MOVES, "Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "Pad",
-    "Add", "Sub", "Mul", "Div", "BatchNormalization", "Relu", "Clip", "HardSigmoid", "Identity",
-    "Dropout", "Cast",
+    *QUANTISERS, *NONLINEAR, *moves.MOVES, "Conv", "MaxPool", "AveragePool", "GlobalAveragePool",
+    "Pad", "Add", "Sub", "Mul", "Div", "BatchNormalization", "Relu", "Clip", "HardSigmoid",
+    "Identity", "Dropout", "Cast",
 )  # fmt: skip
 """Operators that know of padding around what they read; it becomes elements before all others."""
 SUPPORTED = tuple(sorted(HANDLERS))
 """Operators that can be imported."""
+
+
+class ImportOptions(TypedDict, total=False):
+    """Options of `import_model`."""
+
+    lanes: int
+    input_format: Format | None
+    input_scale: float | None
+    logit_bits: int
+    progress: Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -131,7 +150,7 @@ class Imported:
     network: Network
     report: tuple[ImportedLayer, ...]
     dropped: tuple[str, ...]
-    model: Any
+    model: ModelWrapper
     watched: tuple[Watched, ...]
     ending: Ending
 
@@ -206,28 +225,28 @@ def import_model(
     advice = f"supported are {', '.join(SUPPORTED)}"
     progress("the graph")
     wrapped = clean(model, HANDLERS, advice)
-    walk = _walked(wrapped, input_format, input_scale, progress)
-    last = finish(walk)
-    if input_format is not None and not walk.used_stated_input:
+    context = _translated(wrapped, input_format, input_scale, progress)
+    last = finish(context)
+    if input_format is not None and not context.used_stated_input:
         raise NetworkError(
             f"the input was stated to be {input_format}, but a node of the graph quantises it; "
             "leave --input-format out"
         )
-    planned = [each for each in walk.layers if isinstance(each, Planned)]
-    solutions = solve_all(planned, logit_bits, progress)
-    meaning = last.meaning or solutions[walk.layers[-1].name].meaning
+    unsolved = [each for each in context.layers if isinstance(each, UnsolvedLayer)]
+    solutions = solve_all(unsolved, logit_bits, progress)
+    meaning = last.meaning or solutions[context.layers[-1].name].meaning
     assert meaning is not None
-    layers = build(walk.layers, solutions)
-    about: dict[str, Any] = {"imported": "QONNX", **_stated(model)}
-    pixels = about.pop("pixels")
-    if walk.preparation is not None:
-        about[KEY] = walk.preparation.plain() | pixels
+    layers = build(context.layers, solutions)
+    stated, pixels = _stated(model)
+    about: dict[str, object] = {"imported": "QONNX", **stated}
+    if context.preparation is not None:
+        about[KEY] = context.preparation.plain() | pixels
     network = Network(
         name=name,
         layers=tuple(layers),
         accumulator=Accumulator(48),
         about=about,
-        input_size=walk.input_size,
+        input_size=context.input_size,
     )
     network = network.with_accumulator(Accumulator(accumulator_bits(network, lanes)))
     report = _report(network, lanes, solutions)
@@ -236,63 +255,63 @@ def import_model(
     return Imported(
         replace(network, about=about),
         report,
-        tuple(walk.dropped),
+        tuple(context.dropped),
         wrapped,
-        tuple(walk.watched),
+        tuple(context.watched),
         replace(last, meaning=meaning),
     )
 
 
-def _stated(model: onnx.ModelProto) -> dict[str, Any]:
+def _stated(model: onnx.ModelProto) -> tuple[dict[str, object], dict[str, object]]:
     """Return what a file that narrowgauge wrote says of its data set."""
     texts = {each.key: each.value for each in model.metadata_props}
     try:
         about = json.loads(texts.get("narrowgauge.about", "{}"))
         pixels = json.loads(texts.get("narrowgauge.pixels", "{}"))
-        kept: dict[str, Any] = {
+        kept: dict[str, object] = {
             name: list(map(float, pixels[name])) for name in PIXELS if name in pixels
         }
         kept |= {"before": dict(pixels["before"])} if "before" in pixels else {}
-        return {name: str(about[name]) for name in ("dataset",) if name in about} | {"pixels": kept}
+        return {name: str(about[name]) for name in ("dataset",) if name in about}, kept
     except (ValueError, TypeError, AttributeError) as error:
         raise NetworkError(f"the narrowgauge metadata is damaged ({error})") from error
 
 
-def _walked(
-    model: Any,
+def _translated(
+    model: ModelWrapper,
     input_format: Format | None,
     input_scale: float | None,
     progress: Callable[[str], None],
-) -> Walk:
+) -> ImportContext:
     """Run all nodes of a cleaned graph."""
     (given,) = model.graph.input
     size, index = input_tensor(model, given.name)
-    walk = Walk(model, size, index)
+    context = ImportContext(model, size, index)
     channels = size.channels
     one, none = (np.full(channels, Fraction(each), object) for each in (1, 0))
-    walk.values[given.name] = Raw(size, index, curve=Curve.linear(one, none))
+    context.values[given.name] = Raw(size, index, transfer=Transfer.linear(one, none))
     if input_format is not None:
         ends = input_format.min_level, input_format.max_level
         scale = 1.0 if input_scale is None else input_scale
-        walk.stated_input = (ends, input_format == Bipolar(), scale)
+        context.stated_input = StatedInput(ends, input_format == Bipolar(), scale)
     else:
-        walk.stated_input = _annotated_input(model, given.name, input_scale)
+        context.stated_input = _annotated_input(model, given.name, input_scale)
     for tensor in model.graph.initializer:
-        walk.values[tensor.name] = model.get_initializer(tensor.name)
+        context.values[tensor.name] = numpy_helper.to_array(tensor)
     for node in model.graph.node:
         progress(f"node {node.name}")
-        _run(walk, node)
-    return walk
+        _run(context, node)
+    return context
 
 
-def _run(walk: Walk, node: Any) -> None:
+def _run(context: ImportContext, node: NodeProto) -> None:
     """Run a node; whatever its constants and attributes make go wrong is an error of the file."""
     try:
         with np.errstate(all="raise", under="ignore"):
-            ends = any(isinstance(walk.values.get(each), Ranks) for each in node.input)
+            ends = any(isinstance(context.values.get(each), Ranks) for each in node.input)
             if not ends and node.op_type not in AWARE:
-                settle(walk, node)
-            (ending.behind if ends else HANDLERS[node.op_type])(walk, node)
+                settle(context, node)
+            (ending.behind if ends else HANDLERS[node.op_type])(context, node)
     except NarrowgaugeError as error:
         if str(error).startswith("node "):
             raise
@@ -301,13 +320,14 @@ def _run(walk: Walk, node: Any) -> None:
         refuse(node, f"its constants or attributes cannot be used ({error})")
 
 
-def _annotated_input(model: Any, name: str, scale: float | None) -> Any:
+def _annotated_input(model: ModelWrapper, name: str, scale: float | None) -> StatedInput | None:
     """Return the input's levels where the file annotates it with an integer type."""
     datatype = model.get_tensor_datatype(name)
     if not datatype.is_integer():
         return None
     ends = int(datatype.min()), int(datatype.max())
-    return ends, datatype.get_canonical_name() == "BIPOLAR", 1.0 if scale is None else scale
+    is_bipolar = datatype.get_canonical_name() == "BIPOLAR"
+    return StatedInput(ends, is_bipolar, 1.0 if scale is None else scale)
 
 
 def _report(

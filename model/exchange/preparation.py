@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...hw.errors import DataError, NetworkError
-from ..exact.rounding_modes import ROUNDINGS
+from ..exact.quantizer import ROUNDINGS
 
 __all__ = ["KEY", "Preparation"]
 
@@ -71,14 +71,14 @@ class Preparation:
     mean: tuple[float, ...] = (0.0,)
     deviation: tuple[float, ...] = (1.0,)
     rounds: bool = True
-    before: Mapping[str, Any] | None = None
+    before: Mapping[str, object] | None = None
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, object]:
         """Return it as JSON data."""
         return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
     @classmethod
-    def from_about(cls, about: Mapping[str, Any]) -> "Preparation | None":
+    def from_about(cls, about: Mapping[str, object]) -> "Preparation | None":
         """Return what a network's ``about`` has, if it has one.
 
         Raises
@@ -89,9 +89,11 @@ class Preparation:
         return cls.from_plain(about[KEY]) if KEY in about else None
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> "Preparation":
+    def from_plain(cls, plain: object) -> "Preparation":
         """Return what `plain` made data of; raises `NetworkError` for damaged data."""
         try:
+            if not isinstance(plain, Mapping):
+                raise TypeError(f"{plain!r:.40} is no mapping")
             values: dict[str, Any] = {
                 name: tuple(v) if isinstance(v, list) else v for name, v in plain.items()
             }

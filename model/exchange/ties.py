@@ -6,7 +6,6 @@ the border between two levels lies within that rounding.
 """
 
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,11 +13,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 from torch.nn import functional
 
 from ...hw.network.window import Window
-from ..exact.curve import fractions
-from ..exact.draft import Draft
 from ..exact.quantizer import Quantizer
 from ..exact.tensors import Sums, Tensor
-from .nodes.walk import Watched
+from ..exact.transfer import fractions
+from ..exact.unsolved import Accumulation
+from .nodes.context import Watched
 
 __all__ = ["EPSILON", "ROUNDINGS", "in_order", "reads", "ties"]
 
@@ -100,7 +99,7 @@ def _inverse(index: np.ndarray) -> np.ndarray:
     return inverse
 
 
-def _moved(quantizer: Quantizer, read: Any, exact: Any, channel: int) -> Fraction:
+def _moved(quantizer: Quantizer, read: float, exact: Fraction | float, channel: int) -> Fraction:
     """Return how far float32 moved what is rounded to a level; the division by the scale counts."""
     scale = quantizer.scale[channel % len(quantizer.scale)]
     single = np.float32(read) / np.float32(float(scale))
@@ -127,49 +126,51 @@ def reads(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what a quantiser reads, and how large it can be in each channel.
 
-    In float64, or in Fractions where that is exact; a bent curve is float64 in any case. A max pool
-    takes the smallest of what falls behind it.
+    In float64, or in Fractions where that is exact; a nonlinear transfer is float64 in any case. A
+    max pool takes the smallest of what falls behind it.
     """
-    curve, draft = sums.curve, sums.draft
-    found = _summed(draft, [tensors[source] for source in draft.sources], exact)
-    columns = np.moveaxis(found, -1, 0).reshape(draft.size.channels, -1)
-    gain, offset = (each.astype(np.float64) for each in (curve.gain, curve.offset))
-    if exact or not curve.is_affine:
+    transfer, accumulation = sums.transfer, sums.accumulation
+    found = _summed(accumulation, [tensors[source] for source in accumulation.sources], exact)
+    columns = np.moveaxis(found, -1, 0).reshape(accumulation.size.channels, -1)
+    gain, offset = (each.astype(np.float64) for each in (transfer.gain, transfer.offset))
+    if exact or not transfer.is_affine:
         whole = columns if columns.dtype == object else np.rint(columns).astype(np.int64)
-        real = curve.values(whole)
+        real = transfer.values(whole)
     else:
-        low, high = (each.astype(np.float64)[:, None] for each in (curve.low, curve.high))
+        low, high = (each.astype(np.float64)[:, None] for each in (transfer.low, transfer.high))
         real = (columns * gain[:, None] + offset[:, None]).clip(low, high)
-    found = np.moveaxis(real.reshape(draft.size.channels, *found.shape[:3]), 0, -1)
+    found = np.moveaxis(real.reshape(accumulation.size.channels, *found.shape[:3]), 0, -1)
     for pool in sums.pools:
-        falls = pool.direction * curve.direction < 0
+        falls = pool.direction * transfer.direction < 0
         found = _pooled(found, pool.window, np.where(falls, -1, 1))
-    reach = np.maximum(abs(draft.low), abs(draft.high)) * abs(gain) + abs(offset)
+    reach = np.maximum(abs(accumulation.low), abs(accumulation.high)) * abs(gain) + abs(offset)
     return found, reach
 
 
-def _summed(draft: Draft, tensors: list[np.ndarray], exact: bool = False) -> np.ndarray:
+def _summed(
+    accumulation: Accumulation, tensors: list[np.ndarray], exact: bool = False
+) -> np.ndarray:
     """Return the sums of a layer, of shape (images, height, width, channels).
 
     In float64; in Fractions, if they are to be exact, where a sum of two scales is no integer.
     """
-    if draft.is_sum:
-        first, second = draft.summands or (1, 1 / draft.ratio)
+    if accumulation.is_sum:
+        first, second = accumulation.summands or (1, 1 / accumulation.ratio)
         if exact:
             one, two = (fractions(tensor) for tensor in tensors)
             return one * first + two * second
         one, two = (tensor.astype(np.float64) for tensor in tensors)
         return one * float(first) + two * float(second)
     image = torch.from_numpy(tensors[0].astype(np.float64))
-    if draft.weights is not None and draft.weights.ndim == 2:
-        flat = image.flatten(1) @ torch.from_numpy(draft.weights.T.astype(np.float64))
+    if accumulation.weights is not None and accumulation.weights.ndim == 2:
+        flat = image.flatten(1) @ torch.from_numpy(accumulation.weights.T.astype(np.float64))
         return flat.numpy()[:, None, None, :]
     image = image.permute(0, 3, 1, 2)
-    window = draft.window or Window(tuple(image.shape[2:]))  # type: ignore[arg-type]
+    window = accumulation.window or Window(tuple(image.shape[2:]))  # type: ignore[arg-type]
     top, left, bottom, right = window.padding
-    level = float(draft.inputs[0].zero_level)
+    level = float(accumulation.inputs[0].zero_level)
     image = functional.pad(image, (left, right, top, bottom), value=level)
-    weights, groups = draft.weights, draft.groups
+    weights, groups = accumulation.weights, accumulation.groups
     if weights is None:
         groups = image.shape[1]
         weights = np.ones((groups, *window.kernel, 1))

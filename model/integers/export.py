@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,12 +11,13 @@ from ...hw.network.layers import Layer, Requantised, Size
 from ...hw.network.network import Network
 from ...hw.numbers.arithmetic import Accumulator, bits_for
 from ...hw.program.mapping import accumulator_bits
-from ..exact.solving import solve_together
+from ..exact.solving import build, solve_together
+from ..exact.unsolved import UnsolvedLayer
 from ..layers.steps import Block
 from ..layers.unweighted import MaxPoolStep
 from ..training.recipe import Recipe, default_activation
 from ..training.train import Trained
-from .export_layers import final_layer, folded, max_pool, requantised
+from .export_layers import hidden_layer, last_layer, max_pool
 
 __all__ = ["FoldReport", "export"]
 
@@ -85,8 +85,7 @@ def export(
         if isinstance(layer, Requantised)
     )
     name = name or _name(trained.recipe)
-    about = _about(trained, reports)
-    about["command"] += f" -o {name}.safetensors"
+    about = _about(trained, reports, name)
     network = Network(
         name=name,
         layers=tuple(layers),
@@ -103,31 +102,24 @@ def _layers(trained: Trained) -> tuple[list[Layer], dict[str, int]]:
     """Return all layers, and how many accumulator levels of each were compared."""
     model = trained.model
     *hidden, (last, last_step) = model.items()
-    functions = {
-        node.name: folded(model, node, step)
-        for node, step in hidden
-        if not isinstance(step, MaxPoolStep)
-    }
-    solved = solve_together(list(functions.values()))
-    solutions = dict(zip(functions, solved, strict=True))
     pooled = {
         node.name: step.pool_name
         for node, step in hidden
         if isinstance(step, Block) and step.pool is not None
     }
-    layers: list[Layer] = []
+    found: list[UnsolvedLayer | Layer] = []
     for node, step in hidden:
         sources = tuple(pooled.get(source, source) for source in node.sources)
         if isinstance(step, MaxPoolStep):
-            layers.append(max_pool(node.name, step.pool, step.output, sources))
+            found.append(max_pool(node.name, step.pool, step.output, sources))
             continue
-        integers, _ = solutions[node.name]
-        layers.append(requantised(model, node.name, step, integers, sources))
+        found.append(hidden_layer(model, node, step, sources))
         if isinstance(step, Block) and step.pool is not None:
-            layers.append(max_pool(step.pool_name, step.pool, step.output, (node.name,)))
+            found.append(max_pool(step.pool_name, step.pool, step.output, (node.name,)))
     sources = tuple(pooled.get(source, source) for source in last.sources)
-    layers.append(final_layer(model, last.name, last_step, sources))
-    return layers, {name: count for name, (_, count) in solutions.items()}
+    found.append(last_layer(model, last, last_step, sources))
+    solutions = solve_together([each for each in found if isinstance(each, UnsolvedLayer)])
+    return build(found, solutions), {name: each.compared for name, each in solutions.items()}
 
 
 def _name(recipe: Recipe) -> str:
@@ -157,17 +149,17 @@ def _report(layer: Requantised, compared: int) -> FoldReport:
     )
 
 
-def _about(trained: Trained, reports: Sequence[FoldReport]) -> dict[str, Any]:
+def _about(trained: Trained, reports: Sequence[FoldReport], name: str) -> dict[str, object]:
     """Return the network's origin as plain JSON data."""
     recipe = trained.recipe
-    about: dict[str, Any] = {
+    about: dict[str, object] = {
         "dataset": recipe.dataset,
         "network": recipe.network,
         "weight": str(recipe.weight_format),
         "activation": str(recipe.activation_format),
         "first": recipe.first,
         "last": recipe.last,
-        "command": recipe.command(),
+        "command": f"{recipe.command()} -o {name}.safetensors",
         "seed": recipe.seed,
         "epochs": recipe.schedule.epochs,
         "seconds": round(trained.seconds, 1),

@@ -8,14 +8,14 @@ its scale, because sums of two tensors and the last bias depend on it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from ...hw.network.network import INPUT
 from ...hw.numbers.formats import Fixed, Format
-from .quantize import MAX_ACTIVATION_WIDTH, ActivationQuantizer
+from .quantize import MAX_ACTIVATION_WIDTH, ActivationQuantizer, QuantizerOptions
 from .steps import Head, Step, WeightedStep
 from .unweighted import AveragePoolStep
 
@@ -93,7 +93,11 @@ class Model(nn.Module):
         return [(node, step) for node, step in self.items() if isinstance(step, WeightedStep)]
 
     def quantize(
-        self, formats: Mapping[str, Formats], input: Format, input_scale: float, **options: Any
+        self,
+        formats: Mapping[str, Formats],
+        input: Format,
+        input_scale: float,
+        **options: Unpack[QuantizerOptions],
     ) -> None:
         """Put quantisers on all weights and activations.
 

@@ -5,19 +5,20 @@ float shadow through `torch.nn.utils.parametrize`; the optimiser moves the shado
 computes with its quantised image.
 """
 
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
 
 from ...hw.errors import FormatError
 from ...hw.numbers.formats import Bipolar, Fixed, Format, MiniFloat, PowerOfTwo
-from .rounding import nearest, straight_through
+from .rounding import Chance, nearest, straight_through
 
 __all__ = [
     "MAX_ACTIVATION_WIDTH",
     "SCALES",
     "ActivationQuantizer",
+    "QuantizerOptions",
     "WeightQuantizer",
     "check_activation",
     "check_weight",
@@ -29,6 +30,14 @@ MAX_ACTIVATION_WIDTH = 16
 POW2_OCTAVES = 14  # between the smallest and the largest power of two at the start
 MINIFLOAT_OCTAVES = 7  # of normal numbers below the largest weight at the start
 SAMPLE = 100_000  # values from which a scale is fitted
+
+
+class QuantizerOptions(TypedDict, total=False):
+    """Options of `WeightQuantizer`."""
+
+    scale: str
+    rounding: str
+    generator: torch.Generator | None
 
 
 def check_weight(fmt: Format) -> Format:
@@ -160,7 +169,7 @@ class WeightQuantizer(nn.Module):
         with torch.no_grad():
             return nearest((weight / self.scale(weight)).clamp(-limit, limit), self.format).long()
 
-    def _chance(self) -> dict[str, Any]:
+    def _chance(self) -> Chance:
         if self.training and self.rounding == "stochastic":
             return {"rounding": "stochastic", "generator": self.generator}
         return {}
@@ -212,7 +221,7 @@ class ActivationQuantizer(nn.Module):
 
     def forward(self, value: Tensor) -> Tensor:
         """Return the quantised values of ``value``, of the same shape."""
-        chance = {}
+        chance: Chance = {}
         if self.training and self.rounding == "stochastic":
             chance = {"rounding": "stochastic", "generator": self.generator}
         return straight_through(value, self.scale, self.format, chance=chance)

@@ -1,13 +1,20 @@
 """Rounding to the levels of a format, with gradients as if it were the identity."""
 
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
 
 from ...hw.numbers.formats import Bipolar, Fixed, Format
 
-__all__ = ["nearest", "straight_through"]
+__all__ = ["Chance", "nearest", "straight_through"]
+
+
+class Chance(TypedDict, total=False):
+    """Options of `Format.quantize` for stochastic rounding."""
+
+    rounding: str
+    generator: torch.Generator | None
 
 
 def nearest(x: Tensor, fmt: Format) -> Tensor:
@@ -34,7 +41,7 @@ class _StraightThrough(torch.autograd.Function):
         fmt: Format,
         low: int,
         passes: bool,
-        chance: dict[str, Any],
+        chance: Chance,
     ) -> Tensor:
         """Return ``scale * level``."""
         x = value / scale
@@ -68,7 +75,7 @@ def straight_through(
     *,
     low: int | None = None,
     passes: bool = False,
-    chance: dict[str, Any] | None = None,
+    chance: Chance | None = None,
 ) -> Tensor:
     """Quantise ``value`` to ``fmt``, with gradients as if rounding were the identity.
 

@@ -5,7 +5,7 @@ requantisation. A step is float until `Step.quantize`.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.nn.utils import parametrize
 
 from ...hw.numbers.formats import Fixed, Format
-from .quantize import ActivationQuantizer, WeightQuantizer
+from .quantize import ActivationQuantizer, QuantizerOptions, WeightQuantizer
 from .rounding import straight_through
 
 __all__ = ["BIAS", "Block", "Head", "Magnitude", "Step", "WeightedStep"]
@@ -50,12 +50,16 @@ class Step(nn.Module):
         self.activation: nn.Module | None = nn.ReLU() if relu else None
 
     def quantize(
-        self, weight: Format, activation: Format, inputs: tuple[Format, ...], **options: Any
+        self,
+        weight: Format,
+        activation: Format,
+        inputs: tuple[Format, ...],
+        **options: Unpack[QuantizerOptions],
     ) -> None:
         """Put quantisers on weights and output; ``options`` are those of `WeightQuantizer`."""
         self.inputs, self.output = inputs, activation
-        chance = {key: value for key, value in options.items() if key != "scale"}
-        self.activation = ActivationQuantizer(activation, **chance)
+        rounding, generator = options.get("rounding", "nearest"), options.get("generator")
+        self.activation = ActivationQuantizer(activation, rounding=rounding, generator=generator)
 
     def scale(self, scales: Sequence[Tensor]) -> Tensor:
         """Return the value of output level 1, given those of its inputs."""
@@ -97,7 +101,11 @@ class WeightedStep(Step):
         self.weight_format: Format | None = None
 
     def quantize(
-        self, weight: Format, activation: Format, inputs: tuple[Format, ...], **options: Any
+        self,
+        weight: Format,
+        activation: Format,
+        inputs: tuple[Format, ...],
+        **options: Unpack[QuantizerOptions],
     ) -> None:
         """Put quantisers on weights and output."""
         super().quantize(weight, activation, inputs, **options)
@@ -107,8 +115,8 @@ class WeightedStep(Step):
 
     def weights(self) -> tuple[WeightQuantizer, Tensor]:
         """Return the weight quantiser and the float shadow weights of a quantised step."""
-        found: Any = self.op.parametrizations["weight"]  # type: ignore[index]
-        return found[0], found.original
+        found = self.op.parametrizations["weight"]  # type: ignore[index]
+        return found[0], found.original  # type: ignore[union-attr, index]
 
     def sums(self, x: Tensor) -> Tensor:
         """Return the weighted sums."""
@@ -178,7 +186,11 @@ class Head(WeightedStep):
         self.bias = nn.Parameter(bias.detach().clone())
 
     def quantize(
-        self, weight: Format, activation: Format, inputs: tuple[Format, ...], **options: Any
+        self,
+        weight: Format,
+        activation: Format,
+        inputs: tuple[Format, ...],
+        **options: Unpack[QuantizerOptions],
     ) -> None:
         """Put a quantiser on the weights; the output stays what it is."""
         super().quantize(weight, activation, inputs, **options)

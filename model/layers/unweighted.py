@@ -1,13 +1,14 @@
 """Steps without weights: pools, and sums of two tensors."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ...hw.network.layers import MAX_SUMMAND
 from ...hw.numbers.formats import Format
+from .quantize import QuantizerOptions
 from .rounding import straight_through
 from .steps import Step
 
@@ -32,7 +33,11 @@ class MaxPoolStep(Step):
         self.pool, self.activation = pool, None
 
     def quantize(
-        self, weight: Format, activation: Format, inputs: tuple[Format, ...], **options: Any
+        self,
+        weight: Format,
+        activation: Format,
+        inputs: tuple[Format, ...],
+        **options: Unpack[QuantizerOptions],
     ) -> None:
         """Keep the format of its source."""
         self.inputs, self.output = inputs, inputs[0]
@@ -76,7 +81,11 @@ class AveragePoolStep(Step):
         self.norm, self.activation = norm, None
 
     def quantize(
-        self, weight: Format, activation: Format, inputs: tuple[Format, ...], **options: Any
+        self,
+        weight: Format,
+        activation: Format,
+        inputs: tuple[Format, ...],
+        **options: Unpack[QuantizerOptions],
     ) -> None:
         """Keep the format of its source."""
         self.inputs, self.output = inputs, inputs[0]

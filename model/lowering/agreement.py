@@ -8,7 +8,6 @@ that 1e-9 of it is no rounding.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -97,7 +96,7 @@ def _training(module: nn.Module) -> nn.Module:
 def _stirred(module: nn.Module, generator: torch.Generator) -> nn.Module:
     """Give a module's layers random parameters and statistics; slopes keep their signs."""
 
-    def fill(tensor: Any, low: float, high: float) -> None:
+    def fill(tensor: Tensor | None, low: float, high: float) -> None:
         if tensor is not None:
             tensor.copy_(torch.rand(tensor.shape, generator=generator) * (high - low) + low)
 
@@ -148,7 +147,7 @@ class _Values(fx.Interpreter):
         super().__init__(graph)
         self.values: dict[str, Tensor] = {}
 
-    def run_node(self, n: fx.Node) -> Any:
+    def run_node(self, n: fx.Node) -> object:
         """Run one node."""
         result = super().run_node(n)
         if isinstance(result, Tensor):
@@ -163,7 +162,7 @@ def _outputs(module: nn.Module, images: Tensor) -> dict[str, Iterator[Tensor]]:
     for path, each in module.named_modules():
         if method_of("call_module", each) is not None:
 
-            def keep(_module: nn.Module, _read: Any, result: Tensor, path: str = path) -> None:
+            def keep(_module: nn.Module, _read: object, result: Tensor, path: str = path) -> None:
                 found.setdefault(path, []).append(result.clone())
 
             handles.append(each.register_forward_hook(keep))

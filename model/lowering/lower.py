@@ -366,8 +366,9 @@ def _step(value: _Value) -> Step:
     return Block(op, source.shape, norm, relu=value.relu, **parts)
 
 
-def _with_bias(norm: Any, bias: Tensor) -> nn.Module:
+def _with_bias(norm: nn.BatchNorm1d | nn.BatchNorm2d, bias: Tensor) -> nn.Module:
     """Let the mean of a BatchNorm take the bias of the sums before it."""
     assert not parametrize.is_parametrized(norm)
+    assert norm.running_mean is not None
     norm.running_mean -= bias
     return norm

@@ -5,8 +5,7 @@ in a traced graph, or it does not outlast the training that follows.
 """
 
 import copy
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -75,7 +74,7 @@ def copy_module(module: nn.Module) -> nn.Module:
         raise NetworkError(f"{type(module).__name__} cannot be copied: {line}") from error
 
 
-def _names(hooks: Any) -> str:
+def _names(hooks: Iterable[object]) -> str:
     """Return what hooks are called: functions by their names, others by their classes."""
     functions = hooks.values() if isinstance(hooks, dict) else hooks
     return ", ".join(getattr(each, "__name__", type(each).__name__) for each in functions)

@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import fx, nn
@@ -44,7 +44,7 @@ MODULES: dict[type[nn.Module], str] = {
     nn.Dropout2d: "same",
     nn.Identity: "same",
 }
-FUNCTIONS: dict[Any, str] = {
+FUNCTIONS: dict[object, str] = {
     operator.add: "add",
     operator.iadd: "add",
     torch.add: "add",
@@ -55,21 +55,21 @@ FUNCTIONS: dict[Any, str] = {
 METHODS = {"add": "add", "add_": "add", "relu": "relu", "relu_": "relu", "flatten": "flatten"}
 # what the functions and methods of a kind take: tensors, then options and the values that they may
 # have, None for any, because the shapes decide
-ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, tuple[Any, ...] | None]]] = {
+ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, tuple[object, ...] | None]]] = {
     "add": (("input", "other"), {"alpha": (1,)}),
     "relu": (("input",), {"inplace": (False, True)}),
     "flatten": (("input",), {"start_dim": None, "end_dim": None}),
 }
 
-Refuse = Callable[[str], Any]
+Refuse = Callable[[str], NoReturn]
 
 
-def method_of(op: str, target: Any) -> str | None:
+def method_of(op: str, target: object) -> str | None:
     """Return what a node of a traced graph is, or None for what hardware has no equal of."""
     if op == "call_module":
-        return MODULES.get(type(target))
+        return MODULES.get(type(target)) if isinstance(target, nn.Module) else None
     if op == "call_method":
-        return METHODS.get(target)
+        return METHODS.get(str(target))
     return FUNCTIONS.get(target) if op == "call_function" else None
 
 
@@ -92,7 +92,7 @@ def check_call(node: fx.Node, kind: str, refuse: Refuse) -> None:
         refuse(f"does not read {'two tensors' if len(tensors) == 2 else 'one tensor'} alone")
 
 
-def changes_in_place(node: fx.Node, target: Any) -> bool:
+def changes_in_place(node: fx.Node, target: object) -> bool:
     """Tell whether a node writes into the tensor that it reads first."""
     if node.op == "call_method":
         return str(target).endswith("_")
@@ -146,8 +146,8 @@ def _check_max_pool(pool: nn.MaxPool2d, refuse: Refuse) -> None:
 def _check_average_pool(pool: nn.AvgPool2d | nn.AdaptiveAvgPool2d, refuse: Refuse) -> None:
     """Refuse what a `hw.network.layers.AveragePool` cannot be."""
     if isinstance(pool, nn.AdaptiveAvgPool2d):
-        size: Any = pool.output_size
-        if (size if isinstance(size, int) else tuple(size)) not in (1, (1,), (1, 1)):
+        size = pool.output_size
+        if (size if isinstance(size, int) else tuple(size or ())) not in (1, (1,), (1, 1)):
             refuse(f"gives {size} positions, not 1")
         return
     if pool.ceil_mode or pool.divisor_override is not None:

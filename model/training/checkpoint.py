@@ -11,9 +11,11 @@ import torch
 from ...hw.errors import NarrowgaugeError
 from ...hw.files import write_atomically
 
-__all__ = ["Checkpoint"]
+__all__ = ["Checkpoint", "State"]
 
 VERSION = 1
+State = dict[str, Any]
+"""Plain tensors, numbers and texts, by name."""
 MARK = b"narrowgauge checkpoint "
 """What a file begins with; the SHA-256 of the rest follows, of which torch checks nothing."""
 
@@ -32,7 +34,7 @@ class Checkpoint:
     def __init__(self, folder: Path | None, digest: str):
         self.path = None if folder is None else Path(folder) / f"{digest}.checkpoint"
 
-    def load(self) -> dict[str, Any] | None:
+    def load(self) -> State | None:
         """Return what was saved last, or None if nothing was, or nothing that can be read."""
         if self.path is None or not self.path.exists():
             return None
@@ -46,7 +48,7 @@ class Checkpoint:
             return None  # a checkpoint only saves time
         return state if isinstance(state, dict) and state.get("version") == VERSION else None
 
-    def save(self, **state: Any) -> None:
+    def save(self, **state: object) -> None:
         """Replace what was saved, whole or not at all."""
         if self.path is None:
             return

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ...hw.errors import NetworkError
 from ..data import Dataset
 from ..layers.blocks import Model
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, State
 from .feed import TrainingFeed
 from .recipe import Recipe
 
@@ -82,7 +82,7 @@ class Fit:
         feed: TrainingFeed,
         teacher: Model | None,
         checkpoint: Checkpoint,
-        state: dict[str, Any],
+        state: State,
         progress: Callable[..., None] | None,
     ) -> None:
         """Run the epochs that ``state``, of a checkpoint, has not seen."""
@@ -121,7 +121,7 @@ class Fit:
                 f"take a rate below {self.schedule.rate:g}"
             )
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """Return everything that the next epoch depends on."""
         return self.outcome() | {
             "model": self.model.state_dict(),
@@ -130,7 +130,7 @@ class Fit:
             "chance": self.chance.get_state(),
         }
 
-    def outcome(self) -> dict[str, Any]:
+    def outcome(self) -> State:
         """Return what is worth keeping of a training that has ended, apart from the model."""
         return {
             "recipe": self.recipe.plain(),
@@ -139,7 +139,7 @@ class Fit:
             "device": str(self.device),
         }
 
-    def _resume(self, state: dict[str, Any]) -> None:
+    def _resume(self, state: State) -> None:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])

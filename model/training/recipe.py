@@ -203,7 +203,7 @@ class Recipe:
                 found[name] = parse_formats(text, common)
         return found
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, object]:
         """Return all fields as plain JSON data, defaults resolved."""
         data = asdict(self) | asdict(self.schedule)
         data |= {"widths": list(self.widths), "layers": [list(each) for each in self.layers]}
@@ -233,7 +233,7 @@ class Recipe:
 
 
 # recipe's fields that are options of ``narrowgauge train``, and those defaults worth leaving out
-OPTIONS: dict[str, Any] = {
+OPTIONS: dict[str, object] = {
     "dataset": None,
     "network": None,
     "widths": None,

@@ -6,7 +6,6 @@ accurate it is. Nothing here needs torch.
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from ...hw.errors import NetworkError
 from ...hw.network import file as network_file
@@ -70,7 +69,7 @@ class Entry:
     parameter_bits: int
     command: str
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, object]:
         """Return it as plain JSON data."""
         return asdict(self)
 
@@ -154,12 +153,12 @@ def formats(network: Network, what: str) -> str:
     return f"{common} ({', '.join(others)})" if others else common
 
 
-def layer_rows(network: Network) -> list[dict[str, Any]]:
+def layer_rows(network: Network) -> list[dict[str, object]]:
     """Return every layer as plain data: kind, formats, output size, weights and what they take."""
     return [_layer_row(network, layer) for layer in network]
 
 
-def _layer_row(network: Network, layer: Layer) -> dict[str, Any]:
+def _layer_row(network: Network, layer: Layer) -> dict[str, object]:
     weights = layer if isinstance(layer, Weighted) else None
     return {
         "layer": layer.name,

@@ -43,8 +43,8 @@ def command(network: Path, output: Path, batch: int, as_json: bool) -> int:
 
     with Reporter() as reporter:
         with reporter.step("load the libraries"):
-            from ...model.exchange.export import save_qonnx
             from ...model.exchange.extra import require
+            from ...model.exchange.writing.qonnx import save_qonnx
 
             require()
         loaded = load_network(network, lanes=1)

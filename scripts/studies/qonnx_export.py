@@ -17,7 +17,7 @@ import numpy as np
 
 from ...hw.errors import NarrowgaugeError
 from ...hw.network.network import INPUT, Network
-from ...model.exchange.export import Exported, export
+from ...model.exchange.writing.qonnx import Exported, export
 from ...model.integers.reference import evaluate
 from ...model.zoo import networks as zoo
 from ..runs.loading import input_levels, load_images, load_network

@@ -2,13 +2,13 @@
 
 import stat
 import warnings
+from collections.abc import Container
 from pathlib import Path
-from typing import Any
 
 import google.protobuf.message
 import onnx
 import onnxruntime
-from onnx import helper
+from onnx import GraphProto, ModelProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.fold_constants import FoldConstants
 from qonnx.transformation.general import (
@@ -65,15 +65,15 @@ def read(path: Path | str) -> onnx.ModelProto:
     return model
 
 
-def clean(model: onnx.ModelProto, supported: dict[str, Any], advice: str) -> ModelWrapper:
+def clean(model: onnx.ModelProto, supported: Container[str], advice: str) -> ModelWrapper:
     """Return a copy with one image a batch, constants folded and every shape known.
 
     Parameters
     ----------
     model : onnx.ModelProto
         As it was read.
-    supported : dict
-        Operators by name.
+    supported : container of str
+        Operators.
     advice : str
         What is said of others.
 
@@ -140,7 +140,7 @@ def _standard(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-def _name_nodes(graph: Any) -> None:
+def _name_nodes(graph: GraphProto) -> None:
     """Give a name to every node that has none, or another node's."""
     taken: set[str] = set()
     for count, node in enumerate(graph.node):
@@ -151,7 +151,7 @@ def _name_nodes(graph: Any) -> None:
         taken.add(name)
 
 
-def _check_operators(model: Any, supported: dict[str, Any], advice: str) -> None:
+def _check_operators(model: ModelProto, supported: Container[str], advice: str) -> None:
     """Refuse what is not supported, before anything is computed."""
     constants = {each.name for each in model.graph.initializer}
     reached = {each.name for each in model.graph.input} - constants
@@ -172,7 +172,7 @@ def _check_operators(model: Any, supported: dict[str, Any], advice: str) -> None
         raise NetworkError(f"not supported: {', '.join(unknown[:3])}{more}; {advice}")
 
 
-def _fix_domains(model: Any) -> None:
+def _fix_domains(model: ModelProto) -> None:
     """Bring quantisers of old domains into today's."""
     versions = {each.domain: each.version for each in model.opset_import}
     used = [versions[each] for each in (DOMAIN, *OLD_DOMAINS) if each in versions]
@@ -191,7 +191,7 @@ def _fix_domains(model: Any) -> None:
         model.opset_import.append(onnx.helper.make_opsetid(DOMAIN, version))
 
 
-def _bring_channels_first(graph: Any) -> None:
+def _bring_channels_first(graph: GraphProto) -> None:
     """Replace operators of QONNX's channels last domain by what they are: transposes around ONNX's.
 
     Its own inference of shapes needs the shapes that it is to infer.
@@ -218,7 +218,7 @@ def _bring_channels_first(graph: Any) -> None:
     graph.node.extend(nodes)
 
 
-def _fix_input(graph: Any) -> int:
+def _fix_input(graph: GraphProto) -> int:
     """Make the batch one image, and return what it was; refuse other sizes that are not known."""
     constants = {each.name for each in graph.initializer}
     inputs = [each for each in graph.input if each.name not in constants]

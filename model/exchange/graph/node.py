@@ -3,11 +3,25 @@
 from typing import Any, NoReturn
 
 import onnx.helper
+from onnx import NodeProto
 
 from ....hw.errors import NetworkError
 from ....hw.network.window import Window
 
-__all__ = ["CHANNELS_LAST", "PADDINGS", "attributes", "label", "printable", "refuse", "window_of"]
+Attributes = dict[str, Any]
+"""Attributes of a node: numbers, texts, arrays and lists, by name."""
+Sides = tuple[int, ...] | list[int]
+
+__all__ = [
+    "CHANNELS_LAST",
+    "PADDINGS",
+    "Attributes",
+    "attributes",
+    "label",
+    "printable",
+    "refuse",
+    "window_of",
+]
 
 CHANNELS_LAST = "qonnx.custom_op.channels_last"
 """Domain of operators of QONNX that read images of (batch, height, width, channels)."""
@@ -16,7 +30,7 @@ FARTHEST = 1 << 15  # of a kernel and its strides
 PADDINGS = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
 
 
-def label(node: Any) -> str:
+def label(node: NodeProto) -> str:
     """Return how errors name a node."""
     return printable(f"node {node.name or node.output[0]} ({node.op_type})")
 
@@ -27,12 +41,12 @@ def printable(text: str, longest: int = LONGEST) -> str:
     return shown if len(shown) <= longest else f"{shown[: longest // 2]}...{shown[-longest // 2 :]}"
 
 
-def refuse(node: Any, text: str) -> NoReturn:
+def refuse(node: NodeProto, text: str) -> NoReturn:
     """Raise a `NetworkError` that names the node."""
     raise NetworkError(f"{label(node)}: {text}")
 
 
-def attributes(node: Any) -> dict[str, Any]:
+def attributes(node: NodeProto) -> Attributes:
     """Return a node's attributes; texts are decoded."""
     found = {}
     for attribute in node.attribute:
@@ -42,7 +56,7 @@ def attributes(node: Any) -> dict[str, Any]:
 
 
 def window_of(
-    node: Any, kernel: tuple[int, ...], image: tuple[int, int], *, ceil: bool = True
+    node: NodeProto, kernel: tuple[int, ...], image: tuple[int, int], *, ceil: bool = True
 ) -> Window:
     """Return the window of a convolution or pool over an image of height and width.
 
@@ -77,7 +91,7 @@ def window_of(
         refuse(node, str(error))
 
 
-def _same(kernel: Any, stride: Any, image: Any, at_start: bool) -> list[int]:
+def _same(kernel: Sides, stride: Sides, image: Sides, at_start: bool) -> list[int]:
     """Return the padding of ``auto_pad`` SAME."""
     need = [
         max((-(-size // step) - 1) * step + taps - size, 0)
@@ -87,7 +101,7 @@ def _same(kernel: Any, stride: Any, image: Any, at_start: bool) -> list[int]:
     return [*first, *(each - one for each, one in zip(need, first, strict=True))]
 
 
-def _ceil(kernel: Any, stride: Any, image: Any, pads: list[int]) -> list[int]:
+def _ceil(kernel: Sides, stride: Sides, image: Sides, pads: list[int]) -> list[int]:
     """Return the padding that gives the positions of ``ceil_mode``."""
     room = [size + pads[axis] + pads[axis + 2] for axis, size in enumerate(image)]
     extra = [-(each - taps) % step for each, taps, step in zip(room, kernel, stride, strict=True)]

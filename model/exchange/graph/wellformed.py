@@ -3,12 +3,11 @@
 import math
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import onnx
 from google.protobuf.message import Message
-from onnx import AttributeProto, TensorProto, numpy_helper
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 from ....hw.errors import NetworkError
 from .node import CHANNELS_LAST, label, printable, refuse
@@ -49,7 +48,7 @@ WRAPPED = ("Conv", "MaxPool", "BatchNormalization")  # operators that exist chan
 NUMBERS = "iufb"  # kinds of NumPy arrays
 
 
-def check_texts(model: Any) -> None:
+def check_texts(model: ModelProto) -> None:
     """Check that names and other texts are texts, which protobuf does not."""
     try:
         if all(isinstance(text, str) for text in _texts(model)):
@@ -59,16 +58,19 @@ def check_texts(model: Any) -> None:
     raise NetworkError("a name in the graph is no text; the file is damaged")
 
 
-def _texts(message: Any) -> Iterator[Any]:
+def _texts(message: Message) -> Iterator[object]:
     for field, value in message.ListFields():
         is_text = field.type == field.TYPE_STRING
         if not is_text and field.message_type is None:
             continue
         for each in [value] if isinstance(value, str | bytes | Message) else value:
-            yield from [each] if is_text else _texts(each)
+            if isinstance(each, Message):
+                yield from _texts(each)
+            else:
+                yield each
 
 
-def sort_nodes(graph: Any) -> None:
+def sort_nodes(graph: GraphProto) -> None:
     """Bring nodes into an order in which they can run; drop what no output depends on.
 
     Raises
@@ -114,9 +116,9 @@ def sort_nodes(graph: Any) -> None:
     graph.node.extend(reversed(kept))
 
 
-def _in_order(nodes: list[Any], ready: set[str]) -> list[Any]:
+def _in_order(nodes: list[NodeProto], ready: set[str]) -> list[NodeProto]:
     """Return nodes, each behind all that it reads, otherwise in the order given."""
-    found: list[Any] = []
+    found: list[NodeProto] = []
     while nodes:
         waiting = []
         for node in nodes:
@@ -131,7 +133,7 @@ def _in_order(nodes: list[Any], ready: set[str]) -> list[Any]:
     return found
 
 
-def check_nodes(model: Any, domains: tuple[str, ...], quantisers: tuple[str, ...]) -> None:
+def check_nodes(model: ModelProto, domains: tuple[str, ...], quantisers: tuple[str, ...]) -> None:
     """Check operators' versions, and the attributes and inputs of every node.
 
     Parameters
@@ -168,7 +170,7 @@ def check_nodes(model: Any, domains: tuple[str, ...], quantisers: tuple[str, ...
             refuse(node, _first_line(error))
 
 
-def _check_quantiser(node: Any, domains: tuple[str, ...]) -> None:
+def _check_quantiser(node: NodeProto, domains: tuple[str, ...]) -> None:
     """Check a node of QONNX, which the ``onnx`` package does not know."""
     if node.domain not in domains:
         refuse(node, f"is of the domain {printable(node.domain)!r}, not of {domains[0]}")
@@ -182,7 +184,7 @@ def _check_quantiser(node: Any, domains: tuple[str, ...]) -> None:
             refuse(node, f"its attribute {each.name} is not {KINDS[wanted]}")
 
 
-def _arrays(graph: Any) -> Iterator[tuple[str, Any]]:
+def _arrays(graph: GraphProto) -> Iterator[tuple[str, TensorProto]]:
     for tensor in graph.initializer:
         yield printable(f"constant {tensor.name}"), tensor
     for node in graph.node:
@@ -191,7 +193,7 @@ def _arrays(graph: Any) -> Iterator[tuple[str, Any]]:
                 yield label(node), attribute.t
 
 
-def check_arrays(graph: Any) -> None:
+def check_arrays(graph: GraphProto) -> None:
     """Check that every constant is as large as it says, and numbers."""
     for name, tensor in _arrays(graph):
         shape = tuple(tensor.dims)
@@ -212,12 +214,12 @@ def check_arrays(graph: Any) -> None:
             raise NetworkError(f"{name}: holds what is not a number")
 
 
-def _is_small_float(dtype: Any) -> bool:
+def _is_small_float(dtype: np.dtype) -> bool:
     """Whether an array is of one of the narrow types that NumPy itself does not have."""
     return dtype.kind == "V" and dtype.fields is None
 
 
-def check_sizes(graph: Any) -> None:
+def check_sizes(graph: GraphProto) -> None:
     """Check that no tensor that is declared or inferred is larger than can be meant."""
     makers = {name: label(node) for node in graph.node for name in node.output}
     for kind, values in (("input", graph.input), ("", graph.value_info), ("", graph.output)):
@@ -234,7 +236,7 @@ def check_sizes(graph: Any) -> None:
                 )
 
 
-def explained(error: Exception, graph: Any) -> str:
+def explained(error: Exception, graph: GraphProto) -> str:
     """Return what a package complains of, in one line that names the node where it is known."""
     text = " ".join(str(error).split())[:400]
     found = next((each for each in (re.search(form, text) for form in FORMS) if each), None)

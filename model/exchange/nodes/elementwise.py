@@ -4,41 +4,40 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
-from onnx import TensorProto, helper
+from onnx import NodeProto, TensorProto, helper
 
 from ....hw.errors import NetworkError
 from ....hw.network.layers import MAX_SUMMAND
-from ...exact.curve import INFINITY, Curve, column, fractions
-from ...exact.draft import Draft
 from ...exact.tensors import Levels, Sums, Tensor, Weights
-from ..graph.node import attributes, refuse
-from .ahead import is_end
+from ...exact.transfer import INFINITY, Number, Transfer, column, fractions
+from ...exact.unsolved import Accumulation
+from ..graph.node import Attributes, attributes, refuse
+from .consumers import is_end
+from .context import ImportContext, NetworkTensor, Raw
 from .levels import levels_of, sums_of
 from .placing import arranged, settled
-from .walk import Raw, Walk
 
-__all__ = ["BENT", "activation", "arithmetic", "batch_norm", "bent", "cast", "same"]
+__all__ = ["NONLINEAR", "activation", "arithmetic", "batch_norm", "cast", "nonlinear", "same"]
 
 
-def same(walk: Walk, node: Any) -> None:
+def same(context: ImportContext, node: NodeProto) -> None:
     """Pass a tensor or a constant on."""
-    if node.op_type == "Dropout" and np.any(walk.constant(node, 2, "training_mode")):
+    if node.op_type == "Dropout" and np.any(context.constant(node, 2, "training_mode")):
         refuse(node, "still trains; export the model for inference")
-    walk.values[node.output[0]] = walk.value(node, 0)
+    context.values[node.output[0]] = context.operand(node, 0)
 
 
-def cast(walk: Walk, node: Any) -> None:
+def cast(context: ImportContext, node: NodeProto) -> None:
     """Pass on a tensor whose values another type holds, too."""
-    value, wanted = walk.value(node, 0), attributes(node)["to"]
+    value, wanted = context.operand(node, 0), attributes(node)["to"]
     keeps = wanted in (TensorProto.FLOAT, TensorProto.DOUBLE) or (
-        isinstance(value, Levels) and is_end(walk, node.output[0]) and _are_whole(value, wanted)
+        isinstance(value, Levels) and is_end(context, node.output[0]) and _are_whole(value, wanted)
     )
     if not keeps and isinstance(value, (Tensor, Weights)):
         refuse(node, "rounds a tensor of the network to another type; only a Quant node may")
-    walk.values[node.output[0]] = value
+    context.values[node.output[0]] = value
 
 
 def _are_whole(tensor: Levels, wanted: int) -> bool:
@@ -54,24 +53,24 @@ def _are_whole(tensor: Levels, wanted: int) -> bool:
 # --- scales and offsets ----------------------------------------------------------------------
 
 
-def arithmetic(walk: Walk, node: Any) -> None:
+def arithmetic(context: ImportContext, node: NodeProto) -> None:
     """Run Add, Sub, Mul or Div: with a constant, or Add of two tensors."""
-    one, two = walk.value(node, 0), walk.value(node, 1)
+    one, two = context.value(node, 0), context.value(node, 1)
     moving = [isinstance(each, (Raw, Levels, Sums)) for each in (one, two)]
     if all(moving):
         if node.op_type != "Add":
             refuse(node, "of two tensors of the network there is only Add")
-        _add(walk, node)
+        _add(context, node)
         return
     if isinstance(one, Weights) or isinstance(two, Weights):
         if not any(moving):
-            walk.values[node.output[0]] = _scaled_weights(walk, node)
+            context.values[node.output[0]] = _scaled_weights(context, node)
             return
     place = 0 if moving[0] else 1
-    tensor = walk.tensor(node, place)
-    values = walk.constant(node, 1 - place, "operand")
+    tensor = context.tensor(node, place)
+    values = context.constant(node, 1 - place, "operand")
     assert values is not None
-    constant = walk.channels(node, tensor, fractions(values), "constant")
+    constant = context.channels(node, tensor, fractions(values), "constant")
     ones = np.full(len(constant), Fraction(1), object)
     match node.op_type:
         case "Add":
@@ -86,14 +85,15 @@ def arithmetic(walk: Walk, node: Any) -> None:
             if place or not all(constant):
                 refuse(node, "divides by a tensor of the network, or by zero")
             found = _affine(node, tensor, 1 / constant, 0 * ones)
-    walk.values[node.output[0]] = found
+    context.values[node.output[0]] = found
 
 
-def _scaled_weights(walk: Walk, node: Any) -> Weights:
+def _scaled_weights(context: ImportContext, node: NodeProto) -> Weights:
     """Return constant weights times a constant."""
-    place = 0 if isinstance(walk.value(node, 0), Weights) else 1
-    weights = walk.value(node, place)
-    values = walk.constant(node, 1 - place, "factor")
+    place = 0 if isinstance(context.value(node, 0), Weights) else 1
+    weights = context.value(node, place)
+    assert isinstance(weights, Weights)
+    values = context.constant(node, 1 - place, "factor")
     if node.op_type not in ("Mul", "Div") or values is None or (node.op_type, place) == ("Div", 1):
         refuse(node, "quantised weights can only be multiplied by constants")
     factor = fractions(values)
@@ -106,7 +106,9 @@ def _scaled_weights(walk: Walk, node: Any) -> Weights:
         refuse(node, str(error))
 
 
-def _affine(node: Any, tensor: Any, factor: np.ndarray, amount: np.ndarray) -> Any:
+def _affine(
+    node: NodeProto, tensor: NetworkTensor, factor: np.ndarray, amount: np.ndarray
+) -> NetworkTensor:
     """Return ``tensor * factor + amount``, channel by channel."""
     if isinstance(tensor, Levels):
         if not all(factor):
@@ -118,21 +120,21 @@ def _affine(node: Any, tensor: Any, factor: np.ndarray, amount: np.ndarray) -> A
             offset=tensor.offset + amount / scale,
             pad_value=None if around is None else around * factor + amount,
         )
-    return tensor.through(lambda curve: curve.scaled(factor).shifted(amount))
+    return tensor.through(lambda transfer: transfer.scaled(factor).shifted(amount))
 
 
-def batch_norm(walk: Walk, node: Any) -> None:
+def batch_norm(context: ImportContext, node: NodeProto) -> None:
     """Run a BatchNormalization with constant statistics."""
-    tensor = walk.tensor(node)
+    tensor = context.tensor(node)
     if attributes(node).get("training_mode", 0):
         refuse(node, "still trains; export the model for inference")
     names = ("scale", "offset", "mean", "variance")
     found = []
     for place, name in enumerate(names, 1):
-        values = walk.constant(node, place, name)
+        values = context.constant(node, place, name)
         assert values is not None
         along = values.reshape(-1, *[1] * (tensor.index.ndim - 2))  # its channels are axis 1
-        found.append(walk.channels(node, tensor, fractions(along), name))
+        found.append(context.channels(node, tensor, fractions(along), name))
     gamma, beta, mean, variance = found
     epsilon = float(attributes(node).get("epsilon", 1e-5))
     # the one constant that is no rational number: taken in float64
@@ -141,20 +143,20 @@ def batch_norm(walk: Walk, node: Any) -> None:
     deviation = fractions(np.sqrt(variance.astype(np.float64) + epsilon))
     factor = gamma / deviation
     if isinstance(tensor, Levels) and not all(factor):
-        tensor = sums_of(walk, node, tensor)
-    walk.values[node.output[0]] = _affine(node, tensor, factor, beta - mean * factor)
+        tensor = sums_of(context, node, tensor)
+    context.values[node.output[0]] = _affine(node, tensor, factor, beta - mean * factor)
 
 
 # --- activations -----------------------------------------------------------------------------
 
 
-def activation(walk: Walk, node: Any) -> None:
+def activation(context: ImportContext, node: NodeProto) -> None:
     """Run Relu, Clip or HardSigmoid: what is a scale, an offset and a clip."""
-    tensor, values = walk.tensor(node), attributes(node)
-    low: Any = Fraction(0)
-    high: Any = INFINITY
+    tensor, values = context.tensor(node), attributes(node)
+    low: Number = Fraction(0)
+    high: Number = INFINITY
     if node.op_type == "Clip":
-        low, high = (_end(walk, node, place, values) for place in (1, 2))
+        low, high = (_end(context, node, place, values) for place in (1, 2))
     elif node.op_type == "HardSigmoid":
         ones = np.full(tensor.size.channels, Fraction(1), object)
         alpha, beta = Fraction(float(values.get("alpha", 0.2))), Fraction(values.get("beta", 0.5))
@@ -162,15 +164,15 @@ def activation(walk: Walk, node: Any) -> None:
         high = Fraction(1)
     if isinstance(tensor, Levels):
         if _is_inside(tensor, low, high):
-            walk.values[node.output[0]] = tensor
+            context.values[node.output[0]] = tensor
             return
-        tensor = sums_of(walk, node, tensor)
-    walk.values[node.output[0]] = tensor.through(lambda curve: curve.clipped(low, high))
+        tensor = sums_of(context, node, tensor)
+    context.values[node.output[0]] = tensor.through(lambda transfer: transfer.clipped(low, high))
 
 
-def _end(walk: Walk, node: Any, place: int, values: dict[str, Any]) -> Any:
+def _end(context: ImportContext, node: NodeProto, place: int, values: Attributes) -> Number:
     """Return an end of a Clip, which is an input, or an attribute in old files."""
-    given = walk.constant(node, place, "limit")
+    given = context.constant(node, place, "limit")
     if given is not None and given.size:
         found = float(np.asarray(given, np.float64).ravel()[0])
     else:
@@ -178,7 +180,7 @@ def _end(walk: Walk, node: Any, place: int, values: dict[str, Any]) -> Any:
     return found if abs(found) == INFINITY or abs(found) > 3e38 else Fraction(found)
 
 
-def _is_inside(tensor: Levels, low: Any, high: Any) -> bool:
+def _is_inside(tensor: Levels, low: Number, high: Number) -> bool:
     """Tell whether all values of a quantised tensor lie between two ends."""
     ends = [
         scale * (level + offset)
@@ -190,23 +192,26 @@ def _is_inside(tensor: Levels, low: Any, high: Any) -> bool:
     return low <= min(ends) and max(ends) <= high
 
 
-def bent(walk: Walk, node: Any) -> None:
+def nonlinear(context: ImportContext, node: NodeProto) -> None:
     """Run a monotone function that is no straight line: its levels will be thresholds."""
-    tensor = walk.tensor(node)
+    tensor = context.tensor(node)
     if isinstance(tensor, Raw):
         refuse(node, "of the input is not supported; quantise the input first")
-    sums = sums_of(walk, node, tensor)
+    sums = sums_of(context, node, tensor)
     channels = sums.size.channels
-    function, one = BENT[node.op_type](attributes(node)), True
+    function, one = NONLINEAR[node.op_type](attributes(node)), True
     if node.op_type == "PRelu":
-        slope = walk.channels(node, sums, fractions(walk.constant(node, 1, "slope")), "slope")
+        given = context.constant(node, 1, "slope")
+        if given is None:
+            refuse(node, "its slope is left out")
+        slope = context.channels(node, sums, fractions(given), "slope")
         if any(each < 0 for each in slope):
             refuse(node, "a negative slope makes it fall and rise, which no requantiser can")
         numbers = column(slope)
         one = len(numbers) == 1
         function = lambda x: np.where(x < 0, x * numbers, x)  # noqa: E731
-    walk.values[node.output[0]] = sums.through(
-        lambda curve: curve.bent(function, np.ones(channels, np.int64), one=one)
+    context.values[node.output[0]] = sums.through(
+        lambda transfer: transfer.then(function, np.ones(channels, np.int64), one=one)
     )
 
 
@@ -216,7 +221,7 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
     return np.where(x < 0, small, 1.0) / (1 + small)
 
 
-def _rising(values: dict[str, Any], default: float) -> float:
+def _rising(values: Attributes, default: float) -> float:
     """Return a slope below zero."""
     alpha = float(values.get("alpha", default))
     if alpha < 0:
@@ -224,17 +229,17 @@ def _rising(values: dict[str, Any], default: float) -> float:
     return alpha
 
 
-def _elu(values: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
+def _elu(values: Attributes) -> Callable[[np.ndarray], np.ndarray]:
     alpha = _rising(values, 1.0)
     return lambda x: np.where(x < 0, alpha * np.expm1(np.minimum(x, 0)), x)
 
 
-def _leaky(values: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
+def _leaky(values: Attributes) -> Callable[[np.ndarray], np.ndarray]:
     alpha = _rising(values, 0.01)
     return lambda x: np.where(x < 0, x * alpha, x)
 
 
-BENT: dict[str, Callable[[dict[str, Any]], Callable[[np.ndarray], np.ndarray]]] = {
+NONLINEAR: dict[str, Callable[[Attributes], Callable[[np.ndarray], np.ndarray]]] = {
     "Sigmoid": lambda values: _sigmoid,
     "Tanh": lambda values: np.tanh,
     "Softsign": lambda values: lambda x: x / (1 + abs(x)),
@@ -249,17 +254,18 @@ BENT: dict[str, Callable[[dict[str, Any]], Callable[[np.ndarray], np.ndarray]]] 
 # --- sums of two tensors ---------------------------------------------------------------------
 
 
-def _add(walk: Walk, node: Any) -> None:
+def _add(context: ImportContext, node: NodeProto) -> None:
     """Add two quantised tensors: their levels, each times an integer."""
     one, two = (
-        settled(walk, node, levels_of(walk, node, walk.tensor(node, place))) for place in (0, 1)
+        settled(context, node, levels_of(context, node, context.tensor(node, place)))
+        for place in (0, 1)
     )
     if one.index.shape != two.index.shape:
         refuse(node, f"adds tensors of {one.index.shape} and {two.index.shape}; they must be equal")
     if one.size.positions > two.size.positions:
-        two = arranged(walk, node, two, one.size, one.index, what="adds elements that")
+        two = arranged(context, node, two, one.size, one.index, what="adds elements that")
     else:
-        one = arranged(walk, node, one, two.size, two.index, what="adds elements that")
+        one = arranged(context, node, one, two.size, two.index, what="adds elements that")
     ratios = {*(one.scale / two.scale).tolist()}
     if len(ratios) > 1 or min(ratios) < 0:
         refuse(node, "the two tensors' scales differ by channel or in sign; use one scale for each")
@@ -269,15 +275,19 @@ def _add(walk: Walk, node: Any) -> None:
     sums = _sum(node, one, two, ratio, summands)
     offset = one.scale * one.offset + two.scale * two.offset
     gain = one.scale / (summands[0] if summands else 1)
-    curve = Curve.linear(gain, offset)
-    walk.values[node.output[0]] = Sums(size=one.size, index=one.index, draft=sums, curve=curve)
+    transfer = Transfer.linear(gain, offset)
+    context.values[node.output[0]] = Sums(
+        size=one.size, index=one.index, accumulation=sums, transfer=transfer
+    )
 
 
-def _sum(node: Any, one: Levels, two: Levels, ratio: Fraction, summands: tuple[int, ...]) -> Draft:
-    """Return the draft of a sum; without summands it counts in levels of the first tensor."""
+def _sum(
+    node: NodeProto, one: Levels, two: Levels, ratio: Fraction, summands: tuple[int, ...]
+) -> Accumulation:
+    """Return how a sum is computed; without summands it counts in levels of the first tensor."""
     times = summands or (1, math.ceil(1 / ratio))
     channels = one.size.channels
-    return Draft(
+    return Accumulation(
         name=node.name,
         sources=(one.source, two.source),
         inputs=(one.format, two.format),

@@ -1,13 +1,13 @@
 """Which axis of the input is which: found by following it to the first layer that must know."""
 
-from typing import Any
-
 import numpy as np
+from onnx import NodeProto, numpy_helper
+from qonnx.core.modelwrapper import ModelWrapper
 
 from ....hw.network.window import Size
-from .layout import MOVES
+from .context import ImportContext
+from .moves import MOVES
 from .parameters import reduced_axes
-from .walk import Walk
 
 __all__ = ["input_tensor"]
 
@@ -15,13 +15,14 @@ SPATIAL = ("Conv", "MaxPool", "GlobalMaxPool", "AveragePool", "GlobalAveragePool
 REDUCING = ("ReduceMean", "ReduceSum", "ReduceMax")
 
 
-def input_tensor(model: Any, name: str) -> tuple[Size, np.ndarray]:
+def input_tensor(model: ModelWrapper, name: str) -> tuple[Size, np.ndarray]:
     """Return the input's size, and the element of it, channels last, at each place in ONNX.
 
     What a convolution or a pool reads is an image of (channels, height, width). Where there is
     neither, an input of three axes is one, and any other input a vector.
     """
     shape = model.get_tensor_shape(name)
+    assert shape is not None
     places = np.arange(int(np.prod(shape))).reshape(shape)
     image = _followed(model, name, places)
     if image is None:
@@ -36,7 +37,7 @@ def input_tensor(model: Any, name: str) -> tuple[Size, np.ndarray]:
     return size, index.reshape(shape)
 
 
-def _followed(model: Any, name: str, places: np.ndarray) -> np.ndarray | None:
+def _followed(model: ModelWrapper, name: str, places: np.ndarray) -> np.ndarray | None:
     """Return the places of the input as the first spatial layer reads them, None without one."""
     for node in model.find_consumers(name) or []:
         if node.op_type in SPATIAL:
@@ -59,13 +60,13 @@ def _followed(model: Any, name: str, places: np.ndarray) -> np.ndarray | None:
     return None
 
 
-def _constants(model: Any) -> Walk:
-    walk = Walk(model, Size(1, 1, 1))
-    walk.values |= {each.name: model.get_initializer(each.name) for each in model.graph.initializer}
-    return walk
+def _constants(model: ModelWrapper) -> ImportContext:
+    context = ImportContext(model, Size(1, 1, 1))
+    context.values |= {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+    return context
 
 
-def _reduced(model: Any, node: Any, places: np.ndarray) -> np.ndarray | None:
+def _reduced(model: ModelWrapper, node: NodeProto, places: np.ndarray) -> np.ndarray | None:
     """Return places with the only axis that is kept as channels, if there is one."""
     axes = reduced_axes(_constants(model), node, places.ndim)
     kept = [axis for axis in range(1, places.ndim) if axis not in axes]

@@ -1,26 +1,25 @@
 """Tensors as levels, which layers read, and as sums, which quantisers read."""
 
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
+from onnx import NodeProto
 
 from ....hw.network.window import Window
-from ...exact.curve import Curve
-from ...exact.draft import Draft
-from ...exact.formats import narrowest
-from ...exact.planned import Planned
+from ...exact.ranges import narrowest
 from ...exact.tensors import Levels, Sums
+from ...exact.transfer import Transfer
+from ...exact.unsolved import Accumulation, UnsolvedLayer
 from ..graph.node import refuse
+from .context import ImportContext, NetworkTensor, Raw
 from .inputs import stated_input
-from .walk import Raw, Walk
 
 __all__ = ["levels_of", "sums_of"]
 
 WIDEST = 16  # bits of sums that are read without a quantiser
 
 
-def levels_of(walk: Walk, node: Any, tensor: Raw | Levels | Sums) -> Levels:
+def levels_of(context: ImportContext, node: NodeProto, tensor: NetworkTensor) -> Levels:
     """Return a tensor as levels that a layer can read.
 
     Raises
@@ -31,20 +30,20 @@ def levels_of(walk: Walk, node: Any, tensor: Raw | Levels | Sums) -> Levels:
     if isinstance(tensor, Levels):
         return tensor
     if isinstance(tensor, Raw):
-        return stated_input(walk, node, tensor)
+        return stated_input(context, node, tensor)
     if any(tensor.padding):
         refuse(node, "reads a padded tensor that is not quantised yet; put its Quant node before")
-    draft, curve = tensor.draft, tensor.curve
-    found = None if draft.is_weighted or tensor.pools else _whole(draft, curve)
+    accumulation, transfer = tensor.accumulation, tensor.transfer
+    found = None if accumulation.is_weighted or tensor.pools else _whole(accumulation, transfer)
     if found is None:
         refuse(
             node,
-            f"reads real numbers: nothing quantises the output of {draft.name}; put a Quant "
+            f"reads real numbers: nothing quantises the output of {accumulation.name}; put a Quant "
             "node between the two",
         )
-    (low, high), name = found, walk.unique(draft.name)
+    (low, high), name = found, context.unique(accumulation.name)
     fmt = narrowest(low, high)
-    walk.layers.append(Planned(name, draft, fmt, ends=found))
+    context.layers.append(UnsolvedLayer(name, accumulation, fmt, ends=found))
     levels = Levels(
         size=tensor.size,
         index=tensor.index,
@@ -52,30 +51,30 @@ def levels_of(walk: Walk, node: Any, tensor: Raw | Levels | Sums) -> Levels:
         format=fmt,
         low=low,
         high=high,
-        scale=curve.gain,
-        offset=curve.offset / curve.gain,
+        scale=transfer.gain,
+        offset=transfer.offset / transfer.gain,
     )
     # whoever else reads the same sums reads the same layer
-    walk.values |= {key: levels for key, value in walk.values.items() if value is tensor}
+    context.values |= {key: levels for key, value in context.values.items() if value is tensor}
     return levels
 
 
-def _whole(draft: Draft, curve: Curve) -> tuple[int, int] | None:
-    """Return the ends of sums that are levels as they are; None where their curve is another."""
-    if not curve.is_affine or (not draft.summands and draft.is_sum):
+def _whole(accumulation: Accumulation, transfer: Transfer) -> tuple[int, int] | None:
+    """Return the ends of sums that are levels as they are; None where their transfer is another."""
+    if not transfer.is_affine or (not accumulation.summands and accumulation.is_sum):
         return None
-    if any(not each for each in curve.gain):
+    if any(not each for each in transfer.gain):
         return None
     ends = []
-    for end in (curve.low, curve.high):
+    for end in (transfer.low, transfer.high):
         levels = {
             (each if gain > 0 else -each) if abs(each) == float("inf") else (each - offset) / gain
-            for each, offset, gain in zip(end, curve.offset, curve.gain, strict=True)
+            for each, offset, gain in zip(end, transfer.offset, transfer.gain, strict=True)
         }
         if len(levels) > 1:
             return None
         ends.append(levels.pop())
-    low, high = int(draft.low.min()), int(draft.high.max())
+    low, high = int(accumulation.low.min()), int(accumulation.high.max())
     ends[0], ends[1] = max(min(ends), low), min(max(ends), high)
     if any(Fraction(each).denominator != 1 for each in ends) or ends[0] > ends[1]:
         return None
@@ -83,13 +82,13 @@ def _whole(draft: Draft, curve: Curve) -> tuple[int, int] | None:
     return found if narrowest(*found).width <= WIDEST else None
 
 
-def sums_of(walk: Walk, node: Any, tensor: Raw | Levels | Sums) -> Sums:
+def sums_of(context: ImportContext, node: NodeProto, tensor: NetworkTensor) -> Sums:
     """Return a tensor as sums: levels are the sums of an average pool of one pixel."""
     if isinstance(tensor, Sums):
         return tensor
-    levels = levels_of(walk, node, tensor)
+    levels = levels_of(context, node, tensor)
     channels = levels.size.channels
-    draft = Draft(
+    accumulation = Accumulation(
         name=node.name,
         sources=(levels.source,),
         inputs=(levels.format,),
@@ -102,8 +101,8 @@ def sums_of(walk: Walk, node: Any, tensor: Raw | Levels | Sums) -> Sums:
     return Sums(
         size=levels.size,
         index=levels.index,
-        draft=draft,
-        curve=Curve.linear(levels.scale, levels.scale * levels.offset),
+        accumulation=accumulation,
+        transfer=Transfer.linear(levels.scale, levels.scale * levels.offset),
         padding=levels.padding,
         border=None if levels.pad_value is None else Sums.border_of(levels.pad_value),
     )

@@ -1,59 +1,65 @@
 """Products with constant weights: MatMul, Gemm, Conv."""
 
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
+from onnx import NodeProto
 
 from ....hw.network.window import Size, Window
 from ....hw.numbers.formats import Bipolar
-from ...exact.curve import Curve, fractions
-from ...exact.draft import Draft
-from ...exact.formats import narrowest, reach, weight_format
+from ...exact.ranges import narrowest, reach, weight_format
 from ...exact.tensors import Levels, Sums, Weights
+from ...exact.transfer import Transfer, fractions
+from ...exact.unsolved import Accumulation
 from ..graph.node import attributes, refuse, window_of
+from .context import ImportContext, spread
 from .levels import levels_of
 from .placing import as_image, image_index, joined, padded_sides, padding_reason
-from .walk import Walk, spread
 
 __all__ = ["conv", "gemm", "matmul"]
 
 
-def matmul(walk: Walk, node: Any) -> None:
+def matmul(context: ImportContext, node: NodeProto) -> None:
     """Run a product of a tensor and a constant matrix of shape (inputs, outputs)."""
-    weights = _weights(walk, node, 1)
-    _dense(walk, node, weights.levels.T, weights.scale.T, weights, None, Fraction(1))
+    weights = _weights(context, node, 1)
+    _dense(context, node, weights.levels.T, weights.scale.T, weights, None, Fraction(1))
 
 
-def gemm(walk: Walk, node: Any) -> None:
+def gemm(context: ImportContext, node: NodeProto) -> None:
     """Run ``alpha * x @ w + beta * c``."""
     values = attributes(node)
     if values.get("transA", 0):
         refuse(node, "transA is not supported")
-    weights = _weights(walk, node, 1)
+    weights = _weights(context, node, 1)
     levels, scale = weights.levels, weights.scale
     if not values.get("transB", 0):
         levels, scale = levels.T, scale.T
     alpha, beta = (Fraction(float(values.get(name, 1.0))) for name in ("alpha", "beta"))
-    bias = walk.constant(node, 2, "bias")
+    bias = context.constant(node, 2, "bias")
     _dense(
-        walk, node, levels, scale, weights, None if bias is None else fractions(bias) * beta, alpha
+        context,
+        node,
+        levels,
+        scale,
+        weights,
+        None if bias is None else fractions(bias) * beta,
+        alpha,
     )
 
 
-def _weights(walk: Walk, node: Any, place: int) -> Weights:
+def _weights(context: ImportContext, node: NodeProto, place: int) -> Weights:
     """Return the weights that a node reads."""
-    value = walk.value(node, place)
+    value = context.value(node, place)
     if isinstance(value, np.ndarray):
-        value = _annotated(walk, node, node.input[place], value)
+        value = _annotated(context, node, node.input[place], value)
     if not isinstance(value, Weights):
         refuse(node, "multiplies two tensors of the network; one of them must be constant weights")
     return value
 
 
-def _annotated(walk: Walk, node: Any, name: str, values: np.ndarray) -> Weights:
+def _annotated(context: ImportContext, node: NodeProto, name: str, values: np.ndarray) -> Weights:
     """Return constant weights that are integers of an annotated data type."""
-    datatype = walk.model.get_tensor_datatype(name)
+    datatype = context.model.get_tensor_datatype(name)
     if not datatype.is_integer() or not np.all(values == np.rint(values)):
         refuse(
             node,
@@ -68,7 +74,7 @@ def _annotated(walk: Walk, node: Any, name: str, values: np.ndarray) -> Weights:
     return Weights.of(levels, np.array([Fraction(1)], object), stated)
 
 
-def _output_scale(node: Any, scale: np.ndarray, outputs: int) -> np.ndarray:
+def _output_scale(node: NodeProto, scale: np.ndarray, outputs: int) -> np.ndarray:
     """Return the weights' scale of each output, from one that broadcasts to (outputs, ...)."""
     rows = scale.reshape(len(scale), -1)  # of as few numbers as it was given in
     if any(len({*row.tolist()}) > 1 for row in rows):
@@ -81,8 +87,8 @@ def _output_scale(node: Any, scale: np.ndarray, outputs: int) -> np.ndarray:
 
 
 def _dense(
-    walk: Walk,
-    node: Any,
+    context: ImportContext,
+    node: NodeProto,
     levels: np.ndarray,
     scale: np.ndarray,
     weights: Weights,
@@ -90,7 +96,7 @@ def _dense(
     factor: Fraction,
 ) -> None:
     """Run a dense layer; ``levels`` has shape (outputs, inputs) in the order of ONNX."""
-    tensor = levels_of(walk, node, walk.tensor(node))
+    tensor = levels_of(context, node, context.tensor(node))
     if (
         levels.ndim != 2
         or levels.shape[1] != tensor.index.size
@@ -108,7 +114,7 @@ def _dense(
     gain, offset = gain * out, constant * out
     size = Size(1, 1, len(levels))
     low, high = reach(levels, tensor.low, tensor.high)
-    draft = Draft(
+    accumulation = Accumulation(
         name=node.name,
         sources=(tensor.source,),
         inputs=(tensor.format,),
@@ -120,12 +126,12 @@ def _dense(
         weight=weight_format(weights.format, levels),
     )
     index = np.arange(len(levels)).reshape(*tensor.index.shape[:-1], -1)
-    _give(walk, node, draft, gain, offset, bias, index)
+    _give(context, node, accumulation, gain, offset, bias, index)
 
 
-def conv(walk: Walk, node: Any) -> None:
+def conv(context: ImportContext, node: NodeProto) -> None:
     """Run a convolution in one or two dimensions, grouped or not."""
-    tensor, weights = levels_of(walk, node, walk.tensor(node)), _weights(walk, node, 1)
+    tensor, weights = levels_of(context, node, context.tensor(node)), _weights(context, node, 1)
     levels, scale = weights.levels, weights.scale
     is_line = levels.ndim == 3
     if is_line:
@@ -136,7 +142,7 @@ def conv(walk: Walk, node: Any) -> None:
             f"weights of {weights.levels.shape} over a tensor of {tensor.index.shape}: "
             "a convolution reads images of shape (1, channels, height, width)",
         )
-    tensor = as_image(walk, node, tensor)
+    tensor = as_image(context, node, tensor)
     size, groups = tensor.size, attributes(node).get("group", 1)
     if groups < 1 or levels.shape[1] * groups != size.channels or len(levels) % groups:
         refuse(
@@ -146,7 +152,7 @@ def conv(walk: Walk, node: Any) -> None:
     kernel = weights.levels.shape[2:]
     if tuple(attributes(node).get("kernel_shape", kernel)) != kernel:
         refuse(node, f"its kernel_shape is not that of its weights, {kernel}")
-    tensor, window, own = _padded_window(walk, node, tensor, kernel)
+    tensor, window, own = _padded_window(context, node, tensor, kernel)
     size = tensor.size
     levels = levels.transpose(0, 2, 3, 1)
     each = np.arange(len(levels)) // (len(levels) // groups)
@@ -158,7 +164,7 @@ def conv(walk: Walk, node: Any) -> None:
     zero = (0,) if any(window.padding) else ()
     low, high = reach(levels, min([tensor.low, *zero]), max([tensor.high, *zero]))
     positions = window.positions(size)
-    draft = Draft(
+    accumulation = Accumulation(
         name=node.name,
         sources=(tensor.source,),
         inputs=(tensor.format,),
@@ -171,13 +177,13 @@ def conv(walk: Walk, node: Any) -> None:
         window=window,
         groups=groups,
     )
-    index = image_index(draft.size, is_line)
-    bias = walk.constant(node, 2, "bias")
-    _give(walk, node, draft, gain * out, constant * out, bias, index)
+    index = image_index(accumulation.size, is_line)
+    bias = context.constant(node, 2, "bias")
+    _give(context, node, accumulation, gain * out, constant * out, bias, index)
 
 
 def _padded_window(
-    walk: Walk, node: Any, tensor: Levels, kernel: tuple[int, ...]
+    context: ImportContext, node: NodeProto, tensor: Levels, kernel: tuple[int, ...]
 ) -> tuple[Levels, Window, bool]:
     """Return the tensor, the window with what a Pad put around it, and whether it pads itself."""
     window = window_of(node, kernel, padded_sides(tensor))
@@ -187,7 +193,7 @@ def _padded_window(
             refuse(node, padding_reason(tensor, tensor.pad_value))
         if own and any(tensor.pad_value):  # type: ignore[arg-type]
             refuse(node, "pads with zeros what a Pad node put another value around")
-        return (*joined(walk, node, tensor, window), own)
+        return (*joined(context, node, tensor, window), own)
     if own and tensor.format == Bipolar():
         refuse(
             node,
@@ -197,7 +203,12 @@ def _padded_window(
 
 
 def _folded_input(
-    node: Any, tensor: Levels, levels: np.ndarray, channel: np.ndarray, *, padded: bool = False
+    node: NodeProto,
+    tensor: Levels,
+    levels: np.ndarray,
+    channel: np.ndarray,
+    *,
+    padded: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fold scales and offsets of the input's channels into the weights.
 
@@ -240,21 +251,26 @@ def _folded_input(
 
 
 def _give(
-    walk: Walk,
-    node: Any,
-    draft: Draft,
+    context: ImportContext,
+    node: NodeProto,
+    accumulation: Accumulation,
     gain: np.ndarray,
     offset: np.ndarray,
     bias: np.ndarray | None,
     index: np.ndarray,
 ) -> None:
     """Store the sums of a layer as what the node gives."""
-    curve = Curve.linear(gain, offset)
-    sums = Sums(size=draft.size, index=index, draft=draft, curve=curve)
+    transfer = Transfer.linear(gain, offset)
+    sums = Sums(size=accumulation.size, index=index, accumulation=accumulation, transfer=transfer)
     if bias is not None:
         values = fractions(bias).ravel()
         if values.size not in (1, len(gain)):
             refuse(node, f"a bias of shape {bias.shape} does not fit {len(gain)} outputs")
         spread = np.broadcast_to(values, (len(gain),))
-        sums = Sums(size=draft.size, index=index, draft=draft, curve=curve.shifted(spread))
-    walk.values[node.output[0]] = sums
+        sums = Sums(
+            size=accumulation.size,
+            index=index,
+            accumulation=accumulation,
+            transfer=transfer.shifted(spread),
+        )
+    context.values[node.output[0]] = sums

@@ -1,19 +1,18 @@
 """What a quantiser node says: scales, zero points, bit widths, rounding."""
 
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
+from onnx import NodeProto
 from qonnx.custom_op.general.intquant import max_int, min_int
 
-from ...exact.curve import fractions
-from ...exact.formats import narrowest
-from ...exact.quantizer import Quantizer
-from ...exact.rounding_modes import QONNX
+from ...exact.quantizer import QONNX, Quantizer
+from ...exact.ranges import narrowest
 from ...exact.tensors import Levels, Sums
-from ..graph.node import attributes, refuse
-from .ahead import is_end
-from .walk import Raw, Walk
+from ...exact.transfer import fractions
+from ..graph.node import Attributes, attributes, refuse
+from .consumers import is_end
+from .context import ImportContext, NetworkTensor
 
 __all__ = [
     "bit_width",
@@ -29,9 +28,9 @@ FARTHEST_ZERO = 1 << 16
 WIDEST_RESULT = 32  # bits of what the last layer gives
 
 
-def one_number(walk: Walk, node: Any, place: int, what: str) -> Fraction:
+def one_number(context: ImportContext, node: NodeProto, place: int, what: str) -> Fraction:
     """Return a constant that is one number."""
-    value = walk.constant(node, place, what)
+    value = context.constant(node, place, what)
     if value is not None and not np.isfinite(np.asarray(value, np.float64)).all():
         refuse(node, f"its {what} is infinite")
     if value is None or np.unique(fractions(value).ravel()).size != 1:
@@ -39,20 +38,20 @@ def one_number(walk: Walk, node: Any, place: int, what: str) -> Fraction:
     return fractions(value).ravel()[0]
 
 
-def bit_width(walk: Walk, node: Any, place: int) -> int:
+def bit_width(context: ImportContext, node: NodeProto, place: int) -> int:
     """Return a constant bit width."""
-    bits = one_number(walk, node, place, "bit width")
+    bits = one_number(context, node, place, "bit width")
     if bits.denominator != 1 or not 1 <= bits <= 32:
         refuse(node, f"a bit width of {float(bits):g} is not an integer from 1 to 32")
     return int(bits)
 
 
-def reduced_axes(walk: Walk, node: Any, count: int) -> list[int]:
+def reduced_axes(context: ImportContext, node: NodeProto, count: int) -> list[int]:
     """Return which of ``count`` axes a Reduce node reduces, rising, none of which is the batch."""
     values = attributes(node)
     axes = values.get("axes")
     if axes is None:
-        axes = walk.constant(node, 1, "axes")
+        axes = context.constant(node, 1, "axes")
     given = [] if axes is None else [int(each) for each in np.ravel(axes)]
     if not given and values.get("noop_with_empty_axes", 0):
         return []
@@ -64,7 +63,7 @@ def reduced_axes(walk: Walk, node: Any, count: int) -> list[int]:
     return found
 
 
-def rounding_mode(node: Any, values: dict[str, Any], default: str) -> str:
+def rounding_mode(node: NodeProto, values: Attributes, default: str) -> str:
     """Return the rounding mode that a node's attributes name."""
     rounding = values.get("rounding_mode", default).upper()
     if rounding not in QONNX:
@@ -72,36 +71,36 @@ def rounding_mode(node: Any, values: dict[str, Any], default: str) -> str:
     return rounding
 
 
-def positive_scale(walk: Walk, node: Any, place: int) -> np.ndarray:
+def positive_scale(context: ImportContext, node: NodeProto, place: int) -> np.ndarray:
     """Return a constant scale; refuse one that is not positive."""
-    scale = walk.constant(node, place, "scale")
+    scale = context.constant(node, place, "scale")
     if scale is None or not np.all(np.asarray(scale, np.float64) > 0) or np.isinf(scale).any():
         refuse(node, "its scale is not a positive number")
     return scale
 
 
-def _zero_point(walk: Walk, node: Any) -> Fraction:
+def _zero_point(context: ImportContext, node: NodeProto) -> Fraction:
     """Return the zero point of an activation; refuse one that float32 could not take."""
-    zero = one_number(walk, node, 2, "zero point")
+    zero = one_number(context, node, 2, "zero point")
     if abs(zero) > FARTHEST_ZERO:
         refuse(node, f"a zero point of {float(zero):g} is beyond {FARTHEST_ZERO}, the limit")
     return zero
 
 
-def quantizer_of(walk: Walk, node: Any, tensor: Raw | Levels | Sums) -> Quantizer:
+def quantizer_of(context: ImportContext, node: NodeProto, tensor: NetworkTensor) -> Quantizer:
     """Return the quantiser of an activation."""
     if node.op_type == "FloatQuant":
         refuse(node, "floating point activations are not supported; FloatQuant may be on weights")
     if node.op_type == "MultiThreshold":
-        return _table(walk, node, tensor)
+        return _table(context, node, tensor)
     values = attributes(node)
-    scale = walk.channels(node, tensor, positive_scale(walk, node, 1), "scale")
+    scale = context.channels(node, tensor, positive_scale(context, node, 1), "scale")
     if node.op_type == "BipolarQuant":
         return _bipolar(scale)
-    zero = _zero_point(walk, node)
+    zero = _zero_point(context, node)
     if node.op_type == "Trunc":
-        return _trunc(walk, node, tensor, values, scale, zero)
-    bits, signed = bit_width(walk, node, 3), bool(values.get("signed", 1))
+        return _trunc(context, node, tensor, values, scale, zero)
+    bits, signed = bit_width(context, node, 3), bool(values.get("signed", 1))
     if bits == 1 and signed:  # as the executor does
         if zero:
             refuse(node, "a zero point of a signed quantiser of 1 bit cannot be folded")
@@ -110,7 +109,7 @@ def quantizer_of(walk: Walk, node: Any, tensor: Raw | Levels | Sums) -> Quantize
     low, high = int(min_int(signed, narrow, bits)), int(max_int(signed, narrow, bits))
     rounding = rounding_mode(node, values, "ROUND")
     found = Quantizer(scale, zero, low, high, rounding, False, scale, zero)
-    return _within_reach(walk, node, found)
+    return _within_reach(context, node, found)
 
 
 def _bipolar(scale: np.ndarray) -> Quantizer:
@@ -118,10 +117,10 @@ def _bipolar(scale: np.ndarray) -> Quantizer:
     return Quantizer(scale, none, -1, 1, "FLOOR", True, scale, none)
 
 
-def _table(walk: Walk, node: Any, tensor: Raw | Levels | Sums) -> Quantizer:
+def _table(context: ImportContext, node: NodeProto, tensor: NetworkTensor) -> Quantizer:
     """Return a `MultiThreshold`, whose value is ``out_scale * count + out_bias``."""
     values = attributes(node)
-    table = walk.constant(node, 1, "thresholds")
+    table = context.constant(node, 1, "thresholds")
     channels = tensor.size.channels
     if table is None or table.ndim != 2 or len(table) not in (1, channels) or not table.size:
         refuse(node, f"its thresholds are not of shape ({channels}, any)")
@@ -142,16 +141,21 @@ def _table(walk: Walk, node: Any, tensor: Raw | Levels | Sums) -> Quantizer:
     found = Quantizer(
         scale, Fraction(0), 0, top, "FLOOR", False, scale, -bias / out_scale, table=exact
     )
-    return _within_reach(walk, node, found)
+    return _within_reach(context, node, found)
 
 
 def _trunc(
-    walk: Walk, node: Any, tensor: Any, values: dict[str, Any], scale: np.ndarray, zero: Fraction
+    context: ImportContext,
+    node: NodeProto,
+    tensor: NetworkTensor,
+    values: Attributes,
+    scale: np.ndarray,
+    zero: Fraction,
 ) -> Quantizer:
     """Return a `Trunc` of version 1 (five inputs) or 2 (six)."""
     rounding = rounding_mode(node, values, "FLOOR")
     if len(node.input) < 6:
-        bits, out_bits = bit_width(walk, node, 3), bit_width(walk, node, 4)
+        bits, out_bits = bit_width(context, node, 3), bit_width(context, node, 4)
         if out_bits > bits:
             refuse(node, f"cannot truncate {bits} bits to {out_bits}")
         divisor = Fraction(2) ** (bits - out_bits)
@@ -159,8 +163,8 @@ def _trunc(
         low, high = _reached(tensor, scale, zero, divisor, limit)
         return Quantizer(scale, zero, low, high, rounding, False, scale, zero, divisor)
     signed, narrow = bool(values.get("signed", 1)), bool(values.get("narrow", 0))
-    out_scale = walk.channels(node, tensor, positive_scale(walk, node, 4), "output scale")
-    bits = bit_width(walk, node, 5)
+    out_scale = context.channels(node, tensor, positive_scale(context, node, 4), "output scale")
+    bits = bit_width(context, node, 5)
     ratios = {float(one / other) for one, other in zip(out_scale, scale, strict=True)}
     divisors = {Fraction(2) ** round(np.log2(ratio)) for ratio in ratios}
     if len(divisors) > 1:
@@ -168,19 +172,19 @@ def _trunc(
     divisor = divisors.pop()
     low, high = int(min_int(signed, narrow, bits)), int(max_int(signed, narrow, bits))
     found = Quantizer(scale, zero, low, high, rounding, False, out_scale, zero / divisor, divisor)
-    return _within_reach(walk, node, found)
+    return _within_reach(context, node, found)
 
 
 def _reached(
-    tensor: Any, scale: np.ndarray, zero: Fraction, divisor: Fraction, limit: int
+    tensor: NetworkTensor, scale: np.ndarray, zero: Fraction, divisor: Fraction, limit: int
 ) -> tuple[int, int]:
     """Return ends of the codes that a quantiser which clips nothing can give."""
     if isinstance(tensor, Levels):
         ends = np.array([[tensor.low, tensor.high]], object)
         exact = (ends + tensor.offset[:, None]) * tensor.scale[:, None]
     elif isinstance(tensor, Sums):
-        ends = np.stack([tensor.draft.low, tensor.draft.high], axis=1)
-        exact = tensor.curve.values(np.broadcast_to(ends, (len(scale), 2)))
+        ends = np.stack([tensor.accumulation.low, tensor.accumulation.high], axis=1)
+        exact = tensor.transfer.values(np.broadcast_to(ends, (len(scale), 2)))
     else:
         return -limit, limit
     values = exact.astype(np.float64)
@@ -188,10 +192,10 @@ def _reached(
     return int(np.floor(codes.min())) - 1, int(np.ceil(codes.max())) + 1
 
 
-def _within_reach(walk: Walk, node: Any, quantizer: Quantizer) -> Quantizer:
+def _within_reach(context: ImportContext, node: NodeProto, quantizer: Quantizer) -> Quantizer:
     """Refuse levels that hardware does not store."""
     low, high = quantizer.low - quantizer.zero, quantizer.high - quantizer.zero
-    limit = WIDEST_RESULT if is_end(walk, node.output[0]) else WIDEST
+    limit = WIDEST_RESULT if is_end(context, node.output[0]) else WIDEST
     if narrowest(low, high).width > limit:
         refuse(node, f"levels from {low} to {high} are wider than {limit} bits, the limit here")
     return quantizer

@@ -6,20 +6,20 @@ convolution or a pool. What neither can say becomes a layer whose weights are 0 
 
 from dataclasses import replace
 from itertools import permutations
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from onnx import NodeProto
 
 from ....hw.errors import NetworkError
 from ....hw.network.window import Size, Window
 from ....hw.numbers.formats import Bipolar, Fixed
-from ...exact.draft import Draft
-from ...exact.formats import narrowest
-from ...exact.planned import Planned
+from ...exact.ranges import narrowest
 from ...exact.tensors import Levels, Tensor
+from ...exact.unsolved import Accumulation, UnsolvedLayer
 from ..graph.node import refuse
+from .context import ImportContext, NetworkTensor
 from .levels import levels_of, sums_of
-from .walk import Walk
 
 __all__ = [
     "CHANNELS",
@@ -78,11 +78,13 @@ def _orders(axes: int) -> list[tuple[int, ...]]:
     return list(permutations((CHANNELS, WIDTH, HEIGHT), axes))
 
 
-def with_roles(walk: Walk, node: Any, tensor: Any, *, what: str) -> tuple[Any, tuple[int, ...]]:
+def with_roles(
+    context: ImportContext, node: NodeProto, tensor: NetworkTensor, *, what: str
+) -> tuple[NetworkTensor, tuple[int, ...]]:
     """Return a tensor whose layout is known, and that: put in order if it must be."""
     roles = roles_of(tensor)
     if roles is None and isinstance(tensor, Levels) and tensor.index.ndim in (3, 4):
-        tensor = as_image(walk, node, tensor)
+        tensor = as_image(context, node, tensor)
         roles = roles_of(tensor)
     if roles is None:
         refuse(
@@ -115,7 +117,7 @@ class Ends(NamedTuple):
     channels: tuple[int, int] = (0, 0)
 
 
-def settle(walk: Walk, node: Any) -> None:
+def settle(context: ImportContext, node: NodeProto) -> None:
     """Give every padded tensor that a node reads a layer of its own.
 
     Raises
@@ -124,12 +126,12 @@ def settle(walk: Walk, node: Any) -> None:
         Where it is not quantised yet, or its padding is no level.
     """
     for name in node.input:
-        value = walk.values.get(name)
+        value = context.values.get(name)
         if isinstance(value, Tensor) and any(value.padding):
-            walk.values[name] = settled(walk, node, value)
+            context.values[name] = settled(context, node, value)
 
 
-def settled(walk: Walk, node: Any, tensor: Any) -> Levels:
+def settled(context: ImportContext, node: NodeProto, tensor: Tensor) -> Levels:
     """Return a tensor with its padding, if it has any, as elements."""
     if not isinstance(tensor, Levels):
         refuse(node, "reads a padded tensor that is not quantised yet; put its Quant node before")
@@ -137,7 +139,7 @@ def settled(walk: Walk, node: Any, tensor: Any) -> Levels:
         return tensor
     top, left, bottom, right = tensor.padding
     bare = replace(tensor, padding=(0, 0, 0, 0), pad_value=None)
-    return shifted(walk, node, bare, Ends((top, bottom), (left, right)), tensor.pad_value)
+    return shifted(context, node, bare, Ends((top, bottom), (left, right)), tensor.pad_value)
 
 
 def padded_sides(tensor: Tensor) -> tuple[int, int]:
@@ -146,7 +148,9 @@ def padded_sides(tensor: Tensor) -> tuple[int, int]:
     return height + top + bottom, width + left + right
 
 
-def joined(walk: Walk, node: Any, levels: Levels, window: Window) -> tuple[Levels, Window]:
+def joined(
+    context: ImportContext, node: NodeProto, levels: Levels, window: Window
+) -> tuple[Levels, Window]:
     """Return a tensor without its padding and the window that has it, where a window can.
 
     A window that would lie beside the image altogether needs the padding as elements.
@@ -155,11 +159,13 @@ def joined(walk: Walk, node: Any, levels: Levels, window: Window) -> tuple[Level
     try:
         window = replace(window, padding=padding)
     except NetworkError:
-        return settled(walk, node, levels), window
+        return settled(context, node, levels), window
     return replace(levels, padding=(0, 0, 0, 0), pad_value=None), window
 
 
-def shifted(walk: Walk, node: Any, levels: Levels, ends: Ends, value: np.ndarray | None) -> Levels:
+def shifted(
+    context: ImportContext, node: NodeProto, levels: Levels, ends: Ends, value: np.ndarray | None
+) -> Levels:
     """Plan a layer that pads a tensor with a value, and crops it.
 
     Parameters
@@ -171,7 +177,7 @@ def shifted(walk: Walk, node: Any, levels: Levels, ends: Ends, value: np.ndarray
     """
     grows = max(map(max, ends)) > 0
     if grows and levels.pad_level_of(value) == 0 and levels.format == Bipolar():
-        levels = _integers(walk, node, levels)
+        levels = _integers(context, node, levels)
     zero = levels.format.zero_level
     if grows and levels.pad_level_of(value) != zero:
         refuse(node, padding_reason(levels, value))
@@ -192,7 +198,9 @@ def shifted(walk: Walk, node: Any, levels: Levels, ends: Ends, value: np.ndarray
     roles = roles_of(levels)
     assert roles is not None
     groups = own if separate else 1
-    moved = _planned(walk, node, levels, weights, size, (low, high), window=window, groups=groups)
+    moved = _plan_move(
+        context, node, levels, weights, size, (low, high), window=window, groups=groups
+    )
     near = source.clip(0, own - 1)
     return replace(
         moved,
@@ -209,8 +217,9 @@ def _tap(before: int, behind: int) -> tuple[int, int, tuple[int, int]]:
     return taps, at, (before + at, behind + taps - 1 - at)
 
 
-def padding_reason(levels: Levels, value: Any) -> str:
+def padding_reason(levels: Levels, value: np.ndarray | None) -> str:
     """Return why a tensor cannot be padded with a value."""
+    assert value is not None
     numbers = sorted({float(each) for each in np.ravel(value)})
     level, zero = levels.pad_level_of(value), levels.format.zero_level
     found = f"level {float(level or 0):g}"
@@ -228,7 +237,13 @@ def padding_reason(levels: Levels, value: Any) -> str:
 
 
 def arranged(
-    walk: Walk, node: Any, levels: Levels, size: Size, index: np.ndarray, *, what: str
+    context: ImportContext,
+    node: NodeProto,
+    levels: Levels,
+    size: Size,
+    index: np.ndarray,
+    *,
+    what: str,
 ) -> Levels:
     """Return a tensor whose elements lie as ``index`` of ``size`` says; plan layers for that.
 
@@ -257,12 +272,12 @@ def arranged(
     read = np.empty(count, np.int64)
     read[index.ravel()] = levels.index.ravel()
     if size.positions > 1 and levels.format == Bipolar():  # it will be padded
-        levels = _integers(walk, node, levels)
+        levels = _integers(context, node, levels)
     ends = levels.low, levels.high
     if levels.size.positions > 1 or size.positions == 1:
         weights = np.zeros((count, count), np.int64)
         weights[np.arange(count), read] = 1
-        levels = _planned(walk, node, levels, weights, Size(1, 1, count), ends)
+        levels = _plan_move(context, node, levels, weights, Size(1, 1, count), ends)
         read = np.arange(count)
     if size.positions > 1:  # one tap of the kernel lies in the single pixel, another at each place
         height, width, channels = size
@@ -271,7 +286,7 @@ def arranged(
         weights[each, height - 1 - rows, width - 1 - columns, read] = 1
         around = (height - 1, width - 1, height - 1, width - 1)
         window = Window((height, width), (1, 1), around)
-        levels = _planned(walk, node, levels, weights, size, ends, window=window)
+        levels = _plan_move(context, node, levels, weights, size, ends, window=window)
     channels = size.channels
     return replace(
         levels,
@@ -281,22 +296,22 @@ def arranged(
     )
 
 
-def in_order(tensor: Any, is_line: bool = False) -> bool:
+def in_order(tensor: Tensor, is_line: bool = False) -> bool:
     """Tell whether a tensor is an image: (1, channels, height, width), or without height."""
     return np.array_equal(tensor.index, image_index(tensor.size, is_line))
 
 
-def as_image(walk: Walk, node: Any, tensor: Levels) -> Levels:
+def as_image(context: ImportContext, node: NodeProto, tensor: Levels) -> Levels:
     """Return a tensor of (1, channels, height, width), or without height, in that order."""
     is_line = tensor.index.ndim == 3
     if in_order(tensor, is_line):
         return tensor
-    tensor = settled(walk, node, tensor)
+    tensor = settled(context, node, tensor)
     _, channels, *sides = tensor.index.shape
     height, width = [1, *sides][-2:]
     size = Size(height, width, channels)
     wanted = image_index(size, is_line)
-    return arranged(walk, node, tensor, size, wanted, what="reads as an image what")
+    return arranged(context, node, tensor, size, wanted, what="reads as an image what")
 
 
 def image_index(size: Size, is_line: bool = False) -> np.ndarray:
@@ -305,24 +320,25 @@ def image_index(size: Size, is_line: bool = False) -> np.ndarray:
     return index[:, :, 0, :] if is_line and size.height == 1 else index
 
 
-def _integers(walk: Walk, node: Any, levels: Levels) -> Levels:
+def _integers(context: ImportContext, node: NodeProto, levels: Levels) -> Levels:
     """Return signs as integers of 2 bits, which zeros can stand beside."""
-    return levels_of(walk, node, sums_of(walk, node, levels))
+    return levels_of(context, node, sums_of(context, node, levels))
 
 
-def _planned(
-    walk: Walk,
-    node: Any,
+def _plan_move(
+    context: ImportContext,
+    node: NodeProto,
     levels: Levels,
     weights: np.ndarray,
     size: Size,
     ends: tuple[int, int],
-    **more: Any,
+    window: Window | None = None,
+    groups: int = 1,
 ) -> Levels:
     """Plan a layer of weights 0 and 1 whose sums are levels; scales and order are those before."""
     channels = size.channels
-    draft = Draft(
-        name=f"{node.name}/{'move' if 'window' in more else 'order'}",
+    accumulation = Accumulation(
+        name=f"{node.name}/{'order' if window is None else 'move'}",
         sources=(levels.source,),
         inputs=(levels.format,),
         input_sizes=(levels.size,),
@@ -331,8 +347,9 @@ def _planned(
         high=np.full(channels, ends[1]),
         weights=weights,
         weight=Fixed(2),
-        **more,
+        window=window,
+        groups=groups,
     )
-    name, fmt = walk.unique(draft.name), narrowest(*ends)
-    walk.layers.append(Planned(name, draft, fmt, ends=ends))
+    name, fmt = context.unique(accumulation.name), narrowest(*ends)
+    context.layers.append(UnsolvedLayer(name, accumulation, fmt, ends=ends))
     return replace(levels, size=size, source=name, format=fmt, low=ends[0], high=ends[1])

@@ -2,17 +2,19 @@
 
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
+from onnx import NodeProto
 
 from ....hw.network.layers import MaxPool
 from ....hw.network.window import Size, Window
 from ....hw.numbers.formats import Bipolar, Fixed
-from ...exact.curve import Curve
-from ...exact.draft import Draft
 from ...exact.tensors import Levels, Pool, Sums
+from ...exact.transfer import Transfer
+from ...exact.unsolved import Accumulation
 from ..graph.node import attributes, refuse, window_of
+from .context import ImportContext, NetworkTensor, Raw
 from .levels import levels_of
 from .parameters import reduced_axes
 from .placing import (
@@ -30,66 +32,71 @@ from .placing import (
     settled,
     with_roles,
 )  # fmt: skip
-from .walk import Walk
+
+T = TypeVar("T", Raw, Levels, Sums, NetworkTensor)
 
 __all__ = ["average_pool", "max_pool", "reduce"]
 
 
-def max_pool(walk: Walk, node: Any) -> None:
+def max_pool(context: ImportContext, node: NodeProto) -> None:
     """Run a MaxPool of levels, or note one between sums and their quantiser."""
     if len(node.output) > 1 and node.output[1]:
         refuse(node, "indices of the largest elements are not supported")
     values = attributes(node)
-    tensor = walk.tensor(node)
+    tensor = context.tensor(node)
     is_line = tensor.index.ndim == 3
-    tensor = _image(walk, node, tensor)
+    tensor = _image(context, node, tensor)
     if node.op_type == "GlobalMaxPool":
         window = Window(padded_sides(tensor))
     else:
         kernel = tuple(values["kernel_shape"])
         _check_axes(node, tensor, kernel)
         window = window_of(node, kernel, padded_sides(tensor))
-    found = _largest(walk, node, tensor, window)
-    walk.values[node.output[0]] = replace(found, index=image_index(found.size, is_line))
+    found = _largest(context, node, tensor, window)
+    context.values[node.output[0]] = replace(found, index=image_index(found.size, is_line))
 
 
-def _largest(walk: Walk, node: Any, tensor: Any, window: Window) -> Any:
+def _largest(
+    context: ImportContext, node: NodeProto, tensor: NetworkTensor, window: Window
+) -> Levels | Sums:
     """Return the largest elements in a window; their index is that of an image."""
     if isinstance(tensor, Sums):
         if any(tensor.padding):
             refuse(node, "reads a padded tensor that is not quantised yet; put its Quant before")
-        pool = Pool(node.name, window, tensor.curve.direction)
+        pool = Pool(node.name, window, tensor.transfer.direction)
         size = Size(*window.positions(tensor.size), tensor.size.channels)
         index = image_index(size)
         return replace(tensor, size=size, index=index, pools=(*tensor.pools, pool))
-    levels = levels_of(walk, node, tensor)
+    levels = levels_of(context, node, tensor)
     if any(each < 0 for each in levels.scale):
         refuse(node, "reads a quantised tensor times a negative number; pool before multiplying")
     if any(levels.padding):
-        levels, window = _below(walk, node, levels, window)
+        levels, window = _below(context, node, levels, window)
     size = Size(*window.positions(levels.size), levels.size.channels)
     fmt = levels.format
-    name = walk.unique(node.name)
+    name = context.unique(node.name)
     layer = MaxPool(name=name, input=fmt, output=fmt, sources=(levels.source,), window=window)
-    walk.layers.append(layer)
+    context.layers.append(layer)
     return replace(levels, size=size, index=image_index(size), source=layer.name)
 
 
-def _below(walk: Walk, node: Any, levels: Levels, window: Window) -> tuple[Levels, Window]:
+def _below(
+    context: ImportContext, node: NodeProto, levels: Levels, window: Window
+) -> tuple[Levels, Window]:
     """Let a window have the padding of what it reads, if that is never larger than anything."""
     assert levels.pad_value is not None
     lowest = levels.scale * (levels.low + levels.offset)
     if all(levels.pad_value <= lowest):
-        return joined(walk, node, levels, window)
-    return settled(walk, node, levels), window
+        return joined(context, node, levels, window)
+    return settled(context, node, levels), window
 
 
-def average_pool(walk: Walk, node: Any) -> None:
+def average_pool(context: ImportContext, node: NodeProto) -> None:
     """Run AveragePool or GlobalAveragePool: sums of levels, and a scale."""
-    product, tensor = _swapped(walk.tensor(node))
-    levels = levels_of(walk, node, tensor)
+    product, tensor = _swapped(context.tensor(node))
+    levels = levels_of(context, node, tensor)
     is_line = levels.index.ndim == 3
-    levels = _image(walk, node, levels)
+    levels = _image(context, node, levels)
     values, kernel = attributes(node), padded_sides(levels)
     if node.op_type == "GlobalAveragePool":
         window: Window | None = Window(kernel) if any(levels.padding) else None
@@ -107,26 +114,26 @@ def average_pool(walk: Walk, node: Any) -> None:
         if any(window.padding) and (product or not levels.is_plain or levels.format == Bipolar()):
             refuse(node, "pads a tensor whose level 0 is not value 0, or that nothing quantises")
     if window is not None and any(levels.padding):
-        levels, window = _with_zeros(walk, node, levels, window)
+        levels, window = _with_zeros(context, node, levels, window)
     sums = _averages(node, levels, window)
     if product is not None:
-        sums = _product(walk, node, product, sums)
-    walk.values[node.output[0]] = replace(sums, index=image_index(sums.size, is_line))
+        sums = _product(context, node, product, sums)
+    context.values[node.output[0]] = replace(sums, index=image_index(sums.size, is_line))
 
 
-def _swapped(tensor: Any) -> tuple[Sums | None, Any]:
+def _swapped(tensor: NetworkTensor) -> tuple[Sums | None, NetworkTensor]:
     """Return a product that can be taken behind an average instead of before, and what it reads.
 
     That is a 1x1 convolution of which nothing was quantised or clipped: it and an average commute,
     and integers are averaged where there are no more of them than a position has.
     """
-    if not isinstance(tensor, Sums) or tensor.pools or tensor.draft.weights is None:
+    if not isinstance(tensor, Sums) or tensor.pools or tensor.accumulation.weights is None:
         return None, tensor
-    draft, curve = tensor.draft, tensor.curve
-    pointwise = draft.window == Window((1, 1)) and roles_of(tensor) is not None
-    if not pointwise or not curve.is_affine or curve.clips or any(tensor.padding):
+    accumulation, transfer = tensor.accumulation, tensor.transfer
+    pointwise = accumulation.window == Window((1, 1)) and roles_of(tensor) is not None
+    if not pointwise or not transfer.is_affine or transfer.clips or any(tensor.padding):
         return None, tensor
-    (size,), (fmt,), (source,) = draft.input_sizes, draft.inputs, draft.sources
+    (size,), (fmt,), (source,) = accumulation.input_sizes, accumulation.inputs, accumulation.sources
     roles = roles_of(tensor)
     assert roles is not None
     return tensor, Levels(
@@ -141,83 +148,89 @@ def _swapped(tensor: Any) -> tuple[Sums | None, Any]:
     )
 
 
-def _product(walk: Walk, node: Any, product: Sums, averages: Sums) -> Sums:
+def _product(context: ImportContext, node: NodeProto, product: Sums, averages: Sums) -> Sums:
     """Return the product of averages, whose sums become levels as they are."""
-    taps = 1 / averages.curve.gain[0]
-    whole = averages.through(lambda curve: curve.scaled(np.full(len(curve.gain), taps, object)))
-    levels = levels_of(walk, node, whole)
+    taps = 1 / averages.transfer.gain[0]
+    whole = averages.through(
+        lambda transfer: transfer.scaled(np.full(len(transfer.gain), taps, object))
+    )
+    levels = levels_of(context, node, whole)
     size = Size(levels.size.height, levels.size.width, product.size.channels)
-    draft = replace(
-        product.draft,
+    accumulation = replace(
+        product.accumulation,
         sources=(levels.source,),
         inputs=(levels.format,),
         input_sizes=(levels.size,),
         size=size,
-        low=product.draft.low * int(taps),
-        high=product.draft.high * int(taps),
+        low=product.accumulation.low * int(taps),
+        high=product.accumulation.high * int(taps),
     )
-    curve = Curve.linear(product.curve.gain / taps, product.curve.offset)
-    return Sums(size=size, index=image_index(size), draft=draft, curve=curve)
+    transfer = Transfer.linear(product.transfer.gain / taps, product.transfer.offset)
+    return Sums(size=size, index=image_index(size), accumulation=accumulation, transfer=transfer)
 
 
-def _with_zeros(walk: Walk, node: Any, levels: Levels, window: Window) -> tuple[Levels, Window]:
+def _with_zeros(
+    context: ImportContext, node: NodeProto, levels: Levels, window: Window
+) -> tuple[Levels, Window]:
     """Let a window have the padding of what it reads, where that is level 0."""
     if levels.pad_level != 0 and levels.pad_level != levels.format.zero_level:
         refuse(node, padding_reason(levels, levels.pad_value))
     if any(window.padding) and any(levels.pad_value):  # type: ignore[arg-type]
         refuse(node, "pads with zeros what a Pad node put another value around")
     if levels.pad_level != levels.format.zero_level:
-        return settled(walk, node, levels), window
-    return joined(walk, node, levels, window)
+        return settled(context, node, levels), window
+    return joined(context, node, levels, window)
 
 
 # --- along axes ------------------------------------------------------------------------------
 
 
-def reduce(walk: Walk, node: Any) -> None:
+def reduce(context: ImportContext, node: NodeProto) -> None:
     """Run ReduceMean, ReduceSum or ReduceMax along height, width or channels."""
-    product, tensor = None, walk.tensor(node)
-    axes = reduced_axes(walk, node, tensor.index.ndim)
+    product, tensor = None, context.tensor(node)
+    axes = reduced_axes(context, node, tensor.index.ndim)
     roles = roles_of(tensor)
     if node.op_type != "ReduceMax":
         if roles is not None and CHANNELS not in {roles[axis - 1] for axis in axes}:
             product, tensor = _swapped(tensor)
-        tensor = levels_of(walk, node, tensor)
+        tensor = levels_of(context, node, tensor)
     if not axes:
-        walk.values[node.output[0]] = walk.tensor(node)
+        context.values[node.output[0]] = context.tensor(node)
         return
-    tensor, roles = with_roles(walk, node, tensor, what="reduces axes of")
+    tensor, roles = with_roles(context, node, tensor, what="reduces axes of")
     along = {roles[axis - 1] for axis in axes}
     sides = [tensor.size[role] if role in along else 1 for role in (HEIGHT, WIDTH)]
     window = Window((sides[0], sides[1]))
+    found: Levels | Sums
     if node.op_type == "ReduceMax":
         if CHANNELS in along:
             refuse(node, "takes the largest of all channels; only of height and width is supported")
-        found = _largest(walk, node, tensor, window)
-    elif CHANNELS in along:
-        found = _over_channels(node, tensor, window)
+        found = _largest(context, node, tensor, window)
     else:
-        found = _averages(node, tensor, None if window.kernel == tensor.size[:2] else window)
-        if product is not None:
-            found = _product(walk, node, product, found)
-    if node.op_type == "ReduceSum":
-        taps = [tensor.size[role] for role in along]
-        factor = np.full(found.size.channels, Fraction(int(np.prod(taps))), object)
-        found = found.through(lambda curve: curve.scaled(factor))
+        assert isinstance(tensor, Levels)
+        if CHANNELS in along:
+            found = _over_channels(node, tensor, window)
+        else:
+            found = _averages(node, tensor, None if window.kernel == tensor.size[:2] else window)
+            found = found if product is None else _product(context, node, product, found)
+        if node.op_type == "ReduceSum":
+            taps = [tensor.size[role] for role in along]
+            factor = np.full(found.size.channels, Fraction(int(np.prod(taps))), object)
+            found = found.through(lambda transfer: transfer.scaled(factor))
     index = index_of(found.size, roles)
     if not attributes(node).get("keepdims", 1):
         index = index.squeeze(tuple(axes))
-    walk.values[node.output[0]] = replace(found, index=index)
+    context.values[node.output[0]] = replace(found, index=index)
 
 
-def _over_channels(node: Any, levels: Levels, window: Window) -> Sums:
+def _over_channels(node: NodeProto, levels: Levels, window: Window) -> Sums:
     """Return means over the channels of a window: a convolution with weights of 1."""
     if len({*levels.scale.tolist()}) > 1:
         refuse(node, "reduces channels whose scales differ; use one scale for the whole tensor")
     channels = levels.size.channels
     taps = window.taps * channels
     ends = [np.array([taps * each]) for each in (levels.low, levels.high)]
-    draft = Draft(
+    accumulation = Accumulation(
         name=node.name,
         sources=(levels.source,),
         inputs=(levels.format,),
@@ -231,11 +244,16 @@ def _over_channels(node: Any, levels: Levels, window: Window) -> Sums:
     )
     scale = levels.scale[:1]
     offset = scale * sum(levels.offset) / channels
-    curve = Curve.linear(scale / taps, offset)
-    return Sums(size=draft.size, index=image_index(draft.size), draft=draft, curve=curve)
+    transfer = Transfer.linear(scale / taps, offset)
+    return Sums(
+        size=accumulation.size,
+        index=image_index(accumulation.size),
+        accumulation=accumulation,
+        transfer=transfer,
+    )
 
 
-def _image(walk: Walk, node: Any, tensor: Any) -> Any:
+def _image(context: ImportContext, node: NodeProto, tensor: T) -> T | Levels:
     """Return an image of (1, channels, height, width), or without height."""
     if in_order(tensor, tensor.index.ndim == 3):
         return tensor
@@ -252,15 +270,15 @@ def _image(walk: Walk, node: Any, tensor: Any) -> Any:
             f"{'x'.join(map(str, tensor.index.shape[1:]))}, in another order than it computes it; "
             "put a Quant node between",
         )
-    return as_image(walk, node, tensor)
+    return as_image(context, node, tensor)
 
 
-def _check_axes(node: Any, tensor: Any, kernel: tuple[int, ...]) -> None:
+def _check_axes(node: NodeProto, tensor: NetworkTensor, kernel: tuple[int, ...]) -> None:
     if len(kernel) != tensor.index.ndim - 2:
         refuse(node, f"a kernel of {kernel} does not fit a tensor of {tensor.index.shape}")
 
 
-def _averages(node: Any, levels: Levels, window: Window | None) -> Sums:
+def _averages(node: NodeProto, levels: Levels, window: Window | None) -> Sums:
     """Return the average of a window, or of the whole image; its index is that of an image."""
     channels = levels.size.channels
     taps = levels.size.positions if window is None else window.taps
@@ -269,7 +287,7 @@ def _averages(node: Any, levels: Levels, window: Window | None) -> Sums:
     if window is not None and any(window.padding):
         zero = levels.format.zero_level
         ends = min(levels.low, zero), max(levels.high, zero)
-    draft = Draft(
+    accumulation = Accumulation(
         name=node.name,
         sources=(levels.source,),
         inputs=(levels.format,),
@@ -279,5 +297,10 @@ def _averages(node: Any, levels: Levels, window: Window | None) -> Sums:
         high=np.full(channels, taps * ends[1]),
         window=window,
     )
-    curve = Curve.linear(levels.scale * Fraction(1, taps), levels.scale * levels.offset)
-    return Sums(size=draft.size, index=image_index(draft.size), draft=draft, curve=curve)
+    transfer = Transfer.linear(levels.scale * Fraction(1, taps), levels.scale * levels.offset)
+    return Sums(
+        size=accumulation.size,
+        index=image_index(accumulation.size),
+        accumulation=accumulation,
+        transfer=transfer,
+    )

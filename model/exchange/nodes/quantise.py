@@ -1,66 +1,67 @@
-"""Quantisers: of the input, of levels, and of sums."""
+"""Quantisers: of the input, of levels, of sums, and of tensors added at unequal scales."""
 
-from typing import Any
+from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
+from onnx import NodeProto
 
+from ....hw.network.layers import MAX_SUMMAND
 from ....hw.numbers.formats import Bipolar
-from ...exact.planned import Planned
 from ...exact.quantizer import Quantizer
-from ...exact.steps import Steps, end_levels
+from ...exact.requantisation import PairSteps, Steps, end_levels, estimated_codes
 from ...exact.tensors import Levels, Sums, Weights
+from ...exact.transfer import Transfer
+from ...exact.unsolved import UnsolvedLayer
 from ..graph.node import refuse
+from .context import ImportContext, Raw, Watched
 from .inputs import quantised_input
 from .levels import sums_of
-from .pairs import paired
+from .outputs import add_pools, given, stored_format
 from .parameters import quantizer_of
-from .stored import add_pools, given, stored_format
-from .walk import Raw, Walk, Watched
 from .weights import quantised_weights
 
 __all__ = ["QUANTISERS", "quantise"]
 
 QUANTISERS = ("Quant", "IntQuant", "BipolarQuant", "Trunc", "FloatQuant", "MultiThreshold")
+MOST_LEVELS = 1 << 12  # of a tensor whose next quantiser is compared level by level
 
 
-def quantise(walk: Walk, node: Any) -> None:
+def quantise(context: ImportContext, node: NodeProto) -> None:
     """Run a quantiser node."""
-    value = walk.value(node, 0)
+    value = context.value(node, 0)
     if isinstance(value, np.ndarray | Weights):
-        walk.values[node.output[0]] = quantised_weights(walk, node, value)
+        context.values[node.output[0]] = quantised_weights(context, node, value)
         return
-    tensor = walk.tensor(node)
-    quantizer = quantizer_of(walk, node, tensor)
+    tensor = context.tensor(node)
+    quantizer = quantizer_of(context, node, tensor)
     sums = None
     if isinstance(tensor, Raw):
-        levels = quantised_input(walk, node, tensor, quantizer)
+        levels = quantised_input(context, node, tensor, quantizer)
     elif isinstance(tensor, Levels) and _changes_nothing(tensor, quantizer):
         levels = tensor
     else:
-        sums = sums_of(walk, node, tensor)
-        levels = _layer(walk, node, sums, quantizer)
-    walk.values[node.output[0]] = levels
-    walk.watched.append(Watched(levels, node.output[0], node.input[0], quantizer, sums))
+        sums = sums_of(context, node, tensor)
+        levels = _layer(context, node, sums, quantizer)
+    context.values[node.output[0]] = levels
+    context.watched.append(Watched(levels, node.output[0], node.input[0], quantizer, sums))
 
 
 def _changes_nothing(tensor: Levels, quantizer: Quantizer) -> bool:
     """Tell whether a quantiser maps every value of a quantised tensor to itself."""
-    different = quantizer.table is not None and not quantizer.is_uniform
-    if different or tensor.high - tensor.low > 1 << 12:
-        return False
-    sums = np.arange(tensor.low, tensor.high + 1)
-    if tensor.high - tensor.low == 2 and tensor.format == Bipolar():
-        sums = np.array([-1, 1])
     is_plain = quantizer.table is None and not quantizer.is_bipolar and not quantizer.divisor
-    step = int(sums[1] - sums[0]) if len(sums) > 1 else 0
-    if is_plain:  # codes between two that are their own values are, too, if steps are whole codes
-        sums = sums[[0, -1]]
+    different = quantizer.table is not None and not quantizer.is_uniform
+    if different or (tensor.high - tensor.low > MOST_LEVELS and not is_plain):
+        return False
+    ends, step = (tensor.low, tensor.high), 2 if tensor.format == Bipolar() else 1
+    # codes between two that are their own values are, too, if steps are whole codes
+    sums = np.unique(ends) if is_plain else np.arange(tensor.low, tensor.high + 1, step)
     around = [[]] * len(tensor.scale) if tensor.pad_value is None else tensor.pad_value[:, None]
     for scale, offset, out, *more in {
         (*each, *one)
         for *each, one in zip(tensor.scale, tensor.offset, quantizer.out_scale, around, strict=True)
     }:
-        if is_plain and (scale * step / out).denominator != 1:
+        if is_plain and len(sums) > 1 and (scale * step / out).denominator != 1:
             return False
         values = np.array([[*(scale * (sums.astype(object) + offset)), *more]], object)
         channel = np.flatnonzero((tensor.scale == scale) & (quantizer.out_scale == out))[:1]
@@ -70,42 +71,157 @@ def _changes_nothing(tensor: Levels, quantizer: Quantizer) -> bool:
     return True
 
 
-def _layer(walk: Walk, node: Any, sums: Sums, quantizer: Quantizer) -> Levels:
+def _layer(context: ImportContext, node: NodeProto, sums: Sums, quantizer: Quantizer) -> Levels:
     """Plan the layer that computes the sums, and the max pools behind it."""
     mirrored = _mirrored(node, sums)
-    draft, curve = sums.draft, sums.curve
-    if draft.is_sum and not sums.pools:  # tensors cannot be subtracted, but stored upside down
-        mirrored = curve.direction < 0
-    if not draft.is_weighted:
-        if not (curve.is_uniform and quantizer.is_uniform) or (mirrored.any() and not draft.is_sum):
-            draft = draft.per_channel()
-        elif draft.is_sum and not draft.summands:
-            return paired(walk, node, sums, quantizer)
-    falling = np.where(mirrored, -1, 1) * curve.direction < 0
-    draft, curve = draft.flipped(falling), curve.flipped(falling)
-    ends = end_levels(curve, quantizer)
-    fmt = stored_format(walk, node.output[0], quantizer, *ends)
-    name = walk.unique(draft.name)
-    rows = slice(None) if draft.is_weighted else slice(1)
+    accumulation, transfer = sums.accumulation, sums.transfer
+    if accumulation.is_sum and not sums.pools:
+        # tensors cannot be subtracted, but stored upside down
+        mirrored = transfer.direction < 0
+    if not accumulation.is_weighted:
+        if not (transfer.is_uniform and quantizer.is_uniform) or (
+            mirrored.any() and not accumulation.is_sum
+        ):
+            accumulation = accumulation.per_channel()
+        elif accumulation.is_sum and not accumulation.summands:
+            return _paired(context, node, sums, quantizer)
+    falling = np.where(mirrored, -1, 1) * transfer.direction < 0
+    accumulation, transfer = accumulation.flipped(falling), transfer.flipped(falling)
+    ends = end_levels(transfer, quantizer)
+    fmt = stored_format(context, node.output[0], quantizer, *ends)
+    name = context.unique(accumulation.name)
+    rows = slice(None) if accumulation.is_weighted else slice(1)
     steps = Steps(
         name=name,
         output=fmt,
-        low=draft.low[rows],
-        high=draft.high[rows],
-        curve=curve if draft.is_weighted else curve.of(np.array([0])),
-        quantizer=quantizer if draft.is_weighted else quantizer.of(np.array([0])),
+        low=accumulation.low[rows],
+        high=accumulation.high[rows],
+        transfer=transfer if accumulation.is_weighted else transfer.of(np.array([0])),
+        quantizer=quantizer if accumulation.is_weighted else quantizer.of(np.array([0])),
         mirrored=mirrored[rows],
         ends=ends,
     )
-    walk.layers.append(Planned(name, draft, fmt, steps=steps))
-    source = add_pools(walk, sums, name, fmt)
+    context.layers.append(UnsolvedLayer(name, accumulation, fmt, steps=steps))
+    source = add_pools(context, sums, name, fmt)
     return given(sums, source, fmt, ends, quantizer, mirrored)
 
 
-def _mirrored(node: Any, sums: Sums) -> np.ndarray:
+def _mirrored(node: NodeProto, sums: Sums) -> np.ndarray:
     """Return which channels a max pool reads upside down: what follows it falls."""
-    direction = sums.curve.direction
+    direction = sums.transfer.direction
     found = [pool.direction * direction < 0 for pool in sums.pools]
     if any((each != found[0]).any() for each in found):
         refuse(node, "the max pools before it read some channels upside down, and others not")
     return found[0] if found else np.zeros(len(direction), bool)
+
+
+TRIALS = 64  # pairs of summands that are tried, those nearest to the ratio first
+PAIRS = 1 << 18
+
+
+def _paired(context: ImportContext, node: NodeProto, sums: Sums, quantizer: Quantizer) -> Levels:
+    """Plan a sum of two tensors with the smallest summands that are exact for all pairs of levels.
+
+    Raises
+    ------
+    NetworkError
+        Where there are none; the text says how many pairs the best ones get wrong.
+    """
+    accumulation = sums.accumulation
+    (low, high), (other_low, other_high) = accumulation.ends
+    pairs = (high - low + 1) * (other_high - other_low + 1)
+    if pairs > PAIRS or not sums.transfer.is_affine:
+        refuse(
+            node,
+            "sums of tensors this wide need equal scales: theirs have the ratio "
+            f"{float(accumulation.ratio):g}, and {pairs:,} pairs of levels, of at most {PAIRS:,}",
+        )
+    one, two = np.arange(low, high + 1), np.arange(other_low, other_high + 1)
+    transfer, quantizer = sums.transfer.of(np.array([0])), quantizer.of(np.array([0]))
+    if transfer.gain[0] < 0:
+        refuse(node, "subtracts sums of tensors whose scales have no ratio of small integers")
+    levels = _levels(transfer, quantizer, accumulation.ratio, one, two)
+    wrong = []
+    for summands in _candidates(float(accumulation.ratio)):
+        totals = (summands[0] * one[:, None] + summands[1] * two[None, :]).ravel()
+        found, occurring, differing = _function(totals, levels.ravel())
+        if not differing:
+            break
+        wrong.append((differing, summands))
+    else:
+        count, summands = min(wrong)
+        refuse(
+            node,
+            f"adds tensors whose scales have the ratio {float(accumulation.ratio):g}; the best "
+            f"integers, {summands[0]} and {summands[1]}, are wrong for {count} of "
+            f"{levels.size} pairs of levels; give both one scale",
+        )
+    ends = end_levels(transfer, quantizer)
+    fmt = stored_format(context, node.output[0], quantizer, *ends)
+    name = context.unique(accumulation.name)
+    gain = float(transfer.gain[0] / quantizer.unit[0]) / summands[0]
+    steps = PairSteps(
+        name=name,
+        output=fmt,
+        low=np.array([totals.min()]),
+        high=np.array([totals.max()]),
+        ends=ends,
+        sums=found,
+        given=occurring,
+        rise=2.0 if quantizer.is_bipolar else gain,
+        start=float(transfer.offset[0] / quantizer.unit[0] + quantizer.zero_point - quantizer.zero),
+    )
+    context.layers.append(
+        UnsolvedLayer(name, replace(accumulation, summands=summands), fmt, steps=steps)
+    )
+    source = add_pools(context, sums, name, fmt)
+    return given(sums, source, fmt, ends, quantizer, np.zeros(sums.size.channels, bool))
+
+
+def _levels(
+    transfer: Transfer, quantizer: Quantizer, ratio: Fraction, one: np.ndarray, two: np.ndarray
+) -> np.ndarray:
+    """Return the level of every pair, exactly; shape (levels of one, levels of two)."""
+    gain, scale = float(transfer.gain[0]), float(quantizer.scale[0])
+    products = gain * one[:, None], gain / float(ratio) * two[None, :]
+    low, high = float(transfer.low[0]), float(transfer.high[0])
+    estimate = (products[0] + products[1] + float(transfer.offset[0])).clip(low, high) / scale
+    doubt = (abs(products[0]) + abs(products[1]) + abs(float(transfer.offset[0]))) / scale
+
+    def exact(_: np.ndarray, places: np.ndarray) -> np.ndarray:
+        first, second = np.divmod(places, len(two))
+        virtual = one[first].astype(object) + two[second].astype(object) / ratio
+        values = virtual * transfer.gain[0] + transfer.offset[0]
+        clipped = np.minimum(np.maximum(values, transfer.low[0]), transfer.high[0])
+        return quantizer.codes(clipped[None, :])[0]
+
+    flat = estimate.reshape(1, -1), doubt.reshape(1, -1)
+    return (estimated_codes(quantizer, *flat, exact) - quantizer.zero).reshape(estimate.shape)
+
+
+def _candidates(ratio: float) -> list[tuple[int, int]]:
+    """Return summands near a ratio, the smaller ones first among those that are near enough."""
+    pairs = {
+        (round(ratio * second), second)
+        for second in range(1, MAX_SUMMAND + 1)
+        if 1 <= round(ratio * second) <= MAX_SUMMAND
+    } | {
+        (first, round(first / ratio))
+        for first in range(1, MAX_SUMMAND + 1)
+        if 1 <= round(first / ratio) <= MAX_SUMMAND
+    }
+    pairs = pairs or {(MAX_SUMMAND, 1) if ratio > 1 else (1, MAX_SUMMAND)}
+    nearest = sorted(pairs, key=lambda pair: abs(pair[0] / pair[1] / ratio - 1))[:TRIALS]
+    return sorted(nearest, key=sum)
+
+
+def _function(totals: np.ndarray, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return sums, their levels, and how many pairs contradict a function that nowhere falls."""
+    order = np.lexsort((levels, totals))
+    totals, levels = totals[order], levels[order]
+    sums, first = np.unique(totals, return_index=True)
+    lowest = levels[first]
+    highest = np.maximum.reduceat(levels, first)
+    rising = np.maximum.accumulate(highest)
+    wrong = (levels != np.repeat(rising, np.diff([*first, len(levels)]))).sum()
+    return sums, lowest, int(wrong)

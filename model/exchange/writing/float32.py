@@ -17,16 +17,93 @@ must be so small that float32 rounds nothing at all, and a sample is compared.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from ....hw.errors import NetworkError
-from ....hw.network.layers import Requantised
-from ....hw.numbers.arithmetic import requantize
+from ....hw.network.layers import Add, AveragePool, Requantised, Size, Weighted
+from ....hw.numbers.arithmetic import bits_for, requantize
 from ....hw.numbers.formats import Bipolar, Format
-from .sums import EXACT, Float32Sums, Function
+from ...exact.step_function import count_reached, first_reaching
 
-__all__ = ["Float32Thresholds", "MulAdd", "Plan", "plan"]
+__all__ = [
+    "EXACT",
+    "Float32Sums",
+    "Float32Thresholds",
+    "Function",
+    "MulAdd",
+    "Plan",
+    "plan",
+    "sums_of",
+]
+
+EXACT = 1 << 24  # float32 holds every integer up to here
+
+Function = Callable[[np.ndarray], np.ndarray]
+
+
+class Float32Sums(NamedTuple):
+    """What a layer requantises.
+
+    Attributes
+    ----------
+    low, high : int64 arrays of shape (channels,), or (1,) where all channels are alike
+        Ends of the range of the sum.
+    divisor : int
+        What the graph divides it by: an average pool's elements.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    divisor: int = 1
+
+    def divisions(self) -> list[Function]:
+        """Return the ways in which a runtime may turn the sum into a float32 number."""
+        if self.divisor == 1:
+            return [lambda sums: sums.astype(np.float32)]
+        divisor = np.float32(self.divisor)
+        return [
+            lambda sums: sums.astype(np.float32) / divisor,
+            lambda sums: sums.astype(np.float32) * (np.float32(1) / divisor),
+        ]
+
+
+def sums_of(layer: Requantised, size: Size) -> Float32Sums:
+    """Return the range of the sums of a layer that reads tensors of ``size``.
+
+    Every part of a sum lies in it, too, in whatever order it is added up.
+
+    Raises
+    ------
+    NetworkError
+        For sums that float32 does not hold; the text names the layer.
+    """
+    factors, divisor = _factors(layer, size)
+    low = high = np.zeros(1)  # in float64: what that rounds is refused
+    for factor, fmt in zip(factors, layer.inputs, strict=True):
+        products = factor * float(fmt.min_level), factor * float(fmt.max_level)
+        low = low + np.minimum(*products).clip(max=0).sum(axis=1)
+        high = high + np.maximum(*products).clip(min=0).sum(axis=1)
+    if max(-low.min(), high.max()) >= EXACT:
+        bits = bits_for(int(low.min()), int(high.max()))
+        raise NetworkError(
+            f"layer {layer.name}: its sums take {bits} bits, and float32, in which QONNX computes, "
+            f"holds those of {bits_for(1 - EXACT, EXACT - 1)}; give it narrower weights or inputs"
+        )
+    return Float32Sums(low.astype(np.int64), high.astype(np.int64), divisor)
+
+
+def _factors(layer: Requantised, size: Size) -> tuple[list[np.ndarray], int]:
+    """Return what multiplies each input, of shape (channels, any), and the divisor."""
+    if isinstance(layer, Weighted):
+        return [layer.weights.reshape(layer.channels, -1)], 1
+    if isinstance(layer, AveragePool):
+        taps = layer.window.taps if layer.window else size.positions
+        return [np.full((1, 1), taps)], taps
+    assert isinstance(layer, Add)
+    return [np.full((1, 1), summand) for summand in layer.summands], 1
+
 
 MAX_THRESHOLD_BITS = 8
 WIDE = 1 << 16  # levels; more than these are not bisected
@@ -89,7 +166,7 @@ class Float32Thresholds:
 
     def levels(self, values: np.ndarray, rows: slice = ALL) -> np.ndarray:
         """Return the levels of float32 values of shape (channels, any), for some channels."""
-        return self.output.min_level + self.step * _count(self.thresholds[rows], values)
+        return self.output.min_level + self.step * count_reached(self.thresholds[rows], values)
 
 
 Plan = MulAdd | Float32Thresholds
@@ -128,7 +205,7 @@ def _integers(layer: Requantised, rows: slice = ALL) -> Function:
     """Return the function from sums of shape (channels, any) to levels, in integers."""
     thresholds, (low, high) = layer.thresholds, layer.clamp
     if thresholds is not None:
-        return lambda sums: layer.output.min_level + _count(thresholds[rows], sums)
+        return lambda sums: layer.output.min_level + count_reached(thresholds[rows], sums)
     return lambda sums: requantize(
         sums,
         layer.multiplier[rows, None],
@@ -139,12 +216,6 @@ def _integers(layer: Requantised, rows: slice = ALL) -> Function:
         high=high,
         rounding=layer.rounding,
     )
-
-
-def _count(thresholds: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return how many of its row's ascending thresholds each value reaches."""
-    pairs = zip(thresholds, values, strict=True)
-    return np.stack([np.searchsorted(row, each, side="right") for row, each in pairs])
 
 
 def _adds_half(layer: Requantised) -> bool:
@@ -179,15 +250,9 @@ def _reached(
     function: Function, goals: np.ndarray, low: np.ndarray, high: np.ndarray
 ) -> np.ndarray:
     """Return the smallest sums, from ``low`` to ``high + 1``, at which each goal is reached."""
-    below = np.repeat(low[:, None] - 1, len(goals), axis=1)
-    reached = np.repeat(high[:, None] + 1, len(goals), axis=1)
-    while (reached - below > 1).any():
-        middle = (below + reached) >> 1
-        inside = middle.clip(low[:, None], high[:, None])
-        is_reached = (function(inside) >= goals) & (reached - below > 1)
-        reached = np.where(is_reached, middle, reached)
-        below = np.where(is_reached, below, middle)
-    return reached
+    below, reached = (np.repeat(each[:, None], len(goals), axis=1) for each in (low - 1, high + 1))
+    ends = low[:, None], high[:, None]
+    return first_reaching(lambda at: function(at.clip(*ends)) >= goals, below, reached)
 
 
 def _compare(layer: Requantised, nodes: Plan, sums: Float32Sums) -> tuple[int, str]:

@@ -21,26 +21,26 @@ from narrowgauge.model.exchange.extra import require
 
 require()
 
-from narrowgauge.model.exact.curve import Curve  # noqa: E402
-from narrowgauge.model.exact.formats import narrowest  # noqa: E402
-from narrowgauge.model.exact.planned import Planned  # noqa: E402
 from narrowgauge.model.exact.quantizer import Quantizer  # noqa: E402
+from narrowgauge.model.exact.ranges import narrowest  # noqa: E402
+from narrowgauge.model.exact.requantisation import Steps, end_levels  # noqa: E402
 from narrowgauge.model.exact.solving import _smallest, solve_all  # noqa: E402
 from narrowgauge.model.exact.staircase import ClosedForm  # noqa: E402
-from narrowgauge.model.exact.steps import Steps, end_levels  # noqa: E402
 from narrowgauge.model.exact.tensors import Levels  # noqa: E402
+from narrowgauge.model.exact.transfer import Transfer  # noqa: E402
+from narrowgauge.model.exact.unsolved import UnsolvedLayer  # noqa: E402
 from narrowgauge.model.exchange.importer import import_model  # noqa: E402
 from narrowgauge.model.exchange.nodes.quantise import _changes_nothing  # noqa: E402
 
 from ..exchange.graphs import Graph  # noqa: E402
-from .test_steps import MODES, NO_DRAFT, functions, objects  # noqa: E402
+from .test_requantisation import MODES, NO_ACCUMULATION, functions, objects  # noqa: E402
 
 
 class OneByOne(Steps):
     """The same steps found by bisection, in Fractions."""
 
     def levels(self, accumulator):
-        codes = self.quantizer.codes(self.curve.values(accumulator)) - self.quantizer.zero
+        codes = self.quantizer.codes(self.transfer.values(accumulator)) - self.quantizer.zero
         return np.where(self.mirrored[:, None], self.bottom + self.top - codes, codes)
 
     def thresholds(self):
@@ -54,7 +54,7 @@ class OneByOne(Steps):
 
 
 def oracle(steps):
-    names = ("name", "output", "low", "high", "curve", "quantizer", "mirrored", "ends")
+    names = ("name", "output", "low", "high", "transfer", "quantizer", "mirrored", "ends")
     return OneByOne(**{each: getattr(steps, each) for each in names})
 
 
@@ -89,14 +89,14 @@ def wide(draw):
     gain = draw(st.sampled_from([nice, odd, nice * odd, F(1, 8), F(3, 16)])) * (-1 if falls else 1)
     offset = draw(st.fractions(-90, 90, max_denominator=6))
     low, high = draw(st.sampled_from([(-math.inf, math.inf), (F(0), math.inf), (F(-7, 2), F(99))]))
-    curve = Curve.linear(objects(gain), objects(offset)).clipped(low, high)
+    transfer = Transfer.linear(objects(gain), objects(offset)).clipped(low, high)
     ends = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if draw(st.booleans()) else (0, 2**bits - 1)
     one, divisor = objects(F(1)), F(draw(st.sampled_from([0, 0, 2, 3])))
     mode = draw(st.sampled_from(MODES))
     quantizer = Quantizer(one, zero, *ends, mode, False, one, zero, divisor)
-    given = end_levels(curve, quantizer)
+    given = end_levels(transfer, quantizer)
     sums = np.array([-draw(st.integers(0, reach))]), np.array([reach])
-    return Steps("layer", narrowest(*given), *sums, curve, quantizer, np.array([falls]), given)
+    return Steps("layer", narrowest(*given), *sums, transfer, quantizer, np.array([falls]), given)
 
 
 @settings(max_examples=40, deadline=None)
@@ -110,8 +110,8 @@ def counted(draw):
     """Tables behind clips, in lines that rise or fall."""
     falls = draw(st.booleans())
     gain = draw(st.fractions(0, 2, max_denominator=9)) * (-1 if falls else 1)
-    curve = Curve.linear(objects(gain), objects(draw(st.fractions(-9, 9, max_denominator=4))))
-    curve = curve.clipped(
+    transfer = Transfer.linear(objects(gain), objects(draw(st.fractions(-9, 9, max_denominator=4))))
+    transfer = transfer.clipped(
         *draw(st.sampled_from([(-math.inf, math.inf), (F(0), F(9)), (F(1), F(1))]))
     )
     table = sorted(draw(st.lists(st.fractions(-9, 12, max_denominator=6), min_size=3, max_size=3)))
@@ -120,7 +120,7 @@ def counted(draw):
         one, F(0), 0, 3, "FLOOR", False, one, F(0), table=np.array([table], object)
     )
     ends = np.array([-30]), np.array([30])
-    return Steps("layer", narrowest(0, 3), *ends, curve, quantizer, np.array([falls]), (0, 3))
+    return Steps("layer", narrowest(0, 3), *ends, transfer, quantizer, np.array([falls]), (0, 3))
 
 
 @given(counted())
@@ -168,8 +168,8 @@ def test_a_quantiser_that_changes_nothing_is_known_by_its_ends(
 def test_numbers_beyond_64_bits(table):
     """A sum that is always 0 makes a huge slope no smaller."""
     steps = many(2, channels=1, table=table)
-    huge = replace(steps.curve, gain=objects(F(1 << 200)), offset=objects(F(5, 2)))
-    steps = replace(steps, curve=huge, low=np.array([0]), high=np.array([0]))
+    huge = replace(steps.transfer, gain=objects(F(1 << 200)), offset=objects(F(5, 2)))
+    steps = replace(steps, transfer=huge, low=np.array([0]), high=np.array([0]))
     assert steps.levels(np.array([[0]])).tolist() == [[2]]
     assert steps.thresholds().tolist() == [[0, 0, 1]]
 
@@ -183,26 +183,26 @@ def many(bits, accumulator=32, channels=1024, mode="ROUND", dyadic=False, **chan
     slopes = (chance.uniform(0.5, 1, channels) * 2.0**bits / farthest).astype(np.float32).tolist()
     gains = [F(1, 1 << (accumulator - bits)) if dyadic else F(each) for each in slopes]
     offsets = [F(float(np.float32(each))) for each in chance.normal(size=channels) * 5]
-    curve = Curve.linear(objects(*gains), objects(*offsets))
-    curve = changes.get("bend", lambda each: each.clipped(F(0), math.inf))(curve)
+    transfer = Transfer.linear(objects(*gains), objects(*offsets))
+    transfer = changes.get("nonlinear", lambda each: each.clipped(F(0), math.inf))(transfer)
     ones = objects(*[F(1)] * channels)
     table = changes.get("table")
     quantizer = Quantizer(ones, F(0), 0, 2**bits - 1, mode, False, ones, F(0), table=table)
-    ends = end_levels(curve, quantizer)
+    ends = end_levels(transfer, quantizer)
     reach = np.full(channels, -farthest - 1), np.full(channels, farthest)
     none = np.zeros(channels, bool)
-    return Steps("layer", narrowest(*ends), *reach, curve, quantizer, none, ends)
+    return Steps("layer", narrowest(*ends), *reach, transfer, quantizer, none, ends)
 
 
 def solved(steps):
-    planned = [Planned("layer", NO_DRAFT, steps.output, steps=steps)]
-    (solution,) = solve_all(planned).values()
+    unsolved = [UnsolvedLayer("layer", NO_ACCUMULATION, steps.output, steps=steps)]
+    (solution,) = solve_all(unsolved).values()
     return solution
 
 
-def tanh(curve):
-    bent: Any = lambda values: 255 * np.tanh(values / 200)  # noqa: E731
-    return curve.bent(bent, np.ones(len(curve.gain), int))
+def tanh(transfer):
+    nonlinear: Any = lambda values: 255 * np.tanh(values / 200)  # noqa: E731
+    return transfer.then(nonlinear, np.ones(len(transfer.gain), int))
 
 
 SIZES = [
@@ -210,7 +210,7 @@ SIZES = [
     (many(16, dyadic=True), "multiplier"),
     (many(24), "multiplier"),
     (many(24, dyadic=True, mode="FLOOR"), "shift"),
-    (many(8, channels=256, bend=tanh), "thresholds"),
+    (many(8, channels=256, nonlinear=tanh), "thresholds"),
 ]
 
 
@@ -218,7 +218,7 @@ SIZES = [
 def test_the_widest_layers_take_seconds_and_little_memory(steps, method):
     started = time.process_time()
     solution = solved(steps)
-    assert time.process_time() - started < 10  # 0.4 to 1.5, and 1 of a bent one
+    assert time.process_time() - started < 10  # 0.4 to 1.5, and 1 of a nonlinear one
     assert solution.method == method
 
 
@@ -236,7 +236,7 @@ def test_memory_does_not_grow_with_the_levels():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"bend": tanh}, "uint16 is too wide for thresholds"),
+        ({"nonlinear": tanh}, "uint16 is too wide for thresholds"),
         ({"mode": "DOWN", "zero": 9}, "no multiplier and shift give its function exactly"),
     ],
 )
@@ -244,7 +244,7 @@ def test_what_has_no_integers_is_refused_before_levels_are_listed(changes, words
     steps = many(16, **{key: each for key, each in changes.items() if key != "zero"})
     if "zero" in changes:
         quantizer = replace(steps.quantizer, low=-(1 << 15), high=(1 << 15) - 1)
-        steps = replace(steps, curve=Curve.linear(steps.curve.gain, steps.curve.offset))
+        steps = replace(steps, transfer=Transfer.linear(steps.transfer.gain, steps.transfer.offset))
         steps = replace(steps, quantizer=quantizer, ends=(-(1 << 15), (1 << 15) - 1))
         steps = replace(steps, output=narrowest(*steps.ends))
     started = time.process_time()
@@ -253,9 +253,9 @@ def test_what_has_no_integers_is_refused_before_levels_are_listed(changes, words
     assert time.process_time() - started < 10
 
 
-def test_a_bent_curve_is_rounded_once_at_any_width():
-    """Levels in few passes of float64 are those of the curve in Fractions."""
-    steps = many(8, channels=3, bend=tanh)
+def test_a_nonlinear_transfer_is_rounded_once_at_any_width():
+    """Levels in few passes of float64 are those of the transfer in Fractions."""
+    steps = many(8, channels=3, nonlinear=tanh)
     chance = np.random.default_rng(1)
     at = steps.thresholds()[:, 50:90]
     sums = np.concatenate([at, at - 1, chance.integers(-(2**31), 2**31, (3, 99))], axis=1)

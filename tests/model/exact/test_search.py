@@ -1,7 +1,9 @@
 """Our own layers: integers of norms and activations against Fractions, at every sum there is."""
 
+from dataclasses import replace
 from fractions import Fraction
 from math import floor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +13,16 @@ from hypothesis import strategies as st
 from narrowgauge.hw.errors import NetworkError
 from narrowgauge.hw.numbers.arithmetic import requantize
 from narrowgauge.hw.numbers.formats import Bipolar, parse
-from narrowgauge.model.exact.curve import Curve, fractions
-from narrowgauge.model.exact.formats import reach
 from narrowgauge.model.exact.quantizer import Quantizer
+from narrowgauge.model.exact.ranges import reach
+from narrowgauge.model.exact.requantisation import Steps
 from narrowgauge.model.exact.search import Integers, Listed, check
 from narrowgauge.model.exact.solving import solve_together
 from narrowgauge.model.exact.staircase import ClosedForm
-from narrowgauge.model.exact.steps import Steps
+from narrowgauge.model.exact.transfer import Transfer, fractions
+from narrowgauge.model.exact.unsolved import UnsolvedLayer
+
+NO_ACCUMULATION: Any = None  # solving a step function reads none
 
 
 def layer(weights, output="uint4", input="uint2", seed=0, **changes):
@@ -36,15 +41,24 @@ def layer(weights, output="uint4", input="uint2", seed=0, **changes):
     step = Fraction(fields.pop("step"))
     unit, mean, deviation, gamma, beta = (fractions(each) for each in fields.values())
     slope, fmt = gamma / deviation, parse(output)
-    curve = Curve.linear(slope * unit, beta - mean * slope)
+    transfer = Transfer.linear(slope * unit, beta - mean * slope)
     ends, none = (fmt.min_level, fmt.max_level), np.zeros(count, bool)
     sums = reach(weights, parse(input).min_level, parse(input).max_level)
-    return Steps("it", fmt, *sums, curve, Quantizer.nearest(fmt, step), none, ends)
+    return Steps("it", fmt, *sums, transfer, Quantizer.nearest(fmt, step), none, ends)
+
+
+def solve(*layers):
+    """Integers of all layers at one shift, and how many levels were compared."""
+    unsolved = [UnsolvedLayer(each.name, NO_ACCUMULATION, each.output, each) for each in layers]
+    found = solve_together(unsolved)
+    parameters = [found[each.name].parameters for each in layers]
+    integers = [Integers(each["multiplier"], each["bias"], each["shift"]) for each in parameters]
+    return list(zip(integers, [found[each.name].compared for each in layers], strict=True))
 
 
 def by_hand(it, channel, accumulator):
     """The level of one sum, from the definition."""
-    value = accumulator * it.curve.gain[channel] + it.curve.offset[channel]
+    value = accumulator * it.transfer.gain[channel] + it.transfer.offset[channel]
     if it.output == Bipolar():
         return 1 if value >= 0 else -1
     level = floor(value / it.quantizer.scale[0] + Fraction(1, 2))
@@ -74,7 +88,7 @@ def test_thresholds_by_hand():
                gamma=np.ones(1), beta=np.zeros(1), step=1.0)  # fmt: skip
     assert [it.low.tolist(), it.high.tolist()] == [[0], [15]]
     assert it.thresholds().tolist() == [[2, 6, 10]]
-    ((integers, compared),) = solve_together([it])
+    ((integers, compared),) = solve(it)
     assert brute_force(it, integers) == 0
     assert (integers.shift, integers.multiplier.tolist()) == (2, [1])
     assert compared == 8  # both sides of three steps, and both ends
@@ -91,7 +105,7 @@ def test_levels_out_of_reach_have_thresholds_past_the_end():
        st.sampled_from(["bipolar", "uint2", "uint4", "int3"]))  # fmt: skip
 def test_integers_equal_the_layer_at_every_level(seed, output, input):
     it = layer(random_weights(seed), output, input, seed, step=0.05)
-    ((integers, compared),) = solve_together([it])
+    ((integers, compared),) = solve(it)
     assert brute_force(it, integers) == 0
     low, high = it.low, it.high
     assert 3 <= compared <= int((high - low + 1).sum())
@@ -101,7 +115,7 @@ def test_integers_equal_the_layer_at_every_level(seed, output, input):
        st.integers(0, 2), st.integers(-3, 3), st.integers(-3, 3))  # fmt: skip
 def test_the_check_raises_exactly_where_brute_force_differs(seed, output, channel, bias, slope):
     it = layer(random_weights(seed), output, "uint4", seed, step=0.2)
-    ((integers, _),) = solve_together([it])
+    ((integers, _),) = solve(it)
     integers.bias[channel] += bias
     if output != "bipolar":
         integers.multiplier[channel] = max(integers.multiplier[channel] + slope, 1)
@@ -118,7 +132,7 @@ def test_a_planted_bias_off_by_one_is_caught(output):
     thresholds = it.thresholds()
     low, high = it.low[:, None], it.high[:, None]
     assert ((low < thresholds) & (thresholds <= high)).any(axis=1).all()
-    ((integers, _),) = solve_together([it])
+    ((integers, _),) = solve(it)
     if output == "uint4":  # the largest exact bias: one more is too much
         multiplier, shift = integers.multiplier[:, None], integers.shift
         target = (np.arange(1, 16) << shift) - (1 << shift >> 1)
@@ -133,23 +147,26 @@ def test_a_planted_bias_off_by_one_is_caught(output):
 
 
 def test_one_shift_serves_all_layers():
-    layers = [layer(random_weights(1), "uint4"), layer(random_weights(2, 5), "uint8", "uint4")]
-    alone = [solve_together([it])[0][0].shift for it in layers]
-    together = [integers for integers, _ in solve_together(layers)]
+    layers = [
+        replace(layer(random_weights(1), "uint4"), name="one"),
+        layer(random_weights(2, 5), "uint8", "uint4"),
+    ]
+    alone = [solve(it)[0][0].shift for it in layers]
+    together = [integers for integers, _ in solve(*layers)]
     assert together[0].shift == together[1].shift >= max(alone)
     assert [brute_force(*pair) for pair in zip(layers, together, strict=True)] == [0, 0]
 
 
 def test_smaller_shifts_were_not_exact():
     it = layer(random_weights(7), "uint8", "uint4")
-    ((integers, _),) = solve_together([it])
+    ((integers, _),) = solve(it)
     assert integers.shift > 0
     assert Listed(it).at(integers.shift - 1) is None
 
 
 def test_dead_channels_fold():
     it = layer(random_weights(4), "uint4", gamma=np.zeros(3), beta=np.array([-1.0, 0.4, 99.0]))
-    ((integers, _),) = solve_together([it])
+    ((integers, _),) = solve(it)
     assert brute_force(it, integers) == 0
 
 
@@ -160,7 +177,7 @@ def test_ties_of_exact_fractions_go_up_in_both(seed):
     power = 2.0 ** chance.integers(-3, 2, 3)
     it = layer(random_weights(seed), "uint4", "uint4", mean=chance.integers(-4, 5, 3) / 4,
                deviation=power, gamma=np.ones(3), beta=np.zeros(3), step=0.5)  # fmt: skip
-    ((integers, _),) = solve_together([it])
+    ((integers, _),) = solve(it)
     assert brute_force(it, integers) == 0
 
 
@@ -170,7 +187,7 @@ def test_a_tie_that_float64_does_not_see_goes_up():
                gamma=np.full(1, 49.0), unit=np.ones(1), step=2.0)  # fmt: skip
     assert parse("uint2").quantize(1 / 49 * 49, 2.0) == 0
     assert it.levels(np.array([[1]])).tolist() == [[1]]
-    ((integers, _),) = solve_together([it])
+    ((integers, _),) = solve(it)
     assert (integers.multiplier.tolist(), integers.shift) == ([1], 1)
     assert brute_force(it, integers) == 0
     assert brute_force(it, integers._replace(bias=integers.bias - 1)) == 3
@@ -196,4 +213,4 @@ def test_what_cannot_be_exact_is_named():
         np.full((2, 16), 7), "uint16", "uint32", mean=zero, beta=zero, deviation=zero + 1, **slopes
     )
     with pytest.raises(NetworkError, match=r"layer it, channel \d: no multiplier"):
-        solve_together([it])
+        solve(it)

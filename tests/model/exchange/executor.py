@@ -9,8 +9,8 @@ from narrowgauge.hw.network.network import INPUT, Network
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.numbers.formats import parse
 from narrowgauge.hw.program.mapping import accumulator_bits
-from narrowgauge.model.exchange.export import export
 from narrowgauge.model.exchange.extra import require
+from narrowgauge.model.exchange.writing.qonnx import export
 from narrowgauge.model.integers.reference import evaluate
 
 

@@ -1,7 +1,7 @@
 """A slow interpreter of QONNX graphs in Fractions, written from the operators' definitions.
 
-It knows nothing of the importer. Values are object arrays of `Fraction`; a sigmoid or another bent
-function gives Python floats, and so does what follows it, up to the next quantiser.
+It knows nothing of the importer. Values are object arrays of `Fraction`; a sigmoid or another
+nonlinear function gives Python floats, and so does what follows it, up to the next quantiser.
 """
 
 import math

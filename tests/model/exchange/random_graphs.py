@@ -387,7 +387,7 @@ class _Builder:
 
     def post(self, name, *, pools=True, per_channel=0.5):
         for _ in range(self.r.choice([0, 0, 1, 1, 1, 2, 3])):
-            kinds = ["affine", "affine", "norm", "norm", "relu", "relu", "clip", "bent"]
+            kinds = ["affine", "affine", "norm", "norm", "relu", "relu", "clip", "nonlinear"]
             if len(self.shape(name)) > 2 and pools:
                 kinds += ["max", "max"]
             kind = self.r.choice(kinds)
@@ -402,10 +402,10 @@ class _Builder:
             elif kind == "max":
                 name = self.max_pool(name)
             elif self.chance(0.4):
-                name = self.bent(name)
+                name = self.then(name)
         return name
 
-    def bent(self, name):
+    def then(self, name):
         kind = self.r.choice(["LeakyRelu", "LeakyRelu", "PRelu", "Sigmoid", "Tanh", "other"])
         if kind == "LeakyRelu":
             return self.node(kind, [name], alpha=self.number(0.125))

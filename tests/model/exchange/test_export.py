@@ -13,7 +13,7 @@ from narrowgauge.hw.network.layers import Requantised, Size, Window
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.numbers.formats import parse
 from narrowgauge.model.data import load
-from narrowgauge.model.exchange.export import export, save_qonnx, to_qonnx
+from narrowgauge.model.exchange.writing.qonnx import export, save_qonnx, to_qonnx
 from narrowgauge.model.integers.reference import evaluate
 from narrowgauge.model.zoo import networks as zoo
 
@@ -77,7 +77,7 @@ def test_formats(weight, inputs, hidden, output):
 
 @pytest.mark.parametrize("weight", ["pow2_6", "e5m10"])
 def test_all_weights_pass_their_quantiser(weight):
-    from narrowgauge.model.exchange.writing.graph import GraphWriter
+    from narrowgauge.model.exchange.writing.writer import GraphWriter
 
     fmt = parse(weight)
     levels = fmt.to_level(np.arange(1 << fmt.width)).reshape(1, -1)

@@ -11,8 +11,8 @@ from narrowgauge.hw.errors import NetworkError, ToolError
 from narrowgauge.hw.network.layers import Size, Window
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.numbers.formats import parse
-from narrowgauge.model.exchange.export import export
 from narrowgauge.model.exchange.writing import float32
+from narrowgauge.model.exchange.writing.qonnx import export
 
 from ...hw.networks import random_convnet, random_images
 from .executor import all_levels, check, differences, exact, methods, one_layer

@@ -17,9 +17,9 @@ from narrowgauge.hw.network.layers import Requantised
 from narrowgauge.hw.program.layout import Program
 from narrowgauge.model.exchange.agree import agree
 from narrowgauge.model.exchange.brevitas import import_brevitas
-from narrowgauge.model.exchange.export import to_qonnx
 from narrowgauge.model.exchange.importer import Imported, import_model, import_qonnx
 from narrowgauge.model.exchange.preparation import KEY, Preparation
+from narrowgauge.model.exchange.writing.qonnx import to_qonnx
 from narrowgauge.scripts.runs.checked import simulate_and_compare
 
 from . import brevitas_networks

@@ -631,8 +631,8 @@ def other_tap(right):
 
 
 def other_order(right):
-    def wrong(walk, node, levels, weights, *more, **rest):
-        return right(walk, node, levels, np.roll(weights, 1, axis=-1), *more, **rest)
+    def wrong(context, node, levels, weights, *more, **rest):
+        return right(context, node, levels, np.roll(weights, 1, axis=-1), *more, **rest)
 
     return wrong
 
@@ -652,7 +652,7 @@ def other_value(right):
     ("place", "fault", "function"),
     [
         ("placing._tap", other_tap, a_crop),
-        ("placing._planned", other_order, a_vector_that_becomes_an_image),
+        ("placing._plan_move", other_order, a_vector_that_becomes_an_image),
         ("inputs.given", other_value, padded_with_almost_one),
     ],
 )

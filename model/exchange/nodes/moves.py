@@ -3,52 +3,53 @@
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
+from onnx import NodeProto
 
 from ....hw.errors import NetworkError
 from ...exact.tensors import Levels, Sums, Weights
-from ..graph.node import attributes, refuse
-from .ahead import returns_to_batch
+from ...exact.transfer import Number
+from ..graph.node import Attributes, attributes, refuse
+from .consumers import returns_to_batch
+from .context import ImportContext, NetworkTensor, Raw, Value
 from .levels import levels_of
 from .placing import CHANNELS, HEIGHT, WIDTH, Ends, roles_of, settled, shifted, with_roles
-from .walk import Raw, Walk
 
 __all__ = ["MOVES", "moved", "pad"]
 
 Move = Callable[[np.ndarray], np.ndarray]
 
 
-def moved(walk: Walk, node: Any) -> None:
+def moved(context: ImportContext, node: NodeProto) -> None:
     """Move the elements of a tensor, or of constant weights."""
-    value = walk.value(node, 0)
-    move = MOVES[node.op_type](walk, node)
+    value = context.value(node, 0)
+    move = MOVES[node.op_type](context, node)
     try:
         if isinstance(value, Weights):
             scale = np.broadcast_to(value.scale, value.levels.shape)
-            found: Any = Weights(move(value.levels), move(scale), value.format)
+            found: Value = Weights(move(value.levels), move(scale), value.format)
         elif isinstance(value, np.ndarray):
             found = move(value)
         else:
-            tensor = walk.tensor(node)
+            tensor = context.tensor(node)
             if any(tensor.padding) and node.op_type not in ("Transpose", "Unsqueeze"):
-                tensor = settled(walk, node, tensor)
+                tensor = settled(context, node, tensor)
             found = replace(tensor, index=move(tensor.index))
             if any(tensor.padding) and roles_of(found) is None:  # such as in five axes
-                tensor = settled(walk, node, tensor)
+                tensor = settled(context, node, tensor)
                 found = replace(tensor, index=move(tensor.index))
-            may_mix = node.op_type == "Reshape" and returns_to_batch(walk, node.output[0])
+            may_mix = node.op_type == "Reshape" and returns_to_batch(context, node.output[0])
             if len(found.index) != 1 and not may_mix:
                 refuse(node, "mixes images: the first axis must stay the batch")
     except NetworkError:
         raise
     except (ValueError, IndexError) as error:
         refuse(node, f"does not fit its input ({error})")
-    walk.values[node.output[0]] = found
+    context.values[node.output[0]] = found
 
 
-def _flatten(walk: Walk, node: Any) -> Move:
+def _flatten(context: ImportContext, node: NodeProto) -> Move:
     axis = attributes(node).get("axis", 1)
 
     def move(array: np.ndarray) -> np.ndarray:
@@ -58,8 +59,8 @@ def _flatten(walk: Walk, node: Any) -> Move:
     return move
 
 
-def _reshape(walk: Walk, node: Any) -> Move:
-    shape = walk.constant(node, 1, "shape")
+def _reshape(context: ImportContext, node: NodeProto) -> Move:
+    shape = context.constant(node, 1, "shape")
     if shape is None:
         refuse(node, "has no shape")
     zero_is_zero = attributes(node).get("allowzero", 0)
@@ -75,31 +76,31 @@ def _reshape(walk: Walk, node: Any) -> Move:
     return move
 
 
-def _transpose(walk: Walk, node: Any) -> Move:
+def _transpose(context: ImportContext, node: NodeProto) -> Move:
     order = attributes(node).get("perm")
     return lambda array: array.transpose(order)
 
 
-def _axes(walk: Walk, node: Any) -> list[int] | None:
+def _axes(context: ImportContext, node: NodeProto) -> list[int] | None:
     axes = attributes(node).get("axes")
     if axes is None:
-        axes = walk.constant(node, 1, "axes")
+        axes = context.constant(node, 1, "axes")
     return None if axes is None else [int(each) for each in axes]
 
 
-def _squeeze(walk: Walk, node: Any) -> Move:
-    axes = _axes(walk, node)
+def _squeeze(context: ImportContext, node: NodeProto) -> Move:
+    axes = _axes(context, node)
     if axes is None:
         return lambda array: array.reshape(array.shape[0], *(n for n in array.shape[1:] if n > 1))
     return lambda array: np.squeeze(array, tuple(axes))
 
 
-def _unsqueeze(walk: Walk, node: Any) -> Move:
-    axes = tuple(_axes(walk, node) or ())
+def _unsqueeze(context: ImportContext, node: NodeProto) -> Move:
+    axes = tuple(_axes(context, node) or ())
     return lambda array: np.expand_dims(array, axes)
 
 
-MOVES: dict[str, Callable[[Walk, Any], Move]] = {
+MOVES: dict[str, Callable[[ImportContext, NodeProto], Move]] = {
     "Flatten": _flatten,
     "Reshape": _reshape,
     "Transpose": _transpose,
@@ -109,7 +110,7 @@ MOVES: dict[str, Callable[[Walk, Any], Move]] = {
 """Makers of functions that move the elements of an array with a batch axis."""
 
 
-def pad(walk: Walk, node: Any) -> None:
+def pad(context: ImportContext, node: NodeProto) -> None:
     """Note a constant Pad around an image, for the window that reads it; plan a layer for others.
 
     What it pads before a quantiser is padded behind it, with what the quantiser makes of the value.
@@ -121,12 +122,12 @@ def pad(walk: Walk, node: Any) -> None:
             f"mode {values['mode']} repeats elements of its input at the edges, which no layer "
             "does; only a constant is supported",
         )
-    tensor = walk.tensor(node)
-    pads, fill = _pads(walk, node, values, tensor.index.ndim)
+    tensor = context.tensor(node)
+    pads, fill = _pads(context, node, values, tensor.index.ndim)
     if not any(pads):
-        walk.values[node.output[0]] = tensor
+        context.values[node.output[0]] = tensor
         return
-    tensor, roles = with_roles(walk, node, tensor, what="pads")
+    tensor, roles = with_roles(context, node, tensor, what="pads")
     batch, ends = _by_role(roles, pads)
     if any(batch):
         refuse(node, f"pads {pads} add images to the batch, or take them away")
@@ -134,26 +135,29 @@ def pad(walk: Walk, node: Any) -> None:
     around = (ends.rows[0], ends.columns[0], ends.rows[1], ends.columns[1])
     again = any(tensor.padding)
     if min(around) >= 0 and not any(ends.channels) and not (again and _differs(tensor, fill)):
-        found: Any = _padded(tensor, around, value)
+        found: NetworkTensor = _padded(tensor, around, value)
     else:
-        if isinstance(tensor, Sums | Raw) and (again or walk.stated_input is None):
+        if isinstance(tensor, Sums | Raw) and (again or context.stated_input is None):
             refuse(
                 node,
                 "crops, adds channels or pads again before anything is quantised; put a Quant "
                 "node before it",
             )
-        levels = settled(walk, node, levels_of(walk, node, tensor))
-        found = shifted(walk, node, levels, ends, np.full(levels.size.channels, fill, object))
-    walk.values[node.output[0]] = found
+        levels = settled(context, node, levels_of(context, node, tensor))
+        found = shifted(context, node, levels, ends, np.full(levels.size.channels, fill, object))
+    context.values[node.output[0]] = found
 
 
-def _differs(tensor: Any, fill: Any) -> bool:
+def _differs(tensor: NetworkTensor, fill: Number) -> bool:
     """Tell whether there is another value around a tensor already."""
-    values: Any = tensor.pad_value if isinstance(tensor, Levels) else tensor.border_values[:, 0]
+    values = tensor.pad_value if isinstance(tensor, Levels) else tensor.border_values[:, 0]
+    assert values is not None
     return any(each != fill for each in values)
 
 
-def _padded(tensor: Any, around: tuple[int, int, int, int], value: np.ndarray) -> Any:
+def _padded(
+    tensor: NetworkTensor, around: tuple[int, int, int, int], value: np.ndarray
+) -> NetworkTensor:
     """Return a tensor with more rows and columns of a value around it."""
     padding = tuple(one + other for one, other in zip(tensor.padding, around, strict=True))
     if isinstance(tensor, Levels):
@@ -168,15 +172,17 @@ def _by_role(roles: tuple[int, ...], pads: list[int]) -> tuple[tuple[int, int], 
     return pairs[0], Ends(*(found.get(role, (0, 0)) for role in (HEIGHT, WIDTH, CHANNELS)))
 
 
-def _pads(walk: Walk, node: Any, values: dict[str, Any], axes: int) -> tuple[list[int], Any]:
+def _pads(
+    context: ImportContext, node: NodeProto, values: Attributes, axes: int
+) -> tuple[list[int], Number]:
     """Return begins and ends of every axis, and the value that is put there."""
     given, fill = values.get("pads"), float(values.get("value", 0.0))
     if given is None:
-        given = walk.constant(node, 1, "pads")
-        constant = walk.constant(node, 2, "value")
+        given = context.constant(node, 1, "pads")
+        constant = context.constant(node, 2, "value")
         if constant is not None and constant.size:
             fill = float(np.asarray(constant, np.float64).ravel()[0])
-    picked = walk.constant(node, 3, "axes")
+    picked = context.constant(node, 3, "axes")
     if given is None:
         refuse(node, "has no pads")
     pads, value = [int(each) for each in given], fill if np.isinf(fill) else Fraction(fill)

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...hw.errors import NetworkError
-from ...hw.files import write_atomically
-from ...hw.network.layers import (
+from ....hw.errors import NetworkError
+from ....hw.files import write_atomically
+from ....hw.network.layers import (
     Add,
     AveragePool,
     Conv2d,
@@ -29,14 +29,16 @@ from ...hw.network.layers import (
     Weighted,
     Window,
 )
-from ...hw.network.network import INPUT, Network
-from ...hw.numbers.formats import Bipolar, Fixed, Format
-from ...hw.program.mapping import accumulator_bits
-from .extra import require
-from .preparation import KEY
-from .writing.float32 import MulAdd, Plan, plan
-from .writing.graph import DOMAIN, GraphWriter, is_sayable
-from .writing.sums import sums_of
+from ....hw.network.network import INPUT, Network
+from ....hw.numbers.formats import Bipolar, Fixed, Format
+from ....hw.program.mapping import accumulator_bits
+from ..extra import require
+from ..preparation import KEY
+from .float32 import MulAdd, Plan, plan, sums_of
+from .writer import DOMAIN, GraphWriter, is_sayable
+
+if TYPE_CHECKING:  # the extra may not be installed
+    from onnx import ModelProto
 
 __all__ = ["Exported", "ExportedLayer", "export", "save_qonnx", "to_qonnx"]
 
@@ -68,11 +70,11 @@ class ExportedLayer:
 class Exported:
     """A graph, an ``onnx.ModelProto``, and how its layers came about."""
 
-    model: Any
+    model: "ModelProto"
     layers: tuple[ExportedLayer, ...]
 
 
-def to_qonnx(network: Network, *, batch: int = 1) -> Any:
+def to_qonnx(network: Network, *, batch: int = 1) -> "ModelProto":
     """Return a network as an ``onnx.ModelProto`` in the QONNX dialect; see `export`."""
     return export(network, batch=batch).model
 
@@ -184,7 +186,7 @@ class _Export:
         return self._quantised(self.graph.constant(f"{name}/levels", levels), layer.weight, name)
 
     def _pooled(
-        self, kind: str, layer: Layer, window: Window, tensor: str, name: str, **attributes: Any
+        self, kind: str, layer: Layer, window: Window, tensor: str, name: str, **attributes: int
     ) -> str:
         return self._windowed(kind, layer, window, [tensor], name, **attributes)
 
@@ -195,7 +197,7 @@ class _Export:
         window: Window,
         inputs: Sequence[str],
         name: str,
-        **attributes: Any,
+        **attributes: int,
     ) -> str:
         """Add a node with a window; ONNX pads with 0, and max pools with nothing."""
         image, padding = self.graph.image(inputs[0]), window.padding
@@ -208,6 +210,7 @@ class _Export:
             [image, *inputs[1:]],
             name,
             (self.batch, size.channels, *size[:2]),
+            domain="",
             kernel_shape=window.kernel,
             strides=window.stride,
             pads=padding,
@@ -295,7 +298,7 @@ def _metadata(network: Network) -> dict[str, str]:
     }
 
 
-def _pixels(network: Network) -> dict[str, Any]:
+def _pixels(network: Network) -> dict[str, object]:
     """Return what makes the graph's input of pixels from 0 to 1, as `Dataset.levels` does.
 
     For a network that was imported it is what prepares its own input.

@@ -1,8 +1,8 @@
 """What happens to a tensor between two quantisers, exactly.
 
-A curve maps the sums of a layer to real values, channel by channel. As long as it is built from
+A transfer maps the sums of a layer to real values, channel by channel. As long as it is built from
 scales, offsets and clips its constants are rational numbers, which float32 constants always are, so
-nothing is ever rounded; a sigmoid or another bent function ends that, and what follows it is
+nothing is ever rounded; a sigmoid or another nonlinear function ends that, and what follows it is
 evaluated in float64.
 """
 
@@ -10,16 +10,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from numbers import Rational
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-__all__ = ["Curve", "column", "fractions"]
+__all__ = ["INFINITY", "Number", "Transfer", "column", "fractions"]
 
 INFINITY = float("inf")
+Number = Fraction | float
+"""A Fraction, or an infinity."""
 
 
-def fractions(values: Any) -> np.ndarray:
+def fractions(values: ArrayLike) -> np.ndarray:
     """Return numbers as an object array of exact `Fraction` values, of the same shape.
 
     Objects are Fractions or integers: a float among them has been rounded already, by whoever made
@@ -37,8 +39,8 @@ def fractions(values: Any) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
-    """``min(max(gain * sum + offset, low), high)``, and then the bent functions of ``tail``.
+class Transfer:
+    """``min(max(gain * sum + offset, low), high)``, and then the nonlinear functions of ``tail``.
 
     Attributes
     ----------
@@ -61,8 +63,8 @@ class Curve:
     one_tail: bool = True
 
     @classmethod
-    def linear(cls, gain: np.ndarray, offset: np.ndarray) -> "Curve":
-        """Return a curve that clips nothing."""
+    def linear(cls, gain: np.ndarray, offset: np.ndarray) -> "Transfer":
+        """Return a transfer that clips nothing."""
         return cls(
             gain,
             offset,
@@ -90,67 +92,67 @@ class Curve:
             sign = sign * direction
         return sign
 
-    def scaled(self, factor: np.ndarray) -> "Curve":
+    def scaled(self, factor: np.ndarray) -> "Transfer":
         """Multiply by ``factor``, Fractions of shape (channels,)."""
         if self.tail:
             numbers, sign = column(factor), np.sign(factor.astype(np.float64)).astype(int)
-            return self.bent(lambda values: values * numbers, sign, one=len(numbers) == 1)
+            return self.then(lambda values: values * numbers, sign, one=len(numbers) == 1)
         ends = [
             np.array([_times(end, each) for end, each in zip(ends, factor, strict=True)], object)
             for ends in (self.low, self.high)
         ]
         falling = np.array([each < 0 for each in factor])
-        return Curve(
+        return Transfer(
             self.gain * factor,
             self.offset * factor,
             np.where(falling, ends[1], ends[0]),
             np.where(falling, ends[0], ends[1]),
         )
 
-    def shifted(self, amount: np.ndarray) -> "Curve":
+    def shifted(self, amount: np.ndarray) -> "Transfer":
         """Add ``amount``, Fractions of shape (channels,)."""
         if self.tail:
             numbers, sign = column(amount), np.ones(len(amount), np.int64)
-            return self.bent(lambda values: values + numbers, sign, one=len(numbers) == 1)
-        return Curve(self.gain, self.offset + amount, self.low + amount, self.high + amount)
+            return self.then(lambda values: values + numbers, sign, one=len(numbers) == 1)
+        return Transfer(self.gain, self.offset + amount, self.low + amount, self.high + amount)
 
-    def clipped(self, low: Fraction | float, high: Fraction | float) -> "Curve":
+    def clipped(self, low: Number, high: Number) -> "Transfer":
         """Limit the values to ``low`` and ``high``; either may be an infinity."""
         if self.tail:
             ends = float(low), float(high)
-            return self.bent(lambda values: values.clip(*ends), np.ones(len(self.gain), np.int64))
+            return self.then(lambda values: values.clip(*ends), np.ones(len(self.gain), np.int64))
 
         def inside(ends: np.ndarray) -> np.ndarray:
             return np.array([min(max(each, low), high) for each in ends], object)
 
         return replace(self, low=inside(self.low), high=inside(self.high))
 
-    def bent(
+    def then(
         self,
         function: Callable[[np.ndarray], np.ndarray],
         direction: np.ndarray,
         *,
         one: bool = True,
-    ) -> "Curve":
+    ) -> "Transfer":
         """Apply a monotone function of float64: ``one`` for all channels, or not."""
         tail = (*self.tail, (function, direction))
         return replace(self, tail=tail, one_tail=self.one_tail and one)
 
     @property
     def is_uniform(self) -> bool:
-        """Whether all channels have one curve."""
+        """Whether all channels have one transfer."""
         arrays = (self.gain, self.offset, self.low, self.high)
         return self.one_tail and all(len({*each.tolist()}) == 1 for each in arrays)
 
-    def of(self, channels: Sequence[int] | np.ndarray) -> "Curve":
-        """Return the curves of some channels only; their tail must be one for all."""
+    def of(self, channels: Sequence[int] | np.ndarray) -> "Transfer":
+        """Return the transfers of some channels only; their tail must be one for all."""
         assert self.one_tail
         arrays = (self.gain, self.offset, self.low, self.high)
         tail = tuple((function, direction[channels]) for function, direction in self.tail)
-        return Curve(*(each[channels] for each in arrays), tail=tail)
+        return Transfer(*(each[channels] for each in arrays), tail=tail)
 
-    def flipped(self, channels: np.ndarray) -> "Curve":
-        """Return the curve over the negative sums of the channels where ``channels`` is true."""
+    def flipped(self, channels: np.ndarray) -> "Transfer":
+        """Return the transfer over the negative sums of the channels where ``channels`` is true."""
         return replace(self, gain=np.where(channels, -self.gain, self.gain))
 
     def values(self, sums: np.ndarray) -> np.ndarray:
@@ -161,16 +163,16 @@ class Curve:
             clipped = np.minimum(np.maximum(exact, self.low[:, None]), self.high[:, None])
         if not self.tail:
             return clipped
-        return self.bend(clipped.astype(np.float64))
+        return self.through_tail(clipped.astype(np.float64))
 
-    def bend(self, values: np.ndarray) -> np.ndarray:
-        """Return what the bent functions make of float64 values of shape (channels, any)."""
+    def through_tail(self, values: np.ndarray) -> np.ndarray:
+        """Return what the nonlinear functions make of float64 values of shape (channels, any)."""
         for function, _ in self.tail:
             values = function(values)
         return values
 
 
-def _times(end: Any, factor: Fraction) -> Any:
+def _times(end: Number, factor: Fraction) -> Number:
     """Multiply the end of a range, which may be infinite; an end times 0 is 0."""
     return end * factor if factor else Fraction(0)
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..graph.node import attributes
-from .walk import Walk
+from .context import ImportContext
 
 __all__ = ["LAYOUT", "is_end", "padded_ahead", "returns_to_batch"]
 
@@ -15,43 +15,43 @@ ENDINGS = ("Softmax", "LogSoftmax", "TopK", "ArgMax", "Sigmoid", "Tanh")
 LAYOUT = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Cast", "Transpose")
 
 
-def padded_ahead(walk: Walk, tensor: str) -> bool:
+def padded_ahead(context: ImportContext, tensor: str) -> bool:
     """Tell whether a convolution or an average pool reads zeros around this tensor."""
-    for node in walk.model.find_consumers(tensor) or []:
+    for node in context.model.find_consumers(tensor) or []:
         values = attributes(node)
         if node.op_type in ("Conv", "AveragePool"):
             same = values.get("auto_pad", "NOTSET").startswith("SAME")
             if same or any(values.get("pads", [0])):
                 return True
         elif node.op_type == "Pad":
-            value = walk.values.get(node.input[2]) if len(node.input) > 2 else None
-            if value is None or not np.any(value):
+            value = context.values.get(node.input[2]) if len(node.input) > 2 else None
+            if value is None or (isinstance(value, np.ndarray) and not value.any()):
                 return True
-        elif node.op_type in PASSING and any(padded_ahead(walk, each) for each in node.output):
+        elif node.op_type in PASSING and any(padded_ahead(context, each) for each in node.output):
             return True
     return False
 
 
-def returns_to_batch(walk: Walk, tensor: str) -> bool:
+def returns_to_batch(context: ImportContext, tensor: str) -> bool:
     """Tell whether a tensor whose first axis is not the batch is shaped back before it matters.
 
     Brevitas' TensorNorm makes one column of a tensor, scales that, and shapes it back.
     """
-    readers = walk.model.find_consumers(tensor) or []
+    readers = context.model.find_consumers(tensor) or []
     return bool(readers) and all(
         node.op_type in BESIDE_BATCH
-        and (node.op_type == "Reshape" or returns_to_batch(walk, node.output[0]))
+        and (node.op_type == "Reshape" or returns_to_batch(context, node.output[0]))
         for node in readers
     )
 
 
-def is_end(walk: Walk, tensor: str) -> bool:
+def is_end(context: ImportContext, tensor: str) -> bool:
     """Tell whether nothing but endings lies between a tensor and the outputs of the graph."""
-    outputs = {each.name for each in walk.model.graph.output}
-    readers = [node for node in walk.model.graph.node if tensor in node.input]
+    outputs = {each.name for each in context.model.graph.output}
+    readers = [node for node in context.model.graph.node if tensor in node.input]
     if not readers:
         return tensor in outputs
     return all(
-        node.op_type in ENDINGS + LAYOUT and any(is_end(walk, each) for each in node.output)
+        node.op_type in ENDINGS + LAYOUT and any(is_end(context, each) for each in node.output)
         for node in readers
     )

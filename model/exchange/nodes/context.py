@@ -1,25 +1,60 @@
 """Walking through a graph, node by node, and what is known on the way."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
+from onnx import NodeProto
+from qonnx.core.modelwrapper import ModelWrapper
 
 from ....hw.network.layers import Layer
 from ....hw.network.network import INPUT
 from ....hw.network.window import Size
-from ...exact.curve import fractions
-from ...exact.planned import Planned
 from ...exact.quantizer import Quantizer
-from ...exact.tensors import Curved, Levels, Sums, Tensor, Weights
+from ...exact.tensors import Levels, Ranks, Sums, Tensor, Unquantised, Weights
+from ...exact.transfer import fractions
+from ...exact.unsolved import UnsolvedLayer
 from ..graph.node import refuse
+from ..preparation import Preparation
 
-__all__ = ["Planned", "Raw", "Walk", "Watched", "spread"]
+__all__ = [
+    "ImportContext",
+    "NetworkTensor",
+    "Raw",
+    "StatedInput",
+    "Value",
+    "Watched",
+    "spread",
+]
 
 
 @dataclass(frozen=True, eq=False)
-class Raw(Curved):
-    """The network's real input, and what happened to it since; ``curve`` is over its elements."""
+class Raw(Unquantised):
+    """The network's real input, and what happened to it since; `transfer` reads its elements."""
+
+
+NetworkTensor = Raw | Levels | Sums
+"""What is computed from the input."""
+Value = NetworkTensor | Weights | Ranks | np.ndarray
+"""What a tensor of the graph is."""
+
+
+class StatedInput(NamedTuple):
+    """The levels of an input that is stated to be quantised.
+
+    Attributes
+    ----------
+    ends : tuple of int
+        The lowest and the highest level.
+    is_bipolar : bool
+        Whether there are only -1 and 1.
+    scale : float
+        Value of level 1.
+    """
+
+    ends: tuple[int, int]
+    is_bipolar: bool
+    scale: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +81,7 @@ class Watched:
 
 
 @dataclass(eq=False)
-class Walk:
+class ImportContext:
     """The state of an import.
 
     Attributes
@@ -55,13 +90,12 @@ class Walk:
         The cleaned graph.
     input_size, input_index
         What `input_tensor` found.
-    values : dict
-        What each tensor is: `Raw`, `Levels`, `Sums`, `Weights`, or a NumPy array of a constant.
-    layers : list of Planned and Layer
+    values : dict of `Value`
+        What each tensor is; a constant is a NumPy array.
+    layers : list of UnsolvedLayer and Layer
         In order; max pools are `Layer` already.
-    stated_input : ((int, int), bool, float) or None
-        The levels of the input where no node quantises it, whether they are only -1 and 1, and what
-        level 1 is worth.
+    stated_input : StatedInput or None
+        The input where no node quantises it.
     preparation : Preparation or None
         How real images become levels, once known.
     dropped : list of str
@@ -72,17 +106,17 @@ class Walk:
         The tensor that the first one reads which gives ranks; empty where there is none.
     """
 
-    model: Any
+    model: ModelWrapper
     input_size: Size
-    input_index: Any = None
-    values: dict[str, Any] = field(default_factory=dict)
-    layers: list[Planned | Layer] = field(default_factory=list)
+    input_index: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    values: dict[str, Value] = field(default_factory=dict)
+    layers: list[UnsolvedLayer | Layer] = field(default_factory=list)
     watched: list[Watched] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     logits: str = ""
     scores: str = ""
-    preparation: Any = None
-    stated_input: Any = None
+    preparation: Preparation | None = None
+    stated_input: StatedInput | None = None
     used_stated_input: bool = False
 
     # --- names ---------------------------------------------------------------------------------
@@ -99,14 +133,14 @@ class Walk:
             trial, count = f"{name}_{count}", count + 1
         return trial
 
-    def drop(self, node: Any) -> None:
+    def drop(self, node: NodeProto) -> None:
         """Note a node at the end that needs no hardware."""
         self.dropped.append(f"{node.name} ({node.op_type})")
         self.logits = self.logits or node.input[0]
 
     # --- values --------------------------------------------------------------------------------
 
-    def value(self, node: Any, place: int) -> Any:
+    def value(self, node: NodeProto, place: int) -> Value | None:
         """Return what the node reads as its input ``place``; None where it is left out."""
         if place >= len(node.input) or not node.input[place]:
             return None
@@ -115,7 +149,14 @@ class Walk:
             refuse(node, f"its input {name} is computed by nothing in the graph")
         return self.values[name]
 
-    def constant(self, node: Any, place: int, what: str) -> np.ndarray | None:
+    def operand(self, node: NodeProto, place: int) -> Value:
+        """Return what the node reads as its input ``place``, which may not be left out."""
+        value = self.value(node, place)
+        if value is None:
+            refuse(node, f"its input {place} is left out")
+        return value
+
+    def constant(self, node: NodeProto, place: int, what: str) -> np.ndarray | None:
         """Return a constant input as an array of float32 or Fractions, None where it is left out.
 
         Raises
@@ -130,7 +171,7 @@ class Walk:
             refuse(node, f"its {what} is computed while it runs; only constants can be folded")
         return value
 
-    def tensor(self, node: Any, place: int = 0) -> Raw | Levels | Sums:
+    def tensor(self, node: NodeProto, place: int = 0) -> NetworkTensor:
         """Return an input that is not constant."""
         value = self.value(node, place)
         if isinstance(value, Weights):
@@ -140,7 +181,9 @@ class Walk:
         assert isinstance(value, (Raw, Levels, Sums))
         return value
 
-    def channels(self, node: Any, tensor: Tensor, values: np.ndarray, what: str) -> np.ndarray:
+    def channels(
+        self, node: NodeProto, tensor: Tensor, values: np.ndarray, what: str
+    ) -> np.ndarray:
         """Return a constant as Fractions of shape (channels,); refuse what differs within one."""
         found = tensor.per_channel(values)
         if found is None:

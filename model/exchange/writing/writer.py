@@ -5,12 +5,16 @@ All tensors are float32 and hold levels or sums, which are integers; every scale
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ....hw.errors import FormatError
 from ....hw.numbers.formats import Bipolar, Fixed, Format, MiniFloat, PowerOfTwo
+
+if TYPE_CHECKING:  # the extra may not be installed
+    from onnx import ModelProto
 
 __all__ = ["DOMAIN", "GraphWriter", "is_sayable"]
 
@@ -51,7 +55,7 @@ class GraphWriter:
         """Add an input of the graph."""
         return self._add(name, shape)
 
-    def constant(self, name: str, values: Any, dtype: type = np.float32) -> str:
+    def constant(self, name: str, values: ArrayLike, dtype: type = np.float32) -> str:
         """Add a constant, by default of float32."""
         from onnx import numpy_helper
 
@@ -68,16 +72,16 @@ class GraphWriter:
         shape: tuple[int, ...] | None = None,
         *,
         domain: str = "",
-        **attributes: Any,
+        **attributes: object,
     ) -> str:
         """Add a node, and return its output, by default of the shape of the first input."""
         from onnx import helper
 
         name = self._add(name, self.shapes[inputs[0]] if shape is None else shape)
-        attributes = {key: value for key, value in attributes.items() if value is not None}
-        self._nodes.append(
-            helper.make_node(kind, inputs, [name], name=name, domain=domain, **attributes)
-        )
+        node = helper.make_node(kind, inputs, [name], name=name, domain=domain)
+        given = [helper.make_attribute(*each) for each in sorted(attributes.items())]
+        node.attribute.extend(given)
+        self._nodes.append(node)
         return name
 
     # --- numbers ---------------------------------------------------------------------------------
@@ -173,7 +177,7 @@ class GraphWriter:
 
     # --- the whole -------------------------------------------------------------------------------
 
-    def model(self, name: str, inputs: str, output: str, metadata: dict[str, str]) -> Any:
+    def model(self, name: str, inputs: str, output: str, metadata: dict[str, str]) -> "ModelProto":
         """Return the ``ModelProto``."""
         from onnx import TensorProto, helper
 

@@ -4,27 +4,29 @@ import numpy as np
 
 from ....hw.network.layers import MaxPool
 from ....hw.numbers.formats import Bipolar, Fixed, Format
-from ...exact.formats import narrowest
 from ...exact.quantizer import Quantizer
+from ...exact.ranges import narrowest
 from ...exact.tensors import Levels, Sums
-from .ahead import padded_ahead
-from .walk import Raw, Walk, spread
+from .consumers import padded_ahead
+from .context import ImportContext, Raw, spread
 
 __all__ = ["add_pools", "given", "stored_format"]
 
 
-def stored_format(walk: Walk, tensor: str, quantizer: Quantizer, bottom: int, top: int) -> Format:
+def stored_format(
+    context: ImportContext, tensor: str, quantizer: Quantizer, bottom: int, top: int
+) -> Format:
     """Return how levels are stored; signs that meet zeros around an image take two bits."""
     if quantizer.is_bipolar:
-        return Fixed(2) if padded_ahead(walk, tensor) else Bipolar()
+        return Fixed(2) if padded_ahead(context, tensor) else Bipolar()
     return narrowest(bottom, top)
 
 
-def add_pools(walk: Walk, sums: Sums, name: str, fmt: Format) -> str:
+def add_pools(context: ImportContext, sums: Sums, name: str, fmt: Format) -> str:
     """Append the max pools behind a layer; return the name of the last one."""
     for pool in sums.pools:
-        source, name = name, walk.unique(pool.name)
-        walk.layers.append(
+        source, name = name, context.unique(pool.name)
+        context.layers.append(
             MaxPool(name=name, input=fmt, output=fmt, sources=(source,), window=pool.window)
         )
     return name

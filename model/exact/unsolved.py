@@ -1,8 +1,8 @@
-"""A layer whose sums are known and whose quantiser is not, yet."""
+"""Layers whose sums are known and whose integers are still to be solved."""
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, Required, TypedDict
 
 import numpy as np
 
@@ -10,12 +10,33 @@ from ...hw.errors import NetworkError
 from ...hw.network.layers import Add, AveragePool, Conv2d, Dense, Layer
 from ...hw.network.window import Size, Window
 from ...hw.numbers.formats import Fixed, Format
+from .ranges import weight_format
+from .step_function import StepFunction
+from .transfer import Transfer
 
-__all__ = ["Draft"]
+__all__ = ["Accumulation", "Clamp", "Parameters", "UnsolvedLayer"]
+
+
+class Clamp(TypedDict, total=False):
+    """Ends of a layer's levels, where they are not those of its format."""
+
+    low: int
+    high: int
+
+
+class Parameters(Clamp, total=False):
+    """Of `hw.network.requantised.Requantised`; and its output, where solving finds that."""
+
+    multiplier: Required[np.ndarray]
+    bias: Required[np.ndarray]
+    shift: int
+    rounding: str
+    thresholds: np.ndarray
+    output: Format
 
 
 @dataclass(frozen=True, eq=False)
-class Draft:
+class Accumulation:
     """Sums of products.
 
     Attributes
@@ -73,7 +94,7 @@ class Draft:
         """Whether it adds two tensors."""
         return len(self.sources) == 2
 
-    def per_channel(self) -> "Draft":
+    def per_channel(self) -> "Accumulation":
         """Return the same sums from a layer whose channels have parameters of their own.
 
         An average pool has one multiplier for all channels; a depthwise convolution with weights of
@@ -94,35 +115,33 @@ class Draft:
             self, weights=weights, weight=Fixed(2), window=window, groups=self.size.channels
         )
 
-    def flipped(self, channels: np.ndarray) -> "Draft":
-        """Return the draft of the negative sums in some channels."""
+    def flipped(self, channels: np.ndarray) -> "Accumulation":
+        """Return the accumulation of the negative sums in some channels."""
         if not channels.any():
             return self
         if self.is_sum:
             raise NetworkError(f"node {self.name} (Add): its sums are subtracted; not supported")
-        from .formats import weight_format
-
-        draft = self.per_channel()
-        assert draft.weights is not None
-        assert draft.weight is not None
-        sign = np.where(channels, -1, 1).reshape(-1, *[1] * (draft.weights.ndim - 1))
-        weights = draft.weights * sign
+        accumulation = self.per_channel()
+        assert accumulation.weights is not None
+        assert accumulation.weight is not None
+        sign = np.where(channels, -1, 1).reshape(-1, *[1] * (accumulation.weights.ndim - 1))
+        weights = accumulation.weights * sign
         return replace(
-            draft,
+            accumulation,
             weights=weights,
-            weight=weight_format(draft.weight, weights),
+            weight=weight_format(accumulation.weight, weights),
             low=np.where(channels, -self.high, self.low),
             high=np.where(channels, -self.low, self.high),
         )
 
-    def layer(self, name: str, output: Format, parameters: dict[str, Any]) -> Layer:
+    def layer(self, name: str, output: Format, parameters: Parameters) -> Layer:
         """Return the layer, given how its sums become levels."""
         common: dict[str, Any] = {
+            **parameters,
             "name": name,
             "sources": self.sources,
             "input": self.inputs[0],
             "output": output,
-            **parameters,
         }
         if self.is_sum:
             one, two = self.summands
@@ -134,3 +153,19 @@ class Draft:
             return Dense(**common)
         assert self.window is not None
         return Conv2d(**common, window=self.window, groups=self.groups)
+
+
+@dataclass(frozen=True, eq=False)
+class UnsolvedLayer:
+    """A layer whose sums become levels by a step function, which is still to be solved.
+
+    ``steps`` is None where sums are levels already, within ``ends``; and in the last layer where it
+    has no quantiser: its ``transfer`` gives the logits.
+    """
+
+    name: str
+    accumulation: Accumulation
+    output: Format | None
+    steps: StepFunction | None = None
+    ends: tuple[int, int] | None = None
+    transfer: Transfer | None = None

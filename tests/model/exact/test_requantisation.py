@@ -1,4 +1,4 @@
-"""Curves, quantisers and step functions against plain Fractions, at every sum there is."""
+"""Transfers, quantisers and step functions against plain Fractions, at every sum there is."""
 
 import math
 from dataclasses import replace
@@ -18,18 +18,18 @@ from narrowgauge.model.exchange.extra import require
 
 require()
 
-from narrowgauge.model.exact.curve import Curve  # noqa: E402
-from narrowgauge.model.exact.formats import narrowest  # noqa: E402
-from narrowgauge.model.exact.planned import Planned  # noqa: E402
 from narrowgauge.model.exact.quantizer import Quantizer  # noqa: E402
+from narrowgauge.model.exact.ranges import narrowest  # noqa: E402
+from narrowgauge.model.exact.requantisation import Steps, end_levels  # noqa: E402
 from narrowgauge.model.exact.solving import _check_thresholds, _smallest, solve_all  # noqa: E402
-from narrowgauge.model.exact.steps import Steps, end_levels  # noqa: E402
+from narrowgauge.model.exact.transfer import Transfer  # noqa: E402
+from narrowgauge.model.exact.unsolved import UnsolvedLayer  # noqa: E402
 
 from ..exchange.oracle import ROUNDINGS  # noqa: E402
 
 MODES = sorted(ROUNDINGS)
 REACH = 40
-NO_DRAFT: Any = None  # solving a step function reads none
+NO_ACCUMULATION: Any = None  # solving a step function reads none
 
 
 def objects(*values):
@@ -44,7 +44,7 @@ def code_of(value, scale, zero, low, high, mode, divisor=0):
     return ROUNDINGS[mode](min(max(F(ratio), F(low)), F(high)))
 
 
-# --- curves ----------------------------------------------------------------------------------
+# --- transfers ----------------------------------------------------------------------------------
 
 numbers = st.fractions(-4, 4, max_denominator=6)
 changes = st.one_of(
@@ -56,40 +56,40 @@ changes = st.one_of(
 
 
 @given(st.lists(changes, max_size=5), st.booleans())
-def test_a_curve_is_what_was_done_one_after_the_other(steps, flip):
-    curve = Curve.linear(objects(F(1), F(-1, 2)), objects(F(0), F(1, 3)))
+def test_a_transfer_is_what_was_done_one_after_the_other(steps, flip):
+    transfer = Transfer.linear(objects(F(1), F(-1, 2)), objects(F(0), F(1, 3)))
     sums = np.arange(-9, 10)
     sign = -1 if flip else 1
     expected = [[F(int(s)) * sign for s in sums], [F(int(s), -2) * sign + F(1, 3) for s in sums]]
     for kind, (one, two) in steps:
         if kind == "scale":
-            curve = curve.scaled(objects(one, two))
+            transfer = transfer.scaled(objects(one, two))
             expected = [[v * each for v in row] for row, each in zip(expected, (one, two))]  # noqa: B905
         elif kind == "shift":
-            curve = curve.shifted(objects(one, two))
+            transfer = transfer.shifted(objects(one, two))
             expected = [[v + each for v in row] for row, each in zip(expected, (one, two))]  # noqa: B905
         else:
-            curve = curve.clipped(one, two)
+            transfer = transfer.clipped(one, two)
             expected = [[min(max(v, one), two) for v in row] for row in expected]
     if flip:
-        curve = curve.flipped(np.array([True, True]))
-    assert curve.values(np.stack([sums, sums])).tolist() == expected
+        transfer = transfer.flipped(np.array([True, True]))
+    assert transfer.values(np.stack([sums, sums])).tolist() == expected
 
 
 @pytest.mark.parametrize("factor", [F(-2), F(3), F(0)])
-def test_a_bent_curve_goes_on_in_floats(factor):
-    curve = Curve.linear(objects(F(1, 4), F(1)), objects(F(0), F(1)))
-    curve = curve.bent(np.tanh, np.ones(2, int)).scaled(objects(factor, factor))
-    curve = curve.shifted(objects(F(1), F(1, 2))).clipped(F(-1), F(2))
+def test_a_nonlinear_transfer_goes_on_in_floats(factor):
+    transfer = Transfer.linear(objects(F(1, 4), F(1)), objects(F(0), F(1)))
+    transfer = transfer.then(np.tanh, np.ones(2, int)).scaled(objects(factor, factor))
+    transfer = transfer.shifted(objects(F(1), F(1, 2))).clipped(F(-1), F(2))
     sums = np.arange(-9, 10)
     expected = [
         [min(max(math.tanh(gain * s + start) * float(factor) + more, -1), 2) for s in sums]
         for gain, start, more in ((0.25, 0, 1), (1, 1, 0.5))
     ]
-    assert np.allclose(curve.values(np.stack([sums, sums])), expected, rtol=1e-14)
-    assert curve.direction.tolist() == [np.sign(factor)] * 2
-    assert not curve.is_uniform
-    assert not curve.one_tail
+    assert np.allclose(transfer.values(np.stack([sums, sums])), expected, rtol=1e-14)
+    assert transfer.direction.tolist() == [np.sign(factor)] * 2
+    assert not transfer.is_uniform
+    assert not transfer.one_tail
 
 
 # --- quantisers ------------------------------------------------------------------------------
@@ -129,9 +129,9 @@ def functions(draw):
     mirrored = np.array([draw(st.booleans()) for _ in range(channels)])
     gain = objects(*(draw(gains) * (-1 if each else 1) for each in mirrored))
     offset = objects(*(draw(st.fractions(-9, 9, max_denominator=8)) for _ in range(channels)))
-    curve = Curve.linear(gain, offset)
+    transfer = Transfer.linear(gain, offset)
     low, high = draw(st.sampled_from([(-math.inf, math.inf), (F(0), math.inf), (F(-3, 2), F(4))]))
-    curve = curve.clipped(low, high)
+    transfer = transfer.clipped(low, high)
     bits, signed = draw(st.integers(1, 5)), draw(st.booleans())
     ends = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed and bits > 1 else (0, 2**bits - 1)
     zero = F(draw(st.integers(*ends))) if draw(st.booleans()) else F(0)
@@ -142,10 +142,10 @@ def functions(draw):
         ends, zero, mode = (-1, 1), F(0), "FLOOR"
     scales = objects(*[scale] * channels)
     quantizer = Quantizer(scales, zero, *ends, mode, bipolar, scales, zero, F(divisor))
-    given = end_levels(curve, quantizer)
+    given = end_levels(transfer, quantizer)
     output = Bipolar() if bipolar else narrowest(*given)
     reach = np.full(channels, -draw(st.integers(0, REACH))), np.full(channels, REACH)
-    steps = Steps("layer", output, *reach, curve, quantizer, mirrored, given)
+    steps = Steps("layer", output, *reach, transfer, quantizer, mirrored, given)
 
     def level(channel, total):
         value = min(max(total * gain[channel] + offset[channel], low), high)
@@ -200,24 +200,28 @@ def test_levels_and_what_is_folded_follow_the_definition(drawn):
             for goal in steps.goals
         ]  # fmt: skip
         assert thresholds[channel].tolist() == first
-    (solution,) = solve_all([Planned("layer", NO_DRAFT, steps.output, steps=steps)]).values()
+    (solution,) = solve_all(
+        [UnsolvedLayer("layer", NO_ACCUMULATION, steps.output, steps=steps)]
+    ).values()
     assert applied(steps, solution.parameters) == expected
     if solution.method != "thresholds":
         assert (solution.parameters["multiplier"] >= 1).all()
 
 
-def one_channel(gain, mode="ROUND", *, bits=4, offset=F(0), signed=True, bipolar=False, bent=None):
+def one_channel(
+    gain, mode="ROUND", *, bits=4, offset=F(0), signed=True, bipolar=False, nonlinear=None
+):
     """A `Steps` of one channel at scale 1."""
     ends = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
     ends = (-1, 1) if bipolar else ends
     one, none = objects(F(1)), F(0)
-    curve = Curve.linear(objects(gain), objects(offset))
-    if bent:
-        curve = curve.bent(bent, np.ones(1, int))
+    transfer = Transfer.linear(objects(gain), objects(offset))
+    if nonlinear:
+        transfer = transfer.then(nonlinear, np.ones(1, int))
     quantizer = Quantizer(one, none, *ends, mode, bipolar, one, none)
     output = Bipolar() if bipolar else Fixed(bits, signed)
     reach = np.array([-REACH]), np.array([REACH])
-    return Steps("layer", output, *reach, curve, quantizer, np.array([False]), ends)
+    return Steps("layer", output, *reach, transfer, quantizer, np.array([False]), ends)
 
 
 METHODS = [
@@ -234,13 +238,15 @@ METHODS = [
     (one_channel(F(3, 11), "ROUND"), "multiplier", "half_up"),
     (one_channel(F(1, 4), "DOWN"), "thresholds", "half_up"),  # zero is twice as wide
     (one_channel(F(1, 4), "UP"), "thresholds", "half_up"),
-    (one_channel(F(1, 8), bent=lambda x: 5 * np.tanh(x)), "thresholds", "half_up"),
+    (one_channel(F(1, 8), nonlinear=lambda x: 5 * np.tanh(x)), "thresholds", "half_up"),
 ]
 
 
 @pytest.mark.parametrize(("steps", "method", "rounding"), METHODS)
 def test_every_method_is_reached(steps, method, rounding):
-    (solution,) = solve_all([Planned("layer", NO_DRAFT, steps.output, steps=steps)]).values()
+    (solution,) = solve_all(
+        [UnsolvedLayer("layer", NO_ACCUMULATION, steps.output, steps=steps)]
+    ).values()
     assert solution.method == method
     assert solution.parameters.get("rounding", "half_up") == rounding
     assert applied(steps, solution.parameters) == steps.levels(every_sum(steps)).tolist()
@@ -250,7 +256,7 @@ def test_too_many_levels_for_thresholds_are_refused():
     steps = one_channel(F(1, 4), "DOWN", bits=9)
     steps = replace(steps, low=np.array([-2000]), high=np.array([2000]))
     with pytest.raises(NetworkError, match="int9 is too wide for thresholds"):
-        solve_all([Planned("layer", NO_DRAFT, steps.output, steps=steps)])
+        solve_all([UnsolvedLayer("layer", NO_ACCUMULATION, steps.output, steps=steps)])
 
 
 # --- planted faults --------------------------------------------------------------------------

@@ -1,6 +1,7 @@
-"""A curve of scales, offsets and clips, and the quantiser behind it, in integers.
+"""A transfer of scales, offsets and clips, and the quantiser behind it, in integers.
 
-Where nothing is bent, the quantiser of channel ``c`` rounds ``(rise * sum + start) / unit``, all
+Where nothing is nonlinear, a table counts the thresholds that a line of the sums reaches, and any
+other quantiser of channel ``c`` rounds ``(rise * sum + start) / unit``, all
 three integers, and clamps the code. Whether code ``K`` is reached is a comparison of twice that
 with an integer, or beyond it, depending on how ties are rounded::
 
@@ -19,15 +20,15 @@ from some integer ``M`` on, and so at ``2M - 1``, by the last line.
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
-from typing import Any
 
 import numpy as np
 
-from .curve import INFINITY, Curve
 from .quantizer import Quantizer
 from .staircase import SMALL, Stairs, StepRun
+from .step_function import count_reached
+from .transfer import INFINITY, Transfer
 
-__all__ = ["RoundedLine", "end_codes"]
+__all__ = ["RoundedLine", "StepCounts", "end_codes"]
 
 # edge less 2K, and whether it must be passed: up to zero, and above
 EDGES = {
@@ -50,7 +51,7 @@ class RoundedLine:
     rise, start, unit : object arrays of shape (channels,)
         Integers; ``unit`` is positive.
     low, high : int64 arrays of shape (channels,)
-        The codes at the ends of the curve's clips and of the quantiser's range.
+        The codes at the ends of the transfer's clips and of the quantiser's range.
     mode : str
         A key of `ROUNDINGS`.
     divisor : Fraction
@@ -69,12 +70,12 @@ class RoundedLine:
     zero: int
 
     @classmethod
-    def of(cls, curve: Curve, quantizer: Quantizer) -> "RoundedLine | None":
-        """Return the integers, or None for tables, signs and what is bent."""
-        if not curve.is_affine or quantizer.table is not None or quantizer.is_bipolar:
+    def of(cls, transfer: Transfer, quantizer: Quantizer) -> "RoundedLine | None":
+        """Return the integers, or None for tables, signs and what is nonlinear."""
+        if not transfer.is_affine or quantizer.table is not None or quantizer.is_bipolar:
             return None
-        gain = np.asarray(curve.gain / quantizer.scale, object)
-        offset = np.asarray(curve.offset / quantizer.scale, object) + quantizer.zero_point
+        gain = np.asarray(transfer.gain / quantizer.scale, object)
+        offset = np.asarray(transfer.offset / quantizer.scale, object) + quantizer.zero_point
         pairs = list(zip(gain, offset, strict=True))
         units = [lcm(one.denominator, two.denominator) for one, two in pairs]
         rows = [
@@ -82,7 +83,7 @@ class RoundedLine:
             for (one, two), unit in zip(pairs, units, strict=True)
         ]
         rise, start, unit = np.array(rows, object).reshape(-1, 3).T
-        low, high = (end_codes(each, quantizer) for each in (curve.low, curve.high))
+        low, high = (end_codes(each, quantizer) for each in (transfer.low, transfer.high))
         return cls(
             rise, start, unit, low, high, quantizer.rounding, quantizer.divisor, quantizer.zero
         )
@@ -109,7 +110,7 @@ class RoundedLine:
         )
         return codes.astype(np.int64)
 
-    def _rounded(self, numerator: Any, unit: Any) -> Any:
+    def _rounded(self, numerator: np.ndarray, unit: np.ndarray) -> np.ndarray:
         if self.divisor:
             whole = _round(numerator, unit, "ROUND") * self.divisor.denominator
             return _round(whole, self.divisor.numerator, self.mode)
@@ -192,7 +193,7 @@ def end_codes(ends: np.ndarray, quantizer: Quantizer) -> np.ndarray:
     return codes
 
 
-def _round(numerator: Any, unit: Any, mode: str) -> Any:
+def _round(numerator: np.ndarray, unit: np.ndarray | int, mode: str) -> np.ndarray:
     """Return ``numerator / unit`` rounded, for integers and a positive ``unit``."""
     if mode == "FLOOR":
         return numerator // unit
@@ -212,3 +213,95 @@ def _round(numerator: Any, unit: Any, mode: str) -> Any:
         "HALF_DOWN": lambda: -((unit - 2 * size) // (2 * unit)),
     }[mode]()
     return np.where(numerator < 0, -found, found)
+
+
+@dataclass(frozen=True, eq=False)
+class StepCounts:
+    """Channels whose codes count the thresholds that a line of their sums reaches.
+
+    Attributes
+    ----------
+    rise, start : object arrays of shape (channels,)
+        Integers: the line.
+    table : object array of shape (channels, thresholds)
+        Integers, rising; those that a clip makes always or never reached are beyond every line.
+    signs : bool
+        The codes of its one threshold are -1 and 1.
+    """
+
+    rise: np.ndarray
+    start: np.ndarray
+    table: np.ndarray
+    signs: bool
+
+    @classmethod
+    def of(cls, transfer: Transfer, quantizer: Quantizer) -> "StepCounts | None":
+        """Return the integers, or None for other quantisers and for what is nonlinear."""
+        if not transfer.is_affine or quantizer.table is None:
+            return None
+        rises, starts, rows = [], [], []
+        tables = np.broadcast_to(quantizer.table, (len(transfer.gain), quantizer.table.shape[1]))
+        ends = zip(transfer.gain, transfer.offset, transfer.low, transfer.high, tables, strict=True)
+        for gain, offset, low, high, table in ends:
+            unit = lcm(gain.denominator, offset.denominator, *{each.denominator for each in table})
+            rises.append(int(gain * unit))
+            starts.append(int(offset * unit))
+            rows.append(
+                [
+                    -INFINITY if each <= low else INFINITY if each > high else int(each * unit)
+                    for each in table
+                ]
+            )
+        table = np.array(rows, object).reshape(len(rows), -1)
+        return cls(np.array(rises, object), np.array(starts, object), table, quantizer.is_bipolar)
+
+    def is_small(self, farthest: int) -> bool:
+        """Tell whether int64 does for sums up to ``farthest`` from 0."""
+        finite = [abs(each) for each in self.table.flat if abs(each) != INFINITY]
+        largest = max(abs(self.rise)) * max(farthest, 1) + max(abs(self.start))
+        return max(largest, *finite, 0) < SMALL
+
+    def codes(self, sums: np.ndarray) -> np.ndarray:
+        """Return the codes of sums of shape (channels, any), in int64; see `is_small`."""
+        rise, start = (each.astype(np.int64)[:, None] for each in (self.rise, self.start))
+        table = np.minimum(np.maximum(self.table, -SMALL), SMALL).astype(np.int64)
+        return self._counted(table, sums * rise + start)
+
+    def codes_at(self, channels: np.ndarray, sums: np.ndarray) -> np.ndarray:
+        """Return the codes of one sum of each of some channels, in integers of any size."""
+        values = sums.astype(object) * self.rise[channels] + self.start[channels]
+        codes = np.empty(len(sums), np.int64)
+        for channel in np.unique(channels):
+            own = channels == channel
+            codes[own] = self._counted(self.table[channel, None], values[None, own])[0]
+        return codes
+
+    def _counted(self, table: np.ndarray, values: np.ndarray) -> np.ndarray:
+        counts = count_reached(table, values)
+        return 2 * counts - 1 if self.signs else counts
+
+    def thresholds(self, low: np.ndarray, high: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
+        """Return the sums, from ``low`` to ``high + 1``, at which each level is reached.
+
+        Parameters
+        ----------
+        low, high : int64 arrays of shape (channels,)
+            Ends of the sums.
+        mirrored : bool array of shape (channels,)
+            Channels whose lines fall, and whose levels are those left over.
+        """
+        rows = [self._row(*each) for each in zip(range(len(low)), low, high, mirrored, strict=True)]
+        return np.array(rows, np.int64).reshape(self.table.shape)
+
+    def _row(self, channel: int, low: int, high: int, mirrored: bool) -> list[int]:
+        rise, start, low, high = self.rise[channel], self.start[channel], int(low), int(high)
+        table = self.table[channel].tolist()
+        if mirrored:  # a level is reached where a threshold is not any more: -line >= 1 - threshold
+            rise, start, table = -rise, -start, [1 - each for each in reversed(table)]
+
+        def first(threshold: int) -> int:
+            if abs(threshold) == INFINITY or not rise:
+                return low if start >= threshold else high + 1
+            return min(max(-((start - threshold) // rise), low), high + 1)
+
+        return [first(each) for each in table]

@@ -1,4 +1,4 @@
-"""Step functions from sums to levels: a curve and the quantiser behind it, in exact arithmetic."""
+"""Requantisation as exact step functions of sums: a transfer and the quantiser behind it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,13 +7,11 @@ from functools import cached_property
 import numpy as np
 
 from ...hw.numbers.formats import Bipolar, Format
-from .counts import StepCounts
-from .curve import Curve
-from .line import RoundedLine, end_codes
-from .quantizer import Quantizer
-from .rounding_modes import NEAREST
+from .integer_forms import RoundedLine, StepCounts, end_codes
+from .quantizer import NEAREST, Quantizer
 from .staircase import ClosedForm, Stairs
 from .step_function import StepFunction
+from .transfer import Transfer
 
 __all__ = ["WIDE", "PairSteps", "Steps", "end_levels", "estimated_codes"]
 
@@ -27,7 +25,7 @@ class Steps(StepFunction):
 
     Attributes
     ----------
-    curve : Curve
+    transfer : Transfer
         From sums to values; falls in the channels that are mirrored, and in no other.
     quantizer : Quantizer
         From values to codes.
@@ -41,7 +39,7 @@ class Steps(StepFunction):
     output: Format
     low: np.ndarray
     high: np.ndarray
-    curve: Curve
+    transfer: Transfer
     quantizer: Quantizer
     mirrored: np.ndarray
     ends: tuple[int, int]
@@ -69,7 +67,7 @@ class Steps(StepFunction):
     @cached_property
     def line(self) -> RoundedLine | None:
         """The same in integers, where it is a rounded line."""
-        return RoundedLine.of(self.curve, self.quantizer)
+        return RoundedLine.of(self.transfer, self.quantizer)
 
     def closed_form(self) -> ClosedForm | None:
         """Return what finds its integers without looking at every level, if anything can."""
@@ -93,7 +91,7 @@ class Steps(StepFunction):
 
     def _codes(self, sums: np.ndarray) -> np.ndarray:
         """Return codes in exact arithmetic, where float64 leaves a doubt."""
-        curve, line = self.curve, self.line
+        transfer, line = self.transfer, self.line
         farthest = int(abs(sums).max(initial=0))
         if line is not None and line.is_small(farthest):
             return line.codes(sums)
@@ -101,12 +99,12 @@ class Steps(StepFunction):
             return self._counts.codes(sums)
         gain, offset, low, high = (
             each.astype(np.float64)[:, None]
-            for each in (curve.gain, curve.offset, curve.low, curve.high)
+            for each in (transfer.gain, transfer.offset, transfer.low, transfer.high)
         )
         estimate = (sums * gain + offset).clip(low, high)
         doubt = abs(sums * gain) + abs(offset)
-        if not curve.is_affine:
-            return self._bent_codes(sums, estimate, MARGIN * doubt)
+        if not transfer.is_affine:
+            return self._nonlinear_codes(sums, estimate, MARGIN * doubt)
         scale = self.quantizer.scale.astype(np.float64)[:, None]
         estimate, doubt = estimate / scale, doubt / scale
 
@@ -115,30 +113,32 @@ class Steps(StepFunction):
             in_integers = line or self._counts
             if in_integers is not None:
                 return in_integers.codes_at(channels, picked)
-            values = curve.of(channels).values(picked[:, None])
+            values = transfer.of(channels).values(picked[:, None])
             return self.quantizer.of(channels).codes(values)[:, 0]
 
         return estimated_codes(self.quantizer, estimate, doubt, exact)
 
-    def _bent_codes(self, sums: np.ndarray, estimate: np.ndarray, margin: np.ndarray) -> np.ndarray:
-        """Return the codes of a bent curve, whose functions read what is exact, rounded once.
+    def _nonlinear_codes(
+        self, sums: np.ndarray, estimate: np.ndarray, margin: np.ndarray
+    ) -> np.ndarray:
+        """Return the codes of a nonlinear transfer: functions read what is exact, rounded once.
 
         They nowhere fall, or nowhere rise; so where estimates to both sides give one code, that is
         it.
         """
-        curve, quantizer = self.curve, self.quantizer
+        transfer, quantizer = self.transfer, self.quantizer
         codes, *others = (
-            quantizer.codes(curve.bend(each))
+            quantizer.codes(transfer.through_tail(each))
             for each in (estimate, estimate - margin, estimate + margin)
         )
         channels, places = np.nonzero((codes != others[0]) | (codes != others[1]))
         if not len(channels):
             return codes
-        picked = sums[channels, places].astype(object) * curve.gain[channels]
-        picked = np.maximum(picked + curve.offset[channels], curve.low[channels])
-        estimate[channels, places] = np.minimum(picked, curve.high[channels]).astype(np.float64)
+        picked = sums[channels, places].astype(object) * transfer.gain[channels]
+        picked = np.maximum(picked + transfer.offset[channels], transfer.low[channels])
+        estimate[channels, places] = np.minimum(picked, transfer.high[channels]).astype(np.float64)
         columns = np.unique(places)  # of all channels: the functions may have one for each
-        codes[:, columns] = quantizer.codes(curve.bend(estimate[:, columns]))
+        codes[:, columns] = quantizer.codes(transfer.through_tail(estimate[:, columns]))
         return codes
 
     def thresholds(self) -> np.ndarray:
@@ -153,12 +153,12 @@ class Steps(StepFunction):
     @cached_property
     def _counts(self) -> StepCounts | None:
         """The same in integers, where it counts thresholds of a line."""
-        return StepCounts.of(self.curve, self.quantizer)
+        return StepCounts.of(self.transfer, self.quantizer)
 
     @property
     def is_line(self) -> bool:
         """Whether its steps are equally long, but for rounding: a multiplier may give them."""
-        return self.curve.is_affine and self.quantizer.table is None
+        return self.transfer.is_affine and self.quantizer.table is None
 
     @property
     def rounds_to_nearest(self) -> bool:
@@ -168,13 +168,13 @@ class Steps(StepFunction):
     @property
     def exact_slope(self) -> np.ndarray:
         """The slope as Fractions, mirrored or not."""
-        return self.curve.gain / self.quantizer.unit
+        return self.transfer.gain / self.quantizer.unit
 
     @property
     def exact_offset(self) -> np.ndarray:
         """The offset as Fractions, mirrored or not."""
         zero = self.quantizer.zero_point / (self.quantizer.divisor or 1) - self.quantizer.zero
-        return np.asarray(self.curve.offset / self.quantizer.unit, object) + zero
+        return np.asarray(self.transfer.offset / self.quantizer.unit, object) + zero
 
     @property
     def slope(self) -> np.ndarray:
@@ -250,12 +250,12 @@ def _counted(
     return codes
 
 
-def end_levels(curve: Curve, quantizer: Quantizer) -> tuple[int, int]:
-    """Return the smallest and the largest level that a quantiser gives behind a curve's clips."""
+def end_levels(transfer: Transfer, quantizer: Quantizer) -> tuple[int, int]:
+    """Return the smallest and the largest level of a quantiser behind a transfer's clips."""
     bottom, top = quantizer.low - quantizer.zero, quantizer.high - quantizer.zero
-    if not curve.is_affine or quantizer.is_bipolar or quantizer.table is not None:
+    if not transfer.is_affine or quantizer.is_bipolar or quantizer.table is not None:
         return bottom, top
-    low, high = (end_codes(each, quantizer) for each in (curve.low, curve.high))
+    low, high = (end_codes(each, quantizer) for each in (transfer.low, transfer.high))
     return int(low.min()) - quantizer.zero, int(high.max()) - quantizer.zero
 
 
