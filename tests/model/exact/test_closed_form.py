@@ -164,6 +164,19 @@ def test_a_quantiser_that_changes_nothing_is_known_by_its_ends(
     assert _changes_nothing(given, quantizer) == expected
 
 
+@pytest.mark.parametrize(
+    ("scale", "high", "same"),
+    [(F(1), 65535, True), (F(1), 65534, False), (F(1, 2), 65535, False), (F(2), 65535, False)],
+)
+def test_wide_levels_that_are_quantised_again_are_known_by_their_ends(scale, high, same):
+    """Nothing is a layer that gives its 65,536 levels as they are; a step more or less is one."""
+    index, fmt = np.arange(1).reshape(1, 1), narrowest(0, 65535)
+    one = objects(F(1))
+    given = Levels(Size(1, 1, 1), index, "x", fmt, 0, 65535, one, objects(F(0)))
+    quantizer = Quantizer(objects(scale), F(0), 0, high, "ROUND", False, objects(scale), F(0))
+    assert _changes_nothing(given, quantizer) == same
+
+
 @pytest.mark.parametrize("table", [None, np.array([[F(1), F(2), F(3)]], object)])
 def test_numbers_beyond_64_bits(table):
     """A sum that is always 0 makes a huge slope no smaller."""
