@@ -6,6 +6,7 @@ accurate it is. Nothing here needs torch.
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from ...hw.errors import NetworkError
 from ...hw.network import file as network_file
@@ -153,12 +154,12 @@ def formats(network: Network, what: str) -> str:
     return f"{common} ({', '.join(others)})" if others else common
 
 
-def layer_rows(network: Network) -> list[dict[str, object]]:
+def layer_rows(network: Network) -> list[dict[str, Any]]:
     """Return every layer as plain data: kind, formats, output size, weights and what they take."""
     return [_layer_row(network, layer) for layer in network]
 
 
-def _layer_row(network: Network, layer: Layer) -> dict[str, object]:
+def _layer_row(network: Network, layer: Layer) -> dict[str, Any]:
     weights = layer if isinstance(layer, Weighted) else None
     return {
         "layer": layer.name,

@@ -52,7 +52,9 @@ def solve(*layers):
     unsolved = [UnsolvedLayer(each.name, NO_ACCUMULATION, each.output, each) for each in layers]
     found = solve_together(unsolved)
     parameters = [found[each.name].parameters for each in layers]
-    integers = [Integers(each["multiplier"], each["bias"], each["shift"]) for each in parameters]
+    integers = [
+        Integers(each["multiplier"], each["bias"], each.get("shift", 0)) for each in parameters
+    ]
     return list(zip(integers, [found[each.name].compared for each in layers], strict=True))
 
 

@@ -56,9 +56,12 @@ def network(weight, activation, input, *, bits, scale="learned", seed=0):
             if isinstance(each, nn.BatchNorm2d):
                 signs = torch.rand(each.weight.shape, generator=chance) < 0.3 * (path != "norm1")
                 each.weight.uniform_(0.5, 1.5, generator=chance).mul_(torch.where(signs, -1.0, 1.0))
-                for tensor in (each.bias, each.running_mean):
+                mean, variance = each.running_mean, each.running_var
+                assert mean is not None
+                assert variance is not None
+                for tensor in (each.bias, mean):
                     tensor.uniform_(-0.5, 0.5, generator=chance)
-                each.running_var.uniform_(0.3, 2, generator=chance)
+                variance.uniform_(0.3, 2, generator=chance)
         model = lower(float_module, SIZE)
         samples = model.calibrate(torch.rand(16, 1, 6, 6, generator=chance))
         formats = Formats(parse(weight), parse(activation))
@@ -140,6 +143,7 @@ def test_a_planted_fault_is_seen(what):
 def test_a_training_that_diverged_is_named():
     model, (_, _) = network("int4", "uint4", "uint8", bits=None)
     (norm,) = [step.norm for node, step in model.items() if node.name == "conv2"]
+    assert isinstance(norm, nn.BatchNorm2d)
     with torch.no_grad():
         norm.weight[1] = torch.nan
     trained = Trained(Recipe(weight="int4"), model, 0.0, None, (), 0.0, parse("uint8"), "cpu")
