@@ -3,9 +3,6 @@
 Components know nothing of programs; this file does, and nothing else here but `top` and `probe`.
 """
 
-from dataclasses import fields
-from typing import TypeVar
-
 from amaranth.lib import data
 
 from ..gates.address import CodeAddress
@@ -46,9 +43,6 @@ __all__ = [
     "weight_memory_config",
     "writer_config",
 ]
-
-
-_Kind = TypeVar("_Kind", Edges, PatchLoops, PoolOutput)
 
 
 def job_of(program: Program) -> data.StructLayout:
@@ -115,8 +109,39 @@ def weight_memory_config(
 
 def loops_of(feed: Feed) -> PatchLoops:
     """Return what a layer reads, for the walker."""
-    edges = _fields(Edges, feed) if feed.padded else None
-    return _fields(PatchLoops, feed, edges=edges)
+    return PatchLoops(
+        start=feed.start,
+        groups=feed.groups,
+        height=feed.height,
+        width=feed.width,
+        planes=feed.planes,
+        outer=feed.outer,
+        inner=feed.inner,
+        length=feed.length,
+        group_step=feed.group_step,
+        image_step=feed.image_step,
+        row_step=feed.row_step,
+        x_step=feed.x_step,
+        plane_step=feed.plane_step,
+        outer_step=feed.outer_step,
+        inner_step=feed.inner_step,
+        separate=feed.separate,
+        edges=_edges(feed) if feed.padded else None,
+    )
+
+
+def _edges(feed: Feed) -> Edges:
+    return Edges(
+        whole_rows=feed.whole_rows,
+        left=feed.left,
+        left_step=feed.left_step,
+        right=feed.right,
+        top=feed.top,
+        top_step=feed.top_step,
+        input_rows=feed.input_rows,
+        width=feed.width,
+        height=feed.height,
+    )
 
 
 def walker_config(program: Program) -> WalkerConfig:
@@ -198,14 +223,18 @@ def pool_unit_config(program: Program) -> PoolUnitConfig:
 def _pool_output(record: Record) -> PoolOutput | None:
     if record.on_array:
         return None
-    lengths = {"length": record.feed.length, "last_length": record.feed.last_length}
-    return _fields(PoolOutput, record.place, **lengths)
-
-
-def _fields(kind: type[_Kind], source: object, **others: object) -> _Kind:
-    """Return a record of ``kind`` whose fields are those of ``source``, but for ``others``."""
-    names = [each.name for each in fields(kind) if each.name not in others]
-    return kind(**{name: getattr(source, name) for name in names} | others)
+    place = record.place
+    return PoolOutput(
+        start=place.start,
+        positions=place.positions,
+        images=place.images,
+        groups=place.groups,
+        row_step=place.row_step,
+        image_step=place.image_step,
+        group_step=place.group_step,
+        length=record.feed.length,
+        last_length=record.feed.last_length,
+    )
 
 
 # --- from the array to the output stream --------------------------------------------------------

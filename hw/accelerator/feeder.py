@@ -46,6 +46,11 @@ class FeederConfig:
     one_bank: bool
 
     @property
+    def bank(self) -> data.StructLayout:
+        """Layout of a `Bank`."""
+        return Bank(self.walker.job)
+
+    @property
     def word(self) -> data.ArrayLayout:
         """Layout of a word of the activation memory."""
         return data.ArrayLayout(self.code, self.walker.form.lanes)
@@ -107,7 +112,7 @@ class Feeder(wiring.Component):
                 "jobs": In(stream.Signature(job)),
                 "read": Out(ReadSignature(words, self.word.size, shared=True)),
                 "fetched": Out(stream.Signature(job, always_ready=True)),
-                "banks": Out(stream.Signature(Bank(job), payload_init=FIRST)),
+                "banks": Out(stream.Signature(config.bank, payload_init=FIRST)),
                 "i_address": In(address_width(config.row_words)),
                 "o_words": Out(data.ArrayLayout(self.word, config.walker.rows)),
                 "taps": Out(stream.Signature(Tap(job, self.word), always_ready=True)),
@@ -121,10 +126,7 @@ class Feeder(wiring.Component):
         m.submodules.walker = walker = Walker(self.config.walker)
         m.submodules.packer = packer = Packer(self.config.packer)
         banks = Array(
-            [
-                Signal(self.banks.payload.shape(), init=FIRST, name=f"bank_{bank}")
-                for bank in range(2)
-            ]
+            [Signal(self.config.bank, init=FIRST, name=f"bank_{bank}") for bank in range(2)]
         )
         full = Signal(2)
         filling = Signal()  # the bank that is filled next
@@ -157,7 +159,7 @@ class Feeder(wiring.Component):
         buffer, also where the packer takes two cycles.
         """
         job, pools = self.fetched.payload, any(self.config.to_pool)
-        description = Signal(self.banks.payload.shape(), init=FIRST)
+        description = Signal(self.config.bank, init=FIRST)
         to_pool = field(self.config.to_pool, job.layer)
         m.d.comb += [
             walker.i_job.eq(job),

@@ -74,6 +74,11 @@ class PoolUnitConfig:
         """Layout of a `Job`."""
         return Job(self.contexts, len(self.layers))
 
+    @property
+    def word(self) -> data.ArrayLayout:
+        """Layout of a word."""
+        return data.ArrayLayout(self.code, self.form.lanes)
+
 
 def Tap(job: data.StructLayout, word: data.ArrayLayout) -> data.StructLayout:
     """Return the layout of a word of a window: its `Job`, its codes, and its place."""
@@ -108,7 +113,7 @@ class PoolUnit(wiring.Component):
 
     def __init__(self, config: PoolUnitConfig):
         self.config, self.form = config, config.form
-        form, word = config.form, data.ArrayLayout(config.code, config.form.lanes)
+        form, word = config.form, config.word
         super().__init__(
             {
                 "taps": In(stream.Signature(Tap(config.job, word), always_ready=True)),
@@ -126,7 +131,7 @@ class PoolUnit(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         tap = self.taps.payload
-        best, largest = Signal(tap.word.shape()), Signal(tap.word.shape())
+        best, largest = Signal(self.config.word), Signal(self.config.word)
         for lane in range(self.form.lanes):
             higher = tap.first | (tap.word[lane].level > best[lane].level)
             m.d.comb += largest[lane].eq(Mux(higher, tap.word[lane], best[lane]))

@@ -88,6 +88,7 @@ class Bench:
         feeder = self.feeder
         banks, taps = self.expected()
         waiting, fetched, reading, offers, busy, idle = list(self.jobs), [], None, False, 0, 0
+        filling = {}
         for cycle in range(6000):
             # the scoreboard
             offers = bool(waiting) and (offers or not self.idles())
