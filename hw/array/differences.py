@@ -1,7 +1,5 @@
 """Sums of tiles from accumulators that are never cleared."""
 
-from typing import Any
-
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
@@ -68,7 +66,9 @@ class Differences(wiring.Component):
             m.d.sync += self.o[chain].eq(Mux(alone, now[chain], difference))
         return m
 
-    def _previous(self, m: Module, index: Signal, total: Any, valid: Signal) -> Any:
+    def _previous(
+        self, m: Module, index: Signal, total: Signal, valid: Signal
+    ) -> data.View | Signal:
         """Return the last tile's totals beside ``total``, and keep that for the next tile."""
         layout = total.shape()
         if self.words == 1:

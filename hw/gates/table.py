@@ -1,7 +1,7 @@
 """Numbers of every layer, as a value of the current one."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import SupportsInt
 
 from amaranth.hdl import Array, Const, Shape, Value
 
@@ -10,7 +10,7 @@ from ..numbers.arithmetic import bits_for
 __all__ = ["field"]
 
 
-def field(values: Sequence[Any], layer: Value) -> Value:
+def field(values: Sequence[SupportsInt], layer: Value) -> Value:
     """Return the value of the current layer, one of ``values``; no gates where all are equal."""
     numbers = [int(value) for value in values]
     low, high = min(*numbers, 0), max(*numbers, 1)

@@ -7,7 +7,6 @@ vendor's names and, where nothing is said, the vendor's default 0.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
@@ -110,7 +109,7 @@ class SbMac16(wiring.Component):
         ]
         if idle and parameters.get("MODE_8x8"):
             raise GeometryError(f"{idle[0]} of SB_MAC16 never loads with MODE_8x8; leave it 0")
-        members: dict[str, Any] = {name: In(16) for name in "abcd"}
+        members: dict[str, wiring.Member] = {name: In(16) for name in "abcd"}
         members |= {name: In(1) for name in self.CONTROLS}
         members["ce"] = In(1, init=1)  # pyright: ignore[reportCallIssue] (not in the stubs)
         members["o"] = Out(32)
@@ -175,7 +174,7 @@ class SbMac16(wiring.Component):
         return f, g, self._stored(m, total, p["PIPELINE_16x16_MULT_REG2"])
 
     def _half(
-        self, m: Module, index: int, initial: Value, lower: tuple, carry: Any, direct: tuple
+        self, m: Module, index: int, initial: Value, lower: tuple, carry: Value | int, direct: tuple
     ) -> tuple[Value, Value]:
         """Return the output of an adder with its register, and its carry."""
         name = _HALVES[index]

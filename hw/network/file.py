@@ -52,7 +52,7 @@ def to_bytes(network: Network, *, digest: bool = True) -> bytes:
 
     Without its ``digest`` it is what earlier versions wrote.
     """
-    header: dict[str, Any] = {
+    header: dict[str, object] = {
         "version": 3 if any(_new_fields(layer) for layer in network) else 2,
         "name": network.name,
         "accumulator": asdict(network.accumulator),
@@ -74,7 +74,7 @@ def to_bytes(network: Network, *, digest: bool = True) -> bytes:
     return to_safetensors(arrays, {"narrowgauge": json.dumps(header)})
 
 
-def _digest(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+def _digest(header: Mapping[str, object], arrays: Mapping[str, np.ndarray]) -> str:
     """Return the SHA-256 of header and arrays, each array as its name, type, shape and bytes."""
     parts = [json.dumps(header, sort_keys=True).encode()]
     for name, array in sorted(arrays.items()):
@@ -90,9 +90,9 @@ def _new_fields(layer: Layer) -> set[str]:
     return given - {"rounding"} if layer.rounding == "half_up" else given
 
 
-def _record(layer: Layer) -> dict[str, Any]:
+def _record(layer: Layer) -> dict[str, object]:
     """Return everything of a layer but its arrays, as plain JSON data."""
-    record: dict[str, Any] = {"kind": layer.kind}
+    record: dict[str, object] = {"kind": layer.kind}
     left_out = set(SINCE_3) - _new_fields(layer)
     for field in fields(layer):
         if field.name in left_out:

@@ -7,26 +7,37 @@ serve ``int``, NumPy and torch; neither module imports torch.
 import re
 import sys
 from abc import abstractmethod
-from typing import Any, ClassVar, Self
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
-from amaranth.hdl import Const, Shape, ShapeCastable, Value, ValueCastable, unsigned
+from amaranth.hdl import Const, Shape, ShapeCastable, Value, ValueCastable, ValueLike, unsigned
 
 from ..errors import FormatError
 
-__all__ = ["Code", "Format", "integers", "namespace"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Code", "Format", "Integers", "Reals", "integers", "namespace"]
+
+Integers = TypeVar("Integers", int, np.ndarray, "Tensor")
+"""Levels or codes: an ``int``, or an array of any shape."""
+Reals = TypeVar("Reals", np.ndarray, "Tensor")
+"""Real numbers: an array of any shape."""
 
 
-def namespace(array: Any) -> Any:
+def namespace(array: object) -> ModuleType:
     """Return the module, torch or NumPy, whose functions work on ``array``."""
     return sys.modules["torch"] if type(array).__module__.startswith("torch") else np
 
 
-def integers(array: Any) -> Any:
+def integers(array: Integers) -> Integers:
     """``array`` with room for shifts: ``int`` stays, NumPy and torch become 64 bits wide."""
-    if hasattr(array, "astype"):
+    if isinstance(array, int):
+        return array
+    if isinstance(array, (np.ndarray, np.generic)):
         return array.astype(np.int64)
-    return array.long() if hasattr(array, "long") else array
+    return array.long()
 
 
 class Format(ShapeCastable):
@@ -59,33 +70,33 @@ class Format(ShapeCastable):
     # --- codes and levels ----------------------------------------------------------------------
 
     @abstractmethod
-    def to_level(self, code: Any) -> Any:
+    def to_level(self, code: Integers) -> Integers:
         """Map codes to levels (``int``, NumPy or torch; any shape)."""
 
     @abstractmethod
-    def _encode(self, level: Any) -> Any:
+    def _encode(self, level: Integers) -> Integers:
         """Map levels that are known to be held to codes."""
 
     @abstractmethod
-    def neighbours(self, x: Any) -> tuple[Any, Any]:
+    def neighbours(self, x: Reals) -> tuple[Reals, Reals]:
         """Return the adjacent levels around each ``x``, ``lower <= x <= upper``, as floats."""
 
-    def holds(self, level: Any) -> Any:
+    def holds(self, level: Integers) -> Integers:
         """Tell, element by element, which integers are levels of this format."""
         level = integers(level)  # torch compares int8 with 255 as if 255 were -1
         return (level >= self.min_level) & (level <= self.max_level)
 
-    def to_code(self, level: Any) -> Any:
+    def to_code(self, level: Integers) -> Integers:
         """Map levels to codes; raises `FormatError` for an integer that is not a level."""
         held = self.holds(level)
-        if not (held if isinstance(held, bool) else bool(held.all())):
+        if not (held if isinstance(held, int) else bool(held.all())):
             raise FormatError(f"{self} holds {self._describe_levels()}; got {self._worst(level)}")
         return self._encode(level)
 
     def _describe_levels(self) -> str:
         return f"the integers {self.min_level} to {self.max_level}"
 
-    def _worst(self, level: Any) -> int:
+    def _worst(self, level: Integers) -> int:
         """Return the offending integer of ``level`` that an error names."""
         if isinstance(level, int):
             return level
@@ -163,7 +174,7 @@ class Format(ShapeCastable):
         """Codes travel as plain bits."""
         return unsigned(self.width)
 
-    def const(self, init: Any) -> Const:
+    def const(self, init: float | None) -> Const:
         """Return the code of level ``init`` as a constant; ``None`` is code 0."""
         return Const(0 if init is None else self.to_code(int(init)), self.width)
 
@@ -171,7 +182,7 @@ class Format(ShapeCastable):
         """Return the level of a code read in simulation."""
         return self.to_level(raw & ((1 << self.width) - 1))
 
-    def __call__(self, target: Any) -> "Code":
+    def __call__(self, target: ValueLike) -> "Code":
         return Code(self, Value.cast(target))
 
     @abstractmethod
@@ -205,7 +216,7 @@ class Code(ValueCastable):
         """The level, as gates."""
         return self._format.level_of(self._value)
 
-    def eq(self, other: Any) -> Any:
+    def eq(self, other: ValueLike | float):
         """Assign another code, or a level (a value, of floats) known at build time."""
         known = isinstance(other, (int, float))
         return self._value.eq(self._format.const(other) if known else other)

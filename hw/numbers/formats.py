@@ -21,7 +21,7 @@ from typing import Any, Self
 from amaranth.hdl import Cat, Const, Mux, Shape, Value, signed, unsigned
 
 from ..errors import FormatError
-from .format import Code, Format, integers, namespace
+from .format import Code, Format, Integers, Reals, integers, namespace
 from .ieee import Float
 from .minifloat import MiniFloat
 
@@ -57,20 +57,20 @@ class Bipolar(Format):
     def from_name(cls, match: re.Match[str]) -> Self:
         return cls()
 
-    def holds(self, level: Any) -> Any:
-        level = integers(level)
-        return (level == 1) | (level == -1)
+    def holds(self, level: Integers) -> Integers:
+        known: Any = integers(level)
+        return (known == 1) | (known == -1)
 
     def _describe_levels(self) -> str:
         return "-1 and +1"
 
-    def to_level(self, code: Any) -> Any:
+    def to_level(self, code: Integers) -> Integers:
         return 2 * integers(code) - 1
 
-    def _encode(self, level: Any) -> Any:
+    def _encode(self, level: Integers) -> Integers:
         return (integers(level) + 1) >> 1
 
-    def neighbours(self, x: Any) -> tuple[Any, Any]:
+    def neighbours(self, x: Reals) -> tuple[Reals, Reals]:
         xp = namespace(x)
         return -xp.ones_like(x), xp.ones_like(x)
 
@@ -120,23 +120,21 @@ class PowerOfTwo(Format):
         """The smallest level."""
         return -self.max_level
 
-    def holds(self, level: Any) -> Any:
-        level = integers(level)
-        magnitude = abs(level)
+    def holds(self, level: Integers) -> Integers:
+        magnitude: Any = abs(integers(level))
         return ((magnitude & (magnitude - 1)) == 0) & (magnitude <= self.max_level)
 
     def _describe_levels(self) -> str:
         return f"0 and the signed powers of two up to {self.max_level}"
 
-    def to_level(self, code: Any) -> Any:
+    def to_level(self, code: Integers) -> Integers:
         code = integers(code)
         field = code & ((1 << (self.width - 1)) - 1)
         magnitude = (1 << field) >> 1
         return magnitude * (1 - 2 * (code >> (self.width - 1)))
 
-    def _encode(self, level: Any) -> Any:
-        level = integers(level)
-        magnitude = abs(level)
+    def _encode(self, level: Integers) -> Integers:
+        magnitude: Any = abs(integers(level))
         field = sum(((magnitude >> bit) != 0) * 1 for bit in range(self.max_exponent + 1))
         return field + (((level < 0) * 1) << (self.width - 1))
 
@@ -145,7 +143,7 @@ class PowerOfTwo(Format):
         """Of 8 bits: a shift costs by the bits of what is shifted, not by those of the exponent."""
         return "uint8"
 
-    def neighbours(self, x: Any) -> tuple[Any, Any]:
+    def neighbours(self, x: Reals) -> tuple[Reals, Reals]:
         xp = namespace(x)
         magnitude = abs(x)
         _, exponent = xp.frexp(magnitude)
@@ -191,14 +189,14 @@ class Fixed(Format):
         """The smallest level."""
         return -(1 << (self.width - 1)) if self.signed else 0
 
-    def to_level(self, code: Any) -> Any:
+    def to_level(self, code: Integers) -> Integers:
         code = integers(code)
         return code - ((code >> (self.width - 1)) << self.width) if self.signed else code
 
-    def _encode(self, level: Any) -> Any:
+    def _encode(self, level: Integers) -> Integers:
         return integers(level) & ((1 << self.width) - 1)
 
-    def neighbours(self, x: Any) -> tuple[Any, Any]:
+    def neighbours(self, x: Reals) -> tuple[Reals, Reals]:
         lower = namespace(x).floor(x)
         return lower, lower + 1
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 from amaranth.hdl import Cat, Mux, Value
 
 from ..errors import FormatError
-from .format import Format, integers, namespace
+from .format import Format, Integers, Reals, integers, namespace
 
 __all__ = ["MiniFloat"]
 
@@ -87,7 +87,7 @@ class MiniFloat(Format):
         bits = range(first, first + self.max_shift)
         return sum(((magnitude >> bit) != 0) * 1 for bit in bits) + 0 * magnitude
 
-    def holds(self, level: Any) -> Any:
+    def holds(self, level: Integers) -> Integers:
         level = integers(level)
         magnitude = abs(level)
         shift = self._shift(magnitude)
@@ -96,14 +96,14 @@ class MiniFloat(Format):
     def _describe_levels(self) -> str:
         return f"{super()._describe_levels()} that have up to {self.mantissa + 1} significant bits"
 
-    def to_level(self, code: Any) -> Any:
-        code = integers(code)
-        field = (code >> self.mantissa) & ((1 << self.exponent) - 1)
+    def to_level(self, code: Integers) -> Integers:
+        bits: Any = integers(code)
+        field = (bits >> self.mantissa) & ((1 << self.exponent) - 1)
         normal = (field != 0) * 1
-        significand = (code & ((1 << self.mantissa) - 1)) + (normal << self.mantissa)
-        return (significand << (field - normal)) * (1 - 2 * (code >> (self.width - 1)))
+        significand = (bits & ((1 << self.mantissa) - 1)) + (normal << self.mantissa)
+        return (significand << (field - normal)) * (1 - 2 * (bits >> (self.width - 1)))
 
-    def _encode(self, level: Any) -> Any:
+    def _encode(self, level: Integers) -> Integers:
         level = integers(level)
         magnitude = abs(level)
         shift = self._shift(magnitude)
@@ -111,7 +111,7 @@ class MiniFloat(Format):
         code = (shift << self.mantissa) + (magnitude >> shift)
         return code + (((level < 0) * 1) << (self.width - 1))
 
-    def neighbours(self, x: Any) -> tuple[Any, Any]:
+    def neighbours(self, x: Reals) -> tuple[Reals, Reals]:
         xp = namespace(x)
         magnitude = abs(x)
         _, exponent = xp.frexp(magnitude)

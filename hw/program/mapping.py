@@ -19,7 +19,7 @@ them.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -91,6 +91,16 @@ def _common(network: Network, what: str, formats: list[Format]) -> Format:
             f"network {network.name}: no operand holds all its {what}, which are "
             f"{', '.join(sorted({str(fmt) for fmt in formats}))}"
         ) from error
+
+
+class _Scaling(TypedDict):
+    """The requantisation of what the array accumulates, as `MappedLayer` has it."""
+
+    bias: np.ndarray
+    multiplier: np.ndarray
+    shift: int
+    rounding: NotRequired[str]
+    thresholds: NotRequired[np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,7 +279,7 @@ def _map_weighted(layer: Weighted, patch: Patch, lanes: int, array: Operands) ->
     )
 
 
-def _scaling(layer: Requantised, doublings: int, offset: Any = 0) -> dict[str, Any]:
+def _scaling(layer: Requantised, doublings: int, offset: np.ndarray | int = 0) -> _Scaling:
     """Return the requantisation of sums that are doubled, so often, and then moved by ``offset``.
 
     The array's sum is ``(acc << doublings) + offset``; thresholds move with it.
@@ -311,9 +321,10 @@ def _map_selecting(
         passes, weights = 2, np.concatenate([both, np.where(own, both, -both)], axis=1)
         doubling += 1
     scaling = _scaling(layer, doubling)
-    for name, each in scaling.items():  # a row a lane
-        if isinstance(each, np.ndarray):
-            scaling[name] = np.repeat(each, rows, axis=0)
+    for name in ("bias", "multiplier"):
+        scaling[name] = np.repeat(scaling[name], rows, axis=0)  # a row a lane
+    if "thresholds" in scaling:
+        scaling["thresholds"] = np.repeat(scaling["thresholds"], rows, axis=0)
     return MappedLayer(
         layer=layer,
         patch=patch,
