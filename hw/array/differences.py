@@ -1,6 +1,6 @@
 """Sums of tiles from accumulators that are never cleared."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -66,9 +66,7 @@ class Differences(wiring.Component):
             m.d.sync += self.o[chain].eq(Mux(alone, now[chain], difference))
         return m
 
-    def _previous(
-        self, m: Module, index: Signal, total: Signal, valid: Signal
-    ) -> data.View | Signal:
+    def _previous(self, m: Module, index: Signal, total: Signal, valid: Signal) -> Value:
         """Return the last tile's totals beside ``total``, and keep that for the next tile."""
         layout = total.shape()
         if self.words == 1:
