@@ -115,7 +115,9 @@ def _axes(axes: "Axes", figure: Figure, panel: Panel, first: bool) -> None:
                 range(len(axis.ticks)), [f"{label}\n{below}" for label, below in axis.ticks]
             )
             mine.grid(False)
-            axes.tick_params(name, length=0, labelsize=8 if len(axis.ticks) < 7 else 6.5)
+            axes.tick_params(
+                "x" if name == "x" else "y", length=0, labelsize=8 if len(axis.ticks) < 7 else 6.5
+            )
         if limits:
             getattr(axes, f"set_{name}lim")(*limits)
     axes.set_xlabel(figure.x.title)
@@ -129,10 +131,17 @@ _STROKES = {"stem": (1.0, 0.55), "leader": (0.6, 0.8)}  # width in points, opaci
 def _line(axes: "Axes", panel: Panel, line: Line) -> None:
     ink = colour(line.format) if line.format else "#5b6270"
     xs, ys = zip(*line.points, strict=True)
-    style = {"drawstyle": "steps-post"} if line.role == "front" else {}
-    style |= {"linestyle": "--"} if line.role == "level" else {}
     width, alpha = _STROKES.get(line.role, (1.2, 1.0))
-    axes.plot(xs, ys, color=ink, linewidth=width, alpha=alpha, zorder=1, **style)
+    axes.plot(
+        xs,
+        ys,
+        color=ink,
+        linewidth=width,
+        alpha=alpha,
+        zorder=1,
+        drawstyle="steps-post" if line.role == "front" else "default",
+        linestyle="--" if line.role == "level" else "-",
+    )
     if line.label:
         _text(axes, line.label, line.place, ink, line.side)
     if line.corners:
