@@ -7,6 +7,7 @@ digests of what can come to run it, and no others.
 
 import ast
 import hashlib
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 __all__ = ["digest_of", "reached", "source_digest"]
 
 PACKAGE = Path(__file__).parents[2]
+_ONE_AT_A_TIME = threading.Lock()  # Python 3.11 cannot make two syntax trees at once
 PREFIX = __name__.removesuffix("scripts.runs.sources")
 
 
@@ -29,7 +31,8 @@ def source_digest(*used: Callable[..., object]) -> str:
     foreign = sorted(name for name in names if not name.startswith(PREFIX))
     if foreign:
         raise ValueError(f"no modules of this package: {', '.join(foreign)}")
-    return _kept(tuple(sorted(name.removeprefix(PREFIX) for name in names)), PACKAGE)
+    with _ONE_AT_A_TIME:
+        return _kept(tuple(sorted(name.removeprefix(PREFIX) for name in names)), PACKAGE)
 
 
 @cache

@@ -123,7 +123,7 @@ def test_what_cannot_be_built_is_one_line_and_leaves_nothing(
     ids=["rows", "lanes", "multiplier"],
 )
 def test_fit_excludes_a_size(invoke, network, option, words, command, monkeypatch):
-    monkeypatch.setattr("narrowgauge.boards.proof.verify.check_tools", lambda board: None)
+    monkeypatch.setattr("narrowgauge.boards.proof.chain.check_tools", lambda board: None)
     invoke(command, "icebreaker", network, "--fit", *option).fails_with(1, *words)
 
 

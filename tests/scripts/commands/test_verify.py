@@ -29,7 +29,7 @@ def images(tmp_path, monkeypatch):
     def load(loaded, origin, data, count):
         return random_images(3, loaded, count), None
 
-    monkeypatch.setattr("narrowgauge.scripts.runs.networks.load_inputs", load)
+    monkeypatch.setattr("narrowgauge.scripts.runs.loading.load_inputs", load)
 
 
 @pytest.mark.slow
@@ -82,7 +82,7 @@ def test_loaded_weights_are_refused_before_anything_is_simulated(invoke, network
     built = SimpleNamespace(
         board=SimpleNamespace(name="icebreaker"), device=SimpleNamespace(accelerator=accelerator)
     )
-    monkeypatch.setattr("narrowgauge.boards.proof.verify.check_tools", lambda board: None)
+    monkeypatch.setattr("narrowgauge.boards.proof.chain.check_tools", lambda board: None)
     monkeypatch.setattr("narrowgauge.scripts.commands.verify.make", lambda *_: built)
     done = invoke("verify", "icebreaker", network)
     done.fails_with(1, "weights that are loaded at run time are no part of the bitstream")

@@ -1,6 +1,7 @@
 """What a change of a file can influence is computed again, and nothing else is."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -87,6 +88,15 @@ def test_a_network_that_a_plan_trains_is_under_the_sources_of_its_training():
 
     parts = TrainedSource(Recipe(), "int4", "uint4").parts()
     assert parts["sources"] == pipeline.training_sources()
+
+
+def test_threads_can_ask_at_the_same_time():
+    """Two syntax trees at once are a SystemError of Python 3.11."""
+    sources._kept.cache_clear()
+    sources._read.cache_clear()
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: RESULTS["checked"](), range(16)))
+    assert len({*found}) == 1
 
 
 @pytest.fixture
