@@ -5,25 +5,25 @@ from typing import TYPE_CHECKING
 from ..lazy import face
 
 if TYPE_CHECKING:
-    from .drain import Drain, DrainConfig, DrainLayer
-    from .edge import EdgeMask, EdgeMaskConfig, Edges
-    from .emitter import Emitter, EmitterConfig, OutputMemory
-    from .feeder import Feeder, FeederConfig
     from .implementation import Implementation
-    from .levels import LevelUnit, LevelUnitConfig
-    from .loader import Loader, LoaderConfig
-    from .max_pool import PoolOutput, PoolUnit, PoolUnitConfig
+    from .inputs.edge import EdgeMask, EdgeMaskConfig, Edges
+    from .inputs.feeder import Feeder, FeederConfig
+    from .inputs.loader import Loader, LoaderConfig
+    from .inputs.max_pool import PoolOutput, PoolUnit, PoolUnitConfig
+    from .inputs.packer import Packer, PackerConfig
+    from .inputs.walker import PatchLoops, Step, Walker, WalkerConfig
     from .memories import ActivationMemory, ActivationMemoryConfig, WeightMemory, WeightMemoryConfig
-    from .packer import Packer, PackerConfig
+    from .outputs.drain import Drain, DrainConfig, DrainLayer
+    from .outputs.emitter import Emitter, EmitterConfig, OutputMemory
+    from .outputs.levels import LevelUnit, LevelUnitConfig
+    from .outputs.requantize import Requantize, RequantizeConfig
+    from .outputs.thresholds import Thresholds, ThresholdsConfig
+    from .outputs.writer import Writer, WriterConfig, WriterLayer
     from .probe import Probe, ProbeConfig, ProbeLayer, Traced, trace_layout
-    from .requantize import Requantize, RequantizeConfig
     from .scoreboard import Scoreboard, ScoreboardConfig
     from .sequencer import Sequencer, SequencerConfig, SequencerLayer
     from .streams import element_layout, result_layout
-    from .thresholds import Thresholds, ThresholdsConfig
     from .top import Accelerator
-    from .walker import PatchLoops, Step, Walker, WalkerConfig
-    from .writer import Writer, WriterConfig, WriterLayer
 
 __all__ = [
     "Accelerator",

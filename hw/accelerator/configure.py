@@ -8,22 +8,22 @@ from amaranth.lib import data
 from ..gates.address import CodeAddress
 from ..program.layout import Program
 from ..program.records import Feed, Record
-from .drain import DrainConfig, DrainLayer
-from .edge import Edges
-from .emitter import EmitterConfig
-from .feeder import FeederConfig
+from .inputs.edge import Edges
+from .inputs.feeder import FeederConfig
+from .inputs.loader import LoaderConfig
+from .inputs.max_pool import PoolOutput, PoolUnitConfig
+from .inputs.packer import PackerConfig
+from .inputs.walker import PatchLoops, WalkerConfig
 from .job import Batch, ContextBatch, Job, Tag
-from .levels import LevelUnitConfig
-from .loader import LoaderConfig
-from .max_pool import PoolOutput, PoolUnitConfig
 from .memories import ActivationMemoryConfig, WeightMemoryConfig
-from .packer import PackerConfig
-from .requantize import RequantizeConfig
+from .outputs.drain import DrainConfig, DrainLayer
+from .outputs.emitter import EmitterConfig
+from .outputs.levels import LevelUnitConfig
+from .outputs.requantize import RequantizeConfig
+from .outputs.thresholds import ThresholdsConfig
+from .outputs.writer import WriterConfig, WriterLayer
 from .scoreboard import ScoreboardConfig
 from .sequencer import SequencerConfig, SequencerLayer
-from .thresholds import ThresholdsConfig
-from .walker import PatchLoops, WalkerConfig
-from .writer import WriterConfig, WriterLayer
 
 __all__ = [
     "activation_memory_config",

@@ -32,18 +32,18 @@ from .configure import (
     weight_memory_config,
     writer_config,
 )
-from .drain import Drain
-from .emitter import Emitter, OutputMemory
-from .feeder import Feeder
 from .implementation import Implementation
-from .levels import LevelUnit
-from .loader import Loader
-from .max_pool import PoolUnit
+from .inputs.feeder import Feeder
+from .inputs.loader import Loader
+from .inputs.max_pool import PoolUnit
 from .memories import ActivationMemory, WeightMemory
+from .outputs.drain import Drain
+from .outputs.emitter import Emitter, OutputMemory
+from .outputs.levels import LevelUnit
+from .outputs.writer import Writer
 from .scoreboard import Scoreboard
 from .sequencer import Sequencer
 from .streams import element_layout, result_layout
-from .writer import Writer
 
 __all__ = ["Accelerator"]
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ...hw.errors import NetworkError, ToolError
 from .executor import Executor
-from .importer import Imported, ImportOptions, import_model
+from .importer import Imported, ImportSettings, import_model
 
 __all__ = ["import_brevitas"]
 
@@ -29,7 +29,7 @@ def import_brevitas(
     *,
     name: str = "brevitas",
     dynamo: bool = True,
-    **options: Unpack[ImportOptions],
+    **options: Unpack[ImportSettings],
 ) -> Imported:
     """Import a trained Brevitas module.
 

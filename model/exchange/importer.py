@@ -36,7 +36,7 @@ from .preparation import KEY
 
 __all__ = [
     "SUPPORTED",
-    "ImportOptions",
+    "ImportSettings",
     "Imported",
     "ImportedLayer",
     "import_model",
@@ -76,7 +76,7 @@ SUPPORTED = tuple(sorted(HANDLERS))
 """Operators that can be imported."""
 
 
-class ImportOptions(TypedDict, total=False):
+class ImportSettings(TypedDict, total=False):
     """Options of `import_model`."""
 
     lanes: int

@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
-from narrowgauge.hw.accelerator import requantize
-from narrowgauge.hw.accelerator.requantize import Requantize, RequantizeConfig
+from narrowgauge.hw.accelerator.outputs import requantize
+from narrowgauge.hw.accelerator.outputs.requantize import Requantize, RequantizeConfig
 from narrowgauge.hw.mac import accumulator as accumulate
 from narrowgauge.hw.mac.accumulator import Accumulate
 from narrowgauge.hw.numbers.arithmetic import Accumulator, round_shift

@@ -12,10 +12,10 @@ from narrowgauge.hw.accelerator.configure import (
     sequencer_config,
     weight_memory_config,
 )
-from narrowgauge.hw.accelerator.drain import Drain
-from narrowgauge.hw.accelerator.emitter import Emitter
-from narrowgauge.hw.accelerator.loader import Loader
+from narrowgauge.hw.accelerator.inputs.loader import Loader
 from narrowgauge.hw.accelerator.memories import WeightMemory
+from narrowgauge.hw.accelerator.outputs.drain import Drain
+from narrowgauge.hw.accelerator.outputs.emitter import Emitter
 from narrowgauge.hw.accelerator.sequencer import Sequencer
 from narrowgauge.hw.gates.stream import Queue
 from narrowgauge.hw.geometry import Geometry

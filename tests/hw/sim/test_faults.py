@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from amaranth.hdl import Module
 
-from narrowgauge.hw.accelerator import requantize
+from narrowgauge.hw.accelerator.outputs import requantize
 from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.mac import choice

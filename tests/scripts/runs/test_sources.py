@@ -27,7 +27,7 @@ RESULTS = {
 DESIGNS = {"mac", "array", "accelerator"}
 
 EDITS = {  # a file, and the results that it can influence
-    "hw/accelerator/drain.py": {"checked", "accelerator"},
+    "hw/accelerator/outputs/drain.py": {"checked", "accelerator"},
     "hw/mac/dot.py": {"checked", *DESIGNS},
     "hw/array/systolic.py": {"checked", *DESIGNS},
     "hw/sim/harness.cc": {"checked", "accelerator"},

@@ -8,9 +8,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..gates.pipeline import delay
-from ..numbers.arithmetic import address_width
-from ..numbers.format import Format
+from ...gates.pipeline import delay
+from ...numbers.arithmetic import address_width
+from ...numbers.format import Format
 from .requantize import Requantize, RequantizeConfig
 from .thresholds import Thresholds, ThresholdsConfig
 

@@ -3,13 +3,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from narrowgauge.hw.accelerator.requantize import Requantize, RequantizeConfig
+from narrowgauge.hw.accelerator.outputs.requantize import Requantize, RequantizeConfig
 from narrowgauge.hw.numbers.arithmetic import requantize
 from narrowgauge.hw.numbers.formats import Bipolar, Fixed
 from narrowgauge.hw.numbers.mode import ROUNDINGS, Mode
 from narrowgauge.hw.tools.rtlil import convert
 
-from ..simulation import clocked
+from ...simulation import clocked
 
 MODES = [
     Mode(Fixed(8, signed=False), 7),

@@ -7,12 +7,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..gates.attributes import NO_COLLISIONS
-from ..gates.ports import ReadInterface, ReadSignature
-from ..gates.table import field
-from ..numbers.arithmetic import address_width
-from ..numbers.format import Format
-from .job import FIRST, Bank
+from ...gates.attributes import NO_COLLISIONS
+from ...gates.ports import ReadInterface, ReadSignature
+from ...gates.table import field
+from ...numbers.arithmetic import address_width
+from ...numbers.format import Format
+from ..job import FIRST, Bank
 from .max_pool import Tap
 from .packer import Packer, PackerConfig
 from .walker import Walker, WalkerConfig

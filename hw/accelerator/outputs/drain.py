@@ -7,10 +7,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..gates.counter import count_up
-from ..gates.table import field
-from ..numbers.arithmetic import address_width, bits_for
-from .job import LOOPS
+from ...gates.counter import count_up
+from ...gates.table import field
+from ...numbers.arithmetic import address_width, bits_for
+from ..job import LOOPS
 
 __all__ = ["Drain", "DrainConfig", "DrainLayer"]
 

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from narrowgauge.hw.accelerator.drain import DrainConfig, DrainLayer
 from narrowgauge.hw.accelerator.job import LOOPS, Job, Tag
-from narrowgauge.hw.accelerator.writer import Writer, WriterConfig, WriterLayer
+from narrowgauge.hw.accelerator.outputs.drain import DrainConfig, DrainLayer
+from narrowgauge.hw.accelerator.outputs.writer import Writer, WriterConfig, WriterLayer
 from narrowgauge.hw.gates.address import CodeAddress
 from narrowgauge.hw.numbers.formats import parse
 
 from ...formal.proof import edit
-from ..simulation import run
+from ...simulation import run
 from .sums import configs, tags
 
 FORMATS = [  # of codes, and of the levels of each mode; the last one is the last layer's

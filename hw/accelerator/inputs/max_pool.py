@@ -8,11 +8,11 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..gates.address import CodeAddress
-from ..gates.ports import WriteInterface, WriteSignature
-from ..gates.table import field
-from ..numbers.format import Format
-from .job import Job
+from ...gates.address import CodeAddress
+from ...gates.ports import WriteInterface, WriteSignature
+from ...gates.table import field
+from ...numbers.format import Format
+from ..job import Job
 
 __all__ = ["PoolOutput", "PoolUnit", "PoolUnitConfig", "Tap"]
 

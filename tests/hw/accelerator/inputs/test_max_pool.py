@@ -6,12 +6,12 @@ from amaranth.hdl import Const
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from narrowgauge.hw.accelerator.max_pool import PoolOutput, PoolUnit, PoolUnitConfig
+from narrowgauge.hw.accelerator.inputs.max_pool import PoolOutput, PoolUnit, PoolUnitConfig
 from narrowgauge.hw.gates.address import CodeAddress
 from narrowgauge.hw.numbers.formats import parse
 
 from ...formal.proof import edit
-from ..simulation import run
+from ...simulation import run
 
 
 def outputs_of(config, layer, context):
@@ -160,7 +160,7 @@ def test_a_tap_a_cycle():
 )
 def test_a_planted_fault_is_found(monkeypatch, method, old, new):
     config = two_groups(segments=2)
-    monkeypatch.setattr("narrowgauge.hw.accelerator.max_pool.Const", Const, raising=False)
+    monkeypatch.setattr("narrowgauge.hw.accelerator.inputs.max_pool.Const", Const, raising=False)
     check(config, [(0, 1), (0, 0)], refused=0.5)
     edit(monkeypatch, PoolUnit, method, old, new)
     with pytest.raises(AssertionError):

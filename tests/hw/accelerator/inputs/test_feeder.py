@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from narrowgauge.hw.accelerator.feeder import Feeder, FeederConfig
-from narrowgauge.hw.accelerator.packer import PackerConfig
+from narrowgauge.hw.accelerator.inputs.feeder import Feeder, FeederConfig
+from narrowgauge.hw.accelerator.inputs.packer import PackerConfig
 from narrowgauge.hw.numbers.formats import parse
 
 from ...formal.proof import edit
-from ..simulation import run
+from ...simulation import run
 from .patches import convolution, steps_of, walkers, words_of
 
 CODE = parse("uint3")

@@ -8,9 +8,9 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..gates.pipeline import delay
-from ..numbers.arithmetic import address_width
-from ..numbers.formats import Format
+from ...gates.pipeline import delay
+from ...numbers.arithmetic import address_width
+from ...numbers.formats import Format
 
 __all__ = ["Thresholds", "ThresholdsConfig"]
 

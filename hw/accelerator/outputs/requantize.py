@@ -7,10 +7,10 @@ from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, 
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..gates.adder import Term, adder_tree, partial_products, tree_latency
-from ..gates.pipeline import delay
-from ..numbers.formats import Bipolar
-from ..numbers.mode import Mode
+from ...gates.adder import Term, adder_tree, partial_products, tree_latency
+from ...gates.pipeline import delay
+from ...numbers.formats import Bipolar
+from ...numbers.mode import Mode
 
 __all__ = ["Requantize", "RequantizeConfig"]
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from narrowgauge.hw.accelerator.emitter import Emitter, EmitterConfig
 from narrowgauge.hw.accelerator.job import Batch, ContextBatch
+from narrowgauge.hw.accelerator.outputs.emitter import Emitter, EmitterConfig
 from narrowgauge.hw.numbers.formats import parse
 
 from ...formal.proof import edit
-from ..simulation import run
+from ...simulation import run
 
 BATCH = 3
 

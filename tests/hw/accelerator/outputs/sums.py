@@ -4,8 +4,8 @@ from itertools import product
 
 from hypothesis import strategies as st
 
-from narrowgauge.hw.accelerator.drain import DrainConfig, DrainLayer
 from narrowgauge.hw.accelerator.job import LOOPS, Job, Tag
+from narrowgauge.hw.accelerator.outputs.drain import DrainConfig, DrainLayer
 
 
 @st.composite

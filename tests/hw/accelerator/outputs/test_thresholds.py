@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from narrowgauge.hw.accelerator.thresholds import Thresholds, ThresholdsConfig
+from narrowgauge.hw.accelerator.outputs.thresholds import Thresholds, ThresholdsConfig
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.network.layers import Dense
 from narrowgauge.hw.network.network import Network
@@ -17,8 +17,8 @@ from narrowgauge.hw.program.mapping import map_network
 from narrowgauge.hw.synth.placement import memory_use
 from narrowgauge.hw.synth.targets import target
 
-from ..networks import random_thresholds
-from ..simulation import clocked
+from ...networks import random_thresholds
+from ...simulation import clocked
 
 
 def layer(name, input, output, thresholds, weights=None):

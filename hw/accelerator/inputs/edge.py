@@ -6,8 +6,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..gates.address import CodeAddress
-from ..gates.table import field
+from ...gates.address import CodeAddress
+from ...gates.table import field
 
 __all__ = ["EdgeMask", "EdgeMaskConfig", "Edges"]
 

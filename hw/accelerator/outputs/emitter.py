@@ -7,11 +7,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..gates.attributes import NO_COLLISIONS
-from ..gates.counter import count_up
-from ..gates.ports import ReadInterface, ReadSignature, WriteInterface, WriteSignature
-from ..numbers.formats import Format
-from .streams import result_layout
+from ...gates.attributes import NO_COLLISIONS
+from ...gates.counter import count_up
+from ...gates.ports import ReadInterface, ReadSignature, WriteInterface, WriteSignature
+from ...numbers.formats import Format
+from ..streams import result_layout
 
 __all__ = ["Emitter", "EmitterConfig", "OutputMemory"]
 

@@ -7,15 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narrowgauge.hw.accelerator.job import Job, Tag
-from narrowgauge.hw.accelerator.levels import AHEAD, LevelUnit, LevelUnitConfig
-from narrowgauge.hw.accelerator.requantize import RequantizeConfig
-from narrowgauge.hw.accelerator.thresholds import ThresholdsConfig
+from narrowgauge.hw.accelerator.outputs.levels import AHEAD, LevelUnit, LevelUnitConfig
+from narrowgauge.hw.accelerator.outputs.requantize import RequantizeConfig
+from narrowgauge.hw.accelerator.outputs.thresholds import ThresholdsConfig
 from narrowgauge.hw.numbers.arithmetic import count_thresholds, requantize
 from narrowgauge.hw.numbers.formats import Fixed
 from narrowgauge.hw.numbers.mode import Mode
 
 from ...formal.proof import edit
-from ..simulation import run
+from ...simulation import run
 
 WIDTH, SHIFT, ROWS = 8, 2, 3
 SCALED = Fixed(4)

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from narrowgauge.hw.accelerator.walker import PatchLoops, Walker, WalkerConfig
+from narrowgauge.hw.accelerator.inputs.walker import PatchLoops, Walker, WalkerConfig
 from narrowgauge.hw.gates.address import CodeAddress
 
 from ...formal.proof import edit
-from ..simulation import run
+from ...simulation import run
 from .patches import convolution, steps_of, walkers
 
 FLAGS = ("emit", "tail", "last_group", "first", "last", "part", "level", "row", "word")

@@ -7,8 +7,8 @@ from math import gcd
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from narrowgauge.hw.accelerator.edge import Edges
-from narrowgauge.hw.accelerator.walker import PatchLoops, WalkerConfig
+from narrowgauge.hw.accelerator.inputs.edge import Edges
+from narrowgauge.hw.accelerator.inputs.walker import PatchLoops, WalkerConfig
 from narrowgauge.hw.gates.address import CodeAddress
 
 

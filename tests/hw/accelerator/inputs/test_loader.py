@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from narrowgauge.hw.accelerator.loader import Loader, LoaderConfig
+from narrowgauge.hw.accelerator.inputs.loader import Loader, LoaderConfig
 from narrowgauge.hw.numbers.formats import parse
 
 from ...formal.proof import edit
-from ..simulation import run
+from ...simulation import run
 
 FORMATS = [  # elements, codes, stored as bit planes
     ("uint3", "uint3", False),

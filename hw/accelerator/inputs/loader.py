@@ -7,11 +7,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ..gates.counter import count_down, count_up
-from ..gates.ports import WriteInterface, WriteSignature
-from ..numbers.format import Format
-from .job import IMAGE_WIDTH, Batch, ContextBatch
-from .streams import element_layout
+from ...gates.counter import count_down, count_up
+from ...gates.ports import WriteInterface, WriteSignature
+from ...numbers.format import Format
+from ..job import IMAGE_WIDTH, Batch, ContextBatch
+from ..streams import element_layout
 
 __all__ = ["Loader", "LoaderConfig"]
 

@@ -7,13 +7,13 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..gates.address import CodeAddress
-from ..gates.counter import count_down
-from ..gates.pipeline import delay
-from ..gates.ports import WriteInterface, WriteSignature
-from ..gates.table import field
-from ..numbers.formats import Bipolar, Format
-from .job import LOOPS, start_address
+from ...gates.address import CodeAddress
+from ...gates.counter import count_down
+from ...gates.pipeline import delay
+from ...gates.ports import WriteInterface, WriteSignature
+from ...gates.table import field
+from ...numbers.formats import Bipolar, Format
+from ..job import LOOPS, start_address
 
 __all__ = ["Writer", "WriterConfig", "WriterLayer"]
 

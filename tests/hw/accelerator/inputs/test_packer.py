@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from narrowgauge.hw.accelerator.packer import Packer, PackerConfig
+from narrowgauge.hw.accelerator.inputs.packer import Packer, PackerConfig
 
 from ...formal.proof import edit
-from ..simulation import run
+from ...simulation import run
 from .patches import convolution, steps_of, walkers, words_of
 
 WIDTH = 3

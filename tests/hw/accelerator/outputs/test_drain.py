@@ -7,11 +7,11 @@ from amaranth.hdl import Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from narrowgauge.hw.accelerator.drain import Drain, DrainConfig, DrainLayer
 from narrowgauge.hw.accelerator.job import LOOPS, Job, Tag
+from narrowgauge.hw.accelerator.outputs.drain import Drain, DrainConfig, DrainLayer
 
 from ...formal.proof import edit
-from ..simulation import run
+from ...simulation import run
 from .sums import configs, tags
 
 

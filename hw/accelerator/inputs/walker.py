@@ -8,11 +8,11 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ..gates.address import CodeAddress
-from ..gates.table import field
-from ..numbers.arithmetic import address_width
+from ...gates.address import CodeAddress
+from ...gates.table import field
+from ...numbers.arithmetic import address_width
+from ..job import Job, start_address
 from .edge import EdgeMask, EdgeMaskConfig, Edges
-from .job import Job, start_address
 
 __all__ = ["PatchLoops", "Step", "Walker", "WalkerConfig"]
 

@@ -7,8 +7,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..gates.address import CodeAddress
-from ..gates.table import field
+from ...gates.address import CodeAddress
+from ...gates.table import field
 
 __all__ = ["Packer", "PackerConfig"]
 

@@ -1,0 +1,1 @@
+"""From partial sums to the output stream: drain, levels, writer, emitter."""
