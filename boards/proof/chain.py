@@ -1,8 +1,9 @@
 """The chain of proof at a board's pins: one netlist after the other classifies the same images.
 
-Each link is an equality. The simulated top level gets images over its UART, as a host would send
-them; every level and every class that it answers is compared with what is expected, and the cycles
-in which its pin ``tx`` changes with those of the link before.
+Many boards are simulated side by side, and each gets some of the images. Each link is an equality.
+The simulated top level gets images over its UART, as a host would send them; every level and every
+class that it answers is compared with what is expected, and the cycles in which its pin ``tx``
+changes with those of the link before.
 """
 
 import time
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...hw.errors import MismatchError, ToolError
+from ...hw.sim.batch.native import widest
 from ...hw.sim.compiler import find_compiler
 from ..build.bitstream import Bitstream
 from ..catalogue.entries import Board
@@ -83,7 +85,7 @@ class Stage:
     name : str
         What it is.
     form : str
-        One of `netlist.FORMS`.
+        One of `lowering.FORMS`.
     text : callable
         Returns it.
     """
@@ -106,6 +108,7 @@ STAGES = {
         ),
     ),
     "ecp5": (_RTL, _MAPPED, Stage("routed netlist", "json", lambda built: plain(built.routed))),
+    "gowin": (_RTL, _MAPPED),
 }
 """The netlists of each family, in the order in which tools make them."""
 
@@ -199,60 +202,72 @@ class _Run:
 
 
 def _run(built: Bitstream, stage: Stage, images: np.ndarray) -> _Run:
-    """Send all images, as many at once as the device has room for."""
+    """Send all images, to boards side by side; to each as many at once as it has room for."""
     device = built.device
-    program = device.accelerator.program
+    program, window = device.accelerator.program, device.info.window
     network = program.network
     codes = network.input.to_code(np.asarray(images).reshape(len(images), -1))
     payloads = [packed(each, network.input.width) for each in codes]
+    each = max(min(len(images), window), -(-len(images) // widest()))
+    boards = -(-len(images) // each)
     run = _Run([None] * len(images))
     family = built.board.target.family.name
-    text = stage.text(built)
-    with PinSimulation(text, stage.form, family, divisor=device.divisor) as simulation:
+    simulation = PinSimulation(
+        stage.text(built), stage.form, family, divisor=device.divisor, boards=boards
+    )
+    with simulation:
         try:
             simulation.wait(RESET_CYCLES + _LOCKED)
             _introduce(simulation, device.info)
             computing = int(8 * program.cycles.per_image)  # an image, and as long to wait for
-            for start in range(0, len(images), device.info.window):
-                chosen = payloads[start : start + device.info.window]
+            for start in range(0, each, window):
+                places = range(start, min(start + window, each))
+                # the last boards have fewer images, and get their first ones again
+                chosen = [
+                    [(board + place * boards) % len(images) for place in places]
+                    for board in range(boards)
+                ]
+                frames = [_frames(start, [payloads[at] for at in mine]) for mine in chosen]
                 length = answer_bytes(program, levels=True)
-                found = _ask(simulation, start, chosen, length, computing)
-                run.answers[start : start + len(found)] = found
+                found = _exchange(simulation, frames, length, computing)
+                for mine, answers in zip(chosen, found, strict=True):
+                    for at, answer in zip(mine, answers, strict=True):
+                        run.answers[at] = answer
         except MismatchError as error:
             run.failure = str(error)
         run.cycles, run.digest = simulation.cycles, simulation.digest
     return run
 
 
-def _introduce(simulation: PinSimulation, info: Info) -> None:
-    """Ask the device what it is; raises `MismatchError` where it is another."""
-    (payload,) = _exchange(simulation, [Frame(Type.INFO, 0)], INFO_BYTES)
-    if payload != info.to_bytes():
-        raise MismatchError("the device says that it is another than was built")
-
-
-def _ask(
-    simulation: PinSimulation, start: int, payloads: list[bytes], length: int, computing: int
-) -> list[bytes]:
-    """Return the answers to images; ``computing`` cycles are more than one takes to compute."""
-    frames = [
+def _frames(start: int, payloads: list[bytes]) -> list[Frame]:
+    return [
         Frame(Type.RUN, (start + index) % 256, payload) for index, payload in enumerate(payloads)
     ]
-    return _exchange(simulation, frames, length, computing)
+
+
+def _introduce(simulation: PinSimulation, info: Info) -> None:
+    """Ask the devices what they are; raises `MismatchError` where one is another."""
+    frames = [[Frame(Type.INFO, 0)]] * simulation.boards
+    for found in _exchange(simulation, frames, INFO_BYTES):
+        if found != [info.to_bytes()]:
+            raise MismatchError("the device says that it is another than was built")
 
 
 def _exchange(
-    simulation: PinSimulation, frames: list[Frame], length: int, computing: int = 0
-) -> list[bytes]:
-    """Send frames and return the payloads of their answers."""
-    sent = b"".join(frame.to_bytes() for frame in frames)
-    wanted = len(frames) * (length + OVERHEAD)
-    limit = 100_000 + 20 * simulation.divisor * len(sent) + computing * len(frames)
-    received = Decoder().feed(simulation.exchange(sent, wanted, limit=limit))
-    asked = [(frame.type | ANSWER, frame.sequence) for frame in frames]
-    if [(frame.type, frame.sequence) for frame in received] != asked:
-        raise MismatchError(f"what came is no answer to {len(frames)} requests")
-    return [frame.payload for frame in received]
+    simulation: PinSimulation, frames: list[list[Frame]], length: int, computing: int = 0
+) -> list[list[bytes | None]]:
+    """Send each board frames; return the payloads of its answers, None where none came.
+
+    ``computing`` cycles are more than the answer to one takes.
+    """
+    sent = [b"".join(frame.to_bytes() for frame in mine) for mine in frames]
+    wanted = len(frames[0]) * (length + OVERHEAD)
+    limit = 100_000 + 20 * simulation.divisor * len(sent[0]) + computing * len(frames[0])
+    found = []
+    for mine, octets in zip(frames, simulation.exchange(sent, wanted, limit=limit), strict=True):
+        received = {(each.type, each.sequence): each.payload for each in Decoder().feed(octets)}
+        found.append([received.get((each.type | ANSWER, each.sequence)) for each in mine])
+    return found
 
 
 def _differs(

@@ -2,17 +2,21 @@
 
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from ..accelerator.top import Accelerator
-from ..errors import ToolError, ToolMissing
+from ..errors import EngineRefusal, ToolError, ToolMissing
 from .batch.engine import BatchEngine
 from .compiled import CompiledEngine, NotWorthIt
+from .compiler import find_compiler
 from .interpreted import AmaranthEngine
 from .run import Run, Stimulus
 
 __all__ = ["ENGINES", "Engine", "make_engine"]
 
+MANY = 64
+"""Images for which NumPy's evaluator, slow in a cycle, is faster than Amaranth's simulator."""
 ENGINES = ("auto", "batch", "compiled", "amaranth")
 
 
@@ -31,18 +35,21 @@ def make_engine(
     name: str = "auto",
     *,
     cycles: float | None = None,
+    work: Stimulus | None = None,
     note: Callable[[str], None] = lambda text: None,
 ) -> Engine:
     """Return the engine called ``name``.
 
-    ``auto`` is the compiled engine; where there is no C++ compiler or no Yosys, it warns and takes
-    Amaranth's simulator. Where one of them fails, that is an error. It takes Amaranth's simulator
-    too, and says so, where that has run ``cycles`` long before a large design is compiled.
+    ``auto`` chooses by the work: the batch engine for a stream of images that never pauses; for
+    streams that pause, for waveforms, and where the work is not known, the compiled engine, or
+    Amaranth's simulator where that has run ``cycles`` long before a large design is compiled.
+    Without a C++ compiler it warns, and takes Amaranth's simulator, or for many images the batch
+    engine in NumPy; without Yosys, Amaranth's simulator. Where a tool fails, that is an error.
 
     Raises
     ------
     ToolError
-        For an unknown name, or when ``compiled`` was asked for and cannot be had.
+        For an unknown name, or when an engine was asked for by its name and cannot be had.
     """
     if name not in ENGINES:
         raise ToolError(f"engine is {', '.join(ENGINES)}, not {name!r}")
@@ -50,13 +57,30 @@ def make_engine(
         return AmaranthEngine(accelerator)
     if name == "batch":
         return BatchEngine(accelerator)
+    if name == "compiled":
+        return CompiledEngine(accelerator, note=note)
+    many = work is not None and not (work.gaps or work.stalls or work.window)
+    return _automatic(accelerator, cycles, len(work.images) if work and many else 0, note)
+
+
+def _automatic(
+    accelerator: Accelerator, cycles: float | None, images: int, note: Callable[[str], None]
+) -> Engine:
+    """Return the engine for so many images side by side; for 0, for a single stream."""
     try:
-        return CompiledEngine(accelerator, cycles=cycles if name == "auto" else None, note=note)
+        if images:
+            find_compiler()
+            try:
+                return BatchEngine(accelerator)
+            except EngineRefusal as reason:
+                note(f"{reason}; using another engine")
+        return CompiledEngine(accelerator, cycles=cycles, note=note)
     except NotWorthIt as reason:
         note(f"{reason}; using Amaranth's simulator")
         return AmaranthEngine(accelerator)
     except ToolMissing as error:
-        if name == "compiled":
-            raise
-        warnings.warn(f"{error}; using Amaranth's simulator, which is slow", stacklevel=2)
+        if images >= MANY:
+            with suppress(ToolMissing):  # Yosys too
+                return BatchEngine(accelerator)
+        warnings.warn(f"{error}; using Amaranth's simulator, which is slow", stacklevel=3)
         return AmaranthEngine(accelerator)

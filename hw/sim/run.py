@@ -98,8 +98,7 @@ class Run:
     events : EVENT array
         The traced sums, in the order in which they left the array.
     seconds : float
-        Wall time of the simulation proper, without building it; with the comparison of every sum
-        where that goes on at the same time.
+        Wall time of the simulation proper, without building it or comparing.
     engine : str
         Which engine ran.
     """

@@ -10,11 +10,12 @@ import click
 from ...hw.errors import NarrowgaugeError
 from ..reporting.console import print_layers
 from ..terminal import options
-from ..terminal.progress import Reporter, standard_output
+from ..terminal.progress import ReportedStep, Reporter, standard_output
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from ...hw.accelerator.top import Accelerator
     from ...hw.network.network import Network
     from ...hw.program.layout import Program
     from ...hw.sim.compare import Comparison
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["SimulateOptions", "command"]
 
 CHANCE = click.FloatRange(0, 0.99)
-SUMS = 20_000_000  # sums that are compared unless told otherwise; each takes some 60 bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,8 @@ class SimulateOptions(options.AcceleratorOptions):
     stalls: float
     engine: str
     vcd: Path | None
+    activity: Path | None
+    activity_of: str
     window: str
     as_json: bool
 
@@ -52,7 +54,8 @@ Examples:
   narrowgauge simulate digits.safetensors
   narrowgauge simulate digits.safetensors --accumulator 10 --overflow saturate --images 100
   narrowgauge simulate mnist-lenet5-int4 --images 20 --rows 4 --columns 4 --lanes 8 --chains 2
-  narrowgauge simulate digits.safetensors --images 4 --vcd waves.vcd --window 0:500""",
+  narrowgauge simulate digits.safetensors --images 4 --vcd waves.vcd --window 0:500
+  narrowgauge simulate digits.safetensors --activity toggles.json --activity-of mapped""",
 )
 @options.network_file
 @options.geometry
@@ -69,7 +72,8 @@ Examples:
 @click.option(
     "--traced",
     type=click.IntRange(0),
-    help="Images compared sum by sum [default: all, or those of the first 20 million sums].",
+    help="Images compared sum by sum [default: all; of one stream, those of the first 20 million "
+    "sums].",
 )
 @click.option(
     "--gaps", type=CHANCE, default=0.0, show_default=True, help="Chance that the input pauses."
@@ -79,6 +83,16 @@ Examples:
 )
 @options.engine
 @click.option("--vcd", type=options.OutputFile(), help="Write waveforms to this file.")
+@click.option(
+    "--activity", type=options.OutputFile(), help="Write toggles of every net to this file, JSON."
+)
+@click.option(
+    "--activity-of",
+    type=click.Choice(["rtl", "mapped"]),
+    default="rtl",
+    show_default=True,
+    help="Whose toggles: of the RTL, or of the netlist that Yosys maps for the target.",
+)
 @click.option("--window", default="0:1000", show_default=True, help="Cycles of the waveforms.")
 @options.json_output
 @options.gathered(SimulateOptions)
@@ -105,12 +119,14 @@ def command(given: SimulateOptions) -> int:
             given.engine,
             gaps=given.gaps,
             stalls=given.stalls,
-            traced=_traced(given.traced, program.sums, len(levels)),
+            traced=given.traced,
             window=window,
             note=step.note,
-            progress=lambda share: step.note(f"{100 * share:.0f} %"),
         )
         step.note(f"{run.cycles / run.seconds:,.0f} cycles/s, {run.engine} engine")
+    if given.activity:
+        with Reporter() as reporter, reporter.step(f"toggles, {given.activity_of}") as step:
+            _write_activity(accelerator, levels, run.levels, given, step)
     summary = _summary(program, run, comparison, expected, labels)
     layers = layer_use(program, run.layer_cycles, len(run.labels))
     if given.as_json:
@@ -124,6 +140,31 @@ def command(given: SimulateOptions) -> int:
     return 0
 
 
+def _write_activity(
+    accelerator: "Accelerator",
+    images: "np.ndarray",
+    levels: "np.ndarray",
+    given: SimulateOptions,
+    step: ReportedStep,
+) -> None:
+    """Count toggles, and write them to the file that was asked for."""
+    from ...hw.files import write_atomically
+    from ...hw.sim.batch.activity import count_toggles
+    from ...hw.sim.run import Stimulus
+    from ...hw.synth.alone import mapped
+    from ...hw.synth.targets import target as find_target
+
+    assert given.activity
+    device, netlist = find_target(given.target), {}
+    if given.activity_of == "mapped":
+        netlist = {"netlist": mapped(accelerator, device).text, "family": device.family.name}
+    codes = Stimulus(images).codes(accelerator)
+    row = count_toggles(accelerator, codes, levels, **netlist).row()
+    row = {"of": given.activity_of, "target": device.name, **row}
+    write_atomically(given.activity, (json.dumps(row, indent=1) + "\n").encode())
+    step.note(f"{row['toggles'] / row['cycles']:,.0f} a cycle")
+
+
 def _with_accumulator(network: "Network", given: SimulateOptions) -> "Network":
     """Return the network on the accumulator that was asked for, if any was."""
     from ..runs.loading import set_accumulator
@@ -133,11 +174,6 @@ def _with_accumulator(network: "Network", given: SimulateOptions) -> "Network":
         return network
     width = network.accumulator.width if width is None else width
     return set_accumulator(network, width, overflow or network.accumulator.overflow, given.lanes)
-
-
-def _traced(asked: int | None, sums: int, images: int) -> int:
-    """Return how many images are compared sum by sum."""
-    return min(images, max(1, SUMS // sums) if asked is None else asked)
 
 
 def _summary(

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["VerifyOptions", "command"]
 
-SUMS = 20_000_000  # sums that are compared at most; each takes some 60 bytes
-
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyOptions(MakingOptions):
@@ -95,13 +93,12 @@ def _first(built: "Bitstream", levels: "np.ndarray") -> "tuple[dict[str, Any], R
 
     started = time.perf_counter()
     accelerator = built.device.accelerator
-    traced = min(len(levels), max(1, SUMS // accelerator.program.sums))
-    run, comparison, expected = simulate_and_compare(accelerator, levels, "auto", traced=traced)
+    run, comparison, expected = simulate_and_compare(accelerator, levels, "auto")
     row = {
         "name": "PyTorch reference = RTL of the accelerator",
         "checked": f"levels and classes; of {comparison.traced} images every sum of every layer",
         "images": len(levels),
-        "levels": int(run.levels.size) + len(run.events),
+        "levels": int(run.levels.size) + comparison.traced * accelerator.program.sums,
         "mismatches": comparison.mismatches,
         "first": str(comparison.first or ""),
         "cycles": run.cycles,

@@ -1,8 +1,8 @@
 """Hardware against reference: images through both, compared."""
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from ...hw.sim.batch.engine import BatchEngine
 from ...hw.sim.batch.whole import simulate_whole
 from ...hw.sim.compare import Comparison, compare
 from ...hw.sim.engine import make_engine
-from ...hw.sim.run import Run, Stimulus
+from ...hw.sim.run import CycleWindow, Run, Stimulus
 from ...model.integers.reference import LayerTrace, evaluate
 from ...model.zoo import networks as zoo
 from ..rows.row import Compared, LayerRow, Sized
@@ -30,8 +30,8 @@ __all__ = [
     "used",
 ]
 
-TRACED = 8  # images compared layer by layer, sum by sum; all images are compared at the end
 SUMS = 1 << 22  # sums that the reference keeps at a time
+COMPARED = 20_000_000  # sums of one stream that are compared; each takes some 60 bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,25 +85,41 @@ def simulate_and_compare(
     levels: np.ndarray,
     engine: str,
     *,
-    traced: int,
+    traced: int | None = None,
+    gaps: float = 0.0,
+    stalls: float = 0.0,
+    window: CycleWindow | None = None,
     note: Callable[[str], None] = lambda text: None,
-    **stimulus: Any,
 ) -> tuple[Run, Comparison, Reference]:
     """Run images through hardware and reference; return both results and their comparison.
 
-    The first ``traced`` images are compared sum by sum; the others by levels and labels. The batch
-    engine compares all of them sum by sum.
+    The first ``traced`` images are compared sum by sum; the others by levels and labels. Unless
+    told otherwise these are all where they run side by side, else those of the first 20 million
+    sums.
     """
-    program = accelerator.program
-    work = Stimulus(levels, traced=traced, **stimulus)
-    cycles = len(levels) * program.cycles.per_image
-    made = make_engine(accelerator, engine, cycles=cycles, note=note)
-    note(f"{len(levels)} images, {made.name} engine")
+    program, images = accelerator.program, len(levels)
+    work = Stimulus(levels, gaps=gaps, stalls=stalls, window=window, progress=_remaining(note))
+    cycles = images * program.cycles.per_image
+    made = make_engine(accelerator, engine, cycles=cycles, work=work, note=note)
+    note(f"{images} images, {made.name} engine")
     if isinstance(made, BatchEngine):
-        return _compare_whole(made, work)
-    run = made.run(work)
-    expected = reference(program, levels, min(traced, len(levels)))
+        return _compare_whole(made, replace(work, traced=images if traced is None else traced))
+    traced = min(images, max(1, COMPARED // program.sums) if traced is None else traced)
+    run = made.run(replace(work, traced=traced))
+    expected = reference(program, levels, traced)
     return run, compare(run, expected, program.network, program.geometry), expected
+
+
+def _remaining(note: Callable[[str], None]) -> Callable[[float], None]:
+    """Return what notes the share that is done, and after how many seconds the rest will be."""
+    started = time.perf_counter()
+
+    def progress(share: float) -> None:
+        passed = time.perf_counter() - started
+        left = f", {passed * (1 - share) / share:.0f} s left" if passed > 2 and share > 0.01 else ""
+        note(f"{100 * share:.0f} %{left}")
+
+    return progress
 
 
 def _compare_whole(engine: BatchEngine, work: Stimulus) -> tuple[Run, Comparison, Reference]:
@@ -186,9 +202,7 @@ def check_levels(
     note: Callable[[str], None] = lambda text: None,
 ) -> Checked:
     """Run input levels through hardware and reference and compare them; labels are the classes."""
-    run, comparison, expected = simulate_and_compare(
-        accelerator, levels, engine, traced=TRACED, note=note
-    )
+    run, comparison, expected = simulate_and_compare(accelerator, levels, engine, note=note)
     first = str(comparison.first or "")
     if not first and run.overflows and run.overflows != expected.overflows:
         first = f"overflows a layer: {run.overflows} in hardware, {expected.overflows} in the "

@@ -180,7 +180,8 @@ engine = click.option(
     type=click.Choice(ENGINES),
     default="auto",
     show_default=True,
-    help="Simulator: many images a pass, compiled C++, or Amaranth's; auto is one of the last two.",
+    help="Simulator: batch (many images a pass), compiled (one stream, in C++), or Amaranth's own; "
+    "auto is batch, and compiled where streams pause or waveforms are written.",
 )
 json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 network_file = click.argument(

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...accelerator.probe import Traced, trace_layout
 from ...accelerator.top import Accelerator
-from ...tools.rtlil import convert
+from ...tools.rtlil import convert, uncollected
 from .lowering import lower
 from .netlist import GateNetlist, read_netlist
 from .order import CHUNK
@@ -123,7 +123,9 @@ class Design:
 
     def __init__(self, accelerator: Accelerator):
         self.chunk = CHUNK
-        netlist = read_netlist(lower(convert(Traced(accelerator), share=False)))
+        text = convert(Traced(accelerator), share=False)
+        with uncollected():
+            netlist = read_netlist(lower(text))
         self.ports = ports = Ports.of(accelerator, netlist.ports)
         self.netlist = netlist.live([*ports.control, *ports.places, *ports.values])
         self.taint: Taint = taint(self.netlist, ports.code)

@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -122,7 +123,7 @@ class BatchEngine:
 class Session:
     """One run: its passes, side by side, and its timing.
 
-    With ``whole``, passes have every sum of every image, and `result` has no events.
+    With ``whole``, passes have the sums that are traced, and `result` has no events.
     """
 
     def __init__(self, engine: BatchEngine, stimulus: Stimulus, *, whole: bool = False):
@@ -135,8 +136,8 @@ class Session:
         self.images = len(stimulus.images)
         codes = stimulus.codes(engine.accelerator).reshape(self.images, -1)
         self.codes = codes.astype(np.min_scalar_type(int(codes.max(initial=0))))
-        self.listed = 0 if whole else min(stimulus.traced, self.images)  # in `Run.events`
-        self.traced = self.images if whole else self.listed
+        self.traced = min(stimulus.traced, self.images)
+        self.listed = 0 if whole else self.traced  # in `Run.events`
         self.simulator = simulator = engine.simulator(self.images)
         a_sum = np.dtype(simulator.sum_type).itemsize + np.dtype(simulator.level_type).itemsize
         limit = MEMORY // (a_sum * program.sums) if self.traced else self.images
@@ -144,14 +145,14 @@ class Session:
             self.images, simulator.width, program.batch, engine.workers, max(1, limit)
         )
         self.signals = Signals(len(self.shares))
-        self.started = time.perf_counter()
+        self.spans: list[tuple[float, float]] = []  # in which something was simulated
         self.timing: Timing | None = None
 
     def passes(self) -> Iterator[Pass]:
         """Yield passes as they end; stop all others where one fails, or the caller does."""
         pool = ThreadPoolExecutor(self.engine.workers)
         try:
-            timed = pool.submit(self.simulator.time, self.images, range(self.listed), self.signals)
+            timed = pool.submit(self._time)
             running: set[Future] = {timed}
             waiting = iter(enumerate(self.shares))
             while True:
@@ -172,8 +173,28 @@ class Session:
 
     def _pass(self, at: int, share: Share) -> Pass:
         codes = self.codes[share.start : share.stop]
-        traced = max(0, self.traced - share.start)
-        return self.simulator.run(share, codes, traced, self.signals, at)
+        traced = min(share.images, max(0, self.traced - share.start))
+        with self._span():
+            return self.simulator.run(share, codes, traced, self.signals, at)
+
+    def _time(self) -> Timing:
+        with self._span():
+            return self.simulator.time(self.images, range(self.listed), self.signals)
+
+    @contextmanager
+    def _span(self) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.spans.append((started, time.perf_counter()))
+
+    @property
+    def seconds(self) -> float:
+        """Wall time in which something was simulated."""
+        total, end = 0.0, 0.0
+        for start, stop in sorted(self.spans):
+            total += max(0.0, stop - max(start, end))
+            end = max(end, stop)
+        return total
 
     def _report(self) -> None:
         if self.stimulus.progress:
@@ -213,7 +234,7 @@ class Session:
             overflows=tuple(overflows.tolist()) if observed else (),
             layer_cycles=tuple(timing.layer_cycles.tolist()),
             events=self._events(passes, timing),
-            seconds=time.perf_counter() - self.started,
+            seconds=self.seconds,
             engine=self.engine.name,
         )
 
@@ -235,5 +256,6 @@ class Session:
                 raise MismatchError("the lanes have other sums than the stream of all images")
             events["sum"][mine] = each.sums[at, lane]
             events["level"][mine] = each.values[at, lane]
-            events["overflow"][mine] = each.flags[at, lane]
+            words = each.flags[at, lane // 64]
+            events["overflow"][mine] = words >> (lane % 64).astype(np.uint64) & np.uint64(1)
         return events

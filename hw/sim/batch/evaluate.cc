@@ -31,6 +31,7 @@ inline bool none(const V &v) {
     for (unsigned i = 0; i < WORDS; i++) all |= word(v, i);
     return !all;
 }
+inline bool uniform(const V &v) { return none(v ^ splat(-(word(v, 0) & 1))); }
 inline bool every(const V &v) { return none(~v); }
 inline unsigned count(const V &v) {
     unsigned total = 0;
@@ -38,16 +39,26 @@ inline unsigned count(const V &v) {
     return total;
 }
 
-// 64 words of 64 bits, mirrored at the diagonal
-void transpose(uint64_t *rows) {
+// 64 words of 64 bits, mirrored at the diagonal; as many such squares as a vector has words
+void transpose(V *rows) {
     uint64_t mask = 0x00000000ffffffffull;
     for (unsigned step = 32; step; step >>= 1, mask ^= mask << step) {
         for (unsigned row = 0; row < 64; row = (row + step + 1) & ~step) {
-            uint64_t moved = ((rows[row] >> step) ^ rows[row + step]) & mask;
+            V moved = ((rows[row] >> step) ^ rows[row + step]) & mask;
             rows[row] ^= moved << step;
             rows[row + step] ^= moved;
         }
     }
+}
+
+// Eight octets, mirrored at the diagonal: octet b has bit b of each
+inline uint64_t transpose(uint64_t octets) {
+    uint64_t moved = (octets ^ octets >> 7) & 0x00aa00aa00aa00aaull;
+    octets ^= moved ^ moved << 7;
+    moved = (octets ^ octets >> 14) & 0x0000cccc0000ccccull;
+    octets ^= moved ^ moved << 14;
+    moved = (octets ^ octets >> 28) & 0x00000000f0f0f0f0ull;
+    return octets ^ moved ^ moved << 28;
 }
 
 }  // namespace
@@ -65,46 +76,8 @@ struct Plan {
     const uint32_t *ports, *ports_end;
     const Words *memories;
     uint64_t memories_count;
+    uint64_t apart;  // addresses and enables of memories may differ between lanes
 };
-
-// Slots of the ports of an accelerator; widths in bits. NONE stands for a port that is not there.
-struct Streams {
-    const uint32_t *code, *level, *label, *weights, *layer, *current;
-    uint64_t code_width, level_width, label_width, weights_width, layer_width;
-    uint64_t i_valid, i_last, i_ready, o_ready, o_valid, o_last, weights_valid, step, running;
-    uint64_t chains, entry_width, sum_width;
-    // of each chain: valid, image (32), element (32), then sum, overflow and level
-    const uint32_t *entries;
-};
-
-struct Event {
-    uint64_t cycle;
-    uint32_t image, element, layer, chain;
-};
-
-struct Job {
-    const uint64_t *codes;  // bits of an element, a vector each
-    uint64_t elements, inputs, images, results, idle_limit, work_limit;
-    const uint64_t *weights;
-    uint64_t weight_words;
-    const uint64_t *masks;  // of each image, the lanes that have one
-    uint64_t *levels, *labels;  // vectors
-    uint64_t *overflows, *layer_cycles;
-    Event *events;
-    uint64_t event_limit, traced_start, traced;  // images from one to another
-    void *sums, *values;           // of each event, a number a lane; both have `bytes`
-    uint64_t sum_bytes, level_bytes;
-    uint64_t *flags;
-    const uint32_t *periodic;  // slots of the state that repeats
-    uint64_t periodic_count, skip_stop;  // images that may be skipped
-    const volatile uint64_t *stop;
-    volatile uint64_t *progress;
-};
-
-struct Reply {
-    uint64_t cycles, steps, accepted, emitted, images, events, overflowing;
-};
-
 }
 
 namespace {
@@ -120,8 +93,9 @@ struct Read {
     uint64_t row;
     const uint32_t *data;
     uint32_t width;
-    V *kept;  // of a select, or of a read that meets a write
+    V *kept;  // of a select, or of a read that meets a write, or of lanes apart
     bool saved;
+    V enable;  // of lanes apart
 };
 
 class Simulation {
@@ -164,6 +138,7 @@ class Simulation {
     void step();
 
     V *state;
+    V alive = ~V{};  // lanes whose addresses are looked at, where they may differ
 
   private:
     static V *allocate(uint64_t vectors) {
@@ -172,8 +147,20 @@ class Simulation {
         memset(memory, 0, vectors * sizeof(V));
         return static_cast<V *>(memory);
     }
+    bool lane(const V &v, unsigned at) const {
+        return reinterpret_cast<const uint64_t *>(&v)[at / 64] >> at % 64 & 1;
+    }
+    uint64_t number(const uint32_t *slots, unsigned width, unsigned at) const {
+        uint64_t value = 0;
+        for (unsigned i = 0; i < width; i++) value |= uint64_t(lane(state[slots[i]], at)) << i;
+        return value;
+    }
+    V elsewhere(const uint32_t *slots, unsigned width) const;
     void begin_reads();
+    void read_apart(Read &read, const uint32_t *address, uint32_t bits);
     void write(const uint32_t *&at);
+    void write_apart(Memory &memory, const uint32_t *address, uint32_t bits, const uint32_t *pairs,
+                     uint32_t width);
     void select(Read &read, const uint32_t *address, uint32_t bits, const uint32_t *chosen,
                 uint32_t chosen_count);
 
@@ -263,6 +250,67 @@ void Simulation::select(Read &read, const uint32_t *address, uint32_t bits, cons
     }
 }
 
+template <class Do>
+void each_lane(const V &lanes, Do what) {
+    for (unsigned part = 0; part < WORDS; part++)
+        for (uint64_t left = word(lanes, part); left; left &= left - 1)
+            what(64 * part + __builtin_ctzll(left));
+}
+
+// Lanes with another number than the first one.
+V Simulation::elsewhere(const uint32_t *slots, unsigned width) const {
+    V differing{};
+    for (unsigned i = 0; i < width; i++)
+        differing |= state[slots[i]] ^ splat(-(word(state[slots[i]], 0) & 1));
+    return differing & alive;
+}
+
+// A read of lanes that may mean different words: that of the first lane, and then each other's own.
+void Simulation::read_apart(Read &read, const uint32_t *address, uint32_t bits) {
+    const Memory &memory = *read.memory;
+    const uint64_t row = number(address, bits);
+    for (uint32_t i = 0; i < read.width; i++)
+        read.kept[i] = row >= memory.depth ? V{}
+                       : memory.uniform
+                           ? splat(-(memory.rows[row * memory.stride + i / 64] >> i % 64 & 1))
+                           : memory.lanes[row * memory.width + i];
+    each_lane(elsewhere(address, bits) & read.enable, [&](unsigned at) {
+        const uint64_t own = number(address, bits, at), one = uint64_t(1) << at % 64;
+        for (uint32_t i = 0; i < read.width; i++) {
+            bool value = own < memory.depth &&
+                         (memory.uniform
+                              ? memory.rows[own * memory.stride + i / 64] >> i % 64 & 1
+                              : lane(memory.lanes[own * memory.width + i], at));
+            uint64_t &kept = reinterpret_cast<uint64_t *>(&read.kept[i])[at / 64];
+            kept = value ? kept | one : kept & ~one;
+        }
+    });
+}
+
+void Simulation::write_apart(Memory &memory, const uint32_t *address, uint32_t bits,
+                             const uint32_t *pairs, uint32_t width) {
+    const uint64_t row = number(address, bits);
+    const V others = elsewhere(address, bits);
+    V any{};
+    for (uint32_t i = 0; i < width; i++) {
+        const V &enable = state[pairs[2 * i]], &data = state[pairs[2 * i + 1]];
+        any |= enable;
+        if (row >= memory.depth) continue;
+        V &target = memory.lanes[row * memory.width + i];
+        target ^= (target ^ data) & enable & ~others;
+    }
+    each_lane(others & any, [&](unsigned at) {
+        const uint64_t own = number(address, bits, at), one = uint64_t(1) << at % 64;
+        if (own >= memory.depth) return;
+        for (uint32_t i = 0; i < width; i++) {
+            if (!lane(state[pairs[2 * i]], at)) continue;
+            V &row = memory.lanes[own * memory.width + i];
+            uint64_t &target = reinterpret_cast<uint64_t *>(&row)[at / 64];
+            target = lane(state[pairs[2 * i + 1]], at) ? target | one : target & ~one;
+        }
+    });
+}
+
 void Simulation::begin_reads() {
     const uint32_t *p = plan.ports;
     bool first = !ports_seen++;
@@ -270,7 +318,8 @@ void Simulation::begin_reads() {
     for (; p != plan.ports_end && *p != WRITE;) {
         uint32_t kind = *p++;
         Memory &memory = memories[*p++];
-        bool enabled = bit(*p++);
+        const uint32_t enable = *p++;
+        bool enabled = bit(enable);
         uint32_t bits = *p++;
         const uint32_t *address = p;
         p += bits;
@@ -279,10 +328,17 @@ void Simulation::begin_reads() {
         if (kind == SELECT) chosen_count = *p++, chosen = p, p += chosen_count;
         uint32_t width = *p++;
         if (first) {
-            reads.push_back(Read{&memory, 0, p, width, allocate(width), false});
+            reads.push_back(Read{&memory, 0, p, width, allocate(width), false, ~V{}});
             buffers.push_back(reads.back().kept);
         }
         Read &read = reads[used++];
+        if (plan.apart) {
+            read.enable = state[enable];
+            read.saved = true, read.memory = none(read.enable) ? nullptr : &memory;
+            if (read.memory) read_apart(read, address, bits);
+            p += width;
+            continue;
+        }
         read.memory = enabled ? &memory : nullptr;
         read.saved = kind == SELECT;
         if (enabled) {
@@ -299,11 +355,13 @@ void Simulation::begin_reads() {
 void Simulation::write(const uint32_t *&p) {
     Memory &memory = memories[p[1]];
     uint32_t bits = p[2];
-    uint64_t row = number(p + 3, bits);
+    const uint32_t *address = p + 3;
+    uint64_t row = number(address, bits);
     p += 3 + bits;
     uint32_t width = *p++;
     const uint32_t *pairs = p;
     p += 2 * width;
+    if (plan.apart) return write_apart(memory, address, bits, pairs, width);
     bool any = false;
     for (uint32_t i = 0; i < width && !any; i++)
         any = (i && pairs[2 * i] == pairs[2 * i - 2]) ? false : !none(state[pairs[2 * i]]);
@@ -349,7 +407,10 @@ void Simulation::step() {
     for (const Read &read : reads) {
         if (!read.memory) continue;
         const Memory &memory = *read.memory;
-        if (read.saved) {
+        if (plan.apart) {
+            for (uint32_t i = 0; i < read.width; i++)
+                s[read.data[i]] ^= (s[read.data[i]] ^ read.kept[i]) & read.enable;
+        } else if (read.saved) {
             for (uint32_t i = 0; i < read.width; i++) s[read.data[i]] = read.kept[i];
         } else if (read.row >= memory.depth) {
             for (uint32_t i = 0; i < read.width; i++) s[read.data[i]] = V{};
@@ -364,79 +425,30 @@ void Simulation::step() {
     }
 }
 
-template <class T>
-void store(void *to, uint64_t event, const uint64_t *values) {
-    T *target = static_cast<T *>(to) + event * LANES;
-    for (unsigned lane = 0; lane < LANES; lane++) target[lane] = T(values[lane]);
-}
-
-void store(void *to, uint64_t bytes, uint64_t event, const uint64_t *values) {
-    if (bytes == 1) store<int8_t>(to, event, values);
-    if (bytes == 2) store<int16_t>(to, event, values);
-    if (bytes == 4) store<int32_t>(to, event, values);
-    if (bytes == 8) store<int64_t>(to, event, values);
-}
-
-// A signed number of at most 64 bits a lane, from its bits.
-void numbers(const V *state, const uint32_t *slots, unsigned width, uint64_t *values) {
-    for (unsigned part = 0; part < WORDS; part++) {
-        uint64_t *rows = values + 64 * part;
-        for (unsigned i = 0; i < 64; i++)
-            rows[i] = word(state[slots[i < width ? i : width - 1]], part);
+// Of each lane a number, from its bits: signed ones repeat the last.
+struct Numbers {
+    V rows[64];
+    Numbers(const V *state, const uint32_t *slots, unsigned width) {
+        for (unsigned i = 0; i < 64; i++) rows[i] = state[slots[i < width ? i : width - 1]];
         transpose(rows);
     }
-}
-
-// Where the state is one that was there before, all between repeats, until the input ends.
-struct Period {
-    struct Mark {
-        std::vector<uint64_t> state;
-        Reply reply;
-        std::vector<uint64_t> layer_cycles;
-    };
-    std::unordered_map<uint64_t, Mark> marks;
-    bool done = false;
-
-    void look(const Simulation &simulation, const Job &job, uint64_t layers, uint64_t waited,
-              Reply &reply) {
-        if (reply.images < job.traced && reply.images >= job.skip_stop) return;
-        std::vector<uint64_t> now;
-        uint64_t hash = 0xcbf29ce484222325ull, packed = 0;
-        for (uint64_t i = 0; i < job.periodic_count; i++) {
-            packed |= uint64_t(simulation.bit(job.periodic[i])) << i % 64;
-            if (i % 64 == 63 || i + 1 == job.periodic_count) now.push_back(packed), packed = 0;
-        }
-        now.push_back(reply.accepted - reply.images * job.inputs);
-        now.push_back(reply.emitted - reply.images * (job.results / job.images));
-        now.push_back(waited);
-        for (uint64_t each : now) hash = (hash ^ each) * 0x100000001b3ull;
-        auto found = marks.find(hash);
-        if (found == marks.end() || found->second.state != now) {
-            std::vector<uint64_t> cycles(job.layer_cycles, job.layer_cycles + layers);
-            marks[hash] = Mark{now, reply, cycles};
-            return;
-        }
-        const Mark &mark = found->second;
-        uint64_t images = reply.images - mark.reply.images;
-        uint64_t elements = reply.accepted - mark.reply.accepted;
-        // the last image, whose end is marked, must not have begun
-        uint64_t left = job.elements - reply.accepted;
-        done = true;
-        if (left <= job.inputs + elements) return;
-        uint64_t times = (left - job.inputs - 1) / elements;
-        if (reply.images < job.traced) {  // up to where sums are asked for, and then again
-            uint64_t room = (job.skip_stop - reply.images) / images;
-            if (room < times) times = room;
-            done = false;
-        }
-        reply.images += times * images;
-        reply.accepted += times * elements;
-        reply.emitted += times * (reply.emitted - mark.reply.emitted);
-        reply.cycles += times * (reply.cycles - mark.reply.cycles);
-        reply.steps += times * (reply.steps - mark.reply.steps);
-        for (uint64_t i = 0; i < layers; i++)
-            job.layer_cycles[i] += times * (job.layer_cycles[i] - mark.layer_cycles[i]);
-        marks.clear();
+    Numbers(const uint64_t *vectors, unsigned width) {
+        for (unsigned i = 0; i < 64; i++) rows[i] = i < width ? load(vectors + i * WORDS) : V{};
+        transpose(rows);
+    }
+    template <class T>
+    void store(T *target) const {
+        const uint64_t *words = reinterpret_cast<const uint64_t *>(rows);
+        for (unsigned part = 0; part < WORDS; part++)
+            for (unsigned lane = 0; lane < 64; lane++)
+                target[64 * part + lane] = T(words[lane * WORDS + part]);
+    }
+    void store(void *to, uint64_t bytes, uint64_t event) const {
+        uint64_t at = event * LANES;
+        if (bytes == 1) store(static_cast<int8_t *>(to) + at);
+        if (bytes == 2) store(static_cast<int16_t *>(to) + at);
+        if (bytes == 4) store(static_cast<int32_t *>(to) + at);
+        if (bytes == 8) store(static_cast<int64_t *>(to) + at);
     }
 };
 
@@ -444,98 +456,34 @@ struct Period {
 
 extern "C" {
 
-// 0: all results came; 1: nothing moved for idle_limit cycles; 2: more came than there is room for;
-// 3: stopped; 4: not done after work_limit cycles
-int simulate(const Plan *plan, const Streams *streams, const Job *job, Reply *reply) {
-    const Streams &io = *streams;
-    Simulation simulation(*plan);
-    Period period;
-    V *const s = simulation.state;
-    *reply = Reply{};
-    const uint64_t layers = uint64_t(1) << io.layer_width;
-    for (uint64_t at = 0; at < job->weight_words; at++) {
-        const uint64_t *bits = job->weights + at * ((io.weights_width + 63) / 64);
-        for (uint64_t i = 0; i < io.weights_width; i++)
-            simulation.set(io.weights[i], bits[i / 64] >> i % 64 & 1);
-        simulation.set(io.weights_valid, 1);
-        simulation.evaluate();
-        simulation.step();
+// Bits of images' elements, a vector each: lane by lane an image, then their next ones. `codes` are
+// those of an image after another, of 1, 2, 4 or 8 octets.
+void pack(const uint8_t *codes, uint64_t octets, uint64_t images, uint64_t elements, uint64_t lanes,
+          uint64_t bits, uint64_t *packed) {
+    const uint64_t image_octets = elements * octets;
+    for (uint64_t first = 0; first < images; first += lanes) {
+        const uint64_t here = images - first < lanes ? images - first : lanes;
+        for (uint64_t element = 0; element < elements; element++, packed += bits * WORDS) {
+            memset(packed, 0, bits * sizeof(V));
+            const uint8_t *from = codes + first * image_octets + element * octets;
+            for (uint64_t lane = 0; lane < here; lane += 8)
+                for (uint64_t octet = 0; 8 * octet < bits; octet++) {
+                    uint64_t eight = 0;
+                    for (uint64_t i = 0; i < 8 && lane + i < here; i++)
+                        eight |= uint64_t(from[(lane + i) * image_octets + octet]) << 8 * i;
+                    eight = transpose(eight);
+                    for (uint64_t i = 0; i < 8 && 8 * octet + i < bits; i++)
+                        packed[(8 * octet + i) * WORDS + lane / 64] |= (eight >> 8 * i & 255)
+                                                                       << lane % 64;
+                }
+        }
     }
-    if (job->weight_words) simulation.set(io.weights_valid, 0);
-    simulation.set(io.o_ready, 1);
-    uint64_t idle = 0, waited = 0, skipped = 0, simulated = 0;
-    uint64_t values[LANES], levels[LANES];
-    while (reply->emitted < job->results) {
-        bool offered = reply->accepted < job->elements, moved = false, ended = false;
-        simulation.set(io.i_valid, offered);
-        if (offered) {
-            const uint64_t *from = job->codes + reply->accepted * io.code_width * WORDS;
-            for (uint64_t i = 0; i < io.code_width; i++, from += WORDS) s[io.code[i]] = load(from);
-            simulation.set(io.i_last, reply->accepted + 1 == job->elements);
-        }
-        simulation.evaluate();
-        if (offered && simulation.bit(io.i_ready)) reply->accepted++, moved = true;
-        if (simulation.bit(io.o_valid)) {
-            bool last = simulation.bit(io.o_last);
-            if (last && reply->images == job->images) return 2;
-            if (job->levels) {
-                uint64_t *level = job->levels + reply->emitted * io.level_width * WORDS;
-                for (uint64_t i = 0; i < io.level_width; i++, level += WORDS)
-                    memcpy(level, &s[io.level[i]], sizeof(V));
-                uint64_t *label = job->labels + reply->images * io.label_width * WORDS;
-                for (uint64_t i = 0; last && i < io.label_width; i++, label += WORDS)
-                    memcpy(label, &s[io.label[i]], sizeof(V));
-            }
-            reply->emitted++, reply->images += last, moved = true, ended = last;
-        }
-        if (simulation.bit(io.step)) reply->steps++, moved = true;
-        waited++;  // waiting counts for the layer that is waited for
-        if (simulation.bit(io.running)) {
-            job->layer_cycles[simulation.number(io.current, io.layer_width)] += waited;
-            waited = 0, moved = true;
-        }
-        const uint32_t *entry = io.entries;
-        for (uint64_t chain = 0; chain < io.chains; chain++, entry += 65 + io.entry_width) {
-            if (!simulation.bit(entry[0])) continue;
-            moved = true;
-            uint32_t image = uint32_t(simulation.number(entry + 1, 32)) + uint32_t(skipped);
-            uint64_t layer = simulation.number(io.layer, io.layer_width);
-            const uint32_t *bits = entry + 65;
-            if (io.entry_width) {
-                V flag = s[bits[io.sum_width]];
-                if (image < job->images) flag &= load(job->masks + image * WORDS);
-                job->overflows[layer] += count(flag);
-            }
-            if (image < job->traced_start || image >= job->traced) continue;
-            if (reply->events == job->event_limit) {
-                reply->overflowing++;
-                continue;
-            }
-            uint64_t at = reply->events++;
-            uint32_t element = uint32_t(simulation.number(entry + 33, 32));
-            job->events[at] = Event{reply->cycles, image, element, uint32_t(layer), uint32_t(chain)};
-            if (!job->sums) continue;
-            numbers(s, bits, io.sum_width, values);
-            store(job->sums, job->sum_bytes, at, values);
-            unsigned after = io.sum_width + 1;
-            numbers(s, bits + after, io.entry_width - after, levels);
-            store(job->values, job->level_bytes, at, levels);
-            memcpy(job->flags + at * WORDS, &s[bits[io.sum_width]], sizeof(V));
-        }
-        simulation.step();
-        reply->cycles++;
-        *job->progress = reply->accepted;
-        if (*job->stop) return 3;
-        if (ended && job->periodic_count && !period.done) {
-            uint64_t before = reply->images;
-            period.look(simulation, *job, layers, waited, *reply);
-            skipped += reply->images - before;
-        }
-        idle = moved ? 0 : idle + 1;
-        if (idle > job->idle_limit) return 1;
-        if (++simulated > job->work_limit) return 4;
-    }
-    return 0;
+}
+
+// Numbers of `bits` bits, one of each lane, from their vectors.
+void unpack(const uint64_t *vectors, uint64_t count, uint64_t bits, int64_t *numbers) {
+    for (; count; count--, vectors += bits * WORDS, numbers += LANES)
+        Numbers(vectors, bits).store(numbers);
 }
 
 // Any design: each cycle, `inputs` take the next vectors, and those of `outputs` are kept.

@@ -15,6 +15,20 @@ KINDS = (
 where the first is 1, else its second; ADD is a full adder with two results, the sum first."""
 
 
+# entries of a table of four whose input, the lowest first, is 0
+_HALF = (0x5555, 0x3333, 0x0F0F, 0x00FF)
+# tables of three inputs: which result of a full adder it is, and whether it is inverted
+_ADDERS = {0x96: (0, False), 0x69: (0, True), 0xE8: (1, False), 0x17: (1, True)}
+
+
+def _without(table: int, place: int, inputs: int) -> int:
+    """Return a table without the input at a place, on which it does not depend."""
+    low = (1 << place) - 1
+    return sum(
+        (table >> ((index & ~low) << 1 | index & low) & 1) << index for index in range(1 << inputs)
+    )
+
+
 class Operation(NamedTuple):
     """``results`` are numbers of nets, one or, for ADD, two."""
 
@@ -162,9 +176,22 @@ class Gates:
         return total, carry
 
     def look_up(self, table: int, inputs: list[int]) -> int:
-        """Return bit number ``inputs`` (the first lowest) of ``table``."""
+        """Return bit number ``inputs`` (the first lowest) of ``table``.
+
+        A sum or a majority of three becomes an `add`, which its carry or sum then shares.
+        """
         if not inputs:
             return ONE if table & 1 else ZERO
+        if inputs[-1] == ZERO:
+            return self.look_up(table & ((1 << (1 << (len(inputs) - 1))) - 1), inputs[:-1])
+        for place in range(len(inputs)):
+            if table & _HALF[place] == table >> (1 << place) & _HALF[place]:
+                rest = inputs[:place] + inputs[place + 1 :]
+                return self.look_up(_without(table, place, len(rest)), rest)
+        if len(inputs) == 3 and table in _ADDERS:
+            part, flip = _ADDERS[table]
+            result = self.add(*inputs)[part]
+            return self.invert(result) if flip else result
         half = 1 << (len(inputs) - 1)
         low, high = table & ((1 << half) - 1), table >> half
         if low == high:

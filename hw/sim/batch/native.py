@@ -16,12 +16,22 @@ import numpy as np
 from ...errors import ToolError
 from ..compiler import find_compiler
 from .gates import KINDS
+from .lanes import Share
 from .lowering import cache_folder
 from .plan import READ, SELECT, WRITE, Plan
 
-__all__ = ["Native", "library", "pack_rows", "widest"]
+__all__ = [
+    "Campaign",
+    "Exchange",
+    "Native",
+    "library",
+    "pack_rows",
+    "source",
+    "widest",
+    "width_for",
+]
 
-SOURCE = Path(__file__).with_name("evaluate.cc")
+OPTIONS = ("-std=c++17", "-O2", "-shared", "-fPIC", "-w")
 # lanes: what a compiler for x86 must be told, narrower registers need nothing
 _X86 = ("x86_64", "AMD64")
 FLAGS = {64: (), 128: (), 256: ("-mavx2",), 512: ("-mavx512f", "-mprefer-vector-width=512")}
@@ -33,10 +43,16 @@ extern "C" int widest() {
 """
 
 
+def source(kind: str) -> str:
+    """Return the text of an evaluator: of ``streams``, a ``board`` or a ``campaign``."""
+    parts = (Path(__file__).with_name(f"{name}.cc") for name in ("evaluate", kind))
+    return "\n".join(part.read_text(encoding="utf-8") for part in parts)
+
+
 def _compiled(source: str, flags: tuple[str, ...]) -> Path:
     """Return the library of a source, from the cache or newly compiled."""
     compiler = find_compiler()
-    options = ["-std=c++17", "-O2", "-shared", "-fPIC", "-w", *flags]
+    options = [*OPTIONS, *flags]
     recipe = "\0".join([source, *compiler, *options])
     kept = cache_folder() / f"{hashlib.sha256(recipe.encode()).hexdigest()[:32]}.so"
     if not kept.exists():
@@ -62,9 +78,14 @@ def widest() -> int:
     return ctypes.CDLL(str(_compiled(_PROBE, ()))).widest()
 
 
+def width_for(lanes: int) -> int:
+    """Return the narrowest vector of the processor that has so many bits, or its widest."""
+    return next((width for width in (64, 128, 256) if lanes <= width <= widest()), widest())
+
+
 @cache
-def library(lanes: int) -> ctypes.CDLL:
-    """Return the evaluator for ``lanes`` images at a time: 64, 128, 256 or 512.
+def library(lanes: int, kind: str = "streams") -> ctypes.CDLL:
+    """Return the evaluator of a kind for ``lanes`` images at a time: 64, 128, 256 or 512.
 
     Raises
     ------
@@ -74,12 +95,22 @@ def library(lanes: int) -> ctypes.CDLL:
     header = f"#define LANES {lanes}\nenum {{ {', '.join(KINDS)} }};\n"
     header += f"enum {{ READ = {READ}, SELECT = {SELECT}, WRITE = {WRITE} }};\n"
     flags = FLAGS[lanes] if platform.machine() in _X86 else ()
-    loaded = ctypes.CDLL(str(_compiled(header + SOURCE.read_text(encoding="utf-8"), flags)))
-    loaded.simulate.argtypes = [ctypes.c_void_p] * 4
+    loaded = ctypes.CDLL(str(_compiled(header + source(kind), flags)))
     pointer, number = ctypes.c_void_p, ctypes.c_uint64
     side = [pointer, number, pointer]
     loaded.observe.argtypes = [pointer, *side, *side, number]
     loaded.observe.restype = None
+    loaded.pack.argtypes = [pointer, *[number] * 5, pointer]
+    loaded.unpack.argtypes = [pointer, number, number, pointer]
+    loaded.pack.restype = loaded.unpack.restype = None
+    if kind == "streams":
+        loaded.simulate.argtypes = [pointer] * 4
+    elif kind == "campaign":
+        loaded.campaign.argtypes = [pointer, pointer]
+    else:
+        loaded.board_create.argtypes = loaded.board_destroy.argtypes = [pointer]
+        loaded.board_create.restype, loaded.board_destroy.restype = pointer, None
+        loaded.board_exchange.argtypes = [pointer, pointer]
     return loaded
 
 
@@ -102,11 +133,12 @@ class _Plan(ctypes.Structure):
         ),
         ("memories", ctypes.c_void_p),
         ("memories_count", ctypes.c_uint64),
+        ("apart", ctypes.c_uint64),
     ]
 
 
 class _Streams(ctypes.Structure):
-    """Slots of an accelerator's ports; see ``evaluate.cc``."""
+    """Slots of an accelerator's ports; see ``streams.cc``."""
 
     _fields_ = [
         *((name, ctypes.c_void_p) for name in ("code", "level", "label", "weights", "layer")),
@@ -124,7 +156,7 @@ class _Streams(ctypes.Structure):
 
 
 class _Job(ctypes.Structure):
-    """What one simulation is given; see ``evaluate.cc``."""
+    """What one simulation is given; see ``streams.cc``."""
 
     _fields_ = [
         ("codes", ctypes.c_void_p),
@@ -149,6 +181,8 @@ class _Job(ctypes.Structure):
         ("periodic", ctypes.c_void_p),
         ("periodic_count", ctypes.c_uint64),
         ("skip_stop", ctypes.c_uint64),
+        ("toggles", ctypes.c_void_p),
+        ("counted", ctypes.c_void_p),
         ("stop", ctypes.c_void_p),
         ("progress", ctypes.c_void_p),
     ]
@@ -163,6 +197,43 @@ class _Reply(ctypes.Structure):
     ]
 
 
+class Exchange(ctypes.Structure):
+    """What goes over a line; see ``board.cc``."""
+
+    _fields_ = [
+        *((name, ctypes.c_uint64) for name in ("rx", "tx", "bits", "divisor")),
+        ("sent", ctypes.c_void_p),
+        ("received", ctypes.c_void_p),
+        *((name, ctypes.c_uint64) for name in ("wanted", "limit")),
+        ("stop", ctypes.c_void_p),
+        *((name, ctypes.c_uint64) for name in ("count", "cycles", "digest")),
+    ]
+
+
+class Campaign(ctypes.Structure):
+    """Faults in lanes; see ``campaign.cc``."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("code", "payload")),
+        *(
+            (name, ctypes.c_uint64)
+            for name in (
+                *("code_width", "payload_width", "label_offset", "i_valid", "i_ready"),
+                *("o_valid", "o_ready", "active"),
+            )
+        ),
+        *((name, ctypes.c_void_p) for name in ("codes", "results")),
+        *((name, ctypes.c_uint64) for name in ("elements", "count", "outputs")),
+        ("masks", ctypes.c_void_p),
+        *((name, ctypes.c_uint64) for name in ("lanes", "idle_limit", "cycle_limit")),
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("stop", "outcomes", "images", "activated", "strayed")
+        ),
+        ("cycles", ctypes.c_uint64),
+    ]
+
+
 class Native:
     """A plan in the evaluator in C++.
 
@@ -173,6 +244,8 @@ class Native:
     plan : Plan
     width : int
         Images at a time: 64, 128, 256 or 512.
+    kind : str
+        What it does with them: ``streams``, ``board`` or ``campaign``.
 
     Raises
     ------
@@ -180,9 +253,9 @@ class Native:
         Without a C++ compiler.
     """
 
-    def __init__(self, plan: Plan, width: int):
+    def __init__(self, plan: Plan, width: int, kind: str = "streams"):
         self.plan, self.width = plan, width
-        self._library = library(width)
+        self._library = library(width, kind)
         self._contents = [pack_rows(words.init) for words in plan.memories]
         self._memories = (_Words * max(1, len(plan.memories)))(
             *(
@@ -199,6 +272,7 @@ class Native:
             slots=plan.slots,
             memories=ctypes.addressof(self._memories),
             memories_count=len(plan.memories),
+            apart=plan.apart,
             **ends,
         )
 
@@ -208,7 +282,7 @@ class Native:
         Parameters
         ----------
         streams, job : mapping of str to int or array
-            The fields of ``Streams`` and ``Job`` in ``evaluate.cc``; those left out are 0. Arrays
+            The fields of ``Streams`` and ``Job`` in ``streams.cc``; those left out are 0. Arrays
             are read and written where they are.
         """
         reply = _Reply()
@@ -237,6 +311,44 @@ class Native:
         others = (outputs.ctypes.data, len(outputs), kept.ctypes.data)
         self._library.observe(ctypes.addressof(self._plan), *sides, *others, len(given))
         return kept
+
+    def create_board(self) -> int:
+        """Return a simulation at whose pins bytes are exchanged."""
+        return self._library.board_create(ctypes.addressof(self._plan))
+
+    def destroy_board(self, board: int) -> None:
+        """Free a simulation of `create_board`."""
+        self._library.board_destroy(board)
+
+    def exchange(self, board: int, exchange: Exchange) -> int:
+        """Send and receive bits; return a status, see ``board.cc``."""
+        return self._library.board_exchange(board, ctypes.addressof(exchange))
+
+    def campaign(self, campaign: Campaign) -> int:
+        """Run a stream with a fault in each lane; return a status, see ``campaign.cc``."""
+        return self._library.campaign(ctypes.addressof(self._plan), ctypes.addressof(campaign))
+
+    def pack(self, share: Share, codes: np.ndarray, bits: int) -> np.ndarray:
+        """Return the bits of images' codes, of shape (images, n), lane by lane an image.
+
+        Returns
+        -------
+        uint64 array of shape (images a lane * n, bits, width / 64)
+        """
+        codes = np.ascontiguousarray(codes)
+        elements = codes.shape[1]
+        packed = np.empty((share.length * elements, bits, self.width // 64), np.uint64)
+        numbers = codes.itemsize, len(codes), elements, share.lanes, bits
+        self._library.pack(codes.ctypes.data, *numbers, packed.ctypes.data)
+        return packed
+
+    def unpack(self, vectors: np.ndarray) -> np.ndarray:
+        """Return bits of shape (n, bits, words) as numbers, int64 of shape (n, lanes)."""
+        vectors = np.ascontiguousarray(vectors)
+        found = np.empty((len(vectors), self.width), np.int64)
+        sizes = vectors.shape[:2]
+        self._library.unpack(vectors.ctypes.data, *sizes, found.ctypes.data)
+        return found
 
 
 def _addresses(fields: Mapping[str, Any]) -> dict[str, int]:

@@ -1,7 +1,8 @@
 """A design as single-bit operations, registers and memories, read from Yosys's JSON."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,17 @@ import numpy as np
 from ...errors import EngineRefusal
 from .gates import ONE, ZERO, Gates, Operation
 
-__all__ = ["GateNetlist", "Memory", "ReadPort", "Register", "WritePort", "read_netlist"]
+__all__ = [
+    "FAULTS",
+    "Fault",
+    "GateNetlist",
+    "Memory",
+    "ReadPort",
+    "Register",
+    "Wire",
+    "WritePort",
+    "read_netlist",
+]
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,14 @@ class Memory:
     writes: tuple[WritePort, ...]
 
 
+@dataclass(frozen=True)
+class Wire:
+    """A name that the design or Yosys gave, and its nets; None for bits that nothing needs."""
+
+    hidden: bool
+    nets: list[int | None]
+
+
 @dataclass(eq=False)
 class GateNetlist:
     """A design with one clock.
@@ -66,6 +85,12 @@ class GateNetlist:
         Nets of every port, lowest bit first.
     inputs : set of int
         Nets that come from outside.
+    wires : dict of str to Wire
+        By their names, with those of modules before them.
+    masks : list of int
+        Of each fault, the net that says in which lanes it is.
+    active : int
+        The net that is 1 where a fault changes the output of its gate.
     """
 
     count: int = 0
@@ -74,17 +99,17 @@ class GateNetlist:
     memories: list[Memory] = field(default_factory=list)
     ports: dict[str, list[int]] = field(default_factory=dict)
     inputs: set[int] = field(default_factory=set)
-    _bits: dict[int, Any] = field(default_factory=dict)
-    _wires: dict[str, Any] = field(default_factory=dict)
+    wires: dict[str, Wire] = field(default_factory=dict)
+    masks: list[int] = field(default_factory=list)
+    active: int = ZERO
 
     def name(self, net: int) -> str:
         """Return a name of a net: the shortest of those that the design gives it."""
-        bit = self._bits.get(net)
         found = [
-            (wire["hide_name"], len(name), name if len(wire["bits"]) == 1 else f"{name}[{index}]")
-            for name, wire in self._wires.items()
-            for index, each in enumerate(wire["bits"])
-            if each == bit
+            (wire.hidden, len(name), name if len(wire.nets) == 1 else f"{name}[{index}]")
+            for name, wire in self.wires.items()
+            for index, each in enumerate(wire.nets)
+            if each == net
         ]
         return min(found)[2] if found else f"net {net}"
 
@@ -93,7 +118,10 @@ class GateNetlist:
         drivers = {result: op for op in self.operations for result in op.results}
         registers = {register.q: register for register in self.registers}
         words = {
-            net: memory for memory in self.memories for port in memory.reads for net in port.data
+            net: (memory, port)
+            for memory in self.memories
+            for port in memory.reads
+            for net in port.data
         }
         seen = bytearray(self.count)
         pending = list(roots)
@@ -107,33 +135,75 @@ class GateNetlist:
                 pending += drivers[net].operands
             elif net in registers:
                 pending += (registers[net].d, registers[net].enable)
-            elif net in words and id(words[net]) not in kept:
-                kept.add(id(words[net]))
-                for port in words[net].reads:
-                    pending += (port.enable, *port.address, *port.data)
-                for port in words[net].writes:
-                    pending += (*port.enable, *port.address, *port.data)
+            elif net in words:
+                memory, port = words[net]
+                pending += (port.enable, *port.address, *port.data)
+                if id(memory) not in kept:
+                    kept.add(id(memory))
+                    for written in memory.writes:
+                        pending += (*written.enable, *written.address, *written.data)
         return GateNetlist(
             self.count,
-            [op for op in self.operations if any(seen[result] for result in op.results)],
+            [_needed(op, seen) for op in self.operations if any(seen[net] for net in op.results)],
             [register for register in self.registers if seen[register.q]],
-            [memory for memory in self.memories if id(memory) in kept],
+            [
+                replace(memory, reads=tuple(port for port in memory.reads if seen[port.data[0]]))
+                for memory in self.memories
+                if id(memory) in kept
+            ],
             self.ports,
             self.inputs,
-            self._bits,
-            self._wires,
+            self.wires,
+            self.masks,
+            self.active,
         )
 
 
-def read_netlist(top: dict[str, Any], *, clock: str = "clk") -> GateNetlist:
+def _needed(op: Operation, seen: bytearray) -> Operation:
+    """Return an operation without the half of a full adder that nothing needs."""
+    if op.kind != "ADD" or all(seen[net] for net in op.results):
+        return op
+    total, carry = op.results
+    kind, result = ("XOR3", total) if seen[total] else ("MAJORITY", carry)
+    return Operation(kind, op.operands, (result,))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A single fault at the output of a gate.
+
+    ``kind`` is one of `FAULTS`; ``entry`` that of the table whose output is flipped.
+    """
+
+    kind: str
+    entry: int = 0
+
+    def __str__(self) -> str:
+        return f"entry {self.entry} flipped" if self.kind == FAULTS[3] else self.kind
+
+
+FAULTS = ("stuck at 0", "stuck at 1", "inverted", "entry flipped")
+
+
+def read_netlist(
+    top: dict[str, Any], *, clock: str = "clk", faults: Sequence[tuple[str, Fault]] = ()
+) -> GateNetlist:
     """Read a module of Yosys's JSON whose cells `lowering.lower` leaves.
+
+    Parameters
+    ----------
+    top : dict
+    clock : str
+        The port.
+    faults : sequence of pairs of str and Fault
+        At which ``NARROWGAUGE_POINT`` there is which. The netlist's ``masks`` say in which lanes.
 
     Raises
     ------
     EngineRefusal
         For a combinational loop, another clock, or a cell that is not understood; by name.
     """
-    return _Reader(top, clock).read()
+    return _Reader(top, clock, faults).read()
 
 
 _GATES: dict[str, Callable[[Gates, dict[str, int]], int]] = {
@@ -149,15 +219,20 @@ _GATES: dict[str, Callable[[Gates, dict[str, int]], int]] = {
     "$_XNOR_": lambda g, p: g.differ(p["A"], p["B"], True),
     "$_MUX_": lambda g, p: g.choose(p["S"], p["A"], p["B"]),
 }
-_ADDER = "NARROWGAUGE_FA"
+_ADDER, _TABLE, _POINT = "NARROWGAUGE_FA", "NARROWGAUGE_LUT", "NARROWGAUGE_POINT"
 _REGISTERS = ("$_DFF_P_", "$_DFFE_PP_")
 
 
 class _Reader:
     """One reading: what is reached from the ports becomes nets, sources first."""
 
-    def __init__(self, top: dict[str, Any], clock: str):
+    def __init__(self, top: dict[str, Any], clock: str, faults: Sequence[tuple[str, Fault]]):
         self.top, self.gates = top, Gates()
+        self.faults: dict[str, list[tuple[int, Fault]]] = defaultdict(list)
+        for index, (point, fault) in enumerate(faults):
+            self.faults[point].append((index, fault))
+        self.masks = [self.gates.source() for _ in faults]
+        self.active: list[int] = []
         self.nets: dict[Any, int] = {"0": ZERO, "1": ONE, "x": ZERO, "z": ZERO}
         (self.clock,) = top["ports"][clock]["bits"] if clock in top["ports"] else (None,)
         self.drivers: dict[int, tuple[str, str, int]] = {}
@@ -191,6 +266,11 @@ class _Reader:
                 self.net(bit)
         while self.pending:
             self.pending.pop()()
+        active = self.active or [ZERO]
+        while len(active) > 1:  # as a tree, whose operations do not wait for each other
+            pairs = zip(active[::2], active[1::2], strict=False)
+            active = [self.gates.either(*pair) for pair in pairs] + active[len(active) & ~1 :]
+        inputs.update(self.masks)
         return GateNetlist(
             self.gates.count,
             self.gates.operations,
@@ -198,8 +278,9 @@ class _Reader:
             self.memories,
             {name: [self.nets[bit] for bit in port["bits"]] for name, port in ports.items()},
             inputs,
-            {net: bit for bit, net in reversed(self.nets.items())},
-            self.top["netnames"],
+            self._wires(),
+            masks=self.masks,
+            active=active[0],
         )
 
     def net(self, root: Any) -> int:
@@ -223,15 +304,23 @@ class _Reader:
                 stack += missing
         return self.nets[root]
 
+    def _wires(self) -> dict[str, Wire]:
+        """Return the wires, with the nets of all bits that were reached."""
+        return {
+            name: Wire(bool(wire["hide_name"]), [self.nets.get(bit) for bit in wire["bits"]])
+            for name, wire in self.top["netnames"].items()
+        }
+
     def _name(self, bit: Any) -> str:
-        return GateNetlist(_bits={0: bit}, _wires=self.top["netnames"]).name(0)
+        self.nets[bit] = self.gates.source()
+        return GateNetlist(wires=self._wires()).name(self.nets[bit])
 
     def _needs(self, bit: Any) -> dict[str, Any]:
         """Return the bits at the inputs of the gate that drives ``bit``; none of a source."""
         if bit not in self.drivers:
             return {}
         cell = self.top["cells"][self.drivers[bit][0]]
-        if cell["type"] not in _GATES and cell["type"] != _ADDER:
+        if cell["type"] not in _GATES and cell["type"] not in (_ADDER, _TABLE, _POINT):
             return {}
         directions = cell["port_directions"]
         connections = cell["connections"].items()
@@ -250,7 +339,13 @@ class _Reader:
         elif kind == _ADDER:
             results = self.gates.add(operands["A"], operands["B"], operands["C"])
             for port, net in zip(("S", "CO"), results, strict=True):
-                self.nets.setdefault(connections[port][0], net)
+                for each in connections.get(port, ()):
+                    self.nets.setdefault(each, net)
+        elif kind == _TABLE:
+            table = int(cell["parameters"]["TABLE"], 2)
+            self.nets[bit] = self.gates.look_up(table, [operands[port] for port in "ABCD"])
+        elif kind == _POINT:
+            self.nets[bit] = self._point(name, operands)
         elif kind in _REGISTERS:
             self._check_clock(name, connections["C"])
             self.nets[bit] = self.gates.source()
@@ -261,6 +356,26 @@ class _Reader:
             self.pending.append(lambda: self._memory(name, cell))
         else:
             raise EngineRefusal(f"the batch engine has no model of {name}, a {kind}")
+
+    def _point(self, name: str, operands: dict[str, int]) -> int:
+        """Return the net behind a point, at which there may be faults, each in its own lanes."""
+        result, true, gates = operands["A"], operands["A"], self.gates
+        for index, fault in self.faults.get(name, ()):
+            active = mask = self.masks[index]
+            if fault.kind == "stuck at 0":
+                active = gates.both(true, mask)
+                result = gates.both(result, gates.invert(mask))
+            elif fault.kind == "stuck at 1":
+                active = gates.both(gates.invert(true), mask)
+                result = gates.either(result, mask)
+            else:
+                for place in range(4 if fault.kind == "entry flipped" else 0):
+                    net = operands[f"I{place}"]
+                    wanted = net if fault.entry >> place & 1 else gates.invert(net)
+                    active = gates.both(active, wanted)
+                result = gates.differ(result, active)
+            self.active.append(active)
+        return result
 
     def _check_clock(self, name: str, bits: list[Any]) -> None:
         if any(bit != self.clock for bit in bits):
@@ -297,9 +412,13 @@ class _Reader:
                 f"memory {name} has a port that the batch engine does not simulate; it simulates "
                 "clocked ones that give the word before a write"
             )
-        self._check_clock(name, [bit for bit in cell["connections"]["RD_CLK"]])
-        self._check_clock(name, [bit for bit in cell["connections"]["WR_CLK"]] if writes else [])
         width, depth, wide = number["WIDTH"], number["SIZE"], number["ABITS"]
+        clocks = cell["connections"]["RD_CLK"], cell["connections"]["WR_CLK"]
+        enabled = [bits["RD_EN"][index] for index in range(reads)]
+        written = [any(bits["WR_EN"][index * width :][:width]) for index in range(writes)]
+        for clock, used in zip(clocks, (enabled, written), strict=True):
+            used_clocks = [bit for bit, use in zip(clock, used, strict=False) if use != ZERO]
+            self._check_clock(name, used_clocks)
         text = cell["parameters"]["INIT"].rjust(width * depth, "0")
         init = (np.frombuffer(text.encode(), np.uint8) == ord("1"))[::-1].reshape(depth, width)
 
@@ -325,6 +444,7 @@ class _Reader:
                         part("WR_DATA", index, width),
                     )
                     for index in range(writes)
+                    if written[index]
                 ),
             )
         )

@@ -48,6 +48,8 @@ class Plan:
     memories : tuple of Words
     slot : dict of int to int
         Of every net that is kept.
+    apart : bool
+        Whether addresses and enables of memories may differ between lanes.
     """
 
     slots: int
@@ -57,10 +59,16 @@ class Plan:
     ports: np.ndarray
     memories: tuple[Words, ...]
     slot: dict[int, int]
+    apart: bool
 
 
 def make_plan(
-    netlist: GateNetlist, outputs: Iterable[int], taint: Taint, chunk: int = CHUNK
+    netlist: GateNetlist,
+    outputs: Iterable[int],
+    taint: Taint | None,
+    chunk: int = CHUNK,
+    *,
+    whole: bool = False,
 ) -> Plan:
     """Lay a netlist out for an evaluator.
 
@@ -69,10 +77,12 @@ def make_plan(
     netlist : GateNetlist
     outputs : iterable of int
         Nets that are looked at between the operations and the clock's edge.
-    taint : Taint
-        What may differ between lanes.
+    taint : Taint or None
+        What may differ between lanes; None for all: then lanes go each their own way.
     chunk : int
         Operations that are put in order together.
+    whole : bool
+        Whether every net has a slot of its own, and keeps its value until the next cycle.
     """
     outputs = set(outputs)
     copied: set[int] = set()
@@ -81,9 +91,11 @@ def make_plan(
     operations = arrange(netlist.operations, chunk)
     operations += [Operation("COPY", (net,), (copy,)) for net, copy in copies.items()]
     at_ports = {net for memory in netlist.memories for net in _nets(memory)}
-    in_place = written_in_place(netlist, operations, outputs | at_ports)
+    in_place = {} if whole else written_in_place(netlist, operations, outputs | at_ports)
     kept = outputs | at_ports | set(copies.values())
     kept.update(net for r in netlist.registers for net in (r.d, r.enable))
+    if whole:
+        kept.update(net for op in operations for net in op.results)
     slot = place(netlist, operations, kept, in_place)
     moved = {
         net: slot[copies.get(net, net)]
@@ -105,10 +117,15 @@ def make_plan(
         ones=np.array([ONE, *(slot[r.q] for r in netlist.registers if r.init)], np.uint32),
         ports=np.array(_ports(netlist, slot, taint), np.uint32),
         memories=tuple(
-            Words(memory.name, memory.init, memory.name not in taint.memories)
+            Words(
+                memory.name,
+                memory.init,
+                memory.name not in taint.memories if taint else not memory.writes,
+            )
             for memory in netlist.memories
         ),
         slot=slot,
+        apart=taint is None,
     )
 
 
@@ -129,12 +146,12 @@ def _runs(operations: list[Operation], slot: dict[int, int]) -> np.ndarray:
     return np.array(numbers, np.uint32)
 
 
-def _ports(netlist: GateNetlist, slot: dict[int, int], taint: Taint) -> list[int]:
+def _ports(netlist: GateNetlist, slot: dict[int, int], taint: Taint | None) -> list[int]:
     reads: list[int] = []
     writes: list[int] = []
     for index, memory in enumerate(netlist.memories):
         for port in memory.reads:
-            selected = taint.selected(memory, port.address)
+            selected = taint.selected(memory, port.address) if taint else []
             reads += _read(index, port, selected, slot)
         for port in memory.writes:
             writes += _write(index, port, slot)

@@ -1,7 +1,7 @@
 """The evaluator in NumPy, for machines without a C++ compiler.
 
-It does the same as ``evaluate.cc``, an operation on many nets at a time where that one has many
-images a net, so it wants wide vectors.
+It does the same as ``evaluate.cc`` and ``streams.cc``, an operation on many nets at a time where
+these have many images a net, so it wants wide vectors.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .gates import KINDS
+from .lanes import Share, numbers, vectors
 from .plan import READ, SELECT, WRITE, Plan
 
 __all__ = ["Portable"]
@@ -60,12 +61,20 @@ class Portable:
         """Run any design from its start, as `native.Native.observe`."""
         loop = _Loop(self, SimpleNamespace(), {})
         kept = np.zeros((len(given), len(outputs), self.width // 64), np.uint64)
-        for cycle, vectors in enumerate(given):
-            loop.s[inputs] = vectors
+        for cycle, values in enumerate(given):
+            loop.s[inputs] = values
             loop.evaluate()
             kept[cycle] = loop.s[outputs]
             loop.step()
         return kept
+
+    def pack(self, share: Share, codes: np.ndarray, bits: int) -> np.ndarray:
+        """Return the bits of images' codes, as `native.Native.pack`."""
+        return vectors(share.spread(codes).reshape(-1, self.width), bits)
+
+    def unpack(self, vectors: np.ndarray) -> np.ndarray:
+        """Return bits as numbers, as `native.Native.unpack`."""
+        return numbers(vectors)
 
 
 def _split(numbers: np.ndarray) -> Iterator[tuple[Callable, list[np.ndarray], list[np.ndarray]]]:
@@ -131,7 +140,7 @@ class _Loop:
     def __init__(self, evaluator: Portable, io: SimpleNamespace, job: Mapping[str, Any]):
         self.evaluator, self.io = evaluator, io
         numbers = ("traced_start", "traced", "periodic_count", "weight_words")
-        defaults = dict.fromkeys(("codes", "levels", "sums")) | dict.fromkeys(numbers, 0)
+        defaults = dict.fromkeys(("codes", "levels", "sums", "toggles")) | dict.fromkeys(numbers, 0)
         self.job = SimpleNamespace(**defaults | dict(job))
         plan = evaluator.plan
         self.words = evaluator.width // 64
@@ -322,7 +331,7 @@ def _signed(bits: np.ndarray) -> np.ndarray:
 
 
 class _Period:
-    """Skip what repeats; see ``evaluate.cc``."""
+    """Skip what repeats; see ``streams.cc``."""
 
     def __init__(self, loop: _Loop):
         self.loop, self.marks, self.skipped, self.done = loop, {}, 0, False

@@ -9,7 +9,7 @@ from ...accelerator.probe import trace_layout
 from ...accelerator.top import Accelerator
 from ...errors import MismatchError
 from .design import Design, Ports
-from .lanes import Share, numbers, vectors
+from .lanes import Share
 from .native import Native, pack_rows
 from .plan import Plan
 from .portable import Portable
@@ -28,7 +28,7 @@ EVENT = np.dtype(
         ("chain", np.uint32),
     ]
 )
-"""When a sum left, and which one it is; the layout is shared with ``evaluate.cc``."""
+"""When a sum left, and which one it is; the layout is shared with ``streams.cc``."""
 
 
 class Signals:
@@ -68,8 +68,8 @@ class Pass:
         Sums that were traced; ``image`` is the place in the lane.
     sums, values : array of shape (events, lanes of the vector)
         The sums, and their levels.
-    flags : bool array of shape (events, lanes of the vector)
-        Their overflows.
+    flags : uint64 array of shape (events, words of the vector)
+        Their overflows, one bit a lane.
     """
 
     share: Share
@@ -82,10 +82,22 @@ class Pass:
     values: np.ndarray
     flags: np.ndarray
 
+    def stage(self, stage: str, events: np.ndarray) -> np.ndarray:
+        """Return what some sums were at a stage: ``sum``, ``overflow`` or ``level``.
+
+        Returns
+        -------
+        array of shape (events, lanes of the vector)
+        """
+        if stage != "overflow":
+            return (self.sums if stage == "sum" else self.values)[events]
+        octets = self.flags[events].astype("<u8", copy=False).view(np.uint8)
+        return np.unpackbits(octets, axis=1, bitorder="little").view(bool)
+
     def without_trace(self) -> "Pass":
         """Return it without its sums, which are large."""
         none = np.zeros((0, self.share.width), np.int8)
-        return replace(self, events=self.events[:0], sums=none, values=none, flags=none)
+        return replace(self, events=self.events[:0], sums=none, values=none, flags=self.flags[:0])
 
 
 class Simulator:
@@ -147,8 +159,7 @@ class Simulator:
         flags = np.zeros((limit, words), np.uint64)
         levels = np.zeros((share.length * outputs, len(ports.level), words), np.uint64)
         labels = np.zeros((share.length, len(ports.label), words), np.uint64)
-        spread = share.spread(codes).reshape(-1, self.width)
-        stimulus, masks = vectors(spread, len(ports.code)), share.masks()
+        stimulus, masks = self._whole.pack(share, codes, len(ports.code)), share.masks()
         overflows = np.zeros(1 << len(ports.layer), np.uint64)
         reply = self._simulate(
             (self._whole, self._streams),
@@ -169,18 +180,17 @@ class Simulator:
             level_bytes=values.itemsize,
             flags=flags,
         )
-        raw = numbers(levels).reshape(share.length, outputs, self.width)
-        octets = flags.astype("<u8").view(np.uint8)
+        raw = self._whole.unpack(levels).reshape(share.length, outputs, self.width)
         return Pass(
             share=share,
             levels=program.network.output.to_level(share.gather(raw)),
-            labels=share.gather(numbers(labels)[:, None, :])[:, 0],
+            labels=share.gather(self._whole.unpack(labels)[:, None, :])[:, 0],
             overflows=overflows[: len(program.network.layers)].astype(np.int64),
             cycles=reply.cycles,
             events=events[: reply.events],
             sums=sums,
             values=values,
-            flags=np.unpackbits(octets, axis=1, bitorder="little").astype(bool),
+            flags=flags,
         )
 
     def time(self, images: int, traced: range, signals: Signals) -> Timing:

@@ -46,13 +46,12 @@ class _Found:
 def simulate_whole(
     engine: BatchEngine, stimulus: Stimulus, evaluate: Callable[[np.ndarray], Expected]
 ) -> tuple[Run, Comparison, Whole]:
-    """Run images through hardware and reference, and compare every sum, flag and level.
+    """Run images through hardware and reference; compare every sum, flag and level of those traced.
 
     Parameters
     ----------
     engine : BatchEngine
     stimulus : Stimulus
-        All images are traced, whatever it says.
     evaluate : callable
         Returns what the reference says of some images, with all layers.
     """
@@ -84,16 +83,24 @@ class _Comparer:
     def add(self, each: Pass, images: np.ndarray, evaluate) -> None:
         """Compare a pass: the images at each place of its lanes, some at a time."""
         share, step = each.share, max(1, SUMS // self.program.sums)
+        traced = self.session.traced
         for place in range(share.length):
             first = share.start + place * share.lanes
             stop = min(first + share.lanes, share.stop)
-            order = self._order(each, place)
+            order = self._order(each, place) if first < traced else []
             for start in range(first, stop, step):
                 part = range(start, min(start + step, stop))
                 expected = evaluate(images[part.start : part.stop])
                 self.levels[part.start : part.stop] = np.asarray(expected.levels)
                 self.labels[part.start : part.stop] = np.asarray(expected.labels)
-                self._compare(each, order, part, start - first, expected)
+                self._count(expected)
+                if start < traced:
+                    self._compare(each, order, part, start - first, expected)
+
+    def _count(self, expected: Expected) -> None:
+        for index, layer in enumerate(expected.layers):
+            if layer.overflowed is not None:
+                self.overflows[index] += int(np.asarray(layer.overflowed).sum())
 
     def _order(self, each: Pass, place: int) -> list[np.ndarray]:
         """Return, for each layer, the sums of a place in the order of the layer's elements."""
@@ -112,21 +119,17 @@ class _Comparer:
         return order
 
     def _compare(self, each: Pass, order, part: range, lane: int, expected: Expected) -> None:
-        lanes = slice(lane, lane + len(part))
+        count = min(len(part), self.session.traced - part.start)
+        lanes = slice(lane, lane + count)
         for index, (events, wanted) in enumerate(zip(order, expected.layers, strict=True)):
             if wanted.accumulators is None:
                 continue
-            overflowed = np.asarray(wanted.overflowed)
-            self.overflows[index] += int(overflowed.sum())
-            for stage, hardware, reference in (
-                ("sum", each.sums, wanted.accumulators),
-                ("overflow", each.flags, overflowed),
-                ("level", each.values, wanted.levels),
-            ):
+            references = wanted.accumulators, wanted.overflowed, wanted.levels
+            for stage, reference in zip(_STAGES, references, strict=True):
                 if stage == "overflow" and not self.observed:
                     continue
-                ours = hardware[events, lanes].T
-                theirs = np.asarray(reference).reshape(len(part), -1)
+                ours = each.stage(stage, events)[:, lanes].T
+                theirs = np.asarray(reference)[:count].reshape(count, -1)
                 different = ours != theirs
                 if different.any():
                     self._note(index, stage, part.start, different, ours, theirs)
@@ -168,7 +171,8 @@ class _Comparer:
             *differences,
             *result_differences(run, self.levels, self.labels, network, geometry),
         ]
-        return Comparison(len(self.wrong), int(self.wrong.sum()), len(self.wrong), first_of(found))
+        wrong = int(self.wrong.sum())
+        return Comparison(len(self.wrong), wrong, self.session.traced, first_of(found))
 
 
 def _by_stage(item) -> tuple[int, int]:

@@ -69,7 +69,8 @@ def simulate(text, form, family="ice40", bytes_sent=(0, 1, 7, 130, 255)):
     """Bytes that come, and what tells traces of tx apart."""
     with PinSimulation(text, form, family, divisor=DIVISOR) as simulation:
         simulation.wait(RESET_CYCLES + 16)
-        found = [simulation.exchange(bytes([each]), 1, limit=1000)[0] for each in bytes_sent]
+        sent = [[bytes([each])] for each in bytes_sent]
+        found = [simulation.exchange(each, 1, limit=1000)[0][0] for each in sent]
         return found, (simulation.cycles, simulation.digest)
 
 
@@ -77,6 +78,7 @@ WANTED = [answer(byte) for byte in (0, 1, 7, 130, 255)]
 CELLS = {
     "icebreaker": ("SB_MAC16", "SB_RAM40_4K", "SB_PLL40_PAD"),
     "ulx3s_25f": ("MULT18X18D", "DP16KD", "EHXPLLL"),
+    "tang_nano_9k": ("MULT9X9", "SPX9", "rPLL"),
 }
 
 

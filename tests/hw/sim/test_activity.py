@@ -1,0 +1,89 @@
+"""Toggles are those that the interpreted engine's waveforms show."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from narrowgauge.hw.accelerator.top import Accelerator
+from narrowgauge.hw.errors import ToolError
+from narrowgauge.hw.geometry import Geometry
+from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.program.layout import Program
+from narrowgauge.hw.sim.batch.activity import count_toggles
+from narrowgauge.hw.sim.interpreted import AmaranthEngine
+from narrowgauge.hw.sim.run import CycleWindow, Stimulus
+from narrowgauge.model.integers.reference import evaluate
+
+from ..networks import random_network
+from .planted import planted
+from .test_engines import images_for, needs_compiler
+
+CYCLE = 1_000_000_000  # femtoseconds
+
+
+def small(**options):
+    network = random_network(4, ("int4", "uint4", "uint4"), (5, 3, 2), Accumulator(12))
+    return Accelerator(Program(network, Geometry(1, 2, 2), batch=1, **options))
+
+
+def in_waveforms(path, cycles):
+    """Toggles of signals, by module, name and bits: of what they are at the clock's edge."""
+    names, scope, now, before, found = {}, [], {}, {}, Counter()
+    edge = 0
+    for line in path.read_text().splitlines():
+        words = line.split()
+        if words[0] == "$scope":
+            scope.append(words[2])
+        elif words[0] == "$upscope":
+            scope.pop()
+        elif words[0] == "$var":
+            names[words[3]] = ".".join(scope[2:]), words[4], int(words[2])
+        elif line.startswith("#"):
+            while edge < cycles and edge * CYCLE + CYCLE // 2 <= int(line[1:]):
+                for key in now if edge else ():
+                    found[names[key]] += (now[key] ^ before[key]).bit_count()
+                before = dict(now)
+                edge += 1
+        elif line.startswith("b"):
+            now[words[1]] = int(words[0][1:], 2)
+        elif line[0] in "01":
+            now[line[1:]] = int(line[0])
+    return found
+
+
+def counted(design, images):
+    levels = evaluate(design.program.network, images, 2).levels.numpy()
+    return count_toggles(design, Stimulus(images).codes(design), levels)
+
+
+@needs_compiler
+def test_toggles_are_those_in_waveforms(tmp_path):
+    """Of three images in lanes, those of three runs; with a planted twin."""
+    design, cycles = small(), 0
+    images, wanted = images_for(design, 3), Counter()
+    for index in range(3):
+        window = CycleWindow(tmp_path / "waves.vcd", 0, 10_000)
+        run = AmaranthEngine(design).run(Stimulus(images[index : index + 1], window=window))
+        wanted += in_waveforms(window.path, run.cycles)
+        cycles += run.cycles
+    found = counted(design, images)
+    assert (found.images, found.cycles) == (3, cycles)
+    # in waveforms, signals also have bits on which nothing depends
+    ours = {(net.module, net.name, net.bits): net.toggles for net in found.nets}
+    both = [key for key in ours if key in wanted and ours[key]]
+    assert len(both) > 150
+    assert {key: ours[key] for key in both} == {key: wanted[key] for key in both}
+    assert {"array", "weights", "feeder", "requantize_0", "clock"} <= set(found.components)
+    assert found.components["clock"] == 2 * found.cycles * found.registers
+
+    right = "job->toggles[slot] += count((s[slot] ^ before[slot])"
+    with planted(right, right.replace("^ ", "& ~")):
+        wrong = counted(design, images)
+    assert sum(wrong.components.values()) < sum(found.components.values())
+
+
+def test_loaded_weights_are_refused():
+    design = small(any_weights=True)
+    with pytest.raises(ToolError, match="weights are part of the design"):
+        count_toggles(design, np.zeros(5, np.int64), np.zeros((1, 2), np.int64))
