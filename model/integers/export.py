@@ -168,6 +168,8 @@ def _about(trained: Trained, reports: Sequence[FoldReport], name: str) -> dict[s
         "accuracy_trained": trained.accuracy,
         "fold": [asdict(report) for report in reports],
     }
+    if trained.model.remarks:
+        about["remarks"] = list(trained.model.remarks)
     if trained.accuracy_float is not None:
         about["accuracy_float"] = trained.accuracy_float
     return about

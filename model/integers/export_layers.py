@@ -17,8 +17,9 @@ from ..exact.ranges import reach
 from ..exact.requantisation import Steps
 from ..exact.transfer import Transfer, fractions
 from ..exact.unsolved import Accumulation, UnsolvedLayer
+from ..layers.affine import constants
 from ..layers.blocks import Model, Node
-from ..layers.norm import constants, units
+from ..layers.norm import units
 from ..layers.steps import BIAS, Head, Step, WeightedStep
 from ..layers.unweighted import AddStep, AveragePoolStep, summands
 from ..lowering.supported import pair
@@ -113,10 +114,8 @@ def _weighted(step: WeightedStep, sums: Accumulation) -> Accumulation:
         if len(step.spatial) == 3:
             levels = levels.reshape(-1, *step.spatial).permute(0, 2, 3, 1).flatten(1)
     else:
-        levels = levels.permute(0, 2, 3, 1)
-        assert not isinstance(step.op.padding, str)  # which lowering refuses
-        window = _window(step.op.kernel_size, step.op.stride, step.op.padding)
-        sums = replace(sums, window=window, groups=step.op.groups)
+        levels = step.spread(levels).permute(0, 2, 3, 1)
+        sums = replace(sums, window=step.window, groups=step.op.groups)
     weights, (fmt,) = levels.cpu().numpy(), step.inputs
     low, high = reach(weights, fmt.min_level, fmt.max_level)
     return replace(sums, weights=weights, weight=quantizer.format, low=low, high=high)

@@ -8,11 +8,12 @@ its scale, because sums of two tensors and the last bias depend on it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Unpack
+from typing import NamedTuple, Unpack, cast
 
 import torch
 from torch import Tensor, nn
 
+from ...hw.errors import NetworkError
 from ...hw.network.network import INPUT
 from ...hw.numbers.formats import Fixed, Format
 from .quantize import MAX_ACTIVATION_WIDTH, ActivationQuantizer, QuantizerOptions
@@ -69,13 +70,19 @@ class Model(nn.Module):
         What each of them computes.
     image_shape : tuple of int
         Height, width and channels of an image.
+    remarks : sequence of str
+        What it leaves out of the module that it was made of, for whom it concerns.
     """
 
     def __init__(
-        self, nodes: Sequence[Node], steps: Sequence[Step], image_shape: tuple[int, int, int]
+        self,
+        nodes: Sequence[Node],
+        steps: Sequence[Step],
+        image_shape: tuple[int, int, int],
+        remarks: Sequence[str] = (),
     ):
         super().__init__()
-        self.nodes, self.image_shape = tuple(nodes), image_shape
+        self.nodes, self.image_shape, self.remarks = tuple(nodes), image_shape, tuple(remarks)
         self.steps = nn.ModuleList(steps)
         self.input_scale = 1.0
         self.input_format: Format | None = None
@@ -86,7 +93,7 @@ class Model(nn.Module):
 
     def items(self) -> list[tuple[Node, Step]]:
         """Return every node with its step."""
-        return list(zip(self.nodes, self.steps, strict=True))  # type: ignore[arg-type]
+        return list(zip(self.nodes, cast("list[Step]", list(self.steps)), strict=True))
 
     def weighted(self) -> list[tuple[Node, WeightedStep]]:
         """Return the steps with weights, in order."""
@@ -120,7 +127,10 @@ class Model(nn.Module):
             if not step.relu:
                 activation = signed_version(activation)
             read = tuple(known[source] for source in node.sources)
-            step.quantize(wanted.weight, activation, read, **options)
+            try:
+                step.quantize(wanted.weight, activation, read, **options)
+            except NetworkError as error:
+                raise NetworkError(f"layer {node.name}: {error}") from error
             step.padding_value = float(read[0].zero_level)  # of bipolar values, whose scale is 1
             known[node.name] = step.output
         last = self.steps[-1]

@@ -5,6 +5,7 @@ float shadow through `torch.nn.utils.parametrize`; the optimiser moves the shado
 computes with its quantised image.
 """
 
+from math import inf
 from typing import TypedDict
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from ...hw.errors import FormatError
 from ...hw.numbers.formats import Bipolar, Fixed, Format, MiniFloat, PowerOfTwo
+from .limits import NO_LIMITS, Limits
 from .rounding import Chance, nearest, straight_through
 
 __all__ = [
@@ -33,7 +35,7 @@ SAMPLE = 100_000  # values from which a scale is fitted
 
 
 class QuantizerOptions(TypedDict, total=False):
-    """Options of `WeightQuantizer`."""
+    """Options of `WeightQuantizer`; those of chance are of `ActivationQuantizer`, too."""
 
     scale: str
     rounding: str
@@ -134,7 +136,7 @@ class WeightQuantizer(nn.Module):
         """Return the scale that the weights themselves suggest, of shape (outputs or 1, 1, ...)."""
         magnitude = weight.abs()
         rows = magnitude.flatten(1) if self.per_channel else magnitude.reshape(1, -1)
-        if self.format == Bipolar():
+        if self.format == Bipolar() or rows.shape[1] == 1:  # a single weight is one level
             scale = rows.mean(dim=1)
         elif self.format.max_level < 16:
             # few levels: clip the tails rather than spend levels on them
@@ -169,10 +171,10 @@ class WeightQuantizer(nn.Module):
         with torch.no_grad():
             return nearest((weight / self.scale(weight)).clamp(-limit, limit), self.format).long()
 
-    def _chance(self) -> Chance:
+    def _chance(self) -> Chance | None:
         if self.training and self.rounding == "stochastic":
-            return {"rounding": "stochastic", "generator": self.generator}
-        return {}
+            return Chance(self.generator)
+        return None
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the quantised values of ``weight``, of the same shape."""
@@ -196,6 +198,8 @@ class ActivationQuantizer(nn.Module):
     ----------
     fmt : Format
         Format of the activations; see `check_activation`.
+    limits : Limits
+        What values are clipped to. They bound the scale, so that no level is beyond them.
     rounding, generator
         As in `WeightQuantizer`.
     """
@@ -203,6 +207,7 @@ class ActivationQuantizer(nn.Module):
     def __init__(
         self,
         fmt: Format,
+        limits: Limits = NO_LIMITS,
         *,
         rounding: str = "nearest",
         generator: torch.Generator | None = None,
@@ -210,20 +215,28 @@ class ActivationQuantizer(nn.Module):
         super().__init__()
         self.format = check_activation(fmt)
         self.rounding, self.generator = rounding, generator
+        self.largest = limits.largest_scale(fmt)
         self.log2_scale: nn.Parameter | None = None
         if fmt != Bipolar():
-            self.log2_scale = nn.Parameter(torch.tensor(ACTIVATION_RANGE / fmt.max_level).log2())
+            start = min(ACTIVATION_RANGE / fmt.max_level, self.largest)
+            self.log2_scale = nn.Parameter(torch.tensor(start).log2())
 
     @property
     def scale(self) -> Tensor:
         """Value of level 1; a scalar, always 1 for `Bipolar`."""
-        return torch.tensor(1.0) if self.log2_scale is None else torch.exp2(self.log2_scale)
+        if self.log2_scale is None:
+            return torch.tensor(1.0)
+        scale = torch.exp2(self.log2_scale)
+        if self.largest == inf:
+            return scale
+        # the gradient passes, so that a scale at its bound can leave it
+        return scale + (scale.clamp(max=self.largest) - scale).detach()
 
     def forward(self, value: Tensor) -> Tensor:
         """Return the quantised values of ``value``, of the same shape."""
-        chance: Chance = {}
+        chance = None
         if self.training and self.rounding == "stochastic":
-            chance = {"rounding": "stochastic", "generator": self.generator}
+            chance = Chance(self.generator)
         return straight_through(value, self.scale, self.format, chance=chance)
 
     @torch.no_grad()
@@ -235,7 +248,7 @@ class ActivationQuantizer(nn.Module):
         low, high = self.format.min_level, self.format.max_level
         losses = {}
         for share in range(2, 21):
-            scale = sample.max() * share / 20 / high
+            scale = (sample.max() * share / 20 / high).clamp(max=self.largest)
             levels = nearest((sample / scale).clamp(low, high), self.format)
             losses[float(scale)] = float((levels * scale - sample.clamp(min=low)).square().mean())
         self.log2_scale.fill_(torch.tensor(min(losses, key=losses.__getitem__)).log2())

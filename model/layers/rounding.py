@@ -1,6 +1,6 @@
 """Rounding to the levels of a format, with gradients as if it were the identity."""
 
-from typing import Any, TypedDict
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -10,10 +10,9 @@ from ...hw.numbers.formats import Bipolar, Fixed, Format
 __all__ = ["Chance", "nearest", "straight_through"]
 
 
-class Chance(TypedDict, total=False):
-    """Options of `Format.quantize` for stochastic rounding."""
+class Chance(NamedTuple):
+    """Stochastic rounding, and its source of chance; None is torch's own."""
 
-    rounding: str
     generator: torch.Generator | None
 
 
@@ -30,29 +29,43 @@ def nearest(x: Tensor, fmt: Format) -> Tensor:
     return fmt.quantize(x).to(x.dtype)
 
 
+class _Context(torch.autograd.function.FunctionCtx):
+    """What the gradient needs."""
+
+    saved_tensors: tuple[Tensor, Tensor, Tensor]
+    needs_input_grad: tuple[bool, ...]
+    limits: tuple[int, int, bool]
+
+
 class _StraightThrough(torch.autograd.Function):
     """See `straight_through`; one function, so that only two tensors are kept for the gradient."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
+    def forward(  # type: ignore[override]
+        ctx: _Context,
         value: Tensor,
         scale: Tensor,
         fmt: Format,
         low: int,
         passes: bool,
-        chance: Chance,
+        chance: Chance | None,
     ) -> Tensor:
         """Return ``scale * level``."""
         x = value / scale
         clamped = x.clamp(low, fmt.max_level)
-        levels = fmt.quantize(clamped, **chance).to(x.dtype) if chance else nearest(clamped, fmt)
+        if chance is None:
+            levels = nearest(clamped, fmt)
+        else:
+            drawn = fmt.quantize(clamped, rounding="stochastic", generator=chance.generator)
+            levels = drawn.to(x.dtype)
         ctx.save_for_backward(x, levels, scale)
         ctx.limits = (low, fmt.max_level, passes)
         return levels * scale
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(  # type: ignore[override]
+        ctx: _Context, *grads: Tensor
+    ) -> tuple[Tensor | None, ...]:
         """Return the gradients of value and scale."""
         (grad,) = grads
         x, levels, scale = ctx.saved_tensors
@@ -94,8 +107,8 @@ def straight_through(
         Smallest level used, where that is not the format's own.
     passes : bool
         Let gradients pass outside the range too.
-    chance : dict, optional
-        ``rounding`` and ``generator`` of `Format.quantize`, for stochastic rounding.
+    chance : Chance, optional
+        Rounds stochastically.
 
     Returns
     -------
@@ -103,5 +116,4 @@ def straight_through(
         ``scale * level``, of the shape of ``value``.
     """
     least = fmt.min_level if low is None else low
-    found: Any = _StraightThrough.apply(value, scale, fmt, least, passes, chance or {})
-    return found
+    return cast(Tensor, _StraightThrough.apply(value, scale, fmt, least, passes, chance))

@@ -5,21 +5,29 @@ requantisation. A step is float until `Step.quantize`.
 """
 
 from collections.abc import Sequence
-from typing import Unpack
+from typing import NamedTuple, Unpack, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrize
 
-from ...hw.numbers.formats import Fixed, Format
+from ...hw.errors import NetworkError
+from ...hw.network.window import Window
+from ...hw.numbers.formats import Bipolar, Fixed, Format
+from .affine import constants
+from .limits import NO_LIMITS, Limits
 from .quantize import ActivationQuantizer, QuantizerOptions, WeightQuantizer
 from .rounding import straight_through
 
-__all__ = ["BIAS", "Block", "Head", "Magnitude", "Step", "WeightedStep"]
+__all__ = ["BIAS", "Block", "Head", "Magnitude", "PoolBefore", "Sides", "Step", "WeightedStep"]
 
 BIAS = Fixed(32)
 """Format of the last layer's bias, in units of its accumulator."""
+
+
+Sides = tuple[int, int, int, int]
+"""Rows and columns outside of an image: top, left, bottom, right."""
 
 
 class Step(nn.Module):
@@ -28,11 +36,11 @@ class Step(nn.Module):
     Attributes
     ----------
     norm : Module or None
-        Maps sums to values; see `norm.constants`.
+        Maps sums to values; see `affine.constants`.
     activation : Module or None
-        ReLU, or the quantiser that replaces it.
-    relu : bool
-        Whether its values are kept from being negative.
+        What keeps its values within bounds, or the quantiser that replaces it.
+    limits : Limits
+        The bounds of its values.
     inputs, output : Format
         Formats of what it reads and gives, once quantised.
     padding_value : float
@@ -43,11 +51,16 @@ class Step(nn.Module):
     output: Format
     padding_value = 0.0
 
-    def __init__(self, *, relu: bool = False):
+    def __init__(self, limits: Limits = NO_LIMITS):
         super().__init__()
-        self.relu = relu
+        self.limits = limits
         self.norm: nn.Module | None = None
-        self.activation: nn.Module | None = nn.ReLU() if relu else None
+        self.activation: nn.Module | None = limits.module()
+
+    @property
+    def relu(self) -> bool:
+        """Whether its values are kept from being negative."""
+        return self.limits.relu
 
     def quantize(
         self,
@@ -58,8 +71,12 @@ class Step(nn.Module):
     ) -> None:
         """Put quantisers on weights and output; ``options`` are those of `WeightQuantizer`."""
         self.inputs, self.output = inputs, activation
-        rounding, generator = options.get("rounding", "nearest"), options.get("generator")
-        self.activation = ActivationQuantizer(activation, rounding=rounding, generator=generator)
+        self.activation = ActivationQuantizer(
+            activation,
+            self.limits,
+            rounding=options.get("rounding", "nearest"),
+            generator=options.get("generator"),
+        )
 
     def scale(self, scales: Sequence[Tensor]) -> Tensor:
         """Return the value of output level 1, given those of its inputs."""
@@ -72,12 +89,12 @@ class Step(nn.Module):
         x = sums if self.norm is None else self.norm(sums)
         return x if self.activation is None else self.activation(x)
 
-    def pad(self, x: Tensor, padding: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
-        """Pad with what is not zero; return the padding that remains to be done with zeros."""
-        if self.padding_value == 0 or not any(padding):
-            return x, padding
-        rows, columns = padding
-        return functional.pad(x, (columns, columns, rows, rows), value=self.padding_value), (0, 0)
+    def pad(self, x: Tensor, padding: Sides) -> tuple[Tensor, tuple[int, int]]:
+        """Pad with what torch's layers do not; return the rows and columns left to them."""
+        top, left, bottom, right = padding
+        if (top, left) == (bottom, right) and (self.padding_value == 0 or not any(padding)):
+            return x, (top, left)
+        return functional.pad(x, (left, right, top, bottom), value=self.padding_value), (0, 0)
 
 
 class WeightedStep(Step):
@@ -89,15 +106,24 @@ class WeightedStep(Step):
         The weights, without a bias.
     spatial : tuple of int
         Shape of the tensor that it reads: channels, height, width.
-    relu : bool
+    limits : Limits
         See `Step`.
+    padding : Sides
+        Of a convolution.
     """
 
     per_channel = True
 
-    def __init__(self, op: nn.Conv2d | nn.Linear, spatial: tuple[int, ...], *, relu: bool = False):
-        super().__init__(relu=relu)
-        self.op, self.spatial = op, spatial
+    def __init__(
+        self,
+        op: nn.Conv2d | nn.Linear,
+        spatial: tuple[int, ...],
+        limits: Limits = NO_LIMITS,
+        *,
+        padding: Sides = (0, 0, 0, 0),
+    ):
+        super().__init__(limits)
+        self.op, self.spatial, self.padding = op, spatial, padding
         self.weight_format: Format | None = None
 
     def quantize(
@@ -107,25 +133,69 @@ class WeightedStep(Step):
         inputs: tuple[Format, ...],
         **options: Unpack[QuantizerOptions],
     ) -> None:
-        """Put quantisers on weights and output."""
+        """Put quantisers on weights and output.
+
+        Raises
+        ------
+        NetworkError
+            For a dilated kernel of weights that have no zero to put between them.
+        """
+        if weight == Bipolar() and self.dilation != (1, 1):
+            raise NetworkError(
+                "a dilated convolution has zeros between its weights, and bipolar has none: "
+                "give it int2 or wider"
+            )
         super().quantize(weight, activation, inputs, **options)
         self.weight_format = weight
         quantizer = WeightQuantizer(weight, self.op.weight, per_channel=self.per_channel, **options)
         parametrize.register_parametrization(self.op, "weight", quantizer)
 
+    @property
+    def dilation(self) -> tuple[int, int]:
+        """Rows and columns from one weight to the next."""
+        return (1, 1) if isinstance(self.op, nn.Linear) else _two(self.op.dilation)
+
+    @property
+    def window(self) -> Window:
+        """The window of a convolution, with the zeros of a dilated kernel."""
+        assert isinstance(self.op, nn.Conv2d)
+        sizes = zip(_two(self.op.kernel_size), self.dilation, strict=True)
+        rows, columns = ((size - 1) * apart + 1 for size, apart in sizes)
+        return Window((rows, columns), _two(self.op.stride), self.padding)
+
+    def spread(self, weights: Tensor) -> Tensor:
+        """Return weights of shape (outputs, inputs, rows, columns) with the zeros between them."""
+        rows, columns = self.dilation
+        if (rows, columns) == (1, 1):
+            return weights
+        spread = weights.new_zeros(*weights.shape[:2], *self.window.kernel)
+        spread[:, :, ::rows, ::columns] = weights
+        return spread
+
     def weights(self) -> tuple[WeightQuantizer, Tensor]:
         """Return the weight quantiser and the float shadow weights of a quantised step."""
-        found = self.op.parametrizations["weight"]  # type: ignore[index]
-        return found[0], found.original  # type: ignore[union-attr, index]
+        parametrizations = cast(nn.ModuleDict, self.op.parametrizations)
+        found = cast(parametrize.ParametrizationList, parametrizations["weight"])
+        return cast(WeightQuantizer, found[0]), cast(Tensor, found.original)
 
     def sums(self, x: Tensor) -> Tensor:
         """Return the weighted sums."""
         if isinstance(self.op, nn.Linear):
             return self.op(x.flatten(1))
-        x, padding = self.pad(x, self.op.padding)  # type: ignore[arg-type]
+        if x.ndim == 2:  # values of a linear layer, each a channel
+            x = x[:, :, None, None]
+        x, padding = self.pad(x, self.padding)
+        op = self.op
         return functional.conv2d(
-            x, self.op.weight, None, self.op.stride, padding, groups=self.op.groups
+            x, op.weight, None, _two(op.stride), padding, self.dilation, op.groups
         )
+
+
+class PoolBefore(NamedTuple):
+    """A max pool between a layer and its norm, and what names it in the network file."""
+
+    pool: nn.MaxPool2d
+    name: str
 
 
 class Block(WeightedStep):
@@ -133,15 +203,14 @@ class Block(WeightedStep):
 
     Parameters
     ----------
-    op, spatial, relu
+    op, spatial, limits, padding
         See `WeightedStep`.
     norm : Module
-        BatchNorm or `norm.Shift`.
-    pool : MaxPool2d, optional
-        Between sums and norm. The norm's slopes are then used as their magnitudes, so that
-        hardware may pool after requantising: a function that nowhere falls commutes with a maximum.
-    pool_name : str
-        Names the pool in the network file.
+        BatchNorm or `affine.Shift`.
+    pooled : PoolBefore, optional
+        A max pool between sums and norm. The norm's slopes are then used as their magnitudes, so
+        that hardware may pool after requantising: a function that nowhere falls commutes with a
+        maximum.
     """
 
     def __init__(
@@ -149,14 +218,15 @@ class Block(WeightedStep):
         op: nn.Conv2d | nn.Linear,
         spatial: tuple[int, ...],
         norm: nn.Module,
+        limits: Limits,
         *,
-        relu: bool,
-        pool: nn.MaxPool2d | None = None,
-        pool_name: str = "",
+        padding: Sides = (0, 0, 0, 0),
+        pooled: PoolBefore | None = None,
     ):
-        super().__init__(op, spatial, relu=relu)
-        self.norm, self.pool, self.pool_name = norm, pool, pool_name
-        if pool is not None and isinstance(norm, nn.BatchNorm2d):
+        super().__init__(op, spatial, limits, padding=padding)
+        self.norm = norm
+        self.pool, self.pool_name = pooled or (None, "")
+        if self.pool is not None and isinstance(norm, nn.BatchNorm2d):
             parametrize.register_parametrization(norm, "weight", Magnitude())
 
     def forward(self, values: Sequence[Tensor], scales: Sequence[Tensor]) -> Tensor:
@@ -176,14 +246,32 @@ class Magnitude(nn.Module):
 class Head(WeightedStep):
     """The last weighted layer, whose bias is an integer in units of the accumulator once quantised.
 
-    One scale serves all classes, so that the largest integer is the largest logit.
+    One scale serves all classes, so that the largest integer is the largest logit. A norm behind it
+    is trained in float, and folded into weights and bias when they are quantised.
+
+    Parameters
+    ----------
+    op, spatial, padding
+        See `WeightedStep`.
+    bias : Tensor of shape (classes,)
+        Added to the sums.
+    norm : BatchNorm1d, optional
+        Behind them.
     """
 
     per_channel = False
 
-    def __init__(self, op: nn.Conv2d | nn.Linear, spatial: tuple[int, ...], bias: Tensor):
-        super().__init__(op, spatial)
-        self.bias = nn.Parameter(bias.detach().clone())
+    def __init__(
+        self,
+        op: nn.Conv2d | nn.Linear,
+        spatial: tuple[int, ...],
+        bias: Tensor,
+        norm: nn.Module | None = None,
+        *,
+        padding: Sides = (0, 0, 0, 0),
+    ):
+        super().__init__(op, spatial, padding=padding)
+        self.bias, self.norm = nn.Parameter(bias.detach().clone()), norm
 
     def quantize(
         self,
@@ -193,8 +281,20 @@ class Head(WeightedStep):
         **options: Unpack[QuantizerOptions],
     ) -> None:
         """Put a quantiser on the weights; the output stays what it is."""
+        self._fold()
         super().quantize(weight, activation, inputs, **options)
         self.activation = None
+
+    @torch.no_grad()
+    def _fold(self) -> None:
+        """Let weights and bias do what the norm does."""
+        if self.norm is None:
+            return
+        mean, deviation, gamma, beta = constants(self.norm)
+        slope = gamma / deviation
+        self.bias.copy_((self.bias - mean) * slope + beta)
+        self.op.weight.mul_(slope.reshape(-1, *[1] * (self.op.weight.ndim - 1)))
+        self.norm = None
 
     def unit(self, input_scale: Tensor) -> Tensor:
         """Return the value of accumulator level 1, a scalar, for inputs of that scale."""
@@ -206,4 +306,9 @@ class Head(WeightedStep):
         bias = self.bias
         if self.weight_format is not None:
             bias = straight_through(bias, self.unit(scales[0]).detach(), BIAS)
-        return self.sums(values[0]).flatten(1) + bias
+        return self.finish(self.sums(values[0]).flatten(1) + bias)
+
+
+def _two(size: Sequence[int]) -> tuple[int, int]:
+    rows, columns = size
+    return rows, columns

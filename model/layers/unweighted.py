@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from ...hw.network.layers import MAX_SUMMAND
 from ...hw.numbers.formats import Format
+from .limits import Limits
 from .quantize import QuantizerOptions
 from .rounding import straight_through
 from .steps import Step
@@ -24,12 +25,12 @@ class MaxPoolStep(Step):
     ----------
     pool : MaxPool2d
         The window.
-    relu : bool
-        Whether its source is kept from being negative.
+    limits : Limits
+        What its source is kept within.
     """
 
-    def __init__(self, pool: nn.MaxPool2d, *, relu: bool):
-        super().__init__(relu=relu)
+    def __init__(self, pool: nn.MaxPool2d, limits: Limits):
+        super().__init__(limits)
         self.pool, self.activation = pool, None
 
     def quantize(
@@ -59,11 +60,11 @@ class AveragePoolStep(Step):
     kernel, stride, padding : tuple of int
         The window: height and width.
     norm : Module
-        `norm.Divide` by the taps; rounded when training ends.
+        `affine.Divide` by the taps; rounded when training ends.
     whole : bool
         Whether the window is the whole image.
-    relu : bool
-        Whether its source is kept from being negative.
+    limits : Limits
+        What its source is kept within.
     """
 
     def __init__(
@@ -72,11 +73,11 @@ class AveragePoolStep(Step):
         stride: tuple[int, int],
         padding: tuple[int, int],
         norm: nn.Module,
+        limits: Limits,
         *,
         whole: bool,
-        relu: bool,
     ):
-        super().__init__(relu=relu)
+        super().__init__(limits)
         self.kernel, self.stride, self.padding, self.whole = kernel, stride, padding, whole
         self.norm, self.activation = norm, None
 
@@ -98,7 +99,7 @@ class AveragePoolStep(Step):
     def forward(self, values: Sequence[Tensor], scales: Sequence[Tensor]) -> Tensor:
         """Return the values that follow from those of its source."""
         assert self.norm is not None
-        x, padding = self.pad(values[0], self.padding)
+        x, padding = self.pad(values[0], (*self.padding, *self.padding))
         x = self.norm(
             functional.avg_pool2d(x, self.kernel, self.stride, padding, divisor_override=1)
         )
@@ -117,6 +118,7 @@ class AddStep(Step):
     def forward(self, values: Sequence[Tensor], scales: Sequence[Tensor]) -> Tensor:
         """Return the values that follow from those of its sources."""
         one, two = values
+        two = two.reshape(one.shape)  # a vector may have rows and columns, one of each
         if not self.inputs:
             return self.finish(one + two)
         first, second = (float(scale.detach()) for scale in scales)

@@ -1,4 +1,4 @@
-"""Whether a lowered model computes what its module does: tried, in float64, before it is trained.
+"""Compares a lowered model with its module, in float64, before it is trained.
 
 Both read the same random images, first with the parameters that they have, then with random ones,
 because those of a module that is not trained hide much: a slope of 0 hides a branch, a mean of 0 a
@@ -8,16 +8,18 @@ that 1e-9 of it is no rounding.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from ...hw.errors import NetworkError
 from ..layers.blocks import Model
 from .modules import copy_module
-from .supported import ALIASES, method_of
+from .supported import MODULES
+from .tracing import AsTrained, first_line, trace
 
-__all__ = ["Ends", "compare"]
+__all__ = ["Ends", "LastCall", "compare"]
 
 IMAGES = 3  # of a batch: two would have the same normalised magnitudes
 TOLERANCE = 1e-9  # of the largest magnitude
@@ -25,9 +27,27 @@ TOLERANCE = 1e-9  # of the largest magnitude
 Lower = Callable[[nn.Module], Model]
 Ends = Mapping[str, tuple[str, str]]
 """Where each step ends, by its name: the node of the traced graph, and the path of its module."""
+LastCall = Callable[[Tensor, int], Tensor]
+"""What a module does to its logits, along a dimension, and the model does not."""
 
 
-def compare(module: nn.Module, model: Model, lower: Lower, ends: Ends) -> None:
+class _Pair(NamedTuple):
+    """A module and what was made of it, and how they are compared."""
+
+    module: nn.Module
+    model: Model
+    ends: Ends
+    last: LastCall | None
+
+
+def compare(
+    module: nn.Module,
+    model: Model,
+    lower: Lower,
+    ends: Ends,
+    last: LastCall | None,
+    shape: tuple[int, ...],
+) -> None:
     """Refuse a model that does not compute what ``module`` does.
 
     Parameters
@@ -40,6 +60,10 @@ def compare(module: nn.Module, model: Model, lower: Lower, ends: Ends) -> None:
         Makes a model of a module that it may change.
     ends : mapping
         Where each step ends; see `Ends`.
+    last : callable or None
+        What the model leaves out.
+    shape : tuple of int
+        Of what ``module`` reads an image as.
 
     Raises
     ------
@@ -47,27 +71,51 @@ def compare(module: nn.Module, model: Model, lower: Lower, ends: Ends) -> None:
         With the first layer that differs.
     """
     generator = torch.Generator().manual_seed(0)
-    height, width, channels = model.image_shape
-    images = torch.randn(IMAGES, channels, height, width, generator=generator).double()
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        one, other = copy_module(module).double().eval(), copy_module(model).double().eval()
-        _compare(one, other, images[:1], ends, "")
+    images = torch.randn(IMAGES, *shape, generator=generator).double()
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), AsTrained():
+        one, other = copy_module(module).double().eval(), _double(model).eval()
+        _compare(_Pair(one, other, ends, last), images[:2], "")
         one = _stirred(copy_module(module), generator).double().eval()
         other = lower(copy_module(one)).double()
-        _compare(_training(one), other.train(), images, ends, " in training")
-        _compare(one.eval(), other.eval(), images[:1], ends, " after training")
+        stirred = _Pair(one, other, ends, last)
+        _training(one)
+        other.train()
+        _compare(stirred, images, " in training")
+        one.eval()
+        other.eval()
+        _compare(stirred, images[:2], " after training")
 
 
-def _compare(module: nn.Module, model: nn.Module, images: Tensor, ends: Ends, when: str) -> None:
-    result, lowered = module(images), model(images)
+def _double(model: Model) -> Model:
+    copied = copy_module(model)
+    assert isinstance(copied, Model)
+    return copied.double()
+
+
+def _compare(pair: _Pair, images: Tensor, when: str) -> None:
+    height, width, channels = pair.model.image_shape
+    name = type(pair.module).__name__
+    try:
+        result = pair.module(images.clone())  # which it may change
+    except Exception as error:  # whatever its own code raises
+        raise NetworkError(f"{name} does not run{when}: {first_line(error)}") from error
+    try:
+        lowered = pair.model(images.reshape(-1, channels, height, width))
+    except RuntimeError as error:  # shapes that do not meet
+        raise NetworkError(
+            f"what was made of {name} differs from it{when}, it does not even run "
+            f"({first_line(error)}): something is not understood"
+        ) from error
     if not isinstance(result, Tensor):
         raise NetworkError(f"the network gives a {type(result).__name__}, not logits{when}")
+    if pair.last is not None:
+        lowered = pair.last(lowered, 1)
     difference = _difference(result, lowered)
     if difference is not None:
-        found = _first(module, model, images, ends) or "what forward does beside its layers"
+        found = _first(pair, images) or "what forward does beside its layers"
         raise NetworkError(
-            f"what was made of {type(module).__name__} differs from it{when} by {difference} on "
-            f"random images, first at {found}, of which something is not understood"
+            f"what was made of {name} differs from it{when} by {difference} "
+            f"on random images, first at {found}, of which something is not understood"
         )
 
 
@@ -88,20 +136,23 @@ def _training(module: nn.Module) -> nn.Module:
     """Put a module into training, but what drops values by chance."""
     module.train()
     for each in module.modules():
-        if method_of("call_module", each) in ALIASES:
+        if MODULES.get(type(each)) == "same":
             each.eval()
     return module
 
 
 def _stirred(module: nn.Module, generator: torch.Generator) -> nn.Module:
-    """Give a module's layers random parameters and statistics; slopes keep their signs."""
+    """Give a module's layers random parameters and statistics; slopes keep their signs.
+
+    Its own constants stay alike where they were, and differ from what they were.
+    """
 
     def fill(tensor: Tensor | None, low: float, high: float) -> None:
         if tensor is not None:
             tensor.copy_(torch.rand(tensor.shape, generator=generator) * (high - low) + low)
 
     for each in module.modules():
-        if isinstance(each, nn.Conv2d | nn.Linear):
+        if isinstance(each, nn.Conv1d | nn.Conv2d | nn.Linear):
             reach = (3 / each.weight[0].numel()) ** 0.5  # keeps the variance
             fill(each.weight, -reach, reach)
             fill(each.bias, -0.5, 0.5)
@@ -113,46 +164,32 @@ def _stirred(module: nn.Module, generator: torch.Generator) -> nn.Module:
             fill(each.bias, -0.5, 0.5)
             fill(each.running_mean, -0.5, 0.5)
             fill(each.running_var, 0.5, 2)
+        elif type(each) not in MODULES:
+            for tensor in (*each._parameters.values(), *each._buffers.values()):
+                if tensor is not None and tensor.is_floating_point():
+                    slope, offset = torch.rand(2, generator=generator) + 0.5
+                    tensor.mul_(slope).add_(offset * torch.where(tensor < 0, -1, 1))
     return module
 
 
-def _first(module: nn.Module, model: nn.Module, images: Tensor, ends: Ends) -> str | None:
+def _first(pair: _Pair, images: Tensor) -> str | None:
     """Return the name of the first layer that differs, if it is one of them."""
-    assert isinstance(model, Model)
-    graph = fx.symbolic_trace(copy_module(module))
-    graph.train(module.training)
-    for path, each in module.named_modules():  # a module may run single ones in another mode
-        if path in dict(graph.named_modules()):
-            graph.get_submodule(path).training = each.training
-    traced = _Values(graph)
-    traced.run(images)
-    values = model.run(images, keep=True)
+    traced = trace(copy_module(pair.module), images.clone(), keep=True)
+    kept = {node.name: traced.kept(node) for node in traced.nodes}
+    height, width, channels = pair.model.image_shape
+    values = pair.model.run(images.reshape(-1, channels, height, width), keep=True)
     for name, value in values.items():
-        end, path = ends.get(name, ("", ""))
-        if end and _difference(traced.values[end], value):
+        end, path = pair.ends.get(name, ("", ""))
+        read = kept.get(end)
+        if read is not None and _difference(read, value):
             return path if path == name else f"{name} to {path}"
-    run = _outputs(module, images)
-    for node in graph.graph.nodes:  # the graph itself is not what runs
+    run = _outputs(pair.module, images)
+    for node in traced.nodes:  # the graph itself is not what runs
         if node.op == "call_module" and str(node.target) in run:
-            result = next(run[str(node.target)], None)
-            if result is None or _difference(result, traced.values[node.name]):
+            result, own = next(run[str(node.target)], None), traced.kept(node)
+            if result is None or own is None or _difference(result, own):
                 return f"{node.target}, or what forward does before it"
     return None
-
-
-class _Values(fx.Interpreter):
-    """Runs a graph and keeps what every node gives, before others change it in place."""
-
-    def __init__(self, graph: fx.GraphModule):
-        super().__init__(graph)
-        self.values: dict[str, Tensor] = {}
-
-    def run_node(self, n: fx.Node) -> object:
-        """Run one node."""
-        result = super().run_node(n)
-        if isinstance(result, Tensor):
-            self.values[n.name] = result.clone()
-        return result
 
 
 def _outputs(module: nn.Module, images: Tensor) -> dict[str, Iterator[Tensor]]:
@@ -160,13 +197,13 @@ def _outputs(module: nn.Module, images: Tensor) -> dict[str, Iterator[Tensor]]:
     found: dict[str, list[Tensor]] = {}
     handles = []
     for path, each in module.named_modules():
-        if method_of("call_module", each) is not None:
+        if type(each) in MODULES:
 
             def keep(_module: nn.Module, _read: object, result: Tensor, path: str = path) -> None:
                 found.setdefault(path, []).append(result.clone())
 
             handles.append(each.register_forward_hook(keep))
-    module(images)
+    module(images.clone())
     for handle in handles:
         handle.remove()
     return {path: iter(outputs) for path, outputs in found.items()}

@@ -1,11 +1,11 @@
-"""What torch attaches to modules beside their code, and lowering would lose: each is refused.
+"""Refuses what torch attaches to modules beside their code, and lowering would lose.
 
 Hooks, parametrisations, replaced methods, frozen, shared or unusual parameters: nothing of that is
 in a traced graph, or it does not outlast the training that follows.
 """
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -74,9 +74,9 @@ def copy_module(module: nn.Module) -> nn.Module:
         raise NetworkError(f"{type(module).__name__} cannot be copied: {line}") from error
 
 
-def _names(hooks: Iterable[object]) -> str:
+def _names(hooks: Mapping[int, object] | Iterable[object]) -> str:
     """Return what hooks are called: functions by their names, others by their classes."""
-    functions = hooks.values() if isinstance(hooks, dict) else hooks
+    functions = hooks.values() if isinstance(hooks, Mapping) else hooks
     return ", ".join(getattr(each, "__name__", type(each).__name__) for each in functions)
 
 
@@ -119,7 +119,7 @@ def _tensor_reasons(tensor: Tensor, counts: bool) -> Iterator[str]:
     if isinstance(tensor, nn.Parameter):
         if tensor._backward_hooks or getattr(tensor, "_post_accumulate_grad_hooks", None):
             yield "has a gradient hook, which training does not run; remove it"
-        if not tensor.requires_grad:
+        if counts and not tensor.requires_grad:
             yield "is frozen (requires_grad is False), but training moves all weights; thaw it"
     if not counts:
         return

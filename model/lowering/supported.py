@@ -1,166 +1,263 @@
-"""Which torch modules and functions have an equal in hardware, and with which parameters."""
+"""Lists the torch modules, functions and methods that hardware runs, and what is near to others."""
 
 import operator
-from collections.abc import Callable
-from typing import Any, NoReturn
+from dataclasses import dataclass, field
 
 import torch
-from torch import fx, nn
+from torch import nn
 from torch.nn import functional
 
-from ...hw.errors import NetworkError
-from ...hw.network.layers import Window
-
-__all__ = [
-    "ALIASES",
-    "MODULES",
-    "SUPPORTED",
-    "VIEWS",
-    "changes_in_place",
-    "check_call",
-    "check_layer",
-    "method_of",
-    "pair",
-]
+__all__ = ["MODULES", "SUPPORTED", "VIEWS", "Call", "call_of", "nearest_to", "pair"]
 
 SUPPORTED = (
-    "supported are Conv2d, Linear, BatchNorm, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), "
-    "Flatten, Dropout, Identity and +"
+    "supported are Conv2d, Linear, BatchNorm, ReLU, ReLU6, Hardtanh, max and average pools, those "
+    "of one dimension and their functions, Flatten, reshapes that keep the order, Dropout, "
+    "Identity, +, -, cat into a layer, constants of a channel, and a last Softmax"
 )
-ALIASES = ("same",)
-VIEWS = ("same", "flatten")  # kinds of nodes that give the memory that they read
+VIEWS = ("same", "reshape")  # kinds of nodes that give the memory that they read
 
-MODULES: dict[type[nn.Module], str] = {
+Layer = type[nn.Module]
+Target = object
+"""What a node calls: a function of torch, the name of a method, or a module's class."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """How a function or method is called.
+
+    Attributes
+    ----------
+    kind : str
+        What it does; see `assembly`.
+    names : tuple of str
+        Its parameters behind the tensors, in their order.
+    tensors : int
+        How many tensors or constants come first.
+    allowed : dict
+        Values that parameters may have, where not all of them are understood.
+    layer : Module class, optional
+        The module that does the same, of the same parameters.
+    """
+
+    kind: str
+    names: tuple[str, ...] = ()
+    tensors: int = 1
+    allowed: dict[str, tuple[object, ...]] = field(default_factory=dict)
+    layer: Layer | None = None
+
+
+MODULES: dict[Layer, str] = {
+    nn.Conv1d: "weights",
     nn.Conv2d: "weights",
     nn.Linear: "weights",
     nn.BatchNorm1d: "norm",
     nn.BatchNorm2d: "norm",
-    nn.ReLU: "relu",
+    nn.ReLU: "clip",
+    nn.ReLU6: "clip",
+    nn.Hardtanh: "clip",
+    nn.MaxPool1d: "max_pool",
     nn.MaxPool2d: "max_pool",
+    nn.AvgPool1d: "average_pool",
     nn.AvgPool2d: "average_pool",
+    nn.AdaptiveAvgPool1d: "average_pool",
     nn.AdaptiveAvgPool2d: "average_pool",
-    nn.Flatten: "flatten",
+    nn.AdaptiveMaxPool1d: "max_pool",
+    nn.AdaptiveMaxPool2d: "max_pool",
+    nn.ZeroPad1d: "pad",
+    nn.ZeroPad2d: "pad",
+    nn.ConstantPad1d: "pad",
+    nn.ConstantPad2d: "pad",
+    nn.Flatten: "reshape",
+    nn.Unflatten: "reshape",
+    nn.Softmax: "softmax",
+    nn.LogSoftmax: "softmax",
+    nn.Upsample: "upsample",
+    nn.UpsamplingNearest2d: "upsample",
     nn.Dropout: "same",
+    nn.Dropout1d: "same",
     nn.Dropout2d: "same",
     nn.Identity: "same",
 }
-FUNCTIONS: dict[object, str] = {
-    operator.add: "add",
-    operator.iadd: "add",
-    torch.add: "add",
-    torch.relu: "relu",
-    functional.relu: "relu",
-    torch.flatten: "flatten",
+
+
+def _pool(layer: Layer) -> Call:
+    names = "kernel_size stride padding"
+    if layer in (nn.MaxPool1d, nn.MaxPool2d):
+        return Call("max_pool", (*names.split(), *"dilation ceil_mode return_indices".split()),
+                    layer=layer)  # fmt: skip
+    names += " ceil_mode count_include_pad"
+    if layer is nn.AvgPool2d:
+        names += " divisor_override"
+    return Call("average_pool", tuple(names.split()), layer=layer)
+
+
+def _adaptive(layer: Layer) -> Call:
+    kind = MODULES[layer]
+    names = ("output_size", "return_indices") if kind == "max_pool" else ("output_size",)
+    return Call(kind, names, layer=layer)
+
+
+_ADD = Call("add", ("alpha",), 2, {"alpha": (1,)})
+_SUBTRACT = Call("subtract", ("alpha",), 2, {"alpha": (1,)})
+_DIVIDE = Call("divide", ("rounding_mode",), 2, {"rounding_mode": (None,)})
+_MULTIPLY = Call("multiply", (), 2)
+_NEGATE = Call("negate")
+_RELU = Call("clip", ("inplace",), layer=nn.ReLU)
+_CLAMP = Call("clip", ("min", "max"))
+_FLATTEN = Call("reshape", ("start_dim", "end_dim"))
+_RESHAPE = Call("reshape", ("*",))
+_SQUEEZE = Call("reshape", ("dim",))
+_MEAN = Call("mean", ("dim", "keepdim", "dtype"), allowed={"dtype": (None,)})
+_SAME = Call("same")
+_DROPOUT = Call("same", ("p", "training", "inplace"), allowed={"training": (False,)})
+_JOIN = Call("join", ("tensors", "dim"), 0)
+_SOFTMAX = Call("softmax", ("dim", "_stacklevel", "dtype"), allowed={"dtype": (None,)})
+_AXIS = Call("softmax", ("dim", "dtype"), allowed={"dtype": (None,)})
+
+FUNCTIONS: dict[Target, Call] = {
+    **dict.fromkeys((operator.add, operator.iadd, torch.add), _ADD),
+    **dict.fromkeys((operator.sub, operator.isub, torch.sub, torch.subtract), _SUBTRACT),
+    **dict.fromkeys((operator.mul, operator.imul, torch.mul, torch.multiply), _MULTIPLY),
+    **dict.fromkeys((operator.truediv, operator.itruediv, torch.div, torch.true_divide), _DIVIDE),
+    **dict.fromkeys((operator.neg, torch.neg), _NEGATE),
+    **dict.fromkeys((torch.cat, torch.concat, torch.concatenate), _JOIN),
+    torch.relu: _RELU,
+    functional.relu: _RELU,
+    functional.relu6: Call("clip", ("inplace",), layer=nn.ReLU6),
+    functional.hardtanh: Call("clip", ("min_val", "max_val", "inplace"), layer=nn.Hardtanh),
+    torch.clamp: _CLAMP,
+    torch.clip: _CLAMP,
+    torch.flatten: _FLATTEN,
+    torch.reshape: Call("reshape", ("shape",)),
+    torch.squeeze: _SQUEEZE,
+    torch.unsqueeze: _SQUEEZE,
+    operator.getitem: Call("reshape", ("index",)),
+    torch.mean: _MEAN,
+    functional.max_pool1d: _pool(nn.MaxPool1d),
+    functional.max_pool2d: _pool(nn.MaxPool2d),
+    functional.avg_pool1d: _pool(nn.AvgPool1d),
+    functional.avg_pool2d: _pool(nn.AvgPool2d),
+    functional.adaptive_avg_pool1d: _adaptive(nn.AdaptiveAvgPool1d),
+    functional.adaptive_avg_pool2d: _adaptive(nn.AdaptiveAvgPool2d),
+    functional.adaptive_max_pool1d: _adaptive(nn.AdaptiveMaxPool1d),
+    functional.adaptive_max_pool2d: _adaptive(nn.AdaptiveMaxPool2d),
+    functional.pad: Call("pad", ("pad", "mode", "value"), allowed={"mode": ("constant",)}),
+    functional.interpolate: Call(
+        "upsample",
+        ("size", "scale_factor", "mode", "align_corners", "recompute_scale_factor", "antialias"),
+    ),
+    functional.dropout: _DROPOUT,
+    functional.dropout1d: _DROPOUT,
+    functional.dropout2d: _DROPOUT,
+    functional.softmax: _SOFTMAX,
+    functional.log_softmax: _SOFTMAX,
+    torch.softmax: _AXIS,
+    torch.log_softmax: _AXIS,
 }
-METHODS = {"add": "add", "add_": "add", "relu": "relu", "relu_": "relu", "flatten": "flatten"}
-# what the functions and methods of a kind take: tensors, then options and the values that they may
-# have, None for any, because the shapes decide
-ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, tuple[object, ...] | None]]] = {
-    "add": (("input", "other"), {"alpha": (1,)}),
-    "relu": (("input",), {"inplace": (False, True)}),
-    "flatten": (("input",), {"start_dim": None, "end_dim": None}),
+METHODS: dict[str, Call] = {
+    "add": _ADD,
+    "add_": _ADD,
+    "sub": _SUBTRACT,
+    "sub_": _SUBTRACT,
+    "mul": _MULTIPLY,
+    "mul_": _MULTIPLY,
+    "div": _DIVIDE,
+    "div_": _DIVIDE,
+    "neg": _NEGATE,
+    "relu": Call("clip", layer=nn.ReLU),
+    "relu_": Call("clip", layer=nn.ReLU),
+    "clamp": _CLAMP,
+    "clamp_": _CLAMP,
+    "clip": _CLAMP,
+    "flatten": _FLATTEN,
+    "view": _RESHAPE,
+    "reshape": _RESHAPE,
+    "squeeze": _SQUEEZE,
+    "unsqueeze": _SQUEEZE,
+    "unflatten": Call("reshape", ("dim", "sizes")),
+    "mean": _MEAN,
+    "contiguous": _SAME,
+    "clone": _SAME,
+    "float": _SAME,
+    "to": Call("same", ("*",)),
+    "softmax": _AXIS,
+    "log_softmax": _AXIS,
 }
 
-Refuse = Callable[[str], NoReturn]
+_ACTIVATION = "use ReLU, ReLU6 or Hardtanh"
+_NORM = "use BatchNorm1d or BatchNorm2d"
+_ORDER = "hardware keeps channels, rows and columns in their order"
+_CAT = "add tensors of the same shape (x + y), or let one layer give all channels"
+_UPSAMPLE = "hardware repeats no pixels: keep the size that the layers before give"
 
 
-def method_of(op: str, target: object) -> str | None:
-    """Return what a node of a traced graph is, or None for what hardware has no equal of."""
+def _names(names: str, nearest: str) -> dict[str, str]:
+    return dict.fromkeys(names.split(), nearest)
+
+
+NEAREST: dict[str, str] = {
+    **_names(
+        "LeakyReLU ELU SELU GELU SiLU Mish Softplus PReLU Sigmoid Tanh Hardswish Hardsigmoid RReLU "
+        "CELU LogSigmoid leaky_relu elu selu gelu silu mish softplus prelu sigmoid tanh hardswish "
+        "hardsigmoid abs",
+        "use ReLU, ReLU6 or Hardtanh",
+    ),
+    **_names(
+        "GroupNorm LayerNorm InstanceNorm1d InstanceNorm2d LocalResponseNorm group_norm layer_norm "
+        "instance_norm local_response_norm batch_norm normalize",
+        "use BatchNorm1d or BatchNorm2d",
+    ),
+    **_names(
+        "stack hstack vstack",
+        "add tensors of the same shape (x + y), or let one layer give all channels",
+    ),
+    **_names(
+        "permute transpose movedim swapaxes channel_shuffle ChannelShuffle",
+        "hardware keeps channels, rows and columns in their order",
+    ),
+    **_names(
+        "UpsamplingBilinear2d PixelShuffle pixel_shuffle",
+        "hardware repeats no pixels: keep the size that the layers before give",
+    ),
+    **_names(
+        "ConvTranspose1d ConvTranspose2d conv_transpose2d",
+        "use Conv2d; hardware does not enlarge images",
+    ),
+    **_names(
+        "conv1d conv2d linear bilinear matmul bmm mm einsum", "use a layer: nn.Conv2d or nn.Linear"
+    ),
+    **_names(
+        "LSTM GRU RNN MultiheadAttention Embedding Transformer", "use convolutions or linear layers"
+    ),
+    **_names("argmax max topk", "give the logits themselves; the largest is the label"),
+    **_names("LPPool2d FractionalMaxPool2d", "use MaxPool2d or AvgPool2d"),
+}
+
+
+def call_of(op: str, target: Target) -> Call | None:
+    """Return how a node of a traced graph is read, or None for what hardware has no equal of.
+
+    Parameters
+    ----------
+    op : str
+        That of the node.
+    target : object
+        The module, the function, or the name of the method that it calls.
+    """
     if op == "call_module":
-        return MODULES.get(type(target)) if isinstance(target, nn.Module) else None
-    if op == "call_method":
-        return METHODS.get(str(target))
-    return FUNCTIONS.get(target) if op == "call_function" else None
+        kind = MODULES.get(type(target))  # type: ignore[arg-type]
+        return Call(kind) if kind else None
+    try:
+        return METHODS.get(str(target)) if op == "call_method" else FUNCTIONS.get(target)
+    except TypeError:  # what has no hash is no function of torch
+        return None
 
 
-def check_call(node: fx.Node, kind: str, refuse: Refuse) -> None:
-    """Refuse a call with arguments that are not understood."""
-    tensors, options = (("input",), {}) if node.op == "call_module" else ARGUMENTS[kind]
-    names = (*tensors, *options)
-    if len(node.args) > len(names):
-        refuse(f"is called with {len(node.args)} arguments, not {len(names)} at most")
-    given = dict(zip(names, node.args, strict=False)) | node.kwargs
-    for name, value in given.items():
-        if name not in names:
-            refuse(f"is called with {name}, which is not understood")
-        allowed = options.get(name)
-        if name in options and (
-            isinstance(value, fx.Node) or (allowed is not None and value not in allowed)
-        ):
-            refuse(f"is called with {name}={value}, which hardware does not do")
-    if not all(isinstance(given.get(name), fx.Node) for name in tensors):
-        refuse(f"does not read {'two tensors' if len(tensors) == 2 else 'one tensor'} alone")
-
-
-def changes_in_place(node: fx.Node, target: object) -> bool:
-    """Tell whether a node writes into the tensor that it reads first."""
-    if node.op == "call_method":
-        return str(target).endswith("_")
-    inplace = node.args[1] if len(node.args) > 1 else node.kwargs.get("inplace")
-    is_relu = target is functional.relu and inplace is True
-    return is_relu or target is operator.iadd or getattr(target, "inplace", False) is True
+def nearest_to(name: str) -> str:
+    """Return what to use in place of what is not supported, by its name; empty where nothing is."""
+    return NEAREST.get(name, "")
 
 
 def pair(size: int | tuple[int, ...]) -> tuple[int, int]:
     """Return height and width of a torch size."""
-    if isinstance(size, int):
-        return size, size
-    return (size[0], size[0]) if len(size) == 1 else (size[0], size[1])
-
-
-def check_layer(layer: nn.Module, refuse: Refuse) -> None:
-    """Refuse what a layer of a supported kind is, where hardware has no equal of that."""
-    if isinstance(layer, nn.Conv2d):
-        _check_convolution(layer, refuse)
-    elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-        _check_norm(layer, refuse)
-    elif isinstance(layer, nn.MaxPool2d):
-        _check_max_pool(layer, refuse)
-    elif isinstance(layer, nn.AvgPool2d | nn.AdaptiveAvgPool2d):
-        _check_average_pool(layer, refuse)
-
-
-def _check_convolution(op: nn.Conv2d, refuse: Refuse) -> None:
-    """Refuse what a `hw.network.layers.Conv2d` cannot be."""
-    if pair(op.dilation) != (1, 1):
-        refuse("is dilated")
-    if isinstance(op.padding, str) or op.padding_mode != "zeros":
-        refuse("has a padding that is not a number of zeros")
-    _check_window(op, refuse)
-
-
-def _check_norm(norm: nn.BatchNorm1d | nn.BatchNorm2d, refuse: Refuse) -> None:
-    """Refuse a BatchNorm without constants."""
-    constants = (norm.weight, norm.bias, norm.running_mean, norm.running_var)
-    if any(each is None for each in constants) or not norm.track_running_stats:
-        refuse("has no slope and offset, or no running statistics")
-
-
-def _check_max_pool(pool: nn.MaxPool2d, refuse: Refuse) -> None:
-    """Refuse what a `hw.network.layers.MaxPool` cannot be."""
-    if pool.ceil_mode or pool.return_indices or pair(pool.dilation) != (1, 1):
-        refuse("has ceil_mode, dilation or return_indices")
-    _check_window(pool, refuse)
-
-
-def _check_average_pool(pool: nn.AvgPool2d | nn.AdaptiveAvgPool2d, refuse: Refuse) -> None:
-    """Refuse what a `hw.network.layers.AveragePool` cannot be."""
-    if isinstance(pool, nn.AdaptiveAvgPool2d):
-        size = pool.output_size
-        if (size if isinstance(size, int) else tuple(size or ())) not in (1, (1,), (1, 1)):
-            refuse(f"gives {size} positions, not 1")
-        return
-    if pool.ceil_mode or pool.divisor_override is not None:
-        refuse("has ceil_mode or divisor_override")
-    if not pool.count_include_pad and pair(pool.padding) != (0, 0):
-        refuse("does not count padding")
-    _check_window(pool, refuse)
-
-
-def _check_window(op: Any, refuse: Refuse) -> None:
-    """Refuse a kernel, stride or padding that a `hw.layers.Window` cannot have."""
-    rows, columns = pair(op.padding)
-    try:
-        Window(pair(op.kernel_size), pair(op.stride), (rows, columns, rows, columns))
-    except NetworkError as error:
-        refuse(f"has a window that hardware does not run ({error})")
+    return (size, size) if isinstance(size, int) else (size[0], size[-1])

@@ -1,6 +1,7 @@
 """``narrowgauge train``: one network, one network file."""
 
 import json
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,8 @@ def command(given: TrainOptions) -> int:
                 share = accuracy(evaluate(network, levels, lanes), dataset.test_labels)
             network = replace(network, about={**network.about, "accuracy_reference": share})
     save(network, given.output)
+    for remark in network.about.get("remarks", ()):
+        print(remark, file=sys.stderr)
     summary = {
         "file": str(given.output),
         "network": network.name,

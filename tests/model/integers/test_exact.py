@@ -13,8 +13,9 @@ from narrowgauge.hw.errors import NetworkError
 from narrowgauge.hw.network.layers import Requantised
 from narrowgauge.hw.numbers.formats import Bipolar, parse
 from narrowgauge.model.integers.export import export
+from narrowgauge.model.layers.affine import constants
 from narrowgauge.model.layers.blocks import Formats
-from narrowgauge.model.layers.norm import constants, round_norms, units
+from narrowgauge.model.layers.norm import round_norms, units
 from narrowgauge.model.lowering.lower import lower
 from narrowgauge.model.lowering.topologies import Residual
 from narrowgauge.model.training.recipe import Recipe

@@ -19,6 +19,7 @@ from narrowgauge.hw.program.mapping import accumulator_bits
 from narrowgauge.model.data import load
 from narrowgauge.model.integers.export import export
 from narrowgauge.model.integers.reference import evaluate
+from narrowgauge.model.layers.limits import Limits
 from narrowgauge.model.layers.steps import Block
 from narrowgauge.model.layers.unweighted import AddStep, summands
 from narrowgauge.model.lowering import topologies
@@ -243,7 +244,7 @@ def test_summands_by_hand(one, two, pair):
 
 def test_a_sum_of_two_scales_is_that_of_its_integers():
     torch.manual_seed(0)
-    step = AddStep(relu=True)
+    step = AddStep(Limits(0))
     levels = torch.randint(0, 16, (2, 50, 3)).float()
     scales = [torch.tensor(0.3), torch.tensor(0.2)]
     plain = step([levels[0] * 0.3, levels[1] * 0.2], scales)

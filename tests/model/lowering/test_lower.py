@@ -133,17 +133,18 @@ def chain(*layers):
 
 
 REFUSED = {
-    r"1 \(Sigmoid\) is not supported; supported are Conv2d": chain(nn.Sigmoid()),
+    r"1 \(Sigmoid\) is not supported: use ReLU, .*; supported are Conv2d": chain(nn.Sigmoid()),
+    r"1 \(Softshrink\) is not supported; supported are Conv2d": chain(nn.Softshrink()),
     r"inner\.0 \(ConvTranspose2d\)": nn.Sequential(),
-    r"0 \(Conv2d\) is dilated": nn.Sequential(nn.Conv2d(3, 4, 3, dilation=2)),
-    r"0 \(Conv2d\) has a padding": nn.Sequential(nn.Conv2d(3, 4, 3, padding="same")),
-    r"1 \(MaxPool2d\) has ceil_mode": chain(nn.MaxPool2d(2, ceil_mode=True)),
+    r"0 \(Conv2d\) pads with reflect": nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")
+    ),
+    r"1 \(MaxPool2d\) has ceil_mode": chain(nn.MaxPool2d(4, ceil_mode=True)),
     r"1 \(AvgPool2d\) does not count": chain(nn.AvgPool2d(3, 1, 1, count_include_pad=False)),
-    r"1 \(AdaptiveAvgPool2d\) gives 2": chain(nn.AdaptiveAvgPool2d(2)),
-    r"0 \(BatchNorm2d\) does not follow": nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 2, 8)),
+    r"1 \(AdaptiveAvgPool2d\) gives 4x4 positions of 6x6": chain(nn.AdaptiveAvgPool2d(4)),
     r"1 \(BatchNorm2d\) has no slope": chain(nn.BatchNorm2d(4, affine=False)),
     r"2 \(Linear\) reads a tensor that is not flattened": chain(nn.ReLU(), nn.Linear(6, 2)),
-    r"1 \(Flatten\) does not flatten all": chain(nn.Flatten(2)),
+    r"1 \(Flatten\) makes 4x36 of 4x6x6, .* does not flatten all": chain(nn.Flatten(2)),
     r"network ends with 0: the last layer": chain(nn.ReLU()),
     r"gives 4 channels at 6x6": chain(),
     r"Branches cannot be traced": Branches(),

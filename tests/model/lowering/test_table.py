@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
 from narrowgauge.hw.errors import NetworkError
-from narrowgauge.model.lowering import supported as lower_check
+from narrowgauge.model.lowering import supported
 from narrowgauge.model.lowering.lower import lower
 
 IMAGE = (6, 6, 3)
@@ -236,11 +236,11 @@ TABLE = {  # what: how it is made, and None for the same function, or what the r
     "alpha of a method": (two(lambda x, y: x.add(y, alpha=0.5)), "alpha=0.5"),
     "add in place": (two(lambda x, y: x.add_(y)), None),
     "out": (two(lambda x, y: torch.add(x, y, out=x)), "called with out, which is not understood"),
-    "a number": (one(lambda x: x + 1.0), r"add \(add\) does not read two tensors alone"),
-    "a number first": (one(lambda x: 1.0 + x), "does not read two tensors alone"),
+    "a number": (one(lambda x: x + 1.0), None),
+    "a number first": (one(lambda x: 1.0 + x), None),
     "twice the same": (one(lambda x: x + x), None),
-    "a product": (one(lambda x: 2 * x), r"mul \(mul\) is not supported"),
-    "a difference": (two(lambda x, y: x - y), r"sub \(sub\) is not supported"),
+    "a product": (one(lambda x: 2 * x), None),
+    "a difference": (two(lambda x, y: x - y), None),
     "a layer used twice": (
         lambda: body(lambda self, x: self.conv(x) + self.mean(self.conv(x)), mean=nn.AvgPool2d(6)),
         r"conv \(Conv2d\) is used twice",
@@ -254,24 +254,25 @@ TABLE = {  # what: how it is made, and None for the same function, or what the r
     "relu": (one(functional.relu), None),
     "relu in place": (one(lambda x: functional.relu(x, inplace=True)), None),
     "relu_": (one(lambda x: x.relu_()), None),
-    "leaky": (one(functional.leaky_relu), r"leaky \(leaky_relu\) is not supported"),
-    "relu6": (one(functional.relu6), "relu6"),
-    "clamp": (one(lambda x: x.clamp(min=0)), "clamp"),
+    "leaky": (one(functional.leaky_relu), r"leaky_relu \(leaky_relu\) is not supported"),
+    "relu6": (one(functional.relu6), None),
+    "clamp": (one(lambda x: x.clamp(min=0)), None),
     "dropout in training": (one(lambda x: functional.dropout(x, training=True)), "dropout"),
     "flatten from 2": (one(lambda x: x.flatten(2)), "does not flatten all but the first"),
     "flatten of images": (one(lambda x: x.flatten(0, 1)), "mixes images"),
     "flatten to 2": (one(lambda x: x.flatten(1, 2)), "does not flatten all but the first"),
     "flatten by name": (one(lambda x: torch.flatten(x, start_dim=1, end_dim=3)), None),
     "negative dimensions": (one(lambda x: x.flatten(-3, -1)), None),
-    "view": (one(lambda x: x.view(x.size(0), -1)), "size"),
+    "view": (one(lambda x: x.view(x.size(0), -1)), None),
     "a functional layer": (
         lambda: body(lambda self, x: functional.conv2d(x, self.conv.weight)),
         r"conv\.weight \(parameter or buffer\) is read by forward itself",
     ),
     "a random tensor": (
-        one(lambda x: x + torch.ones(1, 4, 6, 6)),
-        r"\(parameter or buffer\) is read by forward itself",
+        one(lambda x: x + torch.arange(6.0)),
+        r"add \(add\) reads a constant that differs within a channel",
     ),
+    "a tensor of ones": (one(lambda x: x + torch.ones(1, 4, 6, 6)), None),
     "a layer called by name": (
         lambda: body(lambda self, x: self.relu(input=self.conv(input=x))),
         None,
@@ -282,7 +283,7 @@ TABLE = {  # what: how it is made, and None for the same function, or what the r
         r"other \(Conv2d\) gives a tensor that nothing reads",
     ),
     # --- memory
-    "a view's ReLU": (lambda: body(viewed), "shares its input"),
+    "a view's ReLU": (lambda: body(viewed), None),
     "changed in place": (
         lambda: body(written, other2=nn.Conv2d(4, 4, 1)),
         r"add \(add_\) changes in place what others read later",
@@ -302,17 +303,17 @@ TABLE = {  # what: how it is made, and None for the same function, or what the r
     ),
     "a pool read again": (
         lambda: body(relu_behind_pool_read_later, stride=nn.AvgPool2d(2)),
-        r"relu \(ReLU\) cannot follow pool",
+        None,
     ),
     # --- layers
-    "padding_mode": (convolution(4, 3, padding=1, padding_mode="circular"), "has a padding that"),
-    "padding of a name": (convolution(4, 3, padding="valid"), "has a padding that"),
-    "dilation": (convolution(4, 3, dilation=2), "is dilated"),
+    "padding_mode": (convolution(4, 3, padding=1, padding_mode="circular"), "pads with circular"),
+    "padding of a name": (convolution(4, 3, padding="valid"), None),
+    "dilation": (convolution(4, 3, dilation=2), None),
     "groups": (convolution(4, 3, groups=4, stride=2), None),
     "sides": (convolution(4, (1, 3), stride=(2, 1), padding=(0, 1)), None),
     "padding beyond": (convolution(4, 1, padding=1), "has a window that hardware does not run"),
     "transposed": (layer(nn.ConvTranspose2d, 4, 4, 3, output_padding=0), "not supported"),
-    "1d": (layer(nn.Conv1d, 4, 4, 1), r"Conv1d\) is not supported"),
+    "1d": (layer(nn.Conv1d, 4, 4, 1), r"Expected 2D .*; a network of one dimension takes \(len"),
     "eps": (norm(eps=0.5), None),
     "momentum": (norm(momentum=0.7), None),
     "momentum of None": (norm(momentum=None), None),
@@ -336,7 +337,7 @@ TABLE = {  # what: how it is made, and None for the same function, or what the r
     "indices": (layer(nn.MaxPool2d, 2, return_indices=True), "return_indices"),
     "dilated pool": (layer(nn.MaxPool2d, 2, dilation=2), "dilation"),
     "a pool's sides": (layer(nn.MaxPool2d, (2, 3), stride=(1, 2), padding=(1, 0)), None),
-    "a mean's ceil_mode": (layer(nn.AvgPool2d, 4, ceil_mode=True), "has ceil_mode or divisor"),
+    "a mean's ceil_mode": (layer(nn.AvgPool2d, 4, ceil_mode=True), "has ceil_mode where"),
     "divisor_override": (layer(nn.AvgPool2d, 2, divisor_override=3), "divisor_override"),
     "padding does not count": (
         layer(nn.AvgPool2d, 2, padding=1, count_include_pad=False),
@@ -346,7 +347,7 @@ TABLE = {  # what: how it is made, and None for the same function, or what the r
     "nothing to count": (layer(nn.AvgPool2d, 2, count_include_pad=False), None),
     "a mean of the image": (layer(nn.AdaptiveAvgPool2d, (1, 1)), None),
     "as a list": (layer(nn.AdaptiveAvgPool2d, [1, 1]), None),
-    "sizes of None": (layer(nn.AdaptiveAvgPool2d, (None, 1)), "not 1"),
+    "sizes of None": (layer(nn.AdaptiveAvgPool2d, (None, 1)), None),
     "a mean, then layers": (
         lambda: chain(nn.ReLU(), nn.AvgPool2d(6), nn.Conv2d(4, 5, 1), nn.ReLU()),
         None,
@@ -459,18 +460,20 @@ def test_hooks_of_all_modules_are_refused():
         handle.remove()
 
 
-@pytest.mark.parametrize("function", [lambda x, y: torch.add(x, y, alpha=2), torch.sub])
+@pytest.mark.parametrize("function", [lambda x, y: torch.add(x, y, alpha=2), torch.maximum])
 def test_a_lowering_that_ignores_what_it_reads_is_found(monkeypatch, function):
     """The planted twin: a ``lower`` that takes any call for the plain one."""
-    monkeypatch.setattr("narrowgauge.model.lowering.lower.check_call", lambda *_: None)
-    monkeypatch.setitem(lower_check.FUNCTIONS, torch.sub, "add")
-    with pytest.raises(NetworkError, match=r"differs from it by .*, first at (add|sub)"):
+    careless = supported.Call("add", ("alpha",), 2)
+    monkeypatch.setitem(supported.FUNCTIONS, torch.add, careless)
+    monkeypatch.setitem(supported.FUNCTIONS, torch.maximum, careless)
+    with pytest.raises(NetworkError, match=r"differs from it by .*, first at (add|maximum)"):
         lower(two(function)(), IMAGE)
 
 
 def test_what_zeros_hide_is_found(monkeypatch):
     """A branch whose last slope is 0 adds nothing, until it is trained."""
-    monkeypatch.setattr("narrowgauge.model.lowering.lower.check_call", lambda *_: None)
+    careless = supported.Call("add", ("alpha",), 2)
+    monkeypatch.setitem(supported.FUNCTIONS, torch.add, careless)
 
     def make():
         module = body(lambda self, x: torch.add(self.other(x), self.norm(self.conv(x)), alpha=2))
