@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .outputs.requantize import Requantize, RequantizeConfig
     from .outputs.thresholds import Thresholds, ThresholdsConfig
     from .outputs.writer import Writer, WriterConfig, WriterLayer
-    from .probe import Probe, ProbeConfig, ProbeLayer, Traced, trace_layout
+    from .probe import Probe, ProbeConfig, ProbeLayer, Traced, entry_layout, trace_layout
     from .scoreboard import Scoreboard, ScoreboardConfig
     from .sequencer import Sequencer, SequencerConfig, SequencerLayer
     from .streams import element_layout, result_layout
@@ -73,6 +73,7 @@ __all__ = [
     "WriterConfig",
     "WriterLayer",
     "element_layout",
+    "entry_layout",
     "result_layout",
     "trace_layout",
 ]

@@ -18,7 +18,7 @@ from .configure import tag_of
 from .job import IMAGE_WIDTH, Batch
 from .top import Accelerator
 
-__all__ = ["Probe", "ProbeConfig", "ProbeLayer", "Traced", "trace_layout"]
+__all__ = ["Probe", "ProbeConfig", "ProbeLayer", "Traced", "entry_layout", "trace_layout"]
 
 ELEMENT_WIDTH = 32
 
@@ -74,11 +74,10 @@ class ProbeConfig:
     layers: Sequence[ProbeLayer]
 
     @property
-    def trace(self) -> data.StructLayout:
-        """Layout of the trace; `trace_layout` says what it is."""
+    def entry(self) -> data.StructLayout:
+        """Layout of what the trace has of a chain; `trace_layout` says what it is."""
         width = max(fmt.level_shape.width for fmt in self.levels)
-        layer = unsigned(ceil_log2(len(self.layers)))
-        entry = data.StructLayout(
+        return data.StructLayout(
             {
                 "valid": 1,
                 "image": unsigned(IMAGE_WIDTH),
@@ -88,9 +87,14 @@ class ProbeConfig:
                 "level": signed(width + 1),
             }
         )
+
+    @property
+    def trace(self) -> data.StructLayout:
+        """Layout of the trace."""
+        layer = unsigned(ceil_log2(len(self.layers)))
         return data.StructLayout(
             {
-                "sums": data.ArrayLayout(entry, self.chains),
+                "sums": data.ArrayLayout(self.entry, self.chains),
                 "layer": layer,
                 "step": 1,
                 "running": 1,
@@ -214,6 +218,11 @@ class Probe(wiring.Component):
             first_image.eq(Mux(single, position, image)),
             first_element.eq(Mux(single, 0, position * channels) + tag.channel),
         ]
+
+
+def entry_layout(program: Program) -> data.StructLayout:
+    """Return the layout of an entry of ``sums`` in `trace_layout`."""
+    return _config(program, latency=0).entry
 
 
 def trace_layout(program: Program) -> data.StructLayout:

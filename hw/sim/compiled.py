@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..accelerator.probe import Traced, trace_layout
+from ..accelerator.probe import Traced, entry_layout, trace_layout
 from ..accelerator.top import Accelerator
 from ..errors import MismatchError, ToolError
 from ..files import written
@@ -244,7 +244,7 @@ def _definitions(accelerator: Accelerator) -> str:
     element = accelerator.i.payload.shape()
     result = accelerator.o.payload.shape()
     trace = trace_layout(accelerator.program)
-    entry = trace["sums"].shape.elem_shape
+    entry = entry_layout(accelerator.program)
     values = {
         "OFFSET_LAST": element["last"].offset,
         "WIDTH_LEVEL": result["level"].width,

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ...accelerator.probe import Traced, trace_layout
+from ...accelerator.probe import Traced, entry_layout, trace_layout
 from ...accelerator.top import Accelerator
 from ...tools.rtlil import convert, uncollected
 from .lowering import lower
@@ -49,7 +49,7 @@ class Ports:
     def of(cls, accelerator: Accelerator, nets: dict[str, list[int]]) -> "Ports":
         """Find the ports in a netlist by Amaranth's names and layouts."""
         trace = trace_layout(accelerator.program)
-        entry = trace["sums"].shape.elem_shape
+        entry = entry_layout(accelerator.program)
 
         def part(port: str, layout, name: str, base: int = 0) -> list[int]:
             field = layout[name]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ...accelerator.probe import trace_layout
+from ...accelerator.probe import entry_layout
 from ...accelerator.top import Accelerator
 from ...errors import MismatchError
 from .design import Design, Ports
@@ -127,7 +127,7 @@ class Simulator:
         streams = program.plane_words * program.geometry.lanes * program.input_planes
         self._cycles = sum(jobs) + 4 * (streams + program.network.outputs)
         self.sum_type = _type(program.network.accumulator.width)
-        entry = trace_layout(program)["sums"].shape.elem_shape
+        entry = entry_layout(program)
         self.level_type = _type(entry["level"].width)
 
     def run(self, share: Share, codes: np.ndarray, traced: int, signals: Signals, at: int) -> Pass:

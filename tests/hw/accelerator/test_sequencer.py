@@ -78,7 +78,7 @@ def walk(config, banks, seed=None):
     busy = 1.0 if seed is None else 0.6
 
     async def testbench(ctx):
-        index, full, addresses = 0, False, None
+        index, full, addresses, layer = 0, False, (0, 0), 0
         for cycle in range(2000):
             full = index < len(banks) and (full or chance.random() < busy)
             ctx.set(sequencer.banks.valid, full)

@@ -1,5 +1,7 @@
 """Registers of a pipeline."""
 
+from typing import Any
+
 import pytest
 from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, wiring
@@ -16,6 +18,10 @@ FLAGS = data.StructLayout({"valid": 1, "place": signed(3)})
 
 class Late(wiring.Component):
     """A value some cycles later."""
+
+    i: Any
+    enable: Signal
+    o: Any
 
     def __init__(self, shape, cycles, **options):
         self.cycles, self.options = cycles, options

@@ -14,11 +14,13 @@ from narrowgauge.hw.mac.fabric import ANY
 from narrowgauge.hw.mac.ieee import FloatMAC
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.numbers.formats import Fixed, parse
+from narrowgauge.hw.numbers.ieee import Float
 from narrowgauge.hw.numbers.operands import Operands
 
 from ..fabrics import FABRICS
 
 INT8, FP16 = Operands(parse("int8"), parse("uint8")), Operands(parse("fp16"), parse("fp16"))
+HALF = Float(5, 10)
 INT4, SUM = Operands(parse("int4"), parse("uint4")), Accumulator(16)
 
 
@@ -58,7 +60,7 @@ def test_one_alone_is_timed_as_in_an_array():
 def test_floats_have_products_in_blocks():
     fabric = FABRICS["ice40"].using_blocks()
     for chosen, dsp in ((ANY, False), (fabric, True)):
-        element = mac(FP16, 1, parse("fp16"), fabric=chosen)
+        element = mac(FP16, 1, HALF, fabric=chosen)
         assert isinstance(element, FloatMAC)
         assert element.dsp == dsp
     with pytest.raises(GeometryError, match="accumulated as it is multiplied"):

@@ -11,7 +11,7 @@ from narrowgauge.hw.accelerator.inputs.feeder import Feeder, FeederConfig
 from narrowgauge.hw.accelerator.inputs.packer import PackerConfig
 from narrowgauge.hw.numbers.formats import parse
 
-from ...formal.proof import edit
+from ....formal.proof import edit
 from ...simulation import run
 from .patches import convolution, steps_of, walkers, words_of
 

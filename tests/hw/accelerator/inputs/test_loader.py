@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from narrowgauge.hw.accelerator.inputs.loader import Loader, LoaderConfig
 from narrowgauge.hw.numbers.formats import parse
 
-from ...formal.proof import edit
+from ....formal.proof import edit
 from ...simulation import run
 
 FORMATS = [  # elements, codes, stored as bit planes

@@ -10,7 +10,7 @@ from narrowgauge.hw.accelerator.inputs.max_pool import PoolOutput, PoolUnit, Poo
 from narrowgauge.hw.gates.address import CodeAddress
 from narrowgauge.hw.numbers.formats import parse
 
-from ...formal.proof import edit
+from ....formal.proof import edit
 from ...simulation import run
 
 

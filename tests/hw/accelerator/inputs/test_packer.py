@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from narrowgauge.hw.accelerator.inputs.packer import Packer, PackerConfig
 
-from ...formal.proof import edit
+from ....formal.proof import edit
 from ...simulation import run
 from .patches import convolution, steps_of, walkers, words_of
 

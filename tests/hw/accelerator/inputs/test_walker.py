@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from narrowgauge.hw.accelerator.inputs.walker import PatchLoops, Walker, WalkerConfig
 from narrowgauge.hw.gates.address import CodeAddress
 
-from ...formal.proof import edit
+from ....formal.proof import edit
 from ...simulation import run
 from .patches import convolution, steps_of, walkers
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from narrowgauge.hw.accelerator.job import LOOPS, Job, Tag
 from narrowgauge.hw.accelerator.outputs.drain import Drain, DrainConfig, DrainLayer
 
-from ...formal.proof import edit
+from ....formal.proof import edit
 from ...simulation import run
 from .sums import configs, tags
 

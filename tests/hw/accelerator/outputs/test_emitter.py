@@ -10,7 +10,7 @@ from narrowgauge.hw.accelerator.job import Batch, ContextBatch
 from narrowgauge.hw.accelerator.outputs.emitter import Emitter, EmitterConfig
 from narrowgauge.hw.numbers.formats import parse
 
-from ...formal.proof import edit
+from ....formal.proof import edit
 from ...simulation import run
 
 BATCH = 3

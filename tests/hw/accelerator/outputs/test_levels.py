@@ -14,7 +14,7 @@ from narrowgauge.hw.numbers.arithmetic import count_thresholds, requantize
 from narrowgauge.hw.numbers.formats import Fixed
 from narrowgauge.hw.numbers.mode import Mode
 
-from ...formal.proof import edit
+from ....formal.proof import edit
 from ...simulation import run
 
 WIDTH, SHIFT, ROWS = 8, 2, 3

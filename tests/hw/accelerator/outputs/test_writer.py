@@ -14,7 +14,7 @@ from narrowgauge.hw.accelerator.outputs.writer import Writer, WriterConfig, Writ
 from narrowgauge.hw.gates.address import CodeAddress
 from narrowgauge.hw.numbers.formats import parse
 
-from ...formal.proof import edit
+from ....formal.proof import edit
 from ...simulation import run
 from .sums import configs, tags
 
