@@ -193,7 +193,7 @@ def verify(
 
 @dataclass
 class _Run:
-    """What one netlist answered: a payload for each image, None where nothing came any more."""
+    """Answers of one netlist: a payload for each image, None where nothing came any more."""
 
     answers: list[bytes | None]
     failure: str = ""

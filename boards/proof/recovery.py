@@ -1,4 +1,4 @@
-"""From a bitstream back to a netlist: what an iCE40 would do that is loaded with it.
+"""Recovers a netlist from a bitstream: the logic that an iCE40 would have, loaded with it.
 
 IceStorm's ``iceunpack`` and ``icebox_vlog`` turn configuration bits into Verilog: logic cells,
 registers, carry chains, block RAM with its contents, pins and PLL. ``icebox_vlog`` leaves out

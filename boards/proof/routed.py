@@ -1,4 +1,4 @@
-"""What nextpnr writes of a routed ECP5, in the form that models of its cells understand."""
+"""Rewrites nextpnr's netlist of a routed ECP5 for the models of its cells."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""From a program to the configuration of each of the accelerator's components.
+"""Configures each component of the accelerator for a program.
 
 Components know nothing of programs; this file does, and nothing else here but `top` and `probe`.
 """

@@ -1,4 +1,4 @@
-"""How an accelerator is built of what a device has."""
+"""Choice of the device's resources that an accelerator is built of."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ PLACES = ("weights", "activations")
 
 @dataclass(frozen=True)
 class Implementation:
-    """What of a device an accelerator is built of; results are the same whatever it is.
+    """Device resources that an accelerator is built of; results are the same with any.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ ELEMENT_WIDTH = 32
 
 @dataclass(frozen=True)
 class ProbeLayer:
-    """What a `Probe` knows of a layer.
+    """Mode and channels of a layer, for a `Probe`.
 
     Attributes
     ----------

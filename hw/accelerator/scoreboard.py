@@ -1,4 +1,4 @@
-"""Which job may run next: the state of every context.
+"""Tracks the state of every context, and offers the job that may run next.
 
 A **context** is a batch of images in flight, a **job** one layer of one context. Contexts
 take turns, so that one is filled and drained while the other computes.

@@ -18,7 +18,7 @@ __all__ = ["Sequencer", "SequencerConfig", "SequencerLayer"]
 
 @dataclass(frozen=True)
 class SequencerLayer:
-    """What a `Sequencer` knows of a layer.
+    """Loop bounds and weight addresses of a layer, for a `Sequencer`.
 
     Attributes
     ----------

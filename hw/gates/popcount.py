@@ -35,7 +35,7 @@ Lane: TypeAlias = tuple[Value, Value] | None
 
 @dataclass(frozen=True)
 class Structure:
-    """How lanes are counted; the fabrics of `synth.family` have what `docs/popcount.md` measures.
+    """Structure of a popcount; the fabrics of `synth.family` have what `docs/popcount.md` measures.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ __all__ = ["ReadInterface", "ReadSignature", "WriteInterface", "WriteSignature"]
 
 
 class ReadInterface(wiring.PureInterface):
-    """What `ReadSignature` creates."""
+    """Interface of a `ReadSignature`."""
 
     address: Signal
     data: Signal
@@ -18,7 +18,7 @@ class ReadInterface(wiring.PureInterface):
 
 
 class WriteInterface(wiring.PureInterface):
-    """What `WriteSignature` creates."""
+    """Interface of a `WriteSignature`."""
 
     address: Signal
     data: Signal

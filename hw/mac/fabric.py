@@ -39,7 +39,7 @@ class Blocks:
 
 @dataclass(frozen=True)
 class Fabric:
-    """What the logic cells and the multiplier blocks of a family of devices do best.
+    """Best structures of logic cells and DSP blocks on a family of devices.
 
     `ANY` is at home on every family, and multiplies in logic cells.
 

@@ -1,4 +1,4 @@
-"""What is to be computed: layers of integers, networks, and the network file."""
+"""Integer networks, without any hardware: their layers, and the network file."""
 
 from typing import TYPE_CHECKING
 

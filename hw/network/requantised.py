@@ -1,4 +1,4 @@
-"""What all layers have, and requantisation, which all but the max pool end with.
+"""Bases of the layers, and requantisation, with which all but the max pool end.
 
 The kinds of layers are in `layers`, with the formula.
 """
@@ -21,7 +21,7 @@ MAX_THRESHOLD_BITS = 8
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Layer:
-    """What all layers have.
+    """Base of all layers: a name, sources and formats.
 
     Parameters
     ----------

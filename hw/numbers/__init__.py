@@ -1,4 +1,4 @@
-"""What a number is: formats, their levels and codes, and exact arithmetic on them.
+"""Number formats, their levels and codes, and exact arithmetic on them.
 
 Nothing here is a gate but the shape of a format's code.
 """

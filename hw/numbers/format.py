@@ -1,4 +1,4 @@
-"""What every number format has: codes, levels, values, and an Amaranth shape.
+"""Base of the number formats: codes, levels, values, and an Amaranth shape.
 
 The formats themselves are in `formats`. The maps are written with operators only, so the same lines
 serve ``int``, NumPy and torch; neither module imports torch.

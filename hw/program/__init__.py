@@ -1,4 +1,4 @@
-"""Where everything of a network lies in an accelerator, and when it happens; no gates."""
+"""Programs: the layout of a network in an accelerator's memories, and its schedule; no gates."""
 
 from typing import TYPE_CHECKING
 

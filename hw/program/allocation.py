@@ -1,4 +1,4 @@
-"""Where tensors lie in an image's region of the activation memory."""
+"""Allocates the tensors of a network in an image's region of the activation memory."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What the memories of weights, parameters and thresholds hold, and how wide it is."""
+"""Contents and widths of the memories of weights, parameters and thresholds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""When things happen: the cycles that an accelerator takes, predicted before it is built."""
+"""Cycle model: the cycles that an accelerator takes, predicted before it is built."""
 
 from dataclasses import dataclass
 from math import gcd

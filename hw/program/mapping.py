@@ -1,4 +1,4 @@
-"""How a layer lies on the array: patches, steps, bit planes, and the weights of every step.
+"""Maps layers to the array: patches, steps, bit planes, and the weights of every step.
 
 The reference and the accelerator both start from `map_network`, so what happens to the odd lane, to
 padding or to a multi-bit input of a bipolar network is decided here and nowhere else.

@@ -1,4 +1,4 @@
-"""What the array reads at one position of a layer: runs of codes from the activation memory.
+"""Patches: the runs of codes that the array reads at one position of a layer.
 
 A tensor lies in memory channels last, so a row of a kernel is one run of neighbouring codes. A
 patch is ``outer`` times ``inner`` runs; its codes are packed into words of ``lanes`` codes, which

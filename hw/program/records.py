@@ -13,7 +13,7 @@ __all__ = ["Feed", "Place", "Record", "Tiles", "feed_of"]
 
 @dataclass(frozen=True)
 class Feed:
-    """What the feeder reads: the loops of `Patch` and of the positions.
+    """Loops of the feeder: those of `Patch` and of the positions.
 
     ``*_step`` is the distance from one start to the next in that loop; ``row_step`` and
     ``image_step`` lead from the last position of a row, or of an image, to the next one.
@@ -78,7 +78,7 @@ class Feed:
 
 @dataclass(frozen=True)
 class Tiles:
-    """What the array computes: tiles of output channels; bases are word addresses.
+    """Tiles of output channels that the array computes; bases are word addresses.
 
     ``parameter_base`` is one in the parameter memory, or in those of the thresholds.
     ``group_weights`` and ``group_parameters`` lead from one group of channels to the next; both
@@ -102,7 +102,7 @@ class Tiles:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a layer's output goes; ``chunks`` of at most ``rows`` positions each.
+    """Destination of a layer's output; ``chunks`` of at most ``rows`` positions each.
 
     Attributes
     ----------

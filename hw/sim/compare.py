@@ -24,7 +24,7 @@ __all__ = [
 
 
 class ExpectedLayer(Protocol):
-    """What the reference says of one layer; integer arrays of shape (images, elements).
+    """Reference results of one layer; integer arrays of shape (images, elements).
 
     A max pool has no sums: accumulators and overflows are None.
     """
@@ -46,7 +46,7 @@ class ExpectedLayer(Protocol):
 
 
 class Expected(Protocol):
-    """What the reference says of a network."""
+    """Reference results of a network."""
 
     @property
     def levels(self) -> Any:

@@ -1,4 +1,4 @@
-"""From a design to a shared library: Yosys and CXXRTL, a harness in C++, a compiler, a cache."""
+"""Compiles a design to a shared library: Yosys and CXXRTL, a C++ harness, a compiler, a cache."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""What a simulation is given and what it returns, whichever engine runs it."""
+"""Stimulus and results of a simulation, the same for every engine."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ class Stimulus:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What came out of an accelerator.
+    """Results of running an accelerator.
 
     Attributes
     ----------

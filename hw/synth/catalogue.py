@@ -9,7 +9,7 @@ __all__ = ["Catalogue", "Named"]
 
 
 class Named(Protocol):
-    """What has a name."""
+    """Protocol of entries that have a name."""
 
     @property
     def name(self) -> str:

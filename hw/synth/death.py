@@ -1,4 +1,4 @@
-"""What killed Yosys: read from its log, because what it prints last may be lost.
+"""Finds out what killed Yosys, in its log, because what it prints last may be lost.
 
 In WebAssembly, Yosys's standard output does not come back after ABC had it (0.70): an assertion
 that fails later ends it without a word. Its log is a file of its own, and has everything.
@@ -22,7 +22,7 @@ _KEPT = ("design.il", "map.ys", "yosys.log")
 
 @dataclass(frozen=True)
 class Death:
-    """Where Yosys was, and what it said.
+    """Yosys's last pass, and its error.
 
     Attributes
     ----------

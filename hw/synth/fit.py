@@ -85,7 +85,7 @@ def largest_geometry(
 
 
 class _Ranking:
-    """Which of several arrays classifies most images a cycle, of those whose memories fit."""
+    """Ranking of arrays whose memories fit, by the images that they classify a cycle."""
 
     def __init__(
         self, network: Network, target: Target, contexts: int, batch: int | None, chains: int

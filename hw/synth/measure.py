@@ -30,7 +30,7 @@ SEEDS = (1, 2, 3)
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a design takes of a target, and how fast it is there.
+    """Resources that a design takes of a target, and its speed there.
 
     Resources mean what `report.Report` says; what was not measured is None.
 

@@ -1,4 +1,4 @@
-"""In which of a target's memories the memories of an accelerator lie, and how full those are."""
+"""Places the memories of an accelerator in those of a target, and tells how full these are."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What the tools report, read from their JSON and never from their logs."""
+"""Reads the tools' reports from their JSON and never from their logs."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What every data set is: images, labels, and pixels as input levels."""
+"""Base of the data sets: images, labels, and pixels as input levels."""
 
 import math
 from dataclasses import dataclass

@@ -20,7 +20,7 @@ FARTHEST_BIAS = 1 << 52
 
 @dataclass(frozen=True)
 class Meaning:
-    """What the levels of a last layer stand for: ``scale * (level + offset)``, in all channels.
+    """Real values of a last layer's levels: ``scale * (level + offset)``, in all channels.
 
     Attributes
     ----------

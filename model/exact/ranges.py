@@ -1,4 +1,4 @@
-"""Which levels occur, and which format holds them."""
+"""Ranges of levels, and the narrowest formats that hold them."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""From step functions to integers: each layer its own, or all with one shift."""
+"""Solves step functions as integers: each layer alone, or all with one shift."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ MOST = 1 << 22  # steps of a layer, over all channels, that are looked at one by
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """How the sums of a layer become levels, as parameters of its `Layer`.
+    """Parameters of a `Layer` that turn its sums into levels, and the method that found them.
 
     Attributes
     ----------

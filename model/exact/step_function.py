@@ -13,7 +13,7 @@ BLOCK = 1 << 18  # channels times levels that are looked at together: some 100 M
 
 
 class StepFunction(ABC):
-    """What a layer's channels do to their sums: functions to integer levels that nowhere fall.
+    """Monotonic functions from a layer's sums to integer levels, one a channel; none ever falls.
 
     Attributes
     ----------

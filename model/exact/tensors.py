@@ -1,4 +1,4 @@
-"""What a tensor of the graph is, while the importer walks through it.
+"""Tensors of the graph, as the importer follows them.
 
 `Levels` are integers that hardware stores, `Sums` are sums of products on their way to the next
 quantiser, `Weights` are quantised constants; everything else that is constant is a NumPy array.
@@ -23,7 +23,7 @@ __all__ = ["Levels", "Pool", "Ranks", "Sums", "Tensor", "Unquantised", "Weights"
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """What `Levels` and `Sums` share.
+    """Base of `Levels` and `Sums`.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class Pool:
 
 @dataclass(frozen=True, eq=False)
 class Unquantised(Tensor):
-    """What happens between one quantiser and the next.
+    """Values between one quantiser and the next.
 
     Attributes
     ----------
@@ -167,7 +167,7 @@ class Sums(Unquantised):
 
 @dataclass(frozen=True, eq=False)
 class Ranks:
-    """What an ArgMax or a TopK gives: the places of the largest of ``logits``, or their values."""
+    """Result of an ArgMax or a TopK: the places of the largest of ``logits``, or their values."""
 
     logits: Tensor
     are_places: bool = True

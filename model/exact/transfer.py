@@ -1,4 +1,4 @@
-"""What happens to a tensor between two quantisers, exactly.
+"""Transfer functions: the exact map of a tensor's values between two quantisers.
 
 A transfer maps the sums of a layer to real values, channel by channel. As long as it is built from
 scales, offsets and clips its constants are rational numbers, which float32 constants always are, so

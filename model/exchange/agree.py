@@ -30,7 +30,7 @@ __all__ = ["Agreement", "TensorAgreement", "agree", "levels_of_values"]
 
 @dataclass(frozen=True)
 class TensorAgreement:
-    """How a quantised tensor of the graph and a layer's levels agree.
+    """Agreement of a quantised tensor of the graph with a layer's levels.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class TensorAgreement:
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """How a graph and its import agree on images.
+    """Agreement of a graph with its import, on images.
 
     Attributes
     ----------

@@ -25,7 +25,7 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class ClassAgreement:
-    """How the ends of a graph and of its import agree on images.
+    """Agreement of the ends of a graph and of its import, on images.
 
     Attributes
     ----------

@@ -112,7 +112,7 @@ class Executor:
         return inputs[0].name, shape[0] or 1, shape[1:]
 
     def _accepts(self, images: np.ndarray) -> bool:
-        """Whether images have the shape of the input."""
+        """Tell whether images have the shape of the input."""
         if images.ndim != len(self._dimensions) + 1 or not len(images):
             return False
         pairs = zip(self._dimensions, images.shape[1:], strict=True)

@@ -88,7 +88,7 @@ class ImportSettings(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class ImportedLayer:
-    """What importing a layer took.
+    """Figures of an imported layer: formats, accumulator, and how its sums become levels.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How real images become the input levels of an imported network."""
+"""Turns real images into the input levels of an imported network."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,7 +19,7 @@ NEAR = 2.0**-20  # of a value: a few roundings of float32, and a scale that was 
 
 @dataclass(frozen=True)
 class Preparation:
-    """From an image of real numbers to input levels, as plain data.
+    """Map of an image of real numbers to input levels, as plain data.
 
     A value ``v`` becomes the code ``round(clip(v' / scale + zero_point, low, high))``, where
     ``v' = v * gain[c] + offset[c]``, and the level ``code - zero``; a bipolar one its sign.

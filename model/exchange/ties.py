@@ -1,4 +1,4 @@
-"""Where a graph's executor, which computes in float32, and exact arithmetic may differ.
+"""Finds ties: levels in which exact arithmetic and an executor in float32 may differ.
 
 A difference of two levels is a **tie** where float32 decided it: what the quantiser reads is, in
 the executor and exactly from the reference's sums, the same number but for float32's rounding, and

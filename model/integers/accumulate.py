@@ -1,4 +1,4 @@
-"""What the accumulators of a mapped layer hold, and whether they overflowed, in torch.
+"""Computes accumulators of mapped layers, and whether they overflowed, in torch.
 
 **At once.** Where no sum can leave the register, or a register wraps and nobody asks when, a layer
 is one product: bit planes, passes and steps only split an exact sum.

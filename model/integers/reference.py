@@ -30,7 +30,7 @@ WORKERS = 8  # batches at a time, each of which takes some 100 MB
 
 @dataclass(frozen=True, eq=False)
 class LayerTrace:
-    """What happened in one layer; elements are in the order height, width, channel.
+    """Trace of one layer; elements are in the order height, width, channel.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class LayerTrace:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What the network gave.
+    """Results of a network.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How a layer reads its tensors: the words of `hw.program.patch`, as views and copies of torch.
+"""Reads tensors as the words of `hw.program.patch`, as views and copies of torch.
 
 Tensors have shape (images, height, width, channels).
 """

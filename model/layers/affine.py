@@ -9,7 +9,7 @@ __all__ = ["Affine", "Constants", "Divide", "Shift", "along_channels", "constant
 
 
 class Constants(NamedTuple):
-    """What a norm computes, ``(x - mean) / deviation * gamma + beta``; float64, (channels,)."""
+    """Constants of a norm, ``(x - mean) / deviation * gamma + beta``; float64, (channels,)."""
 
     mean: Tensor
     deviation: Tensor
@@ -41,7 +41,7 @@ class Affine(nn.Module):
 
 
 class Shift(nn.Module):
-    """What stands where a module has no BatchNorm: its bias.
+    """Bias of a module that has no BatchNorm, in its place.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class Shift(nn.Module):
 
 
 class Divide(nn.Module):
-    """What an average pool does to its sums.
+    """Division of an average pool's sums.
 
     Parameters
     ----------

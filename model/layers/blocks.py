@@ -32,7 +32,7 @@ class Formats(NamedTuple):
 
 @dataclass(frozen=True)
 class Node:
-    """Where a step stands: its name, what it reads, and the shape that it gives.
+    """Place of a step in the graph: its name, its sources, and the shape that it gives.
 
     Attributes
     ----------

@@ -30,7 +30,7 @@ def nearest(x: Tensor, fmt: Format) -> Tensor:
 
 
 class _Context(torch.autograd.function.FunctionCtx):
-    """What the gradient needs."""
+    """Values that the gradient needs."""
 
     saved_tensors: tuple[Tensor, Tensor, Tensor]
     needs_input_grad: tuple[bool, ...]

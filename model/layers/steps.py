@@ -1,4 +1,4 @@
-"""What the steps of a model compute: here those with weights; `unweighted` has the others.
+"""Steps of a model that have weights; `unweighted` has the others.
 
 Every step is a sum, a norm and an activation, and so is what hardware runs: an accumulator and its
 requantisation. A step is float until `Step.quantize`.
@@ -31,7 +31,7 @@ Sides = tuple[int, int, int, int]
 
 
 class Step(nn.Module):
-    """What all steps have; alone it is not used.
+    """Base of all steps; alone it is not used.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""From a torch module to the layers that hardware has."""
+"""Lowers a torch module to the layers that hardware has."""
 
 from typing import TYPE_CHECKING
 

@@ -23,7 +23,7 @@ OPERANDS = ("input", "other")
 
 @dataclass(frozen=True)
 class TracedCall:
-    """What a node does.
+    """Operation of a node, with its operands and options.
 
     Attributes
     ----------

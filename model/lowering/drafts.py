@@ -124,7 +124,7 @@ def _without(norm: nn.BatchNorm1d | nn.BatchNorm2d, bias: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """What a node gives: the values of a step, in another shape, or not yet scaled or padded.
+    """View of a step's values, in another shape, or not yet scaled or padded.
 
     Attributes
     ----------

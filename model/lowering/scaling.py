@@ -11,7 +11,7 @@ __all__ = ["Scaling", "fold_before", "per_channel", "scale_behind"]
 
 
 class Scaling(NamedTuple):
-    """What a channel's values become: ``slope * x + offset``; float64 of shape (channels,)."""
+    """Affine map of each channel's values, ``slope * x + offset``; float64 of shape (channels,)."""
 
     slope: Tensor
     offset: Tensor

@@ -23,7 +23,7 @@ Target = object
 
 @dataclass(frozen=True)
 class Call:
-    """How a function or method is called.
+    """Signature of a supported function or method.
 
     Attributes
     ----------

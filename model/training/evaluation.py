@@ -1,4 +1,4 @@
-"""What follows training: statistics of BatchNorm that belong to the final weights, and accuracy."""
+"""Evaluates after training: statistics of BatchNorm for the final weights, and accuracy."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""How a training runs: epochs, rates and augmentation; one kept default a network and data set."""
+"""Schedules of training: epochs, rates, augmentation; one kept default a network and data set."""
 
 import math
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ __all__ = ["Schedule", "default_schedule"]
 
 @dataclass(frozen=True)
 class Schedule:
-    """What a training does with its images.
+    """Epochs, rates and augmentation of a training.
 
     Parameters
     ----------

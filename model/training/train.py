@@ -35,7 +35,7 @@ CALIBRATION = 512  # images from which activation scales start
 
 
 class Epoch(NamedTuple):
-    """What one pass over the training images gave."""
+    """Figures of one pass over the training images."""
 
     loss: float
     accuracy: float

@@ -1,4 +1,4 @@
-"""Whether a network is as accurate as its card says, on the whole test set."""
+"""Verifies the accuracy on a network's card, on the whole test set."""
 
 from ...hw.errors import MismatchError
 from ...hw.network.network import Network

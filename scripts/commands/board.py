@@ -13,7 +13,7 @@ __all__ = ["BoardOptions", "command"]
 
 @dataclass(frozen=True, kw_only=True)
 class BoardOptions(options.AcceleratorOptions):
-    """What the command was given."""
+    """Options of the command."""
 
     network: Path
     virtual: bool

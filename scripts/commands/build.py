@@ -23,7 +23,7 @@ board_argument = click.argument("board", metavar="BOARD")
 
 @dataclass(frozen=True, kw_only=True)
 class MakingOptions(options.FittedOptions):
-    """What `board_argument`, `options.network_file` and `making` give."""
+    """Options that `board_argument`, `options.network_file` and `making` give."""
 
     board: str
     network: Path
@@ -34,7 +34,7 @@ class MakingOptions(options.FittedOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions(MakingOptions):
-    """What the command was given."""
+    """Options of the command."""
 
     output: Path | None
     as_json: bool

@@ -27,7 +27,7 @@ STRANGE = 0.2  # share of the input beyond the range of its quantiser that no tr
 
 @dataclass(frozen=True, kw_only=True)
 class CheckOptions(options.AcceleratorOptions, imports.ReadingOptions):
-    """What the command was given."""
+    """Options of the command."""
 
     data: str
     images: int

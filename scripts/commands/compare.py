@@ -16,7 +16,7 @@ NAMES = tuple(sorted(path.stem for path in PLANS.glob("*.toml")))
 
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions(SweepOptions):
-    """What the command was given."""
+    """Options of the command."""
 
     name: str
     show: bool

@@ -16,7 +16,7 @@ __all__ = ["ImportOptions", "command"]
 
 @dataclass(frozen=True, kw_only=True)
 class ImportOptions(imports.ReadingOptions):
-    """What the command was given."""
+    """Options of the command."""
 
     output: Path
     name: str | None

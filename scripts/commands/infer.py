@@ -22,7 +22,7 @@ __all__ = ["InferOptions", "command"]
 
 @dataclass(frozen=True, kw_only=True)
 class InferOptions:
-    """What the command was given."""
+    """Options of the command."""
 
     port: str
     data: str

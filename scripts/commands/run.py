@@ -29,7 +29,7 @@ FORMATS = "bipolar,pow2_4,int4,int8"
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(options.FittedOptions):
-    """What the command was given."""
+    """Options of the command."""
 
     network: str
     dataset: str

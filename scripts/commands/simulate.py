@@ -29,7 +29,7 @@ CHANCE = click.FloatRange(0, 0.99)
 
 @dataclass(frozen=True, kw_only=True)
 class SimulateOptions(options.AcceleratorOptions):
-    """What the command was given."""
+    """Options of the command."""
 
     network: Path
     accumulator: int | None

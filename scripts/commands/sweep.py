@@ -13,7 +13,7 @@ __all__ = ["PlannedOptions", "command"]
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedOptions(SweepOptions):
-    """What the command was given."""
+    """Options of the command."""
 
     plan: Path
 

@@ -21,7 +21,7 @@ __all__ = ["SynthesizeOptions", "command"]
 
 @dataclass(frozen=True, kw_only=True)
 class SynthesizeOptions(options.AcceleratorOptions):
-    """What the command was given."""
+    """Options of the command."""
 
     network: Path
     seeds: int

@@ -21,7 +21,7 @@ RECIPE = (
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """What the command was given."""
+    """Options of the command."""
 
     dataset: str
     network: str

@@ -23,7 +23,7 @@ __all__ = ["VerifyOptions", "command"]
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyOptions(MakingOptions):
-    """What the command was given."""
+    """Options of the command."""
 
     images: int
     data: str | None

@@ -18,7 +18,7 @@ __all__ = ["VerilogOptions", "command"]
 
 @dataclass(frozen=True, kw_only=True)
 class VerilogOptions(options.AcceleratorOptions):
-    """What the command was given."""
+    """Options of the command."""
 
     network: Path
     name: str

@@ -25,7 +25,7 @@ _MEANINGS = (
 
 @dataclass(frozen=True)
 class _Dots:
-    """What a figure's marks are.
+    """Marks of a figure.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How formats appear: the same order, and the same colour, in every figure of every report.
+"""Order and colours of formats, the same in every figure of every report.
 
 The hue is the kind of arithmetic, from the palette of Okabe and Ito (Color Universal Design, 2008),
 which people who do not see red and green apart can read; the lightness is the width. No figure

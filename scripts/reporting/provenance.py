@@ -1,4 +1,4 @@
-"""Where the rows come from: files, tools, seeds, and the code that wrote the report."""
+"""Provenance of rows: files, tools, seeds, and the code that wrote the report."""
 
 import subprocess
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What follows from a row: cost of a multiply-accumulate, throughput, intensity.
+"""Derives quantities from a row: cost of a multiply-accumulate, throughput, intensity.
 
 One multiply-accumulate is a MAC; a GMAC/s is 10**9 of them a second (2 GOPS). What a row does not
 say is None.

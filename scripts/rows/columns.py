@@ -36,7 +36,7 @@ class ColumnError(ValueError):
 
 
 class Kind(Enum):
-    """What a column can hold."""
+    """Type of a column's values."""
 
     TEXT = "text"
     COUNT = f"a positive integer, at most {LARGEST:.0e}"

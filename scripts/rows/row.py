@@ -32,7 +32,7 @@ COUNT, NUMBER, SHARE, TEXT = Kind.COUNT, Kind.NUMBER, Kind.SHARE, Kind.TEXT
 
 @dataclass(frozen=True, kw_only=True)
 class Asked(Part):
-    """What was asked for: formats, array, network, images."""
+    """Request of a row: formats, array, network, images."""
 
     weight: str = column(
         TEXT, "format of the weights ([Numbers](numbers.md))", label="weights", required=True
@@ -81,7 +81,7 @@ class Asked(Part):
 
 @dataclass(frozen=True, kw_only=True)
 class Compared(Part):
-    """What simulated hardware and reference gave on test images, and how accurate that is."""
+    """Comparison of simulated hardware with the reference on test images, and the accuracy."""
 
     images: int | None = column(
         NUMBER, "test images that were simulated: all, or as many as `--images` says", unit="images"
@@ -120,7 +120,7 @@ class Compared(Part):
 
 @dataclass(frozen=True, kw_only=True)
 class LayerRow(Part):
-    """What a layer is and what it took: an entry of ``layers``."""
+    """Description and figures of a layer: an entry of ``layers``."""
 
     layer: str = column(TEXT, "its name", required=True)
     kind: str = column(
@@ -150,7 +150,7 @@ class LayerRow(Part):
 
 @dataclass(frozen=True, kw_only=True)
 class Sized(Part):
-    """What a network takes: parameters, cycles, the share of the array that it uses."""
+    """Sizes of a network: parameters, cycles, the share of the array that it uses."""
 
     parameter_bits: int | None = column(
         NUMBER, "weights times their width; without biases and multipliers", unit="bits"
@@ -174,7 +174,7 @@ class Sized(Part):
 
 @dataclass(frozen=True, kw_only=True)
 class Hardware(Part):
-    """What a design takes of a target and how fast it is there, as the tools report it."""
+    """Resources that a design takes of a target and its speed there, as the tools report them."""
 
     target: str | None = column(TEXT, "device", label="device")
     lut: int | None = column(
@@ -258,7 +258,7 @@ class Hardware(Part):
 
 @dataclass(frozen=True, kw_only=True)
 class Ended(Part):
-    """How a row ended, where it ended early."""
+    """Reason for which a row ended early, if it did."""
 
     failure: str | None = column(
         TEXT, "why the row ends early, or which of several placements were not routed"

@@ -36,7 +36,7 @@ COMPARED = 20_000_000  # sums of one stream that are compared; each takes some 6
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """What the reference says: results of all images, and the layers of the first ones.
+    """Results of the reference: those of all images, and the layers of the first ones.
 
     Attributes
     ----------
@@ -135,7 +135,7 @@ def _compare_whole(engine: BatchEngine, work: Stimulus) -> tuple[Run, Comparison
 
 @dataclass(frozen=True)
 class Checked:
-    """What simulating and comparing a network on test images gave.
+    """Result of simulating and comparing a network on test images.
 
     ``layer_cycles`` are those of all images; ``first`` describes the first difference, empty where
     there is none.

@@ -1,4 +1,4 @@
-"""What the commands that read ONNX files share: their options, their images, their tables."""
+"""Options, images and tables that the commands for ONNX files share."""
 
 import math
 from collections.abc import Callable
@@ -83,7 +83,7 @@ model_file = click.argument("model", type=click.Path(path_type=Path), metavar="M
 
 @dataclass(frozen=True, kw_only=True)
 class ReadingOptions:
-    """What `model_file` and `reading` give."""
+    """Options that `model_file` and `reading` give."""
 
     model: Path
     input_format: str | None

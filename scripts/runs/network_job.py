@@ -1,4 +1,4 @@
-"""What ``narrowgauge run`` does for each network: train it or take it, build, check, route."""
+"""Jobs of ``narrowgauge run``, one a network: train it or take it, build, check, route."""
 
 from collections.abc import Iterable
 from dataclasses import replace

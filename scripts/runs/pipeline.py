@@ -1,4 +1,4 @@
-"""From a recipe to networks of integers: train, export, evaluate.
+"""Trains, exports and evaluates: recipes become networks of integers.
 
 Every step is looked up in the store first, so a repeated or interrupted run computes only what is
 missing. A step's key holds everything that decides its result, the sources that compute it

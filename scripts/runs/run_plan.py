@@ -1,4 +1,4 @@
-"""What ``narrowgauge run`` was asked for, and what its jobs share."""
+"""Plan of ``narrowgauge run``: its request, and what its jobs share."""
 
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ TRAINING = ("dataset", "widths", "width", "first", "last", "epochs", "seed")
 
 @dataclass(frozen=True)
 class Training:
-    """How networks are trained; the fields are those of `Recipe`."""
+    """Settings of training; the fields are those of `Recipe`."""
 
     dataset: str = "digits"
     network: str = "mlp"
@@ -48,7 +48,7 @@ class Training:
 
 @dataclass
 class RunPlan:
-    """What was asked for; checked before anything is computed.
+    """Request of a run; checked before anything is computed.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What mapping each distinct module once saves; run by hand.
+"""Measures what mapping each distinct module once saves; run by hand.
 
 ``studies hierarchy [--targets up5k,ecp5-85k] [--without 8x8x4:int8]`` maps an
 8x8 array of 64 bipolar lanes with Yosys and prints seconds, of the clock and of the processor, and
@@ -36,7 +36,7 @@ BAR = 20.0  # seconds, of the array of 8x8 elements with 64 bipolar lanes
 
 @dataclass(frozen=True)
 class Mapped:
-    """What mapping took: seconds of the clock and of the processor, and LUTs, or None."""
+    """Cost of mapping: seconds of the clock and of the processor, and LUTs, or None."""
 
     wall: float
     processor: float

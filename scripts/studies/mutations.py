@@ -1,4 +1,4 @@
-"""What the chain of proof would notice: faults in single gates of a mapped netlist; run by hand.
+"""Tests the chain of proof with faults in single gates of a mapped netlist; run by hand.
 
 ``studies mutations NETWORK [--faults 1000]`` maps the accelerator of a network
 as ``narrowgauge synthesize`` does by default, and plants faults in its gates: every output of a

@@ -1,4 +1,4 @@
-"""What a plan may say: its keys, what each takes, and what holds where one is left out."""
+"""Keys of a plan: the values that each takes, and its default."""
 
 import difflib
 from collections.abc import Callable, Mapping

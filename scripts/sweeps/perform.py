@@ -1,4 +1,4 @@
-"""What the commands ``sweep`` and ``compare`` share: run a plan, write and print its rows."""
+"""Runs a plan, writes and prints its rows, for the commands ``sweep`` and ``compare``."""
 
 import os
 import sys
@@ -63,7 +63,7 @@ def sweeping(function: Callable) -> Callable:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepOptions:
-    """What `sweeping` gives."""
+    """Options that `sweeping` gives."""
 
     jobs: int | None
     scheduler: str | None

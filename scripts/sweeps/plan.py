@@ -24,7 +24,7 @@ LARGEST = 10_000
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """What is to be measured.
+    """Points that a plan asks for.
 
     Attributes
     ----------

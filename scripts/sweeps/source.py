@@ -1,4 +1,4 @@
-"""Where the networks of a plan come from: the zoo, a file, or a training."""
+"""Sources of a plan's networks: the zoo, a file, or a training."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence

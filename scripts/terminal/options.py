@@ -223,7 +223,7 @@ def is_given(name: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class ArrayOptions:
-    """What `geometry` gives: the array, and how images share it."""
+    """Options that `geometry` gives: the array, and how images share it."""
 
     rows: int
     columns: int
@@ -255,7 +255,7 @@ class ArrayOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class AcceleratorOptions(ArrayOptions):
-    """What `geometry`, `target` and `multiplier` give."""
+    """Options that `geometry`, `target` and `multiplier` give."""
 
     target: str
     multiplier: str = "logic"
@@ -274,7 +274,7 @@ class AcceleratorOptions(ArrayOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class FittedOptions(ArrayOptions):
-    """What `geometry`, `multiplier` and ``--fit`` give."""
+    """Options that `geometry`, `multiplier` and ``--fit`` give."""
 
     multiplier: str
     fit: bool

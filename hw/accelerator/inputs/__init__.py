@@ -1,1 +1,1 @@
-"""From the input stream to the rows of the array: loader, feeder and its parts, max pool."""
+"""Input side, from the stream to the rows of the array: loader, feeder and its parts, max pool."""

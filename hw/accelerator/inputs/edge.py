@@ -14,7 +14,7 @@ __all__ = ["EdgeMask", "EdgeMaskConfig", "Edges"]
 
 @dataclass(frozen=True)
 class Edges:
-    """How a layer's windows lie over the edges of its image.
+    """Position of a layer's windows over the edges of its image.
 
     ``left``, ``right`` and ``left_step`` are in codes where a run is a whole row of the kernel, and
     in pixels where it is a single pixel.

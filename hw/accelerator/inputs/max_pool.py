@@ -19,7 +19,7 @@ __all__ = ["PoolOutput", "PoolUnit", "PoolUnitConfig", "Tap"]
 
 @dataclass(frozen=True)
 class PoolOutput:
-    """Where a max pool's output goes: addresses and distances in codes.
+    """Destination of a max pool's output: addresses and distances in codes.
 
     Attributes
     ----------

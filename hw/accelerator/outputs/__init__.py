@@ -1,1 +1,1 @@
-"""From partial sums to the output stream: drain, levels, writer, emitter."""
+"""Output side, from partial sums to the stream: drain, level unit, writer, emitter."""

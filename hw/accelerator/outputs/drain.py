@@ -1,4 +1,4 @@
-"""Which sums leave the array: the loops of a job as its sums see them."""
+"""Tags the partial sums that leave the array, by the loops of their job."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ __all__ = ["Drain", "DrainConfig", "DrainLayer"]
 
 @dataclass(frozen=True)
 class DrainLayer:
-    """What a `Drain` knows of a layer.
+    """Loop bounds and channels of a layer, for a `Drain`.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""From accumulators to output levels."""
+"""Requantises accumulators to output levels: multiply, add, shift, round, clamp."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""From accumulators to output levels where the steps between levels are listed one by one."""
+"""Turns accumulators into output levels by search, where every step between levels is listed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

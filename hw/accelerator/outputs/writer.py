@@ -1,4 +1,4 @@
-"""From requantised levels to the activation and output memories."""
+"""Writes requantised levels to the activation and output memories."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ __all__ = ["Writer", "WriterConfig", "WriterLayer"]
 
 @dataclass(frozen=True)
 class WriterLayer:
-    """What a `Writer` knows of a layer; distances are in codes, and 0 for the last layer.
+    """Destination of a layer's levels, for a `Writer`; distances in codes, 0 for the last layer.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How often every net of an accelerator toggles, over images; in RTL and in mapped netlists.
+"""Counts the toggles of every net of an accelerator, over images; in RTL and in mapped netlists.
 
 Counted are values that have settled, once a cycle: glitches are not among them.
 """
@@ -41,7 +41,7 @@ class NetActivity:
 
 @dataclass(frozen=True)
 class Activity:
-    """What toggled, and how often.
+    """Toggles of nets and components, over images.
 
     Attributes
     ----------

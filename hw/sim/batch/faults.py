@@ -39,7 +39,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a fault did.
+    """Effect of a fault on a test set.
 
     Attributes
     ----------

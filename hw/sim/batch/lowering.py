@@ -1,4 +1,4 @@
-"""From RTLIL to single gates, full adders, registers and memories: one Yosys script, kept."""
+"""Lowers RTLIL to single gates, full adders, registers and memories: one Yosys script, kept."""
 
 import hashlib
 import json

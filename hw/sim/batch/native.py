@@ -156,7 +156,7 @@ class _Streams(ctypes.Structure):
 
 
 class _Job(ctypes.Structure):
-    """What one simulation is given; see ``streams.cc``."""
+    """Request of one simulation; see ``streams.cc``."""
 
     _fields_ = [
         ("codes", ctypes.c_void_p),
@@ -189,7 +189,7 @@ class _Job(ctypes.Structure):
 
 
 class _Reply(ctypes.Structure):
-    """What one simulation answers."""
+    """Answer of one simulation."""
 
     _fields_ = [
         (name, ctypes.c_uint64)
@@ -198,7 +198,7 @@ class _Reply(ctypes.Structure):
 
 
 class Exchange(ctypes.Structure):
-    """What goes over a line; see ``board.cc``."""
+    """Bytes that go over a line, both ways; see ``board.cc``."""
 
     _fields_ = [
         *((name, ctypes.c_uint64) for name in ("rx", "tx", "bits", "divisor")),

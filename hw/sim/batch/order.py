@@ -1,4 +1,4 @@
-"""In which order operations run, in which slot of the state each net lies."""
+"""Orders operations, and gives each net a slot of the state."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence

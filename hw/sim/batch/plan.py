@@ -1,4 +1,4 @@
-"""What an evaluator walks through, as arrays of numbers."""
+"""Plan of an evaluation: operations as arrays of numbers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -32,7 +32,7 @@ EVENT = np.dtype(
 
 
 class Signals:
-    """What threads tell each other: to stop, and how many elements each has taken."""
+    """Shared state of the threads: a request to stop, and the elements that each has taken."""
 
     def __init__(self, passes: int):
         self.stop = np.zeros(1, np.uint64)
@@ -54,7 +54,7 @@ class Timing:
 
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """What came out of a pass.
+    """Results of a pass.
 
     Attributes
     ----------

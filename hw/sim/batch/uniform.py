@@ -13,7 +13,7 @@ SELECTED = 10
 
 
 class Taint:
-    """What depends on data.
+    """Nets and memories that depend on data.
 
     Attributes
     ----------

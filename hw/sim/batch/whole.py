@@ -20,7 +20,7 @@ _STAGES = ("sum", "overflow", "level")
 
 @dataclass(frozen=True, eq=False)
 class Whole:
-    """What the reference says of all images.
+    """Results of the reference for all images.
 
     Attributes
     ----------

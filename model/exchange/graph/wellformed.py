@@ -1,4 +1,4 @@
-"""Whether a graph is what ONNX says a graph is; checked before anything is computed."""
+"""Checks that a graph is one by ONNX's rules, before anything is computed."""
 
 import math
 import re
@@ -215,7 +215,7 @@ def check_arrays(graph: GraphProto) -> None:
 
 
 def _is_small_float(dtype: np.dtype) -> bool:
-    """Whether an array is of one of the narrow types that NumPy itself does not have."""
+    """Tell whether an array is of one of the narrow types that NumPy itself does not have."""
     return dtype.kind == "V" and dtype.fields is None
 
 

@@ -1,1 +1,1 @@
-"""What each operator of a graph does to the tensors that it reads."""
+"""Rules of the importer: the effect of each operator on the tensors that it reads."""

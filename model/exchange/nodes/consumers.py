@@ -1,4 +1,4 @@
-"""What follows a tensor in the graph."""
+"""Looks ahead to the consumers of a tensor in the graph."""
 
 import numpy as np
 

@@ -92,7 +92,7 @@ def end_or_nonlinear(context: ImportContext, node: NodeProto) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Ending:
-    """What a graph ends with.
+    """End of a graph, behind its last layer.
 
     Attributes
     ----------

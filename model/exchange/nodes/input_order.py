@@ -1,4 +1,4 @@
-"""Which axis of the input is which: found by following it to the first layer that must know."""
+"""Finds the order of the input's axes, by following it to the first layer that must know."""
 
 import numpy as np
 from onnx import NodeProto, numpy_helper

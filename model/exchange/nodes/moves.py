@@ -1,4 +1,4 @@
-"""What only moves elements: Flatten, Reshape, Transpose and their like, and Pad."""
+"""Operators that only move elements: Flatten, Reshape, Transpose and their like, and Pad."""
 
 from collections.abc import Callable
 from dataclasses import replace

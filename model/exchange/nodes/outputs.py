@@ -1,4 +1,4 @@
-"""What a quantiser's result is to hardware: a format, levels, and the pools on the way there."""
+"""Turns a quantiser's result into a format, levels, and the pools on the way there."""
 
 import numpy as np
 

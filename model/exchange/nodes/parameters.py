@@ -1,4 +1,4 @@
-"""What a quantiser node says: scales, zero points, bit widths, rounding."""
+"""Reads the parameters of quantiser nodes: scales, zero points, bit widths, rounding."""
 
 from fractions import Fraction
 

@@ -1,4 +1,4 @@
-"""Where elements are: the layouts of tensors, and the layers that pad, crop and put in order.
+"""Layouts of tensors, and the layers that pad, crop and put elements in order.
 
 Most movements cost nothing: `Tensor.index` follows them, and a Pad waits for the window of a
 convolution or a pool. What neither can say becomes a layer whose weights are 0 and 1.
@@ -110,7 +110,7 @@ def inside(levels: Levels, values: np.ndarray) -> np.ndarray:
 
 
 class Ends(NamedTuple):
-    """What is put before and behind a tensor; what is negative is cut off."""
+    """Padding before and behind a tensor; a negative one is cut off."""
 
     rows: tuple[int, int] = (0, 0)
     columns: tuple[int, int] = (0, 0)

@@ -44,7 +44,7 @@ Function = Callable[[np.ndarray], np.ndarray]
 
 
 class Float32Sums(NamedTuple):
-    """What a layer requantises.
+    """Ranges of the sums that a layer requantises.
 
     Attributes
     ----------

@@ -45,7 +45,7 @@ __all__ = ["Exported", "ExportedLayer", "export", "save_qonnx", "to_qonnx"]
 
 @dataclass(frozen=True)
 class ExportedLayer:
-    """How a layer was exported.
+    """Method and proof of a layer's export.
 
     Attributes
     ----------
