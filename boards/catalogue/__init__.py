@@ -1,4 +1,8 @@
-"""Boards and their clocks."""
+"""Boards and their clocks.
+
+`BOARDS` has every `Board` by its name: device, clock, pins of the line, programmers. `pll` finds
+the settings of the cells that make other clocks.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,8 @@
-"""The device around the accelerator: its link, its buffers, its top level."""
+"""The device around the accelerator: its link, its buffers, its top level.
+
+`Device` is everything between two pins of a serial line, in one clock domain; `Top` puts it on a
+board.
+"""
 
 from typing import TYPE_CHECKING
 

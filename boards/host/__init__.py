@@ -1,4 +1,7 @@
-"""The host's side of the link."""
+"""The host's side of the link.
+
+`Driver` classifies images on a board that is attached, or on a simulated one.
+"""
 
 from typing import TYPE_CHECKING
 

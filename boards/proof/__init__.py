@@ -1,4 +1,7 @@
-"""The proof, link by link, that a bitstream computes what it should; boards in simulation."""
+"""The proof, link by link, that a bitstream computes what its network does; boards in simulation.
+
+`chain.verify` is the proof; a `VirtualBoard` is a simulated device behind a pseudo-terminal.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,7 @@
 """Run beside IceStorm's ``icebox``: what its ``icebox_vlog`` leaves out of an unpacked bitstream.
 
 ``python icebox_blocks.py FOLDER-OF-ICEBOX UNPACKED PACKAGE`` prints JSON: where the ports of each
-multiplier block and single-port RAM are, and their configuration bits; and where pins are.
+DSP block and single-port RAM are, and their configuration bits; and where pins are.
 """
 
 import importlib

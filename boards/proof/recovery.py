@@ -2,7 +2,7 @@
 
 IceStorm's ``iceunpack`` and ``icebox_vlog`` turn configuration bits into Verilog: logic cells,
 registers, carry chains, block RAM with its contents, pins and PLL. ``icebox_vlog`` leaves out
-multiplier blocks and single-port RAM; those are added here, from the places of their ports and
+DSP blocks and single-port RAM; those are added here, from the places of their ports and
 configuration bits in IceStorm's database.
 """
 
@@ -157,7 +157,7 @@ def _port(name: str, bits: Mapping[int, str], unused: str) -> tuple[list[str], s
 
 
 def _parameters(block: Mapping[str, Any]) -> str:
-    """Return the parameters of a multiplier block, from its configuration bits."""
+    """Return the parameters of a DSP block, from its configuration bits."""
     if block["cell"] != "SB_MAC16":
         return ""
     vectors: dict[str, dict[int, int]] = defaultdict(dict)

@@ -41,7 +41,7 @@ PEAK_COLUMNS: Columns = {
 
 
 def macs() -> str:
-    """Return the tables of one multiply-accumulate: in logic cells, and in multiplier blocks."""
+    """Return the tables of one multiply-accumulate: in logic cells, and in DSP blocks."""
     rows = [row for row in read(MACS) if row["lanes"] == 1]
     seeds = sorted({len(row["seeds"]) for row in rows if row.get("routed")})
     tools = {name: text for row in rows for name, text in row.get("tools", {}).items()}

@@ -17,9 +17,9 @@ class Implementation:
     Parameters
     ----------
     fabric : Fabric
-        Structures of its logic cells, and the multiplier blocks that the array may use.
+        Structures of its logic cells, and the DSP blocks that the array may use.
     requantize_dsp : bool
-        Multiply in multiplier blocks in the requantisers.
+        Multiply in DSP blocks in the requantisers.
     single_port : collection of str
         Which of ``weights`` and ``activations`` lie in RAM with a single port and no contents.
 
@@ -44,6 +44,6 @@ class Implementation:
 
     @property
     def blocks_accumulate(self) -> bool:
-        """Whether the array's sums are in multiplier blocks, which synthesis must not touch."""
+        """Whether the array's sums are in DSP blocks, which synthesis must not touch."""
         blocks = self.fabric.blocks
         return blocks.used and blocks.accumulate

@@ -119,7 +119,7 @@ class Accelerator(wiring.Component):
 
     @property
     def observes_overflow(self) -> bool:
-        """Whether sums come with their flags; accumulators in multiplier blocks have none."""
+        """Whether sums come with their flags; accumulators in DSP blocks have none."""
         return not self.implementation.blocks_accumulate
 
     @property

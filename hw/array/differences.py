@@ -14,7 +14,7 @@ class Differences(wiring.Component):
     """Turn running totals, as they drain, into the sums of tiles.
 
     An accumulator that wraps counts modulo a power of two, so what a tile added is the difference
-    of two totals, exactly. An accumulator in a multiplier block, which could only be cleared in a
+    of two totals, exactly. An accumulator in a DSP block, which could only be cleared in a
     cycle of its own, thus never has to be. The totals of the last tile are kept, one word for each
     place of the chain; those of the first tile since reset are the sums themselves.
 

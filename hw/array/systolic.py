@@ -108,7 +108,7 @@ class SystolicArray(wiring.Component):
     doubling : bool
         Whether steps may double the sum (bit planes).
     fabric : Fabric
-        The devices whose structures are taken; with multiplier blocks, as far as there are enough.
+        The devices whose structures are taken; with DSP blocks, as far as there are enough.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Multiply-accumulates of any two formats, in logic or in multiplier blocks."""
+"""Multiply-accumulates of any two formats, in logic or in DSP blocks."""
 
 from typing import TYPE_CHECKING
 

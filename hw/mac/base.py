@@ -63,7 +63,7 @@ class MAC(wiring.Component):
     cumulative: bool = False
     observes_overflow: bool = True
     multiplies: bool = True
-    """Whether it has products that a multiplier block could take."""
+    """Whether it has products that a DSP block could take."""
 
     def __init__(self, operands: Operands, lanes: int, accumulator: Accumulator | Float):
         total = accumulator if isinstance(accumulator, Float) else signed(accumulator.width)
@@ -94,7 +94,7 @@ class DotMAC(MAC):
     doubling : bool
         Whether steps may double the sum (bit planes).
     cumulative : bool
-        The sum is never cleared, as in a multiplier block; the accumulator wraps.
+        The sum is never cleared, as in a DSP block; the accumulator wraps.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ COMPUTES: dict[tuple[type[Format], type[Format]], type[DotProduct] | type[FloatM
 
 
 class Elements(NamedTuple):
-    """Multiply-accumulates, and the multiplier blocks that they share."""
+    """Multiply-accumulates, and the DSP blocks that they share."""
 
     macs: list[MAC]
     blocks: list[Mac16]
@@ -53,7 +53,7 @@ def computing(operands: Operands) -> type[DotProduct] | type[FloatMAC]:
 
 
 def multiplied(weight: Format) -> bool:
-    """Tell whether there are products of such weights that a multiplier block could take."""
+    """Tell whether there are products of such weights that a DSP block could take."""
     return any(kind.multiplies for (each, _), kind in COMPUTES.items() if each is type(weight))
 
 
@@ -87,7 +87,7 @@ def macs(
 ) -> Elements:
     """Return the multiply-accumulates of an array, and the blocks that they are in.
 
-    With multiplier blocks the first ones are in blocks, as many as find room, and the others of
+    With DSP blocks the first ones are in blocks, as many as find room, and the others of
     logic cells.
 
     Parameters
@@ -103,7 +103,7 @@ def macs(
     doubling : bool
         Whether steps may double the sum (bit planes).
     fabric : Fabric
-        Whose structures and multiplier blocks are taken.
+        Whose structures and DSP blocks are taken.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def macs(
     if blocks.accumulate:
         if doubling:
             raise GeometryError(
-                "the accumulators of multiplier blocks do not double, as bit planes need it; "
+                "the accumulators of DSP blocks do not double, as bit planes need it; "
                 "multiply in logic"
             )
         found, used = mac16s(operands, lanes, accumulator, inside)

@@ -45,7 +45,7 @@ class DotProduct(wiring.Component):
     fabric : Fabric
         The devices that it is for, where that makes a difference.
     dsp : bool
-        Write products as ``*``, which synthesis maps to multiplier blocks, where there are any.
+        Write products as ``*``, which synthesis maps to DSP blocks, where there are any.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class DotProduct(wiring.Component):
     latency: int
     even: bool = False
     multiplies: bool = False
-    """Whether it has products that a multiplier block could take."""
+    """Whether it has products that a DSP block could take."""
 
     def __init__(
         self,
@@ -183,7 +183,7 @@ class MiniFloatMultiply(DotProduct):
 
     The product is shifted and not the activation, which keeps the adders of the product narrow. It
     takes one register, however many they are: the shift behind it, with an adder of full width, is
-    the longer way. With ``dsp`` the product is one ``*``, for a multiplier block.
+    the longer way. With ``dsp`` the product is one ``*``, for a DSP block.
     """
 
     multiplies = True
@@ -223,7 +223,7 @@ class Multiply(DotProduct):
     operands selects 0, one of the wider operands, or the sum of both, which costs two LUTs a bit
     where two gates and an adder cost three. The selected terms of all lanes are summed bit by bit
     first and shifted afterwards, which keeps the adders narrow. With ``dsp`` every lane is one
-    ``*``, which synthesis maps to a multiplier block. A single lane recodes the narrower
+    ``*``, which synthesis maps to a DSP block. A single lane recodes the narrower
     operand instead, if it is not too narrow (`recoded_product`).
     """
 

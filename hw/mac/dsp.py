@@ -1,4 +1,4 @@
-"""Multiply-accumulates in vendors' multiplier blocks, and how many blocks they take."""
+"""Multiply-accumulates in vendors' DSP blocks, and how many blocks they take."""
 
 from math import ceil
 
@@ -64,7 +64,7 @@ def elements_in_blocks(
         return elements
     if blocks.count < each:
         raise GeometryError(
-            f"{blocks.count} multiplier blocks are too few for one element of {lanes} lanes; "
+            f"{blocks.count} DSP blocks are too few for one element of {lanes} lanes; "
             "take fewer lanes, or multiply in logic"
         )
     return min(int(blocks.count / each), elements)
@@ -191,18 +191,18 @@ def _needs_a_whole_block(operands: Operands, accumulator: Accumulator) -> bool:
     formats = operands.weight, operands.activation
     if not all(isinstance(each, Fixed) for each in formats):
         raise GeometryError(
-            f"multiplier blocks multiply integers, not {operands.weight} by {operands.activation}; "
+            f"DSP blocks multiply integers, not {operands.weight} by {operands.activation}; "
             "multiply in logic"
         )
     if accumulator.overflow != "wrap":
         raise GeometryError(
-            f"the accumulators of multiplier blocks wrap; they do not {accumulator.overflow}: take "
+            f"the accumulators of DSP blocks wrap; they do not {accumulator.overflow}: take "
             "wrap, or multiply in logic"
         )
     width = max(each.width for each in formats)
     if width > 16 or accumulator.width > 32:
         raise GeometryError(
-            "a multiplier block has 16x16 bits and an accumulator of 32, not "
+            "a DSP block has 16x16 bits and an accumulator of 32, not "
             f"{operands.weight} x {operands.activation} with {accumulator.width}; multiply in logic"
         )
     return width > 8 or accumulator.width > 16

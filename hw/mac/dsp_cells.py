@@ -1,4 +1,4 @@
-"""Vendors' multiplier blocks as components: the cell for synthesis, its behaviour otherwise.
+"""Vendors' DSP blocks as components: the cell for synthesis, its behaviour otherwise.
 
 A block elaborates to an `Instance` of the vendor's cell where there is a platform (a board's, or
 the target that `synth.measure` passes on), and to gates that do the same, cycle by cycle, where

@@ -9,7 +9,7 @@ __all__ = ["ANY", "Blocks", "Fabric"]
 
 @dataclass(frozen=True)
 class Blocks:
-    """The multiplier blocks of a fabric, and how many of them may be used.
+    """The DSP blocks of a fabric, and how many of them may be used.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Fabric:
         Where a logic cell has one output, the sum or the register: bits of an accumulator below
         which its output is the register. 0 where a register beside an adder costs nothing.
     blocks : Blocks
-        Its multiplier blocks; none is used unless `using_blocks` says so.
+        Its DSP blocks; none is used unless `using_blocks` says so.
     """
 
     popcount: Structure = PLAIN
@@ -62,7 +62,7 @@ class Fabric:
     blocks: Blocks = Blocks()
 
     def using_blocks(self, count: int | None = None) -> "Fabric":
-        """Return the same with multiplier blocks: ``count``, or as many as it takes."""
+        """Return the same with DSP blocks: ``count``, or as many as it takes."""
         return replace(self, blocks=replace(self.blocks, count=count))
 
 

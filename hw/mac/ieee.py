@@ -38,7 +38,7 @@ class FloatMAC(MAC):
     doubling : bool
         There for `choice.macs`; floats refuse it.
     dsp : bool
-        Whether significands are multiplied by one ``*``, which synthesis maps to multiplier blocks.
+        Whether significands are multiplied by one ``*``, which synthesis maps to DSP blocks.
 
     Raises
     ------

@@ -19,13 +19,13 @@ from .targets import Target
 __all__ = ["MULTIPLIERS", "accelerator_for", "cost", "infers_blocks"]
 
 MULTIPLIERS = ("logic", "block")
-"""Where the array multiplies: in logic cells, so that their cost shows, or in multiplier blocks."""
+"""Where the array multiplies: in logic cells, so that their cost shows, or in DSP blocks."""
 
 
 def accelerator_for(program: Program, target: Target, *, multiplier: str = "logic") -> Accelerator:
     """Return the accelerator of ``program`` with the blocks that ``target`` has.
 
-    The array multiplies in logic cells, or with ``block`` in multiplier blocks as far as there are
+    The array multiplies in logic cells, or with ``block`` in DSP blocks as far as there are
     enough, and in logic cells beyond. The requantisers use blocks where the array left enough for
     them; on iCE40 only where the array takes none, because Yosys spoils blocks that are there
     already when it infers others. Memories that block RAM has no room for go to RAM with a single
@@ -34,7 +34,7 @@ def accelerator_for(program: Program, target: Target, *, multiplier: str = "logi
     Raises
     ------
     GeometryError
-        Where the target has no multiplier blocks, or they do not have the network's formats.
+        Where the target has no DSP blocks, or they do not have the network's formats.
     """
     left = target.budget.get("dsp", 0)
     fabric = target.fabric(blocks=multiplier == "block")
@@ -42,7 +42,7 @@ def accelerator_for(program: Program, target: Target, *, multiplier: str = "logi
     if multiplier == "block":
         if not left:
             raise GeometryError(
-                f"{target.name} has no multiplier blocks; take the multiplier logic, or another "
+                f"{target.name} has no DSP blocks; take the multiplier logic, or another "
                 "target"
             )
         left -= _used(blocks, program)
@@ -72,7 +72,7 @@ def _requantising(program: Program) -> int:
 
 
 def infers_blocks(accelerator: Accelerator) -> bool:
-    """Tell whether synthesis has multiplier blocks to find in an accelerator.
+    """Tell whether synthesis has DSP blocks to find in an accelerator.
 
     It must not look for any where there are some already: Yosys would spoil them.
     """

@@ -28,7 +28,7 @@ class Family:
     synthesis : tuple of str
         Yosys command and options; the command has a step ``check``, as all of Yosys do.
     with_dsp, without_dsp : tuple of str
-        Options that let Yosys infer multiplier blocks, or keep it from that.
+        Options that let Yosys infer DSP blocks, or keep it from that.
     mapped : mapping of str to Cells
         Resource to the cells that Yosys maps it to; `report.Report` says what each resource means.
     router : str or None

@@ -112,7 +112,7 @@ def synthesize(
     text : str
         RTLIL with one top module, best from `tools.rtlil.convert`.
     dsp : bool
-        Let Yosys infer multiplier blocks, where the target has them.
+        Let Yosys infer DSP blocks, where the target has them.
     options : sequence of str
         More options of the family's ``synth_`` command.
     timeout : float

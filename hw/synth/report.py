@@ -17,7 +17,7 @@ _WORDS = {
     "ff": "registers",
     "bram": "block RAMs",
     "spram": "single-port RAMs",
-    "dsp": "multiplier blocks",
+    "dsp": "DSP blocks",
     "io": "pins",
 }
 # What nextpnr counts without its taking a place: parts of Gowin's multipliers.
@@ -56,7 +56,7 @@ class Report:
         (``CARRY4``).
     bram, spram, dsp, io : int or None
         Block RAMs (4 kbit on iCE40, 18 kbit on the others; a RAMB36 of xc7 is two), single-port
-        RAMs of 256 kbit, multiplier blocks (of 18x18 on Gowin, which hold two of 9x9), pins.
+        RAMs of 256 kbit, DSP blocks (of 18x18 on Gowin, which hold two of 9x9), pins.
     fmax_mhz : mapping of str to float
         Highest frequency in MHz by clock; empty before routing.
     critical_path : str

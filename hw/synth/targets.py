@@ -37,14 +37,14 @@ class Target:
     pins: tuple[str, ...] = ()
 
     def synthesis(self, *, dsp: bool) -> tuple[str, ...]:
-        """Return the Yosys command and options, with or without inferred multiplier blocks."""
+        """Return the Yosys command and options, with or without inferred DSP blocks."""
         infer = dsp and self.budget.get("dsp", 0) > 0
         single_port = ("-spram",) if self.budget.get("spram") else ()
         multiplier = self.family.with_dsp if infer else self.family.without_dsp
         return self.family.synthesis + single_port + multiplier
 
     def fabric(self, *, blocks: bool = False) -> Fabric:
-        """Return what components choose their structures by; with its multiplier blocks, or not."""
+        """Return what components choose their structures by; with its DSP blocks, or not."""
         fabric = self.family.fabric
         return fabric.using_blocks(self.budget.get("dsp", 0)) if blocks else fabric
 

@@ -1,4 +1,7 @@
-"""Lowers a torch module to the layers that hardware has."""
+"""Lowers a torch module to the layers that hardware has.
+
+Start with `lower.lower`; `NETWORKS` has the topologies that come along.
+"""
 
 from typing import TYPE_CHECKING
 

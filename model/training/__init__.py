@@ -1,4 +1,7 @@
-"""Training: recipes, schedules, checkpoints."""
+"""Training: recipes, schedules, checkpoints.
+
+A `Recipe` says what is trained and how; `train.train` follows it.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -218,7 +218,7 @@ def _window(path: Path | None, text: str) -> "CycleWindow | None":
 
 
 def _print(summary: dict[str, Any]) -> None:
-    overflows = "not observed in multiplier blocks"
+    overflows = "not observed in DSP blocks"
     if "overflows" in summary:
         counts = summary["overflows"].items()
         overflows = ", ".join(f"{name} {count}" for name, count in counts if count) or "none"

@@ -1,1 +1,4 @@
-"""Result rows, and what is drawn and printed of them."""
+"""Reports of result rows: the interactive page, figures, charts, tables for the terminal.
+
+`rows.read` reads result files, `assemble.build` writes a report of them.
+"""

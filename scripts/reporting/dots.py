@@ -110,7 +110,7 @@ def costs(rows: Sequence[ResultRow]) -> Figure:
         title="Cost of a multiply-accumulate",
         caption="LUTs of one multiply-accumulate unit, with its accumulator and without the shell "
         "around it, divided by its lanes. Larger marks have more lanes; lanes share one "
-        "accumulator, and a line joins them. Multiplier blocks are not counted. LUTs of different "
+        "accumulator, and a line joins them. DSP blocks are not counted. LUTs of different "
         "families differ in what they hold: compare within a panel."
         + (f" Without a LUT, and so only in the table: {free}." if free else ""),
         meanings=(

@@ -197,12 +197,12 @@ def spread(values: Iterable[float], *, log: bool, margin: float = 0.08) -> tuple
 def key(
     panels: Iterable[Panel], meanings: Iterable[tuple[str, str]]
 ) -> tuple[tuple[str, bool, str], ...]:
-    """Return what the symbols mean that were drawn; a hollow one is in multiplier blocks."""
+    """Return what the symbols mean that were drawn; a hollow one is in DSP blocks."""
     marks = [mark for panel in panels for series in panel.series for mark in series.marks]
     used = {mark.symbol for mark in marks}
     found = [(symbol, False, text) for symbol, text in meanings if symbol in used]
     if any(mark.hollow for mark in marks):
-        found.append((found[0][0], True, "hollow: in multiplier blocks"))
+        found.append((found[0][0], True, "hollow: in DSP blocks"))
     return tuple(found)
 
 

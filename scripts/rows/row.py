@@ -56,7 +56,7 @@ class Asked(Part):
     multiplier: str | None = column(
         TEXT,
         "`logic` where the array multiplies in logic cells, `block` where it does so in "
-        "multiplier blocks",
+        "DSP blocks",
         label="multiplier",
     )
     contexts: int | None = column(
@@ -218,7 +218,7 @@ class Hardware(Part):
     )
     dsp: int | None = column(
         NUMBER,
-        "multiplier blocks: the requantisers', and the array's where `multiplier` says so",
+        "DSP blocks: the requantisers', and the array's where `multiplier` says so",
         unit="blocks",
         label="DSP",
     )

@@ -59,7 +59,7 @@ class Mac(Point):
     @property
     def group(self) -> Any:
         """What points of one design have in common."""
-        # what a design is may depend on the family, with multiplier blocks on the device
+        # what a design is may depend on the family, with DSP blocks on the device
         where = self.target if self.multiplier == "block" else self.device.family.name
         own = asdict(self)
         del own["target"], own["seeds"]

@@ -68,11 +68,11 @@ def shape(sizes: Mapping[str, Any]) -> str:
 
 
 def check_blocks(weight: Format, device: Target) -> None:
-    """Raise `GeometryError` where a device's multiplier blocks have nothing to do."""
+    """Raise `GeometryError` where a device's DSP blocks have nothing to do."""
     if not multiplied(weight):
         raise GeometryError(f"{weight} weights are not multiplied, and need no blocks")
     if not device.budget.get("dsp"):
-        raise GeometryError(f"{device.name} has no multiplier blocks")
+        raise GeometryError(f"{device.name} has no DSP blocks")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,1 +1,1 @@
-"""What commands read from and write to the terminal: options, progress, streams."""
+"""Terminal of the commands: options, progress, output streams, interrupts."""

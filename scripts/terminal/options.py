@@ -163,7 +163,7 @@ multiplier = click.option(
     type=click.Choice(MULTIPLIERS),
     default="logic",
     show_default=True,
-    help="Multiply in logic cells, or in the target's multiplier blocks, as far as there are any.",
+    help="Multiply in logic cells, or in the target's DSP blocks, as far as there are any.",
 )
 load_weights = click.option(
     "--load-weights",

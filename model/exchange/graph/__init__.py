@@ -1,1 +1,5 @@
-"""ONNX files: read, checked, cleaned."""
+"""ONNX graphs before they are imported.
+
+`cleaning.read` reads a file, `wellformed` checks the graph, and `cleaning.clean` folds constants
+and finds every shape.
+"""

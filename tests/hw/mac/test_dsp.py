@@ -1,4 +1,4 @@
-"""Multiplier blocks: the models against Yosys's, and what is built of them against the integers."""
+"""DSP blocks: the models against Yosys's, and what is built of them against the integers."""
 
 import ctypes
 import json

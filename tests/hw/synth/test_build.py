@@ -72,7 +72,7 @@ def test_the_array_takes_blocks_first():
     assert not made.implementation.requantize_dsp, "Yosys would spoil the array's"
     packed = accelerator_for(Program(network, narrow), target("ecp5-25k"), multiplier="block")
     assert packed.implementation.requantize_dsp, "16 of 28"
-    with pytest.raises(GeometryError, match="hx8k has no multiplier blocks"):
+    with pytest.raises(GeometryError, match="hx8k has no DSP blocks"):
         accelerator_for(smaller, target("hx8k"), multiplier="block")
     with pytest.raises(GeometryError, match="a multiplier is logic or block, not 'dsp'"):
         accelerator_for(smaller, target("up5k"), multiplier="dsp")

@@ -32,7 +32,7 @@ def drawn(name, rows):
     return figure, {mark.row: mark for _, _, mark in figure.marks()}
 
 
-# --- multiplier blocks ---------------------------------------------------------------------------
+# --- DSP blocks ---------------------------------------------------------------------------
 
 
 def test_throughput_is_of_what_multiplies_in_logic():

@@ -69,7 +69,7 @@ def test_what_cannot_be_is_left_out_and_named(read):
     assert (point.weight, point.target) == ("int4", "up5k")
     reasons = " ".join(plan.left_out)
     assert "bipolar weights are not multiplied" in reasons
-    assert "hx8k has no multiplier blocks" in reasons
+    assert "hx8k has no DSP blocks" in reasons
 
 
 def test_chains_that_do_not_divide_the_rows_are_left_out(read):
@@ -124,7 +124,7 @@ def test_networks_multiply_in_logic_or_in_blocks(read):
     ]
     assert plan.points[3].text == "mnist-int2-64-64-64, 2x2x4, blocks"
     reasons = " ".join(plan.left_out)
-    assert "hx8k has no multiplier blocks" in reasons
+    assert "hx8k has no DSP blocks" in reasons
     assert "bipolar weights are not multiplied" in reasons
     logic, ice40, ecp5 = (plan.points[index].build(Store(Path("nowhere"))) for index in (0, 3, 4))
     assert not logic.accelerator.implementation.fabric.blocks.used
