@@ -42,8 +42,7 @@ def accelerator_for(program: Program, target: Target, *, multiplier: str = "logi
     if multiplier == "block":
         if not left:
             raise GeometryError(
-                f"{target.name} has no DSP blocks; take the multiplier logic, or another "
-                "target"
+                f"{target.name} has no DSP blocks; take the multiplier logic, or another target"
             )
         left -= _used(blocks, program)
     elif multiplier != "logic":

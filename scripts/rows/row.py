@@ -55,8 +55,7 @@ class Asked(Part):
     chains: int | None = column(COUNT, "chains by which sums leave the array")
     multiplier: str | None = column(
         TEXT,
-        "`logic` where the array multiplies in logic cells, `block` where it does so in "
-        "DSP blocks",
+        "`logic` where the array multiplies in logic cells, `block` where it does so in DSP blocks",
         label="multiplier",
     )
     contexts: int | None = column(
