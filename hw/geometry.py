@@ -20,12 +20,13 @@ class Geometry:
     lanes : int
         Pairs that a processing element multiplies a step.
     hop : int
-        Processing elements that share one pipeline register, along rows and columns alike. At 1
-        every element has its own; a hop as long as the array broadcasts, which on small FPGAs is
-        cheaper: a register that only passes data on takes a whole logic cell.
+        Pipeline distance: processing elements that share one pipeline register, along rows and
+        columns alike. At 1 every element has its own; a hop as long as the array broadcasts,
+        which on small FPGAs is cheaper: a register that only passes data on takes a whole logic
+        cell.
     chains : int
-        Chains by which sums leave the array, one sum a cycle each; rows take turns on them. One is
-        enough where a tile takes at least ``rows * columns`` steps.
+        Chains by which partial sums leave the array, one a cycle each; rows take turns on them.
+        One is enough where a tile takes at least ``rows * columns`` steps.
 
     Raises
     ------

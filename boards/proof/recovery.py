@@ -52,7 +52,7 @@ def find_icebox() -> tools.Tool:
 def recover(bitstream: bytes, board: Board) -> str:
     """Return the Verilog of module ``top`` that the bitstream configures.
 
-    Its ports are those of `gateware.top.Top`.
+    Its ports are those of `gateware.board_top.Top`.
 
     Raises
     ------

@@ -44,6 +44,6 @@ class Implementation:
 
     @property
     def blocks_accumulate(self) -> bool:
-        """Whether the array's sums are in DSP blocks, which synthesis must not touch."""
+        """Whether the array's partial sums are in DSP blocks, which synthesis must not touch."""
         blocks = self.fabric.blocks
         return blocks.used and blocks.accumulate

@@ -1,4 +1,4 @@
-"""Layouts of what travels with the work: jobs, batches, filled banks, and tags of sums."""
+"""Layouts of what travels with the work: jobs, batches, filled banks, and tags of partial sums."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ IMAGE_WIDTH = 32
 FIRST = {"first": 1}  # what a bank begins with: where jobs have a single bank, it stays
 
 LOOPS = ("column", "rank", "tile", "chunk", "image", "group")
-"""The loops over sums, from the inside; a rank is one row of each chain."""
+"""The loops over partial sums, from the inside; a rank is one row of each chain."""
 
 
 def Job(contexts: int, layers: int) -> data.StructLayout:

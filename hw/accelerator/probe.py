@@ -1,4 +1,4 @@
-"""Probes every sum and every level of an accelerator, for the simulators."""
+"""Probes every partial sum and every level of an accelerator, for the simulators."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class ProbeConfig:
     contexts, rows : int
         Contexts, and rows of the array.
     sum : StructLayout
-        Layout of a sum with its flag, `array.systolic.drained`.
+        Layout of a partial sum with its flag, `array.systolic.drained`.
     chains : int
         Chains of the array.
     latency : int
@@ -104,7 +104,7 @@ class ProbeConfig:
 
 
 class Probe(wiring.Component):
-    """Say of every sum which it is and what level it becomes, when the level is there.
+    """Say of every partial sum which it is and what level it becomes, when that is there.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class Probe(wiring.Component):
     Members
     -------
     tags : In(stream.Signature(Tag, always_ready=True))
-        The tag of the sums that leave the array in this cycle.
+        The tag of the partial sums that leave the array in this cycle.
     i_sums : In(ArrayLayout(sum, chains))
         These sums.
     i : In(ArrayLayout(level, chains))
@@ -226,7 +226,7 @@ def entry_layout(program: Program) -> data.StructLayout:
 
 
 def trace_layout(program: Program) -> data.StructLayout:
-    """Return the layout of the trace: every sum and every level, as they pass.
+    """Return the layout of the trace: every partial sum and every level, as they pass.
 
     ``sums`` has an entry a chain: ``valid`` marks a sum of a real image, position and channel;
     ``image`` counts images from reset, ``element`` is the place in the layer's output, channels

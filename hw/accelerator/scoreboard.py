@@ -1,7 +1,7 @@
 """Tracks the state of every context, and offers the job that may run next.
 
-A **context** is a batch of images in flight, a **job** one layer of one context. Contexts
-take turns, so that one is filled and drained while the other computes.
+A **context** is a batch of images in flight, a **job** one layer of one context. Two contexts take
+turns, as ping-pong buffers do: one is filled and drained while the other computes.
 """
 
 from dataclasses import dataclass

@@ -119,7 +119,7 @@ class Accelerator(wiring.Component):
 
     @property
     def observes_overflow(self) -> bool:
-        """Whether sums come with their flags; accumulators in DSP blocks have none."""
+        """Whether partial sums come with their flags; accumulators in DSP blocks have none."""
         return not self.implementation.blocks_accumulate
 
     @property
@@ -168,7 +168,7 @@ class Accelerator(wiring.Component):
         ]
 
     def _connect_levels(self, m: Module) -> None:
-        """Lead sums with their tags to the requantisers, and levels into memory."""
+        """Lead partial sums with their tags to the requantisers, and levels into memory."""
         drain, levels, writer = self.drain, self.levels, self.writer
         m.submodules.drain, m.submodules.levels, m.submodules.writer = drain, levels, writer
         wiring.connect(m, self.sequencer.jobs, drain.jobs)

@@ -11,7 +11,7 @@ __all__ = ["Differences"]
 
 
 class Differences(wiring.Component):
-    """Turn running totals, as they drain, into the sums of tiles.
+    """Turn running totals, as they drain, into the partial sums of tiles.
 
     An accumulator that wraps counts modulo a power of two, so what a tile added is the difference
     of two totals, exactly. An accumulator in a DSP block, which could only be cleared in a
@@ -23,7 +23,7 @@ class Differences(wiring.Component):
     Parameters
     ----------
     width : int
-        Bits of a sum.
+        Bits of a partial sum.
     chains : int
         Sums that come at once.
     words : int

@@ -19,7 +19,7 @@ __all__ = ["PE", "SystolicArray", "drained"]
 
 
 def drained(accumulator: Accumulator) -> data.StructLayout:
-    """Return the layout of a finished sum: its level, and whether any step overflowed."""
+    """Return the layout of a finished partial sum: its level, and whether any step overflowed."""
     return data.StructLayout({"sum": signed(accumulator.width), "overflow": 1})
 
 
@@ -27,17 +27,17 @@ class PE(wiring.Component):
     """A processing element: a multiply-accumulate, and one link of the drain chain.
 
     Operands enter at any cycle; their control enters ``mac.latency`` cycles later. ``mac.delay``
-    cycles after the control with ``last`` the finished sum is captured in the drain register, and
-    with ``i_shift`` that register takes over its neighbour's.
+    cycles after the control with ``last`` the finished partial sum is captured in the drain
+    register, and with ``i_shift`` that register takes over its neighbour's.
 
     Parameters
     ----------
     mac : MAC
         What computes.
     waits : bool
-        Whether a captured sum stays until ``i_shift``. Where all elements capture in one cycle and
-        sums leave from the next one on, none has to: ``i_shift`` is not used then, and the register
-        needs no enable, which is a long way on a small FPGA.
+        Whether a captured partial sum stays until ``i_shift``. Where all elements capture in one
+        cycle and sums leave from the next one on, none has to: ``i_shift`` is not used then, and
+        the register needs no enable, which is a long way on a small FPGA.
 
     Members
     -------
@@ -89,10 +89,10 @@ class PE(wiring.Component):
 
 
 class SystolicArray(wiring.Component):
-    """``rows`` x ``columns`` processing elements that keep their sums and stream their operands.
+    """Output-stationary array: ``rows`` x ``columns`` elements keep their partial sums.
 
     Each cycle takes one word of activations a row, one word of weights a column, and the control
-    of the step. The step with ``last`` ends the tile of ``rows * columns`` sums; ``latency``
+    of the step. The step with ``last`` ends the tile, a partial sum in each element; ``latency``
     cycles after it they leave, one a cycle and chain, row by row, while the next tile computes: the
     first chain has rows 0, ``chains``, ``2 * chains``, ..., the second one those that follow. Two
     steps with ``last`` must be at least ``interval`` cycles apart.
@@ -100,20 +100,20 @@ class SystolicArray(wiring.Component):
     Parameters
     ----------
     geometry : Geometry
-        Rows, columns, lanes and hop.
+        Rows, columns, lanes, chains, and the hop (pipeline distance).
     operands : Operands
         Formats of weights and activations.
     accumulator : Accumulator
         Width and overflow mode.
     doubling : bool
-        Whether steps may double the sum (bit planes).
+        Whether steps may double the partial sum (bit planes).
     fabric : Fabric
         The devices whose structures are taken; with DSP blocks, as far as there are enough.
 
     Attributes
     ----------
     latency : int
-        Cycles from the operands of the last step to the first drained sums.
+        Cycles from the operands of the last step to the first drained partial sums.
     interval : int
         Least cycles between two last steps.
     observes_overflow : bool
@@ -229,7 +229,7 @@ class SystolicArray(wiring.Component):
         return totals
 
     def _drain_counter(self, m: Module, control):
-        """Return the signal that is high while sums leave, from the cycle after ``control.last``.
+        """Return the signal, high while partial sums leave, from the cycle after ``control.last``.
 
         It comes from a register: every element and the loops behind the array hang on it.
         """

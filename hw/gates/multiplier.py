@@ -1,4 +1,4 @@
-"""A multiplier of few LUTs: one operand in digits of -1, 0, 1 and 2."""
+"""A multiplier of few LUTs: radix-4 Booth recoding, in digits of -1, 0, 1 and 2."""
 
 from dataclasses import dataclass, replace
 
@@ -44,14 +44,14 @@ class _Group:
 
 
 def recoded_product(m: Module, a: Value, b: Value, *, registered: bool = False) -> Value:
-    """Return the product of two values, signed or not.
+    """Return the product of two values, signed or not, by Booth recoding of one of them.
 
     It comes combinationally or, ``registered``, `recoded_latency` cycles later.
 
     With ``t = b + 0b...0101``, the carries of this one addition recode ``b``: its digits of two
     bits are those of ``t`` less one each, and so -1, 0, 1 or 2. A row of the product, which is one
-    of ``-a``, 0, ``a`` and ``2 * a``, then takes one 4-input LUT a bit, where Booth's digits from
-    -2 to 2 take two; and there are half as many rows to add as ``b`` has bits. The rows are added
+    of ``-a``, 0, ``a`` and ``2 * a``, then takes one 4-input LUT a bit, where Booth's own digits,
+    -2 to 2, take two; and there are half as many rows to add as ``b`` has bits. The rows are added
     in a tree of carry chains. The sign of ``b`` is a row of its own, which is subtracted.
     """
     groups = _rows(m, *_in_order(a, b))

@@ -1,4 +1,4 @@
-"""Small stream components."""
+"""Skid buffers of streams."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
@@ -8,7 +8,7 @@ __all__ = ["Queue"]
 
 
 class Queue(wiring.Component):
-    """A queue of two elements in registers.
+    """A skid buffer: two elements in registers.
 
     The output comes straight from a register, and ``i.ready`` does not depend on ``o.ready``, so
     no path passes through. One element a cycle; an element takes one cycle.

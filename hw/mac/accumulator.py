@@ -29,9 +29,9 @@ class Accumulate(wiring.Component):
     """Sum the steps of a dot product in a register that wraps or saturates.
 
     A step with ``i_control.enable`` adds ``i``; with ``double``, which does not come with ``last``,
-    the sum is then doubled, which may overflow too; after a step with ``last`` the sum starts anew.
-    ``latency`` cycles after ``last``, ``o`` is the finished sum, and ``o_overflow`` whether any of
-    its steps overflowed.
+    the partial sum is then doubled, which may overflow too; after a step with ``last`` it starts
+    anew. ``latency`` cycles after ``last``, ``o`` is the finished sum, and ``o_overflow`` whether
+    any of its steps overflowed.
 
     Where a register beside the adder costs nothing, ``o`` is combinational, and the register is
     cleared by its reset input. On iCE40 a cell has one output, the sum or the register: ``o`` is
@@ -49,7 +49,7 @@ class Accumulate(wiring.Component):
     doubling : bool
         Whether ``double`` is used.
     restart : bool
-        Whether ``last`` ends a sum; if not, it runs on.
+        Whether ``last`` ends a partial sum; if not, it runs on.
     even : bool
         Whether every step is even, so that the lowest bit takes no cell.
     fabric : Fabric
@@ -58,7 +58,7 @@ class Accumulate(wiring.Component):
     Attributes
     ----------
     latency : int
-        Cycles from a step to the sum with it: 1 where ``o`` is the register, else 0.
+        Cycles from a step to the partial sum with it: 1 where ``o`` is the register, else 0.
 
     Members
     -------

@@ -21,8 +21,8 @@ class MAC(wiring.Component):
     """Base of the multiply-accumulates: sum the products of ``lanes`` pairs, step after step.
 
     Operands enter at any cycle; the control of their step enters ``latency`` cycles later.
-    ``delay`` cycles after the control with ``last``, ``o`` and ``o_overflow`` are the finished sum
-    and whether any of its steps overflowed.
+    ``delay`` cycles after the control with ``last``, ``o`` and ``o_overflow`` are the finished
+    partial sum and whether any of its steps overflowed.
 
     Parameters
     ----------
@@ -31,16 +31,17 @@ class MAC(wiring.Component):
     lanes : int
         Pairs a step.
     accumulator : Accumulator or Float
-        Width and overflow mode of the sum; of floats, its format.
+        Width and overflow mode of the partial sum; of floats, its format.
 
     Attributes
     ----------
     latency : int
         Cycles from the operands of a step to its control.
     delay : int
-        Cycles from the control of a step to the sum with it; 0 where ``o`` is combinational.
+        Cycles from the control of a step to the partial sum with it; 0 where ``o`` is
+        combinational.
     cumulative : bool
-        Whether ``last`` does not clear the sum: it wraps and runs on, from one tile to the next.
+        Whether ``last`` does not clear the partial sum: it wraps and runs on, from tile to tile.
     observes_overflow : bool
         Whether ``o_overflow`` tells; if not, it is 0.
 
@@ -92,9 +93,9 @@ class DotMAC(MAC):
     accumulator : Accumulator
         Width and overflow mode.
     doubling : bool
-        Whether steps may double the sum (bit planes).
+        Whether steps may double the partial sum (bit planes).
     cumulative : bool
-        The sum is never cleared, as in a DSP block; the accumulator wraps.
+        The partial sum is never cleared, as in a DSP block; the accumulator wraps.
     """
 
     def __init__(

@@ -85,7 +85,7 @@ def macs(
     doubling: bool = False,
     fabric: Fabric = ANY,
 ) -> Elements:
-    """Return the multiply-accumulates of an array, and the blocks that they are in.
+    """Return the multiply-accumulates of an array, and the DSP blocks that they are in.
 
     With DSP blocks the first ones are in blocks, as many as find room, and the others of
     logic cells.
@@ -97,11 +97,11 @@ def macs(
     lanes : int
         Pairs a step.
     accumulator : Accumulator or Float
-        Width and overflow mode of the sums; of floats, their format.
+        Width and overflow mode of the partial sums; of floats, their format.
     count : int
         How many.
     doubling : bool
-        Whether steps may double the sum (bit planes).
+        Whether steps may double the partial sum (bit planes).
     fabric : Fabric
         Whose structures and DSP blocks are taken.
 
@@ -177,7 +177,7 @@ def _integer(operands: Operands, accumulator: Accumulator | Float) -> Accumulato
 
 
 class _WithBlocks(MAC):
-    """A multiply-accumulate, and the blocks that it is made of."""
+    """A multiply-accumulate, and the DSP blocks that it is made of."""
 
     def __init__(self, inner: MAC, blocks: Sequence[Mac16]):
         super().__init__(inner.operands, inner.lanes, inner.accumulator)

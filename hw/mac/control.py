@@ -5,4 +5,4 @@ from amaranth.lib import data
 __all__ = ["CONTROL"]
 
 CONTROL = data.StructLayout({"enable": 1, "double": 1, "last": 1})
-"""What travels with a step: accumulate it; double afterwards (end of a bit plane); end the sum."""
+"""Control of a step: accumulate it; double afterwards (end of a bit plane); end the sum."""

@@ -223,8 +223,8 @@ class Multiply(DotProduct):
     operands selects 0, one of the wider operands, or the sum of both, which costs two LUTs a bit
     where two gates and an adder cost three. The selected terms of all lanes are summed bit by bit
     first and shifted afterwards, which keeps the adders narrow. With ``dsp`` every lane is one
-    ``*``, which synthesis maps to a DSP block. A single lane recodes the narrower
-    operand instead, if it is not too narrow (`recoded_product`).
+    ``*``, which synthesis maps to a DSP block. A single lane takes Booth recoding
+    of the narrower operand instead, if that is not too narrow (`recoded_product`).
     """
 
     multiplies = True

@@ -27,7 +27,7 @@ __all__ = [
 def blocks_of_element(
     blocks: Blocks, operands: Operands, lanes: int, accumulator: Accumulator
 ) -> float:
-    """Return how many blocks an element takes; two may share one.
+    """Return how many DSP blocks an element takes; two may share one.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def blocks_of_element(
 
 
 def packed_lanes(blocks: Blocks, operands: Operands, lanes: int) -> int:
-    """Return how many lanes a block takes by `PackedMultiply`; 0 where that is not for it."""
+    """Return how many lanes a DSP block takes by `PackedMultiply`; 0 where that is not for it."""
     integers = isinstance(operands.weight, Fixed) and isinstance(operands.activation, Fixed)
     if not blocks.packing or not integers:
         return 0
@@ -71,7 +71,7 @@ def elements_in_blocks(
 
 
 class _Half:
-    """A multiply-accumulate inside of a block: its signals, which two modules connect."""
+    """A multiply-accumulate inside of a DSP block: its signals, which two modules connect."""
 
     def __init__(self, operands: Operands, width: int):
         self.weight = Signal(operands.weight.level_shape)
@@ -81,7 +81,7 @@ class _Half:
 
 
 class BlockMAC(MAC):
-    """A multiply-accumulate whose products and sums are inside of blocks, one place a lane.
+    """A multiply-accumulate inside of DSP blocks, products and partial sums; one place a lane.
 
     The sum is never cleared (`MAC.cumulative`): the totals of all lanes are added where there are
     several. The place itself is a part of a `Mac16`, which may hold the place of another element
@@ -165,7 +165,7 @@ def _extended(level: Value, bits: int) -> Value:
 def mac16s(
     operands: Operands, lanes: int, accumulator: Accumulator, count: int
 ) -> tuple[list[BlockMAC], list[Mac16]]:
-    """Return ``count`` multiply-accumulates inside of blocks, and the components of the blocks.
+    """Return ``count`` multiply-accumulates inside of DSP blocks, and the blocks' components.
 
     Raises
     ------
@@ -187,7 +187,7 @@ def _signed_width(operands: Operands) -> int:
 
 
 def _needs_a_whole_block(operands: Operands, accumulator: Accumulator) -> bool:
-    """Tell whether a lane takes a whole block; raises where it does not fit one either."""
+    """Tell whether a lane takes a whole DSP block; raises where it does not fit one either."""
     formats = operands.weight, operands.activation
     if not all(isinstance(each, Fixed) for each in formats):
         raise GeometryError(

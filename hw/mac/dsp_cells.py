@@ -1,6 +1,6 @@
 """Vendors' DSP blocks as components: the cell for synthesis, its behaviour otherwise.
 
-A block elaborates to an `Instance` of the vendor's cell where there is a platform (a board's, or
+Each elaborates to an `Instance` of the vendor's cell where there is a platform (a board's, or
 the target that `synth.measure` passes on), and to gates that do the same, cycle by cycle, where
 there is none, as in every simulation. Ports are the vendor's in lower case; parameters have the
 vendor's names and, where nothing is said, the vendor's default 0.
@@ -132,7 +132,7 @@ class SbMac16(wiring.Component):
         return m
 
     def _behave(self, m: Module) -> None:
-        """Add gates that do what the block does."""
+        """Add gates that do what the DSP block does."""
         p = self.parameters
         a, b, c, d = (
             self._stored(m, getattr(self, name), p[f"{name.upper()}_REG"], f"{name}hold")

@@ -44,12 +44,12 @@ class PackedMultiply(DotProduct):
     sum of products is a digit in the middle of the product. Where the lower digits are negative
     they have borrowed one from it, which is added again with all lanes.
 
-    The registers of the block are used: inputs and output.
+    The registers of the DSP block are used: inputs and output.
 
     Raises
     ------
     GeometryError
-        For formats that are too wide for a block.
+        For formats that are too wide for a DSP block.
     """
 
     multiplies = True

@@ -18,12 +18,12 @@ class Blocks:
         as it takes, 0 to multiply in logic cells.
     accumulate : bool
         They are ``SB_MAC16``, with accumulators of their own. If not, a product is a ``*``, for
-        which synthesis chooses the block.
+        which synthesis chooses the DSP block.
     packing : int
-        Bits of the signed operands of a block that is given several narrow lanes; 0 where it is
+        Bits of the signed operands of a DSP block that is given several narrow lanes; 0 where it is
         left to synthesis.
     halves : int
-        Bits of signed operands of which a block multiplies two pairs; 0 where it does not.
+        Bits of signed operands of which a DSP block multiplies two pairs; 0 where it does not.
     """
 
     count: int | None = 0
@@ -48,7 +48,8 @@ class Fabric:
     popcount : Structure
         How lanes are counted.
     recoding : int
-        Bits from which on a single multiplier takes fewer cells with its narrower operand recoded.
+        Bits from which on a single multiplier takes fewer cells with Booth recoding of its narrower
+        operand.
     output_registers : int
         Where a logic cell has one output, the sum or the register: bits of an accumulator below
         which its output is the register. 0 where a register beside an adder costs nothing.

@@ -23,7 +23,7 @@ EVENT = np.dtype(
         ("overflow", np.uint32),
     ]
 )
-"""One sum and the level it became; the layout is shared with ``harness.cc``."""
+"""One partial sum and the level it became; the layout is shared with ``harness.cc``."""
 
 
 @dataclass(frozen=True)

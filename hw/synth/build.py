@@ -1,4 +1,4 @@
-"""An accelerator on a target: which of its blocks it uses, and what it costs there."""
+"""An accelerator on a target: which of its DSP blocks it uses, and what it costs there."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ MULTIPLIERS = ("logic", "block")
 
 
 def accelerator_for(program: Program, target: Target, *, multiplier: str = "logic") -> Accelerator:
-    """Return the accelerator of ``program`` with the blocks that ``target`` has.
+    """Return the accelerator of ``program`` with the DSP blocks that ``target`` has.
 
     The array multiplies in logic cells, or with ``block`` in DSP blocks as far as there are
     enough, and in logic cells beyond. The requantisers use blocks where the array left enough for
@@ -56,7 +56,7 @@ def accelerator_for(program: Program, target: Target, *, multiplier: str = "logi
 
 
 def _used(blocks: Blocks, program: Program) -> int:
-    """Return how many blocks the array takes."""
+    """Return how many DSP blocks the array takes."""
     geometry, accumulator = program.geometry, program.network.accumulator
     parts = program.operands, geometry.lanes, accumulator
     return ceil(
@@ -65,7 +65,7 @@ def _used(blocks: Blocks, program: Program) -> int:
 
 
 def _requantising(program: Program) -> int:
-    """Return how many blocks of 16 bits the products of all requantisers take, at most."""
+    """Return how many DSP blocks of 16 bits the products of all requantisers take, at most."""
     widths = program.network.accumulator.width, program.contents.multiplier_width
     return program.geometry.chains * ceil(widths[0] / 16) * ceil(widths[1] / 16)
 

@@ -172,7 +172,7 @@ ECP5 = Family(
     merged=("lut4", "ff"),
 )
 
-# A block holds a product of 18x18 or two of 9x9; the wider cells take several blocks.
+# A DSP block holds a product of 18x18 or two of 9x9; the wider cells take several blocks.
 _GOWIN_DSP = {
     "MULT9X9": 0.5,
     "MULT18X18": 1,

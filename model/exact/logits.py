@@ -42,7 +42,7 @@ class Logits:
     Attributes
     ----------
     parameters : dict
-        Of `hw.layers.Requantised`; and its ``output``.
+        Of `hw.network.Requantised`; and its ``output``.
     is_rounded : bool
         Whether its multipliers are not the graph's scales.
     meaning : Meaning

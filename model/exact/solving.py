@@ -32,7 +32,7 @@ class Solution:
     method : str
         ``sign``, ``shift``, ``multiplier``, ``thresholds`` or ``sums``.
     parameters : dict
-        Of `hw.layers.Requantised`.
+        Of `hw.network.Requantised`.
     compared : int
         Accumulator levels, over all channels, at which integers and graph were compared.
     error : float

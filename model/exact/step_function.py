@@ -22,7 +22,7 @@ class StepFunction(ABC):
     output : Format
         Its output.
     low, high : int64 arrays of shape (channels,)
-        The lowest and the highest accumulator level, over all inputs; see `formats.reach`.
+        The lowest and the highest accumulator level, over all inputs; see `ranges.reach`.
     ends : tuple of int
         The lowest and the highest level that it can give.
     """

@@ -50,16 +50,18 @@ class Asked(Part):
     columns: int | None = column(COUNT, "columns of the array: output channels")
     lanes: int | None = column(COUNT, "products a cycle in each element")
     hop: int | None = column(
-        COUNT, "elements that share a pipeline register ([The array](array.md#geometry))"
+        COUNT, "pipeline distance: elements that share a register ([The array](array.md#geometry))"
     )
-    chains: int | None = column(COUNT, "chains by which sums leave the array")
+    chains: int | None = column(COUNT, "chains by which partial sums leave the array")
     multiplier: str | None = column(
         TEXT,
         "`logic` where the array multiplies in logic cells, `block` where it does so in DSP blocks",
         label="multiplier",
     )
     contexts: int | None = column(
-        COUNT, "groups of images in flight ([Architecture](architecture.md#jobs-and-contexts))"
+        COUNT,
+        "groups of images in flight; two take turns, as ping-pong buffers do "
+        "([Architecture](architecture.md#jobs-and-contexts))",
     )
     batch: int | None = column(COUNT, "images of a group", unit="images")
     network: str | None = column(

@@ -109,8 +109,8 @@ _GEOMETRY = {
     "rows": Key("rows of the array, 1 to 64", _number(1, 64), 2),
     "columns": Key("columns of the array, 1 to 256", _number(1, 256), 2),
     "lanes": Key("products a step in each element, 1 to 1024", _number(1, 1024), 4),
-    "hop": Key("elements that share a pipeline register, 1 to 256", _number(1, 256), 8),
-    "chains": Key("chains by which sums leave, 1 to 64", _number(1, 64), 1),
+    "hop": Key("pipeline distance in elements, 1 to 256", _number(1, 256), 8),
+    "chains": Key("chains by which partial sums leave, 1 to 64", _number(1, 64), 1),
 }
 _NETWORK = (
     _SHARED

@@ -112,14 +112,12 @@ geometry = _stacked(
     ),
     click.option("--columns", default=2, show_default=True, help="Columns: output channels."),
     click.option("--lanes", default=4, show_default=True, help="Products a step in each element."),
-    click.option(
-        "--hop", default=8, show_default=True, help="Elements that share a pipeline register."
-    ),
+    click.option("--hop", default=8, show_default=True, help="Pipeline distance, in elements."),
     click.option(
         "--chains",
         default=1,
         show_default=True,
-        help="Chains by which sums leave the array, a sum a cycle each.",
+        help="Chains by which partial sums leave the array, one a cycle each.",
     ),
     click.option(
         "--batch",
@@ -131,7 +129,7 @@ geometry = _stacked(
         type=click.IntRange(1, 2),
         default=2,
         show_default=True,
-        help="Groups of images in flight.",
+        help="Groups of images in flight; two take turns (ping-pong).",
     ),
 )
 

@@ -73,10 +73,11 @@ class DrainConfig:
 
 
 class Drain(wiring.Component):
-    """Follow the sums through the loops of their job.
+    """Tag the partial sums that leave the array, walking through the loops of their job.
 
-    Sums come rank by rank, so the parameters of a tile's channels are read once a rank. Which loops
-    are at their last is known a cycle before, and addresses are walked, not added up.
+    They come rank by rank, one row of each chain, so the parameters of a tile's channels are read
+    once a rank. Which loops are at their last is known a cycle before, and addresses are walked,
+    not added up.
 
     Parameters
     ----------
@@ -88,7 +89,7 @@ class Drain(wiring.Component):
         Jobs in the order of their sums, each at least three cycles before its first sum; one can
         wait while the sums of another leave.
     i_valid : In(1)
-        Sums leave the array in this cycle.
+        Partial sums leave the array in this cycle.
     tags : Out(stream.Signature(Tag, always_ready=True))
         The tag of the sums that leave in this cycle; the payload comes from registers.
     o_row : Out(row of their thresholds)

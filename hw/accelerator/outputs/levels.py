@@ -1,4 +1,4 @@
-"""Turns the sums that leave the array into levels."""
+"""Turns the partial sums that leave the array into levels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ class LevelUnitConfig:
 
 
 class LevelUnit(wiring.Component):
-    """Requantise the sums of every chain, or search their thresholds.
+    """Requantise the partial sums of every chain, or search their thresholds.
 
     Parameters are read a cycle before the sums that need them. A new sum each cycle;
     ``config.latency`` cycles from a sum to its levels, in every mode.
@@ -81,9 +81,9 @@ class LevelUnit(wiring.Component):
     Members
     -------
     i : In(ArrayLayout(signed(width), chains))
-        The sums.
+        The partial sums.
     tags : In(stream.Signature(Tag, always_ready=True))
-        The tag of the sums.
+        Their tag.
     i_row : In(row of their thresholds)
     parameters : In(stream.Signature(row of bias and multiplier, always_ready=True))
         Read what the sums of the next cycles need.

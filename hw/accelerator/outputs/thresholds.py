@@ -54,7 +54,7 @@ class ThresholdsConfig:
 
 
 class Thresholds(wiring.Component):
-    """Count the thresholds that a sum reaches: a binary search with a memory for each bit.
+    """Count the thresholds that a partial sum reaches: a binary search with a memory for each bit.
 
     Stage ``j`` compares the sum with the middle one of the thresholds that the ``j`` bits before
     it leave open; the answer is the next lower bit of the count, and part of the next stage's
