@@ -65,7 +65,7 @@ class Parts:
 
     @property
     def magnitude(self) -> Value:
-        """What grows with the absolute value."""
+        """A number that grows with the absolute value."""
         return Cat(self.mantissa, self.exponent)
 
     def stored(self, m: Module) -> "Parts":

@@ -109,7 +109,7 @@ class Float(Format):
 
     @property
     def bias(self) -> int:
-        """What the exponent field is above the exponent."""
+        """Difference of the exponent field from the exponent."""
         return (1 << (self.exponent - 1)) - 1
 
     @property

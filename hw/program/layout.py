@@ -288,7 +288,7 @@ class Program:
 
     @cached_property
     def contents(self) -> Contents:
-        """What the memories of weights, parameters and thresholds hold."""
+        """Contents of the memories of weights, parameters and thresholds."""
         return Contents(
             self.mapped,
             self.geometry,

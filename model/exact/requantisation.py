@@ -54,7 +54,7 @@ class Steps(StepFunction):
 
     @property
     def span(self) -> int:
-        """How many levels `goals` are, which need not be listed for it."""
+        """Number of levels that `goals` are, which need not be listed for it."""
         if self.output == Bipolar() or self.output.width <= WIDE:
             return super().span
         return int(np.ptp(self._end_levels))

@@ -206,7 +206,7 @@ class ClosedForm:
 
     @property
     def steps(self) -> np.ndarray:
-        """Where each level above the lowest is reached, shape (channels, levels - 1)."""
+        """Sums at which each level above the lowest is reached, shape (channels, levels - 1)."""
         return self.thresholds(self.function.goals)
 
     def thresholds(self, goals: np.ndarray) -> np.ndarray:

@@ -59,7 +59,7 @@ class StepFunction(ABC):
 
     @property
     def span(self) -> int:
-        """How many levels are above the lowest."""
+        """Number of levels above the lowest."""
         return 1 if self.output == Bipolar() else self.top - self.bottom
 
     @property

@@ -92,7 +92,7 @@ class Levels(Tensor):
 
     @property
     def pad_level(self) -> Number | None:
-        """What level the padding is, if it is one in all channels, or None; see `pad_level_of`."""
+        """Level of the padding, if it is one in all channels, or None; see `pad_level_of`."""
         return self.pad_level_of(self.pad_value)
 
     def pad_level_of(self, value: np.ndarray | None) -> Number | None:

@@ -25,7 +25,7 @@ class Clamp(TypedDict, total=False):
 
 
 class Parameters(Clamp, total=False):
-    """Of `hw.network.requantised.Requantised`; and its output, where solving finds that."""
+    """Parameters of a `Requantised` layer; and its output, where solving finds that."""
 
     multiplier: Required[np.ndarray]
     bias: Required[np.ndarray]

@@ -146,7 +146,7 @@ class Model(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where its parameters are."""
+        """Device of its parameters."""
         return next(self.parameters()).device
 
     def forward(self, x: Tensor) -> Tensor:

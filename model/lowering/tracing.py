@@ -231,12 +231,12 @@ class _Known(fx.Proxy):
 
     @property
     def ndim(self) -> Result:
-        """How many dimensions it has."""
+        """Number of its dimensions."""
         return self._known("ndim")
 
     @property
     def device(self) -> Result:
-        """Where it is."""
+        """Device on which it is."""
         return self._known("device")
 
     @property

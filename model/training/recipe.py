@@ -160,7 +160,7 @@ class Recipe:
 
     @property
     def schedule(self) -> Schedule:
-        """What is asked for, with the kept default where nothing is."""
+        """The schedule asked for, with the kept default where nothing is."""
         asked = {name: getattr(self, name) for name in SCHEDULE}
         default = default_schedule(self.network, self.dataset, self.weight_format)
         return replace(default, **{name: each for name, each in asked.items() if each is not None})

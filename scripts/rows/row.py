@@ -313,7 +313,7 @@ class ResultRow(Ended, Hardware, Sized, Compared, Asked):
 
     @property
     def failed(self) -> str:
-        """What to tell of a failure: its reason, and where to look."""
+        """Report of a failure: its reason, and where to look."""
         return "; ".join(filter(None, [self.failure, self.kept]))
 
     def plain(self) -> dict[str, Any]:

@@ -112,7 +112,7 @@ class RunPlan:
 
     @property
     def title(self) -> str:
-        """What the table shows."""
+        """Title of the table."""
         count = len(self.data.test_images[self.test_images])
         where = f"{self.target}, {count} test images"
         if self.given is not None:

@@ -90,7 +90,7 @@ class Accelerated(Point):
 
     @property
     def text(self) -> str:
-        """What the point is called."""
+        """Name of the point."""
         bits = [] if self.accumulator is None else [f"{self.accumulator} bits"]
         bits += [] if self.overflow == "wrap" else [self.overflow]
         blocks = ["blocks"] if self.multiplier == "block" else []
@@ -98,7 +98,7 @@ class Accelerated(Point):
 
     @property
     def group(self) -> Any:
-        """What points of one design have in common."""
+        """Key that points of one design share."""
         return self  # what an accelerator is depends on the memories of its target
 
     def check(self) -> None:

@@ -45,7 +45,7 @@ class Mac(Point):
 
     @property
     def text(self) -> str:
-        """What the point is called."""
+        """Name of the point."""
         return ", ".join([f"{self.weight} x {self.activation}", *self._sizes()])
 
     def _sizes(self) -> list[str]:
@@ -58,7 +58,7 @@ class Mac(Point):
 
     @property
     def group(self) -> Any:
-        """What points of one design have in common."""
+        """Key that points of one design share."""
         # what a design is may depend on the family, with DSP blocks on the device
         where = self.target if self.multiplier == "block" else self.device.family.name
         own = asdict(self)

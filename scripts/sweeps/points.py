@@ -97,12 +97,12 @@ class Point:
 
     @property
     def text(self) -> str:
-        """What the point is called in progress and errors, without its target."""
+        """Name of the point in progress and errors, without its target."""
         raise NotImplementedError
 
     @property
     def group(self) -> Any:
-        """What points that are built from one design have in common."""
+        """Key that points built from one design share."""
         raise NotImplementedError
 
     def check(self) -> None:

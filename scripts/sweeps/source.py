@@ -91,7 +91,7 @@ class TrainedSource(NetworkSource):
 
     @property
     def recipe(self) -> Recipe:
-        """How it is trained."""
+        """Recipe of its training."""
         return replace(self.shared, weight=self.weight, activation=self.activation)
 
     def parts(self) -> dict[str, Any]:

@@ -131,7 +131,7 @@ class WalkerConfig:
 
     @property
     def edge_mask(self) -> EdgeMaskConfig:
-        """What the walker's edge mask needs."""
+        """Configuration of the walker's edge mask."""
         return EdgeMaskConfig(
             form=self.form,
             layers=tuple(loops.edges for loops in self.layers),

@@ -92,18 +92,18 @@ class Ports:
 
     @property
     def control(self) -> list[int]:
-        """What says when something happens; the same in all lanes."""
+        """Nets that say when something happens; the same in all lanes."""
         single = (self.i_ready, self.o_valid, self.o_last, self.step, self.running)
         return [*single, *self.layer, *self.current, *self.valid]
 
     @property
     def places(self) -> list[int]:
-        """Which sum it is; the same in all lanes."""
+        """Nets that say which sum it is; the same in all lanes."""
         return [net for nets in (*self.image, *self.element) for net in nets]
 
     @property
     def values(self) -> list[int]:
-        """What differs between lanes."""
+        """Nets that differ between lanes."""
         return [*self.level, *self.label, *(net for nets in self.data for net in nets)]
 
 

@@ -161,7 +161,7 @@ class Float32Thresholds:
 
     @property
     def step(self) -> int:
-        """From one level to the next."""
+        """Distance of one level from the next."""
         return 2 if self.output == Bipolar() else 1
 
     def levels(self, values: np.ndarray, rows: slice = ALL) -> np.ndarray:
