@@ -245,7 +245,7 @@ class Program:
 
     @property
     def output_rows(self) -> int:
-        """Rows of sums, one a chain, that the output memory keeps for a context."""
+        """Rows of partial sums, one a chain, that the output memory keeps for a context."""
         return -(-self.batch // self.geometry.chains)
 
     @property

@@ -120,7 +120,7 @@ class Comparison:
 
 
 def compare(run: Run, expected: Expected, network: Network, geometry: Geometry) -> Comparison:
-    """Compare levels and labels of all images, and every traced sum and level, by equality.
+    """Compare levels and labels of all images, and every traced partial sum and level, by equality.
 
     Parameters
     ----------

@@ -107,8 +107,8 @@ class Compared(Part):
     mismatches: int | None = column(
         NUMBER,
         "images that differ anywhere between hardware and reference: a label, an output level, and "
-        "in traced images a sum, a flag or a level of any layer. Anything but 0 is an error, and "
-        "the command ends with status 1",
+        "in traced images a partial sum, a flag or a level of any layer. Anything but 0 is an "
+        "error, and the command ends with status 1",
         unit="images",
     )
     overflows: int | None = column(

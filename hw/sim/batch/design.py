@@ -98,7 +98,7 @@ class Ports:
 
     @property
     def places(self) -> list[int]:
-        """Nets that say which sum it is; the same in all lanes."""
+        """Nets that say which partial sum it is; the same in all lanes."""
         return [net for nets in (*self.image, *self.element) for net in nets]
 
     @property

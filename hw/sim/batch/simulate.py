@@ -28,7 +28,7 @@ EVENT = np.dtype(
         ("chain", np.uint32),
     ]
 )
-"""When a sum left, and which one it is; the layout is shared with ``streams.cc``."""
+"""When a partial sum left, and which one it is; the layout is shared with ``streams.cc``."""
 
 
 class Signals:

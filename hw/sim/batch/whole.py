@@ -1,4 +1,4 @@
-"""Hardware against reference over whole test sets: every sum and every level, a pass at a time."""
+"""Compares hardware with the reference over whole test sets, a pass at a time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -46,7 +46,7 @@ class _Found:
 def simulate_whole(
     engine: BatchEngine, stimulus: Stimulus, evaluate: Callable[[np.ndarray], Expected]
 ) -> tuple[Run, Comparison, Whole]:
-    """Run images through hardware and reference; compare every sum, flag and level of those traced.
+    """Run images through hardware and reference; compare each traced sum, flag and level.
 
     Parameters
     ----------
