@@ -7,6 +7,7 @@ digests of what can come to run it, and no others.
 
 import ast
 import hashlib
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
@@ -95,7 +96,9 @@ def _read(name: str, root: Path) -> tuple[tuple[str, ...], tuple[Path, ...]]:
                 imported.add(whole if _path(whole, root) else ".".join(base))
         elif isinstance(node, ast.Constant) and _is_name(node.value):
             beside = path.parent / str(node.value)
-            if beside.suffix != ".py" and beside.is_file():
+            if beside.is_dir() and not any(beside.glob("*.py")):
+                files.update(each for each in beside.iterdir() if each.is_file())
+            elif beside.suffix != ".py" and beside.is_file():
                 files.add(beside)
     return tuple(sorted(imported)), tuple(files)
 
@@ -109,7 +112,8 @@ def _path(name: str, root: Path) -> Path | None:
 
 
 def _is_name(value: object) -> bool:
-    return isinstance(value, str) and len(value) < 64 and "." in value and "/" not in value
+    """Return whether this may name a file or a folder beside the module."""
+    return isinstance(value, str) and re.fullmatch(r"\w[\w.-]{,63}", value) is not None
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:

@@ -183,7 +183,10 @@ def test_sums_of_other_images_than_those_traced_are_not_compared():
 def edited():
     """A design whose weight memory holds something else than the network's weights."""
     design = accelerator(widths=(12, 7, 5))
-    design.program.contents.weights[1] ^= 1 << 3
+    memory = design.weight_memory
+    words = list(memory.config.contents)
+    words[1] ^= 1 << 3
+    memory.config = replace(memory.config, contents=tuple(words))
     return design
 
 

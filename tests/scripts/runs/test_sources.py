@@ -31,7 +31,7 @@ EDITS = {  # a file, and the results that it can influence
     "hw/mac/dot.py": {"checked", *DESIGNS},
     "hw/array/systolic.py": {"checked", *DESIGNS},
     "hw/sim/harness.cc": {"checked", "accelerator"},
-    "hw/sim/batch/techmap.v": {"checked", "accelerator"},
+    "hw/sim/batch/cells/techmap.v": {"checked", "accelerator"},
     "hw/synth/flow.py": {*DESIGNS, "tools"},
     "hw/synth/placement.py": {"accelerator"},
     "hw/numbers/arithmetic.py": {"trained", "checked", *DESIGNS},
