@@ -64,7 +64,7 @@ def check(
     return run, compare(run, expected, network, geometry)
 
 
-@settings(max_examples=25)
+@settings(max_examples=16)
 @given(
     network=networks(),
     geometry=geometries,
@@ -86,7 +86,7 @@ def test_equals_the_reference(network, geometry, count, contexts, dsp, fabric, g
     assert comparison.mismatches == 0
 
 
-@settings(max_examples=30)
+@settings(max_examples=18)
 @given(
     network=convnets(),
     geometry=geometries,
@@ -127,7 +127,7 @@ def test_windows_that_begin_far_outside(padding):
     assert comparison, str(comparison.first)
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(
     seed=st.integers(0, 99),
     family=st.sampled_from(FAMILIES),

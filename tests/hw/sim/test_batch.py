@@ -184,7 +184,7 @@ def edited():
     """A design whose weight memory holds something else than the network's weights."""
     design = accelerator(widths=(12, 7, 5))
     memory = design.weight_memory
-    words = list(memory.config.contents)
+    words = list(memory.config.contents or ())
     words[1] ^= 1 << 3
     memory.config = replace(memory.config, contents=tuple(words))
     return design
