@@ -61,7 +61,7 @@ def _draw(axes: "Axes", rows: Sequence[ResultRow], points: Sequence[ResultRow]) 
         cells, accuracy = _cells(row), _percent(row)
         colour = _COLOURS[index % len(_COLOURS)]
         axes.scatter(cells, accuracy, s=70, color=colour, zorder=3)
-        leftwards = cells > 0.7 * largest
+        leftwards = cells > 0.85 * largest
         axes.annotate(
             f"{_label(row, points)}\n{cells} LUT\n{accuracy:.2f} %",
             (cells, accuracy),
