@@ -88,10 +88,10 @@ def test_the_front_is_of_what_is_shown(page):
             [networks[name]["lut"], 100 * networks[name]["accuracy_hardware"]] for name in formats
         ]
 
-    assert page.ask(FRONT) == corners("bipolar", "int4", "pow2_4")
-    page.click("#filters input[value=pow2_4]")
-    page.wait(f"{FRONT}[2][0] === {networks['int8']['lut']}")
     assert page.ask(FRONT) == corners("bipolar", "int4", "int8")
+    page.click("#filters input[value=int4]")
+    page.wait(f"{FRONT}[1][0] === {networks['pow2_4']['lut']}")
+    assert page.ask(FRONT) == corners("bipolar", "pow2_4", "int8")
 
 
 def test_a_link_shows_the_same_selection(page, address):
