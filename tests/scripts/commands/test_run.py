@@ -165,7 +165,7 @@ def test_a_format_that_fails_does_not_spoil_the_others(finished, invoke, monkeyp
 @pytest.mark.skipif(os.name == "nt", reason="kills a process group")
 def test_killed_and_repeated_it_goes_on(cache, tmp_path):
     output = tmp_path / "out"
-    arguments = [*SMALL, "--formats", "bipolar,int4", "--output", str(output), "--json"]
+    arguments = [*SMALL, "--formats", "bipolar", "--output", str(output), "--json"]
     with open(tmp_path / "err", "w") as errors:
         process = subprocess.Popen(
             [*COMMAND, *arguments],
@@ -191,6 +191,6 @@ def test_killed_and_repeated_it_goes_on(cache, tmp_path):
     assert again.status == 0, again.err
     assert kept < stored(cache)
     assert "train float" not in again.err
-    assert sorted(kinds(stored(cache)))[:3] == ["checked", "checked", "float"]
+    assert sorted(kinds(stored(cache)))[:2] == ["checked", "float"]
     rows = json.loads((output / "results.json").read_text())
-    assert [row.get("mismatches") for row in rows] == [None, 0, 0]
+    assert [row.get("mismatches") for row in rows] == [None, 0]
