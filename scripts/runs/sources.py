@@ -7,7 +7,6 @@ digests of what can come to run it, and no others.
 
 import ast
 import hashlib
-import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
@@ -17,6 +16,7 @@ __all__ = ["digest_of", "reached", "source_digest"]
 
 PACKAGE = Path(__file__).parents[2]
 _ONE_AT_A_TIME = threading.Lock()  # Python 3.11 cannot make two syntax trees at once
+NO_SOURCES = (".py", ".network", ".toml")  # modules, networks, plans
 PREFIX = __name__.removesuffix("scripts.runs.sources")
 
 
@@ -59,10 +59,11 @@ def digest_of(modules: Iterable[str], root: Path) -> str:
 def reached(modules: Iterable[str], root: Path) -> list[Path]:
     """Return the files of modules, and of all that they import, in the order of their paths.
 
-    An import counts wherever it stands, but for those that only type checkers follow. A file beside
-    a module, such as the C++ that it compiles, is one of its sources where the module has its name
-    as a text. The ``__init__`` above a module is a face and decides nothing, unless something is
-    imported from it.
+    An import counts wherever it stands, but for those that only type checkers follow. Files beside
+    a module that are no Python, such as the C++ that it compiles, are sources of it, and so are
+    those of folders beside it that hold no Python; but for networks and plans, whose content is in
+    keys by itself. The ``__init__`` above a module is a face and decides nothing, unless something
+    is imported from it.
     """
     found: set[Path] = set()
     seen: set[str] = set()
@@ -79,14 +80,13 @@ def reached(modules: Iterable[str], root: Path) -> list[Path]:
 
 @cache
 def _read(name: str, root: Path) -> tuple[tuple[str, ...], tuple[Path, ...]]:
-    """Return the modules that a module imports, and its own files."""
+    """Return the modules that a module imports, and its own files: itself and what is beside it."""
     path = _path(name, root)
     if path is None:
         raise FileNotFoundError(f"{root} has no module {name}")
     parts = name.split(".")
     package = parts if path.name == "__init__.py" else parts[:-1]
     imported: set[str] = set()
-    files = {path}
     for node in _statements(ast.parse(path.read_bytes())):
         if isinstance(node, ast.ImportFrom) and node.level:
             above = package[: len(package) - node.level + 1]
@@ -94,13 +94,21 @@ def _read(name: str, root: Path) -> tuple[tuple[str, ...], tuple[Path, ...]]:
             for alias in node.names:
                 whole = ".".join([*base, alias.name])
                 imported.add(whole if _path(whole, root) else ".".join(base))
-        elif isinstance(node, ast.Constant) and _is_name(node.value):
-            beside = path.parent / str(node.value)
-            if beside.is_dir() and not any(beside.glob("*.py")):
-                files.update(each for each in beside.iterdir() if each.is_file())
-            elif beside.suffix != ".py" and beside.is_file():
-                files.add(beside)
-    return tuple(sorted(imported)), tuple(files)
+    return tuple(sorted(imported)), (path, *_beside(path.parent))
+
+
+@cache
+def _beside(folder: Path) -> tuple[Path, ...]:
+    """Return the files of a folder that are no Python, and those of its folders without Python."""
+    found: list[Path] = []
+    for each in folder.iterdir():
+        if each.name.startswith((".", "__")):
+            continue
+        if each.is_file() and each.suffix not in NO_SOURCES:
+            found.append(each)
+        elif each.is_dir() and not any(each.rglob("*.py")):
+            found += _beside(each)
+    return tuple(found)
 
 
 def _path(name: str, root: Path) -> Path | None:
@@ -109,11 +117,6 @@ def _path(name: str, root: Path) -> Path | None:
         if path.is_file():
             return path
     return None
-
-
-def _is_name(value: object) -> bool:
-    """Return whether this may name a file or a folder beside the module."""
-    return isinstance(value, str) and re.fullmatch(r"\w[\w.-]{,63}", value) is not None
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:

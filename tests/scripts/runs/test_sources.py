@@ -31,6 +31,8 @@ EDITS = {  # a file, and the results that it can influence
     "hw/mac/dot.py": {"checked", *DESIGNS},
     "hw/array/systolic.py": {"checked", *DESIGNS},
     "hw/sim/harness.cc": {"checked", "accelerator"},
+    "hw/sim/batch/evaluate.cc": {"checked", "accelerator"},
+    "hw/sim/batch/streams.cc": {"checked", "accelerator"},
     "hw/sim/batch/cells/techmap.v": {"checked", "accelerator"},
     "hw/synth/flow.py": {*DESIGNS, "tools"},
     "hw/synth/placement.py": {"accelerator"},
@@ -104,10 +106,16 @@ def package(tmp_path):
     """A small package, and a function that says what a module of it reaches."""
     for name, text in {
         "a/__init__.py": "",
-        "a/one.py": "from .two import f\nHERE = 'one.cc'",
+        "a/one.py": "from .two import f",
         "a/two.py": "def f():\n    from ..b import three",
         "a/one.cc": "int x;",
-        "a/other.cc": "int y;",
+        "a/cells/one.v": "module one;",
+        "a/cells/ice40/two.v": "module two;",
+        "a/deeper/__init__.py": "",
+        "a/deeper/other.cc": "int y;",
+        "a/__pycache__/one.pyc": "",
+        "a/plan.toml": "",
+        "a/zoo.network": "",
         "b/__init__.py": "",
         "b/three.py": "if TYPE_CHECKING:\n    from .four import T\nfrom ..c import g",
         "b/four.py": "import nothing",
@@ -115,7 +123,7 @@ def package(tmp_path):
         "c/five.py": "",
     }.items():
         path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
     def found(*modules):
@@ -130,10 +138,18 @@ def package(tmp_path):
 
 def test_imports_are_followed_wherever_they_stand(package):
     assert package("a.one") == [
-        *("a/one.cc", "a/one.py", "a/two.py", "b/three.py", "c/__init__.py", "c/five.py"),
+        *("a/cells/ice40/two.v", "a/cells/one.v", "a/one.cc", "a/one.py", "a/two.py"),
+        *("b/three.py", "c/__init__.py", "c/five.py"),
     ]
     assert package("b.four") == ["b/four.py"]
     assert package("b.four", "c.five") == ["b/four.py", "c/five.py"]
+
+
+def test_all_that_is_no_python_below_hw_decides_a_simulation():
+    found = sources.reached(["scripts.runs.checked"], ROOT)
+    written = [path for kind in ("*.cc", "*.v") for path in (ROOT / "hw").rglob(kind)]
+    assert len(written) > 5
+    assert set(written) <= set(found)
 
 
 def test_a_module_that_is_not_there_is_refused(package):
