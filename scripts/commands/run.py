@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...hw.errors import NarrowgaugeError
 from ..reporting.chart import write_chart
 from ..reporting.console import print_layers, print_table
 from ..rows.row import ResultRow
@@ -39,7 +38,7 @@ class RunOptions(options.FittedOptions):
     first: str | None
     last: str | None
     accumulator: int | None
-    overflow: str
+    overflow: str | None
     target: str
     seeds: int
     route: bool
@@ -139,6 +138,8 @@ def command(given: RunOptions) -> int:
 def _plan(given: RunOptions, reporter: Reporter) -> "RunPlan":
     """Return the plan; a trained network takes no options of training."""
     given.check_fit()
+    if not given.route:
+        options.refuse("seeds", "is for placements, and --no-route makes none")
     geometry = given.geometry
     with reporter.step("load PyTorch"):  # here, so that --help does not wait for it
         from ..runs.run_plan import TRAINING, RunPlan, Training
@@ -149,8 +150,7 @@ def _plan(given: RunOptions, reporter: Reporter) -> "RunPlan":
     plan = RunPlan(geometry=geometry, training=training, **asked)
     if plan.given is not None:
         for name in (*TRAINING, "formats"):
-            if options.is_given(name):
-                raise NarrowgaugeError(f"--{name} is for training, and {given.network} is trained")
+            options.refuse(name, f"is for training, and {given.network} is trained")
     return plan
 
 

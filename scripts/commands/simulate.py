@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ...hw.accelerator.top import Accelerator
-    from ...hw.network.network import Network
     from ...hw.program.layout import Program
     from ...hw.sim.compare import Comparison
     from ...hw.sim.run import CycleWindow, Run
@@ -61,8 +60,7 @@ Examples:
 @options.geometry
 @options.target
 @options.multiplier
-@click.option("--accumulator", type=int, metavar="BITS", help="Accumulator [default: the file's].")
-@click.option("--overflow", type=click.Choice(["wrap", "saturate"]), help="Its overflow mode.")
+@options.accumulator
 @click.option(
     "--data",
     help="A data set, or a .npy or .npz file of input levels, or of images as an imported model "
@@ -102,13 +100,15 @@ def command(given: SimulateOptions) -> int:
     Every sum and every level is compared with the reference's. The network is a network file, or
     one of the zoo by its name.
     """
-    lanes = given.geometry.lanes
+    _check(given)
     window = _window(given.vcd, given.window)
     with Reporter() as reporter, reporter.step("load PyTorch"):
-        from ..runs.checked import layer_use, simulate_and_compare
-        from ..runs.loading import load_inputs, load_network
+        from ..runs.checked import simulate_and_compare
+        from ..runs.loading import load_inputs, load_network, set_accumulator
+        from ..runs.row_parts import layer_use
 
-    loaded = _with_accumulator(load_network(given.network, lanes), given)
+    loaded = load_network(given.network, given.geometry.lanes)
+    loaded = set_accumulator(loaded, given.accumulator, given.overflow)
     levels, labels = load_inputs(loaded, given.network, given.data, given.images)
     program = given.program(loaded)
     accelerator = given.accelerator(program)
@@ -140,6 +140,17 @@ def command(given: SimulateOptions) -> int:
     return 0
 
 
+def _check(given: SimulateOptions) -> None:
+    """Refuse options that would do nothing."""
+    if given.vcd is None:
+        options.refuse("window", "is of waveforms, which --vcd writes")
+    if given.activity is None:
+        options.refuse("activity_of", "is of toggles, which --activity writes")
+    else:
+        for name in ("gaps", "stalls"):
+            options.refuse(name, "has no part in --activity, whose streams do not pause")
+
+
 def _write_activity(
     accelerator: "Accelerator",
     images: "np.ndarray",
@@ -165,17 +176,6 @@ def _write_activity(
     step.note(f"{row['toggles'] / row['cycles']:,.0f} a cycle")
 
 
-def _with_accumulator(network: "Network", given: SimulateOptions) -> "Network":
-    """Return the network on the accumulator that was asked for, if any was."""
-    from ..runs.loading import set_accumulator
-
-    width, overflow = given.accumulator, given.overflow
-    if width is None and not overflow:
-        return network
-    width = network.accumulator.width if width is None else width
-    return set_accumulator(network, width, overflow or network.accumulator.overflow, given.lanes)
-
-
 def _summary(
     program: "Program",
     run: "Run",
@@ -184,7 +184,7 @@ def _summary(
     labels: "np.ndarray | None",
 ) -> dict[str, Any]:
     """Return what came out, as plain data."""
-    from ..runs.checked import total_macs, used
+    from ..runs.row_parts import total_macs, used
 
     network, images = program.network, len(run.labels)
     names = [layer.name for layer in network]

@@ -34,7 +34,7 @@ class TrainOptions:
     layers: tuple[tuple[str, str], ...]
     input: str | None
     accumulator: int | None
-    overflow: str
+    overflow: str | None
     lanes: int
     epochs: int | None
     batch: int | None
@@ -131,7 +131,7 @@ def command(given: TrainOptions) -> int:
     bits, lanes = given.accumulator, given.lanes
     Geometry(rows=1, columns=1, lanes=lanes)  # what no array has is refused
     if bits is not None:
-        Accumulator(bits, given.overflow)
+        Accumulator(bits)  # refuses what there is none of
     with Reporter() as reporter:
         with reporter.step("load PyTorch"):
             from ...model.data import load
@@ -143,7 +143,7 @@ def command(given: TrainOptions) -> int:
         recipe = Recipe(**{name: getattr(given, name) for name in RECIPE})
         trainer = Trainer(recipe, Store(), reporter, checkpoints=given.checkpoints)
         network = trainer.network(given.weight, given.activation, lanes)
-        network = set_accumulator(network, bits, given.overflow, lanes)
+        network = set_accumulator(network, bits, given.overflow)
         share = network.about["accuracy_reference"]
         if bits is not None:  # the accumulator decides what its overflows do
             dataset = load(given.dataset)

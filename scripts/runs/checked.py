@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from ...hw.accelerator.top import Accelerator
-from ...hw.network.network import Network
 from ...hw.program.layout import Program
 from ...hw.sim.batch.engine import BatchEngine
 from ...hw.sim.batch.whole import simulate_whole
@@ -16,18 +15,13 @@ from ...hw.sim.compare import Comparison, compare
 from ...hw.sim.engine import make_engine
 from ...hw.sim.run import CycleWindow, Run, Stimulus
 from ...model.integers.reference import LayerTrace, evaluate
-from ...model.zoo import networks as zoo
-from ..rows.row import Compared, LayerRow, Sized
 
 __all__ = [
     "Checked",
     "Reference",
     "check_levels",
-    "layer_use",
     "reference",
     "simulate_and_compare",
-    "total_macs",
-    "used",
 ]
 
 SUMS = 1 << 22  # sums that the reference keeps at a time
@@ -153,45 +147,6 @@ class Checked:
     seconds: float
     engine: str
     first: str
-
-    def parts(self, program: Program) -> tuple[Compared, Sized]:
-        """Return its columns of a result row."""
-        cycles = self.cycles / self.images
-        compared = Compared(
-            images=self.images,
-            accuracy_reference=self.accuracy_reference,
-            accuracy_hardware=self.accuracy_hardware,
-            mismatches=self.mismatches,
-            overflows=self.overflows,
-        )
-        sized = Sized(
-            cycles_per_image=cycles,
-            utilisation=used(program, total_macs(program.network), cycles),
-            layers=layer_use(program, self.layer_cycles, self.images),
-        )
-        return compared, sized
-
-
-def total_macs(network: Network) -> int:
-    """Return the multiply-accumulates of an image."""
-    return sum(network.macs(layer) for layer in network)
-
-
-def used(program: Program, macs: int, cycles: float) -> float:
-    """Return the share of the array's products in ``cycles`` that are those of the network."""
-    return macs / (program.geometry.macs * cycles) if cycles else 0.0
-
-
-def layer_use(program: Program, layer_cycles: Sequence[int], images: int) -> tuple[LayerRow, ...]:
-    """Return what each layer is, with its cycles an image and its utilisation."""
-    return tuple(
-        LayerRow(
-            **row,
-            cycles_per_image=cycles / images,
-            utilisation=used(program, row["macs"], cycles / images),
-        )
-        for row, cycles in zip(zoo.layer_rows(program.network), layer_cycles, strict=True)
-    )
 
 
 def check_levels(

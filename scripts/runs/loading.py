@@ -1,6 +1,7 @@
 """Networks that commands take by the path of a network file, or by a name in the zoo."""
 
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,14 @@ from ...model.exchange.preparation import Preparation
 from ...model.zoo import networks as zoo
 from .arrays import is_file, read_images, read_levels
 
-__all__ = ["input_levels", "load_images", "load_inputs", "load_network", "set_accumulator"]
+__all__ = [
+    "images_digest",
+    "input_levels",
+    "load_images",
+    "load_inputs",
+    "load_network",
+    "set_accumulator",
+]
 
 
 def load_network(path: Path, lanes: int) -> Network:
@@ -112,13 +120,30 @@ def input_levels(network: Network, dataset: Dataset, images: slice = slice(None)
     return levels.reshape(-1, *network.sizes[INPUT])
 
 
-def set_accumulator(network: Network, bits: int | None, overflow: str, lanes: int) -> Network:
-    """Return ``network`` on an accumulator of ``bits``; None is the narrowest that cannot overflow.
+def images_digest(name: str | None) -> str:
+    """Return the digest of a folder's images; it is empty where a data set's name says all.
+
+    Raises
+    ------
+    DataError
+        As `load`.
+    """
+    if name is None or not name.startswith("folder:"):
+        return ""
+    found, digest = load(name), sha256()
+    for each in (found.train_images, found.train_labels, found.test_images, found.test_labels):
+        digest.update(f"{each.shape}".encode() + each.tobytes())
+    return digest.hexdigest()
+
+
+def set_accumulator(network: Network, bits: int | None, overflow: str | None) -> Network:
+    """Return ``network`` on another accumulator; what is None stays as the network has it.
 
     Raises
     ------
     GeometryError
         For a width or overflow mode that does not exist.
     """
-    width = accumulator_bits(network, lanes) if bits is None else bits
-    return network.with_accumulator(Accumulator(width, overflow))
+    own = network.accumulator
+    width = own.width if bits is None else bits
+    return network.with_accumulator(Accumulator(width, overflow or own.overflow))

@@ -21,6 +21,7 @@ from ..rows.row import Ended, Hardware, ResultRow, geometry_columns
 from ..terminal.progress import Reporter
 from .kept import check
 from .loading import set_accumulator
+from .row_parts import row_parts
 from .run_plan import RunPlan
 
 __all__ = ["FormatJob", "GivenJob", "NetworkJob", "all_rows", "make_jobs"]
@@ -126,7 +127,7 @@ class NetworkJob:
                 note=step.note,
             )
             step.note(f"{checked.images} images, {checked.mismatches} mismatches")
-        self._know(*checked.parts(accelerator.program))
+        self._know(*row_parts(checked, accelerator.program))
         if checked.first:
             raise NarrowgaugeError(checked.first)
 
@@ -171,7 +172,7 @@ class FormatJob(NetworkJob):
         self.row = _began(plan, *self._names, plan.recipe.dataset)
         try:
             network = plan.trainer.network(self.weight, self.activation, lanes)
-            network = set_accumulator(network, plan.accumulator, plan.overflow, lanes)
+            network = set_accumulator(network, plan.accumulator, plan.overflow)
         except NarrowgaugeError as error:
             self._fail(error)
             return
@@ -193,9 +194,7 @@ class GivenJob(NetworkJob):
         weight = network.about.get("weight", str(weights[0]) if weights else "none")
         activation = network.about.get("activation", str(network.layers[-1].input))
         self.row = _began(plan, weight, activation, plan.data.name)
-        if plan.accumulator is not None or plan.overflow != network.accumulator.overflow:
-            bits = plan.accumulator or network.accumulator.width
-            network = set_accumulator(network, bits, plan.overflow, plan.geometry.lanes)
+        network = set_accumulator(network, plan.accumulator, plan.overflow)
         self._take(network, output, network.about.get("accuracy_float"))
 
 

@@ -6,6 +6,7 @@ included.
 """
 
 from dataclasses import replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ from ...model.integers.reference import accuracy, evaluate
 from ...model.training.recipe import Recipe
 from ...model.training.train import Progress, Trained, check_recipe, train
 from ..terminal.progress import ReportedStep, Reporter
+from .loading import images_digest
 from .sources import source_digest
 
-__all__ = ["Trainer", "training_sources"]
+__all__ = ["Trainer", "training_parts", "training_sources"]
 
 
 class Trainer:
@@ -67,13 +69,21 @@ class Trainer:
         return from_bytes(content, origin="the result store")
 
     def _parts(self, recipe: Recipe) -> dict[str, Any]:
-        parts = {"recipe": recipe.plain(), "torch": version("torch")}
-        return parts | {"sources": training_sources()}
+        return training_parts(recipe, self._images)
+
+    @cached_property
+    def _images(self) -> str:
+        return images_digest(self.recipe.dataset)
+
+    @property
+    def _folder(self) -> Path:
+        """The checkpoints: a training goes on only with the images that it began with."""
+        return self.checkpoints / self._images[:16]
 
     def _train_float(self) -> Trained:
         if self._float is None:
             with self.reporter.step("train float") as step:
-                self._float = train(self.recipe, _shown(step), checkpoints=self.checkpoints)
+                self._float = train(self.recipe, _shown(step), checkpoints=self._folder)
                 step.note(f"{100 * self._float.accuracy:.2f} % on the test images")
         return self._float
 
@@ -82,7 +92,7 @@ class Trainer:
         self.accuracy_float()
         start = self._train_float()
         with self.reporter.step(f"train {recipe.weight}") as step:
-            trained = train(recipe, _shown(step), start=start, checkpoints=self.checkpoints)
+            trained = train(recipe, _shown(step), start=start, checkpoints=self._folder)
             network, _ = export(trained, lanes=lanes)
             step.note("evaluate the integers")
             data = load_dataset(recipe.dataset)
@@ -91,6 +101,24 @@ class Trainer:
             step.note(f"{100 * share:.2f} % on the test images")
         about = {**network.about, "accuracy_reference": share}
         return to_bytes(replace(network, about=about))
+
+
+def training_parts(recipe: Recipe, images: str | None = None) -> dict[str, Any]:
+    """Return what decides a trained network; see `store.key`.
+
+    ``images`` is the digest of its data set's, where it is known.
+
+    Raises
+    ------
+    DataError
+        For a data set that is not there.
+    """
+    return {
+        "recipe": recipe.plain(),
+        "images": images_digest(recipe.dataset) if images is None else images,
+        "torch": version("torch"),
+        "sources": training_sources(),
+    }
 
 
 def training_sources() -> str:

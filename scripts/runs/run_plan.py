@@ -65,7 +65,7 @@ class RunPlan:
     network: str
     training: Training
     accumulator: int | None
-    overflow: str
+    overflow: str | None
     geometry: Geometry
     contexts: int
     batch: int | None
@@ -92,7 +92,7 @@ class RunPlan:
         for name in self.programs:
             tools.find(name)
         if self.accumulator is not None:
-            Accumulator(self.accumulator, self.overflow)
+            Accumulator(self.accumulator)  # refuses what there is none of
         self.accuracy_float: float | None = None
         self._warming: Future | None = None
 

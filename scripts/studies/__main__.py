@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...hw.errors import NarrowgaugeError
+
 __all__ = ["main", "studies"]
 
 
@@ -30,7 +32,11 @@ def main(arguments: Sequence[str]) -> int:
         return 2 if arguments and arguments[0] not in ("-h", "--help") else 0
     sys.argv[0] = arguments[0]  # what its help calls it
     study = importlib.import_module(f".{arguments[0]}", __package__)
-    return study.main(arguments[1:]) or 0
+    try:
+        return study.main(arguments[1:]) or 0
+    except NarrowgaugeError as error:
+        print(f"{arguments[0]}: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

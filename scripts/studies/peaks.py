@@ -12,7 +12,6 @@ MARLANN is what others have reached with the same tools: its own sources, routed
 products of 8 bits a cycle in the eight blocks of a UP5K.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,10 +25,11 @@ from ...hw.synth.build import accelerator_for, cost
 from ...hw.synth.placement import memory_use
 from ...hw.synth.targets import target
 from ...hw.tools.store import Store
-from ..rows.row import ResultRow
+from ..rows.row import ResultRow, geometry_columns
 from ..runs.kept import check
 from ..runs.loading import load_images, load_network
-from .record import Row, RowFile, command, output, provenance
+from ..runs.row_parts import row_parts
+from .record import Row, RowFile, command, output, parser, provenance
 
 __all__ = ["Configuration", "main", "measure", "train"]
 
@@ -114,7 +114,7 @@ def train(recipe: Row, lanes: int, store: Store) -> Network:
     weight, activation, bits = (given.pop(name) for name in ("weight", "activation", "accumulator"))
     with Reporter() as reporter:
         network = Trainer(Recipe(**given), store, reporter).network(weight, activation, lanes)
-    return set_accumulator(network, bits, "wrap", lanes)
+    return set_accumulator(network, bits, "wrap")
 
 
 def measure(name: str, seeds: range, images: int, store: Store) -> Row:
@@ -137,7 +137,7 @@ def measure(name: str, seeds: range, images: int, store: Store) -> Row:
     if images:
         checked = check(accelerator, load_images(network, name), store, images=slice(0, images))
         print(f"{name}: {checked.images} images, {checked.mismatches} differ", file=sys.stderr)
-        compared, sized = checked.parts(program)
+        compared, sized = row_parts(checked, program)
         found = ResultRow(weight="") | compared | sized
         simulated = {"first_difference": checked.first or None, **found.plain()}
         del simulated["weight"]
@@ -154,7 +154,7 @@ def measure(name: str, seeds: range, images: int, store: Store) -> Row:
         "accumulator_bits": network.accumulator.width,
         "overflow": network.accumulator.overflow,
         "multiplier": chosen.multiplier,
-        **{part: getattr(geometry, part) for part in ("rows", "columns", "lanes", "chains")},
+        **geometry_columns(geometry),
         "contexts": program.contexts,
         "batch": program.batch,
         "macs": geometry.macs,
@@ -167,29 +167,31 @@ def measure(name: str, seeds: range, images: int, store: Store) -> Row:
 
 def main(arguments: Sequence[str]) -> int:
     """Measure the chosen configurations; return the exit status."""
-    parser = argparse.ArgumentParser(description="Measure the peaks of whole accelerators.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(CONFIGURATIONS))
-    parser.add_argument("--seeds", type=int, default=3, help="placements (default 3)")
-    parser.add_argument(
+    options = parser(__doc__, OUTPUT)
+    options.add_argument("names", nargs="*", metavar="NAME", help=", ".join(CONFIGURATIONS))
+    options.add_argument("--seeds", type=int, default=3, help="placements (default 3)")
+    options.add_argument(
         "--images", type=int, default=200, help="test images (default 200); 0 routes only"
     )
-    options = parser.parse_args(arguments)
-    names = options.names or list(CONFIGURATIONS)
+    given = options.parse_args(arguments)
+    names = given.names or list(CONFIGURATIONS)
     if unknown := [name for name in names if name not in CONFIGURATIONS]:
-        parser.error(
+        options.error(
             f"no configuration {', '.join(unknown)}; there are {', '.join(CONFIGURATIONS)}"
         )
     order = list(CONFIGURATIONS)
-    record = RowFile(OUTPUT, ("name",), lambda row: order.index(row["name"]), {"baseline": MARLANN})
+    record = RowFile(
+        given.output, ("name",), lambda row: order.index(row["name"]), {"baseline": MARLANN}
+    )
     failed = False
     for name in names:
         try:
-            row = measure(name, range(1, options.seeds + 1), options.images, Store())
+            row = measure(name, range(1, given.seeds + 1), given.images, Store())
         except NarrowgaugeError as error:
             print(f"{name}: {error}", file=sys.stderr)
             failed = True
             continue
-        words = [name, "--seeds", options.seeds, "--images", options.images]
+        words = [name, "--seeds", given.seeds, "--images", given.images]
         failed |= row.get("mismatches", 0) > 0
         record.keep([row | provenance(command("peaks", *words))])
         print(

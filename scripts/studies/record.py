@@ -4,9 +4,13 @@ Nothing that is kept tells of the machine, but what a study measures of it: a ro
 the versions of its tools, and the day.
 """
 
+import argparse
+import fcntl
 import json
+import os
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +20,7 @@ from typing import Any, TypeAlias
 from ...hw.files import write_atomically
 from ...hw.tools.programs import find
 
-__all__ = ["Row", "RowFile", "command", "output", "provenance"]
+__all__ = ["Row", "RowFile", "command", "output", "parser", "provenance"]
 
 Row: TypeAlias = dict[str, Any]
 """What a study measured, in columns of its own."""
@@ -28,6 +32,16 @@ def output(name: str) -> Path:
     """Return where a study keeps its rows: in the checkout, or else in the current folder."""
     folder = Path(__file__).parents[2] / "docs" / "results"
     return (folder if folder.is_dir() else Path()) / f"{name}.json"
+
+
+def parser(text: str | None, rows: Path | None = None) -> argparse.ArgumentParser:
+    """Return a parser whose help is a study's text, with ``--output`` where it keeps rows."""
+    made = argparse.ArgumentParser(
+        description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    if rows is not None:
+        made.add_argument("--output", type=Path, default=rows, help=f"[default: {rows.name}]")
+    return made
 
 
 def command(study: str, *arguments: object) -> str:
@@ -91,14 +105,27 @@ class RowFile:
     def keep(self, rows: Sequence[Row], *, instead: Sequence[str] = ()) -> None:
         """Put rows in the places of those that agree in ``names``, or in the columns ``instead``.
 
-        The file is written whole or not at all.
+        The file is written whole or not at all, by one process at a time.
         """
         names = instead or self.names
         replaced = {_place(row, names) for row in rows}
-        kept = [row for row in self.rows() if _place(row, names) not in replaced]
-        found = sorted([*kept, *rows], key=self.order or (lambda row: _place(row, self.names)))
-        content = found if self.beside is None else {**self.beside, "rows": found}
-        write_atomically(self.path, f"{json.dumps(content, indent=1)}\n".encode())
+        with _alone(self.path.parent):
+            kept = [row for row in self.rows() if _place(row, names) not in replaced]
+            found = sorted([*kept, *rows], key=self.order or (lambda row: _place(row, self.names)))
+            content = found if self.beside is None else {**self.beside, "rows": found}
+            write_atomically(self.path, f"{json.dumps(content, indent=1)}\n".encode())
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from the files of a folder; nothing is left in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
 
 
 def _place(row: Row, names: Sequence[str]) -> tuple[Any, ...]:

@@ -7,21 +7,21 @@ keeps a row for each network in ``docs/results/testsets.json``, with the command
 so what was interrupted goes on where it stopped. Exits with 1 where anything differs.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from ...hw.accelerator.top import Accelerator
-from ...hw.errors import NarrowgaugeError
 from ...hw.geometry import Geometry
 from ...hw.program.layout import Program
 from ...hw.tools.store import Store
-from ..runs.checked import Checked, layer_use, total_macs, used
+from ..rows.row import geometry_columns
+from ..runs.checked import Checked
 from ..runs.kept import check
 from ..runs.loading import load_images, load_network
-from .record import Row, RowFile, command, output, provenance
+from ..runs.row_parts import layer_use, total_macs, used
+from .record import Row, RowFile, command, output, parser, provenance
 
 __all__ = ["main", "simulate", "summary"]
 
@@ -57,7 +57,6 @@ def summary(program: Program, parts: Sequence[Checked]) -> Row:
     images = sum(part.images for part in parts)
     cycles = sum(part.cycles for part in parts)
     each = zip(*(part.layer_cycles for part in parts), strict=True)
-    geometry = program.geometry
     return {
         "images": images,
         "mismatches": sum(part.mismatches for part in parts),
@@ -65,7 +64,7 @@ def summary(program: Program, parts: Sequence[Checked]) -> Row:
         "accuracy_reference": _share(parts, "accuracy_reference"),
         "accuracy_hardware": _share(parts, "accuracy_hardware"),
         "overflows": sum(part.overflows or 0 for part in parts),
-        **{name: getattr(geometry, name) for name in ("rows", "columns", "lanes", "chains")},
+        **geometry_columns(program.geometry),
         "contexts": program.contexts,
         "batch": program.batch,
         "cycles_per_image": cycles / images,
@@ -83,20 +82,13 @@ def _share(parts: Sequence[Checked], name: str) -> float:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; return the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("networks", nargs="+", metavar="NETWORK")
-    parser.add_argument("--images", type=int, help="of each network [default: all]")
-    parser.add_argument("--output", type=Path, default=OUTPUT)
-    given = parser.parse_args(arguments)
+    options = parser(__doc__, OUTPUT)
+    options.add_argument("networks", nargs="+", metavar="NETWORK")
+    options.add_argument("--images", type=int, help="of each network [default: all]")
+    given = options.parse_args(arguments)
     status, store = 0, Store()
     for name in given.networks:
-        try:
-            row = simulate(name, given.images, store)
-        except NarrowgaugeError as error:
-            print(f"testsets: {error}", file=sys.stderr)
-            return 1
+        row = simulate(name, given.images, store)
         words = ["--images", given.images] if given.images else []
         row |= provenance(command("testsets", name, *words), *TOOLS)
         RowFile(given.output, ("network",)).keep([row])

@@ -18,7 +18,8 @@ from ...hw.tools import rtlil
 from ...hw.tools.store import Store
 from ..rows.row import ResultRow, geometry_columns
 from ..runs.kept import check
-from ..runs.loading import load_images, set_accumulator
+from ..runs.loading import images_digest, load_images, set_accumulator
+from ..runs.row_parts import row_parts
 from .points import BUILDING, GEOMETRY, Built, Point, check_blocks, measured, shape
 
 __all__ = ["Accelerated", "NetworkSource"]
@@ -64,6 +65,8 @@ class Accelerated(Point):
     accumulator : int or None
         Bits; None takes those of the network file or, where it does not say, the fewest that
         cannot overflow.
+    overflow : str or None
+        What it does when a sum does not fit; None is what the network file says.
     multiplier : str
         ``logic`` or ``block``; see `synth.build.accelerator_for`.
     images : int
@@ -72,7 +75,7 @@ class Accelerated(Point):
 
     source: NetworkSource
     accumulator: int | None
-    overflow: str
+    overflow: str | None
     multiplier: str
     rows: int
     columns: int
@@ -92,7 +95,7 @@ class Accelerated(Point):
     def text(self) -> str:
         """Name of the point."""
         bits = [] if self.accumulator is None else [f"{self.accumulator} bits"]
-        bits += [] if self.overflow == "wrap" else [self.overflow]
+        bits += [] if self.overflow in (None, "wrap") else [self.overflow]
         blocks = ["blocks"] if self.multiplier == "block" else []
         return ", ".join([str(self.source), *bits, shape(vars(self)), *blocks])
 
@@ -113,7 +116,13 @@ class Accelerated(Point):
     def parts(self) -> dict[str, Any]:
         """Return what the result depends on."""
         own = {name: value for name, value in vars(self).items() if name != "source"}
+        if self.images:
+            own["data"] = images_digest(self.source.row().dataset)
         return {"kind": "Accelerated"} | self.source.parts() | own
+
+    def made_by(self) -> tuple[type, ...]:
+        """Return the classes whose code makes the result."""
+        return type(self), type(self.source)
 
     def row(self) -> ResultRow:
         """Return the row as far as it is known before anything is measured."""
@@ -139,9 +148,7 @@ class Accelerated(Point):
         return _Design(built, accelerator, _columns(program))
 
     def _program(self, network: Network) -> Program:
-        if self.accumulator is not None or self.overflow != network.accumulator.overflow:
-            bits = self.accumulator or network.accumulator.width
-            network = set_accumulator(network, bits, self.overflow, self.lanes)
+        network = set_accumulator(network, self.accumulator, self.overflow)
         return Program(network, self.geometry, contexts=self.contexts, batch=self.batch)
 
     def _accelerator(self, program: Program) -> Accelerator:
@@ -164,7 +171,7 @@ class Accelerated(Point):
         images = load_images(program.network, program.network.name)
         with BUILDING:  # the simulator elaborates the design, too
             checked = check(accelerator, images, store, engine="auto", images=slice(self.images))
-        compared, sized = checked.parts(program)
+        compared, sized = row_parts(checked, program)
         return row | compared | sized | {"failure": checked.first or None}
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from ...hw.errors import FitError, NarrowgaugeError, ToolError, ToolFailure, ToolTimeout
+from ...hw.errors import DataError, FitError, NarrowgaugeError, ToolError, ToolFailure, ToolTimeout
 from ...hw.tools import programs as tools
 from ...hw.tools.store import Store, key
 from ..rows.row import Ended, ResultRow
@@ -201,7 +201,7 @@ class Bench:
         for index, point in enumerate(plan.points):
             try:
                 digest = key(KIND, self._parts(point, found))
-            except ToolError as error:
+            except (DataError, ToolError) as error:
                 rows[index] |= Ended.of_error(error)
                 failed.append(index)
                 continue
@@ -214,7 +214,7 @@ class Bench:
         return groups, stored, failed
 
     def _parts(self, point: Point, found: Tools) -> dict[str, Any]:
-        sources = source_digest(type(point))
+        sources = source_digest(*point.made_by())
         return {"point": point.parts(), "tools": found.of(point), "sources": sources}
 
     def _measure(self, each: _Pending, built: Any, executor: Executor) -> tuple[ResultRow, Any]:

@@ -97,9 +97,10 @@ _SHARED = {
     "seeds": Key(
         "how many placements, 0 to 100; 0 maps and packs only", _number(0, 100), 3, many=False
     ),
-    "overflow": Key("wrap or saturate", _choice(*OVERFLOWS), "wrap"),
 }
+_OVERFLOW = "wrap or saturate", _choice(*OVERFLOWS)
 _MAC = _SHARED | {
+    "overflow": Key(*_OVERFLOW, "wrap"),
     "formats": Key('"WEIGHT" or "WEIGHT/ACTIVATION"', _formats),
     "accumulator": Key("bits, 2 to 48", _number(2, 48)),
     "multiplier": _MULTIPLIER,
@@ -118,6 +119,7 @@ _NETWORK = (
     | {
         "network": Key("a network of the zoo, a network file, or one to train", _text),
         "formats": Key('"WEIGHT" or "WEIGHT/ACTIVATION", to train', _formats, None),
+        "overflow": Key(*_OVERFLOW, None),
         "accumulator": Key("bits, 2 to 48", _number(2, 48), None),
         "multiplier": _MULTIPLIER,
         "contexts": Key("groups of images in flight, 1 or 2", _number(1, 2), 2, many=False),

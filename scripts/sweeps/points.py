@@ -113,6 +113,10 @@ class Point:
         """Return what the point's result depends on beside sources and tools; see `store.key`."""
         return {"kind": type(self).__name__} | asdict(self)
 
+    def made_by(self) -> tuple[type, ...]:
+        """Return the classes whose code makes the result; what that can run is in its key, too."""
+        return (type(self),)
+
     def row(self) -> ResultRow:
         """Return the row as far as it is known before anything is measured."""
         raise NotImplementedError

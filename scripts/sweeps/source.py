@@ -1,131 +1,24 @@
 """Sources of a plan's networks: the zoo, a file, or a training."""
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from ...hw.errors import DataError, NarrowgaugeError, NetworkError
 from ...hw.network import file as network_file
-from ...hw.network.file import to_bytes
-from ...hw.network.layers import Weighted
-from ...hw.network.network import Network
-from ...hw.numbers.arithmetic import Accumulator
-from ...hw.program.mapping import accumulator_bits
-from ...hw.tools.store import Store
 from ...model.data import DATASETS
 from ...model.lowering.topologies import NETWORKS
 from ...model.training.recipe import Recipe
 from ...model.zoo import networks as zoo
-from ..rows.row import ResultRow
-from ..runs.pipeline import Trainer, training_sources
-from ..terminal.progress import Reporter
 from .accelerators import Accelerated, NetworkSource
+from .given import Given
+from .trained import TrainedSource
 
-__all__ = ["TRAINING", "Given", "TrainedSource", "find_source", "points"]
+__all__ = ["TRAINING", "find_source", "points"]
 
 TRAINING = ("dataset", "widths", "width", "first", "last", "epochs", "seed")
 """The keys of a plan that say how networks are trained; the fields of `Recipe` with these names."""
-
-_TRAINERS: dict[Recipe, Trainer] = {}
-_ONE_AT_A_TIME = threading.Lock()  # a training uses all cores
-
-
-@dataclass(frozen=True, eq=False)
-class Given(NetworkSource):
-    """A trained network, of a file or of the zoo, of which the accumulator is left open."""
-
-    network: Network
-    of_zoo: bool
-
-    def __str__(self) -> str:
-        return self.network.name
-
-    def parts(self) -> dict[str, Any]:
-        """Return what the result depends on."""
-        return {"network": sha256(to_bytes(self.network)).hexdigest(), "of_zoo": self.of_zoo}
-
-    def get(self, lanes: int, store: Store) -> Network:
-        """Return the network."""
-        return self.ready(lanes)
-
-    def ready(self, lanes: int) -> Network:
-        """Return the network."""
-        if not self.of_zoo:
-            return self.network
-        bits = accumulator_bits(self.network, lanes)
-        return self.network.with_accumulator(Accumulator(bits))
-
-    def row(self) -> ResultRow:
-        """Return the row as far as it is known before anything is measured."""
-        about = self.network.about
-        weights = [layer.weight for layer in self.network if isinstance(layer, Weighted)]
-        return ResultRow(
-            weight=about.get("weight", str(weights[0]) if weights else "none"),
-            activation=about.get("activation", str(self.network.layers[-1].input)),
-            network=self.network.name,
-            dataset=about.get("dataset", "digits"),
-        )
-
-
-@dataclass(frozen=True)
-class TrainedSource(NetworkSource):
-    """A network that the plan trains.
-
-    Attributes
-    ----------
-    shared : Recipe
-        What it has in common with the versions of other formats.
-    """
-
-    shared: Recipe
-    weight: str
-    activation: str
-
-    def __str__(self) -> str:
-        return f"{self.shared.network} on {self.shared.dataset}, {self.weight} x {self.activation}"
-
-    @property
-    def recipe(self) -> Recipe:
-        """Recipe of its training."""
-        return replace(self.shared, weight=self.weight, activation=self.activation)
-
-    def parts(self) -> dict[str, Any]:
-        """Return what the result depends on."""
-        return {"recipe": self.recipe.plain(), "sources": training_sources()}
-
-    def get(self, lanes: int, store: Store) -> Network:
-        """Return the network."""
-        with _ONE_AT_A_TIME:
-            trainer = _TRAINERS.get(self.shared)
-            if trainer is None:
-                trainer = _TRAINERS[self.shared] = Trainer(self.shared, store, _Silent())
-            network = trainer.network(self.weight, self.activation, lanes)
-            about = {**network.about, "accuracy_float": trainer.accuracy_float()}
-        return replace(network, about=about)
-
-    def row(self) -> ResultRow:
-        """Return the row as far as it is known before anything is measured."""
-        return ResultRow(
-            weight=self.weight, activation=self.activation, dataset=self.shared.dataset
-        )
-
-
-class _Silent(Reporter):
-    """Shows nothing: the sweep's progress says what is in work."""
-
-    @contextmanager
-    def step(self, title: str) -> Iterator[Any]:
-        yield _SilentStep()
-
-
-class _SilentStep:
-    def note(self, text: str) -> None:
-        pass
 
 
 def find_source(

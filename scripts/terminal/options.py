@@ -40,13 +40,13 @@ __all__ = [
     "gathered",
     "geometry",
     "images",
-    "is_given",
     "json_output",
     "load_weights",
     "make_folder",
     "multiplier",
     "network_file",
     "output_file",
+    "refuse",
     "seed_range",
     "seeds",
     "target",
@@ -138,14 +138,14 @@ accumulator = _stacked(
         "--accumulator",
         type=int,
         metavar="BITS",
-        help="Accumulator width [default: the narrowest that cannot overflow].",
+        help="Accumulator width [default: a network file's own, or else the narrowest that cannot "
+        "overflow].",
     ),
     click.option(
         "--overflow",
         type=click.Choice(OVERFLOWS),
-        default="wrap",
-        show_default=True,
-        help="What an accumulator does when a sum does not fit.",
+        help="What an accumulator does when a sum does not fit [default: a network file's own, or "
+        "else wrap].",
     ),
 )
 
@@ -214,9 +214,17 @@ def gathered(kind: type[Given]) -> Callable[[Callable[[Given], int]], Callable[.
     return decorate
 
 
-def is_given(name: str) -> bool:
-    """Tell whether a parameter of the command that runs stands on its command line."""
-    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
+def refuse(name: str, why: str) -> None:
+    """Refuse a parameter where it stands on the command line and would do nothing.
+
+    Raises
+    ------
+    NarrowgaugeError
+        With the option, ``why`` after it, and what to do.
+    """
+    given = click.get_current_context().get_parameter_source(name)
+    if given is ParameterSource.COMMANDLINE:
+        raise NarrowgaugeError(f"--{name.replace('_', '-')} {why}; leave it out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,10 +290,7 @@ class FittedOptions(ArrayOptions):
         if not self.fit:
             return
         for name in ("rows", "columns", "lanes"):
-            if is_given(name):
-                raise NarrowgaugeError(
-                    f"--fit chooses rows, columns and lanes itself; leave out --{name}, or --fit"
-                )
+            refuse(name, "is what --fit chooses itself")
         if self.multiplier != "logic":
             raise NarrowgaugeError(
                 "--fit measures arrays of logic cells; with --multiplier block, give --rows, "

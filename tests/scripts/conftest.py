@@ -6,6 +6,7 @@ import warnings
 from dataclasses import dataclass, replace
 
 import pytest
+from PIL import Image
 
 from narrowgauge.hw.network.file import save
 from narrowgauge.hw.network.layers import Size
@@ -80,11 +81,23 @@ def command(cache):
     return run_command
 
 
-def write_network(path, family=("int4", "uint4", "uint4"), widths=(64, 4, 10), bits=14):
+def write_network(
+    path, family=("int4", "uint4", "uint4"), widths=(64, 4, 10), bits=14, overflow="wrap"
+):
     """A network file of random integers that takes the digits."""
-    network = random_network(1, family, widths, Accumulator(bits))
+    network = random_network(1, family, widths, Accumulator(bits, overflow))
     save(replace(network, about={"dataset": "digits"}), path)
     return path
+
+
+def write_images(root, shade=0):
+    """A folder of images, one of each class and half; the data set's name."""
+    for part in ("train", "test"):
+        for number, name in enumerate(("dark", "light")):
+            folder = root / part / name
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (4, 4), (shade, 100 * number, 0)).save(folder / "0.png")
+    return f"folder:{root}@4"
 
 
 @pytest.fixture

@@ -116,8 +116,8 @@ def test_what_cannot_be_built_is_one_line_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("option", "words"),
     [
-        (("--rows", 4), ("--fit chooses rows, columns and lanes", "leave out --rows, or --fit")),
-        (("--lanes", 4), ("leave out --lanes, or --fit",)),
+        (("--rows", 4), ("--rows is what --fit chooses itself; leave it out",)),
+        (("--lanes", 4), ("--lanes is what --fit chooses itself",)),
         (("--multiplier", "block"), ("--fit measures arrays of logic cells",)),
     ],
     ids=["rows", "lanes", "multiplier"],
@@ -129,7 +129,7 @@ def test_fit_excludes_a_size(invoke, network, option, words, command, monkeypatc
 
 def test_run_fits_without_a_size_as_well(invoke, tmp_path):
     done = invoke("run", "--fit", "--columns", 4, "--output", tmp_path / "out")
-    done.fails_with(1, "leave out --columns, or --fit")
+    done.fails_with(1, "--columns is what --fit chooses itself")
     done = invoke("run", "--fit", "--multiplier", "block", "--output", tmp_path / "out")
     done.fails_with(1, "--fit measures arrays of logic cells")
     assert not (tmp_path / "out").exists()

@@ -74,6 +74,27 @@ def test_simulate_checks_its_options(invoke, network_file, options, status, word
     invoke("simulate", network_file, *options).fails_with(status, *words)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "option", "why"),
+    [
+        (["simulate", "FILE", "--window", "0:9"], "--window", "--vcd"),
+        (["simulate", "FILE", "--activity-of", "rtl"], "--activity-of", "--activity writes"),
+        (["simulate", "FILE", "--activity", "x", "--gaps", "0.3"], "--gaps", "--activity"),
+        (["simulate", "FILE", "--activity", "x", "--stalls", "0.3"], "--stalls", "--activity"),
+        (["run", "--no-route", "--seeds", "2"], "--seeds", "--no-route"),
+        (["run", "--network", "FILE", "--epochs", "3"], "--epochs", "is trained"),
+        (["run", "--fit", "--rows", "3"], "--rows", "--fit"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    invoke, network_file, tmp_path, monkeypatch, arguments, option, why
+):
+    monkeypatch.chdir(tmp_path)
+    given = [network_file if each == "FILE" else each for each in arguments]
+    invoke(*given).fails_with(1, f"narrowgauge: {option} ", why, "leave it out")
+    assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == [network_file.name]
+
+
 def test_verilog_wants_a_name_that_verilog_has(invoke, network_file, tmp_path):
     finished = invoke("verilog", network_file, "--name", "1 b", "-o", tmp_path / "x.v")
     finished.fails_with(1, "--name", "'1 b'")

@@ -14,7 +14,7 @@ import pytest
 from narrowgauge.hw.errors import FitError
 from narrowgauge.scripts.rows.row import COLUMNS
 
-from ..conftest import COMMAND, run_command
+from ..conftest import COMMAND, run_command, write_network
 
 SMALL = (
     *("run", "--dataset", "digits", "--widths", "4", "--epochs", "1"),
@@ -160,6 +160,18 @@ def test_a_format_that_fails_does_not_spoil_the_others(finished, invoke, monkeyp
     )
     assert json.loads((tmp_path / "out" / "results.json").read_text()) == json.loads(done.out)
     assert (tmp_path / "out" / "chart.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "overflow"), [((), "saturate"), (("--overflow", "wrap"), "wrap")]
+)
+def test_a_network_file_keeps_what_its_accumulator_does(invoke, tmp_path, options, overflow):
+    path = write_network(tmp_path / "n.safetensors", bits=8, overflow="saturate")
+    arguments = ["--no-route", "--images", "2", "--engine", "amaranth", "--output", tmp_path / "o"]
+    done = invoke("run", "--network", path, *arguments, *options, "--json")
+    assert done.status == 0, done.err
+    (row,) = json.loads(done.out)
+    assert (row["accumulator_bits"], row["overflow"]) == (8, overflow)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kills a process group")

@@ -2,16 +2,24 @@
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from narrowgauge.hw.synth.measure import measure
-from narrowgauge.scripts.runs import kept, pipeline, sources
+from narrowgauge.hw.tools.store import Store
+from narrowgauge.model.training.recipe import Recipe
+from narrowgauge.scripts.runs import kept, loading, pipeline, sources
 from narrowgauge.scripts.sweeps.accelerators import Accelerated
+from narrowgauge.scripts.sweeps.given import Given
 from narrowgauge.scripts.sweeps.macs import Array, Mac
-from narrowgauge.scripts.sweeps.source import TrainedSource
+from narrowgauge.scripts.sweeps.trained import TrainedSource
+from narrowgauge.scripts.terminal.progress import Reporter
+
+from ..conftest import tiny_network, with_about, write_images
 
 ROOT = Path(__file__).parents[3]
 FOLDERS = ("hw", "model", "scripts", "boards", "docs")
@@ -21,29 +29,35 @@ RESULTS = {
     "checked": lambda: sources.source_digest(kept.check_levels),
     "mac": lambda: sources.source_digest(Mac),
     "array": lambda: sources.source_digest(Array),
-    "accelerator": lambda: sources.source_digest(Accelerated),
+    "accelerator": lambda: sources.source_digest(Accelerated, Given),
+    "trained accelerator": lambda: sources.source_digest(Accelerated, TrainedSource),
     "tools": lambda: sources.source_digest(measure),
 }
-DESIGNS = {"mac", "array", "accelerator"}
+ACCELERATORS = {"accelerator", "trained accelerator"}
+DESIGNS = {"mac", "array", *ACCELERATORS}
 
 EDITS = {  # a file, and the results that it can influence
-    "hw/accelerator/outputs/drain.py": {"checked", "accelerator"},
+    "hw/accelerator/outputs/drain.py": {"checked", *ACCELERATORS},
     "hw/mac/dot.py": {"checked", *DESIGNS},
     "hw/array/systolic.py": {"checked", *DESIGNS},
-    "hw/sim/harness.cc": {"checked", "accelerator"},
-    "hw/sim/batch/evaluate.cc": {"checked", "accelerator"},
-    "hw/sim/batch/streams.cc": {"checked", "accelerator"},
-    "hw/sim/batch/cells/techmap.v": {"checked", "accelerator"},
+    "hw/sim/harness.cc": {"checked", *ACCELERATORS},
+    "hw/sim/batch/evaluate.cc": {"checked", *ACCELERATORS},
+    "hw/sim/batch/streams.cc": {"checked", *ACCELERATORS},
+    "hw/sim/batch/cells/techmap.v": {"checked", *ACCELERATORS},
     "hw/synth/flow.py": {*DESIGNS, "tools"},
-    "hw/synth/placement.py": {"accelerator"},
+    "hw/synth/placement.py": {*ACCELERATORS},
     "hw/numbers/arithmetic.py": {"trained", "checked", *DESIGNS},
-    "hw/program/patch.py": {"trained", "checked", "accelerator"},
-    "model/layers/rounding.py": {"trained"},
-    "model/training/schedule.py": {"trained"},
-    "model/integers/accumulate.py": {"trained", "checked", "accelerator"},
+    "hw/program/patch.py": {"trained", "checked", *ACCELERATORS},
+    "model/layers/rounding.py": {"trained", "trained accelerator"},
+    "model/training/schedule.py": {"trained", "trained accelerator"},
+    "model/integers/accumulate.py": {"trained", "checked", *ACCELERATORS},
     "scripts/sweeps/macs.py": {"mac", "array"},
+    "scripts/sweeps/given.py": {"accelerator"},
+    "scripts/sweeps/trained.py": {"trained accelerator"},
+    "scripts/sweeps/plans/macs.toml": set(),
     "scripts/sweeps/bench.py": set(),
     "scripts/reporting/tables.py": set(),
+    "scripts/rows/row.py": DESIGNS,
     "scripts/terminal/options.py": set(),
     "boards/gateware/uart.py": set(),
     "docs/update.py": set(),
@@ -85,11 +99,39 @@ def test_an_edit_changes_what_it_can_influence(copy, monkeypatch, name):
     assert {each for each in RESULTS if before[each] != after[each]} == EDITS[name]
 
 
-def test_a_network_that_a_plan_trains_is_under_the_sources_of_its_training():
-    from narrowgauge.model.training.recipe import Recipe
+def trained(dataset="digits"):
+    return TrainedSource(Recipe(dataset=dataset, widths=(4,), epochs=1), "int4", "uint4")
 
-    parts = TrainedSource(Recipe(), "int4", "uint4").parts()
+
+def test_a_network_that_a_plan_trains_is_under_what_its_training_depends_on():
+    parts = trained().parts()
+    assert parts == pipeline.training_parts(trained().recipe)
     assert parts["sources"] == pipeline.training_sources()
+    assert parts["torch"] == version("torch")
+
+
+def test_a_plan_s_row_is_under_the_classes_that_make_it():
+    chosen = dict.fromkeys(field.name for field in fields(Accelerated)) | {"seeds": 0, "images": 2}
+    point = Accelerated(**chosen | {"source": trained(), "target": "up5k"})
+    assert point.made_by() == (Accelerated, TrainedSource)
+    assert Mac.made_by(object.__new__(Mac)) == (Mac,)
+
+
+def test_other_images_in_a_folder_are_another_training_and_another_row(tmp_path, monkeypatch):
+    found, folders = [], []
+    for shade in (0, 0, 1):
+        name = write_images(tmp_path / "images", shade)
+        chosen = dict.fromkeys(field.name for field in fields(Accelerated)) | {"seeds": 0}
+        chosen |= {"target": "up5k", "images": 1}
+        given = Given(with_about(tiny_network(), dataset=name), of_zoo=False)
+        row = Accelerated(**chosen | {"source": given}).parts()
+        trainer = pipeline.Trainer(trained(name).recipe, Store(tmp_path / "x"), Reporter())
+        folders.append(trainer._folder)
+        found.append([row["data"], trained(name).parts()["images"], trainer._images])
+    assert found[0] == found[1]
+    assert all(before != after for before, after in zip(found[1], found[2], strict=True))
+    assert folders[0] == folders[1] != folders[2]
+    assert loading.images_digest("digits") == ""
 
 
 def test_threads_can_ask_at_the_same_time():

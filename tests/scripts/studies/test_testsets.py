@@ -5,6 +5,7 @@ import json
 import pytest
 
 from narrowgauge.scripts.runs import checked
+from narrowgauge.scripts.studies import __main__ as cli
 from narrowgauge.scripts.studies import testsets
 
 from ...pages import networks
@@ -19,7 +20,7 @@ def simulate(cache, small_zoo, tmp_path, monkeypatch, capsys):
     output = tmp_path / "testsets.json"
 
     def run(*arguments):
-        status = testsets.main([*map(str, arguments), "--output", str(output)])
+        status = cli.main(["testsets", *map(str, arguments), "--output", str(output)])
         return status, json.loads(output.read_text()) if output.exists() else []
 
     return run

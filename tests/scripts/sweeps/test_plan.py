@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from narrowgauge.hw.errors import NarrowgaugeError
+from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.tools.store import Store
 from narrowgauge.scripts.commands.compare import NAMES, PLANS
 from narrowgauge.scripts.sweeps.keys import KEYS
 from narrowgauge.scripts.sweeps.plan import LARGEST, read_plan
 
+from ..conftest import write_network
 from .sweeping import write_plan
 
 MAC = {"measure": "mac", "formats": "int4", "accumulator": 16, "target": "up5k"}
@@ -236,6 +238,15 @@ def test_networks_are_of_the_zoo_or_trained(read):
         *(("int2", "mnist"), ("bipolar", "digits"), ("int4", "digits")),
     ]
     assert str(plan.points[1].source) == "mlp on digits, bipolar x bipolar"
+
+
+@pytest.mark.parametrize(("asked", "overflow"), [({}, "saturate"), ({"overflow": "wrap"}, "wrap")])
+def test_a_network_file_keeps_what_its_accumulator_does(read, tmp_path, asked, overflow):
+    write_network(tmp_path / "n.safetensors", bits=8, overflow="saturate")
+    (point,) = read(NETWORK | {"network": "n.safetensors"} | asked).points
+    program = point.build(Store(tmp_path / "store")).accelerator.program
+    assert program.network.accumulator == Accumulator(8, overflow)
+    assert point.row().overflow == overflow
 
 
 @pytest.mark.parametrize("content", [b"formats = [", b"\xff\xfe", b"measure = mac"])
