@@ -6,7 +6,6 @@ the clock that the routed design meets, what it uses, and the command that made 
 boards`` says of these boards that their bitstream was built.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -21,7 +20,7 @@ from ...hw.geometry import Geometry
 from ...hw.program.layout import Program
 from ..commands.boards import RECORDS
 from ..runs.loading import load_network
-from .record import RowFile, command, output, provenance
+from .record import RowFile, command, output, parser, provenance
 
 __all__ = ["main", "record"]
 
@@ -31,14 +30,11 @@ GEOMETRY = Geometry(2, 2, 4)
 
 def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; return the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("network")
-    parser.add_argument("--boards", default=",".join(BOARDS))
-    parser.add_argument("--output", type=Path, default=OUTPUT)
-    parser.add_argument("--records", type=Path, default=RECORDS)
-    given = parser.parse_args(arguments)
+    options = parser(__doc__, OUTPUT)
+    options.add_argument("network")
+    options.add_argument("--boards", default=",".join(BOARDS))
+    options.add_argument("--records", type=Path, default=RECORDS)
+    given = options.parse_args(arguments)
     status = 0
     for name in given.boards.split(","):
         started = time.perf_counter()

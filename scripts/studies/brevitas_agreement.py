@@ -6,7 +6,6 @@ of the integer reference and of the simulated accelerator. It keeps a row for ea
 ``docs/results/brevitas.json``. Exits with 1 where anything differs that is no tie.
 """
 
-import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from ...hw.program.layout import Program
 from ...model.exchange.agree import agree
 from ...model.exchange.importer import import_qonnx
 from ..runs.checked import simulate_and_compare
-from .record import Row, RowFile, command, output, provenance
+from .record import Row, RowFile, command, output, parser, provenance
 
 __all__ = ["main", "measure"]
 
@@ -75,13 +74,10 @@ def measure(name: str, count: int) -> Row:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; return the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("networks", nargs="*", metavar="NAME")
-    parser.add_argument("--images", type=int, default=397)
-    parser.add_argument("--output", type=Path, default=OUTPUT)
-    given = parser.parse_args(arguments)
+    options = parser(__doc__, OUTPUT)
+    options.add_argument("networks", nargs="*", metavar="NAME")
+    options.add_argument("--images", type=int, default=397)
+    given = options.parse_args(arguments)
     known = list(_networks().NETWORKS)
     names = given.networks or [name for name in known if name not in REFUSED]
     record = RowFile(given.output, ("network",), lambda row: known.index(row["network"]))

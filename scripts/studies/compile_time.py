@@ -5,7 +5,6 @@ accelerator both ways, each anew, and prints the compiler's processor seconds; t
 the same images in turn, and it prints the cycles a second of each and the ratio of each pair.
 """
 
-import argparse
 import os
 import resource
 import statistics
@@ -23,6 +22,7 @@ from ...hw.sim.compiled import CompiledEngine
 from ...hw.sim.run import Stimulus
 from ...hw.tools.programs import find
 from .engine_speeds import default_network
+from .record import parser
 
 __all__ = ["compile_anew", "images", "main"]
 
@@ -45,11 +45,11 @@ def images(count: int) -> np.ndarray:
 
 def main(arguments: Sequence[str]) -> None:
     """Compile and simulate both ways, and print what it took."""
-    parser = argparse.ArgumentParser(description="Compare simulations in parts and whole.")
-    parser.add_argument("--format", default="int8")
-    parser.add_argument("--array", default="4x4x8", help="rows x columns x lanes")
-    parser.add_argument("--pairs", type=int, default=5)
-    values = parser.parse_args(arguments)
+    options = parser(__doc__)
+    options.add_argument("--format", default="int8")
+    options.add_argument("--array", default="4x4x8", help="rows x columns x lanes")
+    options.add_argument("--pairs", type=int, default=5)
+    values = options.parse_args(arguments)
     geometry = Geometry(*map(int, values.array.split("x")))
     accelerator = Accelerator(Program(default_network(values.format), geometry))
     parts, seconds = compile_anew(accelerator)

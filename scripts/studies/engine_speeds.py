@@ -6,7 +6,6 @@ Networks have the shape and formats of the default run, and random weights: time
 what they are.
 """
 
-import argparse
 import platform
 import statistics
 from collections.abc import Sequence
@@ -28,6 +27,7 @@ from ...hw.sim.compiler import find_compiler
 from ...hw.sim.interpreted import AmaranthEngine
 from ...hw.sim.run import Stimulus
 from ...hw.tools.programs import find
+from .record import parser
 
 __all__ = ["default_network", "main", "measure"]
 
@@ -82,12 +82,10 @@ def measure(name: str, pairs: int) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--formats", default=",".join(ACTIVATIONS))
-    parser.add_argument("--pairs", type=int, default=5)
-    values = parser.parse_args(arguments)
+    options = parser(__doc__)
+    options.add_argument("--formats", default=",".join(ACTIVATIONS))
+    options.add_argument("--pairs", type=int, default=5)
+    values = options.parse_args(arguments)
     print(
         f"amaranth {version('amaranth')}, yosys {find('yosys').version}, "
         f"compiler {' '.join(find_compiler())}, python {platform.python_version()}, "

@@ -6,7 +6,6 @@ cells. Then it does so with an array that is small enough to be mapped without s
 where every element is mapped by itself, and prints the ratios. Yosys has run once before.
 """
 
-import argparse
 import os
 import time
 from collections.abc import Sequence
@@ -27,6 +26,7 @@ from ...hw.synth.shell import Shell
 from ...hw.synth.targets import target
 from ...hw.tools.programs import warm
 from ...hw.tools.rtlil import convert
+from .record import parser
 
 __all__ = ["Mapped", "array", "main", "measure"]
 
@@ -73,12 +73,12 @@ def measure(design: Any, name: str, *, share: bool, limit: float) -> Mapped:
 
 def main(arguments: Sequence[str]) -> None:
     """Measure what the command line asks for."""
-    parser = argparse.ArgumentParser(description="Measure hierarchical synthesis.")
-    parser.add_argument("--targets", default="up5k,ecp5-85k")
-    parser.add_argument("--array", default="8x8x64:bipolar", help="mapped with shared modules")
-    parser.add_argument("--without", default="8x8x1:int8", help="mapped with and without")
-    parser.add_argument("--limit", type=float, default=900.0, help="processor seconds for each")
-    values = parser.parse_args(arguments)
+    options = parser(__doc__)
+    options.add_argument("--targets", default="up5k,ecp5-85k")
+    options.add_argument("--array", default="8x8x64:bipolar", help="mapped with shared modules")
+    options.add_argument("--without", default="8x8x1:int8", help="mapped with and without")
+    options.add_argument("--limit", type=float, default=900.0, help="processor seconds for each")
+    values = options.parse_args(arguments)
     (yosys,) = warm(["yosys"])
     print(f"yosys {yosys.version}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     for name in values.targets.split(","):

@@ -9,7 +9,6 @@ of 4x4 elements with 8 lanes in every sum and every level. The row is kept in
 ``docs/results/keywords.json``. Exits with 1 where anything differs that float32 did not decide.
 """
 
-import argparse
 import os
 import sys
 import time
@@ -20,15 +19,16 @@ from pathlib import Path
 import numpy as np
 
 from ...hw.accelerator.top import Accelerator
-from ...hw.errors import DataError, NarrowgaugeError
+from ...hw.errors import DataError
 from ...hw.geometry import Geometry
 from ...hw.program.layout import Program
 from ...model.exchange.agree import agree
 from ...model.exchange.executor import Executor
 from ...model.exchange.importer import Imported, import_qonnx
 from ...model.exchange.preparation import Preparation
+from ..rows.row import geometry_columns
 from ..runs.checked import simulate_and_compare
-from .record import Row, RowFile, command, output, provenance
+from .record import Row, RowFile, command, output, parser, provenance
 
 __all__ = ["Clips", "clips", "count_of", "found", "main", "measure"]
 
@@ -103,7 +103,7 @@ def measure(imported: Imported, given: Clips) -> Row:
         "first_difference": next((each.first for each in agreement.tensors if each.first), None),
         "mismatches": comparison.mismatches,
         "first_mismatch": comparison.first and str(comparison.first),
-        **{name: getattr(GEOMETRY, name) for name in ("rows", "columns", "lanes")},
+        **geometry_columns(GEOMETRY),
         "cycles_per_image": run.cycles / count,
         "engine": run.engine,
         "seconds": round(time.perf_counter() - started, 1),
@@ -117,19 +117,12 @@ def count_of(row: Row) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; return the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    options = parser(__doc__, OUTPUT)
     data = Path(os.environ.get("NARROWGAUGE_DATA", "."), "mlperf-tiny")
-    parser.add_argument("folder", nargs="?", type=Path, default=data)
-    parser.add_argument("--output", type=Path, default=OUTPUT)
-    given = parser.parse_args(arguments)
-    try:
-        imported = import_qonnx(found(given.folder, MODEL), lanes=GEOMETRY.lanes)
-        row = measure(imported, clips(found(given.folder, CLIPS), imported))
-    except NarrowgaugeError as error:
-        print(f"keywords: {error}", file=sys.stderr)
-        return 1
+    options.add_argument("folder", nargs="?", type=Path, default=data)
+    given = options.parse_args(arguments)
+    imported = import_qonnx(found(given.folder, MODEL), lanes=GEOMETRY.lanes)
+    row = measure(imported, clips(found(given.folder, CLIPS), imported))
     row |= provenance(command("keywords"), *TOOLS)
     RowFile(given.output, ("network",)).keep([row])
     print(

@@ -8,8 +8,6 @@ label is compared with the integer reference. Keeps a row for each network and r
 missing.
 """
 
-import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,14 +16,13 @@ import torch
 
 from ...boards.host.driver import Driver
 from ...boards.proof.virtual import VirtualBoard, virtual_device
-from ...hw.errors import NarrowgaugeError
 from ...hw.geometry import Geometry
 from ...hw.program.layout import Program
 from ...hw.synth.build import accelerator_for
 from ...hw.synth.targets import target
 from ...model.integers.reference import evaluate
 from ..runs.loading import load_inputs, load_network
-from .record import Row, RowFile, command, output, provenance
+from .record import Row, RowFile, command, output, parser, provenance
 
 __all__ = ["classify", "main"]
 
@@ -80,22 +77,15 @@ def classify(name: str, rate: float, images: int | None, seed: int) -> Row:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; return the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("network", metavar="NETWORK")
-    parser.add_argument("--rates", default="0,0.001,0.003", help="of each mishap, a byte")
-    parser.add_argument("--images", type=int, help="[default: all]")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, default=OUTPUT)
-    given = parser.parse_args(arguments)
+    options = parser(__doc__, OUTPUT)
+    options.add_argument("network", metavar="NETWORK")
+    options.add_argument("--rates", default="0,0.001,0.003", help="of each mishap, a byte")
+    options.add_argument("--images", type=int, help="[default: all]")
+    options.add_argument("--seed", type=int, default=0)
+    given = options.parse_args(arguments)
     rows, status = [], 0
     for rate in map(float, given.rates.split(",")):
-        try:
-            row = classify(given.network, rate, given.images, given.seed)
-        except NarrowgaugeError as error:
-            print(f"link_noise: {error}", file=sys.stderr)
-            return 1
+        row = classify(given.network, rate, given.images, given.seed)
         print(
             f"rate {rate:g}: {row['answered']} of {row['images']} images, {row['wrong']} wrong, "
             f"{row['retries']} repeated, {row['seconds']} s",
@@ -105,6 +95,7 @@ def main(arguments: Sequence[str]) -> int:
         rows.append(row)
     words = [Path(given.network).name, "--rates", given.rates]
     words += ["--images", given.images] if given.images else []
+    words += ["--seed", given.seed] if given.seed else []
     made = provenance(command("link_noise", *words), *TOOLS)
     record = RowFile(given.output, ("network", "rate"))
     record.keep([row | made for row in rows], instead=("network",))

@@ -6,7 +6,6 @@ takes, and the remark of one that was mapped in another way, or the failure. Not
 the result store has is not mapped again, and a row that is there is not made again.
 """
 
-import argparse
 import time
 from collections.abc import Sequence
 
@@ -18,11 +17,11 @@ from ...hw.synth.measure import measure
 from ...hw.synth.shell import Shell
 from ...hw.synth.targets import target
 from .engine_speeds import default_network
-from .record import Row, RowFile, command, output, provenance
+from .record import Row, RowFile, command, output, parser, provenance
 
 __all__ = ["main", "row"]
 
-RESULTS = output("mapped")
+OUTPUT = output("mapped")
 NAMES = ("target", "weight", "rows", "columns", "lanes", "chains")
 TARGETS = ("up5k", "ecp5-25k", "gw1n-9", "xc7")
 FORMATS = ("bipolar", "pow2_4", "int4", "int8")
@@ -52,14 +51,14 @@ def row(weight: str, shape: tuple[int, int, int, int], name: str) -> Row:
 
 def main(arguments: Sequence[str]) -> None:
     """Map what is asked for and is not there yet."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--targets", default=",".join(TARGETS))
-    parser.add_argument("--formats", default=",".join(FORMATS))
-    parser.add_argument("--part", default="0/1", help="INDEX/PARTS, to share the work")
-    values = parser.parse_args(arguments)
+    options = parser(__doc__, OUTPUT)
+    options.add_argument("--targets", default=",".join(TARGETS))
+    options.add_argument("--formats", default=",".join(FORMATS))
+    options.add_argument("--part", default="0/1", help="INDEX/PARTS, to share the work")
+    values = options.parse_args(arguments)
     index, parts = map(int, values.part.split("/"))
     formats, targets = values.formats.split(","), values.targets.split(",")
-    record = RowFile(RESULTS, NAMES)
+    record = RowFile(values.output, NAMES)
     wanted = [(s, w, t) for s in GEOMETRIES for w in formats for t in targets]
     for shape, weight, name in wanted[index::parts]:
         if record.has(dict(zip(NAMES, (name, weight, *shape), strict=True))):

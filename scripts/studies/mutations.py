@@ -10,16 +10,13 @@ and nothing that came out depended on it. The result is kept in ``docs/results/m
 with the command that made it.
 """
 
-import argparse
 import json
 import random
-import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...hw.errors import NarrowgaugeError
 from ...hw.files import write_atomically
 from ...hw.geometry import Geometry
 from ...hw.program.layout import Program
@@ -32,7 +29,7 @@ from ...hw.synth.targets import target
 from ...hw.tools.programs import find
 from ..runs.checked import reference
 from ..runs.loading import load_inputs, load_network
-from .record import Row, command, output, provenance
+from .record import Row, command, output, parser, provenance
 
 __all__ = ["main", "measure", "planted"]
 
@@ -99,20 +96,13 @@ def measure(network: Path, count: int | None, seed: int) -> Row:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; return the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("network", type=Path)
-    parser.add_argument("--faults", type=int, help="drawn at random [default: all]")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--output", type=Path, default=OUTPUT)
-    given = parser.parse_args(arguments)
+    options = parser(__doc__, OUTPUT)
+    options.add_argument("network", type=Path)
+    options.add_argument("--faults", type=int, help="drawn at random [default: all]")
+    options.add_argument("--seed", type=int, default=1)
+    given = options.parse_args(arguments)
     started = time.perf_counter()
-    try:
-        result = measure(given.network, given.faults, given.seed)
-    except NarrowgaugeError as error:
-        print(f"mutations: {error}", file=sys.stderr)
-        return 1
+    result = measure(given.network, given.faults, given.seed)
     words = [given.network.name]
     words += [] if given.faults is None else ["--faults", given.faults, "--seed", given.seed]
     result |= {"seconds": round(time.perf_counter() - started, 1), "yosys": find("yosys").version}

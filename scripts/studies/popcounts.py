@@ -6,7 +6,6 @@ bipolar multiply-accumulate with a 16-bit accumulator, and keeps the rows in
 table of ``docs/popcount.md`` from it. What the result store has is not measured again.
 """
 
-import argparse
 from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Module, Signal
@@ -23,11 +22,11 @@ from ...hw.numbers.operands import Operands
 from ...hw.synth.measure import measure
 from ...hw.synth.shell import Shell
 from ...hw.synth.targets import target
-from .record import Row, RowFile, command, output, provenance
+from .record import Row, RowFile, command, output, parser, provenance
 
 __all__ = ["PipelinedTree", "PlainTree", "element", "main", "row"]
 
-RESULTS = output("popcounts")
+OUTPUT = output("popcounts")
 TARGETS = ("up5k", "hx8k", "ecp5-25k", "gw1n-9", "xc7")
 LANES = (16, 32, 64, 128, 256)
 OPERANDS = Operands(Bipolar(), Bipolar())
@@ -107,13 +106,14 @@ def row(structure: str, lanes: int, name: str, seeds: int) -> Row:
 
 def main(arguments: Sequence[str]) -> None:
     """Measure what is asked for, and keep it beside what is there."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--targets", default=",".join(TARGETS))
-    parser.add_argument("--lanes", default=",".join(map(str, LANES)))
-    parser.add_argument("--seeds", type=int, default=5)
-    values = parser.parse_args(arguments)
-    made = provenance(command("popcounts", *arguments))
-    record = RowFile(RESULTS, _KEY, _order)
+    options = parser(__doc__, OUTPUT)
+    options.add_argument("--targets", default=",".join(TARGETS))
+    options.add_argument("--lanes", default=",".join(map(str, LANES)))
+    options.add_argument("--seeds", type=int, default=5)
+    values = options.parse_args(arguments)
+    words = ["--targets", values.targets, "--lanes", values.lanes, "--seeds", values.seeds]
+    made = provenance(command("popcounts", *words))
+    record = RowFile(values.output, _KEY, _order)
     for lanes in map(int, values.lanes.split(",")):
         for name in values.targets.split(","):
             for structure in STRUCTURES:

@@ -4,10 +4,10 @@
 ``narrowgauge verify``, keeps what it says in ``docs/results/proofs.json``, with the command, and
 the board as simulated in ``scripts/commands/boards.json`` where every link holds. Options are
 those of ``verify``: with a fast ``--baud`` large images take fewer cycles. ``--keep FILE`` takes
-what ``narrowgauge verify --json`` has written to a file instead of running it anew.
+what ``narrowgauge verify --json`` has written to a file, with the options that are given here,
+instead of running it anew.
 """
 
-import argparse
 import json
 import shlex
 import subprocess
@@ -17,35 +17,36 @@ from pathlib import Path
 
 from ...hw.files import write_atomically
 from ..commands.boards import RECORDS
-from .record import RowFile, output, provenance
+from .record import RowFile, output, parser, provenance
 
 __all__ = ["main", "record"]
 
 OUTPUT = output("proofs")
-PROGRAM = (sys.executable, "-c", "from ..cli import main; main()")
+IMAGES = 450
+PROGRAM = (sys.executable, "-c", "from narrowgauge.scripts.cli import main; main()")
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; return the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("board")
-    parser.add_argument("network")
-    parser.add_argument("--images", type=int, default=450)
-    parser.add_argument("--keep", type=Path)
-    parser.add_argument("--output", type=Path, default=OUTPUT)
-    parser.add_argument("--records", type=Path, default=RECORDS)
-    given, options = parser.parse_known_args(arguments)
-    words = ["verify", given.board, given.network, "--images", str(given.images), *options]
+    options = parser(__doc__, OUTPUT)
+    options.add_argument("board")
+    options.add_argument("network")
+    options.add_argument("--images", type=int, help="[default: 450]")
+    options.add_argument("--keep", type=Path, metavar="FILE")
+    options.add_argument("--records", type=Path, default=RECORDS)
+    given, others = options.parse_known_args(arguments)
+    if given.keep and given.images:
+        options.error("--images is what the file of --keep says")
+    words = ["verify", given.board, given.network, "--images", str(given.images or IMAGES), *others]
     if given.keep:
-        text = given.keep.read_text(encoding="utf-8")
+        row = json.loads(given.keep.read_text(encoding="utf-8"))
+        words[4] = str(row["links"][0]["images"])
     else:
         done = subprocess.run([*PROGRAM, *words, "--json"], stdout=subprocess.PIPE, text=True)
-        text = done.stdout
-        if not text:
+        if not done.stdout:
             return done.returncode
-    row = json.loads(text) | provenance(shlex.join(["narrowgauge", *words]))
+        row = json.loads(done.stdout)
+    row |= provenance(shlex.join(["narrowgauge", *words]))
     RowFile(given.output, ("command",)).keep([row])
     if row["proven"]:
         record(row["bitstream"]["board"], given.records)

@@ -6,7 +6,6 @@ with the integer reference, and keeps a row for each network in ``docs/results/q
 the command that made it. Exits with 1 where anything differs.
 """
 
-import argparse
 import sys
 import time
 import warnings
@@ -15,13 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ...hw.errors import NarrowgaugeError
 from ...hw.network.network import INPUT, Network
 from ...model.exchange.writing.qonnx import Exported, export
 from ...model.integers.reference import evaluate
 from ...model.zoo import networks as zoo
 from ..runs.loading import input_levels, load_images, load_network
-from .record import Row, RowFile, command, output, provenance
+from .record import Row, RowFile, command, output, parser, provenance
 
 __all__ = ["execute", "main", "run"]
 
@@ -94,21 +92,14 @@ def _outputs(exported: Exported, levels: np.ndarray) -> np.ndarray:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; return the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("networks", nargs="*", metavar="NETWORK")
-    parser.add_argument("--images", type=int, help="of each network [default: all]")
-    parser.add_argument("--output", type=Path, default=OUTPUT)
-    given = parser.parse_args(arguments)
+    options = parser(__doc__, OUTPUT)
+    options.add_argument("networks", nargs="*", metavar="NETWORK")
+    options.add_argument("--images", type=int, help="of each network [default: all]")
+    given = options.parse_args(arguments)
     names = given.networks or [each.name for each in zoo.entries() if each.dataset == DATASET]
     status = 0
     for name in names:
-        try:
-            row = execute(name, given.images)
-        except NarrowgaugeError as error:
-            print(f"qonnx_export: {error}", file=sys.stderr)
-            return 1
+        row = execute(name, given.images)
         words = ["--images", given.images] if given.images else []
         row |= provenance(command("qonnx_export", name, *words), *TOOLS)
         RowFile(given.output, ("network",)).keep([row])

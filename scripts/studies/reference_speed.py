@@ -7,7 +7,6 @@ several accumulators. The baseline is the same network in float64 as PyTorch run
 only where none overflows, and there the labels are compared.
 """
 
-import argparse
 import os
 import platform
 import time
@@ -24,6 +23,7 @@ from ...hw.network.network import Network
 from ...hw.numbers.arithmetic import OVERFLOWS, Accumulator, requantize
 from ...hw.numbers.formats import Fixed
 from ...model.integers.reference import evaluate
+from .record import parser
 
 __all__ = ["baseline", "lenet", "main", "seconds"]
 
@@ -101,12 +101,10 @@ def seconds(repeats: int, function: Callable[..., T], *arguments) -> tuple[float
 
 def main(arguments: Sequence[str]) -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--images", type=int, default=10_000)
-    parser.add_argument("--repeats", type=int, default=3)
-    values = parser.parse_args(arguments)
+    options = parser(__doc__)
+    options.add_argument("--images", type=int, default=10_000)
+    options.add_argument("--repeats", type=int, default=3)
+    values = options.parse_args(arguments)
     print(
         f"torch {version('torch')}, numpy {version('numpy')}, "
         f"narrowgauge {version('narrowgauge')}, python {platform.python_version()}, "

@@ -38,7 +38,7 @@ from ...hw.sim.run import Stimulus
 from ...hw.tools.programs import find, run
 from ...hw.tools.rtlil import convert
 from .engine_speeds import default_network
-from .record import MODULE, Row, RowFile, command, output, provenance
+from .record import MODULE, Row, RowFile, command, output, parser, provenance
 
 __all__ = ["Verilator", "design", "main", "measure"]
 
@@ -179,14 +179,11 @@ def _engine(simulator: str, accelerator: Accelerator):
 
 def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; return the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--designs", default=",".join(DESIGNS))
-    parser.add_argument("--images", type=int, default=262144)
-    parser.add_argument("--output", type=Path, default=OUTPUT)
-    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
-    given = parser.parse_args(arguments)
+    options = parser(__doc__, OUTPUT)
+    options.add_argument("--designs", default=",".join(DESIGNS))
+    options.add_argument("--images", type=int, default=262144)
+    options.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    given = options.parse_args(arguments)
     if given.one:
         print(json.dumps(measure(given.one[0], given.one[1], given.images)))
         return 0

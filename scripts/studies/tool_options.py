@@ -8,7 +8,6 @@ for the same design and the same tools is not measured again (``--again`` does).
 its processor seconds are its own.
 """
 
-import argparse
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -37,11 +36,11 @@ from ...hw.synth.shell import Shell
 from ...hw.synth.targets import Target, target
 from ...hw.tools import programs as tools
 from ...hw.tools.rtlil import convert, forget_contents, free_collisions
-from .record import Row, RowFile, command, output, provenance
+from .record import Row, RowFile, command, output, parser, provenance
 
 __all__ = ["Variant", "abc9", "designs", "main", "measure", "place", "processor", "rows"]
 
-RESULTS = output("options")
+OUTPUT = output("options")
 TARGETS = {"ice40": "up5k", "ecp5": "ecp5-25k", "gowin": "gw1n-9", "xc7": "xc7"}
 
 
@@ -225,15 +224,17 @@ def rows(families: list[str], only: list[str], seeds: int, known: list[Row]) -> 
 
 def main(arguments: Sequence[str]) -> None:
     """Measure what the command line asks for, and keep it."""
-    parser = argparse.ArgumentParser(description="Measure options of Yosys and nextpnr.")
-    parser.add_argument("--families", default=",".join(VARIANTS))
-    parser.add_argument("--only", default="", help="parts of design and option, between commas")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--again", action="store_true", help="measure what is known, too")
-    values = parser.parse_args(arguments)
-    record = RowFile(RESULTS, ("family", "design", "option"), place)
+    options = parser(__doc__, OUTPUT)
+    options.add_argument("--families", default=",".join(VARIANTS))
+    options.add_argument("--only", default="", help="parts of design and option, between commas")
+    options.add_argument("--seeds", type=int, default=3)
+    options.add_argument("--again", action="store_true", help="measure what is known, too")
+    values = options.parse_args(arguments)
+    record = RowFile(values.output, ("family", "design", "option"), place)
     known = [] if values.again else record.rows()
-    made = provenance(command("tool_options", *arguments))
+    words = ["--families", values.families, "--seeds", values.seeds]
+    words += ["--only", values.only] if values.only else []
+    made = provenance(command("tool_options", *words))
     only = values.only.split(",") if values.only else []
     for row in rows(values.families.split(","), only, values.seeds, known):
         record.keep([row | made])
