@@ -10,6 +10,7 @@ import pytest
 
 from narrowgauge.hw.errors import ToolError
 from narrowgauge.scripts.studies import __main__ as cli
+from narrowgauge.scripts.studies import proof_chain
 from narrowgauge.scripts.studies.record import RowFile, command, output, provenance
 
 
@@ -92,6 +93,13 @@ def test_every_study_is_listed_and_explains_itself(capsys):
 def test_a_study_that_is_not_there(capsys):
     assert cli.main(["nothing"]) == 2
     assert "there is no nothing" in capsys.readouterr().err
+
+
+def test_a_chain_of_proof_calls_the_command_line():
+    done = subprocess.run(
+        [*proof_chain.PROGRAM, "--version"], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.startswith("narrowgauge, version "), done.stderr
 
 
 def test_the_command_that_is_kept_runs_the_study():
