@@ -1,5 +1,7 @@
 """What README and documentation promise: current figures, commands that parse, code that runs."""
 
+import argparse
+import importlib
 import json
 import re
 import shlex
@@ -11,14 +13,17 @@ import pytest
 from narrowgauge.hw.network.file import save
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.scripts.cli import COMMANDS, group
+from narrowgauge.scripts.studies.__main__ import studies
+from narrowgauge.scripts.studies.record import MODULE
 
 from .hw.networks import random_network
 from .pages import networks, update
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-SPAN = re.compile(r"(?<!`)`(narrowgauge\s[^`]+)`(?!`)")
+SPAN = re.compile(r"(?<!`)`((?:narrowgauge|python|pip)\s[^`]+)`(?!`)")
+STUDY = ["python", "-m", MODULE]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
@@ -31,16 +36,24 @@ def blocks(page, language):
     return [text for found, text in BLOCK.findall(read(page)) if found == language]
 
 
-def shell_commands():
-    """Every narrowgauge command in a block or a code span, with its page."""
+def shown():
+    """Every command in a block or a code span, with its page, and those that results keep."""
     for page in PAGES:
         lines = [line for text in blocks(page, "sh") for line in text.splitlines()]
-        spans = SPAN.findall(BLOCK.sub("", read(page)))
-        for line in lines + spans:
+        for line in lines + SPAN.findall(BLOCK.sub("", read(page))):
             for part in " ".join(line.split()).split(" && "):
-                words = shlex.split(part)
-                if words and Path(words[0]).name == "narrowgauge":
-                    yield pytest.param(words[1:], id=f"{page.name}: {part}")
+                if words := shlex.split(part, comments=True):
+                    yield page.name, [Path(words[0]).name, *words[1:]]
+    for page in sorted((ROOT / "docs" / "results").glob("*.json")):
+        for command in dict.fromkeys(re.findall(r'"command": "(.+)"', read(page))):
+            yield page.name, shlex.split(command)
+
+
+def commands(*start):
+    """The arguments of the commands that begin so."""
+    for page, words in shown():
+        if words[: len(start)] == [*start]:
+            yield pytest.param(words[len(start) :], id=f"{page}: {' '.join(words)}")
 
 
 def find(name):
@@ -49,7 +62,7 @@ def find(name):
     return command
 
 
-@pytest.mark.parametrize("words", list(shell_commands()))
+@pytest.mark.parametrize("words", list(commands("narrowgauge")))
 def test_every_command_shown_parses(words):
     name, *arguments = words
     assert name in COMMANDS
@@ -61,6 +74,60 @@ def test_every_command_shown_parses(words):
 def test_an_option_that_does_not_exist_would_be_seen():
     with pytest.raises(click.UsageError, match="--sedes"):
         find("run").make_context("run", ["--sedes", "3"])
+
+
+class Parsed(Exception):
+    """Arguments were understood."""
+
+
+@pytest.fixture
+def parse(monkeypatch):
+    """Parse the command of a study, and go no further."""
+    parse = argparse.ArgumentParser.parse_args
+
+    def stop(*arguments):
+        parse(*arguments)
+        raise Parsed
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
+
+    def parsed(name, *arguments):
+        importlib.import_module(f"{MODULE}.{name}").main(arguments)
+
+    return parsed
+
+
+@pytest.mark.parametrize("words", list(commands(*STUDY)))
+def test_every_study_shown_parses(words, parse):
+    assert not words or words[0] in studies()
+    if len(words) > 1:
+        with pytest.raises(Parsed):
+            parse(*words)
+
+
+def test_an_option_that_a_study_has_not_would_be_seen(parse, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        parse("peaks", "--sedes", "3")
+    assert "--sedes" in capsys.readouterr().err
+
+
+def test_no_other_command_is_shown():
+    others = {page: words for page, words in shown() if not known(words)}
+    assert others == {}
+
+
+def known(words):
+    """Whether a command is tested here, sets up an environment, or is one of the checks of CI."""
+    match words:
+        case ["narrowgauge", *_] | ["python", "-m", "narrowgauge.scripts.studies", *_]:
+            return True
+        case ["python3", "-m", "venv", ".venv"] | ["pip", "install", *_]:
+            return True
+        case ["pytest" | "ruff" | "pyright", *_] | ["python", "-m", "tests.replay", *_]:
+            return True
+        case ["python", "docs/update.py" | ".ci/links.py" | ".ci/lock.py"]:
+            return True
+    return False
 
 
 def test_the_two_commands_stand_alone_in_a_block():

@@ -1,7 +1,6 @@
 """What all tables share: how values are written, and rows in Markdown."""
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,25 +47,6 @@ def table(columns: Columns, rows: Sequence[Row], left: int = 2) -> str:
 def versions(tools: Mapping[str, str]) -> str:
     """Return names and versions of tools."""
     return ", ".join(f"{name} {version}" for name, version in tools.items())
-
-
-STUDY = re.compile(r"python (?:tests/benchmarks/(\w+)\.py|-m tests\.benchmarks\.(\w+))")
-RENAMED = {
-    "brevitas": "brevitas_agreement",
-    "options": "tool_options",
-    "simulators": "simulator_speeds",
-}
-"""What studies are called whose rows were made when they had other names."""
-
-
-def command(row: Row) -> str:
-    """Return the command that makes a row, as it is called today."""
-
-    def today(match: re.Match[str]) -> str:
-        name = match[1] or match[2]
-        return f"python -m narrowgauge.scripts.studies {RENAMED.get(name, name)}"
-
-    return STUDY.sub(today, row["command"])
 
 
 def read(path: Path) -> Any:

@@ -3,7 +3,7 @@
 import json
 
 from .base import RESULTS as FOLDER
-from .base import Columns, Row, command, read, table, versions
+from .base import Columns, Row, read, table, versions
 
 LINKS = FOLDER / "link.json"
 BITSTREAMS = FOLDER / "bitstreams.json"
@@ -24,7 +24,7 @@ LINK_COLUMNS: Columns = {
 def link() -> str:
     """Return the table of test sets through a noisy line."""
     rows = read(LINKS)
-    commands = dict.fromkeys(command(row) for row in rows)
+    commands = dict.fromkeys(row["command"] for row in rows)
     tools = {name: text for row in rows for name, text in row["versions"].items()}
     caption = f"{versions(tools)}. Made by {' and '.join(f'`{each}`' for each in commands)}."
     return f"{table(LINK_COLUMNS, rows)}\n\n{caption}\n"
@@ -74,7 +74,7 @@ def proofs() -> str:
         for chain in chains
         for link in chain["links"]
     ]
-    commands = "\n".join(command(chain) for chain in chains)
+    commands = "\n".join(chain["command"] for chain in chains)
     return f"{table(PROOF_COLUMNS, links)}\n\nMade by:\n\n```sh\n{commands}\n```\n"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .base import RESULTS as FOLDER
-from .base import Columns, Row, command, percent, read, speed, table, versions
+from .base import Columns, Row, percent, read, speed, table, versions
 
 MACS = FOLDER / "macs.json"
 OPTIONS = FOLDER / "options.json"
@@ -81,7 +81,7 @@ def peaks() -> str:
     """Return the table of the peaks of whole accelerators, and the commands that measured them."""
     kept = read(PEAK_ROWS)
     rows, baseline = kept["rows"], kept["baseline"]
-    commands = "\n".join(command(row) for row in rows)
+    commands = "\n".join(row["command"] for row in rows)
     caption = (
         f"Median and range of the placements; {versions(rows[0]['tools'])}. Cells are packed ones; "
         "LUT4 were counted before packing. "

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from .base import RESULTS as FOLDER
-from .base import Columns, Row, command, percent, read, rounded, speed, table, versions
+from .base import Columns, Row, percent, read, rounded, speed, table, versions
 
 RESULTS = FOLDER / "results.json"
 TESTSETS = FOLDER / "testsets.json"
@@ -114,7 +114,7 @@ def testsets() -> str:
         "contexts; seconds of wall time on one core; ".format(**row)
         + f"{versions(row['versions'])}. Made by:"
     )
-    commands = "\n".join(dict.fromkeys(command(row) for row in rows))
+    commands = "\n".join(dict.fromkeys(row["command"] for row in rows))
     return f"{table(TESTSETS_COLUMNS, rows, 1)}\n\n{caption}\n\n```sh\n{commands}\n```\n"
 
 
@@ -132,8 +132,9 @@ def exported() -> str:
 def trained() -> str:
     """Return the table of Brevitas' networks."""
     rows = read(TRAINED)
+    first = rows[0]
     caption = (
-        f"Digits, {rows[0]['images']} test images each. {versions(rows[0]['versions'])}. Made by "
-        f"`{command(rows[0])}`."
+        f"Digits, {first['images']} test images each. {versions(first['versions'])}. Made by "
+        f"`{first['command']}`."
     )
     return f"{table(TRAINED_COLUMNS, rows, 3)}\n\n{caption}\n"
