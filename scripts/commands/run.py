@@ -151,6 +151,8 @@ def _plan(given: RunOptions, reporter: Reporter) -> "RunPlan":
     if plan.given is not None:
         for name in (*TRAINING, "formats"):
             options.refuse(name, f"is for training, and {given.network} is trained")
+    elif given.network != "mlp":
+        options.refuse("widths", f"is for mlp, and --network is {given.network}")
     return plan
 
 

@@ -129,6 +129,8 @@ def command(given: TrainOptions) -> int:
     from ...hw.tools.store import Store
 
     bits, lanes = given.accumulator, given.lanes
+    if given.network != "mlp":
+        options.refuse("widths", f"is for mlp, and --network is {given.network}")
     Geometry(rows=1, columns=1, lanes=lanes)  # what no array has is refused
     if bits is not None:
         Accumulator(bits)  # refuses what there is none of

@@ -57,6 +57,8 @@ def find_source(
 def _to_train(
     name: str, formats: Sequence[tuple[str, str]], training: Mapping[str, Any]
 ) -> list[NetworkSource]:
+    if "widths" in training and name != "mlp":
+        raise NetworkError(f"widths is for mlp, and {name} has widths of its own; leave it out")
     shared = Recipe(network=name, **training)
     if not formats:
         raise NetworkError(f"{name} is trained, and formats say how")

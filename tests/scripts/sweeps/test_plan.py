@@ -211,6 +211,7 @@ def test_a_mistake_in_a_part_is_told_with_its_number(read):
         ({"epochs": 3}, ["epochs is for a network to train"]),
         ({"network": "mlp", "formats": "int4", "dataset": "x"}, ["unknown data set 'x'", "digits"]),
         ({"network": "mlp", "formats": "int4", "widths": 5}, ["widths: 5 is no list"]),
+        ({"network": "lenet5", "formats": "int4", "widths": [5]}, ["widths is for mlp", "lenet5"]),
         ({"network": "mlp", "formats": "int4", "width": "x"}, ["width: 'x' is no positive number"]),
         ({"network": "mlp", "formats": "int4", "first": "int99"}, ["int99"[3:], "1 to 32"]),
         ({"network": "mlp", "formats": "fp32"}, ["fp32"]),
