@@ -3,11 +3,13 @@
 ``studies mapped [--targets up5k,xc7] [--part 0/2]`` maps the accelerator of the
 default network, with random weights, and keeps a row each in ``docs/results/mapped.json``: what it
 takes, and the remark of one that was mapped in another way, or the failure. Nothing is routed. What
-the result store has is not mapped again, and a row that is there is not made again.
+the result store has is not mapped again, and a row of the same design and tools is not made again.
 """
 
 import time
 from collections.abc import Sequence
+from hashlib import sha256
+from itertools import product
 
 from ...hw.errors import NarrowgaugeError
 from ...hw.geometry import Geometry
@@ -15,7 +17,8 @@ from ...hw.program.layout import Program
 from ...hw.synth.build import accelerator_for, infers_blocks
 from ...hw.synth.measure import measure
 from ...hw.synth.shell import Shell
-from ...hw.synth.targets import target
+from ...hw.synth.targets import Target, target
+from ...hw.tools.rtlil import convert
 from .engine_speeds import default_network
 from .record import Row, RowFile, command, output, parser, provenance
 
@@ -32,21 +35,29 @@ GEOMETRIES = (  # rows, columns, lanes, chains
 )
 
 
-def row(weight: str, shape: tuple[int, int, int, int], name: str) -> Row:
-    """Map one of them."""
-    rows, columns, lanes, chains = shape
-    about = {"weight": weight, "rows": rows, "columns": columns, "lanes": lanes, "chains": chains}
-    about |= {"target": name}
-    program = Program(default_network(weight), Geometry(rows, columns, lanes, chains=chains))
-    accelerator = accelerator_for(program, target(name))
+def row(weight: str, shape: tuple[int, int, int, int], on: Target, known: RowFile) -> Row | None:
+    """Map one of them; None where a row of the same design and tools is there."""
+    program = Program(default_network(weight), Geometry(*shape[:3], chains=shape[3]))
+    accelerator = accelerator_for(program, on)
     shell = Shell(accelerator)
+    text = convert(shell, platform=on)
+    about: Row = dict(zip(NAMES, (on.name, weight, *shape), strict=True))
+    about["rtlil"] = sha256(text.encode()).hexdigest()[:16]
+    about |= provenance(command("mapped", "--targets", on.name), *_programs(on))
+    if known.has(about, "rtlil", "versions"):
+        return None
     began = time.perf_counter()
+    dsp = infers_blocks(accelerator)
     try:
-        found = measure(shell, name, seeds=[], dsp=infers_blocks(accelerator)).row()
+        found = measure(text, on, seeds=[], dsp=dsp, shell=shell).row()
     except NarrowgaugeError as error:
         return about | {"failure": str(error)}
     found.pop("shell")
     return about | found | {"seconds": round(time.perf_counter() - began, 1)}
+
+
+def _programs(on: Target) -> tuple[str, ...]:
+    return ("yosys", on.family.router) if on.family.router else ("yosys",)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -57,15 +68,15 @@ def main(arguments: Sequence[str]) -> None:
     options.add_argument("--part", default="0/1", help="INDEX/PARTS, to share the work")
     values = options.parse_args(arguments)
     index, parts = map(int, values.part.split("/"))
-    formats, targets = values.formats.split(","), values.targets.split(",")
+    formats, targets = values.formats.split(","), map(target, values.targets.split(","))
     record = RowFile(values.output, NAMES)
-    wanted = [(s, w, t) for s in GEOMETRIES for w in formats for t in targets]
-    for shape, weight, name in wanted[index::parts]:
-        if record.has(dict(zip(NAMES, (name, weight, *shape), strict=True))):
+    wanted = [(w, s, t) for s, w, t in product(GEOMETRIES, formats, targets)]
+    for each in wanted[index::parts]:
+        new = row(*each, record)
+        if new is None:
             continue
-        new = row(weight, shape, name) | provenance(command("mapped", "--targets", name))
-        told = [new[each] for each in NAMES]
-        print(*told, *(f"{each}: {new[each]}" for each in _SHOWN if each in new), flush=True)
+        told = [new[name] for name in NAMES]
+        print(*told, *(f"{name}: {new[name]}" for name in _SHOWN if name in new), flush=True)
         record.keep([new])
 
 

@@ -46,6 +46,7 @@ def main(arguments: Sequence[str]) -> int:
         if not done.stdout:
             return done.returncode
         row = json.loads(done.stdout)
+    words[2] = Path(given.network).name  # the command tells of no machine
     row |= provenance(shlex.join(["narrowgauge", *words]))
     RowFile(given.output, ("command",)).keep([row])
     if row["proven"]:

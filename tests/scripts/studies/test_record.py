@@ -4,13 +4,13 @@ import importlib
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import pytest
 
 from narrowgauge.hw.errors import ToolError
 from narrowgauge.scripts.studies import __main__ as cli
-from narrowgauge.scripts.studies import proof_chain
 from narrowgauge.scripts.studies.record import RowFile, command, output, provenance
 
 
@@ -48,6 +48,16 @@ def test_a_file_is_whole_or_as_it_was(record, monkeypatch):
         record.keep([row("b", object())])
     assert record.path.read_bytes() == before
     assert [path.name for path in record.path.parent.iterdir()] == ["rows.json"]
+
+
+def test_two_that_keep_rows_at_the_same_time_lose_none(record):
+    def keep(name):
+        for size in range(20):
+            RowFile(record.path, record.names).keep([row(name, size)])
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(keep, "ab"))
+    assert len(record.rows()) == 40
 
 
 def test_rows_may_stand_beside_something_else_in_an_order_of_their_own(tmp_path):
@@ -93,13 +103,6 @@ def test_every_study_is_listed_and_explains_itself(capsys):
 def test_a_study_that_is_not_there(capsys):
     assert cli.main(["nothing"]) == 2
     assert "there is no nothing" in capsys.readouterr().err
-
-
-def test_a_chain_of_proof_calls_the_command_line():
-    done = subprocess.run(
-        [*proof_chain.PROGRAM, "--version"], capture_output=True, text=True, timeout=60
-    )
-    assert done.stdout.startswith("narrowgauge, version "), done.stderr
 
 
 def test_the_command_that_is_kept_runs_the_study():
