@@ -43,7 +43,7 @@ NETWORKS: Columns = {
     "acti-\nvations": (1, lambda row: row.activation),
     "accumu-\nlator": (2, lambda row: row.accumulator_bits),
     "array": (0, lambda row: _array(row)),
-    "accuracy": (0, lambda row: _percent(_accuracy(row))),
+    "accuracy": (0, lambda row: _percent(accuracy(row))),
     "mis-\nmatches": (0, lambda row: row.mismatches),
     "over-\nflows": (5, lambda row: row.overflows),
     "cycles/\nimage": (3, lambda row: _number(row.cycles_per_image)),
@@ -116,11 +116,6 @@ def _table(rows: Iterable[ResultRow], columns: Columns) -> Table:
     for row in rows:
         table.add_row(*(_shown(cell(row)) for _, cell in columns.values()))
     return table
-
-
-def _accuracy(row: ResultRow) -> float | None:
-    """Return what hardware reached; the float network has none, and its own counts."""
-    return row.accuracy_float if row.weight == "float" else row.accuracy_hardware
 
 
 def _range(row: ResultRow) -> str | None:

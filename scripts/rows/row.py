@@ -277,6 +277,11 @@ class Ended(Part):
             return cls(failure=error.reason, kept=error.kept or None)
         return cls(failure=str(error))
 
+    @classmethod
+    def of_measurement(cls, found: "Measurement") -> Self:
+        """Return the outcome of a measurement, some of whose placements may have failed."""
+        return cls(failure="; ".join(found.failed.values()) or None)
+
 
 def geometry_columns(geometry: Geometry) -> dict[str, int]:
     """Return the columns that say how large an array is."""

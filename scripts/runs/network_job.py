@@ -138,7 +138,8 @@ class NetworkJob:
             measured = cost(accelerator, plan.device, plan.store, plan.seed_numbers)
             speed = f"{measured.fmax_mhz:.1f} MHz" if measured.fmax_mhz else "not routed"
             step.note(f"{measured.lut} LUT, {speed}")
-        self._know(Hardware.of_measurement(measured), seeds=measured.seeds)
+        parts = Hardware.of_measurement(measured), Ended.of_measurement(measured)
+        self._know(*parts, seeds=measured.seeds)
         assert self.row is not None
         self.row = self.row.with_rate()
 

@@ -14,7 +14,7 @@ from ...hw.synth.shell import Shell
 from ...hw.synth.targets import Target
 from ...hw.synth.targets import target as find_target
 from ...hw.tools.store import Store
-from ..rows.row import Hardware, ResultRow
+from ..rows.row import Ended, Hardware, ResultRow
 
 __all__ = ["BUILDING", "GEOMETRY", "Built", "Point", "check_blocks", "measured", "shape"]
 
@@ -55,9 +55,7 @@ class Built:
 
 def measured(row: ResultRow, found: Measurement) -> ResultRow:
     """Return a row with what a measurement gives; seeds that failed are its failure."""
-    return (
-        row | Hardware.of_measurement(found) | {"failure": "; ".join(found.failed.values()) or None}
-    )
+    return row | Hardware.of_measurement(found) | Ended.of_measurement(found)
 
 
 def shape(sizes: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,21 @@ def test_what_was_not_measured_replaces_nothing():
     assert row.plain() == {"weight": "int4", "lut": 3, "ff": 4, "dsp": 0}
     found = Measurement("up5k", lut=7, shell={"lut": 1}, routed=False)
     assert (row | Hardware.of_measurement(found)).lut == 7
+
+
+def test_a_measurement_is_in_columns_but_for_what_no_row_has():
+    whole = Measurement(
+        "up5k",
+        **dict.fromkeys(("lut", "lut4", "ff", "carry", "bram", "spram", "dsp", "io"), 1),
+        **dict.fromkeys(("fmax_mhz", "fmax_mhz_min", "fmax_mhz_max"), 2.0),
+        **{"seeds": (1,), "critical_path": "a to b", "routed": True, "remark": "by ABC"},
+        **{"failed": {2: "seed 2: no"}, "shell": {"lut": 1}, "tools": {"yosys": "0.70"}},
+    )
+    assert set(whole.row()) == {field.name for field in fields(Measurement)}
+    row = ResultRow(weight="int4") | Hardware.of_measurement(whole) | Ended.of_measurement(whole)
+    assert set(whole.row()) - set(row.measured()) == {"io", "critical_path", "shell", "failed"}
+    assert row.failure == "seed 2: no"
+    assert Ended.of_measurement(Measurement("up5k")).measured() == {}
 
 
 def test_a_failure_is_a_reason_and_where_its_script_is():
