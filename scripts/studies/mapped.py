@@ -70,9 +70,9 @@ def main(arguments: Sequence[str]) -> None:
     index, parts = map(int, values.part.split("/"))
     formats, targets = values.formats.split(","), map(target, values.targets.split(","))
     record = RowFile(values.output, NAMES)
-    wanted = [(w, s, t) for s, w, t in product(GEOMETRIES, formats, targets)]
-    for each in wanted[index::parts]:
-        new = row(*each, record)
+    wanted = list(product(GEOMETRIES, formats, targets))
+    for shape, weight, on in wanted[index::parts]:
+        new = row(weight, shape, on, record)
         if new is None:
             continue
         told = [new[name] for name in NAMES]

@@ -2,10 +2,10 @@
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,10 +110,17 @@ def test_a_network_that_a_plan_trains_is_under_what_its_training_depends_on():
     assert parts["torch"] == version("torch")
 
 
+def point(source):
+    """A plan's point of that network, of which one image is simulated."""
+    sizes = {"rows": 1, "columns": 1, "lanes": 1, "hop": 1, "chains": 1, "contexts": 1, "batch": 1}
+    grid = {"accumulator": None, "overflow": None, "multiplier": "logic"}
+    asked = {"target": "up5k", "seeds": 0, "images": 1, "source": source}
+    chosen: dict[str, Any] = {**sizes, **grid, **asked}
+    return Accelerated(**chosen)
+
+
 def test_a_plan_s_row_is_under_the_classes_that_make_it():
-    chosen = dict.fromkeys(field.name for field in fields(Accelerated)) | {"seeds": 0, "images": 2}
-    point = Accelerated(**chosen | {"source": trained(), "target": "up5k"})
-    assert point.made_by() == (Accelerated, TrainedSource)
+    assert point(trained()).made_by() == (Accelerated, TrainedSource)
     assert Mac.made_by(object.__new__(Mac)) == (Mac,)
 
 
@@ -121,10 +128,7 @@ def test_other_images_in_a_folder_are_another_training_and_another_row(tmp_path,
     found, folders = [], []
     for shade in (0, 0, 1):
         name = write_images(tmp_path / "images", shade)
-        chosen = dict.fromkeys(field.name for field in fields(Accelerated)) | {"seeds": 0}
-        chosen |= {"target": "up5k", "images": 1}
-        given = Given(with_about(tiny_network(), dataset=name), of_zoo=False)
-        row = Accelerated(**chosen | {"source": given}).parts()
+        row = point(Given(with_about(tiny_network(), dataset=name), of_zoo=False)).parts()
         trainer = pipeline.Trainer(trained(name).recipe, Store(tmp_path / "x"), Reporter())
         folders.append(trainer._folder)
         found.append([row["data"], trained(name).parts()["images"], trainer._images])
