@@ -52,7 +52,7 @@ def test_integers_are_as_accurate_as_promised(trained):
 @pytest.mark.parametrize("overflow", ["wrap", "saturate"])
 def test_hardware_equals_the_reference_on_every_image(trained, overflow, narrow):
     name, network, _ = trained
-    network = set_accumulator(network, NARROW[name] if narrow else None, overflow, GEOMETRY.lanes)
+    network = set_accumulator(network, NARROW[name] if narrow else None, overflow)
     data = load("digits")
     levels = data.levels(data.test_images, network.input)
     accelerator = accelerator_for(Program(network, GEOMETRY), target("up5k"))
