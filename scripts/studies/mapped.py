@@ -68,7 +68,8 @@ def main(arguments: Sequence[str]) -> None:
     options.add_argument("--part", default="0/1", help="INDEX/PARTS, to share the work")
     values = options.parse_args(arguments)
     index, parts = map(int, values.part.split("/"))
-    formats, targets = values.formats.split(","), map(target, values.targets.split(","))
+    formats: list[str] = values.formats.split(",")
+    targets = [target(name) for name in values.targets.split(",")]
     record = RowFile(values.output, NAMES)
     wanted = list(product(GEOMETRIES, formats, targets))
     for shape, weight, on in wanted[index::parts]:

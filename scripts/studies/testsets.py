@@ -16,7 +16,6 @@ from ...hw.accelerator.top import Accelerator
 from ...hw.geometry import Geometry
 from ...hw.program.layout import Program
 from ...hw.tools.store import Store
-from ..rows.row import geometry_columns
 from ..runs.checked import Checked
 from ..runs.kept import check
 from ..runs.loading import load_images, load_network
@@ -57,6 +56,7 @@ def summary(program: Program, parts: Sequence[Checked]) -> Row:
     images = sum(part.images for part in parts)
     cycles = sum(part.cycles for part in parts)
     each = zip(*(part.layer_cycles for part in parts), strict=True)
+    geometry = program.geometry
     return {
         "images": images,
         "mismatches": sum(part.mismatches for part in parts),
@@ -64,7 +64,7 @@ def summary(program: Program, parts: Sequence[Checked]) -> Row:
         "accuracy_reference": _share(parts, "accuracy_reference"),
         "accuracy_hardware": _share(parts, "accuracy_hardware"),
         "overflows": sum(part.overflows or 0 for part in parts),
-        **geometry_columns(program.geometry),
+        **{name: getattr(geometry, name) for name in ("rows", "columns", "lanes", "chains")},
         "contexts": program.contexts,
         "batch": program.batch,
         "cycles_per_image": cycles / images,
