@@ -7,7 +7,16 @@ from ..lazy import face
 if TYPE_CHECKING:
     from .accumulator import Accumulate
     from .base import MAC, DotMAC
-    from .choice import COMPUTES, Elements, computing, dot_product, mac, macs, multiplied
+    from .choice import (
+        COMPUTES,
+        Elements,
+        computing,
+        dot_product,
+        in_blocks,
+        mac,
+        macs,
+        multiplied,
+    )
     from .control import CONTROL
     from .dot import (
         DOT_PRODUCTS,
@@ -44,6 +53,7 @@ __all__ = [
     "XnorPopcount",
     "computing",
     "dot_product",
+    "in_blocks",
     "mac",
     "macs",
     "multiplied",

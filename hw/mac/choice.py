@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from math import ceil
 from typing import NamedTuple
 
 from amaranth.hdl import Module
@@ -13,12 +14,21 @@ from ..numbers.ieee import Float
 from ..numbers.operands import Operands
 from .base import MAC, DotMAC
 from .dot import DOT_PRODUCTS, DotProduct
-from .dsp import Mac16, elements_in_blocks, mac16s, packed_lanes
+from .dsp import Mac16, blocks_of_element, elements_in_blocks, mac16s, packed_lanes
 from .dsp_packed import PackedMultiply
 from .fabric import ANY, Fabric
 from .ieee import FloatMAC
 
-__all__ = ["COMPUTES", "Elements", "computing", "dot_product", "mac", "macs", "multiplied"]
+__all__ = [
+    "COMPUTES",
+    "Elements",
+    "computing",
+    "dot_product",
+    "in_blocks",
+    "mac",
+    "macs",
+    "multiplied",
+]
 
 COMPUTES: dict[tuple[type[Format], type[Format]], type[DotProduct] | type[FloatMAC]] = {
     **DOT_PRODUCTS,
@@ -76,6 +86,34 @@ def dot_product(
     return kind(operands, lanes, fabric=fabric, dsp=dsp)
 
 
+def in_blocks(
+    operands: Operands,
+    lanes: int,
+    accumulator: Accumulator | Float,
+    count: int,
+    *,
+    fabric: Fabric,
+) -> tuple[int, int]:
+    """Return how many of ``count`` elements are in DSP blocks, and how many blocks they take.
+
+    Formats without products take none; how many floats take is left to synthesis.
+
+    Raises
+    ------
+    GeometryError
+        As `macs` does.
+    """
+    blocks, kind = fabric.blocks, computing(operands)
+    # blocks that accumulate refuse by name what they do not have
+    if not blocks.used or not (kind.multiplies or blocks.accumulate):
+        return 0, 0
+    if issubclass(kind, MAC):
+        return count, 0
+    parts = operands, lanes, _integer(operands, accumulator)
+    inside = elements_in_blocks(blocks, *parts, count)
+    return inside, ceil(inside * blocks_of_element(blocks, *parts))
+
+
 def macs(
     operands: Operands,
     lanes: int,
@@ -88,7 +126,7 @@ def macs(
     """Return the multiply-accumulates of an array, and the DSP blocks that they are in.
 
     With DSP blocks the first ones are in blocks, as many as find room, and the others of
-    logic cells.
+    logic cells; so are all where the formats have no products (`in_blocks`).
 
     Parameters
     ----------
@@ -112,11 +150,11 @@ def macs(
         do not double, or are too few for one element.
     """
     make = partial(_element, operands, lanes, accumulator, doubling=doubling)
-    blocks, kind = fabric.blocks, computing(operands)
-    if not blocks.used or issubclass(kind, MAC):
-        return Elements([make(fabric=fabric, dsp=blocks.used) for _ in range(count)], [])
+    blocks = fabric.blocks
+    inside, _ = in_blocks(operands, lanes, accumulator, count, fabric=fabric)
+    if not inside or issubclass(computing(operands), MAC):
+        return Elements([make(fabric=fabric, dsp=inside > 0) for _ in range(count)], [])
     accumulator = _integer(operands, accumulator)
-    inside = elements_in_blocks(blocks, operands, lanes, accumulator, count)
     if blocks.accumulate:
         if doubling:
             raise GeometryError(

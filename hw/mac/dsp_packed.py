@@ -10,12 +10,12 @@ from ..numbers.arithmetic import bits_for
 from ..numbers.operands import Operands
 from .dot import DotProduct
 from .dsp_cells import Mult18x18D
-from .fabric import ANY, Fabric
+from .fabric import Fabric
 
 __all__ = ["PackedMultiply", "packing"]
 
 
-def packing(operands: Operands, lanes: int, *, width: int = 18) -> tuple[int, int]:
+def packing(operands: Operands, lanes: int, *, width: int) -> tuple[int, int]:
     """Return how many lanes share a signed product of ``width`` bits, and the bits between them.
 
     No lane at all, 0, where even one does not fit. Weights ``w[i]`` lie ``field`` bits apart in
@@ -46,20 +46,32 @@ class PackedMultiply(DotProduct):
 
     The registers of the DSP block are used: inputs and output.
 
+    Parameters
+    ----------
+    operands, lanes
+        As of any `DotProduct`.
+    fabric : Fabric
+        It says how wide a product of its DSP blocks is (`Blocks.packing`).
+
     Raises
     ------
     GeometryError
-        For formats that are too wide for a DSP block.
+        For formats that are too wide for a DSP block, and on a fabric whose blocks take one lane.
     """
 
     multiplies = True
 
-    def __init__(self, operands: Operands, lanes: int, *, fabric: Fabric = ANY):
+    def __init__(self, operands: Operands, lanes: int, *, fabric: Fabric):
         super().__init__(operands, lanes, fabric=fabric, dsp=True)
-        self.count, self.field = packing(operands, lanes)
+        width = fabric.blocks.packing
+        if not width:
+            raise GeometryError(
+                "the DSP blocks of this fabric do not take several lanes: its packing is 0"
+            )
+        self.count, self.field = packing(operands, lanes, width=width)
         if not self.count:
             raise GeometryError(
-                f"a multiplier of 18x18 bits is too narrow for {operands.weight} x "
+                f"a multiplier of {width}x{width} bits is too narrow for {operands.weight} x "
                 f"{operands.activation}"
             )
         together = [min(self.count, lanes - first) for first in range(0, lanes, self.count)]

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass, replace
 
+from ..errors import GeometryError
 from ..gates.popcount import PLAIN, Structure
 
 __all__ = ["ANY", "Blocks", "Fabric"]
+
+_PACKED = {18: "MULT18X18D"}  # cells that take several lanes (`dsp_packed`), by their width
 
 
 @dataclass(frozen=True)
@@ -21,15 +24,28 @@ class Blocks:
         which synthesis chooses the DSP block.
     packing : int
         Bits of the signed operands of a DSP block that is given several narrow lanes; 0 where it is
-        left to synthesis.
+        left to synthesis. 18, of ``MULT18X18D``.
     halves : int
         Bits of signed operands of which a DSP block multiplies two pairs; 0 where it does not.
+
+    Raises
+    ------
+    GeometryError
+        For a packing that no cell has.
     """
 
     count: int | None = 0
     accumulate: bool = False
     packing: int = 0
     halves: int = 0
+
+    def __post_init__(self) -> None:
+        if self.packing and self.packing not in _PACKED:
+            cells = ", ".join(f"{width} ({cell})" for width, cell in _PACKED.items())
+            raise GeometryError(
+                f"DSP blocks of {self.packing} bits have no cell for several lanes; take {cells}, "
+                "or 0 to leave it to synthesis"
+            )
 
     @property
     def used(self) -> bool:

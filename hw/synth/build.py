@@ -7,8 +7,8 @@ from math import ceil
 from ..accelerator.implementation import Implementation
 from ..accelerator.top import Accelerator
 from ..errors import GeometryError
-from ..mac.dsp import blocks_of_element, elements_in_blocks
-from ..mac.fabric import Blocks
+from ..mac.choice import in_blocks
+from ..mac.fabric import Fabric
 from ..program.layout import Program
 from ..tools.store import Store
 from .measure import Measurement, measure
@@ -44,7 +44,7 @@ def accelerator_for(program: Program, target: Target, *, multiplier: str = "logi
             raise GeometryError(
                 f"{target.name} has no DSP blocks; take the multiplier logic, or another target"
             )
-        left -= _used(blocks, program)
+        left -= _used(fabric, program)
     elif multiplier != "logic":
         raise GeometryError(f"a multiplier is {' or '.join(MULTIPLIERS)}, not {multiplier!r}")
     enough = left >= (_requantising(program) if blocks.used else 1)
@@ -55,13 +55,13 @@ def accelerator_for(program: Program, target: Target, *, multiplier: str = "logi
     )
 
 
-def _used(blocks: Blocks, program: Program) -> int:
+def _used(fabric: Fabric, program: Program) -> int:
     """Return how many DSP blocks the array takes."""
     geometry, accumulator = program.geometry, program.network.accumulator
-    parts = program.operands, geometry.lanes, accumulator
-    return ceil(
-        elements_in_blocks(blocks, *parts, geometry.elements) * blocks_of_element(blocks, *parts)
+    _, used = in_blocks(
+        program.operands, geometry.lanes, accumulator, geometry.elements, fabric=fabric
     )
+    return used
 
 
 def _requantising(program: Program) -> int:

@@ -28,6 +28,8 @@ from .proof import Assert, Proof, Spec, delayed, free
 
 __all__ = ["PROOFS"]
 
+PACKED = partial(PackedMultiply, fabric=FABRICS["ecp5"])
+
 
 def level(fmt: Format, code: Value) -> Value:
     """Return the level of a code: of integers the code itself, of others from their definition."""
@@ -171,9 +173,9 @@ INTEGERS = [
     (dot_product, "Multiply, one lane", "uint5 x int5", 1, forget_the_pending_one, LOST),
     (partial(dot_product, dsp=True), "Multiply with `dsp`", "int3 x uint3", 2,
      leave_out_a_register, "a register less"),
-    (PackedMultiply, "PackedMultiply, three lanes a block", "int2 x uint2", 3,
+    (PACKED, "PackedMultiply, three lanes a block", "int2 x uint2", 3,
      pack_without_borrows, "no borrows"),
-    (PackedMultiply, "PackedMultiply, two lanes a block", "int4 x uint3", 2,
+    (PACKED, "PackedMultiply, two lanes a block", "int4 x uint3", 2,
      pack_without_borrows, "no borrows"),
 ]  # fmt: skip
 

@@ -6,11 +6,11 @@ from narrowgauge.hw.array.systolic import SystolicArray
 from narrowgauge.hw.errors import GeometryError
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.mac.base import DotMAC
-from narrowgauge.hw.mac.choice import COMPUTES, dot_product, mac, macs, multiplied
+from narrowgauge.hw.mac.choice import COMPUTES, dot_product, in_blocks, mac, macs, multiplied
 from narrowgauge.hw.mac.dot import DOT_PRODUCTS, Multiply
 from narrowgauge.hw.mac.dsp import BlockMAC
 from narrowgauge.hw.mac.dsp_packed import PackedMultiply
-from narrowgauge.hw.mac.fabric import ANY
+from narrowgauge.hw.mac.fabric import ANY, Blocks, Fabric
 from narrowgauge.hw.mac.ieee import FloatMAC
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.numbers.formats import Fixed, parse
@@ -39,6 +39,46 @@ def test_a_fabric_says_what_is_in_blocks():
     assert kinds("ice40", 0) == [Multiply] * 3
     made = macs(INT4, 2, SUM, 3, fabric=FABRICS["gowin"].using_blocks(2)).macs
     assert [each.dot.dsp for each in made if isinstance(each, DotMAC)] == [True, True, False]
+
+
+@pytest.mark.parametrize("pair", [("bipolar", "bipolar"), ("bipolar", "uint4"), ("pow2_4", "int4")])
+@pytest.mark.parametrize("name", ["ecp5", "gowin"])
+def test_formats_without_products_take_no_block(pair, name):
+    operands, fabric = Operands(*map(parse, pair)), FABRICS[name].using_blocks(1)
+    assert in_blocks(operands, 64, SUM, 4, fabric=fabric) == (0, 0)
+    made = macs(operands, 64, SUM, 4, fabric=fabric)  # one block would be too few for 64 lanes
+    assert not any(each.dot.dsp for each in made.macs if isinstance(each, DotMAC))
+
+
+@pytest.mark.parametrize(
+    ("name", "operands", "lanes", "count", "right"),
+    [
+        ("ecp5", INT4, 5, 7, (2, 6)),  # two lanes a block
+        ("gowin", INT8, 2, 3, (3, 3)),
+        ("gowin", INT4, 3, 3, (2, 3)),  # a block and a half each
+        ("ice40", INT8, 1, 3, (5, 3)),  # two elements a block
+        ("ecp5", FP16, 1, 2, (5, 0)),  # left to synthesis
+        ("xc7", INT8, 2, 0, (0, 0)),
+    ],
+)
+def test_blocks_that_elements_take(name, operands, lanes, count, right):
+    total = HALF if operands is FP16 else SUM
+    assert in_blocks(operands, lanes, total, 5, fabric=FABRICS[name].using_blocks(count)) == right
+
+
+def test_lanes_are_packed_as_they_are_counted():
+    """The width of a block is the fabric's: there is no cell of another one."""
+    int2 = Operands(parse("int2"), parse("uint2"))
+    fabric = Fabric(blocks=Blocks(count=2, packing=18))
+    assert in_blocks(int2, 4, SUM, 1, fabric=fabric) == (1, 2)
+    (element,) = macs(int2, 4, SUM, 1, fabric=fabric).macs
+    assert isinstance(element, DotMAC)
+    assert isinstance(element.dot, PackedMultiply)
+    assert len(element.dot.multipliers) == 2
+    with pytest.raises(GeometryError, match=r"blocks of 27 bits have no cell .* 18 \(MULT18X18D\)"):
+        Blocks(count=1, packing=27)
+    with pytest.raises(GeometryError, match="do not take several lanes: its packing is 0"):
+        PackedMultiply(int2, 4, fabric=ANY)
 
 
 def test_a_fabric_reaches_dot_product_and_accumulator():

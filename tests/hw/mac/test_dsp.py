@@ -197,7 +197,7 @@ PACKED = [
 @pytest.mark.parametrize(("weight", "activation", "lanes", "together"), PACKED)
 def test_packed_lanes_are_exact(weight, activation, lanes, together):
     operands = Operands(parse(weight), parse(activation))
-    dot = PackedMultiply(operands, lanes)
+    dot = PackedMultiply(operands, lanes, fabric=ecp5())
     assert dot.count == together
     chance = random.Random(lanes)
 
@@ -217,8 +217,8 @@ def test_packed_lanes_are_exact(weight, activation, lanes, together):
 
 
 def test_a_narrower_field_would_not_be_exact(monkeypatch):
-    def narrow(operands, lanes):
-        count, field = packing(operands, lanes)
+    def narrow(operands, lanes, *, width):
+        count, field = packing(operands, lanes, width=width)
         return count, field - 1
 
     monkeypatch.setattr(blocks_dot, "packing", narrow)
@@ -227,9 +227,9 @@ def test_a_narrower_field_would_not_be_exact(monkeypatch):
 
 
 def test_too_wide_for_a_block():
-    assert packing(Operands(parse("int19"), parse("uint8")), 1) == (0, 0)
+    assert packing(Operands(parse("int19"), parse("uint8")), 1, width=18) == (0, 0)
     with pytest.raises(GeometryError, match="too narrow for int19 x uint8"):
-        PackedMultiply(Operands(parse("int19"), parse("uint8")), 1)
+        PackedMultiply(Operands(parse("int19"), parse("uint8")), 1, fabric=ecp5())
 
 
 ARRAYS = [

@@ -72,6 +72,11 @@ def test_the_array_takes_blocks_first():
     assert not made.implementation.requantize_dsp, "Yosys would spoil the array's"
     packed = accelerator_for(Program(network, narrow), target("ecp5-25k"), multiplier="block")
     assert packed.implementation.requantize_dsp, "16 of 28"
+    signs = random_network(1, ("bipolar", "bipolar", "uint8"), widths, Accumulator(16))
+    made = accelerator_for(
+        Program(signs, Geometry(2, 2, 32)), target("ecp5-25k"), multiplier="block"
+    )
+    assert made.implementation.requantize_dsp, "the array has no products: all 28 are left"
     with pytest.raises(GeometryError, match="hx8k has no DSP blocks"):
         accelerator_for(smaller, target("hx8k"), multiplier="block")
     with pytest.raises(GeometryError, match="a multiplier is logic or block, not 'dsp'"):
