@@ -174,7 +174,9 @@ def test_a_port_that_reads_where_it_writes_is_found(monkeypatch):
 
 
 def test_a_memory_that_is_ready_early_is_found(monkeypatch):
+    config = WeightMemoryConfig(8, 3)
+    assert load(config, [5, 6, 7]) == ([5, 6, 7], [5, 6, 7])
     edit(monkeypatch, WeightMemory, "elaborate", "index == config.words - 1", "index == 0")
-    seen, taken = load(WeightMemoryConfig(8, 3), [5, 6, 7])
+    seen, taken = load(config, [5, 6, 7])
     assert seen != [5, 6, 7]
     assert taken != [5, 6, 7]

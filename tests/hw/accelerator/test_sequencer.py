@@ -78,7 +78,7 @@ def walk(config, banks, seed=None):
     busy = 1.0 if seed is None else 0.6
 
     async def testbench(ctx):
-        index, full, addresses, layer = 0, False, (0, 0), 0
+        index, full, addresses = 0, False, (0, 0)
         for cycle in range(2000):
             full = index < len(banks) and (full or chance.random() < busy)
             ctx.set(sequencer.banks.valid, full)
@@ -94,7 +94,8 @@ def walk(config, banks, seed=None):
                 steps.append((cycle, Step(*addresses, *map(bool, bits))))
             addresses = ctx.get(sequencer.o_weight_address), ctx.get(sequencer.o_word_address)
             if ready and ctx.get(sequencer.jobs.valid):
-                jobs.append((ctx.get(sequencer.jobs.payload.context), layer))
+                job = ctx.get(sequencer.jobs.payload)
+                jobs.append((job.context, job.layer))
             if ctx.get(sequencer.banks.ready):
                 assert full
                 assert ctx.get(sequencer.o_running)
@@ -143,9 +144,11 @@ def test_nothing_waits_but_for_the_drain(layer, interval, count):
         ("_base", "Mux(self.banks.payload.next_group,", "Mux(1,"),
         ("_free", "self.config.interval == 1", "1"),
         ("elaborate", "& (self.jobs.ready | ~bank.first)", ""),
+        ("elaborate", "jobs.payload.eq(bank.job)", "jobs.payload.context.eq(bank.job.context)"),
     ],
-    ids=["all planes at the first tile", "always another group", "does not wait", "loses jobs"],
-)
+    ids=["all planes at the first tile", "always another group", "does not wait", "loses jobs",
+         "jobs of layer 0"],
+)  # fmt: skip
 def test_a_planted_fault_is_found(monkeypatch, method, old, new):
     layer = SequencerLayer(2, 2, 2, bitwise=True, weight_base=3, group_weights=4)
     config = config_of([layer, layer], 5)
