@@ -315,7 +315,7 @@ class Writer(wiring.Component):
         rows, outputs = self.config.output_rows, self.config.outputs
         bases = [
             (context * rows + rank) * outputs
-            for context in range(2)
+            for context in range(self.config.contexts)
             for rank in range(1 << len(where.rank))
         ]
         base = delay(m, field(bases, Cat(soon.rank, soon.job.context)), ones=True)

@@ -9,7 +9,7 @@ from narrowgauge.hw.accelerator.outputs.drain import DrainConfig, DrainLayer
 
 
 @st.composite
-def configs(draw, unit=None):
+def configs(draw, contexts=2, unit=None):
     """Two layers with all loops, on arrays of one or two chains.
 
     With a ``unit``, segments have so many codes: no fewer than there are chains.
@@ -18,9 +18,15 @@ def configs(draw, unit=None):
     columns *= unit or 1
     layers = [_layer(draw, columns, ranks * chains) for _ in range(2)]
     channels = max(layer.groups * layer.group_channels for layer in layers) + columns
-    tag = Tag(Job(2, 2), chains=chains, ranks=ranks, channels=channels)
+    tag = Tag(Job(contexts, 2), chains=chains, ranks=ranks, channels=channels)
     rows = max(layer.parameter_base + layer.tiles * columns * layer.groups for layer in layers)
     return DrainConfig(tag, columns, ranks, chains, rows, layers)
+
+
+def jobs(contexts):
+    """Jobs of two layers: context and layer."""
+    job = st.tuples(st.integers(0, contexts - 1), st.integers(0, 1))
+    return st.lists(job, min_size=1, max_size=4)
 
 
 def _layer(draw, columns, rows):
@@ -59,3 +65,15 @@ def tags(config, context, layer):
         if tag["used"]:  # other channels are written nowhere
             tag["channel"] = channel
         yield at, tag, of.parameter_base + own + inside
+
+
+def payload_of(tag):
+    """A tag of `tags` as inputs of components take it."""
+    return {
+        "job": {name: tag[name] for name in ("context", "layer")},
+        "last": dict(zip(LOOPS, tag["last"], strict=True)),
+        "used": tag["used"],
+        "rows": sum(row << chain for chain, row in enumerate(tag["rows"])),
+        "rank": tag["rank"],
+        "channel": tag.get("channel", 0),
+    }

@@ -12,7 +12,7 @@ from narrowgauge.hw.accelerator.outputs.drain import Drain, DrainConfig, DrainLa
 
 from ....formal.proof import edit
 from ...simulation import run
-from .sums import configs, tags
+from .sums import configs, jobs, tags
 
 
 def observed(ctx, tag, used):
@@ -30,10 +30,13 @@ def observed(ctx, tag, used):
 
 
 def follow(config, jobs, seed):
-    """Tags and parameters that a drain gives for the sums of jobs, beside those expected."""
+    """What a drain gives for the sums of jobs, beside what is right.
+
+    Of every sum its tag and parameters, and of every cycle whether there is a tag.
+    """
     drain, chance = Drain(config), random.Random(seed)
     sums = [list(tags(config, *job)) for job in jobs]
-    seen = []
+    seen, valid = [], []
 
     async def testbench(ctx):
         given, current, index, parameters, since = 0, 0, 0, None, []
@@ -49,9 +52,9 @@ def follow(config, jobs, seed):
             can = current < len(since) and cycle >= since[current] + 3
             moves = can and chance.random() < 0.7
             ctx.set(drain.i_valid, moves)
+            valid.append((bool(ctx.get(drain.tags.valid)), moves))
             if moves:
                 _, tag, row = sums[current][index]
-                assert ctx.get(drain.tags.valid)
                 found = observed(ctx, drain.tags.payload, tag["used"])
                 seen.append(((found, ctx.get(drain.o_row), parameters), (tag, row, row)))
                 index += 1
@@ -66,16 +69,19 @@ def follow(config, jobs, seed):
 
     run(drain, testbench)
     assert len(seen) == sum(map(len, sums))
-    return seen
+    return seen + valid
 
 
-jobs = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=4)
+@st.composite
+def cases(draw):
+    contexts = draw(st.integers(1, 2))
+    return draw(configs(contexts)), draw(jobs(contexts))
 
 
 @settings(max_examples=20)
-@given(configs(), jobs, st.integers(0, 99))
-def test_every_sum_has_its_tag_and_its_parameters(config, jobs, seed):
-    for found, right in follow(config, jobs, seed):
+@given(cases(), st.integers(0, 99))
+def test_every_sum_has_its_tag_and_its_parameters(case, seed):
+    for found, right in follow(*case, seed):
         assert found == right
 
 
@@ -86,8 +92,10 @@ def test_every_sum_has_its_tag_and_its_parameters(config, jobs, seed):
         ("_channels", "m.If(moves[\"group\"])", "m.If(moves[\"image\"])"),
         ("_addresses", '& ~(ends["chunk"] & ends["image"] & own)', '& ~(ends["chunk"] & own)'),
         ("_addresses", "self.i_valid | start", "self.i_valid"),
+        ("elaborate", "self.tags.valid.eq(self.i_valid)", "self.tags.valid.eq(1)"),
     ],
-    ids=["a row more", "groups go on too early", "parameters go on too early", "none are read"],
+    ids=["a row more", "groups go on too early", "parameters go on too early", "none are read",
+         "tags of nothing"],
 )  # fmt: skip
 def test_a_planted_fault_is_found(monkeypatch, method, old, new):
     layer = DrainLayer(

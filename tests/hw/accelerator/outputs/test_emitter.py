@@ -1,4 +1,4 @@
-"""The emitter alone, beside a memory and the areas that fill up, against a list in Python."""
+"""The output memory, and the emitter beside one and areas that fill up, against lists."""
 
 import random
 
@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narrowgauge.hw.accelerator.job import Batch, ContextBatch
-from narrowgauge.hw.accelerator.outputs.emitter import Emitter, EmitterConfig
+from narrowgauge.hw.accelerator.outputs.emitter import Emitter, EmitterConfig, OutputMemory
 from narrowgauge.hw.numbers.formats import parse
 
 from ....formal.proof import edit
@@ -47,8 +47,8 @@ def expected(config, memory, context, count):
 def emit(config, counts, seed):
     """What comes out for batches of so many images, what is right, and the cycles it takes.
 
-    Batches go to the areas in turn, and each is in memory until it is taken. The receiver pauses
-    with a ``seed``.
+    Batches go to the areas in turn, and each is in memory until it is taken. With a ``seed`` they
+    come some time later, and the receiver pauses.
     """
     emitter, chance = Emitter(config), random.Random(seed or 0)
     areas = config.words // config.context_words
@@ -66,12 +66,14 @@ def emit(config, counts, seed):
 
     async def testbench(ctx):
         nonlocal cycles
-        taken = 0
+        taken, full = 0, False
         while taken < len(counts) and cycles < 2000:
             memory = memories[taken]
-            ctx.set(emitter.batches.valid, 1)
-            ctx.set(emitter.batches.payload.context, taken % areas)
-            ctx.set(emitter.batches.payload.batch.count, counts[taken])
+            full = full or seed is None or chance.random() < 0.3
+            ctx.set(emitter.batches.valid, full)
+            batch = (taken % areas, counts[taken]) if full else (0, chance.randint(1, BATCH))
+            ctx.set(emitter.batches.payload.context, batch[0])
+            ctx.set(emitter.batches.payload.batch.count, batch[1])
             ready = seed is None or chance.random() < 0.6
             ctx.set(emitter.o.ready, ready)
             if ready and ctx.get(emitter.o.valid):
@@ -79,7 +81,8 @@ def emit(config, counts, seed):
                 last = bool(ctx.get(offered.last))
                 level = ctx.get(config.level.level_of(offered.level.as_value()))
                 seen.append((level, last, ctx.get(offered.label) if last else None))
-            taken += ctx.get(emitter.batches.ready)
+            if full and ctx.get(emitter.batches.ready):
+                taken, full = taken + 1, False
             word = memory[ctx.get(emitter.read.address) % len(memory)]
             await ctx.tick()
             cycles += 1
@@ -114,13 +117,66 @@ def test_a_level_takes_two_cycles_and_the_last_one_three(config, counts):
         ("_walk", "Mux(back, 1 - outputs, 1)", "1"),
         ("_walk", "Mux(batch.context, config.context_words, 0)", "0"),
         ("elaborate", "(send & ~self.o.ready)", "(send & 0)"),
+        ("elaborate", "read.eq(idle & full)", "read.eq(idle)"),
     ],
-    ids=["the last of equal ones", "no chains", "one area", "offers a level for one cycle only"],
-)
+    ids=["the last of equal ones", "no chains", "one area", "offers a level for one cycle only",
+         "does not wait for a batch"],
+)  # fmt: skip
 def test_a_planted_fault_is_found(monkeypatch, method, old, new):
     config = config_of(parse("int2"), 4, 2, 2)
     seen, right, _ = emit(config, [3, 2, 3], 1)
     assert seen == right
     edit(monkeypatch, Emitter, method, old, new)
     seen, right, _ = emit(config, [3, 2, 3], 1)
+    assert seen != right
+
+
+def remember(words, width, seed, cycles=60):
+    """What an output memory reads, cycle by cycle, and what is right, for random accesses."""
+    memory, chance = OutputMemory(words, width), random.Random(seed)
+    known, seen, right = {}, [], []
+
+    async def testbench(ctx):
+        for _ in range(cycles):
+            enable, to = chance.random() < 0.6, chance.randrange(words)
+            word, address = chance.getrandbits(width), chance.randrange(words)
+            if enable and address == to:
+                address = (to + 1) % words  # a word is not read while it is written
+            ctx.set(memory.write.enable, enable)
+            ctx.set(memory.write.address, to)
+            ctx.set(memory.write.data, word)
+            ctx.set(memory.read.address, address)
+            expected = known.get(address)
+            await ctx.tick()
+            if expected is not None:
+                seen.append(ctx.get(memory.read.data))
+                right.append(expected)
+            if enable:
+                known[to] = word
+
+    run(memory, testbench)
+    return seen, right
+
+
+@settings(max_examples=10)
+@given(st.integers(2, 9), st.integers(1, 8), st.integers(0, 99))
+def test_the_output_memory_equals_a_list(words, width, seed):
+    seen, right = remember(words, width, seed)
+    assert seen == right
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("write.en.eq(self.write.enable)", "write.en.eq(1)"),
+        ("read.addr.eq(self.read.address)", "read.addr.eq(self.write.address)"),
+    ],
+    ids=["writes always", "reads where it writes"],
+)
+def test_a_planted_fault_of_the_memory_is_found(monkeypatch, old, new):
+    seen, right = remember(5, 8, 0)
+    assert seen == right
+    assert len(right) > 30
+    edit(monkeypatch, OutputMemory, "elaborate", old, new)
+    seen, right = remember(5, 8, 0)
     assert seen != right

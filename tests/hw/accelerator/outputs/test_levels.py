@@ -11,18 +11,19 @@ from narrowgauge.hw.accelerator.outputs.levels import AHEAD, LevelUnit, LevelUni
 from narrowgauge.hw.accelerator.outputs.requantize import RequantizeConfig
 from narrowgauge.hw.accelerator.outputs.thresholds import ThresholdsConfig
 from narrowgauge.hw.numbers.arithmetic import count_thresholds, requantize
-from narrowgauge.hw.numbers.formats import Fixed
+from narrowgauge.hw.numbers.formats import Bipolar, Fixed
 from narrowgauge.hw.numbers.mode import Mode
 
 from ....formal.proof import edit
 from ...simulation import run
 
 WIDTH, SHIFT, ROWS = 8, 2, 3
-SCALED = Fixed(4)
+SCALED = [Fixed(4), Fixed(3, signed=False), Bipolar()]
+BOTH = (True, False)  # a mode with thresholds, and one without
 
 
-def case_of(chains, multiplier_width, bits, chance):
-    """A unit with a mode of either kind, its parameters and its thresholds."""
+def case_of(chains, multiplier_width, bits, chance, kinds=BOTH):
+    """A unit with modes of these kinds, its parameters and its thresholds."""
     pairs = [
         (chance.randrange(-40, 40), chance.getrandbits(multiplier_width) if multiplier_width else 1)
         for _ in range(ROWS)
@@ -30,7 +31,8 @@ def case_of(chains, multiplier_width, bits, chance):
     words = [
         (bias & 0x7F) | (multiplier << 7 if multiplier_width else 0) for bias, multiplier in pairs
     ]
-    counted = Fixed(bits, signed=False)
+    counted = [Fixed(bits, signed=bool(index % 2)) for index in range(sum(kinds))]
+    scaled = [Mode(fmt, SHIFT) for fmt in SCALED[: list(kinds).count(False)]]
     steps = [sorted(chance.randrange(-99, 99) for _ in range((1 << bits) - 1)) for _ in range(ROWS)]
     halves = [1 << (bits - 1 - stage) for stage in range(bits)]
     images = [
@@ -39,13 +41,19 @@ def case_of(chains, multiplier_width, bits, chance):
     config = LevelUnitConfig(
         Tag(Job(2, 2), chains=chains, ranks=2, channels=8),
         chains,
-        RequantizeConfig(WIDTH, 7, multiplier_width, modes=[Mode(SCALED, SHIFT)]),
-        ThresholdsConfig(WIDTH, 8, images, [counted]),
-        by_thresholds=[True, False],
+        RequantizeConfig(WIDTH, 7, multiplier_width, modes=scaled),
+        ThresholdsConfig(WIDTH, 8, images, counted) if counted else None,
+        by_thresholds=kinds,
         rows=ROWS,
         parameters=words,
     )
     return config, pairs, steps
+
+
+def scale(sums, multiplier, bias, fmt):
+    """Levels of a mode; the half of the rounding is in the bias, and a sign takes none."""
+    half = 0 if fmt == Bipolar() else 1 << (SHIFT - 1)
+    return [int(requantize(total, multiplier, bias - half, SHIFT, fmt)) for total in sums]
 
 
 def pass_through(case, seed, cycles=40):
@@ -58,10 +66,15 @@ def pass_through(case, seed, cycles=40):
     seen, right = [], []
     for row, each in zip(rows, sums, strict=True):
         bias, multiplier = pairs[row]
-        half = 1 << (SHIFT - 1)  # of the rounding, which is in the bias
         counts = [count_thresholds(total, steps[row]) for total in each]
-        scaled = [requantize(total, multiplier, bias - half, SHIFT, SCALED) for total in each]
-        right.append([counts, scaled])
+        scaled, levels = iter(SCALED), []
+        for by_thresholds, fmt in zip(config.by_thresholds, config.levels, strict=True):
+            levels.append(
+                [fmt.min_level + count for count in counts]
+                if by_thresholds
+                else scale(each, multiplier, bias, next(scaled))
+            )
+        right.append(levels)
 
     async def testbench(ctx):
         ctx.set(unit.parameters.valid, 1)
@@ -90,10 +103,13 @@ def pass_through(case, seed, cycles=40):
 
 
 @settings(max_examples=12)
-@given(st.integers(1, 2), st.sampled_from([0, 1, 3]), st.integers(1, 4), st.integers(0, 99))
-def test_sums_of_every_chain_become_levels(chains, multiplier_width, bits, seed):
-    """Searches take longer than requantisers, or less."""
-    case = case_of(chains, multiplier_width, bits, random.Random(seed))
+@given(
+    st.integers(1, 2), st.sampled_from([0, 1, 3]), st.integers(1, 4),
+    st.lists(st.booleans(), min_size=1, max_size=3), st.integers(0, 99),
+)  # fmt: skip
+def test_sums_of_every_chain_become_levels(chains, multiplier_width, bits, kinds, seed):
+    """Searches take longer than requantisers, or less; several modes, or none of a kind."""
+    case = case_of(chains, multiplier_width, bits, random.Random(seed), kinds)
     seen, right = pass_through(case, seed)
     assert seen == right
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from narrowgauge.hw.accelerator.job import LOOPS, Job, Tag
+from narrowgauge.hw.accelerator.job import Job, Tag
 from narrowgauge.hw.accelerator.outputs.drain import DrainConfig, DrainLayer
 from narrowgauge.hw.accelerator.outputs.writer import Writer, WriterConfig, WriterLayer
 from narrowgauge.hw.gates.address import CodeAddress
@@ -16,7 +16,7 @@ from narrowgauge.hw.numbers.formats import parse
 
 from ....formal.proof import edit
 from ...simulation import run
-from .sums import configs, tags
+from .sums import configs, jobs, payload_of, tags
 
 FORMATS = [  # of codes, and of the levels of each mode; the last one is the last layer's
     ("uint3", ("uint3", "uint2", "int4")),
@@ -28,18 +28,19 @@ REGION = 24  # words of a context
 
 @st.composite
 def cases(draw):
-    """Configurations of a drain, whose tags are used, and of a writer, for the same layers.
+    """Configurations of a drain, whose tags are used, and of a writer, for the same layers; jobs.
 
     Distances are any, since writes are compared one by one, and not a memory.
     """
-    unit = draw(st.integers(1, 2))
-    drain, formats = draw(configs(unit=unit)), draw(st.sampled_from(FORMATS))
+    unit, contexts = draw(st.integers(1, 2)), draw(st.integers(1, 2))
+    drain, formats = draw(configs(contexts, unit)), draw(st.sampled_from(FORMATS))
     mode, distances = draw(st.integers(0, 1)), st.lists(st.integers(0, 4), min_size=5, max_size=5)
     form = CodeAddress(2 * REGION, unit * draw(st.integers(1, 3)), unit)
-    return drain, config_of(drain, formats, form, mode, draw(distances))
+    config = config_of(drain, formats, form, mode, draw(distances), contexts)
+    return drain, config, draw(jobs(contexts))
 
 
-def config_of(drain, formats, form, mode, distances):
+def config_of(drain, formats, form, mode, distances, contexts=2):
     """A writer for a hidden layer of a mode, with distances in segments, and a last layer."""
     hidden, last = drain.layers
     code, levels = formats
@@ -54,11 +55,11 @@ def config_of(drain, formats, form, mode, distances):
         code=parse(code),
         levels=[parse(each) for each in levels],
         form=form,
-        contexts=2,
+        contexts=contexts,
         context_words=REGION,
         outputs=outputs,
         output_rows=drain.ranks,
-        output_words=2 * drain.ranks * outputs,
+        output_words=contexts * drain.ranks * outputs,
         layers=[layer(hidden, mode, distances), layer(last, 2, [0] * 5)],
     )  # fmt: skip
 
@@ -108,7 +109,7 @@ def is_right(config, drain, jobs, seed):
             now = coming.popleft() if coming and chance.random() < 0.8 else None
             ctx.set(writer.tags.valid, now is not None)
             if now:
-                ctx.set(writer.tags.payload, _tag(now[1]))
+                ctx.set(writer.tags.payload, payload_of(now[1]))
             soon.append(now)
             if levels := soon.popleft():
                 _drive(ctx, writer, levels, chance)
@@ -135,18 +136,6 @@ def is_right(config, drain, jobs, seed):
 
 def _levels(fmt, chance, config):
     return [int(fmt.to_level(chance.getrandbits(fmt.width))) for _ in range(config.chains)]
-
-
-def _tag(tag):
-    """A tag as the writer's input takes it."""
-    return {
-        "job": {name: tag[name] for name in ("context", "layer")},
-        "last": dict(zip(LOOPS, tag["last"], strict=True)),
-        "used": tag["used"],
-        "rows": sum(row << chain for chain, row in enumerate(tag["rows"])),
-        "rank": tag["rank"],
-        "channel": tag.get("channel", 0),
-    }
 
 
 def _drive(ctx, writer, arriving, chance):
@@ -181,13 +170,10 @@ def _codes(fmt, word, count):
     return [word >> index * fmt.width & ((1 << fmt.width) - 1) for index in range(count)]
 
 
-jobs = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=4)
-
-
 @settings(max_examples=20)
-@given(cases(), jobs, st.integers(0, 99))
-def test_every_level_is_written_before_its_job_is_done(case, jobs, seed):
-    drain, config = case
+@given(cases(), st.integers(0, 99))
+def test_every_level_is_written_before_its_job_is_done(case, seed):
+    drain, config, jobs = case
     assert is_right(config, drain, jobs, seed)
 
 
