@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from .outputs.requantize import Requantize, RequantizeConfig
     from .outputs.thresholds import Thresholds, ThresholdsConfig
     from .outputs.writer import Writer, WriterConfig, WriterLayer
-    from .probe import Probe, ProbeConfig, ProbeLayer, Traced, entry_layout, trace_layout
+    from .probe import Probe, ProbeConfig, ProbeLayer
     from .scoreboard import Scoreboard, ScoreboardConfig
     from .sequencer import Sequencer, SequencerConfig, SequencerLayer
     from .streams import element_layout, result_layout
     from .top import Accelerator
+    from .traced import Traced, entry_layout, trace_layout
 
 __all__ = [
     "Accelerator",

@@ -1,10 +1,14 @@
 """Configures each component of the accelerator for a program.
 
-Components know nothing of programs; this file does, and nothing else here but `top` and `probe`.
+Components know nothing of programs; this file does, and nothing else here but `top` and `traced`.
 """
+
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, TypeVar
 
 from amaranth.lib import data
 
+from ..array.systolic import drained
 from ..gates.address import CodeAddress
 from ..program.layout import Program
 from ..program.records import Feed, Record
@@ -22,8 +26,12 @@ from .outputs.levels import LevelUnitConfig
 from .outputs.requantize import RequantizeConfig
 from .outputs.thresholds import ThresholdsConfig
 from .outputs.writer import WriterConfig, WriterLayer
+from .probe import ProbeConfig, ProbeLayer
 from .scoreboard import ScoreboardConfig
 from .sequencer import SequencerConfig, SequencerLayer
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 __all__ = [
     "activation_memory_config",
@@ -36,6 +44,7 @@ __all__ = [
     "loops_of",
     "packer_config",
     "pool_unit_config",
+    "probe_config",
     "scoreboard_config",
     "sequencer_config",
     "tag_of",
@@ -43,6 +52,14 @@ __all__ = [
     "weight_memory_config",
     "writer_config",
 ]
+
+T = TypeVar("T", bound="DataclassInstance")
+
+
+def _taken(kind: type[T], source: object, **others: object) -> T:
+    """Return a configuration of what ``source`` calls by the same names, and of ``others``."""
+    names = [each.name for each in fields(kind) if each.name not in others]
+    return kind(**{name: getattr(source, name) for name in names}, **others)
 
 
 def job_of(program: Program) -> data.StructLayout:
@@ -109,39 +126,7 @@ def weight_memory_config(
 
 def loops_of(feed: Feed) -> PatchLoops:
     """Return what a layer reads, for the walker."""
-    return PatchLoops(
-        start=feed.start,
-        groups=feed.groups,
-        height=feed.height,
-        width=feed.width,
-        planes=feed.planes,
-        outer=feed.outer,
-        inner=feed.inner,
-        length=feed.length,
-        group_step=feed.group_step,
-        image_step=feed.image_step,
-        row_step=feed.row_step,
-        x_step=feed.x_step,
-        plane_step=feed.plane_step,
-        outer_step=feed.outer_step,
-        inner_step=feed.inner_step,
-        separate=feed.separate,
-        edges=_edges(feed) if feed.padded else None,
-    )
-
-
-def _edges(feed: Feed) -> Edges:
-    return Edges(
-        whole_rows=feed.whole_rows,
-        left=feed.left,
-        left_step=feed.left_step,
-        right=feed.right,
-        top=feed.top,
-        top_step=feed.top_step,
-        input_rows=feed.input_rows,
-        width=feed.width,
-        height=feed.height,
-    )
+    return _taken(PatchLoops, feed, edges=_taken(Edges, feed) if feed.padded else None)
 
 
 def walker_config(program: Program) -> WalkerConfig:
@@ -181,9 +166,8 @@ def _cuts_tails(program: Program) -> bool:
     )
 
 
-def packer_config(program: Program) -> PackerConfig:
-    """Return what the packer needs."""
-    walker = walker_config(program)
+def packer_config(program: Program, walker: WalkerConfig) -> PackerConfig:
+    """Return what the packer behind a walker needs."""
     feeds = [record.feed for record in program.records]
     tails = tuple((feed.tail, feed.last_tail) for feed in feeds)
     return PackerConfig(
@@ -199,9 +183,10 @@ def packer_config(program: Program) -> PackerConfig:
 
 def feeder_config(program: Program) -> FeederConfig:
     """Return what the feeder needs."""
+    walker = walker_config(program)
     return FeederConfig(
-        walker=walker_config(program),
-        packer=packer_config(program),
+        walker=walker,
+        packer=packer_config(program, walker),
         code=program.operands.activation,
         row_words=program.row_buffer_words,
         to_pool=tuple(not record.on_array for record in program.records),
@@ -221,20 +206,10 @@ def pool_unit_config(program: Program) -> PoolUnitConfig:
 
 
 def _pool_output(record: Record) -> PoolOutput | None:
+    feed = record.feed
     if record.on_array:
         return None
-    place = record.place
-    return PoolOutput(
-        start=place.start,
-        positions=place.positions,
-        images=place.images,
-        groups=place.groups,
-        row_step=place.row_step,
-        image_step=place.image_step,
-        group_step=place.group_step,
-        length=record.feed.length,
-        last_length=record.feed.last_length,
-    )
+    return _taken(PoolOutput, record.place, length=feed.length, last_length=feed.last_length)
 
 
 # --- from the array to the output stream --------------------------------------------------------
@@ -254,15 +229,7 @@ def sequencer_config(program: Program, interval: int) -> SequencerConfig:
     """Return what the sequencer needs; ``interval`` is that of the array."""
 
     def layer(record: Record) -> SequencerLayer:
-        tiles = record.tiles
-        return SequencerLayer(
-            tiles=max(1, tiles.tiles),
-            planes=max(1, tiles.planes),
-            steps=max(1, tiles.steps),
-            bitwise=tiles.bitwise,
-            weight_base=tiles.weight_base,
-            group_weights=tiles.group_weights,
-        )
+        return _taken(SequencerLayer, record.tiles, tiles=record.tiles.rounds)
 
     return SequencerConfig(
         job=job_of(program),
@@ -277,15 +244,11 @@ def drain_config(program: Program) -> DrainConfig:
     """Return what the drain needs."""
 
     def layer(record: Record) -> DrainLayer:
-        tiles, place = record.tiles, record.place
-        return DrainLayer(
-            tiles=max(1, tiles.tiles),
-            chunks=place.chunks,
-            images=place.images,
-            groups=place.groups,
-            positions=place.positions,
-            channels=place.channels,
-            group_channels=place.group_channels,
+        tiles = record.tiles
+        return _taken(
+            DrainLayer,
+            record.place,
+            tiles=tiles.rounds,
             parameter_base=tiles.parameter_base,
             own_parameters=tiles.group_parameters > 0,
         )
@@ -341,19 +304,10 @@ def writer_config(program: Program) -> WriterConfig:
     geometry, last = program.geometry, program.records[-1]
 
     def layer(record: Record) -> WriterLayer:
-        place, hidden = record.place, int(record is not last)
-        return WriterLayer(
-            mode=place.mode,
-            tiles=max(1, record.tiles.tiles),
-            chunks=place.chunks,
-            images=place.images,
-            groups=place.groups,
-            start=place.start,
-            row_step=hidden * place.row_step,
-            chunk_step=hidden * place.chunk_step,
-            image_step=hidden * place.image_step,
-            group_step=hidden * place.group_step,
-        )
+        here = _taken(WriterLayer, record.place, tiles=record.tiles.rounds)
+        if record is not last:
+            return here
+        return replace(here, row_step=0, chunk_step=0, image_step=0, group_step=0)
 
     return WriterConfig(
         tag=tag_of(program),
@@ -381,4 +335,27 @@ def emitter_config(program: Program) -> EmitterConfig:
         batch=ContextBatch(program.contexts, Batch(program.batch)),
         context_words=program.output_rows * program.network.outputs,
         words=program.output_words,
+    )
+
+
+# --- beside them, for simulators ----------------------------------------------------------------
+
+
+def probe_config(program: Program, *, latency: int = 0) -> ProbeConfig:
+    """Return what a probe needs; ``latency`` is that from sums to levels."""
+
+    def layer(record: Record) -> ProbeLayer:
+        place, single = record.place, record.mapped.patch.count == 1
+        return ProbeLayer(mode=place.mode, channels=place.channels, single=single)
+
+    return ProbeConfig(
+        tag=tag_of(program),
+        batch=Batch(program.batch),
+        contexts=program.contexts,
+        rows=program.geometry.rows,
+        sum=drained(program.network.accumulator),
+        chains=program.geometry.chains,
+        latency=latency,
+        levels=tuple(mode.output for mode in program.modes),
+        layers=tuple(map(layer, program.records)),
     )

@@ -1,4 +1,4 @@
-"""Probes every partial sum and every level of an accelerator, for the simulators."""
+"""Probes every partial sum and every level as they pass."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,17 +8,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ..array.systolic import drained
 from ..gates.pipeline import delay
 from ..gates.table import field
 from ..numbers.format import Format
-from ..program.layout import Program
-from ..program.records import Record
-from .configure import tag_of
-from .job import IMAGE_WIDTH, Batch
-from .top import Accelerator
+from .job import IMAGE_WIDTH
 
-__all__ = ["Probe", "ProbeConfig", "ProbeLayer", "Traced", "entry_layout", "trace_layout"]
+__all__ = ["Probe", "ProbeConfig", "ProbeLayer"]
 
 ELEMENT_WIDTH = 32
 
@@ -75,7 +70,7 @@ class ProbeConfig:
 
     @property
     def entry(self) -> data.StructLayout:
-        """Layout of what the trace has of a chain; `trace_layout` says what it is."""
+        """Layout of what the trace has of a chain; `traced.trace_layout` says what it is."""
         width = max(fmt.level_shape.width for fmt in self.levels)
         return data.StructLayout(
             {
@@ -218,88 +213,3 @@ class Probe(wiring.Component):
             first_image.eq(Mux(single, position, image)),
             first_element.eq(Mux(single, 0, position * channels) + tag.channel),
         ]
-
-
-def entry_layout(program: Program) -> data.StructLayout:
-    """Return the layout of an entry of ``sums`` in `trace_layout`."""
-    return _config(program, latency=0).entry
-
-
-def trace_layout(program: Program) -> data.StructLayout:
-    """Return the layout of the trace: every partial sum and every level, as they pass.
-
-    ``sums`` has an entry a chain: ``valid`` marks a sum of a real image, position and channel;
-    ``image`` counts images from reset, ``element`` is the place in the layer's output, channels
-    last; ``level`` is wide enough for every layer's output. ``step`` is high in each cycle in which
-    the array computes. ``running`` is high while layer ``current`` has the array, or the max pool.
-    """
-    return _config(program, latency=0).trace
-
-
-class Traced(wiring.Component):
-    """An accelerator with one more output, what a `Probe` at its inner signals sees.
-
-    Parameters
-    ----------
-    accelerator : Accelerator
-
-    Members
-    -------
-    i, o, weights
-        The streams of the accelerator.
-    trace : Out(trace_layout(accelerator.program))
-    """
-
-    i: stream.Interface
-    o: stream.Interface
-    weights: stream.Interface
-    trace: data.View
-
-    def __init__(self, accelerator: Accelerator):
-        self.accelerator = accelerator
-        members = dict(accelerator.signature.members)
-        super().__init__(members | {"trace": Out(trace_layout(accelerator.program))})
-
-    def elaborate(self, platform) -> Module:
-        m = Module()
-        m.submodules.accelerator = inner = self.accelerator
-        config = _config(inner.program, latency=inner.levels.config.latency)
-        m.submodules.probe = probe = Probe(config)
-        for name in inner.signature.members:
-            wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(inner, name))
-        sequencer, feeder = inner.sequencer, inner.feeder
-        m.d.comb += [
-            probe.tags.valid.eq(inner.drain.tags.valid),
-            probe.tags.payload.eq(inner.drain.tags.payload),
-            probe.i_sums.eq(inner.array.o),
-            probe.i_batches.eq(inner.scoreboard.o_running),
-            probe.i_step.eq(sequencer.o_control.enable),
-            probe.i_computing.eq(sequencer.o_running),
-            probe.i_layer.eq(sequencer.banks.payload.job.layer),
-            probe.i_pooling.eq(feeder.o_pooling),
-            probe.i_pool_layer.eq(feeder.fetched.payload.layer),
-            self.trace.eq(probe.o),
-        ]
-        for port, levels in zip(probe.levels, inner.levels.levels, strict=True):
-            m.d.comb += port.eq(levels)
-        return m
-
-
-def _config(program: Program, *, latency: int) -> ProbeConfig:
-    """Return what a probe needs; ``latency`` is that from sums to levels."""
-
-    def layer(record: Record) -> ProbeLayer:
-        place, single = record.place, record.mapped.patch.count == 1
-        return ProbeLayer(mode=place.mode, channels=place.channels, single=single)
-
-    return ProbeConfig(
-        tag=tag_of(program),
-        batch=Batch(program.batch),
-        contexts=program.contexts,
-        rows=program.geometry.rows,
-        sum=drained(program.network.accumulator),
-        chains=program.geometry.chains,
-        latency=latency,
-        levels=tuple(mode.output for mode in program.modes),
-        layers=tuple(map(layer, program.records)),
-    )

@@ -120,7 +120,7 @@ class Accelerator(wiring.Component):
     @property
     def observes_overflow(self) -> bool:
         """Whether partial sums come with their flags; accumulators in DSP blocks have none."""
-        return not self.implementation.blocks_accumulate
+        return self.array.observes_overflow
 
     @property
     def loads_weights(self) -> bool:

@@ -95,6 +95,11 @@ class Tiles:
     group_parameters: int
 
     @property
+    def rounds(self) -> int:
+        """Rounds of the loop over tiles: 1 where there are none, as of a max pool."""
+        return max(1, self.tiles)
+
+    @property
     def words(self) -> int:
         """Steps of a tile."""
         return self.planes * self.steps

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..accelerator.probe import Traced, entry_layout, trace_layout
 from ..accelerator.top import Accelerator
+from ..accelerator.traced import Traced, entry_layout, trace_layout
 from ..errors import MismatchError, ToolError
 from ..files import written
 from ..tools.programs import STOP, check_interrupt, interrupt

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from amaranth.sim import Simulator
 
-from ..accelerator.probe import Traced
 from ..accelerator.top import Accelerator
+from ..accelerator.traced import Traced
 from ..errors import MismatchError
 from ..tools.programs import check_interrupt
 from .run import EVENT, Run, Stimulus

@@ -49,7 +49,7 @@ def command(given: VerilogOptions) -> int:
     levels and class, an element moving where valid and ready are both high. What the fields of
     the payloads mean is printed. Equal modules are written once.
     """
-    from ...hw.accelerator.probe import Traced
+    from ...hw.accelerator.traced import Traced
     from ...hw.errors import NarrowgaugeError
     from ...hw.files import write_atomically
     from ...hw.tools.verilog import convert

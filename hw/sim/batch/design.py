@@ -5,8 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
-from ...accelerator.probe import Traced, entry_layout, trace_layout
 from ...accelerator.top import Accelerator
+from ...accelerator.traced import Traced, entry_layout, trace_layout
 from ...tools.rtlil import convert, uncollected
 from .lowering import lower
 from .netlist import GateNetlist, read_netlist

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ...accelerator.probe import entry_layout
 from ...accelerator.top import Accelerator
+from ...accelerator.traced import entry_layout
 from ...errors import MismatchError
 from .design import Design, Ports
 from .lanes import Share
