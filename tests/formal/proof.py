@@ -5,6 +5,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -211,15 +212,21 @@ class Inside:
         return Cat(fsm.state == code for code in codes).any()
 
 
-def edit(patch: pytest.MonkeyPatch, owner: type, method: str, old: str, new: str) -> None:
-    """Plant a fault: replace a piece, which occurs once, of the source of a component's method."""
+def edit(
+    patch: pytest.MonkeyPatch, owner: type | ModuleType, method: str, old: str, new: str
+) -> None:
+    """Plant a fault: replace a piece, which occurs once, of the source of a component's method.
+
+    Of a module it is a function.
+    """
     source = textwrap.dedent(inspect.getsource(getattr(owner, method)))
     assert source.count(old) == 1, (
         f"{owner.__name__}.{method} has {old!r} {source.count(old)} times"
     )
     names: dict[str, Any] = {}
     code = compile(source.replace(old, new), f"{owner.__name__}, edited", "exec")
-    exec(code, vars(sys.modules[owner.__module__]), names)
+    module = owner if isinstance(owner, ModuleType) else sys.modules[owner.__module__]
+    exec(code, vars(module), names)
     patch.setattr(owner, method, names[method])
 
 

@@ -190,7 +190,7 @@ def walkers(draw, *, padded=True, most_layers=2):
     """Configurations of a walker, whose layers have nothing to do with each other."""
     lanes = draw(st.sampled_from([1, 2, 3, 4, 6]))
     unit = draw(st.sampled_from([each for each in range(1, lanes + 1) if lanes % each == 0]))
-    images, rows = draw(st.integers(1, 2)), draw(st.integers(2, 3))
+    images, rows = draw(st.integers(1, 2)), draw(st.integers(1, 3))
     each = layers(lanes, unit, images, padded)
     found = tuple(draw(st.lists(each, min_size=1, max_size=most_layers)))
     form = CodeAddress(draw(st.integers(20, 70)), lanes, unit)
