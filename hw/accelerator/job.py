@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Mux, Value, unsigned
+from amaranth.hdl import Mux, Shape, Value, unsigned
 from amaranth.lib import data
 from amaranth.utils import ceil_log2
 
+from ..errors import GeometryError
 from ..gates.address import CodeAddress
 from ..gates.table import field
 
@@ -18,6 +19,7 @@ __all__ = [
     "ContextBatch",
     "Job",
     "Tag",
+    "check_contexts",
     "start_address",
 ]
 
@@ -29,11 +31,35 @@ LOOPS = ("column", "rank", "tile", "chunk", "image", "group")
 """The loops over partial sums, from the inside; a rank is one row of each chain."""
 
 
+def check_contexts(contexts: int) -> None:
+    """Refuse other numbers of contexts than 1 and 2, which take turns.
+
+    Raises
+    ------
+    GeometryError
+        For another number.
+    """
+    if contexts not in (1, 2):
+        raise GeometryError(f"contexts is 1 or 2, not {contexts}")
+
+
+def _context(contexts: int) -> Shape:
+    """Return the shape of the number of a context."""
+    check_contexts(contexts)
+    return unsigned(ceil_log2(contexts))
+
+
 def Job(contexts: int, layers: int) -> data.StructLayout:
-    """Return the layout of a job: one of ``layers`` layers, of one of ``contexts`` contexts."""
+    """Return the layout of a job: one of ``layers`` layers, of one of ``contexts`` contexts.
+
+    Raises
+    ------
+    GeometryError
+        For other than 1 or 2 contexts.
+    """
     return data.StructLayout(
         {
-            "context": unsigned(ceil_log2(contexts)),
+            "context": _context(contexts),
             "layer": unsigned(ceil_log2(layers)),
         }
     )
@@ -48,8 +74,14 @@ def Batch(images: int) -> data.StructLayout:
 
 
 def ContextBatch(contexts: int, batch: data.StructLayout) -> data.StructLayout:
-    """Return the layout of a `Batch` in an area of one of ``contexts`` contexts."""
-    return data.StructLayout({"context": unsigned(ceil_log2(contexts)), "batch": batch})
+    """Return the layout of a `Batch` in an area of one of ``contexts`` contexts.
+
+    Raises
+    ------
+    GeometryError
+        For other than 1 or 2 contexts.
+    """
+    return data.StructLayout({"context": _context(contexts), "batch": batch})
 
 
 def Bank(job: data.StructLayout) -> data.StructLayout:

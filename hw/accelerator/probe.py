@@ -11,7 +11,7 @@ from amaranth.utils import ceil_log2
 from ..gates.pipeline import delay
 from ..gates.table import field
 from ..numbers.format import Format
-from .job import IMAGE_WIDTH
+from .job import IMAGE_WIDTH, check_contexts
 
 __all__ = ["Probe", "ProbeConfig", "ProbeLayer"]
 
@@ -56,6 +56,11 @@ class ProbeConfig:
     levels : sequence of Format
         Format of the levels of each mode.
     layers : sequence of ProbeLayer
+
+    Raises
+    ------
+    GeometryError
+        For other than 1 or 2 contexts.
     """
 
     tag: data.StructLayout
@@ -67,6 +72,9 @@ class ProbeConfig:
     latency: int
     levels: Sequence[Format]
     layers: Sequence[ProbeLayer]
+
+    def __post_init__(self) -> None:
+        check_contexts(self.contexts)
 
     @property
     def entry(self) -> data.StructLayout:

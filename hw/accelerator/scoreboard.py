@@ -11,7 +11,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from .job import ContextBatch, Job
+from .job import ContextBatch, Job, check_contexts
 
 __all__ = ["Scoreboard", "ScoreboardConfig"]
 
@@ -30,12 +30,20 @@ class ScoreboardConfig:
         Index of the last layer that reads the input area.
     batch : StructLayout
         Layout of a `Batch`.
+
+    Raises
+    ------
+    GeometryError
+        For other than 1 or 2 contexts.
     """
 
     contexts: int
     layers: int
     last_input_layer: int
     batch: data.StructLayout
+
+    def __post_init__(self) -> None:
+        check_contexts(self.contexts)
 
     @property
     def job(self) -> data.StructLayout:

@@ -7,10 +7,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from ...errors import GeometryError
 from ...gates.counter import count_down, count_up
 from ...gates.ports import WriteInterface, WriteSignature
 from ...numbers.format import Format
-from ..job import IMAGE_WIDTH, Batch, ContextBatch
+from ..job import IMAGE_WIDTH, Batch, ContextBatch, check_contexts
 from ..streams import element_layout
 
 __all__ = ["Loader", "LoaderConfig"]
@@ -32,6 +33,11 @@ class LoaderConfig:
         Codes of a word, and segments of it that have an enable of their own.
     image_words, images, contexts : int
         Words of an image's region, images of a context, and contexts, 1 or 2.
+
+    Raises
+    ------
+    GeometryError
+        For a region that is too small for an image, or other than 1 or 2 contexts.
     """
 
     element: Format
@@ -43,6 +49,15 @@ class LoaderConfig:
     image_words: int
     images: int
     contexts: int
+
+    def __post_init__(self) -> None:
+        check_contexts(self.contexts)
+        least = self.planes * self.plane_words
+        if self.image_words < least:
+            raise GeometryError(
+                f"an image of {self.elements} elements takes {least} words of {self.lanes} codes: "
+                f"image_words is at least that, not {self.image_words}"
+            )
 
     @property
     def batch(self) -> data.StructLayout:

@@ -12,7 +12,7 @@ from ...gates.address import CodeAddress
 from ...gates.ports import WriteInterface, WriteSignature
 from ...gates.table import field
 from ...numbers.format import Format
-from ..job import Job
+from ..job import Job, check_contexts
 
 __all__ = ["PoolOutput", "PoolUnit", "PoolUnitConfig", "Tap"]
 
@@ -61,6 +61,11 @@ class PoolUnitConfig:
         Contexts, 1 or 2.
     context_words : int
         Words of a context's region of the memory.
+
+    Raises
+    ------
+    GeometryError
+        For other than 1 or 2 contexts.
     """
 
     layers: tuple[PoolOutput | None, ...]
@@ -68,6 +73,9 @@ class PoolUnitConfig:
     code: Format
     contexts: int
     context_words: int
+
+    def __post_init__(self) -> None:
+        check_contexts(self.contexts)
 
     @property
     def job(self) -> data.StructLayout:

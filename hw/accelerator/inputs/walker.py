@@ -11,7 +11,7 @@ from amaranth.utils import ceil_log2
 from ...gates.address import CodeAddress
 from ...gates.table import field
 from ...numbers.arithmetic import address_width
-from ..job import Job, start_address
+from ..job import Job, check_contexts, start_address
 from .edge import EdgeMask, EdgeMaskConfig, Edges
 
 __all__ = ["PatchLoops", "Step", "Walker", "WalkerConfig"]
@@ -104,6 +104,11 @@ class WalkerConfig:
         Rows of the array: positions that a bank holds.
     words : int
         The most words that a position takes in a bank.
+
+    Raises
+    ------
+    GeometryError
+        For other than 1 or 2 contexts.
     """
 
     layers: tuple[PatchLoops, ...]
@@ -113,6 +118,9 @@ class WalkerConfig:
     images: int
     rows: int
     words: int
+
+    def __post_init__(self) -> None:
+        check_contexts(self.contexts)
 
     @property
     def job(self) -> data.StructLayout:

@@ -13,7 +13,7 @@ from ...gates.pipeline import delay
 from ...gates.ports import WriteInterface, WriteSignature
 from ...gates.table import field
 from ...numbers.formats import Bipolar, Format
-from ..job import LOOPS, start_address
+from ..job import LOOPS, check_contexts, start_address
 
 __all__ = ["Writer", "WriterConfig", "WriterLayer"]
 
@@ -68,6 +68,11 @@ class WriterConfig:
         Channels of the last layer; rows of sums, one a chain, that the output memory has for a
         context; its words.
     layers : sequence of WriterLayer
+
+    Raises
+    ------
+    GeometryError
+        For other than 1 or 2 contexts.
     """
 
     tag: data.StructLayout
@@ -83,6 +88,9 @@ class WriterConfig:
     output_rows: int
     output_words: int
     layers: Sequence[WriterLayer]
+
+    def __post_init__(self) -> None:
+        check_contexts(self.contexts)
 
 
 class Writer(wiring.Component):

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narrowgauge.hw.accelerator.inputs.loader import Loader, LoaderConfig
+from narrowgauge.hw.errors import GeometryError
 from narrowgauge.hw.numbers.formats import parse
 
 from ....formal.proof import edit
@@ -187,3 +188,10 @@ def test_a_planted_fault_is_found(monkeypatch, method, old, new):
     edit(monkeypatch, Loader, method, old, new)
     with pytest.raises(AssertionError):
         check(config, images, held=0.9)
+
+
+@pytest.mark.parametrize(("formats", "words"), [(FORMATS[0], 3), (FORMATS[5], 9)])
+def test_a_region_smaller_than_an_image_is_refused(formats, words):
+    assert make(formats, elements=5, lanes=2).image_words == words
+    with pytest.raises(GeometryError, match=f"takes {words} words of 2 codes: .* not {words - 1}"):
+        make(formats, elements=5, lanes=2, spare=-1)

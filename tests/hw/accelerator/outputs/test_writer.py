@@ -177,6 +177,18 @@ def test_every_level_is_written_before_its_job_is_done(case, seed):
     assert is_right(config, drain, jobs, seed)
 
 
+def both_layers():
+    """A drain and a writer for a layer with all loops, and a last one."""
+    layer = DrainLayer(
+        tiles=2, chunks=2, images=2, groups=2, positions=6, channels=7, group_channels=4,
+        parameter_base=0, own_parameters=True,
+    )  # fmt: skip
+    last = DrainLayer(2, 1, 1, 1, 1, 3, 3, 0, own_parameters=True)
+    tag = Tag(Job(2, 2), chains=2, ranks=2, channels=12)
+    drain = DrainConfig(tag, 2, 2, 2, 8, [layer, last])
+    return drain, config_of(drain, FORMATS[0], CodeAddress(2 * REGION, 4, 2), 0, [1, 3, 2, 4, 1])
+
+
 @pytest.mark.parametrize(
     ("method", "old", "new"),
     [
@@ -189,14 +201,7 @@ def test_every_level_is_written_before_its_job_is_done(case, seed):
     ids=["half a segment", "codes of no channel", "loops forget", "too early", "rows of no image"],
 )
 def test_a_planted_fault_is_found(monkeypatch, method, old, new):
-    layer = DrainLayer(
-        tiles=2, chunks=2, images=2, groups=2, positions=6, channels=7, group_channels=4,
-        parameter_base=0, own_parameters=True,
-    )  # fmt: skip
-    last = DrainLayer(2, 1, 1, 1, 1, 3, 3, 0, own_parameters=True)
-    tag = Tag(Job(2, 2), chains=2, ranks=2, channels=12)
-    drain = DrainConfig(tag, 2, 2, 2, 8, [layer, last])
-    config = config_of(drain, FORMATS[0], CodeAddress(2 * REGION, 4, 2), 0, [1, 3, 2, 4, 1])
+    drain, config = both_layers()
     jobs = [(0, 0), (1, 0), (0, 1), (1, 1)]
     assert is_right(config, drain, jobs, 0)
     edit(monkeypatch, Writer, method, old, new)
