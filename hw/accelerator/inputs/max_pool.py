@@ -12,7 +12,7 @@ from ...gates.address import CodeAddress
 from ...gates.ports import WriteInterface, WriteSignature
 from ...gates.table import field
 from ...numbers.format import Format
-from ..job import Job, check_contexts
+from ..job import Job, check_contexts, start_address
 
 __all__ = ["PoolOutput", "PoolUnit", "PoolUnitConfig", "Tap"]
 
@@ -131,10 +131,14 @@ class PoolUnit(wiring.Component):
             }
         )
 
+    def _numbers(self, number: Callable[[PoolOutput], int]) -> list[int]:
+        """Return a number of each layer; layers that are no max pool have no taps, and any."""
+        some = next(pool for pool in self.config.layers if pool is not None)
+        return [number(pool or some) for pool in self.config.layers]
+
     def _field(self, number: Callable[[PoolOutput], int]) -> Value:
-        """Return a number of the current layer; 0 for those that are no max pool."""
-        values = [0 if pool is None else number(pool) for pool in self.config.layers]
-        return field(values, self.taps.payload.job.layer)
+        """Return a number of the current layer."""
+        return field(self._numbers(number), self.taps.payload.job.layer)
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -172,8 +176,6 @@ class PoolUnit(wiring.Component):
             return self._field(lambda pool: form.const(getattr(pool, name)))
 
         fresh = Signal(init=1)
-        context = form.const(self.config.context_words * form.lanes)
-        start = Mux(self.taps.payload.job.context, context, 0)[: form.width]
         names = ("position", "image", "group")
         starts = [Signal(form.width, name=f"{name}_start") for name in names]
         steps = [distance(name) for name in ("row_step", "image_step", "group_step")]
@@ -184,7 +186,7 @@ class PoolUnit(wiring.Component):
         first, address = Signal(form.width), Signal(form.width)
         following = Signal(form.width)
         m.d.comb += [
-            first.eq(form.advance(start, distance("start"))),
+            first.eq(self._first()),
             address.eq(Mux(fresh, first, starts[0])),
             following.eq(form.advance(Mux(fresh, first, base), step)),
         ]
@@ -196,6 +198,16 @@ class PoolUnit(wiring.Component):
             with m.Elif(ends & fresh):
                 m.d.sync += register.eq(first)
         return address, lasts[2], go
+
+    def _first(self) -> Value:
+        """Return where a job begins."""
+        return start_address(
+            self.form,
+            self._numbers(attrgetter("start")),
+            self.taps.payload.job,
+            contexts=self.config.contexts,
+            region=self.config.context_words,
+        )
 
     def _write(self, m: Module, ends, largest, address, last_group, job_end) -> None:
         form, segment = self.form, self.form.unit
