@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...hw.accelerator.top import Accelerator
 from ...hw.gates.counter import count_up
-from ...hw.gates.stream import Queue
+from ...hw.gates.stream import SkidBuffer
 from ..protocol.frame import Type
 from .results import Results, image_bytes
 from .unpacker import Unpacker
@@ -120,12 +120,12 @@ class Core(wiring.Component):
         ]
         return m
 
-    def _tags(self, m: Module) -> list[Queue]:
-        """Return a queue of tags, of queues of two elements each, in registers.
+    def _tags(self, m: Module) -> list[SkidBuffer]:
+        """Return a queue of tags, of skid buffers in a row.
 
         It takes a logic cell a bit; block RAM is rarer than logic cells where it is rare.
         """
-        queues = [Queue(TAG) for _ in range(-(-self.tags // 2))]
+        queues = [SkidBuffer(TAG) for _ in range(-(-self.tags // 2))]
         for index, queue in enumerate(queues):
             m.submodules[f"tags_{index}"] = queue
             if index:

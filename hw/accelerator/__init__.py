@@ -9,9 +9,10 @@ if TYPE_CHECKING:
     from .inputs.edge import EdgeMask, EdgeMaskConfig, Edges
     from .inputs.feeder import Feeder, FeederConfig
     from .inputs.loader import Loader, LoaderConfig
-    from .inputs.max_pool import PoolOutput, PoolUnit, PoolUnitConfig
+    from .inputs.max_pool import PoolOutput, PoolUnit, PoolUnitConfig, Tap
     from .inputs.packer import Packer, PackerConfig
     from .inputs.walker import PatchLoops, Step, Walker, WalkerConfig
+    from .job import LOOPS, Bank, Batch, ContextBatch, Job, Tag
     from .memories import ActivationMemory, ActivationMemoryConfig, WeightMemory, WeightMemoryConfig
     from .outputs.drain import Drain, DrainConfig, DrainLayer
     from .outputs.emitter import Emitter, EmitterConfig, OutputMemory
@@ -27,9 +28,13 @@ if TYPE_CHECKING:
     from .traced import Traced, entry_layout, trace_layout
 
 __all__ = [
+    "LOOPS",
     "Accelerator",
     "ActivationMemory",
     "ActivationMemoryConfig",
+    "Bank",
+    "Batch",
+    "ContextBatch",
     "Drain",
     "DrainConfig",
     "DrainLayer",
@@ -41,6 +46,7 @@ __all__ = [
     "Feeder",
     "FeederConfig",
     "Implementation",
+    "Job",
     "LevelUnit",
     "LevelUnitConfig",
     "Loader",
@@ -63,6 +69,8 @@ __all__ = [
     "SequencerConfig",
     "SequencerLayer",
     "Step",
+    "Tag",
+    "Tap",
     "Thresholds",
     "ThresholdsConfig",
     "Traced",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .pipeline import delay, delays
     from .popcount import Structure
     from .ports import ReadInterface, ReadSignature, WriteInterface, WriteSignature
-    from .stream import Queue
+    from .stream import SkidBuffer
     from .table import field
 
 __all__ = [
@@ -21,9 +21,9 @@ __all__ = [
     "NO_COLLISIONS",
     "SINGLE_PORT",
     "CodeAddress",
-    "Queue",
     "ReadInterface",
     "ReadSignature",
+    "SkidBuffer",
     "Structure",
     "Term",
     "WriteInterface",

@@ -4,11 +4,11 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Queue"]
+__all__ = ["SkidBuffer"]
 
 
-class Queue(wiring.Component):
-    """A skid buffer: two elements in registers.
+class SkidBuffer(wiring.Component):
+    """Buffer two elements of a stream in registers.
 
     The output comes straight from a register, and ``i.ready`` does not depend on ``o.ready``, so
     no path passes through. One element a cycle; an element takes one cycle.

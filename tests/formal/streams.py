@@ -17,7 +17,7 @@ from narrowgauge.hw.accelerator.memories import WeightMemory
 from narrowgauge.hw.accelerator.outputs.drain import Drain
 from narrowgauge.hw.accelerator.outputs.emitter import Emitter
 from narrowgauge.hw.accelerator.sequencer import Sequencer
-from narrowgauge.hw.gates.stream import Queue
+from narrowgauge.hw.gates.stream import SkidBuffer
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.numbers.formats import parse
@@ -44,11 +44,11 @@ def program(
     return Program(network, Geometry(rows, 2, lanes, chains=chains), **options)
 
 
-class QueueSpec(Spec):
+class SkidBufferSpec(Spec):
     """Beside the gates runs a list of at most two elements."""
 
     def properties(self, m: Module) -> None:
-        gates = Queue(3)
+        gates = SkidBuffer(3)
         inside = Inside(gates)
         m.submodules.gates = inside.fragment
         m.d.comb += [
@@ -337,13 +337,13 @@ class DrainSpec(Spec):
 def _proofs() -> Iterator[Proof]:
     ordered = "gives every element once, in order, and holds what it offers"
     yield planted(
-        "Queue", ordered, QueueSpec, ("prove", 2),
-        (Queue, "elaborate", "self.i.ready.eq(~occupied)", "self.i.ready.eq(1)"),
+        "SkidBuffer", ordered, SkidBufferSpec, ("prove", 2),
+        (SkidBuffer, "elaborate", "self.i.ready.eq(~occupied)", "self.i.ready.eq(1)"),
         "accepts while it is full", quick=True,
     )  # fmt: skip
     yield planted(
-        "Queue, its output", ordered, QueueSpec, ("prove", 2),
-        (Queue, "elaborate", "m.If(self.o.ready | ~self.o.valid)", "m.If(1)"),
+        "SkidBuffer, its output", ordered, SkidBufferSpec, ("prove", 2),
+        (SkidBuffer, "elaborate", "m.If(self.o.ready | ~self.o.valid)", "m.If(1)"),
         "goes on without being asked",
     )  # fmt: skip
     yield planted(

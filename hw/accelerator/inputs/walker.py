@@ -16,7 +16,7 @@ from .edge import EdgeMask, EdgeMaskConfig, Edges
 
 __all__ = ["PatchLoops", "Step", "Walker", "WalkerConfig"]
 
-LOOPS = ("inner", "outer", "planes", "width", "height", "images", "groups")
+RUN_LOOPS = ("inner", "outer", "planes", "width", "height", "images", "groups")
 """The loops over runs, from the inside."""
 STEPS = {
     "inner": "inner_step",
@@ -309,7 +309,7 @@ class Walker(wiring.Component):
         """Count all loops; return when each goes on, which are at their last, and the counters."""
         moves, ends, counters = {}, {}, {}
         go = self.i_enable & run_done
-        for name in LOOPS:
+        for name in RUN_LOOPS:
             if self._count(name) == 1:  # in all layers: no gates
                 moves[name], ends[name], counters[name] = go, Const(1), Const(0)
                 continue
@@ -337,7 +337,7 @@ class Walker(wiring.Component):
         """
         form = self.form
         starts = {name: Signal(form.width, name=f"{name}_start") for name in ORIGINS.values()}
-        loops = [loop for loop in LOOPS if self._count(loop) > 1]
+        loops = [loop for loop in RUN_LOOPS if self._count(loop) > 1]
         base = step = Const(0)  # where no loop goes on, a job ends
         for loop in reversed(loops):
             origin, distance = starts[ORIGINS[loop]], self._distance(STEPS[loop])

@@ -157,7 +157,7 @@ class Writer(wiring.Component):
         m = Module()
         config = self.config
         soon = delay(m, self.tags.payload, ones=True)  # of the next levels
-        where = delay(m, soon, ones=True)  # of these
+        tag = delay(m, soon, ones=True)  # of these
         last_layer = delay(m, soon.job.layer == len(config.layers) - 1, ones=True)
         valid_soon, ends_soon = _flag(m, self.tags.valid), Signal()
         valid, ends = _flag(m, valid_soon), _flag(m, ends_soon)
@@ -165,19 +165,19 @@ class Writer(wiring.Component):
         m.d.comb += ends_soon.eq(valid_soon & last)
         used_before, begins = Signal(), Signal(init=1)
         # a segment without a channel is not written: there may be no word for it
-        used = Mux(begins, where.used, used_before)
+        used = Mux(begins, tag.used, used_before)
         with m.If(valid):
             m.d.sync += [begins.eq(ends), used_before.eq(used)]
         mode = None
         if len(config.levels) > 1:
             mode = delay(m, field(self._numbers("mode"), soon.job.layer), ones=True)
         segments = [
-            self._collect(m, valid, where.used, chain, mode) for chain in range(config.chains)
+            self._collect(m, valid, tag.used, chain, mode) for chain in range(config.chains)
         ]
         address = self._walk(m, soon, ends_soon)
         row_step = delay(m, self._distance(soon.job, "row_step"), ones=True)
-        self._write(m, where, ends, segments, used & ~last_layer, address, row_step)
-        self._write_outputs(m, soon, where, valid & last_layer)
+        self._write(m, tag, ends, segments, used & ~last_layer, address, row_step)
+        self._write_outputs(m, soon, tag, valid & last_layer)
         return m
 
     def _collect(self, m: Module, valid, used, chain: int, mode) -> Value:
@@ -278,7 +278,7 @@ class Writer(wiring.Component):
             move = move & last[loop]
         return goes, moves
 
-    def _write(self, m: Module, where, ends, segments, hidden, address, row_step) -> None:
+    def _write(self, m: Module, tag, ends, segments, hidden, address, row_step) -> None:
         """Write the complete segments, one chain after the other."""
         form, chains = self.form, len(segments)
         width = len(segments[0])
@@ -286,16 +286,16 @@ class Writer(wiring.Component):
         held = Signal(data.ArrayLayout(width, chains), reset_less=True)
         writing = Signal(chains)  # which of them hold a position
         waiting = Signal(chains)
-        job_end, held_job = Signal(), Signal.like(where.job)
+        job_end, held_job = Signal(), Signal.like(tag.job)
         with m.If(ends):
             m.d.sync += [
                 held.eq(Cat(segments)),
                 cursor.eq(address),
-                writing.eq(Mux(hidden, where.rows, 0)),
+                writing.eq(Mux(hidden, tag.rows, 0)),
                 waiting.eq(~0),
-                job_end.eq(Cat(where.last[name] for name in LOOPS).all()),
+                job_end.eq(Cat(tag.last[name] for name in LOOPS).all()),
             ]
-            m.d.sync += held_job.eq(where.job)
+            m.d.sync += held_job.eq(tag.job)
         with m.Else():
             m.d.sync += [writing.eq(writing >> 1), waiting.eq(waiting >> 1)]
         if chains > 1:
@@ -318,21 +318,21 @@ class Writer(wiring.Component):
             self.written.payload.eq(held_job),
         ]
 
-    def _write_outputs(self, m: Module, soon, where, arrive) -> None:
+    def _write_outputs(self, m: Module, soon, tag, arrive) -> None:
         """Write the last layer's levels, those of all chains into one word."""
         rows, outputs = self.config.output_rows, self.config.outputs
         bases = [
             (context * rows + rank) * outputs
             for context in range(self.config.contexts)
-            for rank in range(1 << len(where.rank))
+            for rank in range(1 << len(tag.rank))
         ]
         base = delay(m, field(bases, Cat(soon.rank, soon.job.context)), ones=True)
         fmt = self.config.levels[-1]
         m.d.sync += [
-            self.outputs.address.eq(base + where.channel),
+            self.outputs.address.eq(base + tag.channel),
             self.outputs.data.eq(Cat(_encoded(fmt, level)[: fmt.width]
                                      for level in self.levels[-1])),
-            self.outputs.enable.eq(arrive & where.used & where.rows[0]),
+            self.outputs.enable.eq(arrive & tag.used & tag.rows[0]),
         ]  # fmt: skip
 
 

@@ -2,14 +2,14 @@ import random
 
 import pytest
 
-from narrowgauge.hw.gates.stream import Queue
+from narrowgauge.hw.gates.stream import SkidBuffer
 
 from ..simulation import run
 
 
 @pytest.mark.parametrize(("gaps", "stalls"), [(0, 0), (0.5, 0), (0, 0.5), (0.4, 0.6)])
-def test_a_queue_loses_and_repeats_nothing(gaps, stalls):
-    queue, chance, sent, taken = Queue(8), random.Random(3), list(range(200)), []
+def test_a_skid_buffer_loses_and_repeats_nothing(gaps, stalls):
+    queue, chance, sent, taken = SkidBuffer(8), random.Random(3), list(range(200)), []
     held = None
 
     async def feed(ctx):

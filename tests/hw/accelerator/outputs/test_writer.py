@@ -192,11 +192,11 @@ def both_layers():
 @pytest.mark.parametrize(
     ("method", "old", "new"),
     [
-        ("elaborate", "Mux(begins, where.used, used_before)", "where.used"),
+        ("elaborate", "Mux(begins, tag.used, used_before)", "tag.used"),
         ("_code", "m.If(used)", "m.If(1)"),
         ("_walk", "has_moved | moves_now", "moves_now"),
         ("_write", "~waiting[1:].any()", "1"),
-        ("_write_outputs", "& where.rows[0]", ""),
+        ("_write_outputs", "& tag.rows[0]", ""),
     ],
     ids=["half a segment", "codes of no channel", "loops forget", "too early", "rows of no image"],
 )
