@@ -227,6 +227,42 @@ def test_chains_are_short_and_end():
         longest_chain(arrows)
 
 
+def reached(arrows, start):
+    """All folders or modules that arrows lead to, from one on."""
+    found, left = set(), [start]
+    while left:
+        new = set(arrows.get(left.pop(), ())) - found
+        found |= new
+        left += new
+    return found
+
+
+def test_wings_do_not_know_each_other():
+    folders = {folder: allowed.split() for folder, allowed in ARROWS.items()}
+    assert reached(folders, "hw.array") == {"hw.numbers", "hw.gates", "hw.mac"}
+    assert reached(folders, "hw.program") == {"hw.numbers", "hw.network"}
+
+
+@pytest.mark.parametrize(("room", "other"), [("inputs", "outputs"), ("outputs", "inputs")])
+def test_rooms_of_the_accelerator_do_not_know_each_other(room, other):
+    arrows, home = graph(), "narrowgauge.hw.accelerator"
+    inside = [name for name in arrows if name.startswith(f"{home}.{room}.")]
+    assert inside
+    for name in inside:
+        known = reached(arrows, name)
+        assert not {each for each in known if each.startswith(f"{home}.{other}.")}, name
+
+
+def test_few_files_of_the_accelerator_know_programs():
+    home, program = "narrowgauge.hw.accelerator", "narrowgauge.hw.program."
+    knowing = {
+        name
+        for name, found in graph().items()
+        if name.startswith(f"{home}.") and any(each.startswith(program) for each in found)
+    }
+    assert knowing == {f"{home}.{name}" for name in ("configure", "top", "traced")}
+
+
 def test_modules_import_from_modules():
     """A face is for users: inside, it would hide what a module needs."""
     shown = {package: set(face_of(package)) for package in PACKAGES}

@@ -1,8 +1,12 @@
 import pickle
+import re
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
 from narrowgauge.hw.errors import ToolError
+from narrowgauge.hw.synth.family import Family
 from narrowgauge.hw.synth.targets import TARGETS, target
 
 
@@ -18,6 +22,13 @@ def test_targets_are_data(name):
     absent = {"spram", "dsp"} if name == "hx8k" else set()
     packed = target(name).family.packed or {"lut", "ff", "bram", "dsp", "io"}
     assert target(name).budget.keys() - {"ff"} == {*packed} - {"ff"} - absent
+
+
+def test_the_page_has_every_field_of_a_family():
+    page = Path(__file__).parents[3] / "docs" / "adding-a-target.md"
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", page.read_text(encoding="utf-8"), re.MULTILINE)
+    described = [name for row in rows for name in re.findall(r"\w+", row)]
+    assert sorted(described) == sorted(field.name for field in fields(Family))
 
 
 def test_a_resource_may_be_several_kinds_of_cells():
