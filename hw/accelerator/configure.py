@@ -63,7 +63,7 @@ def _taken(kind: type[T], source: object, **others: object) -> T:
 
 
 def job_of(program: Program) -> data.StructLayout:
-    """Return the layout of the program's jobs."""
+    """Return the layout of the jobs of a program."""
     return Job(program.contexts, len(program.records))
 
 
@@ -83,7 +83,7 @@ def tag_of(program: Program) -> data.StructLayout:
 
 
 def loader_config(program: Program) -> LoaderConfig:
-    """Return what the loader needs."""
+    """Return the configuration of the `Loader`."""
     return LoaderConfig(
         element=program.network.input,
         code=program.operands.activation,
@@ -100,7 +100,15 @@ def loader_config(program: Program) -> LoaderConfig:
 def activation_memory_config(
     program: Program, *, single_port: bool = False
 ) -> ActivationMemoryConfig:
-    """Return what the activation memory needs, with a port for reading and writing or two."""
+    """Return the configuration of the `ActivationMemory`.
+
+    Parameters
+    ----------
+    program : Program
+        Whose activations it holds.
+    single_port : bool
+        Whether it has one port for reading and writing, instead of two.
+    """
     width, words = program.memories["activations"]
     return ActivationMemoryConfig(
         width=width,
@@ -114,10 +122,16 @@ def activation_memory_config(
 def weight_memory_config(
     program: Program, *, loaded: bool = False, single_port: bool = False
 ) -> WeightMemoryConfig:
-    """Return what the weight memory needs.
+    """Return the configuration of the `WeightMemory`.
 
-    Its contents are `Contents.weights`, unless it is ``loaded`` in that order, as all with a
-    single port are.
+    Parameters
+    ----------
+    program : Program
+        Whose weights it holds.
+    loaded : bool
+        Whether they are loaded, in the order of `Contents.weights`; else these are its contents.
+    single_port : bool
+        Whether it has one port for reading and writing; then it is loaded, too.
     """
     width, words = program.memories["weights"]
     contents = None if loaded or single_port else tuple(program.contents.weights)
@@ -125,12 +139,12 @@ def weight_memory_config(
 
 
 def loops_of(feed: Feed) -> PatchLoops:
-    """Return what a layer reads, for the walker."""
+    """Return the loops over what a layer reads."""
     return _taken(PatchLoops, feed, edges=_taken(Edges, feed) if feed.padded else None)
 
 
 def walker_config(program: Program) -> WalkerConfig:
-    """Return what the walker needs."""
+    """Return the configuration of the `Walker`."""
     return WalkerConfig(
         layers=tuple(loops_of(record.feed) for record in program.records),
         form=_patch_form(program),
@@ -167,7 +181,7 @@ def _cuts_tails(program: Program) -> bool:
 
 
 def packer_config(program: Program, walker: WalkerConfig) -> PackerConfig:
-    """Return what the packer behind a walker needs."""
+    """Return the configuration of the `Packer` behind a walker."""
     feeds = [record.feed for record in program.records]
     tails = tuple((feed.tail, feed.last_tail) for feed in feeds)
     return PackerConfig(
@@ -182,7 +196,7 @@ def packer_config(program: Program, walker: WalkerConfig) -> PackerConfig:
 
 
 def feeder_config(program: Program) -> FeederConfig:
-    """Return what the feeder needs."""
+    """Return the configuration of the `Feeder`."""
     walker = walker_config(program)
     return FeederConfig(
         walker=walker,
@@ -195,7 +209,7 @@ def feeder_config(program: Program) -> FeederConfig:
 
 
 def pool_unit_config(program: Program) -> PoolUnitConfig:
-    """Return what the max pool needs."""
+    """Return the configuration of the `PoolUnit`."""
     return PoolUnitConfig(
         layers=tuple(_pool_output(record) for record in program.records),
         form=CodeAddress(program.activation_words, program.geometry.lanes, program.segment),
@@ -216,7 +230,7 @@ def _pool_output(record: Record) -> PoolOutput | None:
 
 
 def scoreboard_config(program: Program) -> ScoreboardConfig:
-    """Return what the scoreboard needs."""
+    """Return the configuration of the `Scoreboard`."""
     return ScoreboardConfig(
         contexts=program.contexts,
         layers=len(program.records),
@@ -226,7 +240,15 @@ def scoreboard_config(program: Program) -> ScoreboardConfig:
 
 
 def sequencer_config(program: Program, interval: int) -> SequencerConfig:
-    """Return what the sequencer needs; ``interval`` is that of the array."""
+    """Return the configuration of the `Sequencer`.
+
+    Parameters
+    ----------
+    program : Program
+        Whose loops it walks through.
+    interval : int
+        Least cycles between two last steps (`SystolicArray.interval`).
+    """
 
     def layer(record: Record) -> SequencerLayer:
         return _taken(SequencerLayer, record.tiles, tiles=record.tiles.rounds)
@@ -241,7 +263,7 @@ def sequencer_config(program: Program, interval: int) -> SequencerConfig:
 
 
 def drain_config(program: Program) -> DrainConfig:
-    """Return what the drain needs."""
+    """Return the configuration of the `Drain`."""
 
     def layer(record: Record) -> DrainLayer:
         tiles = record.tiles
@@ -265,7 +287,15 @@ def drain_config(program: Program) -> DrainConfig:
 
 
 def level_unit_config(program: Program, *, dsp: bool) -> LevelUnitConfig:
-    """Return what turns sums into levels; with ``dsp`` it multiplies in DSP blocks."""
+    """Return the configuration of the `LevelUnit`.
+
+    Parameters
+    ----------
+    program : Program
+        Whose partial sums become levels.
+    dsp : bool
+        Whether requantisers multiply in DSP blocks.
+    """
     return LevelUnitConfig(
         tag=tag_of(program),
         chains=program.geometry.chains,
@@ -300,7 +330,7 @@ def _thresholds_config(program: Program) -> ThresholdsConfig | None:
 
 
 def writer_config(program: Program) -> WriterConfig:
-    """Return what the writer needs."""
+    """Return the configuration of the `Writer`."""
     geometry, last = program.geometry, program.records[-1]
 
     def layer(record: Record) -> WriterLayer:
@@ -327,7 +357,7 @@ def writer_config(program: Program) -> WriterConfig:
 
 
 def emitter_config(program: Program) -> EmitterConfig:
-    """Return what the emitter needs."""
+    """Return the configuration of the `Emitter`."""
     return EmitterConfig(
         level=program.network.output,
         outputs=program.network.outputs,
@@ -342,7 +372,15 @@ def emitter_config(program: Program) -> EmitterConfig:
 
 
 def probe_config(program: Program, *, latency: int = 0) -> ProbeConfig:
-    """Return what a probe needs; ``latency`` is that from sums to levels."""
+    """Return the configuration of a `Probe`.
+
+    Parameters
+    ----------
+    program : Program
+        Whose partial sums it names.
+    latency : int
+        Cycles from a partial sum to its levels (`LevelUnitConfig.latency`).
+    """
 
     def layer(record: Record) -> ProbeLayer:
         place, single = record.place, record.mapped.patch.count == 1

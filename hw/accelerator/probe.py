@@ -109,6 +109,9 @@ class ProbeConfig:
 class Probe(wiring.Component):
     """Say of every partial sum which it is and what level it becomes, when that is there.
 
+    That is ``config.latency`` cycles after the sum has left the array; what runs is told in the
+    same cycle.
+
     Parameters
     ----------
     config : ProbeConfig

@@ -54,7 +54,8 @@ class Accelerator(wiring.Component):
     """A network on a systolic array, entirely from on-chip memory.
 
     Images stream in element by element and levels stream out, image after image without a reset;
-    both sides may pause at any time. The components are attributes, for a `Probe`.
+    both sides may pause at any time. `Program.cycles` predicts the cycles of an image. The
+    components are attributes, for a `Probe`.
 
     Parameters
     ----------
@@ -70,6 +71,11 @@ class Accelerator(wiring.Component):
     weights : In(stream.Signature(word of the weight memory))
         Where weights have a single port, and where the program is for any weights: they are loaded,
         in the order of `Contents.weights`, after every reset, and images wait for them.
+
+    Raises
+    ------
+    GeometryError
+        Where the DSP blocks of the fabric cannot be used as the program needs (`mac.macs`).
     """
 
     i: stream.Interface

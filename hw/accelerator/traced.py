@@ -31,6 +31,9 @@ def trace_layout(program: Program) -> data.StructLayout:
 class Traced(wiring.Component):
     """An accelerator with one more output, what a `Probe` at its inner signals sees.
 
+    A partial sum is traced with its level, ``accelerator.levels.config.latency`` cycles after it
+    has left the array.
+
     Parameters
     ----------
     accelerator : Accelerator

@@ -45,6 +45,11 @@ class PE(wiring.Component):
     i_control : In(CONTROL)
     i_shift : In(1)
     i_drain, o_drain : In/Out(drained(accumulator))
+
+    Raises
+    ------
+    GeometryError
+        For a multiply-accumulate of floats.
     """
 
     i_weights: data.View
@@ -118,6 +123,11 @@ class SystolicArray(wiring.Component):
         Least cycles between two last steps.
     observes_overflow : bool
         Whether sums come with their flags; if not, the flags are 0.
+
+    Raises
+    ------
+    GeometryError
+        For floats, and as `mac.macs` does.
 
     Members
     -------

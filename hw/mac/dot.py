@@ -60,6 +60,11 @@ class DotProduct(wiring.Component):
     -------
     i_weights, i_activations : In(ArrayLayout(format, lanes))
     o : Out(signed(width))
+
+    Raises
+    ------
+    GeometryError
+        Without lanes.
     """
 
     i_weights: data.View

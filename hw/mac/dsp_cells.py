@@ -32,6 +32,10 @@ class SbMac16(wiring.Component):
     Only with ``A_REG``, ``B_REG`` and ``*OUTPUT_SELECT=1`` a clock that it reports is one that
     holds at the ports; paths inside are the vendor's matter.
 
+    ``o`` is behind its inputs by as many cycles as registers on the way are switched on: one for
+    ``A_REG`` and ``B_REG``, one for a product of 8x8 bits or two for one of 16x16, and one for
+    ``*OUTPUT_SELECT=1``; by none where none is.
+
     Yosys 0.70 with ``synth_ice40 -dsp`` takes a block that is there already for one of its own and
     loses all of its parameters: do not let it infer blocks beside these.
 
@@ -216,6 +220,11 @@ class Mult18x18D(wiring.Component):
     -------
     a, b : In(signed(18))
     o : Out(signed(36))
+
+    Raises
+    ------
+    GeometryError
+        For another number of register stages.
     """
 
     a: Signal

@@ -155,7 +155,13 @@ def load(path: Path | str) -> Network:
 
 
 def from_bytes(content: bytes, *, origin: str) -> Network:
-    """Read the content of a network file; errors name ``origin``. See `load`."""
+    """Read the content of a network file, as `load` does.
+
+    Raises
+    ------
+    NetworkError
+        For what is not a whole network file; it names ``origin``.
+    """
     try:
         arrays = from_safetensors(content)
         length = int.from_bytes(content[:8], "little")

@@ -44,7 +44,13 @@ MAX_SUMMAND = 255  # the largest multiplier of a summand of `Add`
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Weighted(Requantised):
-    """A layer with weights: an integer array ``weights`` of levels of the format ``weight``."""
+    """A layer with weights: an integer array ``weights`` of levels of the format ``weight``.
+
+    Raises
+    ------
+    NetworkError
+        For weights of another shape, or that are no levels of their format.
+    """
 
     weight: Format
     weights: np.ndarray
@@ -87,7 +93,7 @@ class Dense(Weighted):
     axes = ("outputs", "inputs")
 
     def output_size(self, *sizes: Size) -> Size:
-        """Return the size of its output."""
+        """Return the size of its output, given those of its inputs; raises `NetworkError`."""
         (size,) = sizes
         if size.elements != self.weights.shape[1]:
             raise NetworkError(
@@ -111,6 +117,11 @@ class Conv2d(Weighted):
         Kernel, stride and padding.
     groups : int
         Output channels ``g * outputs / groups`` on read input channels ``g * inputs / groups`` on.
+
+    Raises
+    ------
+    NetworkError
+        For weights of another kernel than the window's, or groups that do not divide the outputs.
     """
 
     window: Window
@@ -132,7 +143,7 @@ class Conv2d(Weighted):
             )
 
     def output_size(self, *sizes: Size) -> Size:
-        """Return the size of its output."""
+        """Return the size of its output, given those of its inputs; raises `NetworkError`."""
         (size,) = sizes
         wanted = self.groups * self.weights.shape[3]
         if size.channels != wanted:
@@ -167,7 +178,7 @@ class AveragePool(Requantised):
         self._check_channels(1)
 
     def output_size(self, *sizes: Size) -> Size:
-        """Return the size of its output."""
+        """Return the size of its output, given those of its inputs; raises `NetworkError`."""
         (size,) = sizes
         if self.window is None:
             return Size(1, 1, size.channels)
@@ -187,6 +198,11 @@ class Add(Requantised):
         Format of the second source.
     summands : tuple of int
         Their multipliers, 1 to 255.
+
+    Raises
+    ------
+    NetworkError
+        For other summands, a second source that is no integer, or other than two sources.
     """
 
     other: Format
@@ -217,7 +233,7 @@ class Add(Requantised):
         return (self.input, self.other)
 
     def output_size(self, *sizes: Size) -> Size:
-        """Return the size of its output."""
+        """Return the size of its output, given those of its inputs; raises `NetworkError`."""
         one, two = sizes
         if one != two:
             raise NetworkError(f"layer {self.name} adds tensors of one size, not {one} and {two}")
@@ -234,6 +250,11 @@ class MaxPool(Layer):
     ----------
     window : Window
         Kernel, stride and padding.
+
+    Raises
+    ------
+    NetworkError
+        Where input and output differ in format.
     """
 
     window: Window
@@ -249,7 +270,7 @@ class MaxPool(Layer):
             )
 
     def output_size(self, *sizes: Size) -> Size:
-        """Return the size of its output."""
+        """Return the size of its output, given those of its inputs; raises `NetworkError`."""
         (size,) = sizes
         return Size(*_positions(self.name, self.window, size), size.channels)
 

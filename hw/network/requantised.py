@@ -31,6 +31,11 @@ class Layer:
         Names of the layers that it reads, or ``input``; empty is the layer before.
     input, output : Format
         Formats of the levels that it reads and gives.
+
+    Raises
+    ------
+    NetworkError
+        For formats that are neither bipolar nor integers, or another number of sources.
     """
 
     name: str
@@ -93,6 +98,11 @@ class Requantised(Layer):
         Where each level above the lowest begins, ascending in each channel; equal ones skip levels.
         With them nothing is scaled: multipliers are 1, biases and shift 0, and ``output`` is
         an integer format of at most 8 bits.
+
+    Raises
+    ------
+    NetworkError
+        For parameters outside what is said here.
     """
 
     bias: np.ndarray

@@ -39,6 +39,11 @@ class Window:
         Height and width; rows and columns from one position to the next.
     padding : tuple of int
         Rows and columns outside the image: top, left, bottom, right.
+
+    Raises
+    ------
+    NetworkError
+        For other numbers of numbers, ones that are too small, or padding as large as the kernel.
     """
 
     kernel: tuple[int, int]

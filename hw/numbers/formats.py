@@ -88,6 +88,11 @@ class PowerOfTwo(Format):
     """Zero or a signed power of two: a sign bit above an exponent field of ``width - 1`` bits.
 
     Field 0 is level 0 and field ``f`` is ``2**(f - 1)``, so ``pow2_4`` holds 0, ±1, ±2, ... ±64.
+
+    Raises
+    ------
+    FormatError
+        For other widths than 2 to 6.
     """
 
     names = "pow2_N (N = 2 to 6)"
@@ -159,7 +164,13 @@ class PowerOfTwo(Format):
 
 @dataclass(frozen=True)
 class Fixed(Format):
-    """Two's complement (``int8``) or unsigned (``uint8``) integers."""
+    """Two's complement (``int8``) or unsigned (``uint8``) integers.
+
+    Raises
+    ------
+    FormatError
+        For other widths than 1 to 32.
+    """
 
     names = f"intN or uintN (N = 1 to {MAX_WIDTH})"
     pattern = "(u?)int([0-9]{1,3})"

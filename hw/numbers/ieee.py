@@ -66,6 +66,11 @@ class Float(Format):
     ----------
     exponent, mantissa : int
         Bits of the two fields, 2 to 8 and 1 to 23.
+
+    Raises
+    ------
+    FormatError
+        For other fields.
     """
 
     names = (

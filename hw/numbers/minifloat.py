@@ -31,6 +31,11 @@ class MiniFloat(Format):
     ----------
     exponent, mantissa : int
         Bits of the two fields, 1 to 5 and 1 to 10.
+
+    Raises
+    ------
+    FormatError
+        For other fields.
     """
 
     names = f"eEmM (E = 1 to {MAX_EXPONENT}, M = 1 to {MAX_MANTISSA})"

@@ -36,7 +36,13 @@ class Module:
 
 
 def parse(text: str) -> tuple[list[list[str]], list[Module]]:
-    """Split into the lines outside of modules, and modules with the attributes before them."""
+    """Split into the lines outside of modules, and modules with the attributes before them.
+
+    Raises
+    ------
+    ToolError
+        For text that is not RTLIL, or ends inside a module.
+    """
     preamble: list[list[str]] = []
     attributes: list[list[str]] = []
     modules: list[Module] = []

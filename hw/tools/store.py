@@ -124,7 +124,13 @@ class Store:
         return value if form == "bytes" else json.loads(value)
 
     def put(self, key: str, kind: str, value: Any) -> None:
-        """Store ``value`` (bytes, or anything that JSON holds, but not None) under ``key``."""
+        """Store ``value`` (bytes, or anything that JSON holds, but not None) under ``key``.
+
+        Raises
+        ------
+        ValueError
+            For None.
+        """
         if value is None:
             raise ValueError("None stands for 'not stored' and cannot be stored")
         if isinstance(value, bytes):
