@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ..lazy import face
 
 if TYPE_CHECKING:
-    from .adder import Term, adder_tree, partial_products, shape_for, tree_latency
+    from .adder import Term, adder_tree, extended, partial_products, shape_for, tree_latency
     from .address import CodeAddress
     from .attributes import MAP_ALONE, NO_COLLISIONS, SINGLE_PORT
     from .counter import count_down, count_up
@@ -33,6 +33,7 @@ __all__ = [
     "count_up",
     "delay",
     "delays",
+    "extended",
     "field",
     "partial_products",
     "recoded_latency",

@@ -7,11 +7,11 @@ its neighbour is an adder too, and the clock sees one carry chain.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amaranth.hdl import Const, Module, Mux, Shape, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
 
 from ..numbers.arithmetic import bits_for
 
-__all__ = ["Term", "adder_tree", "partial_products", "shape_for", "tree_latency"]
+__all__ = ["Term", "adder_tree", "extended", "partial_products", "shape_for", "tree_latency"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,12 @@ def shape_for(low: int, high: int) -> Shape:
     A `range` would do, but not beyond 64 bits.
     """
     return signed(bits_for(low, high)) if low < 0 else unsigned(high.bit_length())
+
+
+def extended(value: Value, width: int) -> Value:
+    """Return the bits of ``value`` in ``width`` bits, which hold it; by its sign, if it has one."""
+    sign = value[-1] if value.shape().signed else Const(0, 1)
+    return Cat(value, sign.replicate(width - len(value)))
 
 
 def _stored(m: Module, term: Term, registered: bool) -> Term:

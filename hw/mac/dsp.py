@@ -2,10 +2,10 @@
 
 from math import ceil
 
-from amaranth.hdl import Cat, Elaboratable, Module, Signal, Value, signed
+from amaranth.hdl import Cat, Elaboratable, Module, Signal, signed
 
 from ..errors import GeometryError
-from ..gates.adder import Term, adder_tree, tree_latency
+from ..gates.adder import Term, adder_tree, extended, tree_latency
 from ..numbers.arithmetic import Accumulator
 from ..numbers.formats import Fixed
 from ..numbers.operands import Operands
@@ -141,8 +141,8 @@ class Mac16(Elaboratable):
         m.submodules.block = block = self.block
         low, high = self.places[0], self.places[-1]
         bits = 16 if self.wide else 8
-        weights = [_extended(place.weight, bits) for place in self.places]
-        activations = [_extended(place.activation, bits) for place in self.places]
+        weights = [extended(place.weight, bits) for place in self.places]
+        activations = [extended(place.activation, bits) for place in self.places]
         m.d.comb += [
             block.a.eq(Cat(*weights)),
             block.b.eq(Cat(*activations)),
@@ -153,13 +153,6 @@ class Mac16(Elaboratable):
             Cat(place.total for place in self.places).eq(block.o),
         ]
         return m
-
-
-def _extended(level: Value, bits: int) -> Value:
-    """Return a level in more bits, by its sign."""
-    shape = level.shape()
-    top = level[-1] if shape.signed else level[0] & 0
-    return Cat(level, top.replicate(bits - shape.width))
 
 
 def mac16s(

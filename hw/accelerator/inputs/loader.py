@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ...errors import GeometryError
+from ...gates.adder import extended
 from ...gates.counter import count_down, count_up
 from ...gates.ports import WriteInterface, WriteSignature
 from ...numbers.format import Format
@@ -177,7 +178,7 @@ class Loader(wiring.Component):
         config, code = self.config, self.i.payload.code
         if config.element == config.code or config.bitwise:
             return code.as_value()
-        return _extended(code.level, config.code.width)
+        return extended(code.level, config.code.width)
 
     def _walk(self, m: Module, word_done, written, final, full, last_image) -> Signal:
         """Count images and contexts, and walk through their words; return the address."""
@@ -220,9 +221,3 @@ class Loader(wiring.Component):
 def _plane(word, plane) -> Value:
     """Return one bit of every element of ``word``; plane 0 is the most significant bit."""
     return Cat(*(word[lane][::-1].bit_select(plane, 1) for lane in range(len(word))))
-
-
-def _extended(level: Value, width: int) -> Value:
-    """Return the bits of ``level`` in ``width`` bits, which hold it."""
-    sign = level[-1] if level.shape().signed else Const(0, 1)
-    return Cat(level, sign.replicate(width))[:width]
