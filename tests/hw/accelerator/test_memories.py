@@ -97,13 +97,22 @@ def test_writers_wait_for_each_other(single_port):
 
 
 def load(config, words, pauses=0.3, more=3):
-    """Load ``words`` and offer some more; return what every address reads, once it is ready."""
+    """Load ``words`` and offer some more.
+
+    Return what every address reads, once it is ready, the words that it has taken, and the cycles
+    in which it was ready early or late.
+    """
     memory, rng, seen, taken = WeightMemory(config), np.random.default_rng(0), [], []
+    wrong, cycle = [], 0
     left = [] if config.contents else [*words, *range(more)]
 
     async def testbench(ctx):
+        nonlocal cycle
         waits, idle = False, 5  # cycles in which nothing more may be taken
         while idle:
+            full = bool(config.contents) or len(taken) >= len(words)
+            if ctx.get(memory.o_ready) != full:
+                wrong.append(cycle)
             if left:
                 waits = waits or rng.random() >= pauses
                 ctx.set(memory.i.valid, waits)
@@ -111,15 +120,16 @@ def load(config, words, pauses=0.3, more=3):
                 if waits and ctx.get(memory.i.ready):
                     taken.append(left.pop(0))
                     waits = False
-            idle -= ctx.get(memory.o_ready)
+            idle -= full
             await ctx.tick()
+            cycle += 1
         for address in range(len(words)):
             ctx.set(memory.i_address, address)
             await ctx.tick()
             seen.append(ctx.get(memory.o_word))
 
     run(memory, testbench)
-    return seen, taken
+    return seen, taken, wrong
 
 
 @settings(max_examples=15)
@@ -128,12 +138,12 @@ def load(config, words, pauses=0.3, more=3):
 )
 def test_loaded_weights_are_read(words, single_port, pauses):
     config = WeightMemoryConfig(8, len(words), single_port=single_port)
-    assert load(config, words, pauses) == (words, words)
+    assert load(config, words, pauses) == (words, words, [])
 
 
 def test_weights_as_contents_are_there_at_once():
     config = WeightMemoryConfig(8, 3, (7, 0, 200))
-    assert load(config, [7, 0, 200])[0] == [7, 0, 200]
+    assert load(config, [7, 0, 200]) == ([7, 0, 200], [], [])
     assert not hasattr(WeightMemory(config), "i")
 
 
@@ -173,10 +183,18 @@ def test_a_port_that_reads_where_it_writes_is_found(monkeypatch):
         check_activations(config)
 
 
-def test_a_memory_that_is_ready_early_is_found(monkeypatch):
-    config = WeightMemoryConfig(8, 3)
-    assert load(config, [5, 6, 7]) == ([5, 6, 7], [5, 6, 7])
-    edit(monkeypatch, WeightMemory, "elaborate", "index == config.words - 1", "index == 0")
-    seen, taken = load(config, [5, 6, 7])
-    assert seen != [5, 6, 7]
-    assert taken != [5, 6, 7]
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("self.o_ready.eq(ready)", "self.o_ready.eq(1)"),
+        ("self.o_ready.eq(ready)", "self.o_ready.eq(ready | (self.i.valid & (index == 2)))"),
+        ("self.i.ready.eq(~ready)", "self.i.ready.eq(1)"),
+        ("self.i.valid & ~ready", "self.i.valid"),
+    ],
+    ids=["always", "a cycle early", "takes more", "overwrites"],
+)
+def test_a_planted_fault_of_loading_is_found(monkeypatch, old, new):
+    config, words = WeightMemoryConfig(8, 3), [5, 6, 7]
+    assert load(config, words) == (words, words, [])
+    edit(monkeypatch, WeightMemory, "elaborate", old, new)
+    assert load(config, words) != (words, words, [])
