@@ -86,10 +86,10 @@ def test_layers_have_what_they_need():
     )
     conv, pool, dense = program.records
     loops = feeder_config(program).walker.layers
-    assert [each.edges is not None for each in loops] == [True, False, False]
-    assert (loops[0].length, loops[0].outer, loops[0].edges.right) == (6, 3, 8)
-    assert [layer is not None for layer in pool_unit_config(program).layers] == [False, True, False]
-    assert pool_unit_config(program).layers[1].positions == pool.place.positions == 4
+    assert [each.edges and each.edges.right for each in loops] == [8, None, None]
+    assert (loops[0].length, loops[0].outer) == (6, 3)
+    pools = [layer and layer.positions for layer in pool_unit_config(program).layers]
+    assert pools == [None, pool.place.positions, None]
     assert [layer.tiles for layer in sequencer_config(program, 4).layers] == [2, 1, 2]
     assert [layer.tiles for layer in drain_config(program).layers] == [2, 1, 2]
     written = writer_config(program).layers

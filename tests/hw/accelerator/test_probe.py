@@ -85,12 +85,12 @@ def trace(config, drain, jobs, seed):
                     ctx.set(port[chain], level)
             place, then = later.pop(0)
             seen.append([observed(ctx, entry) for entry in probe.o.sums])
-            none = [None] * config.chains
-            right.append(
-                none if place is None else list(expected(config, batches, *place, then, levels))
-            )
-            if place is not None:
-                assert ctx.get(probe.o.layer) == place[1]["layer"]
+            if place is None:
+                right.append([None] * config.chains)
+            else:
+                at, tag = place
+                right.append(list(expected(config, batches, at, tag, then, levels)))
+                assert ctx.get(probe.o.layer) == tag["layer"]
             await ctx.tick()
 
     run(probe, testbench)
@@ -110,7 +110,8 @@ def cases(draw):
 @settings(max_examples=15)
 @given(cases(), st.integers(0, 99))
 def test_every_sum_is_told_once_with_its_level(case, seed):
-    seen, right = trace(*case, seed)
+    config, drain, found = case
+    seen, right = trace(config, drain, found, seed)
     assert seen == right
 
 
