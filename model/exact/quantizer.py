@@ -110,13 +110,18 @@ class Quantizer:
     table: np.ndarray | None = None
 
     @classmethod
-    def nearest(cls, output: Format, scale: Fraction) -> "Quantizer":
-        """Return what `Format.quantize` does: nearest levels, halves up; or the sign, 0 up."""
+    def nearest(
+        cls, output: Format, scale: Fraction, ends: tuple[int, int] | None = None
+    ) -> "Quantizer":
+        """Return what `Format.quantize` does: nearest levels, halves up; or the sign, 0 up.
+
+        ``ends`` are the lowest and the highest level, where those are not the format's own.
+        """
         unit, none = np.array([scale], object), Fraction(0)
         if output == Bipolar():
             zero = np.array([[none]], object)
             return cls(unit, none, -1, 1, NEAREST, True, unit, none, table=zero)
-        ends = output.min_level, output.max_level
+        ends = ends or (output.min_level, output.max_level)
         return cls(unit, none, *ends, NEAREST, False, unit, none)
 
     def codes(self, values: np.ndarray) -> np.ndarray:

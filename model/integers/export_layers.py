@@ -20,6 +20,7 @@ from ..exact.unsolved import Accumulation, UnsolvedLayer
 from ..layers.affine import constants
 from ..layers.blocks import Model, Node
 from ..layers.norm import units
+from ..layers.quantize import ActivationQuantizer
 from ..layers.steps import BIAS, Head, Step, WeightedStep
 from ..layers.unweighted import AddStep, AveragePoolStep, summands
 from ..lowering.supported import pair
@@ -48,15 +49,18 @@ def hidden_layer(model: Model, node: Node, step: Step, sources: tuple[str, ...])
         ) from error
     slope, falling = gamma / deviation, numbers[3].numpy() < 0
     sums = _accumulation(model, node, step, sources).flipped(falling)
+    ends = step.output.min_level, step.output.max_level
+    if isinstance(step.activation, ActivationQuantizer):
+        ends = step.activation.ends
     steps = Steps(
         name=node.name,
         output=step.output,
         low=sums.low,
         high=sums.high,
         transfer=Transfer.linear(unit * slope, beta - mean * slope).flipped(falling),
-        quantizer=Quantizer.nearest(step.output, scale),
+        quantizer=Quantizer.nearest(step.output, scale, ends),
         mirrored=np.zeros(len(falling), bool),
-        ends=(step.output.min_level, step.output.max_level),
+        ends=ends,
     )
     return UnsolvedLayer(node.name, sums, step.output, steps=steps)
 

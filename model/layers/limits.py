@@ -1,13 +1,15 @@
 """Bounds that an activation keeps its values within: ReLU, ReLU6 and Hardtanh are such."""
 
-from math import inf
+from math import ceil, floor, inf
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from ...hw.numbers.formats import Format
+from ...hw.numbers.formats import Bipolar, Format
 
-__all__ = ["NO_LIMITS", "Clip", "Limits"]
+__all__ = ["NO_LIMITS", "RELU", "Clip", "Limits"]
+
+ROOM = 1e-6  # of a bound: what float32 takes from a scale does not take its last level
 
 
 class Limits(NamedTuple):
@@ -36,19 +38,45 @@ class Limits(NamedTuple):
         return Limits(low, high)
 
     def largest_scale(self, fmt: Format) -> float:
-        """Return the largest value of level 1 at which all levels of ``fmt`` are within."""
-        below = self.low / fmt.min_level if fmt.min_level < 0 and self.low < 0 else inf
-        return min(self.high / fmt.max_level, below)
+        """Return the value of level 1 beyond which ``fmt`` has levels that no value reaches.
+
+        It takes the levels of both signs to the bounds; of uneven bounds one side has levels to
+        spare, see `levels`.
+        """
+        below = self.low / fmt.min_level if fmt.min_level < 0 and self.low < 0 else 0.0
+        return max(self.high / fmt.max_level, below)
+
+    def levels(self, fmt: Format, scale: float) -> tuple[int, int]:
+        """Return the lowest and the highest level of ``fmt`` within the bounds.
+
+        Parameters
+        ----------
+        fmt : Format
+            Of the levels. Those of `Bipolar` are all within. A bound of 0 is left to the format: of
+            a signed one it keeps the negative levels.
+        scale : float
+            Value of level 1.
+        """
+        low, high = fmt.min_level, fmt.max_level
+        if fmt == Bipolar():
+            return low, high
+        if -inf < self.low < 0:
+            low = max(low, ceil(self.low / scale * (1 + ROOM)))
+        if self.high < inf:
+            high = min(high, floor(self.high / scale * (1 + ROOM)))
+        return low, high
 
     def module(self) -> nn.Module | None:
         """Return the float activation, or None without bounds."""
         if not self.bounded:
             return None
-        return nn.ReLU() if self == Limits(0) else Clip(self)
+        return nn.ReLU() if self == RELU else Clip(self)
 
 
 NO_LIMITS = Limits()
 """Bounds of what is not clipped."""
+RELU = Limits(0)
+"""Bounds of a ReLU."""
 
 
 class Clip(nn.Module):

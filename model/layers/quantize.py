@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ...hw.errors import FormatError
 from ...hw.numbers.formats import Bipolar, Fixed, Format, MiniFloat, PowerOfTwo
-from .limits import NO_LIMITS, Limits
+from .limits import NO_LIMITS, RELU, Limits
 from .rounding import Chance, nearest, straight_through
 
 __all__ = [
@@ -199,7 +199,8 @@ class ActivationQuantizer(nn.Module):
     fmt : Format
         Format of the activations; see `check_activation`.
     limits : Limits
-        What values are clipped to. They bound the scale, so that no level is beyond them.
+        What values are clipped to. No level is beyond them, and the last one to either side is
+        less than one level from its bound, or the last of the format; see `ends`.
     rounding, generator
         As in `WeightQuantizer`.
     """
@@ -215,7 +216,7 @@ class ActivationQuantizer(nn.Module):
         super().__init__()
         self.format = check_activation(fmt)
         self.rounding, self.generator = rounding, generator
-        self.largest = limits.largest_scale(fmt)
+        self.limits, self.largest = limits, limits.largest_scale(fmt)
         self.log2_scale: nn.Parameter | None = None
         if fmt != Bipolar():
             start = min(ACTIVATION_RANGE / fmt.max_level, self.largest)
@@ -232,12 +233,24 @@ class ActivationQuantizer(nn.Module):
         # the gradient passes, so that a scale at its bound can leave it
         return scale + (scale.clamp(max=self.largest) - scale).detach()
 
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The lowest and the highest level that it gives at its scale."""
+        return self._ends(self.scale)
+
+    def _ends(self, scale: Tensor) -> tuple[int, int]:
+        if self.limits in (NO_LIMITS, RELU):  # most often, and no number has to leave the device
+            return self.format.min_level, self.format.max_level
+        return self.limits.levels(self.format, float(scale.detach()))
+
     def forward(self, value: Tensor) -> Tensor:
         """Return the quantised values of ``value``, of the same shape."""
         chance = None
         if self.training and self.rounding == "stochastic":
             chance = Chance(self.generator)
-        return straight_through(value, self.scale, self.format, chance=chance)
+        scale = self.scale
+        low, high = self._ends(scale)
+        return straight_through(value, scale, self.format, low=low, high=high, chance=chance)
 
     @torch.no_grad()
     def fit(self, sample: Tensor) -> None:
@@ -246,9 +259,13 @@ class ActivationQuantizer(nn.Module):
             return
         sample = sample[torch.linspace(0, len(sample) - 1, min(len(sample), SAMPLE)).long()]
         low, high = self.format.min_level, self.format.max_level
+        wanted = sample if low < 0 else sample.clamp(min=0)
+        farthest = sample.max() / high
+        if -inf < self.limits.low < 0 and low < 0:  # the lower bound may be the farther one
+            farthest = torch.maximum(farthest, sample.min() / low)
         losses = {}
         for share in range(2, 21):
-            scale = (sample.max() * share / 20 / high).clamp(max=self.largest)
-            levels = nearest((sample / scale).clamp(low, high), self.format)
-            losses[float(scale)] = float((levels * scale - sample.clamp(min=low)).square().mean())
+            scale = (farthest * share / 20).clamp(max=self.largest)
+            levels = nearest((sample / scale).clamp(*self._ends(scale)), self.format)
+            losses[float(scale)] = float((levels * scale - wanted).square().mean())
         self.log2_scale.fill_(torch.tensor(min(losses, key=losses.__getitem__)).log2())

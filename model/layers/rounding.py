@@ -46,20 +46,20 @@ class _StraightThrough(torch.autograd.Function):
         value: Tensor,
         scale: Tensor,
         fmt: Format,
-        low: int,
+        ends: tuple[int, int],
         passes: bool,
         chance: Chance | None,
     ) -> Tensor:
         """Return ``scale * level``."""
         x = value / scale
-        clamped = x.clamp(low, fmt.max_level)
+        clamped = x.clamp(*ends)
         if chance is None:
             levels = nearest(clamped, fmt)
         else:
             drawn = fmt.quantize(clamped, rounding="stochastic", generator=chance.generator)
             levels = drawn.to(x.dtype)
         ctx.save_for_backward(x, levels, scale)
-        ctx.limits = (low, fmt.max_level, passes)
+        ctx.limits = (*ends, passes)
         return levels * scale
 
     @staticmethod
@@ -87,6 +87,7 @@ def straight_through(
     fmt: Format,
     *,
     low: int | None = None,
+    high: int | None = None,
     passes: bool = False,
     chance: Chance | None = None,
 ) -> Tensor:
@@ -103,8 +104,8 @@ def straight_through(
         Value of level 1; broadcasts against ``value``.
     fmt : Format
         Target format.
-    low : int, optional
-        Smallest level used, where that is not the format's own.
+    low, high : int, optional
+        Smallest and largest level used, where those are not the format's own.
     passes : bool
         Let gradients pass outside the range too.
     chance : Chance, optional
@@ -115,5 +116,5 @@ def straight_through(
     Tensor
         ``scale * level``, of the shape of ``value``.
     """
-    least = fmt.min_level if low is None else low
-    return cast(Tensor, _StraightThrough.apply(value, scale, fmt, least, passes, chance))
+    ends = fmt.min_level if low is None else low, fmt.max_level if high is None else high
+    return cast(Tensor, _StraightThrough.apply(value, scale, fmt, ends, passes, chance))

@@ -1,3 +1,4 @@
+from math import inf
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from torch.nn.utils import parametrize
 
 from narrowgauge.hw.errors import FormatError
 from narrowgauge.hw.numbers.formats import parse
+from narrowgauge.model.layers.limits import Limits
 from narrowgauge.model.layers.quantize import (
     ActivationQuantizer,
     WeightQuantizer,
@@ -46,6 +48,29 @@ def test_unsigned_activations_are_a_relu_with_a_ceiling():
     assert quantizer.scale.item() == pytest.approx(1)
     value = torch.tensor([-1.0, 0.4, 0.6, 2.4, 50.0])
     assert torch.allclose(quantizer(value), torch.tensor([0.0, 0, 1, 2, 3]))
+
+
+@pytest.mark.parametrize("fmt", ["int3", "int5", "int8", "int16"])
+@pytest.mark.parametrize(
+    "bounds", [(-0.01, 6), (-2, 0.5), (-1, 1), (-6, 0.01), (-1, 2), (-1, inf), (-inf, 1)]
+)
+def test_uneven_bounds_are_reached_to_both_sides(fmt, bounds):
+    """Less than one level is lost, however much farther one bound is than the other."""
+    limits, fmt = Limits(*bounds), parse(fmt)
+    quantizer = ActivationQuantizer(fmt, limits)
+    quantizer.fit(
+        torch.randn(1000, generator=torch.Generator().manual_seed(0)).mul(9).clamp(*limits)
+    )
+    scale = float(quantizer.scale.detach())
+    low, high = (float(quantizer(torch.tensor(each)).detach()) for each in (-1e4, 1e4))
+    for found, bound, last in (
+        (-low, -limits.low, -fmt.min_level),
+        (high, limits.high, fmt.max_level),
+    ):
+        assert found <= bound * (1 + 1e-5)
+        assert found > bound - scale or found == pytest.approx(last * scale)
+    if inf not in (-limits.low, limits.high):  # the scale is fitted to the farther one
+        assert max(-low / -limits.low, high / limits.high) > 0.8
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
