@@ -58,6 +58,7 @@ class Assembly(ReadCalls):
         self.remarks: list[str] = []
         self.last: LastCall | None = None
         self._made: dict[DraftStep, fx.Node] = {}
+        self._changed: set[fx.Node] = set()  # nodes that changed the step that they read
         self._lower: dict[str, Callable[[fx.Node, TracedCall], View]] = {
             "add": self._arithmetic,
             "average_pool": self._average_pool,
@@ -131,7 +132,21 @@ class Assembly(ReadCalls):
     def _extend(self, step: DraftStep, node: fx.Node, stage: str) -> View:
         """Let ``node`` be what ``step`` ends with."""
         step.stage, step.end = stage, node
+        self._changed.add(node)
         return View(step, self._shape(node))
+
+    def _is_alone(self, read: fx.Node) -> bool:
+        """Tell whether one node reads what ``read`` gives, and no other the step that it shows.
+
+        A node may show what it reads as it is: a view, a pool of windows of one pixel, bounds that
+        nothing is beyond.
+        """
+        while len(read.users) == 1 and read not in self._changed and self._inputs(read):
+            (before, *_) = self._inputs(read)
+            if self.views[before].step is not self.views[read].step:
+                break
+            read = before
+        return len(read.users) == 1
 
     def _view(self, node: fx.Node) -> View:
         """Return what a node of one operand reads, which is not padded."""
@@ -292,6 +307,7 @@ class Assembly(ReadCalls):
             if source.kind in ("block", "add") and self._is_alone(before):
                 source.limits = step.limits = source.limits.then(limits)
                 source.stage, source.end, step.end = "done", None, node
+                self._changed.add(node)
                 return view.shaped(self._shape(node))
         if step.kind not in ("block", "add") or not self._is_alone(read):
             step = self._own(node, view).step
@@ -454,6 +470,7 @@ class Assembly(ReadCalls):
             assert layer is not None
             scale_behind(layer, scaling)
             step.end = node if ends else None
+            self._changed.add(node)
             return view
         before = view.scaling or Scaling.none(step.channels)
         return replace(view, scaling=before.then(scaling))

@@ -130,11 +130,5 @@ class ReadCalls:
             reason = f"is not supported: {nearest}" if nearest else "is not supported"
         raise NetworkError(f"{self._path(node)} ({kind}) {reason}; {SUPPORTED}")
 
-    def _is_alone(self, read: fx.Node) -> bool:
-        """Tell whether one node reads what ``read`` gives, and no other a view of it."""
-        while len(read.users) == 1 and self._kind(read) in VIEWS:
-            (read, *_) = self._inputs(read)
-        return len(read.users) == 1
-
     def _varies(self, operand: object) -> bool:
         return isinstance(operand, fx.Node) and self.traced.varies(operand)
