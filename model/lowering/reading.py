@@ -49,6 +49,10 @@ class ReadCalls:
                 self._check_attribute(node)
             if node.op in ("placeholder", "output") or not self.traced.varies(node):
                 continue
+            if node in self.traced.untrained:
+                self._refuse(
+                    node, "runs without gradients (no_grad), but training moves all layers"
+                )
             target = self.traced.module(node) or node.target
             operation = read(node, target, partial(self._refuse, node))
             if operation is None:

@@ -60,12 +60,15 @@ class TracedModule:
         Modules by path.
     error : Exception or None
         What the first call raised that did not run.
+    untrained : frozenset of torch.fx.Node
+        Calls through which the module lets no gradient pass.
     """
 
     def __init__(self, tracer: "_Tracer", graph: fx.Graph):
         self.nodes = list(graph.nodes)
         self.modules = dict(cast(nn.Module, tracer.root).named_modules())
         self.error = tracer.error
+        self.untrained = frozenset(tracer.untrained)
         self._results, self._kept = tracer.results, tracer.kept
         self._varies: set[fx.Node] = set()
         for node in self.nodes:
@@ -116,7 +119,7 @@ def trace(module: nn.Module, images: Tensor, *, keep: bool = False) -> TracedMod
         Whatever the module's own code raises.
     """
     tracer = _Tracer(images, keep)
-    with torch.no_grad():
+    with torch.enable_grad():  # for the module's own code to switch off; what runs keeps nothing
         graph = tracer.trace(module)
     return TracedModule(tracer, graph)
 
@@ -130,6 +133,7 @@ class _Tracer(fx.Tracer):
         self.results: dict[fx.Node, Result] = {}
         self.kept: dict[fx.Node, Tensor] = {}
         self.error: Exception | None = None
+        self.untrained: set[fx.Node] = set()
         self._runs = False
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
@@ -147,6 +151,8 @@ class _Tracer(fx.Tracer):
     ) -> fx.Node:
         """Note a call, and run it."""
         node = super().create_node(kind, target, args, kwargs, name, type_expr)
+        if not torch.is_grad_enabled():
+            self.untrained.add(node)
         if kind != "output":
             self._note(node)
         return node
@@ -154,7 +160,8 @@ class _Tracer(fx.Tracer):
     def _note(self, node: fx.Node) -> None:
         try:
             known = not any(each not in self.results for each in node.all_input_nodes)
-            result = self._run(node) if known else _UNKNOWN
+            with torch.no_grad():
+                result = self._run(node) if known else _UNKNOWN
         except Exception as error:  # whatever a module's code raises; said when it is asked for
             self.error, result = self.error or error, _UNKNOWN
         if result is _UNKNOWN:
