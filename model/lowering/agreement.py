@@ -3,8 +3,12 @@
 Both read the same random images, first with the parameters that they have, then with random ones,
 because those of a module that is not trained hide much: a slope of 0 hides a branch, a mean of 0 a
 bias. With the random ones they run in training, and then in evaluation, which sees the statistics
-that training left. In float64 two orders of the same sums differ by about 1e-15 of the result, so
-that 1e-9 of it is no rounding.
+that training left. In evaluation some images are so large that values reach their bounds, and there
+are more of them, and fewer, than when the module was traced. In float64 two orders of the same sums
+differ by about 1e-15 of the result, so that 1e-9 of it is no rounding.
+
+Not only the results are compared, but what every step ends with: a last softmax makes one of nearly
+all logits, right or wrong.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,11 +21,13 @@ from ...hw.errors import NetworkError
 from ..layers.blocks import Model
 from .modules import copy_module
 from .supported import MODULES
-from .tracing import AsTrained, first_line, trace
+from .tracing import AsTrained, TracedModule, first_line, trace
 
 __all__ = ["Ends", "LastCall", "compare"]
 
-IMAGES = 3  # of a batch: two would have the same normalised magnitudes
+IMAGES = 5  # in evaluation: `lower.BATCH`, of which the module was traced, is another number
+TRAINED = 3  # in training: two would have the same normalised magnitudes
+LARGE = 30  # times a normal deviation is beyond bounds such as those of ReLU6
 TOLERANCE = 1e-9  # of the largest magnitude
 
 Lower = Callable[[nn.Module], Model]
@@ -72,18 +78,22 @@ def compare(
     """
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(IMAGES, *shape, generator=generator).double()
+    some_large = images.clone()
+    some_large[2:] *= LARGE
     with torch.no_grad(), torch.random.fork_rng(devices=[]), AsTrained():
         one, other = copy_module(module).double().eval(), _double(model).eval()
-        _compare(_Pair(one, other, ends, last), images[:2], "")
+        _compare(_Pair(one, other, ends, last), some_large, "")
+        _compare(_Pair(one, other, ends, last), images[:1], " for one image")
         one = _stirred(copy_module(module), generator).double().eval()
         other = lower(copy_module(one)).double()
         stirred = _Pair(one, other, ends, last)
         _training(one)
         other.train()
-        _compare(stirred, images, " in training")
+        _compare(stirred, images[:TRAINED], " in training")
         one.eval()
         other.eval()
-        _compare(stirred, images[:2], " after training")
+        _compare(stirred, some_large, " after training")
+        _compare_steps(stirred, some_large)
 
 
 def _double(model: Model) -> Model:
@@ -93,14 +103,15 @@ def _double(model: Model) -> Model:
 
 
 def _compare(pair: _Pair, images: Tensor, when: str) -> None:
-    height, width, channels = pair.model.image_shape
     name = type(pair.module).__name__
     try:
         result = pair.module(images.clone())  # which it may change
     except Exception as error:  # whatever its own code raises
+        if len(images) == 1:  # `squeeze` takes its dimension away, and hardware reads no batches
+            return
         raise NetworkError(f"{name} does not run{when}: {first_line(error)}") from error
     try:
-        lowered = pair.model(images.reshape(-1, channels, height, width))
+        lowered = pair.model(images.reshape(-1, *_channels_first(pair.model)))
     except RuntimeError as error:  # shapes that do not meet
         raise NetworkError(
             f"what was made of {name} differs from it{when}, it does not even run "
@@ -117,6 +128,29 @@ def _compare(pair: _Pair, images: Tensor, when: str) -> None:
             f"what was made of {name} differs from it{when} by {difference} "
             f"on random images, first at {found}, of which something is not understood"
         )
+
+
+def _compare_steps(pair: _Pair, images: Tensor) -> None:
+    """Refuse a model with a step that does not end as its module does, or that shows nothing."""
+    name = type(pair.module).__name__
+    traced = trace(copy_module(pair.module), images.clone(), keep=True)
+    found = _first_step(pair, images, traced)
+    if found is not None:
+        raise NetworkError(
+            f"what was made of {name} differs from it after training on random images, first at "
+            f"{found}, of which something is not understood"
+        )
+    logits = pair.model(images.reshape(-1, *_channels_first(pair.model)))
+    if not bool(logits.isfinite().all()) or not bool(logits.any()):
+        raise NetworkError(
+            f"{name} gives nothing but 0 or what is no number, whatever its parameters are: there "
+            "is nothing to compare what was made of it with"
+        )
+
+
+def _channels_first(model: Model) -> tuple[int, int, int]:
+    height, width, channels = model.image_shape
+    return channels, height, width
 
 
 def _difference(one: Tensor, other: Tensor) -> str | None:
@@ -175,20 +209,27 @@ def _stirred(module: nn.Module, generator: torch.Generator) -> nn.Module:
 def _first(pair: _Pair, images: Tensor) -> str | None:
     """Return the name of the first layer that differs, if it is one of them."""
     traced = trace(copy_module(pair.module), images.clone(), keep=True)
-    kept = {node.name: traced.kept(node) for node in traced.nodes}
-    height, width, channels = pair.model.image_shape
-    values = pair.model.run(images.reshape(-1, channels, height, width), keep=True)
-    for name, value in values.items():
-        end, path = pair.ends.get(name, ("", ""))
-        read = kept.get(end)
-        if read is not None and _difference(read, value):
-            return path if path == name else f"{name} to {path}"
+    found = _first_step(pair, images, traced)
+    if found is not None:
+        return found
     run = _outputs(pair.module, images)
     for node in traced.nodes:  # the graph itself is not what runs
         if node.op == "call_module" and str(node.target) in run:
             result, own = next(run[str(node.target)], None), traced.kept(node)
             if result is None or own is None or _difference(result, own):
                 return f"{node.target}, or what forward does before it"
+    return None
+
+
+def _first_step(pair: _Pair, images: Tensor, traced: TracedModule) -> str | None:
+    """Return the name of the first step that ends with something else, if any does."""
+    kept = {node.name: traced.kept(node) for node in traced.nodes}
+    values = pair.model.run(images.reshape(-1, *_channels_first(pair.model)), keep=True)
+    for name, value in values.items():
+        end, path = pair.ends.get(name, ("", ""))
+        read = kept.get(end)
+        if read is not None and _difference(read, value):
+            return path if path == name else f"{name} to {path}"
     return None
 
 

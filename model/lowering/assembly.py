@@ -392,6 +392,8 @@ class Assembly(ReadCalls):
         parts = index if isinstance(index, tuple) else (index,)
         if not all(each is None or each is ... or isinstance(each, int | slice) for each in parts):
             self._refuse(node, "is indexed with more than numbers and slices")
+        if parts and isinstance(parts[0], slice) and parts[0] != slice(None):
+            self._refuse(node, "takes some of the images, and hardware classifies each alone")
         sizes = [[size for size in each if size != 1] for each in (shape, view.step.shape)]
         if len(shape) != 1 and sizes[0] != sizes[1]:
             self._refuse(
