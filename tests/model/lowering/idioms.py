@@ -320,6 +320,8 @@ IDIOMS = {
         conv(2, 4, 3), lambda: nn.BatchNorm2d(4), nn.Hardtanh, nn.Flatten, lambda: nn.LazyLinear(3)
     ),
     "F.hardtanh of numbers": inner(lambda x: functional.hardtanh(x, -2.0, 0.5)),
+    "uneven bounds": inner(lambda x: functional.hardtanh(x, -0.01, 6)),
+    "a bound below": inner(lambda x: x.clamp(min=-0.5)),
     "clamp": inner(lambda x: x.clamp(0, 1)),
     "torch.clamp": inner(lambda x: torch.clamp(x, min=-1, max=1)),
     "bounds behind a pool": inner(lambda x: functional.relu6(functional.max_pool2d(x, 2))),
@@ -499,6 +501,32 @@ IDIOMS = {
     "cat of rows": inner(lambda x: torch.cat([x, x.relu()], 2), "joins along dimension 2"),
     "stack": inner(lambda x: torch.stack([x, x], 1), r"stack .* add tensors of the same shape"),
     "matmul": inner(lambda x: x @ x, r"matmul\) is not supported: use a layer"),
+    "a pool of one pixel, read twice": inner(
+        lambda x: functional.adaptive_avg_pool2d(x, 8).relu() + x
+    ),
+    "bounds of bounds, read twice": inner(lambda x: _bounded_twice(x.relu())),
+    "no padding, read twice": inner(lambda x: functional.pad(x, (0, 0, 0, 0)).relu() + x),
+    "an index, read twice": inner(lambda x: x[:].relu() + x),
+    # --- images
+    "three images": body(
+        lambda self, x: self.fc(self.conv(x).flatten(1)[:3]), refusal="takes some of the images"
+    ),
+    "the first images": inner(lambda x: x[:5].relu(), r"getitem .* takes some of the images"),
+    "some of the rows": inner(lambda x: x[:, :, 1:], "takes a part of a tensor"),
+    "many images": body(
+        lambda self, x: _in_small_batches(self, x), refusal="differs from it by .* on random images"
+    ),
+    "one image": body(
+        lambda self, x: _one_by_one(self, x), refusal="differs from it for one image by"
+    ),
+    # --- gradients
+    "no_grad around some layers": body(
+        lambda self, x: _without_gradients_for_features(self, x),
+        refusal=r"conv \(Conv2d\) runs without gradients \(no_grad\), but",
+    ),
+    "no_grad around all": body(
+        lambda self, x: _without_gradients(self, x), refusal="runs without gradients"
+    ),
     # --- sizes
     "Upsample": layer(nn.Upsample, scale_factor=2, refusal="repeats no pixels"),
     "F.interpolate": inner(lambda x: functional.interpolate(x, scale_factor=2), "repeats no pix"),
@@ -506,6 +534,11 @@ IDIOMS = {
     "PixelShuffle": layer(nn.PixelShuffle, 2, refusal="is not supported: hardware repeats no"),
     # --- ends
     "log_softmax": last(lambda x: functional.log_softmax(x, dim=1)),
+    "saturated classes": body(
+        lambda self, x: (self.fc(self.small(x - 0.5).flatten(1)) * 1e4).softmax(1),
+        small=conv(2, 4, 3),
+    ),
+    "only zeros": last(lambda x: x * 0.0, "gives nothing but 0"),
     "softmax": last(lambda x: x.softmax(-1)),
     "LogSoftmax": chain(conv(2, 3, 8), nn.Flatten, lambda: nn.LogSoftmax(dim=1)),
     "Softmax before a reshape": chain(conv(2, 3, 8), lambda: nn.Softmax(dim=1), nn.Flatten),
@@ -515,6 +548,31 @@ IDIOMS = {
     "Sigmoid at the end": last(torch.sigmoid, "sigmoid .* is not supported"),
     "ReLU at the end": last(functional.relu, "the network ends with fc: the last layer is"),
 }  # fmt: skip
+
+
+def _bounded_twice(x):
+    return x.relu().clamp(0, 1) + x
+
+
+@torch.no_grad()
+def _without_gradients(self, x):
+    return self.fc(self.conv(x).relu().flatten(1))
+
+
+def _without_gradients_for_features(self, x):
+    with torch.no_grad():
+        x = self.conv(x).relu()
+    return self.fc(x.flatten(1))
+
+
+def _in_small_batches(self, x):
+    x = self.conv(x).relu()
+    return self.fc((x if x.size(0) > 3 else 2 * x).flatten(1))
+
+
+def _one_by_one(self, x):
+    x = self.conv(x).relu()
+    return self.fc((x if len(x) > 1 else -x).flatten(1))
 
 
 class Minus(nn.Module):
