@@ -2,15 +2,30 @@
 
 import numpy as np
 
+from ...hw.errors import NetworkError
 from ...hw.numbers.formats import Fixed, Format
 from ...hw.numbers.operands import narrowest
 
 __all__ = ["narrowest", "reach", "weight_format"]
 
+WIDEST = 62  # bits of sums, so that int64 holds them and what is added to them
+
 
 def reach(weights: np.ndarray, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ends of ``weights @ x`` over all ``x`` of such levels, of shape (outputs,)."""
+    """Return the ends of ``weights @ x`` over all ``x`` of such levels, of shape (outputs,).
+
+    Raises
+    ------
+    NetworkError
+        Where they might be beyond 62 bits, which int64 sums of others need.
+    """
     rows = weights.reshape(len(weights), -1)
+    farthest = int(abs(rows).sum(axis=1).max(initial=0)) * max(abs(low), abs(high))
+    if farthest >= 1 << WIDEST:
+        raise NetworkError(
+            f"sums of {rows.shape[1]} products of such weights with levels from {low} to {high} "
+            f"are wider than {WIDEST} bits: quantise one of them to fewer"
+        )
     ends = rows * low, rows * high
     return np.minimum(*ends).sum(axis=1), np.maximum(*ends).sum(axis=1)
 

@@ -17,11 +17,14 @@ without a list of all ``T[k]``.
 
 **Checking.** What was solved is not trusted: `check` evaluates both functions at the ends of the
 reachable range and on both sides of every step of either, and any difference is an error. That is
-every level there is. For suppose that they differ at ``a``; let ``s <= a`` be the last level at or
-below ``a`` at which either one steps, or the low end. Neither steps between ``s`` and ``a``, so
-they differ at ``s`` too, and ``s`` was compared.
+every sum there is. For the sum ``s`` at which the integers reach level ``k``, it makes sure that
+they are at ``k`` or above at ``s`` and below it at ``s - 1``, and that the function has the same
+levels at both. Neither ever falls, so the function reaches ``k`` at ``s`` too; and what reaches
+every level at the same sum is the same. Given some of the levels only, it proves no more than
+those: `staircase.ClosedForm.check` proves all of them before.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -141,34 +144,12 @@ def check(
     Raises
     ------
     NetworkError
-        At the first difference; the text names layer, channel, accumulator and both levels.
+        At the first difference; the text names layer, channel, accumulator and both levels. Or
+        where the integers step elsewhere than their own inverse says.
     """
     goals = function.goals if goals is None else goals
     low, high = function.low[:, None], function.high[:, None]
-
-    def folded(accumulator: np.ndarray) -> np.ndarray:
-        return requantize(
-            accumulator,
-            integers.multiplier[:, None],
-            integers.bias[:, None],
-            integers.shift,
-            function.output,
-            low=function.bottom,
-            high=function.top,
-            rounding=rounding,
-        )
-
-    def compare(levels: np.ndarray) -> np.ndarray:
-        levels = levels.clip(low, high)
-        expected, got = function.levels(levels), folded(levels)
-        for channel, index in np.argwhere(expected != got)[:1]:
-            raise NetworkError(
-                f"layer {function.name}, channel {channel}: at accumulator "
-                f"{levels[channel, index]} the folded integers give {got[channel, index]}, the "
-                f"layer's function {expected[channel, index]}"
-            )
-        return got
-
+    compare = partial(_compare, function, integers, rounding)
     compare(np.concatenate([low, high], axis=1))
     is_sign = function.output == Bipolar()
     target = 0 * goals if is_sign else _targets(goals, integers.shift, rounding)
@@ -179,10 +160,39 @@ def check(
         own = own.clip(low, high + 1)
         got = compare(own), compare(own - 1)
         steps = (own > high) | (got[0] >= goals[block]), (own <= low) | (got[1] < goals[block])
-        assert all(each.all() for each in steps), "a step of the integers is somewhere else"
+        if not all(each.all() for each in steps):
+            raise NetworkError(
+                f"layer {function.name}: a step of its integers is not where it is computed to be, "
+                "so that they cannot be compared with the layer's function"
+            )
         compare(thresholds[:, block])
         compare(thresholds[:, block] - 1)
     return sum(_places(*row) for row in zip(thresholds, function.low, function.high, strict=True))
+
+
+def _compare(
+    function: StepFunction, integers: Integers, rounding: str, sums: np.ndarray
+) -> np.ndarray:
+    """Return the levels that integers give at sums within reach; raise where others are wanted."""
+    sums = sums.clip(function.low[:, None], function.high[:, None])
+    expected = function.levels(sums)
+    got = requantize(
+        sums,
+        integers.multiplier[:, None],
+        integers.bias[:, None],
+        integers.shift,
+        function.output,
+        low=function.bottom,
+        high=function.top,
+        rounding=rounding,
+    )
+    for channel, index in np.argwhere(expected != got)[:1]:
+        raise NetworkError(
+            f"layer {function.name}, channel {channel}: at accumulator {sums[channel, index]} the "
+            f"folded integers give {got[channel, index]}, the layer's function "
+            f"{expected[channel, index]}"
+        )
+    return got
 
 
 def _places(thresholds: np.ndarray, low: int, high: int) -> int:

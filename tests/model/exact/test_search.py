@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from narrowgauge.hw.errors import NetworkError
 from narrowgauge.hw.numbers.arithmetic import requantize
 from narrowgauge.hw.numbers.formats import Bipolar, parse
+from narrowgauge.model.exact import search
 from narrowgauge.model.exact.quantizer import Quantizer
 from narrowgauge.model.exact.ranges import reach
 from narrowgauge.model.exact.requantisation import Steps
@@ -146,6 +147,27 @@ def test_a_planted_bias_off_by_one_is_caught(output):
         wrong[channel] += 1
         with pytest.raises(NetworkError, match=f"channel {channel}"):
             check(it, integers._replace(bias=wrong), thresholds)
+
+
+def test_steps_of_the_integers_that_are_elsewhere_are_named(monkeypatch):
+    """The planted twin: steps computed one sum too late, where both functions are equal."""
+    it = layer(random_weights(3), "uint4", "uint4", step=0.3)
+    ((integers, _),) = solve(it)
+    targets, late = search._targets, int(integers.multiplier.max())
+    monkeypatch.setattr(search, "_targets", lambda *given: targets(*given) + late)
+    with pytest.raises(NetworkError, match="layer it: a step of its integers is not where it is"):
+        check(it, integers, it.thresholds())
+
+
+def test_sums_that_int64_does_not_hold_are_refused():
+    """Reaches are within 62 bits, or there are none: they never wrap."""
+    most, low, high = 1 << 30, -(1 << 31), (1 << 31) - 1
+    fits = np.array([[most, most - 1], [-most, 1 - most]])
+    ends = [sum(sorted((each * low, each * high))[end] for each in row)
+            for end in (0, 1) for row in fits.tolist()]  # fmt: skip
+    assert np.concatenate(reach(fits, low, high)).tolist() == ends
+    with pytest.raises(NetworkError, match=r"sums of 2 products .* wider than 62 bits"):
+        reach(fits + np.array([[1], [-1]]), low, high)
 
 
 def test_one_shift_serves_all_layers():
