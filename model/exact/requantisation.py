@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ...hw.errors import NetworkError
 from ...hw.numbers.formats import Bipolar, Format
 from .integer_forms import RoundedLine, StepCounts, end_codes
 from .quantizer import NEAREST, Quantizer
@@ -16,6 +17,7 @@ from .transfer import Transfer
 __all__ = ["WIDE", "PairSteps", "Steps", "end_levels", "estimated_codes"]
 
 WIDE = 12  # bits from which levels are looked at one by one only if they must be
+LARGEST = 1 << 900  # of slopes and offsets: products with sums are still float64
 MARGIN = 1e-13  # of float64 estimates, relative to what was added up; its rounding is below 2e-15
 
 
@@ -33,6 +35,11 @@ class Steps(StepFunction):
         Channels whose levels are stored as ``bottom + top - level``.
     ends : tuple of int
         The lowest and the highest level that it can give.
+
+    Raises
+    ------
+    NetworkError
+        For slopes and offsets beyond float64.
     """
 
     name: str
@@ -43,6 +50,15 @@ class Steps(StepFunction):
     quantizer: Quantizer
     mirrored: np.ndarray
     ends: tuple[int, int]
+
+    def __post_init__(self):
+        transfer = self.transfer
+        for each in (transfer.gain, transfer.offset, self.exact_slope, self.exact_offset):
+            if abs(each).max() >= LARGEST:
+                raise NetworkError(
+                    f"layer {self.name}: its slope or offset is beyond 2**900, and float64 cannot "
+                    "estimate its levels; scale it by less"
+                )
 
     @property
     def goals(self) -> np.ndarray:

@@ -175,8 +175,15 @@ def _too_wide(function: StepFunction) -> NetworkError:
 def _whole_numbers(function: StepFunction) -> Solution | None:
     """Return the integers of wide levels that are whole multiples of the sums, plus a bias.
 
-    Then nothing is rounded but the bias, once; so every sum is exact, unless that is a tie. They
-    are compared at the ends and at some sums between.
+    For whole slopes ``m`` the function is ``clip(round(m * sum + offset))``, and as ``m * sum`` is
+    whole, ``m * sum + round(offset)`` before the clip: nothing is rounded but the offset, once, and
+    every mode that rounds to the nearest rounds it alike unless it is a tie. That is the proof. The
+    sums that are compared, the ends and some between, only guard the code.
+
+    Raises
+    ------
+    NetworkError
+        For multiples beyond what int64 holds, which no other integers are within either.
     """
     if not isinstance(function, Steps) or not function.is_line or function.quantizer.divisor:
         return None
@@ -187,6 +194,11 @@ def _whole_numbers(function: StepFunction) -> Solution | None:
         return None
     if not function.rounds_to_nearest:
         return None
+    if function.product_limit(0) >= UNBOUNDED:
+        raise NetworkError(
+            f"layer {function.name}: its levels are {float(max(slope)):.3g} times its sums, and "
+            "products of more than 62 bits are not computed; quantise it with a larger scale"
+        )
     multiplier, bias = slope.astype(np.int64), np.array([round(each) for each in offset], np.int64)
     sums = np.linspace(function.low, function.high, SAMPLES, axis=1).round().astype(np.int64)
     found = sums * multiplier[:, None] + bias[:, None]

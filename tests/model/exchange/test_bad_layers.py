@@ -267,4 +267,32 @@ def an_image_at_the_end():
     return graph, graph.quant(x)
 
 
+def _scaled(*factors, bits=16):
+    graph, x = vectors()
+    x = graph.matmul(x, graph.weights((4, 3)))
+    for each in factors:
+        x = graph.node("Mul", x, each)
+    return graph, graph.matmul(graph.quant(x, bits, 1.0), graph.weights((3, 2)))
+
+
+@refused("layer MatMul_0", "its levels are 3.69e+19 times its sums", "a larger scale")
+def wide_levels_at_a_huge_slope():
+    return _scaled(2.0**70)
+
+
+@refused("layer MatMul_0", "its levels are 3.6e+16 times its sums", "a larger scale")
+def wide_levels_of_which_int64_has_no_products():
+    return _scaled(2.0**60)
+
+
+@refused("node Quant_2 (Quant)", "layer MatMul_0", "beyond 2**900", "scale it by less")
+def a_slope_beyond_float64():
+    return _scaled(*[2.0**120] * 9)
+
+
+@accepted
+def wide_levels_at_a_large_slope():
+    return _scaled(2.0**12)
+
+
 test_refused, test_odd_but_right = cases.tests()
