@@ -305,7 +305,10 @@ def _translated(
 
 
 def _run(context: ImportContext, node: NodeProto) -> None:
-    """Run a node; whatever its constants and attributes make go wrong is an error of the file."""
+    """Run a node; whatever values its constants and attributes have is an error of the file.
+
+    Their types are known before, see `graph.wellformed`: a `TypeError` is a fault of ours.
+    """
     try:
         with np.errstate(all="raise", under="ignore"):
             ends = any(isinstance(context.values.get(each), Ranks) for each in node.input)
@@ -316,7 +319,7 @@ def _run(context: ImportContext, node: NodeProto) -> None:
         if str(error).startswith("node "):
             raise
         refuse(node, str(error))
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, LookupError, ValueError) as error:
         refuse(node, f"its constants or attributes cannot be used ({error})")
 
 

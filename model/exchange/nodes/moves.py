@@ -63,6 +63,8 @@ def _reshape(context: ImportContext, node: NodeProto) -> Move:
     shape = context.constant(node, 1, "shape")
     if shape is None:
         refuse(node, "has no shape")
+    if shape.ndim != 1:
+        refuse(node, f"its shape is no list of sizes, but of {shape.ndim} dimensions")
     zero_is_zero = attributes(node).get("allowzero", 0)
     wanted = [int(each) for each in shape]
 

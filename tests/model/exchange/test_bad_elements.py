@@ -38,6 +38,13 @@ def a_reshape_that_does_not_fit():
     )
 
 
+@refused("node Reshape_0 (Reshape)", "its shape is no list of sizes, but of 2 dimensions")
+def a_reshape_to_a_table_of_sizes():
+    graph, x = vectors()
+    shape = graph.constant([[1, 4]], np.int64)
+    return graph, graph.matmul(graph.node("Reshape", x, shape), graph.weights((4, 2)))
+
+
 @refused("node Reshape_0 (Reshape)", "shape input must be 1D")
 def a_reshape_computed_from_the_input():
     graph, x = vectors()

@@ -1,12 +1,16 @@
 """Operators, inputs and outputs that are not supported are refused by name."""
 
 import numpy as np
+import pytest
 
+from narrowgauge.hw.errors import NetworkError
 from narrowgauge.model.exchange.extra import require
 
 require()
 
 from onnx import TensorProto, helper  # noqa: E402
+
+from narrowgauge.model.exchange.importer import HANDLERS, import_model  # noqa: E402
 
 from .graphs import Graph, convolutional, declared, dense  # noqa: E402
 from .refusals import Cases, images, vectors  # noqa: E402
@@ -294,6 +298,18 @@ def an_input_of_five_axes():
     graph = Graph((1, 2, 3, 3, 3))
     x = graph.quant(graph.input)
     return graph, graph.quant(graph.conv(x, graph.weights((2, 2, 3, 3, 3))))
+
+
+def test_faults_of_the_importer_are_not_said_of_the_file(monkeypatch):
+    """The planted twin: a handler that misses an attribute of our own, and one of the file's."""
+    graph, x = dense()
+    model = graph.model(x)
+    monkeypatch.setitem(HANDLERS, "MatMul", lambda context, node: context.no_such_name)
+    with pytest.raises(AttributeError, match="no_such_name"):
+        import_model(model, name="net")
+    monkeypatch.setitem(HANDLERS, "MatMul", lambda context, node: {}["no such tensor"])
+    with pytest.raises(NetworkError, match=r"node MatMul_0 .* cannot be used \('no such tensor'\)"):
+        import_model(model, name="net")
 
 
 test_refused, test_odd_but_right = cases.tests()
