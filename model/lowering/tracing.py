@@ -6,6 +6,7 @@ Sizes are numbers while the module runs, so that it may compute with them (``x.v
 
 import operator
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import cast
 
 import torch
@@ -19,8 +20,6 @@ __all__ = ["AsTrained", "TracedModule", "first_line", "trace"]
 
 Result = object
 """What a call gives: a tensor, a number, a size, whatever torch has."""
-
-_UNKNOWN = object()
 
 
 def first_line(error: BaseException) -> str:
@@ -158,38 +157,40 @@ class _Tracer(fx.Tracer):
         return node
 
     def _note(self, node: fx.Node) -> None:
-        try:
-            known = not any(each not in self.results for each in node.all_input_nodes)
-            with torch.no_grad():
-                result = self._run(node) if known else _UNKNOWN
-        except Exception as error:  # whatever a module's code raises; said when it is asked for
-            self.error, result = self.error or error, _UNKNOWN
-        if result is _UNKNOWN:
+        if any(each not in self.results for each in node.all_input_nodes):
             return
+        if node.op == "placeholder":
+            if not self.results:  # of a second input nothing is known
+                self._keep(node, self.images)
+            return
+        call = self._call(node)
+        self._runs = True
+        try:
+            with torch.no_grad(), AsTrained():
+                result = call()
+        except Exception as error:  # whatever torch or a module raises; said when it is asked for
+            self.error = self.error or error
+        else:
+            self._keep(node, result)
+        finally:
+            self._runs = False
+
+    def _keep(self, node: fx.Node, result: Result) -> None:
         self.results[node] = result
         if self.keep and isinstance(result, Tensor):
             self.kept[node] = result.clone()
 
-    def _run(self, node: fx.Node) -> Result:
-        if node.op == "placeholder":
-            return _UNKNOWN if self.results else self.images
-        args = map_arg(node.args, self._given)
-        options = map_arg(node.kwargs, self._given)
-        target = node.target
-        self._runs = True
-        try:
-            if node.op == "get_attr":
-                return _attribute(cast(nn.Module, self.root), str(target))
-            if node.op == "call_module":
-                layer = cast(nn.Module, self.root).get_submodule(str(target))
-                return layer.forward(*args, **options)
-            with AsTrained():
-                if node.op == "call_method":
-                    first, *rest = args
-                    return getattr(first, str(target))(*rest, **options)
-                return cast(Callable[..., Result], target)(*args, **options)
-        finally:
-            self._runs = False
+    def _call(self, node: fx.Node) -> Callable[[], Result]:
+        """Return what runs a node: nothing but the module's own code and torch."""
+        root, target = cast(nn.Module, self.root), node.target
+        args, options = map_arg(node.args, self._given), map_arg(node.kwargs, self._given)
+        if node.op == "get_attr":
+            return partial(_attribute, root, str(target))
+        if node.op == "call_module":
+            return partial(root.get_submodule(str(target)).forward, *args, **options)
+        if node.op == "call_method":
+            return partial(_call_method, str(target), *args, **options)
+        return partial(cast(Callable[..., Result], target), *args, **options)
 
     def _given(self, node: fx.Node) -> Argument:
         return cast(Argument, self.results[node])
@@ -220,6 +221,10 @@ def _attribute(root: nn.Module, path: str) -> object:
     for name in path.split("."):
         found = getattr(found, name)
     return found
+
+
+def _call_method(name: str, owner: object, /, *args: object, **options: object) -> object:
+    return getattr(owner, name)(*args, **options)
 
 
 class _Known(fx.Proxy):

@@ -4,6 +4,7 @@ from torch import nn
 from torch.nn import functional
 
 from narrowgauge.hw.errors import NetworkError
+from narrowgauge.model.lowering import tracing
 from narrowgauge.model.lowering.lower import lower
 
 from .test_topologies import stir
@@ -172,3 +173,10 @@ def test_a_negative_slope_behind_a_max_pool_is_named():
     module = chain(nn.MaxPool2d(2), norm, nn.ReLU(), nn.Flatten(), nn.Linear(36, 2))
     with pytest.raises(NetworkError, match=r"2 \(BatchNorm2d\) has a negative slope"):
         lower(module, IMAGE)
+
+
+def test_what_fails_in_the_tracing_itself_is_not_said_of_the_images(monkeypatch):
+    """The planted fault is ours; a call of the module that fails is said to be its own."""
+    monkeypatch.setattr(tracing._Tracer, "_given", lambda self, node: self.no_such_name)
+    with pytest.raises(NetworkError, match=r"Sequential cannot be traced: .*no_such_name"):
+        lower(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 2)), IMAGE)
