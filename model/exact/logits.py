@@ -27,7 +27,7 @@ class Meaning:
     scale, offset : Fraction
         The scale is positive.
     error : Fraction
-        How far from that a value of the graph can be; 0 where it is exact.
+        How far from that a logit can be; 0 where it is exact.
     """
 
     scale: Fraction
@@ -44,7 +44,7 @@ class Logits:
     parameters : dict
         Of `hw.network.Requantised`; and its ``output``.
     is_rounded : bool
-        Whether its multipliers are not the graph's scales.
+        Whether its multipliers are not the scales themselves.
     meaning : Meaning
         What its levels stand for.
     relative_error : float
@@ -138,7 +138,7 @@ def _clip(unsolved: UnsolvedLayer, rows: slice) -> tuple[Number, Number]:
     Raises
     ------
     NetworkError
-        Where one pair of ends does not do what the graph does in all channels.
+        Where one pair of ends does not do what the layer does in all channels.
     """
     transfer, accumulation = unsolved.transfer, unsolved.accumulation
     assert transfer is not None

@@ -34,7 +34,7 @@ class Solution:
     parameters : dict
         Of `hw.network.Requantised`.
     compared : int
-        Accumulator levels, over all channels, at which integers and graph were compared.
+        Accumulator levels, over all channels, at which integers and function were compared.
     error : float
         Largest rounding of a logit, relative to the largest logit that can be; 0 where exact.
     meaning : Meaning or None
@@ -123,7 +123,7 @@ def solve_together(unsolved: Sequence[UnsolvedLayer]) -> dict[str, Solution]:
         else:
             return {name: _solution(*each) for name, each in found.items()} | last
     raise NetworkError(
-        f"{culprit}: no multiplier and shift within 62-bit products give the float function "
+        f"{culprit}: no multiplier and shift within 62-bit products give its function "
         "exactly; train with multiplier_bits, or a narrower activation format"
     )
 
@@ -282,13 +282,13 @@ def _with_thresholds(function: StepFunction, thresholds: np.ndarray) -> Solution
 
 
 def _check_thresholds(function: StepFunction, table: np.ndarray) -> int:
-    """Compare thresholds with the graph on both sides of each; return how many levels that is."""
+    """Compare thresholds with the function on both sides of each; return how many sums that is."""
     sides = np.concatenate([table, table - 1], axis=1)
     sums = sides.clip(function.low[:, None], function.high[:, None])
     counted = count_reached(np.sort(table), sums) + function.output.min_level
     for channel, place in np.argwhere(counted != function.levels(sums))[:1]:
         raise NetworkError(
-            f"layer {function.name}, channel {channel}: thresholds differ from the graph at "
+            f"layer {function.name}, channel {channel}: thresholds differ from its function at "
             f"accumulator {sums[channel, place]}"
         )
     return sum(len(np.unique(row)) for row in sums)

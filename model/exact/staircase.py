@@ -15,9 +15,9 @@ two, below zero and above.
 **Bounds.** ``c`` rises by a constant along a run, so each bound is the extreme of a line plus a
 multiple of a rounded line, over consecutive ``j``. `largest` finds it as Euclid finds a divisor.
 Before the first level of a run and beyond the last one nothing is left to prove: the level at the
-lowest sum is not below that of the graph if it is no clamp and its ``c`` is reached there; the next
-level is not reached at the highest sum. Both functions nowhere fall. So a bias within the bounds
-gives the same level at *every* sum, and one without does not.
+lowest sum is not below that of the function if it is no clamp and its ``c`` is reached there; the
+next level is not reached at the highest sum. Both functions nowhere fall. So a bias within the
+bounds gives the same level at *every* sum, and one without does not.
 """
 
 from collections.abc import Iterator, Sequence
@@ -227,7 +227,7 @@ class ClosedForm:
             if not least <= bias <= most:
                 raise NetworkError(
                     f"layer {self.function.name}, channel {channel}: the folded integers are not "
-                    f"the graph's function; a bias from {least} to {most} is, not {bias}"
+                    f"the layer's function; a bias from {least} to {most} is, not {bias}"
                 )
         goals = self.some_goals()
         return check(self.function, integers, self.thresholds(goals), goals, rounding=rounding)

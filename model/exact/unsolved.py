@@ -42,7 +42,7 @@ class Accumulation:
     Attributes
     ----------
     name : str
-        The ONNX node.
+        The layer: the path of a module, or an ONNX node.
     sources : tuple of str
         What it reads.
     inputs : tuple of Format
@@ -104,7 +104,7 @@ class Accumulation:
             return self
         if self.is_sum:
             raise NetworkError(
-                f"node {self.name} (Add): its channels are scaled differently before the next "
+                f"layer {self.name}: its channels are scaled differently before the next "
                 "quantiser, and a sum of two tensors has one scale; quantise it first"
             )
         (size,) = self.input_sizes
@@ -120,7 +120,7 @@ class Accumulation:
         if not channels.any():
             return self
         if self.is_sum:
-            raise NetworkError(f"node {self.name} (Add): its sums are subtracted; not supported")
+            raise NetworkError(f"layer {self.name}: its sums are subtracted; not supported")
         accumulation = self.per_channel()
         assert accumulation.weights is not None
         assert accumulation.weight is not None

@@ -306,5 +306,5 @@ def test_thresholds_that_are_off_are_found(steps, change):
         if same:
             _check_thresholds(steps, table)
             continue
-        with pytest.raises(NetworkError, match="thresholds differ from the graph"):
+        with pytest.raises(NetworkError, match="thresholds differ from its function"):
             _check_thresholds(steps, table)
