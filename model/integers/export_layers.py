@@ -21,9 +21,8 @@ from ..layers.affine import constants
 from ..layers.blocks import Model, Node
 from ..layers.norm import units
 from ..layers.quantize import ActivationQuantizer
-from ..layers.steps import BIAS, Head, Step, WeightedStep
+from ..layers.steps import BIAS, Head, Step, WeightedStep, pair
 from ..layers.unweighted import AddStep, AveragePoolStep, summands
-from ..lowering.supported import pair
 
 __all__ = ["hidden_layer", "last_layer", "max_pool"]
 

@@ -20,7 +20,18 @@ from .limits import NO_LIMITS, Limits
 from .quantize import ActivationQuantizer, QuantizerOptions, WeightQuantizer
 from .rounding import straight_through
 
-__all__ = ["BIAS", "Block", "Head", "Magnitude", "PoolBefore", "Sides", "Step", "WeightedStep"]
+__all__ = [
+    "BIAS",
+    "NO_PADDING",
+    "Block",
+    "Head",
+    "Magnitude",
+    "PoolBefore",
+    "Sides",
+    "Step",
+    "WeightedStep",
+    "pair",
+]
 
 BIAS = Fixed(32)
 """Format of the last layer's bias, in units of its accumulator."""
@@ -28,6 +39,8 @@ BIAS = Fixed(32)
 
 Sides = tuple[int, int, int, int]
 """Rows and columns outside of an image: top, left, bottom, right."""
+NO_PADDING: Sides = (0, 0, 0, 0)
+"""Sides of an image that is not padded."""
 
 
 class Step(nn.Module):
@@ -120,7 +133,7 @@ class WeightedStep(Step):
         spatial: tuple[int, ...],
         limits: Limits = NO_LIMITS,
         *,
-        padding: Sides = (0, 0, 0, 0),
+        padding: Sides = NO_PADDING,
     ):
         super().__init__(limits)
         self.op, self.spatial, self.padding = op, spatial, padding
@@ -153,15 +166,15 @@ class WeightedStep(Step):
     @property
     def dilation(self) -> tuple[int, int]:
         """Rows and columns from one weight to the next."""
-        return (1, 1) if isinstance(self.op, nn.Linear) else _two(self.op.dilation)
+        return (1, 1) if isinstance(self.op, nn.Linear) else pair(self.op.dilation)
 
     @property
     def window(self) -> Window:
         """The window of a convolution, with the zeros of a dilated kernel."""
         assert isinstance(self.op, nn.Conv2d)
-        sizes = zip(_two(self.op.kernel_size), self.dilation, strict=True)
+        sizes = zip(pair(self.op.kernel_size), self.dilation, strict=True)
         rows, columns = ((size - 1) * apart + 1 for size, apart in sizes)
-        return Window((rows, columns), _two(self.op.stride), self.padding)
+        return Window((rows, columns), pair(self.op.stride), self.padding)
 
     def spread(self, weights: Tensor) -> Tensor:
         """Return weights of shape (outputs, inputs, rows, columns) with the zeros between them."""
@@ -187,7 +200,7 @@ class WeightedStep(Step):
         x, padding = self.pad(x, self.padding)
         op = self.op
         return functional.conv2d(
-            x, op.weight, None, _two(op.stride), padding, self.dilation, op.groups
+            x, op.weight, None, pair(op.stride), padding, self.dilation, op.groups
         )
 
 
@@ -220,7 +233,7 @@ class Block(WeightedStep):
         norm: nn.Module,
         limits: Limits,
         *,
-        padding: Sides = (0, 0, 0, 0),
+        padding: Sides = NO_PADDING,
         pooled: PoolBefore | None = None,
     ):
         super().__init__(op, spatial, limits, padding=padding)
@@ -268,7 +281,7 @@ class Head(WeightedStep):
         bias: Tensor,
         norm: nn.Module | None = None,
         *,
-        padding: Sides = (0, 0, 0, 0),
+        padding: Sides = NO_PADDING,
     ):
         super().__init__(op, spatial, padding=padding)
         self.bias, self.norm = nn.Parameter(bias.detach().clone()), norm
@@ -309,6 +322,7 @@ class Head(WeightedStep):
         return self.finish(self.sums(values[0]).flatten(1) + bias)
 
 
-def _two(size: Sequence[int]) -> tuple[int, int]:
-    rows, columns = size
+def pair(size: int | Sequence[int]) -> tuple[int, int]:
+    """Return height and width of a torch size."""
+    rows, columns = (size, size) if isinstance(size, int) else size
     return rows, columns

@@ -20,14 +20,15 @@ from ...hw.errors import NetworkError
 from ...hw.network.network import INPUT
 from ..layers.blocks import Model, Node
 from ..layers.limits import Limits
+from ..layers.steps import NO_PADDING, Sides
 from .agreement import Ends, LastCall
 from .calls import TracedCall
-from .drafts import NOTHING, DraftStep, View, as_image
+from .drafts import DraftStep, View, as_image
 from .reading import ReadCalls
 from .scaling import Scaling, fold_before, per_channel, scale_behind
 from .supported import SUPPORTED
 from .tracing import TracedModule
-from .windows import PoolWindow, as_convolution, as_pool, check_window, sides_of
+from .windows import PoolWindow, as_convolution, as_pool, check_window, shown, sides_of
 
 __all__ = ["Assembly"]
 
@@ -155,7 +156,7 @@ class Assembly(ReadCalls):
 
     def _unpadded(self, node: fx.Node, read: fx.Node) -> View:
         view = self.views[read]
-        if view.padding != NOTHING:
+        if view.padding != NO_PADDING:
             self._refuse(node, "reads padding, which belongs to convolutions: give it to one")
         if view.parts:
             self._refuse(
@@ -192,7 +193,7 @@ class Assembly(ReadCalls):
 
     def _weights(self, node: fx.Node, operation: TracedCall) -> View:
         (read,), op = self._inputs(node), operation.layer
-        view, sides = self.views[read], NOTHING
+        view, sides = self.views[read], NO_PADDING
         if view.parts:
             assert isinstance(op, nn.Conv1d | nn.Conv2d | nn.Linear)
             return self._sum_of_parts(node, op, view)
@@ -205,17 +206,17 @@ class Assembly(ReadCalls):
             if not view.is_image or len(view.shape) != op.weight.ndim - 1:
                 self._refuse(
                     node,
-                    f"reads {_by(view.shape)} where {view.step.name} gives {_by(view.step.shape)}, "
-                    "channels first: a line of one dimension is an image of one row",
+                    f"reads {shown(view.shape)} where {view.step.name} gives "
+                    f"{shown(view.step.shape)}, channels first: a line of one dimension is an "
+                    "image of one row",
                 )
             op, sides = as_convolution(op, partial(self._refuse, node))
             sides = self._padded(node, op, sides, view)
         if view.scaling is not None:
-            if view.scaling.keeps_zero or sides == NOTHING:
+            if view.scaling.keeps_zero or sides == NO_PADDING:
                 fold_before(op, view.scaling)
             else:
-                plain = replace(view, padding=NOTHING)
-                view = self.views[read] = self._own(read, plain, ends=view.padding == NOTHING)
+                view = self._settled(node, read)
         shape = self._shape(node)
         draft = DraftStep(
             *("", "block", (view.step,), shape if isinstance(op, nn.Linear) else as_image(shape)),
@@ -240,7 +241,7 @@ class Assembly(ReadCalls):
         self, node: fx.Node, op: nn.Conv1d | nn.Conv2d | nn.Linear, view: View
     ) -> View:
         """Return the sum of layers, each with the weights of one of the joined tensors."""
-        sides, shape = NOTHING, self._shape(node)
+        sides, shape = NO_PADDING, self._shape(node)
         flat = isinstance(op, nn.Linear)
         if not flat:
             op, sides = as_convolution(op, partial(self._refuse, node))
@@ -267,12 +268,10 @@ class Assembly(ReadCalls):
         assert found is not None
         return View(found, shape)
 
-    def _padded(
-        self, node: fx.Node, op: nn.Conv2d, sides: tuple[int, int, int, int], view: View
-    ) -> tuple[int, int, int, int]:
+    def _padded(self, node: fx.Node, op: nn.Conv2d, sides: Sides, view: View) -> Sides:
         """Return what a convolution pads, with what was padded before it."""
         top, left, bottom, right = (a + b for a, b in zip(sides, view.padding, strict=True))
-        if view.padding != NOTHING:
+        if view.padding != NO_PADDING:
             check_window(op, (top, left, bottom, right), partial(self._refuse, node))
         return top, left, bottom, right
 
@@ -398,7 +397,7 @@ class Assembly(ReadCalls):
         if len(shape) != 1 and sizes[0] != sizes[1]:
             self._refuse(
                 node,
-                f"makes {_by(shape)} of {_by(view.step.shape)}, channels first: it does not "
+                f"makes {shown(shape)} of {shown(view.step.shape)}, channels first: it does not "
                 "flatten all but the first dimension",
             )
         return view.shaped(shape)
@@ -549,7 +548,3 @@ def _with_weights(
     own = None if bias is None else nn.Parameter(bias.detach().clone())
     made.register_parameter("bias", own)
     return made
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))

@@ -8,14 +8,12 @@ from torch.nn.utils import parametrize
 
 from ..layers.affine import Divide, Shift
 from ..layers.limits import NO_LIMITS, Limits
-from ..layers.steps import Block, Head, PoolBefore, Sides, Step
+from ..layers.steps import NO_PADDING, Block, Head, PoolBefore, Sides, Step
 from ..layers.unweighted import AddStep, AveragePoolStep, MaxPoolStep
 from .scaling import Scaling
 from .windows import PoolWindow
 
 __all__ = ["DraftStep", "View", "as_image"]
-
-NOTHING: Sides = (0, 0, 0, 0)
 
 
 @dataclass(eq=False)
@@ -55,7 +53,7 @@ class DraftStep:
     stage: str = "done"
     limits: Limits = NO_LIMITS
     op: nn.Conv2d | nn.Linear | None = None
-    padding: Sides = NOTHING
+    padding: Sides = NO_PADDING
     norm: nn.BatchNorm1d | nn.BatchNorm2d | None = None
     pool: PoolWindow | None = None
     pool_name: str = ""
@@ -143,7 +141,7 @@ class View:
     step: DraftStep
     shape: tuple[int, ...]
     scaling: Scaling | None = None
-    padding: Sides = NOTHING
+    padding: Sides = NO_PADDING
     parts: tuple["View", ...] = ()
 
     def shaped(self, shape: tuple[int, ...]) -> "View":
@@ -153,7 +151,7 @@ class View:
     @property
     def is_plain(self) -> bool:
         """Whether it is what the step gives, but for its shape."""
-        return self.scaling is None and self.padding == NOTHING and not self.parts
+        return self.scaling is None and self.padding == NO_PADDING and not self.parts
 
     @property
     def is_image(self) -> bool:

@@ -18,6 +18,7 @@ from .assembly import Assembly
 from .modules import check_module, copy_module
 from .supported import SUPPORTED
 from .tracing import first_line, trace
+from .windows import shown
 
 __all__ = ["ImageShape", "lower"]
 
@@ -68,7 +69,7 @@ def _lowered(
         ) from error
     assembly = Assembly(traced, size)
     if traced.error is not None:
-        given = "x".join(map(str, (*read[1:], read[0])))
+        given = shown((*read[1:], read[0]))
         lines = any(type(each).__name__.endswith("1d") for each in module.modules())
         hint = "; a network of one dimension takes (length, channels)" if lines else ""
         raise NetworkError(

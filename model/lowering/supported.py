@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-__all__ = ["MODULES", "SUPPORTED", "VIEWS", "Call", "call_of", "nearest_to", "pair"]
+__all__ = ["MODULES", "SUPPORTED", "VIEWS", "Call", "call_of", "nearest_to"]
 
 SUPPORTED = (
     "supported are Conv2d, Linear, BatchNorm, ReLU, ReLU6, Hardtanh, max and average pools, those "
@@ -184,12 +184,6 @@ METHODS: dict[str, Call] = {
     "log_softmax": _AXIS,
 }
 
-_ACTIVATION = "use ReLU, ReLU6 or Hardtanh"
-_NORM = "use BatchNorm1d or BatchNorm2d"
-_ORDER = "hardware keeps channels, rows and columns in their order"
-_CAT = "add tensors of the same shape (x + y), or let one layer give all channels"
-_UPSAMPLE = "hardware repeats no pixels: keep the size that the layers before give"
-
 
 def _names(names: str, nearest: str) -> dict[str, str]:
     return dict.fromkeys(names.split(), nearest)
@@ -256,8 +250,3 @@ def call_of(op: str, target: Target) -> Call | None:
 def nearest_to(name: str) -> str:
     """Return what to use in place of what is not supported, by its name; empty where nothing is."""
     return NEAREST.get(name, "")
-
-
-def pair(size: int | tuple[int, ...]) -> tuple[int, int]:
-    """Return height and width of a torch size."""
-    return (size, size) if isinstance(size, int) else (size[0], size[-1])

@@ -11,10 +11,10 @@ from torch import nn
 
 from ...hw.errors import NetworkError
 from ...hw.network.window import Window
-from ..layers.steps import Sides
+from ..layers.steps import NO_PADDING, Sides
 from .calls import Refuse
 
-__all__ = ["PoolWindow", "as_convolution", "as_pool", "check_window", "sides_of"]
+__all__ = ["PoolWindow", "as_convolution", "as_pool", "check_window", "shown", "sides_of"]
 
 Pair = tuple[int, int]
 
@@ -52,7 +52,7 @@ def as_convolution(op: nn.Conv1d | nn.Conv2d, refuse: Refuse) -> tuple[nn.Conv2d
         )
         sides = (top, left, bottom, right)
     elif padding == "valid":
-        sides = (0, 0, 0, 0)
+        sides = NO_PADDING
     else:
         rows, columns = _sizes(cast("Sequence[int]", padding), 0, op)
         sides = (rows, columns, rows, columns)
@@ -138,8 +138,8 @@ def _adaptive(
     found = [size if given is None else given for given, size in zip(wanted, image, strict=True)]
     if any(size % count for size, count in zip(image, found, strict=True)):
         refuse(
-            f"gives {_by(found)} positions of {_by(image)}, with windows of several sizes: give a "
-            "number that divides them, such as 1"
+            f"gives {shown(found)} positions of {shown(image)}, with windows of several sizes: "
+            "give a number that divides them, such as 1"
         )
     rows, columns = (size // count for size, count in zip(image, found, strict=True))
     return None if (rows, columns) == (1, 1) else PoolWindow((rows, columns), (rows, columns))
@@ -163,7 +163,8 @@ def _sizes(size: int | Sequence[int], other: int, layer: nn.Module) -> Pair:
     return (given[0], given[-1])
 
 
-def _by(sizes: Sequence[int]) -> str:
+def shown(sizes: Sequence[int]) -> str:
+    """Return sizes as errors show them, ``8x8x3``."""
     return "x".join(map(str, sizes))
 
 
