@@ -36,9 +36,7 @@ ARROWS = {  # what each folder may import, beside its own modules and the files 
     "model.data": "hw.numbers",
     "model.exact": "hw.network hw.numbers",
     "model.exchange": "hw.network hw.numbers hw.program model.exact model.integers",
-    "model.integers": (
-        "hw.network hw.numbers hw.program model.exact model.layers model.lowering model.training"
-    ),
+    "model.integers": "hw.network hw.numbers hw.program model.exact model.layers model.training",
     "model.layers": "hw.network hw.numbers",
     "model.lowering": "hw.network model.layers",
     "model.training": "hw.numbers model.data model.layers model.lowering",

@@ -17,14 +17,13 @@ import torch
 from torch import Tensor, fx, nn
 
 from ...hw.errors import NetworkError
-from ...hw.network.network import INPUT
-from ..layers.blocks import Model, Node
+from ..layers.blocks import Model
 from ..layers.limits import Limits
 from ..layers.steps import NO_PADDING, Sides
 from .agreement import Ends, LastCall
+from .builder import StepBuilder
 from .calls import TracedCall
 from .drafts import DraftStep, View, as_image
-from .reading import ReadCalls
 from .scaling import Scaling, fold_before, per_channel, scale_behind
 from .supported import SUPPORTED
 from .tracing import TracedModule
@@ -35,7 +34,7 @@ __all__ = ["Assembly"]
 BOUNDS = {"ReLU": Limits(0), "ReLU6": Limits(0, 6)}
 
 
-class Assembly(ReadCalls):
+class Assembly(StepBuilder):
     """Walks through a traced module, once.
 
     Parameters
@@ -52,14 +51,8 @@ class Assembly(ReadCalls):
     """
 
     def __init__(self, traced: TracedModule, image_shape: tuple[int, int, int]):
-        super().__init__(traced)
-        self.image_shape = image_shape
-        self.views: dict[fx.Node, View] = {}
-        self.steps: list[DraftStep] = []
-        self.remarks: list[str] = []
+        super().__init__(traced, image_shape)
         self.last: LastCall | None = None
-        self._made: dict[DraftStep, fx.Node] = {}
-        self._changed: set[fx.Node] = set()  # nodes that changed the step that they read
         self._lower: dict[str, Callable[[fx.Node, TracedCall], View]] = {
             "add": self._arithmetic,
             "average_pool": self._average_pool,
@@ -80,15 +73,11 @@ class Assembly(ReadCalls):
             "weights": self._weights,
         }
 
-    # --- steps and views -----------------------------------------------------------------------
-
     def model(self) -> tuple[Model, Ends]:
         """Return the network, and where its steps end."""
         for node in self.traced.nodes:
             if node.op == "placeholder":
-                height, width, channels = self.image_shape
-                step = DraftStep(INPUT, INPUT, (), (channels, height, width))
-                self.views[node] = View(step, self._shape(node))
+                self.views[node] = self._begin(node)
             elif node.op == "output":
                 self._finish(node)
             elif node in self._operations:
@@ -97,97 +86,7 @@ class Assembly(ReadCalls):
                         self._refuse(node, "mixes images")
                 operation = self._operations[node]
                 self.views[node] = self._lower[operation.kind](node, operation)
-        nodes = [
-            Node(each.name, tuple(source.name for source in each.sources), each.shape)
-            for each in self.steps
-        ]
-        ends = {
-            each.name: (each.end.name, self._path(each.end))
-            for each in self.steps
-            if each.end is not None
-        }
-        steps = [each.step() for each in self.steps]
-        return Model(nodes, steps, self.image_shape, self.remarks), ends
-
-    def _append(
-        self,
-        node: fx.Node,
-        draft: DraftStep,
-        *,
-        ends: bool = True,
-    ) -> DraftStep:
-        """Add a step that begins with ``node``, and perhaps ends with it."""
-        draft.name, draft.end = self._new_name(node), node if ends else None
-        self.steps.append(draft)
-        self._made[draft] = node
-        return draft
-
-    def _new_name(self, node: fx.Node) -> str:
-        """Return a name for what ``node`` gives: a pool may be used, and a module add, twice."""
-        name = self._path(node)
-        taken = {each.name for each in self.steps} | {each.pool_name for each in self.steps}
-        while name in taken:
-            name += "'"
-        return name
-
-    def _extend(self, step: DraftStep, node: fx.Node, stage: str) -> View:
-        """Let ``node`` be what ``step`` ends with."""
-        step.stage, step.end = stage, node
-        self._changed.add(node)
-        return View(step, self._shape(node))
-
-    def _is_alone(self, read: fx.Node) -> bool:
-        """Tell whether one node reads what ``read`` gives, and no other the step that it shows.
-
-        A node may show what it reads as it is: a view, a pool of windows of one pixel, bounds that
-        nothing is beyond.
-        """
-        while len(read.users) == 1 and read not in self._changed and self._inputs(read):
-            (before, *_) = self._inputs(read)
-            if self.views[before].step is not self.views[read].step:
-                break
-            read = before
-        return len(read.users) == 1
-
-    def _view(self, node: fx.Node) -> View:
-        """Return what a node of one operand reads, which is not padded."""
-        (read, *_) = self._inputs(node)
-        return self._unpadded(node, read)
-
-    def _unpadded(self, node: fx.Node, read: fx.Node) -> View:
-        view = self.views[read]
-        if view.padding != NO_PADDING:
-            self._refuse(node, "reads padding, which belongs to convolutions: give it to one")
-        if view.parts:
-            self._refuse(
-                node, "reads what was concatenated: only a convolution or linear layer adds it up"
-            )
-        return view
-
-    def _own(self, node: fx.Node, view: View, *, ends: bool = False) -> View:
-        """Return what ``view`` shows as a step of its own, called after ``node``."""
-        channels = view.step.channels
-        op = cast(nn.Conv2d, nn.utils.skip_init(nn.Conv2d, channels, channels, 1, groups=channels))
-        scaling = view.scaling or Scaling.none(channels)
-        op.weight = nn.Parameter(scaling.slope.reshape(channels, 1, 1, 1).clone())
-        op.bias = nn.Parameter(scaling.offset.clone())
-        shape = as_image(view.step.shape)
-        draft = DraftStep("", "block", (view.step,), shape, stage="sums", op=op)
-        return View(self._append(node, draft, ends=ends), view.shape)
-
-    def _settled(self, node: fx.Node, read: fx.Node) -> View:
-        """Return what ``node`` reads of ``read``, all constants applied."""
-        view = self._unpadded(node, read)
-        if view.scaling is not None:
-            view = self.views[read] = self._own(read, view, ends=True)
-        return view
-
-    def _image(self, node: fx.Node) -> View:
-        """Return an image that a pool reads."""
-        view = self._view(node)
-        if not view.is_image or len(view.step.shape) != 3:
-            self._refuse(node, "reads a tensor without the rows and columns of the layer before")
-        return view
+        return self._built()
 
     # --- layers with parameters ----------------------------------------------------------------
 
