@@ -51,7 +51,8 @@ class ReadCalls:
                 continue
             if node in self.traced.untrained:
                 self._refuse(
-                    node, "runs without gradients (no_grad), but training moves all layers"
+                    node,
+                    "runs without gradients (no_grad), but training moves all layers: leave it out",
                 )
             target = self.traced.module(node) or node.target
             operation = read(node, target, partial(self._refuse, node))
