@@ -20,7 +20,8 @@ def reach(weights: np.ndarray, low: int, high: int) -> tuple[np.ndarray, np.ndar
         Where they might be beyond 62 bits, which int64 sums of others need.
     """
     rows = weights.reshape(len(weights), -1)
-    farthest = int(abs(rows).sum(axis=1).max(initial=0)) * max(abs(low), abs(high))
+    largest = abs(rows.astype(np.float64)).sum(axis=1).max(initial=0)  # int64 might wrap here
+    farthest = float(largest) * max(abs(low), abs(high))
     if farthest >= 1 << WIDEST:
         raise NetworkError(
             f"sums of {rows.shape[1]} products of such weights with levels from {low} to {high} "

@@ -168,6 +168,8 @@ def test_sums_that_int64_does_not_hold_are_refused():
     assert np.concatenate(reach(fits, low, high)).tolist() == ends
     with pytest.raises(NetworkError, match=r"sums of 2 products .* wider than 62 bits"):
         reach(fits + np.array([[1], [-1]]), low, high)
+    with pytest.raises(NetworkError, match=r"sums of 4 products"):  # 2**64 is 0 in int64
+        reach(np.full((1, 4), 1 << 62), 0, 1)
 
 
 def test_one_shift_serves_all_layers():
