@@ -193,9 +193,13 @@ def verify(
 
 @dataclass
 class _Run:
-    """Answers of one netlist: a payload for each image, None where nothing came any more."""
+    """Answers of one netlist: those to each image, None for one that did not come.
 
-    answers: list[bytes | None]
+    An image that was sent to several boards, or twice, has as many answers; none where nothing came
+    any more.
+    """
+
+    answers: list[list[bytes | None]]
     failure: str = ""
     cycles: int = 0
     digest: int = 0
@@ -210,7 +214,7 @@ def _run(built: Bitstream, stage: Stage, images: np.ndarray) -> _Run:
     payloads = [packed(each, network.input.width) for each in codes]
     each = max(min(len(images), window), -(-len(images) // widest()))
     boards = -(-len(images) // each)
-    run = _Run([None] * len(images))
+    run = _Run([[] for _ in images])
     family = built.board.target.family.name
     simulation = PinSimulation(
         stage.text(built), stage.form, family, divisor=device.divisor, boards=boards
@@ -232,7 +236,7 @@ def _run(built: Bitstream, stage: Stage, images: np.ndarray) -> _Run:
                 found = _exchange(simulation, frames, length, computing)
                 for mine, answers in zip(chosen, found, strict=True):
                     for at, answer in zip(mine, answers, strict=True):
-                        run.answers[at] = answer
+                        run.answers[at].append(answer)
         except MismatchError as error:
             run.failure = str(error)
         run.cycles, run.digest = simulation.cycles, simulation.digest
@@ -278,11 +282,12 @@ def _differs(
     octets = level_bytes(output.width)
     codes = output.to_code(levels)
     mismatches, first = 0, ""
-    for index, (answer, row, label) in enumerate(zip(run.answers, codes, labels, strict=True)):
+    for index, (answers, row, label) in enumerate(zip(run.answers, codes, labels, strict=True)):
         wanted = b"".join(int(code).to_bytes(octets, "little") for code in row)
         wanted += int(label).to_bytes(label_bytes(levels.shape[1]), "little")
-        if answer != wanted:
+        wrong = [answer for answer in answers or [None] if answer != wanted]
+        if wrong:
             mismatches += 1
-            said = "no answer" if answer is None else answer.hex()
+            said = "no answer" if wrong[0] is None else wrong[0].hex()
             first = first or f"image {index}: {said} instead of {wanted.hex()}"
     return mismatches, first
