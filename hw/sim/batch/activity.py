@@ -3,6 +3,7 @@
 Counted are values that have settled, once a cycle: glitches are not among them.
 """
 
+import ctypes
 import json
 import re
 from collections import Counter
@@ -13,9 +14,10 @@ from amaranth.lib import data
 
 from ...accelerator.top import Accelerator
 from ...errors import MismatchError, ToolError
+from ...tools.programs import STOP, check_interrupt
 from ...tools.rtlil import convert, uncollected
 from .gates import ONE
-from .lanes import shares
+from .lanes import Share, equal_shares
 from .lowering import lower
 from .native import Native, widest
 from .netlist import GateNetlist, read_netlist
@@ -156,10 +158,19 @@ class _Counter:
 
     def run(self, codes: np.ndarray, levels: np.ndarray) -> Activity:
         """Count, in lanes that have equally many images."""
+        toggles, cycles = np.zeros(self.plan.slots, np.uint64), 0
+        batch = self.accelerator.program.batch
+        for share in equal_shares(len(levels), self.evaluator.width, batch):
+            images = slice(share.start, share.stop)
+            cycles += self._pass(share, codes[images], levels[images], toggles)
+        return self._activity(toggles.astype(np.int64), len(levels), cycles)
+
+    def _pass(
+        self, share: Share, codes: np.ndarray, levels: np.ndarray, toggles: np.ndarray
+    ) -> int:
+        """Add the toggles of a pass whose lanes are full; return the cycles of all its lanes."""
         program, width = self.accelerator.program, self.evaluator.width
-        (share,) = shares(len(levels), width, program.batch, 1, len(levels))
-        outputs, words = program.network.outputs, width // 64
-        toggles = np.zeros(self.plan.slots, np.uint64)
+        outputs, words, masks = program.network.outputs, width // 64, share.masks()
         raw, labels = (
             np.zeros((share.length * count, bits, words), np.uint64)
             for count, bits in (
@@ -167,11 +178,9 @@ class _Counter:
                 (1, self.widths["label"]),
             )
         )
-        counted = share.masks()[-1]
-        images = int(np.bitwise_count(counted).sum()) * share.length
         job = {
             "codes": self.evaluator.pack(share, codes, self.widths["code"]),
-            "masks": share.masks(),
+            "masks": masks,
             "elements": share.length * program.network.inputs,
             "inputs": program.network.inputs,
             "images": share.length,
@@ -182,17 +191,17 @@ class _Counter:
             "labels": labels,
             "layer_cycles": np.zeros(1, np.uint64),
             "toggles": toggles,
-            "counted": counted,
-            "stop": np.zeros(1, np.uint64),
+            "counted": masks[-1],
+            "stop": ctypes.addressof(STOP),
             "progress": np.zeros(1, np.uint64),
         }
         status, reply = self.evaluator.simulate(self.streams, job)
+        check_interrupt()
         found = self.evaluator.unpack(raw).reshape(share.length, outputs, width)
         found = program.network.output.to_level(share.gather(found))
         if status or not np.array_equal(found, levels):
             raise MismatchError("the design whose toggles are counted gives other levels")
-        cycles = reply.cycles * images // share.length
-        return self._activity(toggles.astype(np.int64), images, cycles)
+        return reply.cycles * share.lanes
 
     def _activity(self, toggles: np.ndarray, images: int, cycles: int) -> Activity:
         counts = {net: int(toggles[slot]) for net, slot in self.plan.slot.items()}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Share", "numbers", "shares", "vectors"]
+__all__ = ["Share", "equal_shares", "numbers", "shares", "vectors"]
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,20 @@ def shares(images: int, width: int, batch: int, workers: int, limit: int) -> lis
         Share(start, stop, min(lanes, -(-(stop - start) // length)), width)
         for start, stop in zip(starts, stops, strict=True)
     ]
+
+
+def equal_shares(images: int, width: int, batch: int) -> list[Share]:
+    """Divide images into lanes that are full at every place; what is left has a lane of its own.
+
+    Parameters
+    ----------
+    images, width, batch : int
+        As `shares` takes them.
+    """
+    length = -(-images // (width * batch)) * batch
+    lanes = images // length
+    parts = (0, length * lanes, lanes), (length * lanes, images, 1)
+    return [Share(start, stop, count, width) for start, stop, count in parts if start < stop]
 
 
 def vectors(numbers: np.ndarray, bits: int) -> np.ndarray:

@@ -35,7 +35,7 @@ class Signals:
     """Shared state of the threads: a request to stop, and the elements that each has taken."""
 
     def __init__(self, passes: int):
-        self.stop = np.zeros(1, np.uint64)
+        self.stop = np.zeros(1, np.uint32)
         self.progress = np.zeros(passes + 1, np.uint64)
 
 

@@ -34,7 +34,7 @@ struct Job {
     uint64_t periodic_count, skip_stop;  // images that may be skipped
     uint64_t *toggles;                   // of every slot, or none
     const uint64_t *counted;             // lanes whose toggles are counted
-    const volatile uint64_t *stop;
+    const volatile uint32_t *stop;
     volatile uint64_t *progress;
 };
 
