@@ -1,7 +1,7 @@
 """Hardware against reference, by equality, and the place of the first difference."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +20,7 @@ __all__ = [
     "describe",
     "first_of",
     "result_differences",
+    "with_overflows",
 ]
 
 
@@ -72,7 +73,8 @@ class Difference:
     ----------
     stage : str
         ``sum`` (array or weight memory), ``overflow`` (its flag), ``level`` (requantiser or
-        parameter memory) or ``result`` (on the way out).
+        parameter memory), ``result`` (on the way out) or ``overflows`` (how many sums of a layer
+        had one, over all images: image and element are 0).
     layer, image, element, cycle
         Where and when; the element counts in the layer's output, channels last; the cycle is None
         where the trace does not reach.
@@ -99,10 +101,8 @@ class Difference:
         if self.codes:
             what += f" (codes {self.codes[0]:#x} and {self.codes[1]:#x})"
         when = "" if self.cycle is None else f", cycle {self.cycle}"
-        return (
-            f"first difference: {self.stage} of layer {self.layer}, image {self.image}, "
-            f"{self.place}{when}: {what}"
-        )
+        where = self.place if self.stage == "overflows" else f"image {self.image}, {self.place}"
+        return f"first difference: {self.stage} of layer {self.layer}, {where}{when}: {what}"
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,31 @@ def compare(run: Run, expected: Expected, network: Network, geometry: Geometry) 
         *result_differences(run, levels, labels, network, geometry),
     ]
     return Comparison(len(wrong), int(wrong.sum()), traced, first_of(found))
+
+
+def with_overflows(
+    comparison: Comparison, run: Run, overflows: Sequence[int], network: Network
+) -> Comparison:
+    """Return a comparison in which the layers' numbers of overflows are compared, too.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    run : Run
+        Its numbers of overflows are empty where the accelerator does not observe them.
+    overflows : sequence of int
+        What the reference counts in each layer, over all images.
+    network : Network
+    """
+    if comparison.first or not run.overflows:
+        return comparison
+    pairs = zip(network.layers, run.overflows, overflows, strict=True)
+    found = [
+        Difference("overflows", layer.name, 0, 0, None, ours, theirs, None, "all images")
+        for layer, ours, theirs in pairs
+        if ours != theirs
+    ]
+    return replace(comparison, first=first_of(found))
 
 
 def first_of(found: Sequence[Difference]) -> Difference | None:

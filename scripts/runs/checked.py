@@ -10,8 +10,8 @@ import torch
 from ...hw.accelerator.top import Accelerator
 from ...hw.program.layout import Program
 from ...hw.sim.batch.engine import BatchEngine
-from ...hw.sim.batch.whole import simulate_whole
-from ...hw.sim.compare import Comparison, compare
+from ...hw.sim.batch.whole import SUMS, simulate_whole
+from ...hw.sim.compare import Comparison, compare, with_overflows
 from ...hw.sim.engine import make_engine
 from ...hw.sim.run import CycleWindow, Run, Stimulus
 from ...model.integers.reference import LayerTrace, evaluate
@@ -24,7 +24,6 @@ __all__ = [
     "simulate_and_compare",
 ]
 
-SUMS = 1 << 22  # sums that the reference keeps at a time
 COMPARED = 20_000_000  # sums of one stream that are compared; each takes some 60 bytes
 
 
@@ -87,7 +86,8 @@ def simulate_and_compare(
 ) -> tuple[Run, Comparison, Reference]:
     """Run images through hardware and reference; return both results and their comparison.
 
-    The first ``traced`` images are compared sum by sum; the others by levels and labels. Unless
+    The first ``traced`` images are compared sum by sum; the others by levels and labels, and by how
+    many sums of each layer overflowed, where the accelerator observes it. Unless
     told otherwise these are all where they run side by side, else those of the first 20 million
     sums.
     """
@@ -97,11 +97,14 @@ def simulate_and_compare(
     made = make_engine(accelerator, engine, cycles=cycles, work=work, note=note)
     note(f"{images} images, {made.name} engine")
     if isinstance(made, BatchEngine):
-        return _compare_whole(made, replace(work, traced=images if traced is None else traced))
-    traced = min(images, max(1, COMPARED // program.sums) if traced is None else traced)
-    run = made.run(replace(work, traced=traced))
-    expected = reference(program, levels, traced)
-    return run, compare(run, expected, program.network, program.geometry), expected
+        work = replace(work, traced=images if traced is None else traced)
+        run, comparison, expected = _compare_whole(made, work)
+    else:
+        traced = min(images, max(1, COMPARED // program.sums) if traced is None else traced)
+        run = made.run(replace(work, traced=traced))
+        expected = reference(program, levels, traced)
+        comparison = compare(run, expected, program.network, program.geometry)
+    return run, with_overflows(comparison, run, expected.overflows, program.network), expected
 
 
 def _remaining(note: Callable[[str], None]) -> Callable[[float], None]:
@@ -158,10 +161,6 @@ def check_levels(
 ) -> Checked:
     """Run input levels through hardware and reference and compare them; labels are the classes."""
     run, comparison, expected = simulate_and_compare(accelerator, levels, engine, note=note)
-    first = str(comparison.first or "")
-    if not first and run.overflows and run.overflows != expected.overflows:
-        first = f"overflows a layer: {run.overflows} in hardware, {expected.overflows} in the "
-        first += "reference"
     return Checked(
         images=len(levels),
         accuracy_reference=float((expected.labels == labels).mean()),
@@ -174,5 +173,5 @@ def check_levels(
         layer_cycles=list(run.layer_cycles),
         seconds=run.seconds,
         engine=run.engine,
-        first=first,
+        first=str(comparison.first or ""),
     )

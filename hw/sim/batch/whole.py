@@ -11,7 +11,7 @@ from ..run import Run, Stimulus
 from .engine import BatchEngine, Session
 from .simulate import Pass
 
-__all__ = ["Whole", "simulate_whole"]
+__all__ = ["SUMS", "Whole", "simulate_whole"]
 
 SUMS = 1 << 22
 """Sums that the reference keeps at a time."""
