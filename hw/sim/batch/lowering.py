@@ -27,19 +27,18 @@ FAMILIES = ("ecp5", "gowin", "ice40")
 """Families whose cells have models: Yosys's own, and in ``cells`` what it has none of."""
 # No ABC, and no clean-up of gates but equal registers: they are simplified as they are read
 # (`gates.Gates`), which is quicker. `memory_collect` without `memory` adds no ROMs and merges no
-# ports. A reset is never given: without its port it is 0. What is read without a clock is small.
+# ports. What is read without a clock is small.
 SCRIPT = """\
 read_verilog -lib gates.v
 hierarchy -check -top top
 proc -norom
 flatten -noscopeinfo
+{undriven}
 opt_expr
 opt_clean
 memory_dff
 memory_collect
 memory_map t:$mem_v2 r:RD_CLK_ENABLE=1'0 %i
-delete top/rst
-setundef -undriven -zero
 opt_expr
 opt_merge
 opt_clean
@@ -56,6 +55,13 @@ dfflegalize -cell $_DFF_P_ 01 -cell $_DFFE_PP_ 01
 opt_merge
 write_json top.json
 """
+# A reset is never given: without its port it is 0, as are signals of RTL that nothing drives. That
+# comes before unused registers go, of which names with initial values stay. What nothing drives in
+# a netlist of a family's cells stays so, and is refused where it is read.
+_UNDRIVEN = """\
+delete top/i:rst
+setundef -undriven -zero
+"""
 
 
 def _script(form: str, family: str) -> str:
@@ -63,7 +69,8 @@ def _script(form: str, family: str) -> str:
         f"read_verilog -overwrite -defer +/{family}/cells_sim.v",
         f"read_verilog -overwrite -icells -defer common.v {family}.v",
     )
-    return "\n".join([*FORMS[form], *(models if family else ()), SCRIPT])
+    script = SCRIPT.format(undriven=_UNDRIVEN if form == "rtlil" else "")
+    return "\n".join([*FORMS[form], *(models if family else ()), script])
 
 
 def cache_folder() -> Path:

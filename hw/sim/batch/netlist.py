@@ -1,5 +1,6 @@
 """A design as single-bit operations, registers and memories, read from Yosys's JSON."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -113,6 +114,17 @@ class GateNetlist:
         ]
         return min(found)[2] if found else f"net {net}"
 
+    def operands(self) -> set[int]:
+        """Return the nets on which operations, registers and memories depend."""
+        found = {net for op in self.operations for net in op.operands}
+        found.update(net for register in self.registers for net in (register.d, register.enable))
+        for memory in self.memories:
+            for read in memory.reads:
+                found.update((read.enable, *read.address))
+            for write in memory.writes:
+                found.update((*write.enable, *write.address, *write.data))
+        return found
+
     def live(self, roots: Iterable[int]) -> "GateNetlist":
         """Return what ``roots`` depend on, over any number of cycles; nets keep their numbers."""
         drivers = {result: op for op in self.operations for result in op.results}
@@ -201,7 +213,8 @@ def read_netlist(
     Raises
     ------
     EngineRefusal
-        For a combinational loop, another clock, or a cell that is not understood; by name.
+        For a combinational loop, another clock, a net that nothing drives, or a cell or a mode of
+        one that is not understood; by name. The reset is never given: the input ``rst`` is 0.
     """
     return _Reader(top, clock, faults).read()
 
@@ -221,6 +234,26 @@ _GATES: dict[str, Callable[[Gates, dict[str, int]], int]] = {
 }
 _ADDER, _TABLE, _POINT = "NARROWGAUGE_FA", "NARROWGAUGE_LUT", "NARROWGAUGE_POINT"
 _REGISTERS = ("$_DFF_P_", "$_DFFE_PP_")
+_REFUSED = "NARROWGAUGE_REFUSED"
+
+
+def _refusal(name: str, parameters: dict[str, str]) -> EngineRefusal:
+    """Return an error about a mode of a cell; ``A`` to ``F`` are those that have models."""
+    mode, given, *allowed = (_value(parameters[key]) for key in ("MODE", "GIVEN", *"ABCDEF"))
+    path = re.sub(r"\.genblk\d+", "", name.rpartition(".only_")[0])
+    return EngineRefusal(
+        f"{path}: {mode} is {given or 'empty'}; the batch engine has models of "
+        f"{', '.join(dict.fromkeys(each or 'none' for each in allowed))}"
+    )
+
+
+def _value(parameter: str) -> str:
+    """Return what a parameter in Yosys's JSON is: a text, or a number."""
+    if set(parameter) - set("01"):
+        return parameter.rstrip(" ")
+    number = int(parameter or "0", 2)
+    octets = number.to_bytes(-(-len(parameter) // 8), "big").lstrip(b"\0")
+    return octets.decode() if octets.isalnum() and number > 255 else str(number)
 
 
 class _Reader:
@@ -237,6 +270,8 @@ class _Reader:
         (self.clock,) = top["ports"][clock]["bits"] if clock in top["ports"] else (None,)
         self.drivers: dict[int, tuple[str, str, int]] = {}
         for name, cell in top["cells"].items():
+            if cell["type"] == _REFUSED:
+                raise _refusal(name, cell["parameters"])
             for port, bits in cell["connections"].items():
                 if cell["port_directions"].get(port) == "output":
                     for index, bit in enumerate(bits):
@@ -244,6 +279,7 @@ class _Reader:
         self.pending: list[Callable[[], None]] = []  # what sources need, later
         self.registers: list[Register] = []
         self.memories: list[Memory] = []
+        self.undriven: list[int] = []
         self.initial = {
             bit: int(value)
             for wire in top["netnames"].values()
@@ -256,8 +292,10 @@ class _Reader:
         """Return all that the ports reach."""
         ports = self.top["ports"]
         inputs = set()
-        for port in ports.values():
-            if port["direction"] == "input":
+        if ports.get("rst", {}).get("direction") == "input":
+            self.nets.update(dict.fromkeys(ports["rst"]["bits"], ZERO))
+        for name, port in ports.items():
+            if port["direction"] == "input" and name != "rst":
                 for bit in port["bits"]:
                     self.nets[bit] = self.gates.source()
                     inputs.add(self.nets[bit])
@@ -271,7 +309,7 @@ class _Reader:
             pairs = zip(active[::2], active[1::2], strict=False)
             active = [self.gates.either(*pair) for pair in pairs] + active[len(active) & ~1 :]
         inputs.update(self.masks)
-        return GateNetlist(
+        netlist = GateNetlist(
             self.gates.count,
             self.gates.operations,
             self.registers,
@@ -282,6 +320,22 @@ class _Reader:
             masks=self.masks,
             active=active[0],
         )
+        if self.undriven:
+            self._check_undriven(netlist)
+        return netlist
+
+    def _check_undriven(self, netlist: GateNetlist) -> None:
+        """Refuse nets without a driver on which outputs depend, now that all is simplified."""
+        ports = self.top["ports"].items()
+        outputs = [n for name, port in ports if port["direction"] == "output"
+                   for n in netlist.ports[name]]  # fmt: skip
+        read = set(outputs) | netlist.live(outputs).operands()
+        for net in self.undriven:
+            if net in read:
+                raise EngineRefusal(
+                    f"nothing drives {netlist.name(net)}, on which an output depends; the batch "
+                    "engine simulates netlists in which something drives every such net"
+                )
 
     def net(self, root: Any) -> int:
         """Return the net of a bit, with all operations that it needs."""
@@ -328,8 +382,9 @@ class _Reader:
 
     def _settle(self, bit: Any, operands: dict[str, int]) -> None:
         """Make the net of a bit whose operands are there."""
-        if bit not in self.drivers:  # undriven
-            self.nets[bit] = ZERO
+        if bit not in self.drivers:  # refused where something depends on it
+            self.nets[bit] = self.gates.source()
+            self.undriven.append(self.nets[bit])
             return
         name = self.drivers[bit][0]
         cell = self.top["cells"][name]
@@ -398,9 +453,10 @@ class _Reader:
             if not key.endswith("CLK")
         }
         reads, writes = number["RD_PORTS"], number["WR_PORTS"]
-        clocked = (
-            number["RD_CLK_ENABLE"] == (1 << reads) - 1
-            and number["WR_CLK_ENABLE"] == (1 << writes) - 1
+        clocked = all(
+            number[f"{kind}_{what}"] == (1 << count) - 1
+            for kind, count in (("RD", reads), ("WR", writes))
+            for what in ("CLK_ENABLE", "CLK_POLARITY")
         )
         plain = not (
             number["RD_TRANSPARENCY_MASK"] or number["RD_WIDE_CONTINUATION"]
@@ -410,7 +466,7 @@ class _Reader:
         if not (clocked and plain):
             raise EngineRefusal(
                 f"memory {name} has a port that the batch engine does not simulate; it simulates "
-                "clocked ones that give the word before a write"
+                "those on the rising edge that give the word before a write"
             )
         width, depth, wide = number["WIDTH"], number["SIZE"], number["ABITS"]
         clocks = cell["connections"]["RD_CLK"], cell["connections"]["WR_CLK"]

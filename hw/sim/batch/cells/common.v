@@ -1,5 +1,15 @@
 // Block RAM in terms of the batch engine's own memories.
 
+// A mode of a cell, and which there are models of.
+module narrowgauge_only #(parameter MODE = "", GIVEN = "", A = "", B = A, C = A, D = A, E = A, F = A)
+    ();
+  generate
+    if (GIVEN != A && GIVEN != B && GIVEN != C && GIVEN != D && GIVEN != E && GIVEN != F)
+      NARROWGAUGE_REFUSED #(.MODE(MODE), .GIVEN(GIVEN), .A(A), .B(B), .C(C), .D(D), .E(E), .F(F))
+      mode ();
+  endgenerate
+endmodule
+
 // Two ports, each of which reads the word before a write.
 module narrowgauge_memory #(parameter ABITS = 9, WIDTH = 36, parameter [(WIDTH << ABITS) - 1:0] INIT = 0)
     (input CLKA, CLKB, REA, REB, input [ABITS-1:0] AA, AB, input [WIDTH-1:0] WEA, WEB, DA, DB,
@@ -45,11 +55,13 @@ module narrowgauge_read #(parameter UNIT = 9, WIDTH = 36)
 endmodule
 
 // Block RAM of 512 rows of four units. `re` and `rst` are those of the outputs' registers.
-module narrowgauge_block #(parameter UNIT = 9, WIDTHA = 36, WIDTHB = 36,
+module narrowgauge_block #(parameter UNIT = 9, WIDTHA = 4 * UNIT, WIDTHB = 4 * UNIT,
                            parameter [2048*UNIT-1:0] INIT = 0)
     (input CLKA, CLKB, REA, REB, WEA, WEB, RSTA, RSTB, input [13:0] ADA, ADB,
      input [4*UNIT-1:0] DIA, DIB, output [4*UNIT-1:0] DOA, DOB);
   wire [4*UNIT-1:0] wea, web, da, db, qa, qb, pa, pb;
+  narrowgauge_only #("width of port A", WIDTHA, 1, 2, 4, UNIT, 2 * UNIT, 4 * UNIT) only_width_a ();
+  narrowgauge_only #("width of port B", WIDTHB, 1, 2, 4, UNIT, 2 * UNIT, 4 * UNIT) only_width_b ();
   narrowgauge_write #(.UNIT(UNIT), .WIDTH(WIDTHA)) wa
       (.enable(WEA), .low(ADA[4:0]), .data(DIA), .we(wea), .spread(da));
   narrowgauge_write #(.UNIT(UNIT), .WIDTH(WIDTHB)) wb

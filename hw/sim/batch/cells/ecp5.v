@@ -10,7 +10,8 @@ module LUT4(input A, B, C, D, output Z);
   NARROWGAUGE_LUT #(.TABLE(INIT)) lut (.A(A), .B(B), .C(C), .D(D), .Y(Z));
 endmodule
 
-// A port of 36 bits has the lines of both: A writes, B reads.
+// A port of 36 bits has the lines of both: A writes, B reads. An asynchronous reset is 0 at once, and
+// the register from the next edge on.
 module DP16KD(
     input
       DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9, DIA8, DIA7, DIA6, DIA5, DIA4,
@@ -72,11 +73,13 @@ module DP16KD(
   wire [35:0] db = {
       DIB17, DIB16, DIB15, DIB14, DIB13, DIB12, DIB11, DIB10, DIB9, DIB8, DIB7, DIB6, DIB5, DIB4,
       DIB3, DIB2, DIB1, DIB0};
-  wire [35:0] qa, qb;
+  wire [35:0] reada, readb;
+  wire [35:0] qa = RESETMODE == "ASYNC" & RSTA ? 0 : reada;
+  wire [35:0] qb = RESETMODE == "ASYNC" & RSTB ? 0 : readb;
   narrowgauge_block #(.UNIT(9), .WIDTHA(DATA_WIDTH_A), .WIDTHB(DATA_WIDTH_B), .INIT(INIT)) block
       (.CLKA(CLKA), .CLKB(CLKB), .REA(ona & (~WEA | WRITEMODE_A == "READBEFOREWRITE")),
        .REB(onb & (~WEB | WRITEMODE_B == "READBEFOREWRITE")), .WEA(ona & WEA), .WEB(onb & WEB),
-       .RSTA(RSTA), .RSTB(RSTB), .DIA(da), .DIB(db), .DOA(qa), .DOB(qb), .ADA({
+       .RSTA(RSTA), .RSTB(RSTB), .DIA(da), .DIB(db), .DOA(reada), .DOB(readb), .ADA({
       ADA13, ADA12, ADA11, ADA10, ADA9, ADA8, ADA7, ADA6, ADA5, ADA4, ADA3, ADA2, ADA1, ADA0}),
       .ADB({
       ADB13, ADB12, ADB11, ADB10, ADB9, ADB8, ADB7, ADB6, ADB5, ADB4, ADB3, ADB2, ADB1, ADB0}));
@@ -88,12 +91,15 @@ module DP16KD(
       DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9, DOA8, DOA7, DOA6, DOA5, DOA4,
       DOA3, DOA2, DOA1, DOA0} =
       DATA_WIDTH_B == 36 ? qb[17:0] : qa[17:0];
-  generate
-    if (REGMODE_A != "NOREG" || REGMODE_B != "NOREG" || CSDECODE_A != "0b000" ||
-        CSDECODE_B != "0b000" || CLKAMUX != "CLKA" || CLKBMUX != "CLKB" ||
-        WRITEMODE_A == "WRITETHROUGH" || WRITEMODE_B == "WRITETHROUGH")
-      $error("narrowgauge has no model of a DP16KD in this mode");
-  endgenerate
+  narrowgauge_only #("REGMODE_A", REGMODE_A, "NOREG") only_regmode_a ();
+  narrowgauge_only #("REGMODE_B", REGMODE_B, "NOREG") only_regmode_b ();
+  narrowgauge_only #("RESETMODE", RESETMODE, "SYNC", "ASYNC") only_resetmode ();
+  narrowgauge_only #("CSDECODE_A", CSDECODE_A, "0b000") only_csdecode_a ();
+  narrowgauge_only #("CSDECODE_B", CSDECODE_B, "0b000") only_csdecode_b ();
+  narrowgauge_only #("WRITEMODE_A", WRITEMODE_A, "NORMAL", "READBEFOREWRITE") only_writemode_a ();
+  narrowgauge_only #("WRITEMODE_B", WRITEMODE_B, "NORMAL", "READBEFOREWRITE") only_writemode_b ();
+  narrowgauge_only #("CLKAMUX", CLKAMUX, "CLKA") only_clkamux ();
+  narrowgauge_only #("CLKBMUX", CLKBMUX, "CLKB") only_clkbmux ();
 endmodule
 
 module EHXPLLL(input CLKI, CLKFB, PHASESEL1, PHASESEL0, PHASEDIR, PHASESTEP, PHASELOADREG, STDBY,
@@ -116,19 +122,20 @@ module MULT18X18D(
         P18, P17, P16, P15, P14, P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0);
   parameter REG_INPUTA_CLK = "NONE", REG_INPUTB_CLK = "NONE", REG_PIPELINE_CLK = "NONE",
     REG_OUTPUT_CLK = "NONE", WID = 0;
-  wire signed [18:0] a = {SIGNEDA & A17, A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6,
-      A5, A4, A3, A2, A1, A0};
-  wire signed [18:0] b = {SIGNEDB & B17, B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7, B6,
-      B5, B4, B3, B2, B1, B0};
+  wire [17:0] SRIA, SRIB;  // of a neighbour; nothing drives them here, so they are refused
+  wire [17:0] x = SOURCEA ? SRIA : {A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6, A5, A4,
+      A3, A2, A1, A0};
+  wire [17:0] y = SOURCEB ? SRIB : {B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7, B6, B5, B4,
+      B3, B2, B1, B0};
+  wire signed [18:0] a = {SIGNEDA & x[17], x}, b = {SIGNEDB & y[17], y};
   wire signed [37:0] p = a * b;
   assign {P35, P34, P33, P32, P31, P30, P29, P28, P27, P26, P25, P24, P23, P22, P21, P20, P19,
       P18, P17, P16, P15, P14, P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0} =
       p[35:0];
-  generate
-    if (REG_INPUTA_CLK != "NONE" || REG_INPUTB_CLK != "NONE" || REG_PIPELINE_CLK != "NONE" ||
-        REG_OUTPUT_CLK != "NONE")
-      $error("narrowgauge has no model of a MULT18X18D in this mode");
-  endgenerate
+  narrowgauge_only #("REG_INPUTA_CLK", REG_INPUTA_CLK, "NONE") only_reg_inputa_clk ();
+  narrowgauge_only #("REG_INPUTB_CLK", REG_INPUTB_CLK, "NONE") only_reg_inputb_clk ();
+  narrowgauge_only #("REG_PIPELINE_CLK", REG_PIPELINE_CLK, "NONE") only_reg_pipeline_clk ();
+  narrowgauge_only #("REG_OUTPUT_CLK", REG_OUTPUT_CLK, "NONE") only_reg_output_clk ();
 endmodule
 
 // What follows is found after nextpnr only. A register may take its input beside the LUT, at M.
@@ -141,10 +148,12 @@ module TRELLIS_FF(input CLK, LSR, CE, DI, M, output reg Q);
   wire reset = LSRMUX == "INV" ? ~LSR : LSR;
   wire next = SD == "0" ? M : DI;
   initial Q = value;
-  generate
-    if (CLKMUX != "CLK" || LSRMODE == "PRLD" || SRMODE == "ASYNC")
-      $error("narrowgauge has no model of a TRELLIS_FF in this mode");
-  endgenerate
+  narrowgauge_only #("CLKMUX", CLKMUX, "CLK") only_clkmux ();
+  narrowgauge_only #("LSRMUX", LSRMUX, "LSR", "INV") only_lsrmux ();
+  narrowgauge_only #("CEMUX", CEMUX, "CE", "INV", "0", "1") only_cemux ();
+  narrowgauge_only #("LSRMODE", LSRMODE, "LSR") only_lsrmode ();
+  narrowgauge_only #("SRMODE", SRMODE, "LSR_OVER_CE") only_srmode ();
+  narrowgauge_only #("REGSET", REGSET, "RESET", "SET") only_regset ();
   always @(posedge CLK)
     if (reset) Q <= value;
     else if (enable) Q <= next;
@@ -167,10 +176,13 @@ module TRELLIS_COMB(input A, B, C, D, M, FCI, F1, FXA, FXB, WD, WAD0, WAD1, WAD2
       wire write = WREMUX == "INV" ? ~WRE : WREMUX == "1" ? 1'b1 : WREMUX == "0" ? 1'b0 : WRE;
       always @(posedge WCK) if (write) ram[{WAD3, WAD2, WAD1, WAD0}] <= WD;
       assign F = ram[{A, C, B, D}];
-    end else begin
+      narrowgauge_only #("WCKMUX", WCKMUX, "WCK") only_wckmux ();
+      narrowgauge_only #("WREMUX", WREMUX, "WRE", "INV", "0", "1") only_wremux ();
+    end else if (MODE == "LOGIC") begin
       LUT4 #(.INIT(INITVAL)) lut4(.A(A), .B(B), .C(C), .D(D), .Z(F));
     end
   endgenerate
+  narrowgauge_only #("MODE", MODE, "LOGIC", "CCU2", "DPRAM", "RAMW_BLOCK") only_mode ();
   assign OFX = IS_Z1 ? (M ? FXB : FXA) : (M ? F1 : F);
 endmodule
 

@@ -13,3 +13,9 @@ endmodule
 (* blackbox *)
 module NARROWGAUGE_POINT (input A, I0, I1, I2, I3, output Y);
 endmodule
+
+// A mode of a cell that nothing models; a netlist in which it is left is refused.
+(* blackbox, keep *)
+module NARROWGAUGE_REFUSED ();
+  parameter MODE = "", GIVEN = "", A = "", B = "", C = "", D = "", E = "", F = "";
+endmodule

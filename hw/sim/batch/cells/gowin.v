@@ -35,400 +35,150 @@ module rPLL(output CLKOUT, CLKOUTP, CLKOUTD, CLKOUTD3, LOCK, input CLKIN, CLKFB,
   assign CLKOUT = CLKIN, CLKOUTP = CLKIN, CLKOUTD = CLKIN, CLKOUTD3 = CLKIN, LOCK = ~RESET;
 endmodule
 
-module SP(output [31:0] DO, input [31:0] DI, input [2:0] BLKSEL, input [13:0] AD,
-    input WRE, CLK, CE, OCE, RESET);
-  parameter READ_MODE = 1'b0, BIT_WIDTH = 32, BLK_SEL = 3'b000, RESET_MODE = "SYNC";
-  parameter [1:0] WRITE_MODE = 2'b00;
-  parameter [255:0]
-      INIT_RAM_00 = 0, INIT_RAM_01 = 0, INIT_RAM_02 = 0, INIT_RAM_03 = 0, INIT_RAM_04 = 0,
-      INIT_RAM_05 = 0, INIT_RAM_06 = 0, INIT_RAM_07 = 0, INIT_RAM_08 = 0, INIT_RAM_09 = 0,
-      INIT_RAM_0A = 0, INIT_RAM_0B = 0, INIT_RAM_0C = 0, INIT_RAM_0D = 0, INIT_RAM_0E = 0,
-      INIT_RAM_0F = 0, INIT_RAM_10 = 0, INIT_RAM_11 = 0, INIT_RAM_12 = 0, INIT_RAM_13 = 0,
-      INIT_RAM_14 = 0, INIT_RAM_15 = 0, INIT_RAM_16 = 0, INIT_RAM_17 = 0, INIT_RAM_18 = 0,
-      INIT_RAM_19 = 0, INIT_RAM_1A = 0, INIT_RAM_1B = 0, INIT_RAM_1C = 0, INIT_RAM_1D = 0,
-      INIT_RAM_1E = 0, INIT_RAM_1F = 0, INIT_RAM_20 = 0, INIT_RAM_21 = 0, INIT_RAM_22 = 0,
-      INIT_RAM_23 = 0, INIT_RAM_24 = 0, INIT_RAM_25 = 0, INIT_RAM_26 = 0, INIT_RAM_27 = 0,
-      INIT_RAM_28 = 0, INIT_RAM_29 = 0, INIT_RAM_2A = 0, INIT_RAM_2B = 0, INIT_RAM_2C = 0,
-      INIT_RAM_2D = 0, INIT_RAM_2E = 0, INIT_RAM_2F = 0, INIT_RAM_30 = 0, INIT_RAM_31 = 0,
-      INIT_RAM_32 = 0, INIT_RAM_33 = 0, INIT_RAM_34 = 0, INIT_RAM_35 = 0, INIT_RAM_36 = 0,
-      INIT_RAM_37 = 0, INIT_RAM_38 = 0, INIT_RAM_39 = 0, INIT_RAM_3A = 0, INIT_RAM_3B = 0,
-      INIT_RAM_3C = 0, INIT_RAM_3D = 0, INIT_RAM_3E = 0, INIT_RAM_3F = 0;
-  wire on = CE & BLKSEL == BLK_SEL;
-  wire [31:0] read, unused;
-  reg [31:0] written = 0;
-  reg through = 0;  // what was written last is read
+// The parameters of block RAM that hold its contents, and the contents.
+`define ROWS \
+    INIT_RAM_00 = 0, INIT_RAM_01 = 0, INIT_RAM_02 = 0, INIT_RAM_03 = 0, INIT_RAM_04 = 0, \
+    INIT_RAM_05 = 0, INIT_RAM_06 = 0, INIT_RAM_07 = 0, INIT_RAM_08 = 0, INIT_RAM_09 = 0, \
+    INIT_RAM_0A = 0, INIT_RAM_0B = 0, INIT_RAM_0C = 0, INIT_RAM_0D = 0, INIT_RAM_0E = 0, \
+    INIT_RAM_0F = 0, INIT_RAM_10 = 0, INIT_RAM_11 = 0, INIT_RAM_12 = 0, INIT_RAM_13 = 0, \
+    INIT_RAM_14 = 0, INIT_RAM_15 = 0, INIT_RAM_16 = 0, INIT_RAM_17 = 0, INIT_RAM_18 = 0, \
+    INIT_RAM_19 = 0, INIT_RAM_1A = 0, INIT_RAM_1B = 0, INIT_RAM_1C = 0, INIT_RAM_1D = 0, \
+    INIT_RAM_1E = 0, INIT_RAM_1F = 0, INIT_RAM_20 = 0, INIT_RAM_21 = 0, INIT_RAM_22 = 0, \
+    INIT_RAM_23 = 0, INIT_RAM_24 = 0, INIT_RAM_25 = 0, INIT_RAM_26 = 0, INIT_RAM_27 = 0, \
+    INIT_RAM_28 = 0, INIT_RAM_29 = 0, INIT_RAM_2A = 0, INIT_RAM_2B = 0, INIT_RAM_2C = 0, \
+    INIT_RAM_2D = 0, INIT_RAM_2E = 0, INIT_RAM_2F = 0, INIT_RAM_30 = 0, INIT_RAM_31 = 0, \
+    INIT_RAM_32 = 0, INIT_RAM_33 = 0, INIT_RAM_34 = 0, INIT_RAM_35 = 0, INIT_RAM_36 = 0, \
+    INIT_RAM_37 = 0, INIT_RAM_38 = 0, INIT_RAM_39 = 0, INIT_RAM_3A = 0, INIT_RAM_3B = 0, \
+    INIT_RAM_3C = 0, INIT_RAM_3D = 0, INIT_RAM_3E = 0, INIT_RAM_3F = 0
+`define CONTENTS { \
+    INIT_RAM_3F, INIT_RAM_3E, INIT_RAM_3D, INIT_RAM_3C, INIT_RAM_3B, INIT_RAM_3A, \
+    INIT_RAM_39, INIT_RAM_38, INIT_RAM_37, INIT_RAM_36, INIT_RAM_35, INIT_RAM_34, \
+    INIT_RAM_33, INIT_RAM_32, INIT_RAM_31, INIT_RAM_30, INIT_RAM_2F, INIT_RAM_2E, \
+    INIT_RAM_2D, INIT_RAM_2C, INIT_RAM_2B, INIT_RAM_2A, INIT_RAM_29, INIT_RAM_28, \
+    INIT_RAM_27, INIT_RAM_26, INIT_RAM_25, INIT_RAM_24, INIT_RAM_23, INIT_RAM_22, \
+    INIT_RAM_21, INIT_RAM_20, INIT_RAM_1F, INIT_RAM_1E, INIT_RAM_1D, INIT_RAM_1C, \
+    INIT_RAM_1B, INIT_RAM_1A, INIT_RAM_19, INIT_RAM_18, INIT_RAM_17, INIT_RAM_16, \
+    INIT_RAM_15, INIT_RAM_14, INIT_RAM_13, INIT_RAM_12, INIT_RAM_11, INIT_RAM_10, \
+    INIT_RAM_0F, INIT_RAM_0E, INIT_RAM_0D, INIT_RAM_0C, INIT_RAM_0B, INIT_RAM_0A, \
+    INIT_RAM_09, INIT_RAM_08, INIT_RAM_07, INIT_RAM_06, INIT_RAM_05, INIT_RAM_04, \
+    INIT_RAM_03, INIT_RAM_02, INIT_RAM_01, INIT_RAM_00}
+
+// What a port reads, or what it wrote last where its mode is to show that.
+module narrowgauge_through #(parameter WIDTH = 32, MODE = 0)
+    (input CLK, RESET, on, WRE, input [WIDTH-1:0] DI, read, output [WIDTH-1:0] DO);
+  reg [WIDTH-1:0] written = 0;
+  reg through = 0;
   always @(posedge CLK)
     if (RESET) through <= 0;
     else if (on) begin
       if (WRE) written <= DI;
-      through <= WRE & WRITE_MODE == 1;
+      through <= WRE & MODE == 1;
     end
-  assign DO = RESET_MODE == "ASYNC" & RESET ? 0 : through ? written : read;
-  narrowgauge_block #(.UNIT(8), .WIDTHA(BIT_WIDTH), .INIT({
-      INIT_RAM_3F, INIT_RAM_3E, INIT_RAM_3D, INIT_RAM_3C, INIT_RAM_3B, INIT_RAM_3A, INIT_RAM_39,
-      INIT_RAM_38, INIT_RAM_37, INIT_RAM_36, INIT_RAM_35, INIT_RAM_34, INIT_RAM_33, INIT_RAM_32,
-      INIT_RAM_31, INIT_RAM_30, INIT_RAM_2F, INIT_RAM_2E, INIT_RAM_2D, INIT_RAM_2C, INIT_RAM_2B,
-      INIT_RAM_2A, INIT_RAM_29, INIT_RAM_28, INIT_RAM_27, INIT_RAM_26, INIT_RAM_25, INIT_RAM_24,
-      INIT_RAM_23, INIT_RAM_22, INIT_RAM_21, INIT_RAM_20, INIT_RAM_1F, INIT_RAM_1E, INIT_RAM_1D,
-      INIT_RAM_1C, INIT_RAM_1B, INIT_RAM_1A, INIT_RAM_19, INIT_RAM_18, INIT_RAM_17, INIT_RAM_16,
-      INIT_RAM_15, INIT_RAM_14, INIT_RAM_13, INIT_RAM_12, INIT_RAM_11, INIT_RAM_10, INIT_RAM_0F,
-      INIT_RAM_0E, INIT_RAM_0D, INIT_RAM_0C, INIT_RAM_0B, INIT_RAM_0A, INIT_RAM_09, INIT_RAM_08,
-      INIT_RAM_07, INIT_RAM_06, INIT_RAM_05, INIT_RAM_04, INIT_RAM_03, INIT_RAM_02, INIT_RAM_01,
-      INIT_RAM_00})) block
-      (.CLKA(CLK), .CLKB(CLK), .REA(on & (~WRE | WRITE_MODE == 2)), .REB(1'b0), .WEA(on & WRE),
-       .WEB(1'b0), .RSTA(RESET), .RSTB(1'b0), .ADA(AD), .ADB(14'b0), .DIA(DI), .DIB(32'b0),
-       .DOA(read), .DOB(unused));
-  generate
-    if (READ_MODE != 0)
-      $error("narrowgauge has no model of a SP in this mode");
-  endgenerate
+  assign DO = through ? written : read;
 endmodule
 
-module SDPB(output [31:0] DO, input [31:0] DI, input [2:0] BLKSELA, BLKSELB,
-    input [13:0] ADA, ADB, input CLKA, CLKB, CEA, CEB, OCE, RESETA, RESETB);
-  parameter READ_MODE = 1'b0, BIT_WIDTH_0 = 32, BIT_WIDTH_1 = 32, BLK_SEL_0 = 3'b000,
-    BLK_SEL_1 = 3'b000, RESET_MODE = "SYNC";
-  parameter [255:0]
-      INIT_RAM_00 = 0, INIT_RAM_01 = 0, INIT_RAM_02 = 0, INIT_RAM_03 = 0, INIT_RAM_04 = 0,
-      INIT_RAM_05 = 0, INIT_RAM_06 = 0, INIT_RAM_07 = 0, INIT_RAM_08 = 0, INIT_RAM_09 = 0,
-      INIT_RAM_0A = 0, INIT_RAM_0B = 0, INIT_RAM_0C = 0, INIT_RAM_0D = 0, INIT_RAM_0E = 0,
-      INIT_RAM_0F = 0, INIT_RAM_10 = 0, INIT_RAM_11 = 0, INIT_RAM_12 = 0, INIT_RAM_13 = 0,
-      INIT_RAM_14 = 0, INIT_RAM_15 = 0, INIT_RAM_16 = 0, INIT_RAM_17 = 0, INIT_RAM_18 = 0,
-      INIT_RAM_19 = 0, INIT_RAM_1A = 0, INIT_RAM_1B = 0, INIT_RAM_1C = 0, INIT_RAM_1D = 0,
-      INIT_RAM_1E = 0, INIT_RAM_1F = 0, INIT_RAM_20 = 0, INIT_RAM_21 = 0, INIT_RAM_22 = 0,
-      INIT_RAM_23 = 0, INIT_RAM_24 = 0, INIT_RAM_25 = 0, INIT_RAM_26 = 0, INIT_RAM_27 = 0,
-      INIT_RAM_28 = 0, INIT_RAM_29 = 0, INIT_RAM_2A = 0, INIT_RAM_2B = 0, INIT_RAM_2C = 0,
-      INIT_RAM_2D = 0, INIT_RAM_2E = 0, INIT_RAM_2F = 0, INIT_RAM_30 = 0, INIT_RAM_31 = 0,
-      INIT_RAM_32 = 0, INIT_RAM_33 = 0, INIT_RAM_34 = 0, INIT_RAM_35 = 0, INIT_RAM_36 = 0,
-      INIT_RAM_37 = 0, INIT_RAM_38 = 0, INIT_RAM_39 = 0, INIT_RAM_3A = 0, INIT_RAM_3B = 0,
-      INIT_RAM_3C = 0, INIT_RAM_3D = 0, INIT_RAM_3E = 0, INIT_RAM_3F = 0;
-  wire [31:0] read, unused;
-  assign DO = RESET_MODE == "ASYNC" & RESETB ? 0 : read;
-  narrowgauge_block #(.UNIT(8), .WIDTHA(BIT_WIDTH_0), .WIDTHB(BIT_WIDTH_1), .INIT({
-      INIT_RAM_3F, INIT_RAM_3E, INIT_RAM_3D, INIT_RAM_3C, INIT_RAM_3B, INIT_RAM_3A, INIT_RAM_39,
-      INIT_RAM_38, INIT_RAM_37, INIT_RAM_36, INIT_RAM_35, INIT_RAM_34, INIT_RAM_33, INIT_RAM_32,
-      INIT_RAM_31, INIT_RAM_30, INIT_RAM_2F, INIT_RAM_2E, INIT_RAM_2D, INIT_RAM_2C, INIT_RAM_2B,
-      INIT_RAM_2A, INIT_RAM_29, INIT_RAM_28, INIT_RAM_27, INIT_RAM_26, INIT_RAM_25, INIT_RAM_24,
-      INIT_RAM_23, INIT_RAM_22, INIT_RAM_21, INIT_RAM_20, INIT_RAM_1F, INIT_RAM_1E, INIT_RAM_1D,
-      INIT_RAM_1C, INIT_RAM_1B, INIT_RAM_1A, INIT_RAM_19, INIT_RAM_18, INIT_RAM_17, INIT_RAM_16,
-      INIT_RAM_15, INIT_RAM_14, INIT_RAM_13, INIT_RAM_12, INIT_RAM_11, INIT_RAM_10, INIT_RAM_0F,
-      INIT_RAM_0E, INIT_RAM_0D, INIT_RAM_0C, INIT_RAM_0B, INIT_RAM_0A, INIT_RAM_09, INIT_RAM_08,
-      INIT_RAM_07, INIT_RAM_06, INIT_RAM_05, INIT_RAM_04, INIT_RAM_03, INIT_RAM_02, INIT_RAM_01,
-      INIT_RAM_00})) block
-      (.CLKA(CLKA), .CLKB(CLKB), .REA(1'b0), .REB(CEB & BLKSELB == BLK_SEL_1),
-       .WEA(CEA & BLKSELA == BLK_SEL_0), .WEB(1'b0), .RSTA(RESETA), .RSTB(RESETB), .ADA(ADA),
-       .ADB(ADB), .DIA(DI), .DIB(32'b0), .DOA(unused), .DOB(read));
-  generate
-    if (READ_MODE != 0)
-      $error("narrowgauge has no model of a SDPB in this mode");
-  endgenerate
+// Block RAM with bytes of so many bits: single-port, semi-dual-port, dual-port, read-only.
+`define BLOCKS(SP, SDPB, DPB, PROM, BITS) \
+module SP(output [4*BITS-1:0] DO, input [4*BITS-1:0] DI, input [2:0] BLKSEL, input [13:0] AD, \
+    input WRE, CLK, CE, OCE, RESET); \
+  parameter READ_MODE = 1'b0, BIT_WIDTH = 4 * BITS, BLK_SEL = 3'b000, RESET_MODE = "SYNC"; \
+  parameter [1:0] WRITE_MODE = 2'b00; \
+  parameter [32*BITS-1:0] `ROWS; \
+  wire on = CE & BLKSEL == BLK_SEL; \
+  wire [4*BITS-1:0] read, shown; \
+  narrowgauge_block #(.UNIT(BITS), .WIDTHA(BIT_WIDTH), .INIT(`CONTENTS)) block \
+      (.CLKA(CLK), .CLKB(CLK), .REA(on & (~WRE | WRITE_MODE == 2)), .REB(1'b0), .WEA(on & WRE), \
+       .WEB(1'b0), .RSTA(RESET), .RSTB(1'b0), .ADA(AD), .ADB(14'b0), .DIA(DI), .DIB({4*BITS{1'b0}}), \
+       .DOA(read)); \
+  narrowgauge_through #(.WIDTH(4 * BITS), .MODE(WRITE_MODE)) through \
+      (.CLK(CLK), .RESET(RESET), .on(on), .WRE(WRE), .DI(DI), .read(read), .DO(shown)); \
+  assign DO = RESET_MODE == "ASYNC" & RESET ? 0 : shown; \
+  narrowgauge_only #("READ_MODE", READ_MODE, 0) only_read_mode (); \
+  narrowgauge_only #("WRITE_MODE", WRITE_MODE, 0, 1, 2) only_write_mode (); \
+  narrowgauge_only #("RESET_MODE", RESET_MODE, "SYNC", "ASYNC") only_reset_mode (); \
+endmodule \
+ \
+module SDPB(output [4*BITS-1:0] DO, input [4*BITS-1:0] DI, input [2:0] BLKSELA, BLKSELB, \
+    input [13:0] ADA, ADB, input CLKA, CLKB, CEA, CEB, OCE, RESETA, RESETB); \
+  parameter READ_MODE = 1'b0, BIT_WIDTH_0 = 4 * BITS, BIT_WIDTH_1 = 4 * BITS, \
+    BLK_SEL_0 = 3'b000, BLK_SEL_1 = 3'b000, RESET_MODE = "SYNC"; \
+  parameter [32*BITS-1:0] `ROWS; \
+  wire [4*BITS-1:0] read; \
+  narrowgauge_block #(.UNIT(BITS), .WIDTHA(BIT_WIDTH_0), .WIDTHB(BIT_WIDTH_1), \
+      .INIT(`CONTENTS)) block \
+      (.CLKA(CLKA), .CLKB(CLKB), .REA(1'b0), .REB(CEB & BLKSELB == BLK_SEL_1), \
+       .WEA(CEA & BLKSELA == BLK_SEL_0), .WEB(1'b0), .RSTA(RESETA), .RSTB(RESETB), .ADA(ADA), \
+       .ADB(ADB), .DIA(DI), .DIB({4*BITS{1'b0}}), .DOB(read)); \
+  assign DO = RESET_MODE == "ASYNC" & RESETB ? 0 : read; \
+  narrowgauge_only #("READ_MODE", READ_MODE, 0) only_read_mode (); \
+  narrowgauge_only #("RESET_MODE", RESET_MODE, "SYNC", "ASYNC") only_reset_mode (); \
+endmodule \
+ \
+module DPB(output [2*BITS-1:0] DOA, DOB, input [2*BITS-1:0] DIA, DIB, \
+    input [2:0] BLKSELA, BLKSELB, input [13:0] ADA, ADB, \
+    input WREA, WREB, CLKA, CLKB, CEA, CEB, OCEA, OCEB, RESETA, RESETB); \
+  parameter READ_MODE0 = 1'b0, READ_MODE1 = 1'b0, BIT_WIDTH_0 = 2 * BITS, \
+    BIT_WIDTH_1 = 2 * BITS, BLK_SEL_0 = 3'b000, BLK_SEL_1 = 3'b000, RESET_MODE = "SYNC"; \
+  parameter [1:0] WRITE_MODE0 = 2'b00, WRITE_MODE1 = 2'b00; \
+  parameter [32*BITS-1:0] `ROWS; \
+  wire ona = CEA & BLKSELA == BLK_SEL_0, onb = CEB & BLKSELB == BLK_SEL_1; \
+  wire [4*BITS-1:0] qa, qb; \
+  wire [2*BITS-1:0] showna, shownb; \
+  narrowgauge_block #(.UNIT(BITS), .WIDTHA(BIT_WIDTH_0), .WIDTHB(BIT_WIDTH_1), \
+      .INIT(`CONTENTS)) block \
+      (.CLKA(CLKA), .CLKB(CLKB), .REA(ona & (~WREA | WRITE_MODE0 == 2)), \
+       .REB(onb & (~WREB | WRITE_MODE1 == 2)), .WEA(ona & WREA), .WEB(onb & WREB), .RSTA(RESETA), \
+       .RSTB(RESETB), .ADA(ADA), .ADB(ADB), .DIA({{2*BITS{1'b0}}, DIA}), \
+       .DIB({{2*BITS{1'b0}}, DIB}), .DOA(qa), .DOB(qb)); \
+  narrowgauge_through #(.WIDTH(2 * BITS), .MODE(WRITE_MODE0)) througha (.CLK(CLKA), \
+      .RESET(RESETA), .on(ona), .WRE(WREA), .DI(DIA), .read(qa[2*BITS-1:0]), .DO(showna)); \
+  narrowgauge_through #(.WIDTH(2 * BITS), .MODE(WRITE_MODE1)) throughb (.CLK(CLKB), \
+      .RESET(RESETB), .on(onb), .WRE(WREB), .DI(DIB), .read(qb[2*BITS-1:0]), .DO(shownb)); \
+  assign DOA = RESET_MODE == "ASYNC" & RESETA ? 0 : showna; \
+  assign DOB = RESET_MODE == "ASYNC" & RESETB ? 0 : shownb; \
+  narrowgauge_only #("READ_MODE0", READ_MODE0, 0) only_read_mode0 (); \
+  narrowgauge_only #("READ_MODE1", READ_MODE1, 0) only_read_mode1 (); \
+  narrowgauge_only #("WRITE_MODE0", WRITE_MODE0, 0, 1, 2) only_write_mode0 (); \
+  narrowgauge_only #("WRITE_MODE1", WRITE_MODE1, 0, 1, 2) only_write_mode1 (); \
+  narrowgauge_only #("RESET_MODE", RESET_MODE, "SYNC", "ASYNC") only_reset_mode (); \
+endmodule \
+ \
+module PROM(output [4*BITS-1:0] DO, input [13:0] AD, input CLK, CE, OCE, RESET); \
+  parameter READ_MODE = 1'b0, BIT_WIDTH = 4 * BITS, RESET_MODE = "SYNC"; \
+  parameter [32*BITS-1:0] `ROWS; \
+  wire [4*BITS-1:0] read; \
+  narrowgauge_block #(.UNIT(BITS), .WIDTHA(BIT_WIDTH), .INIT(`CONTENTS)) block \
+      (.CLKA(CLK), .CLKB(CLK), .REA(CE), .REB(1'b0), .WEA(1'b0), .WEB(1'b0), .RSTA(RESET), \
+       .RSTB(1'b0), .ADA(AD), .ADB(14'b0), .DIA({4*BITS{1'b0}}), .DIB({4*BITS{1'b0}}), .DOA(read)); \
+  assign DO = RESET_MODE == "ASYNC" & RESET ? 0 : read; \
+  narrowgauge_only #("READ_MODE", READ_MODE, 0) only_read_mode (); \
+  narrowgauge_only #("RESET_MODE", RESET_MODE, "SYNC", "ASYNC") only_reset_mode (); \
 endmodule
 
-module DPB(output [15:0] DOA, DOB, input [15:0] DIA, DIB,
-    input [2:0] BLKSELA, BLKSELB, input [13:0] ADA, ADB,
-    input WREA, WREB, CLKA, CLKB, CEA, CEB, OCEA, OCEB, RESETA, RESETB);
-  parameter READ_MODE0 = 1'b0, READ_MODE1 = 1'b0, BIT_WIDTH_0 = 16, BIT_WIDTH_1 = 16,
-    BLK_SEL_0 = 3'b000, BLK_SEL_1 = 3'b000, RESET_MODE = "SYNC";
-  parameter [1:0] WRITE_MODE0 = 2'b00, WRITE_MODE1 = 2'b00;
-  parameter [255:0]
-      INIT_RAM_00 = 0, INIT_RAM_01 = 0, INIT_RAM_02 = 0, INIT_RAM_03 = 0, INIT_RAM_04 = 0,
-      INIT_RAM_05 = 0, INIT_RAM_06 = 0, INIT_RAM_07 = 0, INIT_RAM_08 = 0, INIT_RAM_09 = 0,
-      INIT_RAM_0A = 0, INIT_RAM_0B = 0, INIT_RAM_0C = 0, INIT_RAM_0D = 0, INIT_RAM_0E = 0,
-      INIT_RAM_0F = 0, INIT_RAM_10 = 0, INIT_RAM_11 = 0, INIT_RAM_12 = 0, INIT_RAM_13 = 0,
-      INIT_RAM_14 = 0, INIT_RAM_15 = 0, INIT_RAM_16 = 0, INIT_RAM_17 = 0, INIT_RAM_18 = 0,
-      INIT_RAM_19 = 0, INIT_RAM_1A = 0, INIT_RAM_1B = 0, INIT_RAM_1C = 0, INIT_RAM_1D = 0,
-      INIT_RAM_1E = 0, INIT_RAM_1F = 0, INIT_RAM_20 = 0, INIT_RAM_21 = 0, INIT_RAM_22 = 0,
-      INIT_RAM_23 = 0, INIT_RAM_24 = 0, INIT_RAM_25 = 0, INIT_RAM_26 = 0, INIT_RAM_27 = 0,
-      INIT_RAM_28 = 0, INIT_RAM_29 = 0, INIT_RAM_2A = 0, INIT_RAM_2B = 0, INIT_RAM_2C = 0,
-      INIT_RAM_2D = 0, INIT_RAM_2E = 0, INIT_RAM_2F = 0, INIT_RAM_30 = 0, INIT_RAM_31 = 0,
-      INIT_RAM_32 = 0, INIT_RAM_33 = 0, INIT_RAM_34 = 0, INIT_RAM_35 = 0, INIT_RAM_36 = 0,
-      INIT_RAM_37 = 0, INIT_RAM_38 = 0, INIT_RAM_39 = 0, INIT_RAM_3A = 0, INIT_RAM_3B = 0,
-      INIT_RAM_3C = 0, INIT_RAM_3D = 0, INIT_RAM_3E = 0, INIT_RAM_3F = 0;
-  wire ona = CEA & BLKSELA == BLK_SEL_0, onb = CEB & BLKSELB == BLK_SEL_1;
-  wire [31:0] qa, qb;
-  narrowgauge_block #(.UNIT(8), .WIDTHA(BIT_WIDTH_0), .WIDTHB(BIT_WIDTH_1), .INIT({
-      INIT_RAM_3F, INIT_RAM_3E, INIT_RAM_3D, INIT_RAM_3C, INIT_RAM_3B, INIT_RAM_3A, INIT_RAM_39,
-      INIT_RAM_38, INIT_RAM_37, INIT_RAM_36, INIT_RAM_35, INIT_RAM_34, INIT_RAM_33, INIT_RAM_32,
-      INIT_RAM_31, INIT_RAM_30, INIT_RAM_2F, INIT_RAM_2E, INIT_RAM_2D, INIT_RAM_2C, INIT_RAM_2B,
-      INIT_RAM_2A, INIT_RAM_29, INIT_RAM_28, INIT_RAM_27, INIT_RAM_26, INIT_RAM_25, INIT_RAM_24,
-      INIT_RAM_23, INIT_RAM_22, INIT_RAM_21, INIT_RAM_20, INIT_RAM_1F, INIT_RAM_1E, INIT_RAM_1D,
-      INIT_RAM_1C, INIT_RAM_1B, INIT_RAM_1A, INIT_RAM_19, INIT_RAM_18, INIT_RAM_17, INIT_RAM_16,
-      INIT_RAM_15, INIT_RAM_14, INIT_RAM_13, INIT_RAM_12, INIT_RAM_11, INIT_RAM_10, INIT_RAM_0F,
-      INIT_RAM_0E, INIT_RAM_0D, INIT_RAM_0C, INIT_RAM_0B, INIT_RAM_0A, INIT_RAM_09, INIT_RAM_08,
-      INIT_RAM_07, INIT_RAM_06, INIT_RAM_05, INIT_RAM_04, INIT_RAM_03, INIT_RAM_02, INIT_RAM_01,
-      INIT_RAM_00})) block
-      (.CLKA(CLKA), .CLKB(CLKB), .REA(ona & ~WREA), .REB(onb & ~WREB), .WEA(ona & WREA),
-       .WEB(onb & WREB), .RSTA(RESETA), .RSTB(RESETB), .ADA(ADA), .ADB(ADB), .DIA({16'b0, DIA}),
-       .DIB({16'b0, DIB}), .DOA(qa), .DOB(qb));
-  reg [15:0] lasta = 0, lastb = 0;
-  reg througha = 0, throughb = 0;  // what was written last is read
-  always @(posedge CLKA)
-    if (RESETA) througha <= 0;
-    else if (ona) begin
-      if (WREA) lasta <= DIA;
-      througha <= WREA & WRITE_MODE0 == 1;
-    end
-  always @(posedge CLKB)
-    if (RESETB) throughb <= 0;
-    else if (onb) begin
-      if (WREB) lastb <= DIB;
-      throughb <= WREB & WRITE_MODE1 == 1;
-    end
-  assign DOA = RESET_MODE == "ASYNC" & RESETA ? 0 : througha ? lasta : qa;
-  assign DOB = RESET_MODE == "ASYNC" & RESETB ? 0 : throughb ? lastb : qb;
-  generate
-    if (READ_MODE0 != 0 || READ_MODE1 != 0)
-      $error("narrowgauge has no model of a DPB in this mode");
-  endgenerate
+`BLOCKS(SP, SDPB, DPB, pROM, 8)
+`BLOCKS(SPX9, SDPX9B, DPX9B, pROMX9, 9)
+
+// Multipliers without registers: that is how Yosys infers them.
+`define MULTIPLIER(NAME, WIDTH) \
+module NAME(input [WIDTH-1:0] A, B, SIA, SIB, input ASEL, BSEL, ASIGN, BSIGN, CE, CLK, RESET, \
+    output [2*WIDTH-1:0] DOUT, output [WIDTH-1:0] SOA, SOB); \
+  parameter AREG = 1'b0, BREG = 1'b0, OUT_REG = 1'b0, PIPE_REG = 1'b0, \
+    ASIGN_REG = 1'b0, BSIGN_REG = 1'b0, SOA_REG = 1'b0, MULT_RESET_MODE = "SYNC"; \
+  wire [WIDTH-1:0] x = ASEL ? SIA : A, y = BSEL ? SIB : B; \
+  wire signed [WIDTH:0] a = {ASIGN & x[WIDTH-1], x}, b = {BSIGN & y[WIDTH-1], y}; \
+  wire signed [2*WIDTH+1:0] product = a * b; \
+  assign DOUT = product; \
+  narrowgauge_only #("AREG", AREG, 0) only_areg (); \
+  narrowgauge_only #("BREG", BREG, 0) only_breg (); \
+  narrowgauge_only #("OUT_REG", OUT_REG, 0) only_out_reg (); \
+  narrowgauge_only #("PIPE_REG", PIPE_REG, 0) only_pipe_reg (); \
+  narrowgauge_only #("ASIGN_REG", ASIGN_REG, 0) only_asign_reg (); \
+  narrowgauge_only #("BSIGN_REG", BSIGN_REG, 0) only_bsign_reg (); \
+  narrowgauge_only #("SOA_REG", SOA_REG, 0) only_soa_reg (); \
 endmodule
 
-module pROM(output [31:0] DO, input [13:0] AD, input CLK, CE, OCE, RESET);
-  parameter READ_MODE = 1'b0, BIT_WIDTH = 32, RESET_MODE = "SYNC";
-  parameter [255:0]
-      INIT_RAM_00 = 0, INIT_RAM_01 = 0, INIT_RAM_02 = 0, INIT_RAM_03 = 0, INIT_RAM_04 = 0,
-      INIT_RAM_05 = 0, INIT_RAM_06 = 0, INIT_RAM_07 = 0, INIT_RAM_08 = 0, INIT_RAM_09 = 0,
-      INIT_RAM_0A = 0, INIT_RAM_0B = 0, INIT_RAM_0C = 0, INIT_RAM_0D = 0, INIT_RAM_0E = 0,
-      INIT_RAM_0F = 0, INIT_RAM_10 = 0, INIT_RAM_11 = 0, INIT_RAM_12 = 0, INIT_RAM_13 = 0,
-      INIT_RAM_14 = 0, INIT_RAM_15 = 0, INIT_RAM_16 = 0, INIT_RAM_17 = 0, INIT_RAM_18 = 0,
-      INIT_RAM_19 = 0, INIT_RAM_1A = 0, INIT_RAM_1B = 0, INIT_RAM_1C = 0, INIT_RAM_1D = 0,
-      INIT_RAM_1E = 0, INIT_RAM_1F = 0, INIT_RAM_20 = 0, INIT_RAM_21 = 0, INIT_RAM_22 = 0,
-      INIT_RAM_23 = 0, INIT_RAM_24 = 0, INIT_RAM_25 = 0, INIT_RAM_26 = 0, INIT_RAM_27 = 0,
-      INIT_RAM_28 = 0, INIT_RAM_29 = 0, INIT_RAM_2A = 0, INIT_RAM_2B = 0, INIT_RAM_2C = 0,
-      INIT_RAM_2D = 0, INIT_RAM_2E = 0, INIT_RAM_2F = 0, INIT_RAM_30 = 0, INIT_RAM_31 = 0,
-      INIT_RAM_32 = 0, INIT_RAM_33 = 0, INIT_RAM_34 = 0, INIT_RAM_35 = 0, INIT_RAM_36 = 0,
-      INIT_RAM_37 = 0, INIT_RAM_38 = 0, INIT_RAM_39 = 0, INIT_RAM_3A = 0, INIT_RAM_3B = 0,
-      INIT_RAM_3C = 0, INIT_RAM_3D = 0, INIT_RAM_3E = 0, INIT_RAM_3F = 0;
-  wire [31:0] read, unused;
-  assign DO = RESET_MODE == "ASYNC" & RESET ? 0 : read;
-  narrowgauge_block #(.UNIT(8), .WIDTHA(BIT_WIDTH), .INIT({
-      INIT_RAM_3F, INIT_RAM_3E, INIT_RAM_3D, INIT_RAM_3C, INIT_RAM_3B, INIT_RAM_3A, INIT_RAM_39,
-      INIT_RAM_38, INIT_RAM_37, INIT_RAM_36, INIT_RAM_35, INIT_RAM_34, INIT_RAM_33, INIT_RAM_32,
-      INIT_RAM_31, INIT_RAM_30, INIT_RAM_2F, INIT_RAM_2E, INIT_RAM_2D, INIT_RAM_2C, INIT_RAM_2B,
-      INIT_RAM_2A, INIT_RAM_29, INIT_RAM_28, INIT_RAM_27, INIT_RAM_26, INIT_RAM_25, INIT_RAM_24,
-      INIT_RAM_23, INIT_RAM_22, INIT_RAM_21, INIT_RAM_20, INIT_RAM_1F, INIT_RAM_1E, INIT_RAM_1D,
-      INIT_RAM_1C, INIT_RAM_1B, INIT_RAM_1A, INIT_RAM_19, INIT_RAM_18, INIT_RAM_17, INIT_RAM_16,
-      INIT_RAM_15, INIT_RAM_14, INIT_RAM_13, INIT_RAM_12, INIT_RAM_11, INIT_RAM_10, INIT_RAM_0F,
-      INIT_RAM_0E, INIT_RAM_0D, INIT_RAM_0C, INIT_RAM_0B, INIT_RAM_0A, INIT_RAM_09, INIT_RAM_08,
-      INIT_RAM_07, INIT_RAM_06, INIT_RAM_05, INIT_RAM_04, INIT_RAM_03, INIT_RAM_02, INIT_RAM_01,
-      INIT_RAM_00})) block
-      (.CLKA(CLK), .CLKB(CLK), .REA(CE), .REB(1'b0), .WEA(1'b0), .WEB(1'b0), .RSTA(RESET),
-       .RSTB(1'b0), .ADA(AD), .ADB(14'b0), .DIA(32'b0), .DIB(32'b0), .DOA(read), .DOB(unused));
-  generate
-    if (READ_MODE != 0)
-      $error("narrowgauge has no model of a pROM in this mode");
-  endgenerate
-endmodule
-
-module SPX9(output [35:0] DO, input [35:0] DI, input [2:0] BLKSEL, input [13:0] AD,
-    input WRE, CLK, CE, OCE, RESET);
-  parameter READ_MODE = 1'b0, BIT_WIDTH = 36, BLK_SEL = 3'b000, RESET_MODE = "SYNC";
-  parameter [1:0] WRITE_MODE = 2'b00;
-  parameter [287:0]
-      INIT_RAM_00 = 0, INIT_RAM_01 = 0, INIT_RAM_02 = 0, INIT_RAM_03 = 0, INIT_RAM_04 = 0,
-      INIT_RAM_05 = 0, INIT_RAM_06 = 0, INIT_RAM_07 = 0, INIT_RAM_08 = 0, INIT_RAM_09 = 0,
-      INIT_RAM_0A = 0, INIT_RAM_0B = 0, INIT_RAM_0C = 0, INIT_RAM_0D = 0, INIT_RAM_0E = 0,
-      INIT_RAM_0F = 0, INIT_RAM_10 = 0, INIT_RAM_11 = 0, INIT_RAM_12 = 0, INIT_RAM_13 = 0,
-      INIT_RAM_14 = 0, INIT_RAM_15 = 0, INIT_RAM_16 = 0, INIT_RAM_17 = 0, INIT_RAM_18 = 0,
-      INIT_RAM_19 = 0, INIT_RAM_1A = 0, INIT_RAM_1B = 0, INIT_RAM_1C = 0, INIT_RAM_1D = 0,
-      INIT_RAM_1E = 0, INIT_RAM_1F = 0, INIT_RAM_20 = 0, INIT_RAM_21 = 0, INIT_RAM_22 = 0,
-      INIT_RAM_23 = 0, INIT_RAM_24 = 0, INIT_RAM_25 = 0, INIT_RAM_26 = 0, INIT_RAM_27 = 0,
-      INIT_RAM_28 = 0, INIT_RAM_29 = 0, INIT_RAM_2A = 0, INIT_RAM_2B = 0, INIT_RAM_2C = 0,
-      INIT_RAM_2D = 0, INIT_RAM_2E = 0, INIT_RAM_2F = 0, INIT_RAM_30 = 0, INIT_RAM_31 = 0,
-      INIT_RAM_32 = 0, INIT_RAM_33 = 0, INIT_RAM_34 = 0, INIT_RAM_35 = 0, INIT_RAM_36 = 0,
-      INIT_RAM_37 = 0, INIT_RAM_38 = 0, INIT_RAM_39 = 0, INIT_RAM_3A = 0, INIT_RAM_3B = 0,
-      INIT_RAM_3C = 0, INIT_RAM_3D = 0, INIT_RAM_3E = 0, INIT_RAM_3F = 0;
-  wire on = CE & BLKSEL == BLK_SEL;
-  wire [35:0] read, unused;
-  reg [35:0] written = 0;
-  reg through = 0;  // what was written last is read
-  always @(posedge CLK)
-    if (RESET) through <= 0;
-    else if (on) begin
-      if (WRE) written <= DI;
-      through <= WRE & WRITE_MODE == 1;
-    end
-  assign DO = RESET_MODE == "ASYNC" & RESET ? 0 : through ? written : read;
-  narrowgauge_block #(.UNIT(9), .WIDTHA(BIT_WIDTH), .INIT({
-      INIT_RAM_3F, INIT_RAM_3E, INIT_RAM_3D, INIT_RAM_3C, INIT_RAM_3B, INIT_RAM_3A, INIT_RAM_39,
-      INIT_RAM_38, INIT_RAM_37, INIT_RAM_36, INIT_RAM_35, INIT_RAM_34, INIT_RAM_33, INIT_RAM_32,
-      INIT_RAM_31, INIT_RAM_30, INIT_RAM_2F, INIT_RAM_2E, INIT_RAM_2D, INIT_RAM_2C, INIT_RAM_2B,
-      INIT_RAM_2A, INIT_RAM_29, INIT_RAM_28, INIT_RAM_27, INIT_RAM_26, INIT_RAM_25, INIT_RAM_24,
-      INIT_RAM_23, INIT_RAM_22, INIT_RAM_21, INIT_RAM_20, INIT_RAM_1F, INIT_RAM_1E, INIT_RAM_1D,
-      INIT_RAM_1C, INIT_RAM_1B, INIT_RAM_1A, INIT_RAM_19, INIT_RAM_18, INIT_RAM_17, INIT_RAM_16,
-      INIT_RAM_15, INIT_RAM_14, INIT_RAM_13, INIT_RAM_12, INIT_RAM_11, INIT_RAM_10, INIT_RAM_0F,
-      INIT_RAM_0E, INIT_RAM_0D, INIT_RAM_0C, INIT_RAM_0B, INIT_RAM_0A, INIT_RAM_09, INIT_RAM_08,
-      INIT_RAM_07, INIT_RAM_06, INIT_RAM_05, INIT_RAM_04, INIT_RAM_03, INIT_RAM_02, INIT_RAM_01,
-      INIT_RAM_00})) block
-      (.CLKA(CLK), .CLKB(CLK), .REA(on & (~WRE | WRITE_MODE == 2)), .REB(1'b0), .WEA(on & WRE),
-       .WEB(1'b0), .RSTA(RESET), .RSTB(1'b0), .ADA(AD), .ADB(14'b0), .DIA(DI), .DIB(36'b0),
-       .DOA(read), .DOB(unused));
-  generate
-    if (READ_MODE != 0)
-      $error("narrowgauge has no model of a SPX9 in this mode");
-  endgenerate
-endmodule
-
-module SDPX9B(output [35:0] DO, input [35:0] DI, input [2:0] BLKSELA, BLKSELB,
-    input [13:0] ADA, ADB, input CLKA, CLKB, CEA, CEB, OCE, RESETA, RESETB);
-  parameter READ_MODE = 1'b0, BIT_WIDTH_0 = 36, BIT_WIDTH_1 = 36, BLK_SEL_0 = 3'b000,
-    BLK_SEL_1 = 3'b000, RESET_MODE = "SYNC";
-  parameter [287:0]
-      INIT_RAM_00 = 0, INIT_RAM_01 = 0, INIT_RAM_02 = 0, INIT_RAM_03 = 0, INIT_RAM_04 = 0,
-      INIT_RAM_05 = 0, INIT_RAM_06 = 0, INIT_RAM_07 = 0, INIT_RAM_08 = 0, INIT_RAM_09 = 0,
-      INIT_RAM_0A = 0, INIT_RAM_0B = 0, INIT_RAM_0C = 0, INIT_RAM_0D = 0, INIT_RAM_0E = 0,
-      INIT_RAM_0F = 0, INIT_RAM_10 = 0, INIT_RAM_11 = 0, INIT_RAM_12 = 0, INIT_RAM_13 = 0,
-      INIT_RAM_14 = 0, INIT_RAM_15 = 0, INIT_RAM_16 = 0, INIT_RAM_17 = 0, INIT_RAM_18 = 0,
-      INIT_RAM_19 = 0, INIT_RAM_1A = 0, INIT_RAM_1B = 0, INIT_RAM_1C = 0, INIT_RAM_1D = 0,
-      INIT_RAM_1E = 0, INIT_RAM_1F = 0, INIT_RAM_20 = 0, INIT_RAM_21 = 0, INIT_RAM_22 = 0,
-      INIT_RAM_23 = 0, INIT_RAM_24 = 0, INIT_RAM_25 = 0, INIT_RAM_26 = 0, INIT_RAM_27 = 0,
-      INIT_RAM_28 = 0, INIT_RAM_29 = 0, INIT_RAM_2A = 0, INIT_RAM_2B = 0, INIT_RAM_2C = 0,
-      INIT_RAM_2D = 0, INIT_RAM_2E = 0, INIT_RAM_2F = 0, INIT_RAM_30 = 0, INIT_RAM_31 = 0,
-      INIT_RAM_32 = 0, INIT_RAM_33 = 0, INIT_RAM_34 = 0, INIT_RAM_35 = 0, INIT_RAM_36 = 0,
-      INIT_RAM_37 = 0, INIT_RAM_38 = 0, INIT_RAM_39 = 0, INIT_RAM_3A = 0, INIT_RAM_3B = 0,
-      INIT_RAM_3C = 0, INIT_RAM_3D = 0, INIT_RAM_3E = 0, INIT_RAM_3F = 0;
-  wire [35:0] read, unused;
-  assign DO = RESET_MODE == "ASYNC" & RESETB ? 0 : read;
-  narrowgauge_block #(.UNIT(9), .WIDTHA(BIT_WIDTH_0), .WIDTHB(BIT_WIDTH_1), .INIT({
-      INIT_RAM_3F, INIT_RAM_3E, INIT_RAM_3D, INIT_RAM_3C, INIT_RAM_3B, INIT_RAM_3A, INIT_RAM_39,
-      INIT_RAM_38, INIT_RAM_37, INIT_RAM_36, INIT_RAM_35, INIT_RAM_34, INIT_RAM_33, INIT_RAM_32,
-      INIT_RAM_31, INIT_RAM_30, INIT_RAM_2F, INIT_RAM_2E, INIT_RAM_2D, INIT_RAM_2C, INIT_RAM_2B,
-      INIT_RAM_2A, INIT_RAM_29, INIT_RAM_28, INIT_RAM_27, INIT_RAM_26, INIT_RAM_25, INIT_RAM_24,
-      INIT_RAM_23, INIT_RAM_22, INIT_RAM_21, INIT_RAM_20, INIT_RAM_1F, INIT_RAM_1E, INIT_RAM_1D,
-      INIT_RAM_1C, INIT_RAM_1B, INIT_RAM_1A, INIT_RAM_19, INIT_RAM_18, INIT_RAM_17, INIT_RAM_16,
-      INIT_RAM_15, INIT_RAM_14, INIT_RAM_13, INIT_RAM_12, INIT_RAM_11, INIT_RAM_10, INIT_RAM_0F,
-      INIT_RAM_0E, INIT_RAM_0D, INIT_RAM_0C, INIT_RAM_0B, INIT_RAM_0A, INIT_RAM_09, INIT_RAM_08,
-      INIT_RAM_07, INIT_RAM_06, INIT_RAM_05, INIT_RAM_04, INIT_RAM_03, INIT_RAM_02, INIT_RAM_01,
-      INIT_RAM_00})) block
-      (.CLKA(CLKA), .CLKB(CLKB), .REA(1'b0), .REB(CEB & BLKSELB == BLK_SEL_1),
-       .WEA(CEA & BLKSELA == BLK_SEL_0), .WEB(1'b0), .RSTA(RESETA), .RSTB(RESETB), .ADA(ADA),
-       .ADB(ADB), .DIA(DI), .DIB(36'b0), .DOA(unused), .DOB(read));
-  generate
-    if (READ_MODE != 0)
-      $error("narrowgauge has no model of a SDPX9B in this mode");
-  endgenerate
-endmodule
-
-module DPX9B(output [17:0] DOA, DOB, input [17:0] DIA, DIB,
-    input [2:0] BLKSELA, BLKSELB, input [13:0] ADA, ADB,
-    input WREA, WREB, CLKA, CLKB, CEA, CEB, OCEA, OCEB, RESETA, RESETB);
-  parameter READ_MODE0 = 1'b0, READ_MODE1 = 1'b0, BIT_WIDTH_0 = 18, BIT_WIDTH_1 = 18,
-    BLK_SEL_0 = 3'b000, BLK_SEL_1 = 3'b000, RESET_MODE = "SYNC";
-  parameter [1:0] WRITE_MODE0 = 2'b00, WRITE_MODE1 = 2'b00;
-  parameter [287:0]
-      INIT_RAM_00 = 0, INIT_RAM_01 = 0, INIT_RAM_02 = 0, INIT_RAM_03 = 0, INIT_RAM_04 = 0,
-      INIT_RAM_05 = 0, INIT_RAM_06 = 0, INIT_RAM_07 = 0, INIT_RAM_08 = 0, INIT_RAM_09 = 0,
-      INIT_RAM_0A = 0, INIT_RAM_0B = 0, INIT_RAM_0C = 0, INIT_RAM_0D = 0, INIT_RAM_0E = 0,
-      INIT_RAM_0F = 0, INIT_RAM_10 = 0, INIT_RAM_11 = 0, INIT_RAM_12 = 0, INIT_RAM_13 = 0,
-      INIT_RAM_14 = 0, INIT_RAM_15 = 0, INIT_RAM_16 = 0, INIT_RAM_17 = 0, INIT_RAM_18 = 0,
-      INIT_RAM_19 = 0, INIT_RAM_1A = 0, INIT_RAM_1B = 0, INIT_RAM_1C = 0, INIT_RAM_1D = 0,
-      INIT_RAM_1E = 0, INIT_RAM_1F = 0, INIT_RAM_20 = 0, INIT_RAM_21 = 0, INIT_RAM_22 = 0,
-      INIT_RAM_23 = 0, INIT_RAM_24 = 0, INIT_RAM_25 = 0, INIT_RAM_26 = 0, INIT_RAM_27 = 0,
-      INIT_RAM_28 = 0, INIT_RAM_29 = 0, INIT_RAM_2A = 0, INIT_RAM_2B = 0, INIT_RAM_2C = 0,
-      INIT_RAM_2D = 0, INIT_RAM_2E = 0, INIT_RAM_2F = 0, INIT_RAM_30 = 0, INIT_RAM_31 = 0,
-      INIT_RAM_32 = 0, INIT_RAM_33 = 0, INIT_RAM_34 = 0, INIT_RAM_35 = 0, INIT_RAM_36 = 0,
-      INIT_RAM_37 = 0, INIT_RAM_38 = 0, INIT_RAM_39 = 0, INIT_RAM_3A = 0, INIT_RAM_3B = 0,
-      INIT_RAM_3C = 0, INIT_RAM_3D = 0, INIT_RAM_3E = 0, INIT_RAM_3F = 0;
-  wire ona = CEA & BLKSELA == BLK_SEL_0, onb = CEB & BLKSELB == BLK_SEL_1;
-  wire [35:0] qa, qb;
-  narrowgauge_block #(.UNIT(9), .WIDTHA(BIT_WIDTH_0), .WIDTHB(BIT_WIDTH_1), .INIT({
-      INIT_RAM_3F, INIT_RAM_3E, INIT_RAM_3D, INIT_RAM_3C, INIT_RAM_3B, INIT_RAM_3A, INIT_RAM_39,
-      INIT_RAM_38, INIT_RAM_37, INIT_RAM_36, INIT_RAM_35, INIT_RAM_34, INIT_RAM_33, INIT_RAM_32,
-      INIT_RAM_31, INIT_RAM_30, INIT_RAM_2F, INIT_RAM_2E, INIT_RAM_2D, INIT_RAM_2C, INIT_RAM_2B,
-      INIT_RAM_2A, INIT_RAM_29, INIT_RAM_28, INIT_RAM_27, INIT_RAM_26, INIT_RAM_25, INIT_RAM_24,
-      INIT_RAM_23, INIT_RAM_22, INIT_RAM_21, INIT_RAM_20, INIT_RAM_1F, INIT_RAM_1E, INIT_RAM_1D,
-      INIT_RAM_1C, INIT_RAM_1B, INIT_RAM_1A, INIT_RAM_19, INIT_RAM_18, INIT_RAM_17, INIT_RAM_16,
-      INIT_RAM_15, INIT_RAM_14, INIT_RAM_13, INIT_RAM_12, INIT_RAM_11, INIT_RAM_10, INIT_RAM_0F,
-      INIT_RAM_0E, INIT_RAM_0D, INIT_RAM_0C, INIT_RAM_0B, INIT_RAM_0A, INIT_RAM_09, INIT_RAM_08,
-      INIT_RAM_07, INIT_RAM_06, INIT_RAM_05, INIT_RAM_04, INIT_RAM_03, INIT_RAM_02, INIT_RAM_01,
-      INIT_RAM_00})) block
-      (.CLKA(CLKA), .CLKB(CLKB), .REA(ona & ~WREA), .REB(onb & ~WREB), .WEA(ona & WREA),
-       .WEB(onb & WREB), .RSTA(RESETA), .RSTB(RESETB), .ADA(ADA), .ADB(ADB), .DIA({18'b0, DIA}),
-       .DIB({18'b0, DIB}), .DOA(qa), .DOB(qb));
-  reg [17:0] lasta = 0, lastb = 0;
-  reg througha = 0, throughb = 0;  // what was written last is read
-  always @(posedge CLKA)
-    if (RESETA) througha <= 0;
-    else if (ona) begin
-      if (WREA) lasta <= DIA;
-      througha <= WREA & WRITE_MODE0 == 1;
-    end
-  always @(posedge CLKB)
-    if (RESETB) throughb <= 0;
-    else if (onb) begin
-      if (WREB) lastb <= DIB;
-      throughb <= WREB & WRITE_MODE1 == 1;
-    end
-  assign DOA = RESET_MODE == "ASYNC" & RESETA ? 0 : througha ? lasta : qa;
-  assign DOB = RESET_MODE == "ASYNC" & RESETB ? 0 : throughb ? lastb : qb;
-  generate
-    if (READ_MODE0 != 0 || READ_MODE1 != 0)
-      $error("narrowgauge has no model of a DPX9B in this mode");
-  endgenerate
-endmodule
-
-module pROMX9(output [35:0] DO, input [13:0] AD, input CLK, CE, OCE, RESET);
-  parameter READ_MODE = 1'b0, BIT_WIDTH = 36, RESET_MODE = "SYNC";
-  parameter [287:0]
-      INIT_RAM_00 = 0, INIT_RAM_01 = 0, INIT_RAM_02 = 0, INIT_RAM_03 = 0, INIT_RAM_04 = 0,
-      INIT_RAM_05 = 0, INIT_RAM_06 = 0, INIT_RAM_07 = 0, INIT_RAM_08 = 0, INIT_RAM_09 = 0,
-      INIT_RAM_0A = 0, INIT_RAM_0B = 0, INIT_RAM_0C = 0, INIT_RAM_0D = 0, INIT_RAM_0E = 0,
-      INIT_RAM_0F = 0, INIT_RAM_10 = 0, INIT_RAM_11 = 0, INIT_RAM_12 = 0, INIT_RAM_13 = 0,
-      INIT_RAM_14 = 0, INIT_RAM_15 = 0, INIT_RAM_16 = 0, INIT_RAM_17 = 0, INIT_RAM_18 = 0,
-      INIT_RAM_19 = 0, INIT_RAM_1A = 0, INIT_RAM_1B = 0, INIT_RAM_1C = 0, INIT_RAM_1D = 0,
-      INIT_RAM_1E = 0, INIT_RAM_1F = 0, INIT_RAM_20 = 0, INIT_RAM_21 = 0, INIT_RAM_22 = 0,
-      INIT_RAM_23 = 0, INIT_RAM_24 = 0, INIT_RAM_25 = 0, INIT_RAM_26 = 0, INIT_RAM_27 = 0,
-      INIT_RAM_28 = 0, INIT_RAM_29 = 0, INIT_RAM_2A = 0, INIT_RAM_2B = 0, INIT_RAM_2C = 0,
-      INIT_RAM_2D = 0, INIT_RAM_2E = 0, INIT_RAM_2F = 0, INIT_RAM_30 = 0, INIT_RAM_31 = 0,
-      INIT_RAM_32 = 0, INIT_RAM_33 = 0, INIT_RAM_34 = 0, INIT_RAM_35 = 0, INIT_RAM_36 = 0,
-      INIT_RAM_37 = 0, INIT_RAM_38 = 0, INIT_RAM_39 = 0, INIT_RAM_3A = 0, INIT_RAM_3B = 0,
-      INIT_RAM_3C = 0, INIT_RAM_3D = 0, INIT_RAM_3E = 0, INIT_RAM_3F = 0;
-  wire [35:0] read, unused;
-  assign DO = RESET_MODE == "ASYNC" & RESET ? 0 : read;
-  narrowgauge_block #(.UNIT(9), .WIDTHA(BIT_WIDTH), .INIT({
-      INIT_RAM_3F, INIT_RAM_3E, INIT_RAM_3D, INIT_RAM_3C, INIT_RAM_3B, INIT_RAM_3A, INIT_RAM_39,
-      INIT_RAM_38, INIT_RAM_37, INIT_RAM_36, INIT_RAM_35, INIT_RAM_34, INIT_RAM_33, INIT_RAM_32,
-      INIT_RAM_31, INIT_RAM_30, INIT_RAM_2F, INIT_RAM_2E, INIT_RAM_2D, INIT_RAM_2C, INIT_RAM_2B,
-      INIT_RAM_2A, INIT_RAM_29, INIT_RAM_28, INIT_RAM_27, INIT_RAM_26, INIT_RAM_25, INIT_RAM_24,
-      INIT_RAM_23, INIT_RAM_22, INIT_RAM_21, INIT_RAM_20, INIT_RAM_1F, INIT_RAM_1E, INIT_RAM_1D,
-      INIT_RAM_1C, INIT_RAM_1B, INIT_RAM_1A, INIT_RAM_19, INIT_RAM_18, INIT_RAM_17, INIT_RAM_16,
-      INIT_RAM_15, INIT_RAM_14, INIT_RAM_13, INIT_RAM_12, INIT_RAM_11, INIT_RAM_10, INIT_RAM_0F,
-      INIT_RAM_0E, INIT_RAM_0D, INIT_RAM_0C, INIT_RAM_0B, INIT_RAM_0A, INIT_RAM_09, INIT_RAM_08,
-      INIT_RAM_07, INIT_RAM_06, INIT_RAM_05, INIT_RAM_04, INIT_RAM_03, INIT_RAM_02, INIT_RAM_01,
-      INIT_RAM_00})) block
-      (.CLKA(CLK), .CLKB(CLK), .REA(CE), .REB(1'b0), .WEA(1'b0), .WEB(1'b0), .RSTA(RESET),
-       .RSTB(1'b0), .ADA(AD), .ADB(14'b0), .DIA(36'b0), .DIB(36'b0), .DOA(read), .DOB(unused));
-  generate
-    if (READ_MODE != 0)
-      $error("narrowgauge has no model of a pROMX9 in this mode");
-  endgenerate
-endmodule
-
-// Without registers: that is how Yosys infers them.
-module MULT9X9(input [8:0] A, B, SIA, SIB, input ASEL, BSEL, ASIGN, BSIGN,
-    CE, CLK, RESET, output [17:0] DOUT, output [8:0] SOA, SOB);
-  parameter AREG = 1'b0, BREG = 1'b0, OUT_REG = 1'b0, PIPE_REG = 1'b0,
-    ASIGN_REG = 1'b0, BSIGN_REG = 1'b0, SOA_REG = 1'b0, MULT_RESET_MODE = "SYNC";
-  wire signed [9:0] a = {ASIGN & A[8], A}, b = {BSIGN & B[8], B};
-  wire signed [19:0] product = a * b;
-  assign DOUT = product;
-  generate
-    if (AREG || BREG || OUT_REG || PIPE_REG || ASIGN_REG || BSIGN_REG)
-      $error("narrowgauge has no model of a MULT9X9 in this mode");
-  endgenerate
-endmodule
-
-module MULT18X18(input [17:0] A, B, SIA, SIB, input ASEL, BSEL, ASIGN, BSIGN,
-    CE, CLK, RESET, output [35:0] DOUT, output [17:0] SOA, SOB);
-  parameter AREG = 1'b0, BREG = 1'b0, OUT_REG = 1'b0, PIPE_REG = 1'b0,
-    ASIGN_REG = 1'b0, BSIGN_REG = 1'b0, SOA_REG = 1'b0, MULT_RESET_MODE = "SYNC";
-  wire signed [18:0] a = {ASIGN & A[17], A}, b = {BSIGN & B[17], B};
-  wire signed [37:0] product = a * b;
-  assign DOUT = product;
-  generate
-    if (AREG || BREG || OUT_REG || PIPE_REG || ASIGN_REG || BSIGN_REG)
-      $error("narrowgauge has no model of a MULT18X18 in this mode");
-  endgenerate
-endmodule
+`MULTIPLIER(MULT9X9, 9)
+`MULTIPLIER(MULT18X18, 18)
 
 module MULT36X36(input [35:0] A, B, input ASIGN, BSIGN,
     CE, CLK, RESET, output [71:0] DOUT);
@@ -437,8 +187,11 @@ module MULT36X36(input [35:0] A, B, input ASIGN, BSIGN,
   wire signed [36:0] a = {ASIGN & A[35], A}, b = {BSIGN & B[35], B};
   wire signed [73:0] product = a * b;
   assign DOUT = product;
-  generate
-    if (AREG || BREG || OUT0_REG || OUT1_REG || PIPE_REG || ASIGN_REG || BSIGN_REG)
-      $error("narrowgauge has no model of a MULT36X36 in this mode");
-  endgenerate
+  narrowgauge_only #("AREG", AREG, 0) only_areg ();
+  narrowgauge_only #("BREG", BREG, 0) only_breg ();
+  narrowgauge_only #("OUT0_REG", OUT0_REG, 0) only_out0_reg ();
+  narrowgauge_only #("OUT1_REG", OUT1_REG, 0) only_out1_reg ();
+  narrowgauge_only #("PIPE_REG", PIPE_REG, 0) only_pipe_reg ();
+  narrowgauge_only #("ASIGN_REG", ASIGN_REG, 0) only_asign_reg ();
+  narrowgauge_only #("BSIGN_REG", BSIGN_REG, 0) only_bsign_reg ();
 endmodule

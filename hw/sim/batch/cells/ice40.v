@@ -17,6 +17,9 @@ module SB_RAM40_4K(output [15:0] RDATA, input RCLK, RCLKE = 1'b1, RE = 1'b0, inp
   parameter [255:0] INIT_0 = 0, INIT_1 = 0, INIT_2 = 0, INIT_3 = 0, INIT_4 = 0, INIT_5 = 0,
       INIT_6 = 0, INIT_7 = 0, INIT_8 = 0, INIT_9 = 0, INIT_A = 0, INIT_B = 0, INIT_C = 0,
       INIT_D = 0, INIT_E = 0, INIT_F = 0;
+  narrowgauge_only #("WRITE_MODE", WRITE_MODE, 0, 1, 2, 3) only_write_mode ();
+  narrowgauge_only #("READ_MODE", READ_MODE, 0, 1, 2, 3) only_read_mode ();
+  narrowgauge_only #("INIT_FILE", INIT_FILE, "") only_init_file ();
   wire [15:0] we, data, word, unused;
   reg [2:0] low = 0;
   wire read = RE & RCLKE;
