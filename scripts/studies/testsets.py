@@ -1,10 +1,10 @@
-"""Whole test sets through the accelerators of trained networks; run by hand, for hours.
+"""Whole test sets through the accelerators of trained networks; run by hand, for minutes.
 
 ``studies testsets NETWORK... [--images 10000]`` simulates test images on an
 array of 4x4 elements with 8 lanes and 2 chains, compares every one with the integer reference, and
 keeps a row for each network in ``docs/results/testsets.json``, with the command that made it;
-``python docs/update.py`` makes a table of them. Images run in parts, which the result store keeps,
-so what was interrupted goes on where it stopped. Exits with 1 where anything differs.
+``python docs/update.py`` makes a table of them. The result store keeps what was simulated. Exits
+with 1 where anything differs.
 """
 
 import sys
@@ -26,7 +26,6 @@ __all__ = ["main", "simulate", "summary"]
 
 GEOMETRY = Geometry(4, 4, 8, chains=2)
 OUTPUT = output("testsets")
-PART = 500
 TOOLS = ("narrowgauge", "amaranth", "torch", "yosys")
 
 
@@ -42,42 +41,34 @@ def simulate(name: str, images: int | None, store: Store) -> Row:
     dataset = load_images(network, name)
     count = min(images or len(dataset.test_images), len(dataset.test_images))
     program = Program(network, GEOMETRY)
-    accelerator = Accelerator(program)
-    parts = []
-    for start in range(0, count, PART):
-        chosen = slice(start, min(start + PART, count))
-        parts.append(check(accelerator, dataset, store, images=chosen))
-        print(f"{name}: {chosen.stop} of {count} images", file=sys.stderr, flush=True)
-    return {"network": network.name, "dataset": dataset.name, **summary(program, parts)}
+    result = check(Accelerator(program), dataset, store, images=slice(count), note=_note)
+    return {"network": network.name, "dataset": dataset.name, **summary(program, result)}
 
 
-def summary(program: Program, parts: Sequence[Checked]) -> Row:
-    """Return what the parts gave together, the sums that overflowed included."""
-    images = sum(part.images for part in parts)
-    cycles = sum(part.cycles for part in parts)
-    each = zip(*(part.layer_cycles for part in parts), strict=True)
+def _note(text: str) -> None:
+    print(f"testsets: {text}", file=sys.stderr, flush=True)
+
+
+def summary(program: Program, result: Checked) -> Row:
+    """Return what the images gave, the sums that overflowed included."""
+    cycles = result.cycles / result.images
     geometry = program.geometry
     return {
-        "images": images,
-        "mismatches": sum(part.mismatches for part in parts),
-        "first_difference": next((part.first for part in parts if part.first), None),
-        "accuracy_reference": _share(parts, "accuracy_reference"),
-        "accuracy_hardware": _share(parts, "accuracy_hardware"),
-        "overflows": sum(part.overflows or 0 for part in parts),
+        "images": result.images,
+        "mismatches": result.mismatches,
+        "first_difference": result.first or None,
+        "accuracy_reference": result.accuracy_reference,
+        "accuracy_hardware": result.accuracy_hardware,
+        "overflows": result.overflows or 0,
         **{name: getattr(geometry, name) for name in ("rows", "columns", "lanes", "chains")},
         "contexts": program.contexts,
         "batch": program.batch,
-        "cycles_per_image": cycles / images,
-        "utilisation": used(program, total_macs(program.network), cycles / images),
-        "layers": [asdict(row) for row in layer_use(program, list(map(sum, each)), images)],
-        "seconds": round(sum(part.seconds for part in parts), 1),
-        "engine": parts[0].engine,
+        "cycles_per_image": cycles,
+        "utilisation": used(program, total_macs(program.network), cycles),
+        "layers": [asdict(row) for row in layer_use(program, result.layer_cycles, result.images)],
+        "seconds": round(result.seconds, 1),
+        "engine": result.engine,
     }
-
-
-def _share(parts: Sequence[Checked], name: str) -> float:
-    right = sum(round(getattr(part, name) * part.images) for part in parts)
-    return right / sum(part.images for part in parts)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -14,9 +14,8 @@ NAME = "digits-tiny-int4"
 
 
 @pytest.fixture
-def simulate(cache, small_zoo, tmp_path, monkeypatch, capsys):
-    """Run the script in parts of 8 images; its status, and the rows of its file."""
-    monkeypatch.setattr(testsets, "PART", 8)
+def simulate(cache, small_zoo, tmp_path):
+    """Run the script; its status, and the rows of its file."""
     output = tmp_path / "testsets.json"
 
     def run(*arguments):
@@ -26,9 +25,17 @@ def simulate(cache, small_zoo, tmp_path, monkeypatch, capsys):
     return run
 
 
-def test_a_row_has_everything(simulate):
+def test_a_row_has_everything(simulate, monkeypatch):
+    """Of one simulation of all images."""
+    counts, true = [], checked.simulate_and_compare
+
+    def counted(accelerator, levels, *arguments, **options):
+        counts.append(len(levels))
+        return true(accelerator, levels, *arguments, **options)
+
+    monkeypatch.setattr(checked, "simulate_and_compare", counted)
     status, (row,) = simulate(NAME, "--images", 20)
-    assert status == 0
+    assert (status, counts) == (0, [20])
     assert (row["network"], row["images"], row["mismatches"]) == (NAME, 20, 0)
     assert (row["rows"], row["columns"], row["lanes"], row["chains"]) == (4, 4, 8, 2)
     assert row["command"] == f"python -m narrowgauge.scripts.studies testsets {NAME} --images 20"
