@@ -13,7 +13,7 @@ struct Campaign {
     const uint32_t *masks;  // slots, one for each lane but the first
     uint64_t lanes, idle_limit, cycle_limit;
     const volatile uint32_t *stop;
-    uint32_t *outcomes;  // of each lane: 0 all results came, 1 a wrong one, 2 too few
+    uint32_t *outcomes;  // of each lane: 0 all results came, 1 a wrong one, 2 no more came, 3 too late
     uint64_t *images;    // of each lane: those that were right
     uint64_t *activated, *strayed;  // vectors
     uint64_t cycles;
@@ -112,7 +112,9 @@ int campaign(const Plan *plan, Campaign *c) {
         simulation.step();
         if (*c->stop) return 3;
     }
-    each_lane(alive, [&](unsigned lane) { ends(lane, 2, places[lane].emitted); });
+    const V late = alive & strays;  // at the limit of cycles results still came
+    each_lane(alive & ~strays, [&](unsigned lane) { ends(lane, 3, first.emitted); });
+    each_lane(late, [&](unsigned lane) { ends(lane, 3, places[lane].emitted); });
     memcpy(c->activated, &activated, sizeof(V));
     memcpy(c->strayed, &strayed, sizeof(V));
     return 0;

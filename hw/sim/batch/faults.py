@@ -1,11 +1,11 @@
-"""Single faults in the gates of a mapped netlist, one in each lane."""
+"""Single faults in the gates of a netlist that is mapped to iCE40, one in each lane."""
 
 import ctypes
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,14 @@ from .plan import make_plan
 __all__ = ["Faults", "Gate", "Outcome", "with_points"]
 
 IDLE_LIMIT = 10_000
-_OUTPUTS = {"SB_LUT4": "O", "SB_CARRY": "CO", "LUT4": "Z"}
+CYCLE_LIMIT = 4.0
+"""Times the cycles of all images after which results are late."""
+FAMILY = "ice40"
+"""Whose gates are known; those of other families have carries and multiplexers of other kinds."""
+_OUTPUTS = {"SB_LUT4": "O", "SB_CARRY": "CO"}
 """Outputs of gates; those of registers are ``Q``."""
-_REGISTERS = ("SB_DFF", "TRELLIS_FF", "DFF")
-_INPUTS = {"SB_LUT4": ("I0", "I1", "I2", "I3"), "LUT4": ("A", "B", "C", "D")}
+_REGISTERS = "SB_DFF"
+_INPUTS = {"SB_LUT4": ("I0", "I1", "I2", "I3")}
 
 
 @dataclass(frozen=True)
@@ -44,23 +48,29 @@ class Outcome:
     Attributes
     ----------
     caught : str
-        How it was noticed; empty where it was not.
+        How it was noticed: ``a wrong result``, ``no more results`` or ``late results``; empty where
+        it was not.
     images : int
         Images that were right.
     active : bool
         Whether the gate ever gave another value than without the fault.
     moved : bool
         Whether results ever came in other cycles.
+    connected : bool
+        Whether an output depends on the gate.
     """
 
     caught: str
     images: int
     active: bool
     moved: bool
+    connected: bool = True
 
     def __str__(self) -> str:
         if self.caught:
             return f"{self.caught} after {self.images} images"
+        if not self.connected:
+            return "no output depends on the gate"
         if not self.active:
             return "the gate never gave another value"
         if self.moved:
@@ -97,12 +107,13 @@ def with_points(netlist: str) -> tuple[str, dict[str, Gate]]:
         port = _OUTPUTS.get(kind, "Q" if kind.startswith(_REGISTERS) else "")
         if not port:
             continue
-        (output,) = cell["connections"][port]
+        (output,) = cell["connections"].get(port) or [free + 1]
         cell["connections"][port] = [free]
+        cell["port_directions"][port] = "output"
         inputs = [cell["connections"][each] for each in _INPUTS.get(kind, ())]
         gates[f"point_{len(points)}"] = Gate(name, kind, bool(inputs))
         points[f"point_{len(points)}"] = _point(free, inputs, output)
-        free += 1
+        free += 2
     top["cells"].update(points)
     return json.dumps(design), gates
 
@@ -130,7 +141,7 @@ class Faults:
     accelerator : Accelerator
         What was mapped.
     family : str
-        One of `lowering.FAMILIES`.
+        `FAMILY`.
 
     Attributes
     ----------
@@ -140,10 +151,15 @@ class Faults:
     Raises
     ------
     ToolError
-        Without Yosys or a C++ compiler; for weights that are loaded.
+        Without Yosys or a C++ compiler; for weights that are loaded, and for another family.
     """
 
     def __init__(self, netlist: str, accelerator: Accelerator, family: str):
+        if family != FAMILY:
+            raise ToolError(
+                f"faults are not planted in netlists of {family}, whose gates are not known; "
+                f"those of {FAMILY} are"
+            )
         if accelerator.loads_weights:
             raise ToolError("faults are planted where weights are part of the netlist")
         self.accelerator = accelerator
@@ -213,6 +229,7 @@ class Faults:
         shape = self.accelerator.o.payload.shape()
         payload = self._ordered(ports["o__payload"])
         outputs = [*payload, *single.values(), netlist.active]
+        connected = netlist.live(outputs[:-1]).operands()
         plan = make_plan(netlist.live(outputs), outputs, None)
         native = Native(plan, widest(), "campaign")
         masks = np.array([plan.slot[net] for net in netlist.masks], np.uint32)
@@ -240,17 +257,21 @@ class Faults:
             outputs=program.network.outputs,
             lanes=len(faults) + 1,
             idle_limit=IDLE_LIMIT + program.cycles.longest_job,
-            cycle_limit=int(IDLE_LIMIT + 4 * cycles),
+            cycle_limit=int(IDLE_LIMIT + CYCLE_LIMIT * cycles),
             stop=ctypes.addressof(STOP),
         )
         native.campaign(campaign)
         check_interrupt()
-        return _outcomes(arrays)[: 1 + len(faults)][1:]
+        found = _outcomes(arrays)[: 1 + len(faults)][1:]
+        return [
+            outcome if mask in connected else replace(outcome, connected=False)
+            for outcome, mask in zip(found, netlist.masks, strict=True)
+        ]
 
 
 def _outcomes(arrays: Mapping[str, np.ndarray]) -> list[Outcome]:
     """Return what happened in each lane; raises `MismatchError` for the one without a fault."""
-    ways = ("", "a wrong result", "no more results")
+    ways = ("", "a wrong result", "no more results", "late results")
     bits = [
         np.unpackbits(arrays[name].astype("<u8").view(np.uint8), bitorder="little")
         for name in ("activated", "strayed")

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from narrowgauge.hw.errors import MismatchError
+from narrowgauge.hw.errors import MismatchError, ToolError
 from narrowgauge.hw.sim.batch.activity import count_toggles
 from narrowgauge.hw.sim.batch.faults import Faults
 from narrowgauge.hw.sim.batch.netlist import FAULTS, Fault
@@ -96,6 +96,37 @@ def test_a_fault_is_that_of_a_changed_netlist(netlist, work):
         said = re.escape(f"the netlist without a fault: {outcome}")
         with pytest.raises(MismatchError, match=said) if outcome.caught else nullcontext():
             list(other.run([(point, Fault(FAULTS[3], entry))], codes, levels, labels))
+
+
+def test_a_gate_on_which_no_output_depends_is_told_from_others(netlist, work):
+    changed = json.loads(netlist)
+    cells = changed["modules"]["top"]["cells"]
+    (lut, *_) = [cell for cell in cells.values() if cell["type"] == "SB_LUT4"]
+    cells["open"] = json.loads(json.dumps(lut))
+    cells["open"]["connections"]["O"] = []
+    faults = Faults(json.dumps(changed), work[0], "ice40")
+    (point,) = [point for point, gate in faults.gates.items() if gate.name == "open"]
+    other = next(iter(faults.gates))
+    found = faults.run([(point, Fault("inverted")), (other, Fault("inverted"))], *work[1:])
+    assert [each.connected for each in found] == [False, True]
+    (outcome,) = faults.run([(point, Fault("stuck at 1"))], *work[1:])
+    assert str(outcome) == "no output depends on the gate"
+
+
+def test_results_at_the_limit_of_cycles_are_late(netlist, work, monkeypatch):
+    """Some have come, and more would: those are not missing."""
+    cycles = 70 * work[0].program.cycles.per_image
+    monkeypatch.setattr("narrowgauge.hw.sim.batch.faults.IDLE_LIMIT", 1000)
+    monkeypatch.setattr("narrowgauge.hw.sim.batch.faults.CYCLE_LIMIT", 0.5 - 1000 / cycles)
+    faults = Faults(netlist, work[0], "ice40")
+    with pytest.raises(MismatchError, match=r"late results after [1-9]\d images$"):
+        list(faults.run([(next(iter(faults.gates)), Fault("inverted"))], *work[1:]))
+
+
+@pytest.mark.parametrize("family", ["ecp5", "gowin"])
+def test_faults_in_gates_of_other_families_are_refused(family, work):
+    with pytest.raises(ToolError, match=f"netlists of {family}.*; those of ice40 are"):
+        Faults("", work[0], family)
 
 
 @pytest.mark.parametrize(
