@@ -15,16 +15,14 @@ from ..run import EVENT, Run, Stimulus
 from .design import Design
 from .lanes import Share, shares
 from .native import library, widest
-from .simulate import Pass, Signals, Simulator, Timing
+from .simulate import Pass, Signals, Simulator, Timing, trace_bytes
 
 __all__ = ["BatchEngine", "Session"]
 
 MEMORY = 1 << 30
-"""Bytes of traced sums that a pass keeps at most."""
+"""Bytes of traced sums that a pass keeps at most; a batch in each of 64 lanes is always kept."""
 PATIENCE = 0.2
 """Seconds between two looks at the progress."""
-
-
 LONGEST = 4096
 """Images of a vector in NumPy, at most."""
 
@@ -94,12 +92,17 @@ class BatchEngine:
             self.design.chunk = 1 << 62
         self._simulators: dict[int, Simulator] = {}
 
-    def simulator(self, images: int) -> Simulator:
-        """Return the simulator for a number of images; NumPy's vectors are as long as that asks."""
-        width = self._width
+    def simulator(self, images: int, *, traced: bool = False) -> Simulator:
+        """Return the simulator for a number of images; NumPy's vectors are as long as that asks.
+
+        Where sums are traced, its vectors are short enough for those of a batch in each lane.
+        """
+        width, program = self._width, self.accelerator.program
         if width is None:
-            lanes = -(-images // self.accelerator.program.batch)
+            lanes = -(-images // program.batch)
             width = min(LONGEST, -(-lanes // 64) * 64)
+        while traced and width > 64 and program.batch * trace_bytes(program, width) > MEMORY:
+            width = width // 128 * 64
         if width not in self._simulators:
             made = Simulator(self.accelerator, self.design, width, compiled=self.compiled)
             self._simulators[width] = made
@@ -138,12 +141,10 @@ class Session:
         self.codes = codes.astype(np.min_scalar_type(int(codes.max(initial=0))))
         self.traced = min(stimulus.traced, self.images)
         self.listed = 0 if whole else self.traced  # in `Run.events`
-        self.simulator = simulator = engine.simulator(self.images)
-        a_sum = np.dtype(simulator.sum_type).itemsize + np.dtype(simulator.level_type).itemsize
-        limit = MEMORY // (a_sum * program.sums) if self.traced else self.images
-        self.shares = shares(
-            self.images, simulator.width, program.batch, engine.workers, max(1, limit)
-        )
+        self.simulator = engine.simulator(self.images, traced=bool(self.traced))
+        width = self.simulator.width
+        limit = MEMORY // trace_bytes(program, width) if self.traced else self.images
+        self.shares = shares(self.images, width, program.batch, engine.workers, limit)
         self.signals = Signals(len(self.shares))
         self.spans: list[tuple[float, float]] = []  # in which something was simulated
         self.timing: Timing | None = None

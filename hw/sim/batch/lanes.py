@@ -71,14 +71,11 @@ def shares(images: int, width: int, batch: int, workers: int, limit: int) -> lis
     workers : int
         Passes that run side by side.
     limit : int
-        Images of a pass at most, but a batch a lane are always allowed.
+        Images of a lane at most, but a batch is always allowed.
     """
     each = -(-images // workers)
-    length = -(-each // (width * batch)) * batch
+    length = min(-(-each // (width * batch)), max(1, limit // batch)) * batch
     lanes = min(width, -(-each // length))
-    if length * lanes > limit:
-        length = max(batch, limit // lanes // batch * batch)
-        lanes = min(lanes, max(1, limit // length))
     starts = range(0, images, length * lanes)
     stops = [min(images, start + length * lanes) for start in starts]
     return [

@@ -8,13 +8,14 @@ import numpy as np
 from ...accelerator.top import Accelerator
 from ...accelerator.traced import entry_layout
 from ...errors import MismatchError
+from ...program.layout import Program
 from .design import Design, Ports
 from .lanes import Share
 from .native import Native, pack_rows
 from .plan import Plan
 from .portable import Portable
 
-__all__ = ["EVENT", "Pass", "Signals", "Simulator", "Timing"]
+__all__ = ["EVENT", "Pass", "Signals", "Simulator", "Timing", "trace_bytes"]
 
 IDLE_LIMIT = 100_000
 STOPPED = 3
@@ -126,9 +127,7 @@ class Simulator:
         jobs = [program.cycles.fetch(r) + program.cycles.compute(r) for r in program.records]
         streams = program.plane_words * program.geometry.lanes * program.input_planes
         self._cycles = sum(jobs) + 4 * (streams + program.network.outputs)
-        self.sum_type = _type(program.network.accumulator.width)
-        entry = entry_layout(program)
-        self.level_type = _type(entry["level"].width)
+        self._types = _trace_types(program)
 
     def run(self, share: Share, codes: np.ndarray, traced: int, signals: Signals, at: int) -> Pass:
         """Simulate a pass.
@@ -154,8 +153,7 @@ class Simulator:
         places = min(share.length, -(-traced // share.lanes))
         limit = places * program.sums
         events = np.zeros(limit, EVENT)
-        sums = np.empty((limit, self.width), self.sum_type)
-        values = np.empty((limit, self.width), self.level_type)
+        sums, values = (np.empty((limit, self.width), each) for each in self._types)
         flags = np.zeros((limit, words), np.uint64)
         levels = np.zeros((share.length * outputs, len(ports.level), words), np.uint64)
         labels = np.zeros((share.length, len(ports.label), words), np.uint64)
@@ -272,6 +270,18 @@ def _bits(words: list[int], width: int) -> np.ndarray:
     octets = b"".join(word.to_bytes(-(-width // 8), "little") for word in words)
     rows = np.frombuffer(octets, np.uint8).reshape(len(words), -1)
     return np.unpackbits(rows, axis=1, bitorder="little")[:, :width]
+
+
+def trace_bytes(program: Program, width: int) -> int:
+    """Return the bytes of the traced sums of an image in each lane of a vector."""
+    numbers = sum(np.dtype(each).itemsize for each in _trace_types(program)) * width
+    return program.sums * (EVENT.itemsize + numbers + width // 8)
+
+
+def _trace_types(program: Program) -> tuple[type, type]:
+    """Return the types of sums and of levels."""
+    level = entry_layout(program)["level"].width
+    return _type(program.network.accumulator.width), _type(level)
 
 
 def _type(width: int) -> type:

@@ -24,13 +24,15 @@ from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.sim import engine
+from narrowgauge.hw.sim.batch import engine as batch_engine
 from narrowgauge.hw.sim.batch import native
-from narrowgauge.hw.sim.batch.engine import BatchEngine
+from narrowgauge.hw.sim.batch.engine import BatchEngine, Session
 from narrowgauge.hw.sim.batch.lanes import numbers, vectors
 from narrowgauge.hw.sim.batch.lowering import lower
 from narrowgauge.hw.sim.batch.netlist import read_netlist
 from narrowgauge.hw.sim.batch.plan import make_plan
 from narrowgauge.hw.sim.batch.portable import Portable
+from narrowgauge.hw.sim.batch.simulate import trace_bytes
 from narrowgauge.hw.sim.batch.uniform import taint
 from narrowgauge.hw.sim.batch.whole import simulate_whole
 from narrowgauge.hw.sim.compare import compare
@@ -361,3 +363,24 @@ def test_an_interrupt_ends_it():
     with pytest.raises(KeyboardInterrupt):
         batch.run(Stimulus(levels, progress=interrupt))
     assert time.monotonic() - started[0] < 2
+
+
+@needs_compiler
+@pytest.mark.parametrize(("share", "width", "length"), [(2.5, 128, 2), (1, 128, 1), (0.3, 64, 1)])
+def test_traced_sums_of_a_pass_have_so_many_bytes_at_most(share, width, length, monkeypatch):
+    """Lanes have fewer images, then vectors fewer lanes; those of a batch in 64 lanes are kept."""
+    design = accelerator()
+    program = design.program
+    monkeypatch.setattr(
+        batch_engine, "MEMORY", int(share * program.batch * trace_bytes(program, 128))
+    )
+    stimulus = Stimulus(images_for(design, 800), traced=800)
+    session = Session(BatchEngine(design, width=128, workers=1), stimulus, whole=True)
+    assert session.simulator.width == width
+    assert {each.length for each in session.shares[:-1]} == {length * program.batch}
+    passes = list(session.passes())
+    for each in passes:
+        kept = (each.events, each.sums, each.values, each.flags)
+        assert sum(array.nbytes for array in kept) <= max(
+            batch_engine.MEMORY, program.batch * trace_bytes(program, 64)
+        )
