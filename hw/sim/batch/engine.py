@@ -97,11 +97,11 @@ class BatchEngine:
 
         Where sums are traced, its vectors are short enough for those of a batch in each lane.
         """
-        width, program = self._width, self.accelerator.program
+        width, batch = self._width, self.accelerator.program.batch
         if width is None:
-            lanes = -(-images // program.batch)
+            lanes = -(-images // batch)
             width = min(LONGEST, -(-lanes // 64) * 64)
-        while traced and width > 64 and program.batch * trace_bytes(program, width) > MEMORY:
+        while traced and width > 64 and batch * trace_bytes(self.accelerator, width) > MEMORY:
             width = width // 128 * 64
         if width not in self._simulators:
             made = Simulator(self.accelerator, self.design, width, compiled=self.compiled)
@@ -143,7 +143,7 @@ class Session:
         self.listed = 0 if whole else self.traced  # in `Run.events`
         self.simulator = engine.simulator(self.images, traced=bool(self.traced))
         width = self.simulator.width
-        limit = MEMORY // trace_bytes(program, width) if self.traced else self.images
+        limit = MEMORY // trace_bytes(engine.accelerator, width) if self.traced else self.images
         self.shares = shares(self.images, width, program.batch, engine.workers, limit)
         self.signals = Signals(len(self.shares))
         self.spans: list[tuple[float, float]] = []  # in which something was simulated

@@ -8,7 +8,6 @@ import numpy as np
 from ...accelerator.top import Accelerator
 from ...accelerator.traced import entry_layout
 from ...errors import MismatchError
-from ...program.layout import Program
 from .design import Design, Ports
 from .lanes import Share
 from .native import Native, pack_rows
@@ -127,7 +126,7 @@ class Simulator:
         jobs = [program.cycles.fetch(r) + program.cycles.compute(r) for r in program.records]
         streams = program.plane_words * program.geometry.lanes * program.input_planes
         self._cycles = sum(jobs) + 4 * (streams + program.network.outputs)
-        self._types = _trace_types(program)
+        self._types = _trace_types(accelerator)
 
     def run(self, share: Share, codes: np.ndarray, traced: int, signals: Signals, at: int) -> Pass:
         """Simulate a pass.
@@ -272,14 +271,15 @@ def _bits(words: list[int], width: int) -> np.ndarray:
     return np.unpackbits(rows, axis=1, bitorder="little")[:, :width]
 
 
-def trace_bytes(program: Program, width: int) -> int:
+def trace_bytes(accelerator: Accelerator, width: int) -> int:
     """Return the bytes of the traced sums of an image in each lane of a vector."""
-    numbers = sum(np.dtype(each).itemsize for each in _trace_types(program)) * width
-    return program.sums * (EVENT.itemsize + numbers + width // 8)
+    numbers = sum(np.dtype(each).itemsize for each in _trace_types(accelerator)) * width
+    return accelerator.program.sums * (EVENT.itemsize + numbers + width // 8)
 
 
-def _trace_types(program: Program) -> tuple[type, type]:
+def _trace_types(accelerator: Accelerator) -> tuple[type, type]:
     """Return the types of sums and of levels."""
+    program = accelerator.program
     level = entry_layout(program)["level"].width
     return _type(program.network.accumulator.width), _type(level)
 

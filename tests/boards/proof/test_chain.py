@@ -35,6 +35,15 @@ def test_boards_side_by_side_answer_for_all_images():
     assert first.startswith("image 0: ")
 
 
+class Boards(nullcontext):
+    """Simulations whose answers others make up."""
+
+    cycles, digest = 0, 0
+
+    def wait(self, cycles):
+        """Nothing comes."""
+
+
 IMAGES, WINDOW, BOARDS = 7, 2, 2
 SLOTS = [(board, place) for board in range(BOARDS) for place in range(4)]
 
@@ -56,8 +65,7 @@ def answered(monkeypatch):
 
     def simulation(*_, boards, **__):
         assert boards == BOARDS
-        state = SimpleNamespace(wait=lambda cycles: None, cycles=0, digest=0)
-        return nullcontext(state)
+        return Boards()
 
     def mismatches(wrong):
         sent = {board: 0 for board in range(BOARDS)}
@@ -74,7 +82,7 @@ def answered(monkeypatch):
             return found
 
         monkeypatch.setattr(chain, "_exchange", exchange)
-        run = chain._run(found, RTL, images)
+        run = chain._run(found, Stage("nothing", "rtlil", lambda _: ""), images)
         assert sum(sent.values()) == len(SLOTS) == IMAGES + 1
         return chain._differs(run, found, levels, labels)[0]
 

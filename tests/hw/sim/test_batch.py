@@ -372,7 +372,7 @@ def test_traced_sums_of_a_pass_have_so_many_bytes_at_most(share, width, length, 
     design = accelerator()
     program = design.program
     monkeypatch.setattr(
-        batch_engine, "MEMORY", int(share * program.batch * trace_bytes(program, 128))
+        batch_engine, "MEMORY", int(share * program.batch * trace_bytes(design, 128))
     )
     stimulus = Stimulus(images_for(design, 800), traced=800)
     session = Session(BatchEngine(design, width=128, workers=1), stimulus, whole=True)
@@ -382,5 +382,5 @@ def test_traced_sums_of_a_pass_have_so_many_bytes_at_most(share, width, length, 
     for each in passes:
         kept = (each.events, each.sums, each.values, each.flags)
         assert sum(array.nbytes for array in kept) <= max(
-            batch_engine.MEMORY, program.batch * trace_bytes(program, 64)
+            batch_engine.MEMORY, program.batch * trace_bytes(design, 64)
         )
