@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from ..linked import NETWORK, device, expected
 RTL = Stage("RTL", "rtlil", lambda built: convert(built.device, share=False))
 
 
-def built(found, family=""):
+def built(found, family="") -> Any:
     target = SimpleNamespace(family=SimpleNamespace(name=family))
     return SimpleNamespace(device=found, board=SimpleNamespace(target=target))
 

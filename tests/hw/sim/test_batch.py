@@ -122,8 +122,8 @@ def test_every_sum_of_random_accelerators_is_that_of_the_reference(design, count
 
 def test_without_a_compiler_numpy_does_the_same(monkeypatch):
     design = accelerator(("int2", "uint2", "uint2"), (5, 3, 2))
-    count = 65 * design.program.batch  # lanes of more than a word
-    stimulus = Stimulus(images_for(design, count), traced=count)
+    images = images_for(design, 65 * design.program.batch)  # lanes of more than a word
+    stimulus = Stimulus(images, traced=65)
     with_compiler = BatchEngine(design).run(stimulus)
     monkeypatch.setenv("CXX", "no-such-compiler")
     native.library.cache_clear()
