@@ -6,7 +6,6 @@ import pytest
 
 from narrowgauge.scripts.runs import checked
 from narrowgauge.scripts.studies import __main__ as cli
-from narrowgauge.scripts.studies import testsets
 
 from ...pages import networks
 
