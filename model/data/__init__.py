@@ -7,19 +7,22 @@ them into the levels that a network of a given input format reads.
 from collections.abc import Callable
 
 from ...hw.errors import DataError
+from .arrays import is_file, load_arrays
 from .cifar import load_cifar10
 from .dataset import Dataset, input_scale
 from .digits import load_digits
 from .folder import load_folder
 from .idx import load_fashion_mnist, load_mnist
+from .kws import load_kws
 from .svhn import load_svhn
 
-__all__ = ["DATASETS", "Dataset", "input_scale", "load"]
+__all__ = ["DATASETS", "Dataset", "input_scale", "is_file", "load"]
 
 DATASETS: dict[str, Callable[[], Dataset]] = {
     "cifar10": load_cifar10,
     "digits": load_digits,
     "fashion-mnist": load_fashion_mnist,
+    "kws": load_kws,
     "mnist": load_mnist,
     "svhn": load_svhn,
 }
@@ -27,7 +30,9 @@ DATASETS: dict[str, Callable[[], Dataset]] = {
 
 
 def load(name: str) -> Dataset:
-    """Return the data set called ``name``: one of `DATASETS`, or ``folder:PATH[@SIZE]``.
+    """Return the data set called ``name``.
+
+    That is one of `DATASETS`, ``folder:PATH[@SIZE]``, or a ``.npz`` file of images to train on.
 
     Raises
     ------
@@ -36,9 +41,11 @@ def load(name: str) -> Dataset:
     """
     if name.startswith("folder:"):
         return load_folder(name)
+    if is_file(name):
+        return load_arrays(name)
     if name not in DATASETS:
         raise DataError(
             f"unknown data set {name!r}; there is {', '.join(sorted(DATASETS))}, "
-            f"and folder:PATH@SIZE for a folder of images"
+            f"folder:PATH@SIZE for a folder of images, and FILE.npz for one of arrays"
         )
     return DATASETS[name]()

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...hw.errors import FormatError
+from ...hw.errors import DataError, FormatError
 from ...hw.numbers.formats import Bipolar, Format
 
-__all__ = ["Dataset", "input_scale"]
+__all__ = ["Dataset", "input_scale", "stratified_split"]
 
 _CHUNK = 1 << 22  # pixels looked up at a time: NumPy makes 8 bytes of each index
 
@@ -23,6 +23,8 @@ class Dataset:
         What `load` was called with.
     train_images, test_images : uint8 array of shape (images, height, width, channels)
         Pixels, 0 to ``pixel_max``; channels last, which is the order in which hardware reads them.
+        Of a data set with a ``unit`` codes of another kind of integer. None for training where
+        there are none.
     train_labels, test_labels : int64 array of shape (images,)
         Classes, 0 to ``classes - 1``.
     classes : int
@@ -33,6 +35,10 @@ class Dataset:
         Format in which hardware reads the pixels, unless told otherwise.
     class_names : tuple of str
         A name for each class, or empty where the classes are digits.
+    unit : float, optional
+        Value of a step of code, where images are codes of values and no pixels.
+    zero : int
+        The code of value 0, there.
     """
 
     name: str
@@ -44,11 +50,13 @@ class Dataset:
     pixel_max: int
     input: Format
     class_names: tuple[str, ...] = ()
+    unit: float | None = None
+    zero: int = 0
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of an image."""
-        height, width, channels = self.train_images.shape[1:]
+        height, width, channels = self.test_images.shape[1:]
         return height, width, channels
 
     @property
@@ -56,8 +64,18 @@ class Dataset:
         """Elements of one image: pixels times channels."""
         return math.prod(self.image_shape)
 
+    def check_trainable(self) -> None:
+        """Refuse to train on what has test images only; raises `DataError`."""
+        if not len(self.train_images):
+            raise DataError(
+                f"data set {self.name} has test images only, none to train on; check, simulate and "
+                "verify take it"
+            )
+
     def values(self, images: np.ndarray) -> np.ndarray:
-        """Return pixels as float32 values from 0 to 1, of the same shape."""
+        """Return pixels as float32 values from 0 to 1, or what codes stand for; the shape stays."""
+        if self.unit is not None:
+            return ((images.astype(np.int64) - self.zero) * self.unit).astype(np.float32)
         values = images.astype(np.float32)
         values /= np.float32(self.pixel_max)
         return values
@@ -73,7 +91,17 @@ class Dataset:
         -------
         int16, int32 or int64 array
             The narrowest of these that holds every level of ``fmt``.
+
+        Raises
+        ------
+        DataError
+            For a data set of codes, of which only an imported network knows what to make.
         """
+        if self.unit is not None:
+            raise DataError(
+                f"images of {self.name} are no pixels: they are for an imported network, which "
+                "says how values become levels"
+            )
         table = self._level_of_pixel(fmt)
         levels = np.empty(images.shape, table.dtype)
         pixels, found = images.reshape(-1), levels.reshape(-1)
@@ -106,3 +134,16 @@ def input_scale(fmt: Format) -> float:
     if fmt.max_level < 1:
         raise FormatError(f"input format {fmt} has no positive level; use uint1 or wider")
     return 1.0 / fmt.max_level
+
+
+def stratified_split(
+    labels: np.ndarray, test_fraction: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return ascending indices of training and test items, the same share of every class."""
+    generator = np.random.default_rng(seed)
+    test = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        (members,) = np.nonzero(labels == label)
+        count = round(test_fraction * len(members))
+        test[generator.permutation(members)[:count]] = True
+    return np.nonzero(~test)[0], np.nonzero(test)[0]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ...hw.numbers.formats import Fixed
-from .dataset import Dataset
+from .dataset import Dataset, stratified_split
 
 __all__ = ["load_digits"]
 
@@ -15,7 +15,7 @@ def load_digits() -> Dataset:
     pixels, target = datasets.load_digits(return_X_y=True)
     images = np.asarray(pixels, np.uint8).reshape(-1, 8, 8, 1)
     labels = np.asarray(target, np.int64)
-    train, test = _stratified_split(labels, test_fraction=0.25, seed=0)
+    train, test = stratified_split(labels, test_fraction=0.25, seed=0)
     return Dataset(
         name="digits",
         train_images=images[train],
@@ -26,16 +26,3 @@ def load_digits() -> Dataset:
         pixel_max=16,
         input=Fixed(4, signed=False),
     )
-
-
-def _stratified_split(
-    labels: np.ndarray, test_fraction: float, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return ascending indices of training and test items, the same share of every class."""
-    generator = np.random.default_rng(seed)
-    test = np.zeros(len(labels), bool)
-    for label in np.unique(labels):
-        (members,) = np.nonzero(labels == label)
-        count = round(test_fraction * len(members))
-        test[generator.permutation(members)[:count]] = True
-    return np.nonzero(~test)[0], np.nonzero(test)[0]

@@ -18,7 +18,7 @@ from pathlib import Path
 from ...hw.errors import DataError
 from ...hw.files import cache_folder
 
-__all__ = ["Remote", "RemoteFiles", "read_files"]
+__all__ = ["Remote", "RemoteFiles", "find_file", "read_files"]
 
 _OPENERS = {"": open, ".gz": gzip.open, ".xz": lzma.open}
 _DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError)
@@ -102,6 +102,32 @@ def read_files(source: RemoteFiles) -> dict[str, bytes]:
     for name in missing:
         found[name] = _download(source, source.remotes[name], missing)
     return {name: _checked(source, name, path, _unpack(path)) for name, path in found.items()}
+
+
+def find_file(folder: str, name: str, *, made_of: str) -> Path:
+    """Return a file that nobody offers as it is, of a data set's ``folder``.
+
+    Parameters
+    ----------
+    folder, name : str
+        As `RemoteFiles` has them.
+    made_of : str
+        How it is made, for the error.
+
+    Raises
+    ------
+    DataError
+        Where it is in none of the folders that `read_files` looks into.
+    """
+    folders = _folders(RemoteFiles(name=name, folder=folder, files={}))
+    path = _find([name], folders)
+    if path is None:
+        given = os.environ.get("NARROWGAUGE_DATA", "not set")
+        raise DataError(
+            f"{folder}/{name} is not in the folder that NARROWGAUGE_DATA names ({given}), nor in "
+            f"{folders[-1]}; {made_of}"
+        )
+    return path
 
 
 def _folders(source: RemoteFiles) -> list[Path]:

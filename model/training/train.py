@@ -106,6 +106,7 @@ def train(
     if start is not None:
         _check_start(recipe, start.recipe)
     dataset, device = load(recipe.dataset), find_device()
+    dataset.check_trainable()
     checkpoint = Checkpoint(checkpoints, recipe.digest(start=start and start.recipe))
     state = checkpoint.load() or {}
     fmt = None if recipe.is_float else recipe.input_format(dataset)
@@ -173,6 +174,7 @@ def check_recipe(recipe: Recipe) -> None:
         that no operand of an array holds together.
     """
     dataset = load(recipe.dataset)
+    dataset.check_trainable()
     model = untrained(recipe, dataset)
     _check_batch(recipe, model, len(dataset.train_labels))
     if recipe.is_float:

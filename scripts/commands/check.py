@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...hw.errors import MismatchError
+from ...model.data import is_file
 from ..runs import imports
-from ..runs.arrays import is_file
 from ..terminal import options
 from ..terminal.progress import Reporter, standard_output
 

@@ -36,7 +36,11 @@ Examples:
 @imports.model_file
 @options.output_file("Network file to write.")
 @click.option("--name", help="Name of the network [default: that of the model's file].")
-@click.option("--data", help="Data set that it was trained for, which other commands then use.")
+@click.option(
+    "--data",
+    help="Data set that it was trained for, or a .npy or .npz file of images as it reads them, "
+    "which other commands then use.",
+)
 @imports.reading
 @click.option(
     "--lanes",
@@ -57,16 +61,17 @@ def command(given: ImportOptions) -> int:
     model, output, data = given.model, given.output, given.data
     if output.exists() and model.exists() and output.samefile(model):
         raise click.BadParameter(f"{output} is the model itself", param_hint="--output")
-    dataset = None
+    images = None
     if data is not None:
-        from ...model.data import load
+        from ...model.data import is_file, load
 
-        dataset = load(data)  # its error comes before the work, and says which there are
+        # its error comes before the work, and says which there are
+        images = Path(data) if is_file(data) else load(data)
     with Reporter() as reporter:
         imported = imports.load_model(given, given.lanes, reporter)
     network = imported.network
-    if dataset is not None:
-        imports.check_images(dataset, imported)
+    if images is not None:
+        imports.check_images(images, imported)
     about = dict(network.about) | {"model": _text(model.name)}
     if data is not None:
         about["dataset"] = data

@@ -100,7 +100,8 @@ def _inputs(
     driver: "Driver", network: Path | None, data: str, count: int | None
 ) -> "tuple[np.ndarray, np.ndarray | None]":
     """Return input levels, and labels where there are some."""
-    from ..runs.arrays import is_file, read_levels
+    from ...model.data import is_file, load
+    from ..runs.arrays import read_levels
 
     if network is not None:
         from ..runs.loading import load_inputs, load_network
@@ -110,8 +111,6 @@ def _inputs(
         return load_inputs(loaded, network, data, count)
     if is_file(data):
         return read_levels(Path(data), driver.info.inputs, count)
-    from ...model.data import load
-
     dataset = load(data)
     if dataset.inputs != driver.info.inputs:
         raise DataError(

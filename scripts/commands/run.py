@@ -67,7 +67,7 @@ Examples:
     show_default=True,
     help="What to train: mlp, lenet5, ...; or a trained one: a network file or a name of the zoo.",
 )
-@click.option("--dataset", default="digits", show_default=True, help="Data set.")
+@click.option("--dataset", default="digits", show_default=True, help="Data set, or FILE.npz.")
 @click.option(
     "--widths",
     type=options.Numbers(),

@@ -71,7 +71,7 @@ Examples:
   narrowgauge train --weight bipolar --widths 256,256 --accumulator 12 -o wide.safetensors
   narrowgauge train --dataset mnist --network lenet5 --weight int4 --first int8 -o l.safetensors""",
 )
-@click.option("--dataset", default="digits", show_default=True, help="Data set.")
+@click.option("--dataset", default="digits", show_default=True, help="Data set, or FILE.npz.")
 @click.option(
     "--network",
     default="mlp",

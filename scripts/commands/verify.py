@@ -42,7 +42,11 @@ Examples:
 @click.option(
     "--images", type=click.IntRange(1), default=20, show_default=True, help="Test images to run."
 )
-@click.option("--data", help="A data set [default: that of the network's card].")
+@click.option(
+    "--data",
+    help="A data set, or a .npy or .npz file of input levels, or of images as an imported model "
+    "reads them [default: the data set of the network's card].",
+)
 @making
 @options.json_output
 @options.gathered(VerifyOptions)

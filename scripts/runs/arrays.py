@@ -1,20 +1,14 @@
 """Images in files of NumPy arrays."""
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ...hw.errors import DataError
+from ...model.data.arrays import read_arrays
 
-__all__ = ["is_file", "read_images", "read_levels"]
-
-
-def is_file(data: str) -> bool:
-    """Tell whether ``--data`` names a file of arrays, not a data set."""
-    return Path(data).suffix in (".npy", ".npz")
+__all__ = ["read_images", "read_levels"]
 
 
 def read_images(
@@ -25,7 +19,7 @@ def read_images(
     Parameters
     ----------
     path : Path
-        ``.npy`` with images, or ``.npz`` with ``images`` and perhaps ``labels``.
+        ``.npy`` with images, or ``.npz`` with ``inputs`` and perhaps ``labels``.
     shape : sequence of int
         Of an image.
     count : int, optional
@@ -64,7 +58,8 @@ def _numbers(
     path: Path, shape: Sequence[int], count: int | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return images as the file has them, and labels."""
-    images, labels = _arrays(path)
+    found = read_arrays(path)
+    images, labels = found.inputs, found.labels
     if images.ndim < 1 or images.shape[1:] != tuple(shape) or not len(images):
         raise _other_images(path, shape, images)
     if images.dtype.kind not in "fiu":
@@ -76,22 +71,6 @@ def _numbers(
             raise DataError(f"{path}: {len(images)} images, but {len(labels)} labels")
         labels = labels[:count].reshape(-1)
     return images[:count], labels
-
-
-def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return images and labels of a file."""
-    try:
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray) != (path.suffix == ".npy"):
-                raise ValueError(f"its content is not that of a {path.suffix} file")
-            if isinstance(loaded, np.ndarray):
-                return loaded, None
-            return loaded["images"], loaded["labels"] if "labels" in loaded else None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path}: no file of arrays with images ({error})") from error
 
 
 def _other_images(path: Path, shape: Sequence[int], images: np.ndarray) -> DataError:

@@ -11,8 +11,9 @@ import numpy as np
 
 from ...hw.errors import DataError, FormatError
 from ...hw.numbers.formats import Bipolar, Fixed, parse
+from ...model.data import is_file
 from ..terminal.progress import Reporter
-from .arrays import is_file, read_images
+from .arrays import read_images
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +26,6 @@ __all__ = [
     "ReadingOptions",
     "Values",
     "check_images",
-    "is_file",
     "load_data",
     "load_model",
     "method",
@@ -179,7 +179,7 @@ def load_data(
     Parameters
     ----------
     data : str
-        A data set, or a file: ``.npy`` with images, or ``.npz`` with ``images`` and perhaps
+        A data set, or a file: ``.npy`` with images, or ``.npz`` with ``inputs`` and perhaps
         ``labels``; images of real numbers in the shape that the model reads.
     imported : Imported
         The model.
@@ -203,16 +203,20 @@ def load_data(
     return preparation.images(pixels), dataset.test_labels[:count]
 
 
-def check_images(dataset: "Dataset", imported: "Imported") -> None:
-    """Raise `DataError` where a data set has other images than a model reads."""
+def check_images(data: "Dataset | Path", imported: "Imported") -> None:
+    """Raise `DataError` where a data set, or a file, has other images than a model reads."""
     from ...model.exchange.preparation import Preparation
 
     preparation = Preparation.from_about(imported.network.about)
     assert preparation is not None
+    if isinstance(data, Path):
+        images, _ = read_images(data, preparation.shape, None)
+        preparation.levels(images)
+        return
     try:
-        preparation.images(dataset.values(dataset.test_images[:1]))
+        preparation.images(data.values(data.test_images[:1]))
     except DataError as error:
-        raise DataError(f"data set {dataset.name}: {error}") from error
+        raise DataError(f"data set {data.name}: {error}") from error
 
 
 FILLERS = ("/act_quant", "/export_handler", "/activation_impl")

@@ -11,10 +11,10 @@ from ...hw.network import file as network_file
 from ...hw.network.network import INPUT, Network
 from ...hw.numbers.arithmetic import Accumulator
 from ...hw.program.mapping import accumulator_bits
-from ...model.data import Dataset, load
+from ...model.data import Dataset, is_file, load
 from ...model.exchange.preparation import Preparation
 from ...model.zoo import networks as zoo
-from .arrays import is_file, read_images, read_levels
+from .arrays import read_images, read_levels
 
 __all__ = [
     "images_digest",
@@ -57,7 +57,7 @@ def load_images(network: Network, origin: Path | str) -> Dataset:
     DataError
         Where it is missing, or has images of another size; the text names ``origin``.
     """
-    dataset = load(str(network.about.get("dataset", "digits")))
+    dataset = load(_card(network))
     preparation = Preparation.from_about(network.about)
     if preparation is not None:
         try:
@@ -75,6 +75,11 @@ def load_images(network: Network, origin: Path | str) -> Dataset:
     return dataset
 
 
+def _card(network: Network) -> str:
+    """Return the data set that a network's card names."""
+    return str(network.about.get("dataset", "digits"))
+
+
 def load_inputs(
     network: Network, origin: Path, data: str | None, count: int | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -88,7 +93,8 @@ def load_inputs(
         Where it came from, for errors.
     data : str, optional
         A data set, or a file: of images as the model reads them where the network was imported, of
-        input levels where it was not. None is the data set that the network's card names.
+        input levels where it was not. None is the data set that the network's card names, which is
+        a file where an imported one was imported with that.
     count : int, optional
         How many.
 
@@ -97,8 +103,10 @@ def load_inputs(
     DataError
         Where they are missing, or of another size.
     """
+    preparation = Preparation.from_about(network.about)
+    if data is None and preparation is not None and is_file(_card(network)):
+        data = _card(network)
     if data is not None and is_file(data):
-        preparation = Preparation.from_about(network.about)
         if preparation is None:
             levels, labels = read_levels(Path(data), network.inputs, count)
             return levels.reshape(-1, *network.sizes[INPUT]), labels

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...hw.errors import DataError, NarrowgaugeError, NetworkError
 from ...hw.network import file as network_file
-from ...model.data import DATASETS
+from ...model.data import DATASETS, is_file
 from ...model.lowering.topologies import NETWORKS
 from ...model.training.recipe import Recipe
 from ...model.zoo import networks as zoo
@@ -62,10 +62,11 @@ def _to_train(
     shared = Recipe(network=name, **training)
     if not formats:
         raise NetworkError(f"{name} is trained, and formats say how")
-    if shared.dataset not in DATASETS and not shared.dataset.startswith("folder:"):
+    is_own = shared.dataset.startswith("folder:") or is_file(shared.dataset)
+    if shared.dataset not in DATASETS and not is_own:
         raise DataError(
-            f"unknown data set {shared.dataset!r}; there is {', '.join(sorted(DATASETS))}, and "
-            "folder:PATH@SIZE for a folder of images"
+            f"unknown data set {shared.dataset!r}; there is {', '.join(sorted(DATASETS))}, "
+            "folder:PATH@SIZE for a folder of images, and FILE.npz for one of arrays"
         )
     found = [TrainedSource(shared, weight, activation) for weight, activation in formats]
     for each in found:

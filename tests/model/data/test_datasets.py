@@ -125,7 +125,7 @@ def test_looked_up_levels_are_those_of_the_formula(pixel_max, fmt, seed, chunk):
 def test_errors_say_what_there_is():
     with pytest.raises(DataError, match=r"'imagenet'.*cifar10, digits, .*mnist.*folder:PATH"):
         load("imagenet")
-    assert {"digits", "mnist", "fashion-mnist", "cifar10", "svhn"} == set(DATASETS)
+    assert {"digits", "mnist", "fashion-mnist", "cifar10", "kws", "svhn"} == set(DATASETS)
     with pytest.raises(FormatError, match="int1"):
         input_scale(parse("int1"))
 

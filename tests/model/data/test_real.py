@@ -74,3 +74,14 @@ def test_svhn(load_present):
     assert svhn.test_images.shape == (26032, 32, 32, 3)
     assert svhn.train_labels.max() == 9
     assert svhn.train_labels.min() == 0
+
+
+def test_kws(load_present):
+    try:
+        kws = load_present("kws")
+    except DataError as error:
+        if "is not in the folder" in str(error):
+            pytest.skip(str(error))
+        raise
+    assert np.bincount(kws.test_labels).tolist() == [92, 92, 81, 89, 70, 84, 75, 78, 84, 89, 80, 86]
+    assert kws.test_images.shape == (1000, 49, 10, 1)

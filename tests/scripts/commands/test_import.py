@@ -123,6 +123,7 @@ CHECK = ("check", "small.onnx", "--data")
         ([*IMPORT, "--lanes", "0"], 2, ["--lanes"]),
         ([*IMPORT, "--lanes", "x"], 2, ["--lanes"]),
         ([*IMPORT, "--data", "nonsense"], 1, ["'nonsense'", "digits"]),
+        ([*IMPORT, "--data", "shape.npz"], 1, ["shape.npz", "(images, 64)", "(3, 63)"]),
         (["check", "small.onnx"], 2, ["--data"]),
         ([*CHECK, "nonsense"], 1, ["'nonsense'", "digits"]),
         ([*CHECK, "digits", "--images", "0"], 2, ["--images"]),
@@ -143,7 +144,7 @@ CHECK = ("check", "small.onnx", "--data")
         ([*CHECK, "words.npy"], 1, ["words.npy", "numbers of shape"]),
         ([*CHECK, "nan.npy"], 1, ["nan.npy", "infinities or what is not a number"]),
         ([*CHECK, "huge.npy"], 1, ["huge.npy", "infinities or what is not a number"]),
-        ([*CHECK, "other.npz"], 1, ["other.npz", "no file of arrays with images"]),
+        ([*CHECK, "other.npz"], 1, ["other.npz", "holds inputs and perhaps labels", "pictures"]),
         ([*CHECK, "pickle.npy"], 1, ["pickle.npy", "no file of arrays"]),
         ([*CHECK, "text.npy"], 1, ["text.npy", "no file of arrays"]),
         ([*CHECK, "text.npz"], 1, ["text.npz", "no file of arrays"]),
@@ -260,8 +261,9 @@ def test_simulate_reads_images_of_a_file(invoke, model, tmp_path):
     path, images = tmp_path / "out", tmp_path / "images.npz"
     assert invoke("import", model, "-o", path).status == 0
     shape = load(path).about["preparation"]["shape"]
-    np.savez(images, images=np.random.default_rng(1).random((4, *shape)), labels=np.zeros(4, int))
-    finished = invoke("simulate", path, "--data", images, "--images", "3", "--json")
+    np.savez(images, inputs=np.random.default_rng(1).random((4, *shape)), labels=np.zeros(4, int))
+    assert invoke("import", model, "-o", path, "--data", images).status == 0  # and from then on
+    finished = invoke("simulate", path, "--images", "3", "--json")
     assert finished.status == 0, finished.err
     found = json.loads(finished.out)
     assert (found["images"], found["mismatches"]) == (3, 0)
