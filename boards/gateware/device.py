@@ -5,6 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...hw.accelerator.top import Accelerator
+from ...hw.errors import GeometryError
+from ..protocol.frame import MAX_PAYLOAD
 from ..protocol.info import Info
 from .buffer import FrameBuffer, buffer_depth
 from .controller import Controller
@@ -63,7 +65,8 @@ class Device(wiring.Component):
     Raises
     ------
     GeometryError
-        Where the baud cannot be made of the clock.
+        Where the baud cannot be made of the clock, and for a network whose output is too large for
+        an answer.
     """
 
     rx: Signal
@@ -83,6 +86,12 @@ class Device(wiring.Component):
         # a frame ends after a silence of two bytes at the earliest
         self.silence = max(round(silence * clock_frequency), 20 * self.divisor)
         program = accelerator.program
+        size = answer_bytes(program, levels=True)
+        if max(size, program.network.outputs) > MAX_PAYLOAD:
+            raise GeometryError(
+                f"network {program.network.name} gives {program.network.outputs} levels in {size} "
+                f"bytes, and an answer has at most {MAX_PAYLOAD}: end it with fewer positions"
+            )
         self.buffer_entry = 2 + image_bytes(program)
         held = program.contexts + (buffer_depth(self.buffer_entry) - 1) // self.buffer_entry
         self.info = Info.of(

@@ -1,4 +1,4 @@
-"""Answers: from levels and a label to bytes."""
+"""Answers: from levels, and a label, to bytes."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
@@ -22,23 +22,27 @@ def level_bytes(width: int) -> int:
     return packed_bytes(width, 1)
 
 
-def label_bytes(outputs: int) -> int:
-    """Return the bytes of the class of a network with ``outputs`` classes."""
-    return 1 if outputs <= 256 else 2
+def label_bytes(classes: int) -> int:
+    """Return the bytes of the class of a network with so many, which may be none."""
+    return (1 if classes <= 256 else 2) if classes else 0
 
 
 def answer_bytes(program: Program, *, levels: bool) -> int:
-    """Return the bytes of an image's answer: its levels, if they are asked for, and its class."""
+    """Return the bytes of an image's answer: its levels, if they are asked for, and its class.
+
+    Without classes it is levels in any case.
+    """
     network = program.network
-    label = label_bytes(network.outputs)
-    return label + network.outputs * level_bytes(network.output.width) if levels else label
+    label = label_bytes(network.classes)
+    wanted = levels or not network.classes
+    return label + network.outputs * level_bytes(network.output.width) if wanted else label
 
 
 class Results(wiring.Component):
     """Turn the levels and the class of an image into the payload of its answer.
 
     Each level is its code in whole bytes, the low one first; behind them comes the class, in one
-    byte, or in two where there are more than 256.
+    byte, or in two where there are more than 256. Without classes there are levels only.
 
     Parameters
     ----------
@@ -46,9 +50,9 @@ class Results(wiring.Component):
 
     Members
     -------
-    i : In(stream.Signature(result_layout(program.network.output, program.network.outputs)))
+    i : In(stream.Signature(result_layout(program.network.output, program.network.classes)))
     i_levels : In(1)
-        Levels are wanted; without, they are passed over.
+        Levels are wanted; without, they are passed over, unless there are no classes.
     o : Out(stream.Signature(8))
     o_end : Out(1)
         The last byte of an answer is on its way.
@@ -64,7 +68,7 @@ class Results(wiring.Component):
         super().__init__(
             {
                 "i": In(
-                    stream.Signature(result_layout(program.network.output, program.network.outputs))
+                    stream.Signature(result_layout(program.network.output, program.network.classes))
                 ),
                 "i_levels": In(1),
                 "o": Out(stream.Signature(8)),
@@ -75,13 +79,15 @@ class Results(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         network, result = self.program.network, self.i.payload
+        if not network.classes:
+            return self._without_label(m, network.output.width)
         labels = Signal()  # the levels are over
         taken, over = Signal(), Signal()
         byte_of_level, last_of_level = count_up(
             m, "level", [level_bytes(network.output.width)], taken & ~labels
         )
         byte_of_label, last_of_label = count_up(
-            m, "label", [label_bytes(network.outputs)], taken & labels
+            m, "label", [label_bytes(network.classes)], taken & labels
         )
         level = result.level.as_value().word_select(byte_of_level, 8)
         label = result.label.word_select(byte_of_label, 8)
@@ -100,4 +106,22 @@ class Results(wiring.Component):
             m.d.sync += labels.eq(1)
         with m.If(self.o_end):
             m.d.sync += labels.eq(0)
+        return m
+
+    def _without_label(self, m: Module, width: int) -> Module:
+        """Send levels only."""
+        taken, result = Signal(), self.i.payload
+        byte, last_of_level = count_up(m, "level", [level_bytes(width)], taken)
+        m.d.comb += taken.eq(self.i.valid & ~self.o.valid)
+        with m.If(taken):
+            m.d.sync += [
+                self.o.valid.eq(1),
+                self.o.payload.eq(result.level.as_value().word_select(byte, 8)),
+            ]
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        m.d.comb += [
+            self.i.ready.eq(taken & last_of_level),
+            self.o_end.eq(self.i.ready & result.last),
+        ]
         return m

@@ -85,7 +85,7 @@ class Driver:
             self.close()
             raise
         levels = self.info.outputs * level_bytes(self.info.output.width)
-        self._levels, self._label = levels, label_bytes(self.info.outputs)
+        self._levels, self._label = levels, label_bytes(self.info.classes)
         self._port.decoder.limit = max(INFO_BYTES, levels + self._label)
 
     def __enter__(self) -> Self:
@@ -189,11 +189,13 @@ class Driver:
             Called with the number of answers after each.
         """
         before, started = replace(self.counts), time.perf_counter()
-        labels = np.zeros(len(images), np.int64)
+        levels = levels or not self.info.has_classes
+        labels = np.zeros(len(images), np.int64) if self.info.has_classes else None
         found = np.zeros((len(images), self.info.outputs), np.int64) if levels else None
         for answered, answer in enumerate(self.answers(images, levels=levels), 1):
             tell(answered)
-            labels[answer.index] = answer.label
+            if labels is not None and answer.label is not None:
+                labels[answer.index] = answer.label
             if found is not None and answer.levels is not None:
                 found[answer.index] = answer.levels
         seconds = time.perf_counter() - started
@@ -208,7 +210,8 @@ class Driver:
         images : int array of shape (images, ...)
             Input levels, in the order in which the network reads them: channels last.
         levels : bool
-            Ask for the levels of the last layer too; without, answers are shorter.
+            Ask for the levels of the last layer too; without, answers are shorter. Where there are
+            no classes they are asked for in any case.
 
         Raises
         ------
@@ -222,7 +225,7 @@ class Driver:
         payloads = self._payloads(images)
         self._prepare()
         self._clean = False
-        kind = Type.RUN if levels else Type.CLASSIFY
+        kind = Type.RUN if levels or not self.info.has_classes else Type.CLASSIFY
         waiting, flying = deque(range(len(payloads))), {}
         heard, silences, full = time.monotonic(), 0, False
         while waiting or flying:
@@ -261,8 +264,9 @@ class Driver:
 
     def _answer(self, index: int, payload: bytes) -> Answer:
         """Read the answer to an image."""
-        label = int.from_bytes(payload[-self._label :], "little")
-        if len(payload) == self._label:
+        label = int.from_bytes(payload[self._levels :], "little") if self._label else None
+        if label is not None and len(payload) == self._label:
+            label = int.from_bytes(payload, "little")
             return Answer(index, label, None)
         fmt = self.info.output
         octets = np.frombuffer(payload, np.uint8)[: self._levels].astype(np.int64)

@@ -284,7 +284,7 @@ def _differs(
     mismatches, first = 0, ""
     for index, (answers, row, label) in enumerate(zip(run.answers, codes, labels, strict=True)):
         wanted = b"".join(int(code).to_bytes(octets, "little") for code in row)
-        wanted += int(label).to_bytes(label_bytes(levels.shape[1]), "little")
+        wanted += int(label).to_bytes(label_bytes(built.device.info.classes), "little")
         wrong = [answer for answer in answers or [None] if answer != wanted]
         if wrong:
             mismatches += 1

@@ -66,9 +66,9 @@ class Type(IntEnum):
     WEIGHTS = 0x05
     """The next chunk of weights; its sequence number is the chunk's, from 0 at a reset."""
     RUN = 0x06
-    """An image; the answer has its levels and its class."""
+    """An image; the answer has its levels and its class, where there are classes."""
     CLASSIFY = 0x07
-    """An image; the answer has its class."""
+    """An image; the answer has its class, or its levels where there are no classes."""
 
 
 class Error(IntEnum):

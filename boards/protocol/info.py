@@ -31,7 +31,7 @@ FIELDS = {
 LAYOUT = struct.Struct("<" + "".join(FIELDS.values()))
 INFO_BYTES = LAYOUT.size
 FORMATS = ("input", "output", "weight", "activation")
-LOADS, SATURATES, ANY_WEIGHTS = 1, 2, 4  # bits of the flags
+LOADS, SATURATES, ANY_WEIGHTS, VALUES = 1, 2, 4, 8  # bits of the flags
 
 
 def network_digest(network: Network, *, weights: bool = True) -> bytes:
@@ -89,6 +89,8 @@ class Info:
     accumulator : Accumulator
     inputs, outputs : int
         Elements of an image, and levels of its answer.
+    has_classes : bool
+        The answer has a class; without, its levels are values.
     clock_frequency : int
         Hz.
     input, output, weight, activation : Format
@@ -110,6 +112,7 @@ class Info:
     accumulator: Accumulator
     inputs: int
     outputs: int
+    has_classes: bool
     clock_frequency: int
     input: Format
     output: Format
@@ -137,6 +140,7 @@ class Info:
             accumulator=network.accumulator,
             inputs=network.inputs,
             outputs=network.outputs,
+            has_classes=bool(network.classes),
             clock_frequency=round(clock_frequency),
             input=network.input,
             output=network.output,
@@ -144,6 +148,11 @@ class Info:
             activation=program.operands.activation,
             digest=device_digest(program),
         )
+
+    @property
+    def classes(self) -> int:
+        """Classes of the label, 0 where there is none."""
+        return self.outputs if self.has_classes else 0
 
     @property
     def geometry(self) -> Geometry:
@@ -172,6 +181,7 @@ class Info:
         values["version"] = bytes(int(part) for part in self.version.split("."))
         values["flags"] = LOADS * self.loads_weights
         values["flags"] |= ANY_WEIGHTS * self.any_weights
+        values["flags"] |= VALUES * (not self.has_classes)
         values["flags"] |= SATURATES * (self.accumulator.overflow == "saturate")
         values["accumulator"] = self.accumulator.width
         values |= {name: str(values[name]).encode() for name in FORMATS}
@@ -205,6 +215,7 @@ class Info:
         values["version"] = ".".join(map(str, values["version"]))
         values["loads_weights"] = bool(flags & LOADS)
         values["any_weights"] = bool(flags & ANY_WEIGHTS)
+        values["has_classes"] = not flags & VALUES
         overflow = "saturate" if flags & SATURATES else "wrap"
         values["accumulator"] = Accumulator(values["accumulator"], overflow)
         for name in FORMATS:

@@ -22,14 +22,14 @@ class Answer:
     ----------
     index : int
         Which image.
-    label : int
-        Its class.
+    label : int or None
+        Its class, where there are classes.
     levels : int array of shape (outputs,) or None
-        The levels of the last layer, where they were asked for.
+        The levels of the last layer, where they were asked for or there are no classes.
     """
 
     index: int
-    label: int
+    label: int | None
     levels: np.ndarray | None
 
 
@@ -110,16 +110,17 @@ class Inference:
 
     Attributes
     ----------
-    labels : int array of shape (images,)
+    labels : int array of shape (images,) or None
+        Where there are classes.
     levels : int array of shape (images, outputs) or None
-        Where they were asked for.
+        Where they were asked for, or there are no classes.
     seconds : float
         From the first request to the last answer.
     counts : Counts
         Of these images alone.
     """
 
-    labels: np.ndarray
+    labels: np.ndarray | None
     levels: np.ndarray | None
     seconds: float
     counts: Counts

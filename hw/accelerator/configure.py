@@ -349,21 +349,31 @@ def writer_config(program: Program) -> WriterConfig:
         form=CodeAddress(program.activation_words, geometry.lanes, program.segment),
         contexts=program.contexts,
         context_words=program.batch * program.image_words,
-        outputs=program.network.outputs,
+        outputs=program.network.output_size.channels,
         output_rows=program.output_rows,
+        output_image_rows=_image_rows(program),
         output_words=program.output_words,
         layers=tuple(map(layer, program.records)),
     )
 
 
+def _image_rows(program: Program) -> int:
+    """Return the rows of the output memory that an image of several positions takes."""
+    positions = program.network.output_size.positions
+    return -(-positions // program.geometry.chains) if positions > 1 else 0
+
+
 def emitter_config(program: Program) -> EmitterConfig:
     """Return the configuration of the `Emitter`."""
+    network, size = program.network, program.network.output_size
     return EmitterConfig(
-        level=program.network.output,
-        outputs=program.network.outputs,
+        level=network.output,
+        outputs=size.channels,
+        positions=size.positions,
+        classes=network.classes,
         chains=program.geometry.chains,
         batch=ContextBatch(program.contexts, Batch(program.batch)),
-        context_words=program.output_rows * program.network.outputs,
+        context_words=program.output_rows * size.channels,
         words=program.output_words,
     )
 

@@ -18,17 +18,17 @@ def element_layout(code: Format) -> data.StructLayout:
     return data.StructLayout({"code": code, "last": 1})
 
 
-def result_layout(level: Format, outputs: int) -> data.StructLayout:
-    """Return the layout of an output element, of one of ``outputs`` channels.
+def result_layout(level: Format, classes: int) -> data.StructLayout:
+    """Return the layout of an output element.
 
-    ``level`` is the next level of the last layer, in the order of its channels; with the last one
-    of an image, ``last`` is set and ``label`` is the class: the first channel with the highest
-    level.
+    ``level`` is the next level of the last layer: position by position, each in the order of its
+    channels; with the last one of an image, ``last`` is set and ``label`` is the class: the first
+    of ``classes`` channels with the highest level. Without classes it has no bits.
     """
     return data.StructLayout(
         {
             "level": level,
-            "label": unsigned(ceil_log2(outputs)),
+            "label": unsigned(ceil_log2(max(classes, 1))),
             "last": 1,
         }
     )

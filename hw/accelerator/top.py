@@ -67,7 +67,7 @@ class Accelerator(wiring.Component):
     Members
     -------
     i : In(stream.Signature(element_layout(program.network.input)))
-    o : Out(stream.Signature(result_layout(program.network.output, program.network.outputs)))
+    o : Out(stream.Signature(result_layout(program.network.output, program.network.classes)))
     weights : In(stream.Signature(word of the weight memory))
         Where weights have a single port, and where the program is for any weights: they are loaded,
         in the order of `Contents.weights`, after every reset, and images wait for them.
@@ -84,7 +84,7 @@ class Accelerator(wiring.Component):
 
     def __init__(self, program: Program, implementation: Implementation = _PLAIN):
         self.program, self.implementation = program, implementation
-        result = result_layout(program.network.output, program.network.outputs)
+        result = result_layout(program.network.output, program.network.classes)
         members = {
             "i": In(stream.Signature(element_layout(program.network.input))),
             "o": Out(stream.Signature(result)),

@@ -26,7 +26,8 @@ class Network:
         Names the network in reports.
     layers : tuple of Layer
         At least one; each reads the layers before it that it names, or the one right before it.
-        The last one gives the result: one position, one level a class.
+        The last one gives the result: several channels of one position are a level a class, and
+        anything else, one number or many positions, is values.
     accumulator : Accumulator
         Register of every dot product.
     about : mapping
@@ -57,10 +58,11 @@ class Network:
             object.__setattr__(self, "input_size", Size(1, 1, first.weights.shape[1]))
         self._check_sources()
         last = self.layers[-1]
-        if isinstance(last, MaxPool) or self.sizes[last.name].positions != 1:
+        _ = self.sizes  # what does not fit is told before how the network ends
+        if isinstance(last, MaxPool):
             raise NetworkError(
-                f"the last layer, {last.name}, gives {self.sizes[last.name]}: a network ends with "
-                "sums at one position (dense, convolution or average pool)"
+                f"the last layer, {last.name}, is a max pool: a network ends with sums (dense, "
+                "convolution, average pool or add); put an average pool of one pixel behind it"
             )
 
     def _check_sources(self) -> None:
@@ -129,8 +131,19 @@ class Network:
 
     @property
     def outputs(self) -> int:
-        """Levels that one image gives: one a class."""
-        return self.sizes[self.layers[-1].name].channels
+        """Levels that one image gives: one a class, or one an element of the last layer."""
+        return self.output_size.elements
+
+    @property
+    def output_size(self) -> Size:
+        """Size of the last layer's output."""
+        return self.sizes[self.layers[-1].name]
+
+    @property
+    def classes(self) -> int:
+        """Classes of the label; 0 where the output is values: one number, or many positions."""
+        size = self.output_size
+        return size.channels if size.positions == 1 and size.channels > 1 else 0
 
     @property
     def parameters(self) -> int:

@@ -113,7 +113,7 @@ class Program:
     def _find_segment(self) -> int:
         """Return the codes that are written at once: what tiles, words and channels share."""
         segment, reason = gcd(self.geometry.columns, self.geometry.lanes), ""
-        for mapped in self.mapped:
+        for mapped in self.mapped[:-1]:  # the last layer's levels go to the output memory
             counts = [mapped.channels] if mapped.patch.count > 1 else []
             if mapped.patch.groups > 1 and not mapped.shared:
                 counts.append(mapped.group_channels)
@@ -245,13 +245,19 @@ class Program:
 
     @property
     def output_rows(self) -> int:
-        """Rows of partial sums, one a chain, that the output memory keeps for a context."""
-        return -(-self.batch // self.geometry.chains)
+        """Rows of partial sums, one a chain, that the output memory keeps for a context.
+
+        The chains of a row have images side by side, or positions where an image has several.
+        """
+        positions, chains = self.network.output_size.positions, self.geometry.chains
+        if positions > 1:
+            return self.batch * -(-positions // chains)
+        return -(-self.batch // chains)
 
     @property
     def output_words(self) -> int:
         """Words of the output memory: one level a chain each."""
-        return self.contexts * self.output_rows * self.network.outputs
+        return self.contexts * self.output_rows * self.network.output_size.channels
 
     @property
     def row_buffer_words(self) -> int:

@@ -86,7 +86,7 @@ def logits(unsolved: UnsolvedLayer, bits: int) -> Logits:
         units = units - common
         offset = units * gain
     exact = len({*gain.tolist()}) == 1 and all(Fraction(each).denominator == 1 for each in units)
-    if len(transfer.gain) == 1:  # a value, not an order: its clip must be exact, too
+    if _are_values(unsolved):  # and not an order: their clip must be exact, too
         exact = exact and all(Fraction(end / gain[0]).denominator == 1 for end in _finite(clip))
     one = np.ones(len(gain), np.int64)
     room = 60 - bits_for(int(low.min()), int(high.max()))  # products stay within 64 bits
@@ -121,6 +121,12 @@ def logits(unsolved: UnsolvedLayer, bits: int) -> Logits:
         Meaning(scale, common * gain[0] / scale, error),
         float(error) / max(largest, 1e-300),
     )
+
+
+def _are_values(unsolved: UnsolvedLayer) -> bool:
+    """Tell whether a last layer gives values and no classes."""
+    assert unsolved.transfer is not None
+    return len(unsolved.transfer.gain) == 1 or unsolved.accumulation.size.positions > 1
 
 
 def _width(ends: tuple[int, int]) -> int:

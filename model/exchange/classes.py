@@ -12,6 +12,7 @@ import numpy as np
 
 from ..exact.tensors import Sums
 from .nodes.ending import Ending
+from .output_values import OutputErrors
 from .ties import EPSILON, ROUNDINGS, in_order, reads
 
 __all__ = ["ClassAgreement", "compare_classes"]
@@ -43,6 +44,8 @@ class ClassAgreement:
         The ones whose logits are nearer to each other than the import rounds them.
     first : str
         The first logit or class that differs for none of these reasons; empty where there is none.
+    errors : OutputErrors or None
+        Of values, where there are no classes.
     """
 
     logits: int
@@ -52,6 +55,7 @@ class ClassAgreement:
     float32: int
     rounded: int
     first: str
+    errors: OutputErrors | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,11 +106,15 @@ def compare_classes(
     stood_for = scale * (levels + offset)
     reach = abs(scale) * (abs(levels).max(axis=0) + abs(offset))
     if isinstance(end.tensor, Sums):
-        reach = np.maximum(reach, reads(end.tensor, _images(given, slice(1)))[1])
+        of_channels = reads(end.tensor, _images(given, slice(1)))[1]
+        reach = np.maximum(reach, np.tile(of_channels, end.tensor.size.positions))
     executed = in_order(end.tensor, values[end.logits]).reshape(count, -1)
     logits = _Logits(executed, stood_for, reach)
     found: dict[str, int] = dict.fromkeys(REASONS, 0)
     first = _far(end, layer, logits, values[end.logits], levels)
+    if not end.has_classes:
+        errors = OutputErrors.of(stood_for, executed)
+        return ClassAgreement(levels.size, different=0, first=first, errors=errors, **found)
     named = _labels(end, values)
     for image in np.flatnonzero(named != labels).tolist():
         of_given = int(np.argmax(levels[image]))
@@ -140,11 +148,12 @@ def _far(end: Ending, layer: str, logits: _Logits, values: np.ndarray, levels: n
     """Name the first logit that is farther from what its level stands for than rounding takes."""
     assert end.meaning is not None
     allowed = (ROUNDINGS * EPSILON + FLOAT64) * logits.reach + float(end.meaning.error)
+    what = "class" if end.has_classes else "element"
     for image, channel in np.argwhere(abs(logits.executed - logits.stood_for) > allowed)[:1]:
         return (
-            f"layer {layer}, image {image}, class {channel}: level {levels[image, channel]} stands "
-            f"for {logits.stood_for[image, channel]:.9g}, but the executor's {end.logits} is "
-            f"{logits.executed[image, channel]:.9g}"
+            f"layer {layer}, image {image}, {what} {channel}: level {levels[image, channel]} "
+            f"stands for {logits.stood_for[image, channel]:.9g}, but the executor's {end.logits} "
+            f"is {logits.executed[image, channel]:.9g}"
         )
     return ""
 

@@ -32,6 +32,7 @@ from .nodes.ending import Ending, finish
 from .nodes.input_order import input_tensor
 from .nodes.placing import settle
 from .nodes.quantise import QUANTISERS, quantise
+from .output_values import result_order
 from .preparation import KEY
 
 __all__ = [
@@ -252,6 +253,8 @@ def import_model(
     report = _report(network, lanes, solutions)
     about["fold"] = [asdict(each) for each in report]
     about["result"] = {"scale": float(meaning.scale), "offset": float(meaning.offset)}
+    if not network.classes:
+        about["result"] |= result_order(last.tensor)
     return Imported(
         replace(network, about=about),
         report,

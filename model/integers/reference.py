@@ -59,7 +59,7 @@ class Result:
     levels : int64 tensor of shape (images, outputs)
         Output levels of the last layer.
     labels : int64 tensor of shape (images,)
-        Index of the largest level; the first one of equals.
+        Index of the largest level; the first one of equals. 0 where there are no classes.
     layers : tuple of LayerTrace
         One a layer if a trace was asked for, else empty.
     """
@@ -123,7 +123,8 @@ def evaluate(
     parts = _side_by_side(run, batches)
     traces = tuple(_joined(traces) for traces in zip(*parts, strict=True))
     result = traces[-1].levels
-    return Result(result, result.argmax(dim=1), traces if trace else ())
+    labels = result.argmax(dim=1) if network.classes else result.new_zeros(len(result))
+    return Result(result, labels, traces if trace else ())
 
 
 def accuracy(result: Result, labels: Tensor | np.ndarray) -> float:

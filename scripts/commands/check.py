@@ -123,26 +123,37 @@ def _summary(
     labels: "np.ndarray | None",
 ) -> dict[str, Any]:
     """Return what came out, as plain data."""
+    from ..runs.scores import scores
+
     images = len(run.labels)
     found = {
         "network": imported.network.name,
         "images": images,
         "tensors": [asdict(each) for each in agreement.tensors],
         "same_levels": agreement.same_levels,
-        "same_class": agreement.same_class,
-        "classes": asdict(agreement.classes),
+        **_ending(imported, agreement),
         "hardware_mismatches": comparison.mismatches,
         "cycles_per_image": run.cycles / images,
         "layers": [asdict(each) for each in imported.report],
     }
-    if labels is not None:
-        found["accuracy_hardware"] = float((run.labels == labels).mean())
-    return found
+    right = scores(imported.network, run.labels, run.levels, labels, name="accuracy_hardware")
+    return found | right
+
+
+def _ending(imported: "Imported", agreement: "Agreement") -> dict[str, Any]:
+    """Return how what the graph ends with agrees: classes, or values."""
+    classes = asdict(agreement.classes)
+    errors = classes.pop("errors")
+    if imported.network.classes:
+        return {"same_class": agreement.same_class, "classes": classes}
+    return {"outputs": {"values": agreement.classes.logits, **errors}}
 
 
 def _print(summary: dict[str, Any], imported: "Imported") -> None:
     from rich import box
     from rich.table import Table
+
+    from ..runs.scores import in_words
 
     images = summary["images"]
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, collapse_padding=True)
@@ -153,14 +164,19 @@ def _print(summary: dict[str, Any], imported: "Imported") -> None:
         method = methods.get(each["layer"], "")
         table.add_row(imports.short(each["layer"]), method, f"{each['elements']:,}", _verdict(each))
     standard_output().print(table)
-    right = summary.get("accuracy_hardware")
+    right = in_words(summary, "accuracy_hardware")
+    if "outputs" in summary:
+        errors = summary["outputs"]
+        errors = {f"{name}_error": errors[name] for name in ("mean", "largest")}
+        end = f"outputs against the float graph: {in_words(errors)}"
+    else:
+        end = f"the same class in {summary['same_class']}{_reasons(summary['classes'])}"
     print(
         f"{summary['network']}: {images} images; executor and integers: all levels the same in "
-        f"{summary['same_levels']}, "
-        f"the same class in {summary['same_class']}{_reasons(summary['classes'])}\n"
+        f"{summary['same_levels']}, {end}\n"
         f"hardware and integers, every sum and level: {summary['hardware_mismatches']} images "
         f"differ; {summary['cycles_per_image']:,.1f} cycles an image"
-        + ("" if right is None else f"; {100 * right:.2f} % right")
+        + (f"; {right}" if right else "")
     )
 
 

@@ -53,7 +53,11 @@ Examples:
     help="The network that the board must hold; loads its weights where the board takes any.",
 )
 @options.images
-@click.option("--levels", is_flag=True, help="Ask for the levels of the last layer too.")
+@click.option(
+    "--levels",
+    is_flag=True,
+    help="Ask for the levels of the last layer too; where it gives no classes they come anyway.",
+)
 @click.option(
     "--baud", type=click.IntRange(1, 100_000_000), help="Bits a second [default: 1000000]."
 )
@@ -74,7 +78,7 @@ Examples:
 @options.json_output
 @options.gathered(InferOptions)
 def command(given: InferOptions) -> int:
-    """Classify images on the board at a serial port.
+    """Run images on the board at a serial port: their classes come back, or values.
 
     Images are those of the test set of a data set, or of a .npy or .npz file: input levels, which
     are integers, or with --network of an imported model images as it reads them.
@@ -88,7 +92,7 @@ def command(given: InferOptions) -> int:
         with Reporter() as reporter, reporter.step(f"{len(levels)} images on {given.port}") as step:
             done = _run(driver, levels, given.levels, step)
         cycles = driver.cycles() / len(levels)
-    summary = _summary(driver, done, labels, cycles)
+    summary = _summary(driver, done, len(levels), labels, cycles)
     if given.as_json:
         print(json.dumps(summary | _answers(done), indent=2))
     else:
@@ -132,11 +136,17 @@ def _run(driver: "Driver", levels: "np.ndarray", wanted: bool, step: ReportedSte
 
 
 def _summary(
-    driver: "Driver", done: "Inference", labels: "np.ndarray | None", cycles: float
+    driver: "Driver", done: "Inference", images: int, labels: "np.ndarray | None", cycles: float
 ) -> dict[str, Any]:
     """Return what came out, as plain data."""
-    info, images = driver.info, len(done.labels)
-    right = {} if labels is None else {"accuracy": float((done.labels == labels).mean())}
+    from ..runs.scores import scores
+
+    info = driver.info
+    right = {}
+    if driver.network is not None:
+        right = scores(driver.network, done.labels, done.levels, labels)
+    elif labels is not None and done.labels is not None:
+        right = {"accuracy": float((done.labels == labels).mean())}
     return {
         "images": images,
         **right,
@@ -153,11 +163,15 @@ def _summary(
 
 def _answers(done: "Inference") -> dict[str, Any]:
     levels = {} if done.levels is None else {"levels": done.levels.tolist()}
-    return {"labels": done.labels.tolist(), **levels}
+    labels = {} if done.labels is None else {"labels": done.labels.tolist()}
+    return labels | levels
 
 
 def _print(summary: dict[str, Any]) -> None:
-    right = f"{100 * summary['accuracy']:.2f} % right; " if "accuracy" in summary else ""
+    from ..runs.scores import in_words
+
+    right = in_words(summary)
+    right = f"{right}; " if right else ""
     print(
         f"{summary['images']} images, {right}{summary['images_per_second']:,.0f} images/s, "
         f"{summary['cycles_per_image']:,.1f} cycles an image\n"

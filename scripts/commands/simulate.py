@@ -185,10 +185,11 @@ def _summary(
 ) -> dict[str, Any]:
     """Return what came out, as plain data."""
     from ..runs.row_parts import total_macs, used
+    from ..runs.scores import scores
 
     network, images = program.network, len(run.labels)
     names = [layer.name for layer in network]
-    right = {} if labels is None else {"accuracy_hardware": float((run.labels == labels).mean())}
+    right = scores(network, run.labels, run.levels, labels, name="accuracy_hardware")
     return {
         "network": network.name,
         "images": images,
@@ -218,13 +219,14 @@ def _window(path: Path | None, text: str) -> "CycleWindow | None":
 
 
 def _print(summary: dict[str, Any]) -> None:
+    from ..runs.scores import in_words
+
     overflows = "not observed in DSP blocks"
     if "overflows" in summary:
         counts = summary["overflows"].items()
         overflows = ", ".join(f"{name} {count}" for name, count in counts if count) or "none"
-    right = ""
-    if "accuracy_hardware" in summary:
-        right = f"{100 * summary['accuracy_hardware']:.2f} % right; "
+    right = in_words(summary, "accuracy_hardware")
+    right = f"{right}; " if right else ""
     print(
         f"{summary['network']}: {summary['images']} images, {summary['mismatches']} mismatches, "
         f"{right}"

@@ -12,7 +12,7 @@ __all__ = ["read_images", "read_levels"]
 
 
 def read_images(
-    path: Path, shape: Sequence[int], count: int | None
+    path: Path, shape: Sequence[int], count: int | None, targets: Sequence[int] | None = None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return images of a file, and labels where it has some.
 
@@ -24,29 +24,33 @@ def read_images(
         Of an image.
     count : int, optional
         How many.
+    targets : sequence of int, optional
+        Of the values that labels are for each image, where they are no classes.
 
     Raises
     ------
     DataError
         For another file, images of another shape, or what is not a number; the text says which.
     """
-    images, labels = _numbers(path, shape, count)
+    images, labels = _numbers(path, shape, count, targets)
     if images.dtype.kind == "f" and not (abs(images) <= np.finfo(np.float32).max).all():
         raise DataError(f"{path}: images hold infinities or what is not a number")
     return images.astype(np.float32), labels
 
 
-def read_levels(path: Path, inputs: int, count: int | None) -> tuple[np.ndarray, np.ndarray | None]:
+def read_levels(
+    path: Path, inputs: int, count: int | None, targets: Sequence[int] | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Return images of a file that holds input levels, int64 of shape (images, ``inputs``).
 
-    Labels, ``path`` and ``count`` are as `read_images` has them.
+    Labels and all else are as `read_images` has them.
 
     Raises
     ------
     DataError
         As `read_images`, and for values that are not whole.
     """
-    images, labels = _numbers(path, (inputs,), count)
+    images, labels = _numbers(path, (inputs,), count, targets)
     with np.errstate(invalid="ignore"):  # what does not fit differs below
         levels = images.astype(np.int64)
     if (levels != images).any():
@@ -55,7 +59,7 @@ def read_levels(path: Path, inputs: int, count: int | None) -> tuple[np.ndarray,
 
 
 def _numbers(
-    path: Path, shape: Sequence[int], count: int | None
+    path: Path, shape: Sequence[int], count: int | None, targets: Sequence[int] | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return images as the file has them, and labels."""
     found = read_arrays(path)
@@ -64,13 +68,27 @@ def _numbers(
         raise _other_images(path, shape, images)
     if images.dtype.kind not in "fiu":
         raise _other_images(path, shape, images)
-    if labels is not None:
+    if labels is not None and targets is not None:
+        labels = _targets(path, labels, (len(images), *targets))[:count]
+    elif labels is not None:
         if labels.ndim < 1 or len(labels) != labels.size or labels.dtype.kind not in "iu":
             raise DataError(f"{path}: labels are integers, one an image, not {_described(labels)}")
         if len(labels) != len(images):
             raise DataError(f"{path}: {len(images)} images, but {len(labels)} labels")
         labels = labels[:count].reshape(-1)
     return images[:count], labels
+
+
+def _targets(path: Path, labels: np.ndarray, wanted: tuple[int, ...]) -> np.ndarray:
+    """Return labels that are values, float64 of the shape that is wanted."""
+    is_flat = labels.shape == wanted[:1] and labels.size == np.prod(wanted)
+    right = labels.dtype.kind in "fiu" and (labels.shape == wanted or is_flat)
+    if not right or not np.isfinite(labels).all():
+        raise DataError(
+            f"{path}: the network gives values, so labels are finite numbers of shape {wanted}, "
+            f"not {_described(labels)}"
+        )
+    return labels.astype(np.float64).reshape(wanted)
 
 
 def _other_images(path: Path, shape: Sequence[int], images: np.ndarray) -> DataError:

@@ -134,13 +134,13 @@ def _compare_whole(engine: BatchEngine, work: Stimulus) -> tuple[Run, Comparison
 class Checked:
     """Result of simulating and comparing a network on test images.
 
-    ``layer_cycles`` are those of all images; ``first`` describes the first difference, empty where
-    there is none.
+    There is no accuracy where the network gives values. ``layer_cycles`` are those of all images;
+    ``first`` describes the first difference, empty where there is none.
     """
 
     images: int
-    accuracy_reference: float
-    accuracy_hardware: float
+    accuracy_reference: float | None
+    accuracy_hardware: float | None
     mismatches: int
     overflows: int | None
     overflows_reference: int
@@ -161,10 +161,11 @@ def check_levels(
 ) -> Checked:
     """Run input levels through hardware and reference and compare them; labels are the classes."""
     run, comparison, expected = simulate_and_compare(accelerator, levels, engine, note=note)
+    has_classes = accelerator.program.network.classes > 0
     return Checked(
         images=len(levels),
-        accuracy_reference=float((expected.labels == labels).mean()),
-        accuracy_hardware=float((run.labels == labels).mean()),
+        accuracy_reference=float((expected.labels == labels).mean()) if has_classes else None,
+        accuracy_hardware=float((run.labels == labels).mean()) if has_classes else None,
         mismatches=comparison.mismatches,
         overflows=sum(run.overflows) if run.overflows else None,
         overflows_reference=sum(expected.overflows),

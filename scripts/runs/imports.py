@@ -14,6 +14,7 @@ from ...hw.numbers.formats import Bipolar, Fixed, parse
 from ...model.data import is_file
 from ..terminal.progress import Reporter
 from .arrays import read_images
+from .scores import target_shape
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -197,10 +198,11 @@ def load_data(
     preparation = Preparation.from_about(imported.network.about)
     assert preparation is not None
     if is_file(data):
-        return read_images(Path(data), preparation.shape, count)
+        return read_images(Path(data), preparation.shape, count, target_shape(imported.network))
     dataset = load(data)
     pixels = dataset.values(dataset.test_images[:count])
-    return preparation.images(pixels), dataset.test_labels[:count]
+    labels = dataset.test_labels[:count] if imported.network.classes else None
+    return preparation.images(pixels), labels
 
 
 def check_images(data: "Dataset | Path", imported: "Imported") -> None:
@@ -210,7 +212,7 @@ def check_images(data: "Dataset | Path", imported: "Imported") -> None:
     preparation = Preparation.from_about(imported.network.about)
     assert preparation is not None
     if isinstance(data, Path):
-        images, _ = read_images(data, preparation.shape, None)
+        images, _ = read_images(data, preparation.shape, None, target_shape(imported.network))
         preparation.levels(images)
         return
     try:
@@ -262,7 +264,10 @@ def print_report(imported: "Imported", console: "Console") -> None:
         table.add_row(*(str(function(row)) for _, function in REPORT.values()))
     console.print(table)
     error = max(row.logit_error for row in imported.report)
+    classes = imported.network.classes
     if error:
-        print(f"logits without a quantiser are rounded by at most {error:.1e} of the largest one")
+        what = "logits" if classes else "outputs"
+        print(f"{what} without a quantiser are rounded by at most {error:.1e} of the largest one")
     if imported.dropped:
-        print(f"dropped at the end, which no class depends on: {', '.join(imported.dropped)}")
+        why = "which no class depends on" if classes else "so outputs are what it reads"
+        print(f"dropped at the end, {why}: {', '.join(imported.dropped)}")

@@ -15,6 +15,7 @@ from ...model.data import Dataset, is_file, load
 from ...model.exchange.preparation import Preparation
 from ...model.zoo import networks as zoo
 from .arrays import read_images, read_levels
+from .scores import target_shape
 
 __all__ = [
     "images_digest",
@@ -85,6 +86,8 @@ def load_inputs(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return input levels of test images, and their labels where they have some.
 
+    Where a network gives values and no classes, labels are values: a file can have them.
+
     Parameters
     ----------
     network : Network
@@ -108,14 +111,16 @@ def load_inputs(
         data = _card(network)
     if data is not None and is_file(data):
         if preparation is None:
-            levels, labels = read_levels(Path(data), network.inputs, count)
+            levels, labels = read_levels(Path(data), network.inputs, count, target_shape(network))
             return levels.reshape(-1, *network.sizes[INPUT]), labels
-        images, labels = read_images(Path(data), preparation.shape, count)
+        shape = preparation.shape
+        images, labels = read_images(Path(data), shape, count, target_shape(network))
         return preparation.levels(images), labels
     if data is not None:
         network = replace(network, about={**network.about, "dataset": data})
     dataset = load_images(network, origin)
-    return input_levels(network, dataset, slice(count)), dataset.test_labels[:count]
+    labels = dataset.test_labels[:count] if network.classes else None
+    return input_levels(network, dataset, slice(count)), labels
 
 
 def input_levels(network: Network, dataset: Dataset, images: slice = slice(None)) -> np.ndarray:

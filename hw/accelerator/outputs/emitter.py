@@ -24,10 +24,13 @@ class EmitterConfig:
     ----------
     level : Format
         Format of a level.
-    outputs : int
-        Levels of an image.
+    outputs, positions : int
+        Levels of a position, and positions of an image.
+    classes : int
+        Classes of the label: the outputs, or 0 where levels are values and there is no label.
     chains : int
-        Levels of a word: those of as many images, which lie side by side.
+        Levels of a word: those of as many images, which lie side by side; where an image has
+        several positions, those of as many of these.
     batch : StructLayout
         Layout of a `ContextBatch`: an output area and how many images it holds.
     context_words, words : int
@@ -40,6 +43,8 @@ class EmitterConfig:
     batch: data.StructLayout
     context_words: int
     words: int
+    positions: int = 1
+    classes: int = 0
 
 
 class OutputMemory(wiring.Component):
@@ -82,7 +87,7 @@ class OutputMemory(wiring.Component):
 
 
 class Emitter(wiring.Component):
-    """Stream the levels and the class of every image, in the order in which the images came.
+    """Stream the levels, and the class, of every image, in the order in which the images came.
 
     A level takes two cycles when the receiver is ready, and the last one of an image, which goes
     out with the label, three; a batch takes two more to begin.
@@ -97,7 +102,7 @@ class Emitter(wiring.Component):
         A batch in an output area; taken with its last level, when the area has been read.
     read : Out(ReadSignature(words, levels of all chains))
         The output memory.
-    o : Out(stream.Signature(result_layout(config.level, config.outputs)))
+    o : Out(stream.Signature(result_layout(config.level, config.classes)))
     """
 
     batches: stream.Interface
@@ -111,7 +116,7 @@ class Emitter(wiring.Component):
             {
                 "batches": In(stream.Signature(config.batch)),
                 "read": Out(ReadSignature(config.words, word)),
-                "o": Out(stream.Signature(result_layout(config.level, config.outputs))),
+                "o": Out(stream.Signature(result_layout(config.level, config.classes))),
             }
         )
 
@@ -122,8 +127,8 @@ class Emitter(wiring.Component):
         idle, read, take, compare = Signal(init=1), Signal(), Signal(), Signal()
         send = self.o.valid
         chain = Signal(range(self.config.chains))
-        ends_image = self._compare(m, take, chain)
-        ends_batch = self._walk(m, idle, take, ends_image, chain)
+        ends_position, ends_image = self._send(m, take, chain)
+        ends_batch = self._walk(m, idle, take, ends_position, ends_image, chain)
         sent, over, full = send & self.o.ready, Signal(), self.batches.valid
         m.d.comb += [over.eq(sent & ends_batch), self.batches.ready.eq(over)]
         m.d.sync += [
@@ -135,38 +140,43 @@ class Emitter(wiring.Component):
         ]
         return m
 
-    def _compare(self, m: Module, take, chain) -> Value:
-        """Send levels and remember the best one; return whether the next is its image's last.
-
-        A level is compared while it is sent, and put aside when the next one arrives.
-        """
-        fmt, outputs = self.config.level, self.config.outputs
+    def _send(self, m: Module, take, chain) -> tuple[Value, Value]:
+        """Send levels; return whether the next is its position's last, and its image's last."""
+        fmt, config = self.config.level, self.config
         sent = Signal(fmt.width)
-        level = fmt.level_of(sent)
-        # -1 less the best: compared in one adder
-        below = Signal(signed(fmt.level_shape.width + 1), reset_less=True)
-        arriving, ends_image = count_up(m, "arriving", [outputs], take)
-        channel, best_channel = Signal(range(outputs)), Signal(range(outputs))
-        first, last, better = Signal(), Signal(init=1), Signal()
+        channel, ends_position = count_up(m, "arriving", [config.outputs], take)
+        ends_image = ends_position
+        if config.positions > 1:
+            moves = take & ends_position
+            _, last_position = count_up(m, "position", [config.positions], moves)
+            ends_image = ends_position & last_position
+        last = Signal(init=1)
         code = self.read.data.word_select(chain, fmt.width)
+        with m.If(take):
+            m.d.sync += [sent.eq(code), last.eq(ends_image)]
+        m.d.comb += [self.o.payload.level.as_value().eq(sent), self.o.payload.last.eq(last)]
+        if config.classes:
+            self._compare(m, take, fmt.level_of(sent), channel, last)
+        return ends_position, ends_image
+
+    def _compare(self, m: Module, take, level, arriving, last) -> None:
+        """Remember the best level of an image, and give its channel.
+
+        A level is compared while it is sent, and put aside when the next one arrives; ``below`` is
+        -1 less the best, so that one adder compares.
+        """
+        width = self.config.level.level_shape.width + 1
+        below = Signal(signed(width), reset_less=True)
+        channel, best_channel = (Signal(range(self.config.classes)) for _ in range(2))
+        first, better = Signal(), Signal()
         m.d.sync += better.eq(first | (level + below >= 0))
         with m.If(take):
-            m.d.sync += [
-                sent.eq(code),
-                channel.eq(arriving),
-                first.eq(last),
-                last.eq(ends_image),
-            ]
+            m.d.sync += [channel.eq(arriving), first.eq(last)]
             with m.If(better):
                 m.d.sync += [below.eq(~(level | Const(0, below.shape()))), best_channel.eq(channel)]
-        m.d.comb += [
-            self.o.payload.level.as_value().eq(sent),
-            self.o.payload.last.eq(last),
-            self.o.payload.label.eq(Mux(better, channel, best_channel)),
-        ]
-        return ends_image
+        m.d.comb += self.o.payload.label.eq(Mux(better, channel, best_channel))
 
-    def _walk(self, m: Module, idle, take, ends_image, chain) -> Signal:
+    def _walk(self, m: Module, idle, take, ends_position, ends_image, chain) -> Signal:
         """Walk through the levels of a batch; return whether the current one is its last."""
         config = self.config
         outputs, chains = config.outputs, config.chains
@@ -174,8 +184,11 @@ class Emitter(wiring.Component):
         batch = self.batches.payload
         left, ends_batch = Signal(batch.batch.count.shape()), Signal()
         m.d.comb += self.read.address.eq(address)
-        # the chains' images lie side by side
-        back = ends_image & (chain != chains - 1)
+        # the chains' images lie side by side, or their positions; each image begins with the first
+        last_chain = chain == chains - 1
+        if config.positions > 1:
+            last_chain = last_chain | ends_image
+        back = ends_position & ~last_chain
         with m.If(idle):
             m.d.sync += [
                 address.eq(Mux(batch.context, config.context_words, 0)),
@@ -187,9 +200,8 @@ class Emitter(wiring.Component):
                 address.eq(address + Mux(back, 1 - outputs, 1)),
                 ends_batch.eq(ends_image & (left == 1)),
             ]
+            with m.If(ends_position):
+                m.d.sync += chain.eq(Mux(last_chain, 0, chain + 1))
             with m.If(ends_image):
-                m.d.sync += [
-                    left.eq(left - 1),
-                    chain.eq(Mux(chain == chains - 1, 0, chain + 1)),
-                ]
+                m.d.sync += left.eq(left - 1)
         return ends_batch

@@ -67,6 +67,8 @@ class WriterConfig:
     outputs, output_rows, output_words : int
         Channels of the last layer; rows of sums, one a chain, that the output memory has for a
         context; its words.
+    output_image_rows : int
+        Those rows of an image, where it has several positions; 0 where images are the rows.
     layers : sequence of WriterLayer
 
     Raises
@@ -88,6 +90,7 @@ class WriterConfig:
     output_rows: int
     output_words: int
     layers: Sequence[WriterLayer]
+    output_image_rows: int = 0
 
     def __post_init__(self) -> None:
         check_contexts(self.contexts)
@@ -177,7 +180,7 @@ class Writer(wiring.Component):
         address = self._walk(m, soon, ends_soon)
         row_step = delay(m, self._distance(soon.job, "row_step"), ones=True)
         self._write(m, tag, ends, segments, used & ~last_layer, address, row_step)
-        self._write_outputs(m, soon, tag, valid & last_layer)
+        self._write_outputs(m, valid_soon, soon, tag, valid & last_layer)
         return m
 
     def _collect(self, m: Module, valid, used, chain: int, mode) -> Value:
@@ -318,15 +321,22 @@ class Writer(wiring.Component):
             self.written.payload.eq(held_job),
         ]
 
-    def _write_outputs(self, m: Module, soon, tag, arrive) -> None:
-        """Write the last layer's levels, those of all chains into one word."""
+    def _write_outputs(self, m: Module, valid_soon, soon, tag, arrive) -> None:
+        """Write the last layer's levels, those of all chains into one word.
+
+        A rank is a row of the memory, a word for each channel; where images have several positions,
+        the chunks of each follow one another.
+        """
         rows, outputs = self.config.output_rows, self.config.outputs
         bases = [
             (context * rows + rank) * outputs
             for context in range(self.config.contexts)
             for rank in range(1 << len(tag.rank))
         ]
-        base = delay(m, field(bases, Cat(soon.rank, soon.job.context)), ones=True)
+        begin = field(bases, Cat(soon.rank, soon.job.context))
+        if self.config.output_image_rows:
+            begin = (begin + self._output_chunk(m, valid_soon, soon))[: len(self.outputs.address)]
+        base = delay(m, begin, ones=True)
         fmt = self.config.levels[-1]
         m.d.sync += [
             self.outputs.address.eq(base + tag.channel),
@@ -334,6 +344,21 @@ class Writer(wiring.Component):
                                      for level in self.levels[-1])),
             self.outputs.enable.eq(arrive & tag.used & tag.rows[0]),
         ]  # fmt: skip
+
+    def _output_chunk(self, m: Module, valid_soon, soon) -> Signal:
+        """Return where, in a context's area, the chunk of the next levels of the last layer begins.
+
+        Groups of channels begin anew; images follow without a gap, also behind a last chunk that
+        has fewer rows.
+        """
+        config, last = self.config, self.config.layers[-1]
+        chunk = Signal(range(config.output_words), reset_less=False)
+        rows = config.output_image_rows - (last.chunks - 1) * config.ranks  # of the last chunk
+        step = Mux(soon.last.chunk, rows * config.outputs, config.ranks * config.outputs)
+        ends = Cat(soon.last[name] for name in LOOPS[: LOOPS.index("chunk")]).all()
+        with m.If(valid_soon & ends):  # of any layer: each job ends where it began
+            m.d.sync += chunk.eq(Mux(soon.last.chunk & soon.last.image, 0, chunk + step))
+        return chunk
 
 
 def _flag(m: Module, flag: Value) -> Value:

@@ -29,7 +29,11 @@ def end(context: ImportContext, node: NodeProto) -> None:
         refuse(node, "is supported only at the very end of a network")
     tensor = context.tensor(node)
     if tensor.size.positions != 1:
-        refuse(node, f"ends a network at {tensor.size.positions} positions; only one is supported")
+        refuse(
+            node,
+            f"ends a network at {tensor.size.positions} positions, whose values it changes; leave "
+            "it to the host, or put a Quant node behind it",
+        )
     if node.op_type in RANKS + SCORES:
         _check_axis(context, node, tensor.index.shape)
     if node.op_type in RANKS:
@@ -116,6 +120,11 @@ class Ending:
     logits: str
     tensor: Levels | Sums
     meaning: Meaning | None
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether the result is logits of classes, and not values."""
+        return self.tensor.size.positions == 1 and self.tensor.size.channels > 1
 
 
 def finish(context: ImportContext) -> Ending:

@@ -1,4 +1,4 @@
-"""Operators that only move elements: Flatten, Reshape, Transpose and their like, and Pad."""
+"""Operators that only move elements: Flatten, Reshape, DepthToSpace and their like, and Pad."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -102,12 +102,29 @@ def _unsqueeze(context: ImportContext, node: NodeProto) -> Move:
     return lambda array: np.expand_dims(array, axes)
 
 
+def _depth_to_space(context: ImportContext, node: NodeProto) -> Move:
+    block, mode = int(attributes(node).get("blocksize", 0)), attributes(node).get("mode", "DCR")
+    if mode not in ("DCR", "CRD") or block < 1:
+        refuse(node, f"of blocksize {block} and mode {mode} is none of ONNX")
+
+    def move(array: np.ndarray) -> np.ndarray:
+        images, channels, height, width = array.shape
+        rest = channels // block**2
+        split = (block, block, rest) if mode == "DCR" else (rest, block, block)
+        order = (0, 3, 4, 1, 5, 2) if mode == "DCR" else (0, 1, 4, 2, 5, 3)
+        spread = array.reshape(images, *split, height, width).transpose(order)
+        return spread.reshape(images, rest, height * block, width * block)
+
+    return move
+
+
 MOVES: dict[str, Callable[[ImportContext, NodeProto], Move]] = {
     "Flatten": _flatten,
     "Reshape": _reshape,
     "Transpose": _transpose,
     "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze,
+    "DepthToSpace": _depth_to_space,
 }
 """Makers of functions that move the elements of an array with a batch axis."""
 

@@ -128,13 +128,20 @@ def test_ends_of_networks_are_refused():
     conv, add, largest, mean, last = network.layers
     with pytest.raises(NetworkError, match="residual: layer conv needs an input size"):
         replace(network, input_size=None)
-    with pytest.raises(NetworkError, match=r"the last layer, largest, gives 3x2x2"):
+    with pytest.raises(NetworkError, match="the last layer, largest, is a max pool: a network ends"):
         replace(network, layers=(conv, add, largest))
-    with pytest.raises(NetworkError, match=r"the last layer, sum, gives 4x4x2"):
-        replace(network, layers=(conv, add))
     with pytest.raises(NetworkError, match="last takes 2 inputs, but gets 12"):
         replace(network, layers=(conv, add, largest, replace(last, input=Fixed(8))))
     assert replace(network, layers=(conv, add, largest, mean)).outputs == 2
+
+
+def test_many_positions_and_one_number_are_values():
+    network = residual()
+    assert (network.outputs, network.classes) == (3, 3)
+    image = replace(network, layers=network.layers[:2])
+    assert (image.outputs, image.output_size, image.classes) == (32, (4, 4, 2), 0)
+    one = Network("one", (dense("one", "int4", "uint4", "int8", 1, 5),), Accumulator(16))
+    assert (one.outputs, one.classes) == (1, 0)
 
 
 def test_errors_are_of_one_family():

@@ -20,28 +20,31 @@ BATCH = 3
 def configs(draw):
     level = parse(draw(st.sampled_from(["int3", "uint2", "bipolar"])))
     outputs, chains, contexts = draw(st.integers(1, 4)), draw(st.integers(1, 2)), draw(contextss)
-    return config_of(level, outputs, chains, contexts)
+    return config_of(level, outputs, chains, contexts, draw(st.sampled_from([1, 1, 2, 5])))
 
 
 contextss = st.integers(1, 2)
 
 
-def config_of(level, outputs, chains, contexts):
-    area = -(-BATCH // chains) * outputs
+def config_of(level, outputs, chains, contexts, positions=1):
+    rows = BATCH * -(-positions // chains) if positions > 1 else -(-BATCH // chains)
+    area, classes = rows * outputs, outputs if positions == 1 else 0
     batch = ContextBatch(contexts, Batch(BATCH))
-    return EmitterConfig(level, outputs, chains, batch, area, contexts * area)
+    return EmitterConfig(level, outputs, chains, batch, area, contexts * area, positions, classes)
 
 
 def expected(config, memory, context, count):
     """Level, last, label (with the last one) of each level of a batch."""
-    for image in range(count):
-        base = context * config.context_words + image // config.chains * config.outputs
-        shift, mask = image % config.chains * config.level.width, (1 << config.level.width) - 1
+    each = -(-config.positions // config.chains) * config.chains if config.positions > 1 else 1
+    for place in (image * each + at for image in range(count) for at in range(config.positions)):
+        base = context * config.context_words + place // config.chains * config.outputs
+        shift, mask = place % config.chains * config.level.width, (1 << config.level.width) - 1
         codes = [memory[base + channel] >> shift & mask for channel in range(config.outputs)]
         levels = [int(config.level.to_level(code)) for code in codes]
         for channel, level in enumerate(levels):
-            last = channel == config.outputs - 1
-            yield level, last, levels.index(max(levels)) if last else None
+            last = channel == config.outputs - 1 and place % each == config.positions - 1
+            label = levels.index(max(levels)) if config.classes else 0
+            yield level, last, label if last else None
 
 
 def emit(config, counts, seed):
@@ -108,6 +111,23 @@ def test_a_level_takes_two_cycles_and_the_last_one_three(config, counts):
     """And a batch two more, to begin."""
     _, right, cycles = emit(config, counts, None)
     assert cycles == 2 * len(right) + sum(last for _, last, _ in right) + 2 * len(counts)
+
+
+@pytest.mark.parametrize(
+    ("method", "old", "new"),
+    [
+        ("_walk", "last_chain | ends_image", "last_chain"),
+        ("_send", "ends_position & last_position", "ends_position"),
+    ],
+    ids=["chains of the next image", "images of one position"],
+)
+def test_a_fault_of_images_is_found(monkeypatch, method, old, new):
+    config = config_of(parse("int2"), 2, 2, 2, positions=3)
+    seen, right, _ = emit(config, [3, 2, 3], 1)
+    assert seen == right
+    edit(monkeypatch, Emitter, method, old, new)
+    seen, right, _ = emit(config, [3, 2, 3], 1)
+    assert seen != right
 
 
 @pytest.mark.parametrize(

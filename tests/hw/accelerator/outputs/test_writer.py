@@ -36,12 +36,15 @@ def cases(draw):
     drain, formats = draw(configs(contexts, unit)), draw(st.sampled_from(FORMATS))
     mode, distances = draw(st.integers(0, 1)), st.lists(st.integers(0, 4), min_size=5, max_size=5)
     form = CodeAddress(2 * REGION, unit * draw(st.integers(1, 3)), unit)
-    config = config_of(drain, formats, form, mode, draw(distances), contexts)
-    return drain, config, draw(jobs(contexts))
+    given = drain, formats, form, mode, draw(distances), contexts, draw(st.booleans())
+    return drain, config_of(*given), draw(jobs(contexts))
 
 
-def config_of(drain, formats, form, mode, distances, contexts=2):
-    """A writer for a hidden layer of a mode, with distances in segments, and a last layer."""
+def config_of(drain, formats, form, mode, distances, contexts=2, gives_images=False):
+    """A writer for a hidden layer of a mode, with distances in segments, and a last layer.
+
+    If the last one gives images, its positions are in memory, else those of a batch.
+    """
     hidden, last = drain.layers
     code, levels = formats
 
@@ -50,6 +53,8 @@ def config_of(drain, formats, form, mode, distances, contexts=2):
         return WriterLayer(mode, of.tiles, of.chunks, of.images, of.groups, *steps)
 
     outputs = last.groups * last.group_channels
+    image_rows = -(-last.positions // drain.chains) if gives_images else 0
+    rows = last.images * image_rows or drain.ranks
     return WriterConfig(
         drain.tag, drain.columns, drain.ranks, drain.chains,
         code=parse(code),
@@ -58,8 +63,9 @@ def config_of(drain, formats, form, mode, distances, contexts=2):
         contexts=contexts,
         context_words=REGION,
         outputs=outputs,
-        output_rows=drain.ranks,
-        output_words=contexts * drain.ranks * outputs,
+        output_rows=rows,
+        output_image_rows=image_rows,
+        output_words=contexts * rows * outputs,
         layers=[layer(hidden, mode, distances), layer(last, 2, [0] * 5)],
     )  # fmt: skip
 
@@ -73,6 +79,8 @@ def expected(config, sums):
         if layer is config.layers[-1]:
             if tag["used"] and tag["rows"][0]:
                 row = context * config.output_rows + tag["rank"]
+                if config.output_image_rows:
+                    row += at["image"] * config.output_image_rows + at["chunk"] * config.ranks
                 codes = [int(fmt.to_code(level)) for level in levels]
                 yield "outputs", row * config.outputs + tag["channel"], codes
             continue
@@ -175,6 +183,28 @@ def _codes(fmt, word, count):
 def test_every_level_is_written_before_its_job_is_done(case, seed):
     drain, config, jobs = case
     assert is_right(config, drain, jobs, seed)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("config.ranks * config.outputs)", "config.outputs)"),
+        ("(last.chunks - 1) * config.ranks", "0"),
+        ("soon.last.chunk & soon.last.image", "soon.last.image"),
+        ("valid_soon & ends", "ends"),
+    ],
+    ids=["chunks overlap", "gaps", "images overlap", "sums that do not come count"],
+)
+def test_a_fault_of_images_is_found(monkeypatch, old, new):
+    hidden = DrainLayer(1, 1, 1, 1, 4, 3, 3, 0, own_parameters=True)
+    last = DrainLayer(2, 2, 2, 2, 5, 6, 3, 0, own_parameters=True)
+    drain = DrainConfig(Tag(Job(2, 2), chains=2, ranks=2, channels=9), 2, 2, 2, 8, [hidden, last])
+    form = CodeAddress(2 * REGION, 4, 2)
+    config = config_of(drain, FORMATS[0], form, 0, [1, 3, 2, 4, 1], gives_images=True)
+    jobs = [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert is_right(config, drain, jobs, 0)
+    edit(monkeypatch, Writer, "_output_chunk", old, new)
+    assert not is_right(config, drain, jobs, 0)
 
 
 def both_layers():
