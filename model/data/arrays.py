@@ -1,8 +1,11 @@
 """Files of NumPy arrays: inputs of a network, and perhaps labels."""
 
+import os
 import zipfile
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,7 @@ from ...hw.errors import DataError
 from ...hw.numbers.formats import Fixed
 from .dataset import Dataset, stratified_split
 
-__all__ = ["Arrays", "is_file", "load_arrays", "read_arrays"]
+__all__ = ["Arrays", "arrays_digest", "is_file", "load_arrays", "read_arrays"]
 
 INPUTS = ("inputs", "images")
 """Names of the array of inputs; the second one is what it once was called."""
@@ -70,6 +73,25 @@ def _checked(path: Path, names: list[str]) -> list[str]:
             f"{', '.join(map(repr, names)) or 'nothing'}"
         )
     return names
+
+
+def arrays_digest(name: str) -> str:
+    """Return what tells the arrays of a file apart, whatever it is called; see `read_arrays`."""
+    try:
+        state = os.stat(name)
+    except OSError as error:
+        raise DataError(f"{name}: cannot be read ({error.strerror or error})") from error
+    return _digest(os.path.abspath(name), state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(16)
+def _digest(name: str, *state: int) -> str:
+    """Return the digest of a file, which is read once for each ``state`` that it has."""
+    found, digest = read_arrays(Path(name)), sha256()
+    for each in (found.inputs, found.labels):
+        if each is not None:
+            digest.update(f"{each.dtype.str} {each.shape}".encode() + each.tobytes())
+    return digest.hexdigest()
 
 
 def load_arrays(name: str) -> Dataset:

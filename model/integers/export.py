@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,7 +11,6 @@ from ...hw.network.layers import Layer, Requantised, Size
 from ...hw.network.network import Network
 from ...hw.numbers.arithmetic import Accumulator, bits_for
 from ...hw.program.mapping import accumulator_bits
-from ..data import is_file
 from ..exact.solving import build, solve_together
 from ..exact.unsolved import UnsolvedLayer
 from ..layers.steps import Block
@@ -126,8 +124,7 @@ def _layers(trained: Trained) -> tuple[list[Layer], dict[str, int]]:
 
 def _name(recipe: Recipe) -> str:
     """Return the name that tells a network from those of other recipes in the same study."""
-    dataset = recipe.dataset
-    dataset = Path(dataset).stem if is_file(dataset) else dataset.partition(":")[0]
+    dataset = recipe.dataset_name
     parts = [dataset] if recipe.network == "mlp" else [dataset, recipe.network]
     if recipe.width != 1:
         parts.append(f"x{recipe.width:g}")

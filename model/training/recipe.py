@@ -4,11 +4,13 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any, Self
 
 from ...hw.errors import FormatError, NetworkError
 from ...hw.numbers.formats import Bipolar, Fixed, Format, default_activation, parse
-from ..data import Dataset, input_scale
+from ..data import Dataset, input_scale, is_file
+from ..data.arrays import arrays_digest
 from ..layers.blocks import Formats
 from ..layers.quantize import SCALES, check_activation, check_weight
 from ..lowering.topologies import NETWORKS
@@ -204,14 +206,31 @@ class Recipe:
         return found
 
     def plain(self) -> dict[str, object]:
-        """Return all fields as plain JSON data, defaults resolved."""
+        """Return all fields as plain JSON data, defaults resolved.
+
+        Of a file of arrays there is also what it holds: keys of what was trained have that.
+
+        Raises
+        ------
+        DataError
+            For a file that cannot be read.
+        """
         data = asdict(self) | asdict(self.schedule)
         data |= {"widths": list(self.widths), "layers": [list(each) for each in self.layers]}
         if self.network != "mlp":
             del data["widths"]
         if self.weight is not None:
             data["activation"] = str(self.activation_format)
+        if is_file(self.dataset):
+            data["images"] = arrays_digest(self.dataset)
         return data
+
+    @property
+    def dataset_name(self) -> str:
+        """The data set in names of networks: without the path of a folder or a file."""
+        if is_file(self.dataset):
+            return Path(self.dataset).stem
+        return self.dataset.partition(":")[0]
 
     def command(self) -> str:
         """Return the command that trains it."""

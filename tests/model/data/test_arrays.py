@@ -68,6 +68,22 @@ def test_what_cannot_be_trained_on_is_refused(tmp_path, arrays, words):
         load(str(saved(tmp_path, **arrays)))
 
 
+def test_keys_have_what_a_file_holds(tmp_path):
+    def key(name, images):
+        path = tmp_path / name
+        np.savez_compressed(path, inputs=images, labels=LABELS)
+        recipe = Recipe(dataset=str(path))
+        return recipe.plain()["images"], recipe.digest()
+
+    first, other = key("mine.npz", IMAGES), key("mine.npz", IMAGES ^ 1)
+    assert first != other
+    assert first[1] != other[1]
+    assert key("other.npz", IMAGES)[0] == first[0]
+    assert "images" not in Recipe(dataset="digits").plain()
+    with pytest.raises(DataError, match=r"none.npz: cannot be read"):
+        Recipe(dataset="none.npz").plain()
+
+
 @pytest.fixture
 def clips(tmp_path, monkeypatch):
     """Clips of no words, where those of kws are looked for."""
