@@ -128,7 +128,9 @@ def test_ends_of_networks_are_refused():
     conv, add, largest, mean, last = network.layers
     with pytest.raises(NetworkError, match="residual: layer conv needs an input size"):
         replace(network, input_size=None)
-    with pytest.raises(NetworkError, match="the last layer, largest, is a max pool: a network ends"):
+    with pytest.raises(
+        NetworkError, match="the last layer, largest, is a max pool: a network ends"
+    ):
         replace(network, layers=(conv, add, largest))
     with pytest.raises(NetworkError, match="last takes 2 inputs, but gets 12"):
         replace(network, layers=(conv, add, largest, replace(last, input=Fixed(8))))

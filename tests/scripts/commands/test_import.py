@@ -13,7 +13,9 @@ from onnx import StringStringEntryProto, TensorAnnotation
 from narrowgauge.hw import files
 from narrowgauge.hw.network.file import load
 from narrowgauge.hw.network.layers import Dense
+from narrowgauge.model.exchange.executor import Executor
 from narrowgauge.model.exchange.extra import require
+from narrowgauge.model.exchange.importer import import_qonnx
 
 from ...model.exchange import graphs
 
@@ -270,6 +272,38 @@ def test_simulate_reads_images_of_a_file(invoke, model, tmp_path):
     np.save(tmp_path / "bare.npy", np.zeros((2, *shape), np.float32))
     finished = invoke("simulate", path, "--data", tmp_path / "bare.npy", "--json")
     assert "accuracy_hardware" not in json.loads(finished.out)
+
+
+def test_values_have_errors_and_no_accuracy(invoke, tmp_path):
+    require()
+    graph = graphs.Graph((1, 1, 4, 4))
+    x = graph.quant(graph.input, 8, 1 / 256, signed=False)
+    x = graph.conv(x, graph.weights((4, 1, 3, 3)), graph.real(4), pads=[1, 1, 1, 1])
+    path = write(tmp_path / "super.onnx", graph, graph.node("DepthToSpace", x, blocksize=2))
+    images = np.random.default_rng(0).random((3, 1, 4, 4)).astype(np.float32)
+    executed = Executor(import_qonnx(path).model).run(images)["DepthToSpace_0.out"]
+    np.savez(tmp_path / "right.npz", inputs=images, labels=executed + 1)
+    np.savez(tmp_path / "wrong.npz", inputs=images, labels=[0, 1, 2])
+    right = ("--data", tmp_path / "right.npz", "--engine", "amaranth")
+
+    found = json.loads(invoke("check", path, *right, "--json").out)
+    assert not {"accuracy_hardware", "same_class", "classes"} & set(found)
+    assert found["outputs"]["values"] == 3 * 64
+    assert found["outputs"]["mean"] <= found["outputs"]["largest"] < 1e-6
+    assert found["hardware_mismatches"] == 0
+    assert found["mean_error"] == pytest.approx(1)
+    text = invoke("check", path, *right).out
+    assert "outputs against the float graph: mean error" in text
+    assert "class" not in text
+
+    assert invoke("import", path, "-o", tmp_path / "out").status == 0
+    found = json.loads(invoke("simulate", tmp_path / "out", *right, "--json").out)
+    assert found["largest_error"] == pytest.approx(1, abs=1e-6)
+    assert "accuracy_hardware" not in found
+    assert "mean error 1, largest 1;" in invoke("simulate", tmp_path / "out", *right).out
+    for words in (("check", path), ("simulate", tmp_path / "out")):
+        finished = invoke(*words, "--data", tmp_path / "wrong.npz")
+        finished.fails_with(1, "wrong.npz: the network gives values", "(3, 1, 8, 8)", "(3,)")
 
 
 def test_a_format_of_the_input_needs_its_scale(invoke, raw, tmp_path):
