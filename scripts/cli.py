@@ -29,6 +29,7 @@ COMMANDS = {
     "build": "Build a network's bitstream for a board.",
     "verify": "Prove link by link that a bitstream computes what PyTorch does.",
     "flash": "Load a bitstream into a board.",
+    "explain": "Show what a model would become, and what of it is not supported.",
     "import": "Read a quantised network in ONNX, of Brevitas or QKeras for example.",
     "check": "Compare an ONNX network with its accelerator, layer by layer.",
     "export": "Write a network as QONNX.",

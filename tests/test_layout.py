@@ -19,7 +19,7 @@ PROJECT = tomllib.loads(TEXT)
 FOLDERS: dict[str, str] = PROJECT["tool"]["setuptools"]["package-dir"]
 SOURCES = sorted(path for folder in FOLDERS.values() for path in (ROOT / folder).rglob("*.py"))
 LONGEST_CHAIN = 20
-MOST_FILES = 19
+MOST_FILES = 20
 
 ARROWS = {  # what each folder may import, beside its own modules and the files right in hw
     "hw": "",

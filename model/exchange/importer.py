@@ -18,6 +18,7 @@ from ...hw.network.network import Network
 from ...hw.numbers.arithmetic import Accumulator, bits_for
 from ...hw.numbers.formats import Bipolar, Format
 from ...hw.program.mapping import accumulator_bits, map_network
+from ...hw.refusal import Refusal
 from ..exact.logits import LOGIT_BITS
 from ..exact.solving import Solution, build, solve_all
 from ..exact.tensors import Ranks
@@ -32,6 +33,7 @@ from .nodes.ending import Ending, finish
 from .nodes.input_order import input_tensor
 from .nodes.placing import settle
 from .nodes.quantise import QUANTISERS, quantise
+from .nodes.surveying import Survey
 from .output_values import result_order
 from .preparation import KEY
 
@@ -42,6 +44,7 @@ __all__ = [
     "ImportedLayer",
     "import_model",
     "import_qonnx",
+    "refused_nodes",
 ]
 
 Handler = Callable[[ImportContext, NodeProto], None]
@@ -265,6 +268,42 @@ def import_model(
     )
 
 
+def refused_nodes(
+    path: Path | str,
+    *,
+    input_format: Format | None = None,
+    input_scale: float | None = None,
+) -> tuple[Refusal, ...]:
+    """Return all nodes of an ONNX file that `import_qonnx` refuses, each where it is looked at.
+
+    Raises
+    ------
+    NetworkError
+        For what is no such file, and for a graph that is wrong as a whole.
+    """
+    model, survey = read(Path(path)), Survey(HANDLERS)
+    unknown = [
+        survey.unknown(node)
+        for node in model.graph.node
+        if node.op_type not in HANDLERS and node.op_type not in ("Constant", "Shape")
+    ]
+    try:
+        cleaned = clean(model, _Everything(), "")
+        _translated(cleaned, input_format, input_scale, lambda _: None, survey)
+    except NetworkError:
+        if not unknown:
+            raise
+        return tuple(unknown)
+    return tuple(survey.refusals)
+
+
+class _Everything:
+    """Has every operator, so that graphs are read whose operators are not all supported."""
+
+    def __contains__(self, operator: object) -> bool:
+        return True
+
+
 def _stated(model: onnx.ModelProto) -> tuple[dict[str, object], dict[str, object]]:
     """Return what a file that narrowgauge wrote says of its data set."""
     texts = {each.key: each.value for each in model.metadata_props}
@@ -285,8 +324,9 @@ def _translated(
     input_format: Format | None,
     input_scale: float | None,
     progress: Callable[[str], None],
+    survey: Survey | None = None,
 ) -> ImportContext:
-    """Run all nodes of a cleaned graph."""
+    """Run all nodes of a cleaned graph; in a survey, those behind one that is refused, too."""
     (given,) = model.graph.input
     size, index = input_tensor(model, given.name)
     context = ImportContext(model, size, index)
@@ -303,7 +343,10 @@ def _translated(
         context.values[tensor.name] = numpy_helper.to_array(tensor)
     for node in model.graph.node:
         progress(f"node {node.name}")
-        _run(context, node)
+        if survey is None:
+            _run(context, node)
+        else:
+            survey.visit(context, node, _run)
     return context
 
 

@@ -1,0 +1,187 @@
+"""Kinds of files and models that ``explain`` reads; another kind joins `READERS`."""
+
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ...hw.errors import FormatError, NarrowgaugeError, NetworkError
+from ...hw.numbers.formats import Bipolar, Fixed, parse
+from ...hw.refusal import Refusal
+from ..terminal.options import ArrayOptions
+from ..terminal.progress import Reporter
+from .explained import Explanation
+from .imports import ReadingOptions, load_model
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["READERS", "ExplainOptions", "ModelReader", "explain"]
+
+MODULE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainOptions(ArrayOptions, ReadingOptions):
+    """Options of the command."""
+
+    image_shape: tuple[int, ...] | None
+    classes: int
+    weight: str
+    activation: str | None
+    input: str
+    as_json: bool
+
+
+class ModelReader(NamedTuple):
+    """A kind of model.
+
+    Attributes
+    ----------
+    kind : str
+        What it is called.
+    reads : callable
+        Tells whether a path, or a name, is of this kind.
+    explain : callable
+        Returns what such a model would become; raises `NarrowgaugeError` for what is none.
+    """
+
+    kind: str
+    reads: Callable[[Path], bool]
+    explain: Callable[[ExplainOptions, Reporter], Explanation]
+
+
+def explain(given: ExplainOptions, reporter: Reporter) -> Explanation:
+    """Return what a model would become, by the first of `READERS` that reads it."""
+    reader = next(each for each in READERS if each.reads(given.model))
+    return reader.explain(given, reporter)
+
+
+# --- torch modules -------------------------------------------------------------------------------
+
+
+def _is_module(path: Path) -> bool:
+    return not path.exists() and MODULE.fullmatch(str(path)) is not None
+
+
+def _explain_module(given: ExplainOptions, reporter: Reporter) -> Explanation:
+    """Explain the module that a function of the user's makes, before it is trained."""
+    shape = _image_shape(given)
+    with reporter.step("load PyTorch"):
+        from ...model.lowering.refused import refused_calls
+        from .outline import outline
+    module = _made(str(given.model), shape, given.classes)
+    name, kind = type(module).__name__, "torch module"
+    found = refused_calls(module, shape)
+    if found:
+        return Explanation(name, kind, given, refusals=found)
+    try:
+        network, remarks = outline(
+            module,
+            shape,
+            weight=given.weight,
+            activation=given.activation,
+            input=given.input,
+            lanes=given.lanes,
+        )
+    except NetworkError as error:
+        return Explanation(name, kind, given, refusals=(Refusal.of(error),))
+    remarks = (*remarks, "weights are not trained: sums are at most as wide as their formats say")
+    return Explanation(name, kind, given, network, remarks=remarks, is_trained=False)
+
+
+def _image_shape(given: ExplainOptions) -> tuple[int, int, int]:
+    """Return height, width and channels of an image."""
+    shape = given.image_shape
+    if shape is None or len(shape) != 3:
+        raise NetworkError(
+            f"{given.model}: a torch module needs --image-shape, height, width and channels, such "
+            "as 28,28,1"
+        )
+    height, width, channels = shape
+    return height, width, channels
+
+
+def _made(text: str, shape: tuple[int, int, int], classes: int) -> "nn.Module":
+    """Return the module that ``package.module:function`` gives; its own errors are one line."""
+    from torch import nn
+
+    path, _, name = text.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        maker = getattr(importlib.import_module(path), name)
+        known = {"image_shape": shape, "classes": classes}
+        made = maker
+        if not isinstance(maker, nn.Module):
+            parameters = inspect.signature(maker).parameters
+            made = maker(**{each: value for each, value in known.items() if each in parameters})
+    except NarrowgaugeError:
+        raise
+    except Exception as error:  # whatever the user's code raises
+        reason = " ".join(str(error).split())
+        raise NetworkError(
+            f"{text}: gives no torch module ({type(error).__name__}: {reason})"
+        ) from error
+    finally:
+        sys.path.remove(str(Path.cwd()))
+    if not isinstance(made, nn.Module):
+        raise NetworkError(f"{text}: gives a {type(made).__name__}, and not a torch module")
+    return made
+
+
+# --- network files, and the zoo ------------------------------------------------------------------
+
+
+def _is_network(path: Path) -> bool:
+    from ...model.zoo import networks as zoo
+
+    return path.suffix == ".safetensors" or (not path.exists() and str(path) in zoo.names())
+
+
+def _explain_network(given: ExplainOptions, reporter: Reporter) -> Explanation:
+    with reporter.step("load PyTorch"):
+        from .loading import load_network
+    network = load_network(given.model, given.lanes)
+    return Explanation(network.name, "network", given, network)
+
+
+# --- files of other tools ------------------------------------------------------------------------
+
+
+def _explain_onnx(given: ExplainOptions, reporter: Reporter) -> Explanation:
+    """Explain an ONNX file; where it is not imported, all nodes that are in the way."""
+    name, kind = given.model.stem, "ONNX"
+    try:
+        imported = load_model(given, given.lanes, reporter)
+    except NetworkError as error:
+        return Explanation(name, kind, given, refusals=_refused(given, error))
+    dropped = imported.dropped
+    remarks = (f"needs no hardware at the end: {', '.join(dropped)}",) if dropped else ()
+    return Explanation(name, kind, given, imported.network, remarks=remarks)
+
+
+def _refused(given: ExplainOptions, error: NetworkError) -> tuple[Refusal, ...]:
+    from ...model.exchange.importer import refused_nodes
+
+    fmt = None if given.input_format is None else parse(given.input_format)
+    if not isinstance(fmt, Bipolar | Fixed | None):
+        raise FormatError(f"--input-format is bipolar, intN or uintN, not {fmt}")
+    found = refused_nodes(given.model, input_format=fmt, input_scale=given.input_scale)
+    text = str(error).removeprefix(f"{given.model}: ")
+    return found or (Refusal.of(NetworkError(text)),)
+
+
+def _is_any(path: Path) -> bool:
+    return True
+
+
+READERS: tuple[ModelReader, ...] = (
+    ModelReader("torch module", _is_module, _explain_module),
+    ModelReader("network", _is_network, _explain_network),
+    ModelReader("ONNX", _is_any, _explain_onnx),
+)
+"""Kinds of models, in the order in which they are tried; the last one reads whatever is left."""
