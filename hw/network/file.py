@@ -10,7 +10,8 @@ The header's last entry is a digest over the rest of it and all arrays. A file o
 changed is refused; one without a digest, as files once were, is read.
 
 A header has the oldest version that knows everything in it: version 3 brought the ends of the
-clamp, the rounding and the thresholds.
+clamp, the rounding and the thresholds. ``values`` is there where it is true; who does not know it
+refuses the file.
 """
 
 import json
@@ -39,7 +40,7 @@ ARRAYS = ("weights", "bias", "multiplier", "thresholds")
 SINCE_3 = ("low", "high", "rounding", "thresholds")
 """Fields that version 2 does not have; they are left out where they say nothing."""
 FORMATS = ("input", "output", "weight", "other")
-HEADER = ("version", "name", "accumulator", "about", "input_size", "layers")
+HEADER = ("version", "name", "accumulator", "about", "input_size", "layers", "values")
 
 
 def save(network: Network, path: Path | str) -> None:
@@ -60,6 +61,8 @@ def to_bytes(network: Network, *, digest: bool = True) -> bytes:
         "input_size": network.input_size,
         "layers": [_record(layer) for layer in network],
     }
+    if network.values:
+        header["values"] = True
     arrays = {}
     for index, layer in enumerate(network):
         if isinstance(layer, Weighted):
@@ -198,12 +201,16 @@ def _check(header: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
 
 def _from_parts(header: dict, arrays: dict[str, np.ndarray]) -> Network:
     """Build the network from a parsed header and its arrays."""
+    values = header.get("values", False)
+    if not isinstance(values, bool):
+        raise TypeError(f"values is true or false, not {values!r:.40}")
     return Network(
         name=header["name"],
         layers=tuple(_layer(index, each, arrays) for index, each in enumerate(header["layers"])),
         accumulator=Accumulator(**header["accumulator"]),
         about=dict(header["about"]),
         input_size=Size(*header["input_size"]),
+        values=values,
     )
 
 

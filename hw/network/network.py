@@ -34,6 +34,8 @@ class Network:
         Plain data about its origin: data set, training command, accuracies.
     input_size : Size, optional
         Size of an image, channels last; None is the vector that a first `Dense` takes.
+    values : bool
+        The output is values in any case: several channels of one position are no classes.
 
     Raises
     ------
@@ -46,6 +48,7 @@ class Network:
     accumulator: Accumulator
     about: Mapping[str, Any] = field(default_factory=dict)
     input_size: Size | None = None
+    values: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
@@ -143,7 +146,8 @@ class Network:
     def classes(self) -> int:
         """Classes of the label; 0 where the output is values: one number, or many positions."""
         size = self.output_size
-        return size.channels if size.positions == 1 and size.channels > 1 else 0
+        is_vector = size.positions == 1 and size.channels > 1
+        return size.channels if is_vector and not self.values else 0
 
     @property
     def parameters(self) -> int:

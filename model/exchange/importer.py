@@ -158,6 +158,13 @@ class Imported:
     watched: tuple[Watched, ...]
     ending: Ending
 
+    def as_values(self) -> "Imported":
+        """Return it with outputs that are values, and no logits of classes."""
+        about = dict(self.network.about)
+        about["result"] = {**about["result"], **result_order(self.ending.tensor)}
+        network = replace(self.network, about=about, values=True)
+        return replace(self, network=network, ending=replace(self.ending, values=True))
+
     @property
     def output(self) -> str:
         """The graph's output: logits or levels, or what a dropped node makes of them."""

@@ -92,6 +92,7 @@ class ReadingOptions:
     logit_bits: int
     mean: tuple[float, ...] | None
     deviation: tuple[float, ...] | None
+    values: bool
 
 
 def reading(function: Callable) -> Callable:
@@ -124,6 +125,11 @@ def reading(function: Callable) -> Callable:
                 "--deviation",
                 type=Values(positive=True),
                 help="What they are divided by then.",
+            ),
+            click.option(
+                "--values",
+                is_flag=True,
+                help="The outputs are values, as of a dense autoencoder, and no logits of classes.",
             ),
         )
     ):
@@ -158,6 +164,7 @@ def load_model(options: ReadingOptions, lanes: int, reporter: Reporter) -> "Impo
         )
         compared = sum(each.levels_compared for each in imported.report)
         step.note(f"{compared:,} accumulator levels compared with the graph")
+    imported = imported.as_values() if options.values else imported
     preparation = imported.network.about.get("preparation")
     size = imported.network.sizes["input"]
     for name in ("mean", "deviation"):

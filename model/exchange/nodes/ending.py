@@ -112,6 +112,8 @@ class Ending:
         What that is: levels of the last layer, or what is made of its sums.
     meaning : Meaning or None
         What the last layer's levels are worth; None while that is unknown.
+    values : bool
+        Whether they are values in any case, though they look like logits of classes.
     """
 
     output: str
@@ -120,11 +122,13 @@ class Ending:
     logits: str
     tensor: Levels | Sums
     meaning: Meaning | None
+    values: bool = False
 
     @property
     def has_classes(self) -> bool:
         """Whether the result is logits of classes, and not values."""
-        return self.tensor.size.positions == 1 and self.tensor.size.channels > 1
+        is_vector = self.tensor.size.positions == 1 and self.tensor.size.channels > 1
+        return is_vector and not self.values
 
 
 def finish(context: ImportContext) -> Ending:

@@ -67,6 +67,18 @@ def test_what_version_2_can_say_stays_version_2():
     assert header(to_bytes(residual()))["version"] == 2
 
 
+def test_values_are_kept_and_told_apart():
+    network = replace(small(), values=True)
+    content = to_bytes(network)
+    assert from_bytes(content, origin="values").values
+    assert to_bytes(from_bytes(content, origin="values")) == content
+    assert header(content)["values"] is True
+    assert "values" not in header(to_bytes(small()))
+    wrong = to_bytes(network, digest=False).replace(b'values\\": true', b'values\\": 1111')
+    with pytest.raises(NetworkError, match="values is true or false, not 1111"):
+        from_bytes(wrong, origin="values")
+
+
 @pytest.mark.parametrize(
     "change",
     [

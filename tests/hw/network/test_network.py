@@ -144,6 +144,7 @@ def test_many_positions_and_one_number_are_values():
     assert (image.outputs, image.output_size, image.classes) == (32, (4, 4, 2), 0)
     one = Network("one", (dense("one", "int4", "uint4", "int8", 1, 5),), Accumulator(16))
     assert (one.outputs, one.classes) == (1, 0)
+    assert replace(network, values=True).classes == 0
 
 
 def test_errors_are_of_one_family():

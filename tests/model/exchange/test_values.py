@@ -108,6 +108,28 @@ def test_values_are_those_of_the_graph(name):
     assert found.classes.errors.mean <= found.classes.errors.largest
 
 
+def test_a_vector_is_values_where_that_is_said():
+    """A dense autoencoder: as many outputs as inputs, and none of them a class."""
+    graph, x = Graph((1, 6)), "x"
+    x = graph.quant(graph.matmul(graph.quant(x, 8, 1 / 64), graph.weights((6, 3))), 4, 0.25)
+    model = graph.model(graph.gemm(x, graph.weights((3, 6)), graph.real(6)))
+    imported = import_model(model, name="dense")
+    assert imported.network.classes == 6
+    found = agree(imported.as_values(), images_of(model))
+    assert (imported.as_values().network.classes, found.first) == (0, "")
+    assert not found.result.labels.any()
+    values = OutputValues.of(imported.as_values().network)
+    executed = Executor(imported.model).run(images_of(model))[imported.output]
+    assert values.shape == (6,)
+    right = values.values(found.result.levels.numpy())
+    assert OutputErrors.of(right, executed).largest < 1e-4
+    accelerator = Accelerator(Program(imported.as_values().network, ARRAY))
+    assert "label" not in {name for name, field in accelerator.o.payload.shape() if field.width}
+    run, comparison, _ = simulate_and_compare(accelerator, found.levels, "amaranth")
+    assert comparison, comparison.first
+    assert not run.labels.any()
+
+
 @pytest.mark.parametrize("name", ["super-resolution", "autoencoder", "a clipped regression"])
 def test_hardware_gives_every_level(name):
     imported = import_model(MODELS[name], name=name, lanes=2)

@@ -73,6 +73,8 @@ def test_it_says_what_it_was_told(invoke, model, tmp_path):
     assert (network.name, network.about["dataset"]) == ("mine", "digits")
     assert network.about["preparation"]["mean"] == [0.5]
     assert network.about["preparation"]["deviation"] == [0.25]
+    assert invoke("import", model, "-o", path, "--values").status == 0
+    assert (network.classes, load(path).classes) == (10, 0)
 
 
 def test_an_input_that_nothing_quantises(invoke, raw, tmp_path):
