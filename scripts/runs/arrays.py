@@ -1,5 +1,6 @@
 """Images in files of NumPy arrays."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,14 +44,15 @@ def read_levels(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return images of a file that holds input levels, int64 of shape (images, ``inputs``).
 
-    Labels and all else are as `read_images` has them.
+    They may have height, width and channels of their own. Labels and all else are as `read_images`
+    has them.
 
     Raises
     ------
     DataError
         As `read_images`, and for values that are not whole.
     """
-    images, labels = _numbers(path, (inputs,), count, targets)
+    images, labels = _numbers(path, (inputs,), count, targets, is_flat=True)
     with np.errstate(invalid="ignore"):  # what does not fit differs below
         levels = images.astype(np.int64)
     if (levels != images).any():
@@ -59,11 +61,17 @@ def read_levels(
 
 
 def _numbers(
-    path: Path, shape: Sequence[int], count: int | None, targets: Sequence[int] | None
+    path: Path,
+    shape: Sequence[int],
+    count: int | None,
+    targets: Sequence[int] | None,
+    is_flat: bool = False,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return images as the file has them, and labels."""
+    """Return images as the file has them, or each as one row, and labels."""
     found = read_arrays(path)
     images, labels = found.inputs, found.labels
+    if is_flat and images.ndim in (3, 4) and images[:1].size == math.prod(shape):
+        images = images.reshape(len(images), -1)
     if images.ndim < 1 or images.shape[1:] != tuple(shape) or not len(images):
         raise _other_images(path, shape, images)
     if images.dtype.kind not in "fiu":

@@ -41,7 +41,10 @@ def test_a_network_that_was_trained_here_reads_levels(tmp_path):
     path = write_network(tmp_path / "small.safetensors")
     levels = np.arange(128).reshape(2, 64) % 16
     np.savez(tmp_path / "images.npz", images=levels, labels=[3, 4])
+    np.savez(tmp_path / "square.npz", inputs=levels.reshape(2, 8, 8), labels=[3, 4])
+    square, _ = load_inputs(load(path), path, str(tmp_path / "square.npz"), None)
     found, labels = load_inputs(load(path), path, str(tmp_path / "images.npz"), None)
+    assert (square == found).all()
     assert (found.reshape(2, 64) == levels).all()
     assert found.shape == (2, *load(path).sizes["input"])
     assert labels is not None
