@@ -96,6 +96,8 @@ class Quantizer:
         What `Trunc` divides codes by, after they were rounded to integers; 0 for other quantisers.
     table : object array of shape (channels, high) or None
         Of a `MultiThreshold`: the values, rising, from which on each code above 0 is given.
+    base : int or None
+        The code that is stored as level 0, if not the one nearest to value 0.
     """
 
     scale: np.ndarray
@@ -108,6 +110,7 @@ class Quantizer:
     out_zero: Fraction
     divisor: Fraction = Fraction(0)
     table: np.ndarray | None = None
+    base: int | None = None
 
     @classmethod
     def nearest(
@@ -152,7 +155,9 @@ class Quantizer:
 
     @property
     def zero(self) -> int:
-        """The code that is level 0: the integer nearest to ``out_zero``."""
+        """The code that is level 0: ``base``, or the integer nearest to ``out_zero``."""
+        if self.base is not None:
+            return self.base
         return 0 if self.is_bipolar or self.table is not None else round(self.out_zero)
 
     @property

@@ -120,7 +120,7 @@ def agree(imported: Imported, images: np.ndarray, lanes: int = 4) -> Agreement:
     names = {name for each in imported.watched for name in (each.tensor, each.before)}
     end = imported.ending
     names |= {end.output, end.scores, end.logits}
-    values = Executor(imported.model).run(images, keep=names)
+    values = Executor(imported.model, kernels=imported.kernels).run(images, keep=names)
     values |= {  # a Pad before a quantiser is one behind it
         name: inside(each.levels, values[name])
         for each in imported.watched

@@ -74,7 +74,9 @@ def _check_same(module: nn.Module, imported: Imported, example: Tensor) -> None:
         given = module(values)
     module.train(was_training)
     wanted = (given if isinstance(given, Tensor) else given[0]).detach().numpy()
-    found = Executor(imported.model).run(values.numpy(), keep=[imported.output])[imported.output]
+    found = Executor(imported.model, kernels=imported.kernels).run(
+        values.numpy(), keep=[imported.output]
+    )[imported.output]
     if found.size != wanted.size or found.dtype.kind != "f":
         return  # a class, or ranks: nothing to compare with
     differences = abs(found.reshape(wanted.shape) - wanted)

@@ -6,7 +6,7 @@ QONNX run as they do there. Exporters write the batch that they traced into Resh
 dimension grows with the batch here.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import onnx
@@ -16,7 +16,10 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op import registry
 
 from ...hw.errors import NetworkError
+from .graph.codes import LINEAR
+from .graph.kernels import MICROSOFT, Kernel
 from .graph.node import attributes, refuse
+from .graph.wellformed import CODES
 
 __all__ = ["Executor"]
 
@@ -34,6 +37,8 @@ class Executor:
         After `qonnx.util.cleanup`; the first dimension of its input is the batch.
     batch : int
         Images at a time.
+    kernels : mapping of Kernel
+        Integer operators by the tensors that they give instead of the nodes that stand for them.
 
     Attributes
     ----------
@@ -50,14 +55,21 @@ class Executor:
         For a graph of several inputs, or one in which the batch does not stay the first dimension.
     """
 
-    def __init__(self, model: ModelWrapper | onnx.ModelProto | bytes, batch: int = BATCH) -> None:
-        self.batch = batch
+    def __init__(
+        self,
+        model: ModelWrapper | onnx.ModelProto | bytes,
+        batch: int = BATCH,
+        kernels: Mapping[str, Kernel] = {},
+    ) -> None:
+        self.batch, self._kernels = batch, kernels
         self._model = _proto(model)
         self._graph = self._model.graph
         self._opsets = {each.domain: each.version for each in self._model.opset_import}
         self.constants: Arrays = {
             each.name: numpy_helper.to_array(each) for each in self._graph.initializer
         }
+        for kernel in kernels.values():
+            self.constants |= kernel.constants
         self.input, self._traced, self._dimensions = self._find_input()
         self.outputs = tuple(each.name for each in self._graph.output)
         self._sessions: dict[tuple[str, ...], onnxruntime.InferenceSession] = {}  # by outputs
@@ -87,6 +99,8 @@ class Executor:
             that cannot be executed; the text names it.
         """
         images = np.asarray(images, np.float32)
+        if self._type.kind in "iu":
+            images = images.astype(self._type)
         if not self._accepts(images):
             wanted = ["n", *("?" if each is None else each for each in self._dimensions)]
             raise NetworkError(
@@ -109,6 +123,7 @@ class Executor:
         shape = _shape(inputs[0])
         if not shape:
             raise NetworkError(f"input {inputs[0].name} has no shape; its first must be the batch")
+        self._type = helper.tensor_dtype_to_np_dtype(inputs[0].type.tensor_type.elem_type or 1)
         return inputs[0].name, shape[0] or 1, shape[1:]
 
     def _accepts(self, images: np.ndarray) -> bool:
@@ -160,6 +175,8 @@ class Executor:
                 self._execute_custom(node, context)
             else:
                 self._execute(node, context)
+            if node.output[0] in self._kernels:
+                self._execute(self._kernels[node.output[0]].node, context, "kernel")
         except NetworkError:
             raise
         except Exception as error:  # of onnxruntime, or whatever an operator raises
@@ -186,10 +203,10 @@ class Executor:
             if context[name].dtype == np.float64:  # numpy's doing: QONNX has no such values
                 context[name] = context[name].astype(np.float32)
 
-    def _execute(self, node: NodeProto, context: Arrays) -> None:
+    def _execute(self, node: NodeProto, context: Arrays, kind: str = "") -> None:
         """Execute an operator of ONNX."""
         free = [n for n in dict.fromkeys(node.input) if n and n not in self.constants]
-        key = tuple(node.output)
+        key = (kind, *node.output)
         if key not in self._sessions:
             self._sessions[key] = self._session(node, {name: context[name] for name in free})
         names = [name for name in node.output if name]
@@ -206,9 +223,11 @@ class Executor:
             [onnx.ValueInfoProto(name=name) for name in node.output if name],
             [numpy_helper.from_array(self.constants[name], name) for name in fixed],
         )
-        model = helper.make_model(
-            graph, opset_imports=self._model.opset_import, ir_version=self._model.ir_version
-        )
+        versions = self._opsets | {MICROSOFT: 1}
+        if node.op_type in LINEAR:
+            versions[""] = max(versions.get("", 0), CODES)
+        opsets = [helper.make_opsetid(*each) for each in versions.items()]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=self._model.ir_version)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # a pool of threads for each node would be one too many
         options.log_severity_level = 4  # errors come as exceptions

@@ -1,8 +1,8 @@
 """Import: a quantised ONNX graph becomes the `hw.network.network.Network` that hardware runs."""
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TypedDict
@@ -24,13 +24,16 @@ from ..exact.solving import Solution, build, solve_all
 from ..exact.tensors import Ranks
 from ..exact.transfer import Transfer
 from ..exact.unsolved import UnsolvedLayer
-from .graph.cleaning import clean, read
+from .graph.cleaning import Cleaned, clean, read
+from .graph.codes import LINEAR
+from .graph.kernels import Kernel
 from .graph.node import refuse
 from .nodes import ending, linear, moves, pooling
 from .nodes.context import ImportContext, Raw, StatedInput, Watched
 from .nodes.elementwise import NONLINEAR, activation, arithmetic, batch_norm, cast, nonlinear, same
 from .nodes.ending import Ending, finish
 from .nodes.input_order import input_tensor
+from .nodes.linear_codes import dequantize_linear, quantize_linear
 from .nodes.placing import settle
 from .nodes.quantise import QUANTISERS, quantise
 from .nodes.surveying import Survey
@@ -52,6 +55,8 @@ PIXELS = ("mean", "deviation")
 
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(QUANTISERS, quantise),
+    "QuantizeLinear": quantize_linear,
+    "DequantizeLinear": dequantize_linear,
     "MatMul": linear.matmul,
     "Gemm": linear.gemm,
     "Conv": linear.conv,
@@ -71,9 +76,9 @@ HANDLERS: dict[str, Handler] = {
     "Cast": cast,
 }
 AWARE = (
-    *QUANTISERS, *NONLINEAR, *moves.MOVES, "Conv", "MaxPool", "AveragePool", "GlobalAveragePool",
-    "Pad", "Add", "Sub", "Mul", "Div", "BatchNormalization", "Relu", "Clip", "HardSigmoid",
-    "Identity", "Dropout", "Cast",
+    *QUANTISERS, *LINEAR, *NONLINEAR, *moves.MOVES, "Conv", "MaxPool", "AveragePool",
+    "GlobalAveragePool", "Pad", "Add", "Sub", "Mul", "Div", "BatchNormalization", "Relu", "Clip",
+    "HardSigmoid", "Identity", "Dropout", "Cast",
 )  # fmt: skip
 """Operators that know of padding around what they read; it becomes elements before all others."""
 SUPPORTED = tuple(sorted(HANDLERS))
@@ -149,6 +154,8 @@ class Imported:
         Tensors of the graph that are levels of the network.
     ending : Ending
         What the graph ends with, and what the levels of the last layer are worth there.
+    kernels : mapping of Kernel
+        Integer operators of the file, by the tensors of the graph that they give.
     """
 
     network: Network
@@ -157,6 +164,7 @@ class Imported:
     model: ModelWrapper
     watched: tuple[Watched, ...]
     ending: Ending
+    kernels: Mapping[str, Kernel] = field(default_factory=dict)
 
     def as_values(self) -> "Imported":
         """Return it with outputs that are values, and no logits of classes."""
@@ -181,7 +189,7 @@ def import_qonnx(
     logit_bits: int = LOGIT_BITS,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Imported:
-    """Import an ONNX file with quantisers of QONNX.
+    """Import an ONNX file with quantisers of QONNX, or those of the standard.
 
     Parameters
     ----------
@@ -235,8 +243,8 @@ def import_model(
     """Import a model that is in memory; see `import_qonnx`."""
     advice = f"supported are {', '.join(SUPPORTED)}"
     progress("the graph")
-    wrapped = clean(model, HANDLERS, advice)
-    context = _translated(wrapped, input_format, input_scale, progress)
+    cleaned = clean(model, HANDLERS, advice)
+    context = _translated(cleaned, input_format, input_scale, progress)
     last = finish(context)
     if input_format is not None and not context.used_stated_input:
         raise NetworkError(
@@ -269,9 +277,10 @@ def import_model(
         replace(network, about=about),
         report,
         tuple(context.dropped),
-        wrapped,
+        cleaned.model,
         tuple(context.watched),
         replace(last, meaning=meaning),
+        cleaned.kernels,
     )
 
 
@@ -327,16 +336,17 @@ def _stated(model: onnx.ModelProto) -> tuple[dict[str, object], dict[str, object
 
 
 def _translated(
-    model: ModelWrapper,
+    cleaned: Cleaned,
     input_format: Format | None,
     input_scale: float | None,
     progress: Callable[[str], None],
     survey: Survey | None = None,
 ) -> ImportContext:
     """Run all nodes of a cleaned graph; in a survey, those behind one that is refused, too."""
+    model = cleaned.model
     (given,) = model.graph.input
     size, index = input_tensor(model, given.name)
-    context = ImportContext(model, size, index)
+    context = ImportContext(model, size, index, kernels=cleaned.kernels)
     channels = size.channels
     one, none = (np.full(channels, Fraction(each), object) for each in (1, 0))
     context.values[given.name] = Raw(size, index, transfer=Transfer.linear(one, none))

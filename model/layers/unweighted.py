@@ -6,7 +6,6 @@ from typing import Unpack
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...hw.network.layers import MAX_SUMMAND
 from ...hw.numbers.formats import Format
 from .limits import Limits
 from .quantize import QuantizerOptions
@@ -16,6 +15,7 @@ from .steps import Step
 __all__ = ["AddStep", "AveragePoolStep", "MaxPoolStep", "summands"]
 
 SMALL_SUMMAND = 15  # two tensors meet in a ratio of integers up to this, where one is near enough
+LARGE_SUMMAND = 255  # of one of the two, where the other is 1
 
 
 class MaxPoolStep(Step):
@@ -134,9 +134,9 @@ def summands(one: float, two: float) -> tuple[int, int, float]:
     ratio = one / two
     pairs = [(a, b) for a in range(1, SMALL_SUMMAND + 1) for b in range(1, SMALL_SUMMAND + 1)]
     if ratio > SMALL_SUMMAND:
-        pairs = [(min(round(ratio), MAX_SUMMAND), 1)]
+        pairs = [(min(round(ratio), LARGE_SUMMAND), 1)]
     elif ratio < 1 / SMALL_SUMMAND:
-        pairs = [(1, min(round(1 / ratio), MAX_SUMMAND))]
+        pairs = [(1, min(round(1 / ratio), LARGE_SUMMAND))]
     # of equal ratios the smallest, which comes first
     a, b = min(pairs, key=lambda pair: max(pair[0] / pair[1] / ratio, ratio * pair[1] / pair[0]))
     return a, b, float((one / a * two / b) ** 0.5)

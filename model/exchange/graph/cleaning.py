@@ -4,6 +4,7 @@ import stat
 import warnings
 from collections.abc import Container
 from pathlib import Path
+from typing import NamedTuple
 
 import google.protobuf.message
 import onnx
@@ -20,17 +21,18 @@ from qonnx.transformation.general import (
 from qonnx.transformation.infer_shapes import InferShapes
 
 from ....hw.errors import NetworkError
+from .codes import standardise
+from .kernels import Kernel, unfold
 from .node import CHANNELS_LAST, attributes, label
 from .wellformed import check_arrays, check_nodes, check_sizes, check_texts, explained, sort_nodes
 
-__all__ = ["DOMAIN", "clean", "read"]
+__all__ = ["DOMAIN", "Cleaned", "clean", "read"]
 
 DOMAIN = "qonnx.custom_op.general"
 OLD_DOMAINS = ("onnx.brevitas", "finn.custom_op.general", "finn", "qonnx")
 STANDARD = ("", "ai.onnx")  # where the oldest exporters put their quantisers, too
 KEPT = ("Quant", "IntQuant", "BipolarQuant", "FloatQuant", "Trunc")
 QUANTISERS = (*KEPT, "MultiThreshold")
-QCDQ = ("QuantizeLinear", "DequantizeLinear")
 LARGEST = 1 << 31
 INPUT_TYPES = tuple(
     getattr(onnx.TensorProto, name)
@@ -65,7 +67,14 @@ def read(path: Path | str) -> onnx.ModelProto:
     return model
 
 
-def clean(model: onnx.ModelProto, supported: Container[str], advice: str) -> ModelWrapper:
+class Cleaned(NamedTuple):
+    """A cleaned graph, and the integer operators that its float ones stand for, by tensor."""
+
+    model: ModelWrapper
+    kernels: dict[str, Kernel]
+
+
+def clean(model: onnx.ModelProto, supported: Container[str], advice: str) -> Cleaned:
     """Return a copy with one image a batch, constants folded and every shape known.
 
     Parameters
@@ -89,6 +98,10 @@ def clean(model: onnx.ModelProto, supported: Container[str], advice: str) -> Mod
     _name_nodes(copy.graph)
     sort_nodes(copy.graph)
     check_arrays(copy.graph)
+    standardise(copy)
+    kernels = unfold(copy)
+    if kernels:
+        sort_nodes(copy.graph)
     _check_operators(copy, supported, advice)
     check_nodes(copy, (DOMAIN, *OLD_DOMAINS, *STANDARD), QUANTISERS)
     _fix_domains(copy)
@@ -107,7 +120,7 @@ def clean(model: onnx.ModelProto, supported: Container[str], advice: str) -> Mod
         raise NetworkError(explained(error, copy.graph) + hint) from error
     check_arrays(wrapped.graph)  # constants that were computed
     _check_shapes(wrapped)
-    return wrapped
+    return Cleaned(wrapped, kernels)
 
 
 def _transformed(model: onnx.ModelProto) -> ModelWrapper:
@@ -117,7 +130,7 @@ def _transformed(model: onnx.ModelProto) -> ModelWrapper:
         SortGraph(),
         InferShapes(),
         GiveUniqueParameterTensors(),
-        FoldConstants(exclude_op_types=list(KEPT)),
+        FoldConstants(exclude_op_types=[*KEPT, "DequantizeLinear"]),
         RemoveUnusedTensors(),
         RemoveStaticGraphInputs(),
         InferShapes(),
@@ -156,11 +169,6 @@ def _check_operators(model: ModelProto, supported: Container[str], advice: str) 
     constants = {each.name for each in model.graph.initializer}
     reached = {each.name for each in model.graph.input} - constants
     unknown = []
-    if any(node.op_type in QCDQ for node in model.graph.node):
-        raise NetworkError(
-            "quantised with QuantizeLinear and DequantizeLinear (QCDQ), which is not supported; "
-            "export it as QONNX: with Brevitas by brevitas.export.export_qonnx"
-        )
     for node in model.graph.node:
         if reached.isdisjoint(node.input) or node.op_type == "Shape":
             continue  # constant: folded
@@ -184,6 +192,7 @@ def _fix_domains(model: ModelProto) -> None:
             versions[DOMAIN] = 1
         node.domain = DOMAIN
     kept = [each for each in model.opset_import if each.domain not in (DOMAIN, *OLD_DOMAINS)]
+    kept.sort(key=lambda each: each.domain)  # the packages look at the first one
     del model.opset_import[:]
     model.opset_import.extend(kept)
     if quantisers:

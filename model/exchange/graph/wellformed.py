@@ -10,10 +10,20 @@ from google.protobuf.message import Message
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 from ....hw.errors import NetworkError
+from .codes import LINEAR
 from .node import CHANNELS_LAST, label, printable, refuse
 
-__all__ = ["check_arrays", "check_nodes", "check_sizes", "check_texts", "explained", "sort_nodes"]
+__all__ = [
+    "CODES",
+    "check_arrays",
+    "check_nodes",
+    "check_sizes",
+    "check_texts",
+    "explained",
+    "sort_nodes",
+]
 
+CODES = 21  # version of the standard from which on its quantisers have codes of 4 and 16 bits
 OLDEST = 7  # version of the standard operators; onnxruntime runs none before
 MOST = 1 << 27  # elements of a tensor
 KINDS = {
@@ -153,6 +163,9 @@ def check_nodes(model: ModelProto, domains: tuple[str, ...], quantisers: tuple[s
     context = onnx.checker.C.CheckerContext()
     context.ir_version = max(model.ir_version, 3)
     context.opset_imports = {"": versions[""]}
+    linear = onnx.checker.C.CheckerContext()  # onnxruntime gives new types to those of old versions
+    linear.ir_version = context.ir_version
+    linear.opset_imports = {"": max(versions[""], CODES)}
     for node in model.graph.node:
         if any(each.type == AttributeProto.GRAPH for each in node.attribute):
             refuse(node, "control flow is not supported; export the model without")
@@ -165,7 +178,7 @@ def check_nodes(model: ModelProto, domains: tuple[str, ...], quantisers: tuple[s
             refuse(node, f"operators of the domain {printable(node.domain)} are not supported")
         node.domain = ""
         try:
-            onnx.checker.check_node(node, context)
+            onnx.checker.check_node(node, linear if node.op_type in LINEAR else context)
         except onnx.checker.ValidationError as error:
             refuse(node, _first_line(error))
 

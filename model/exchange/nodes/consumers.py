@@ -2,16 +2,19 @@
 
 import numpy as np
 
+from ..graph.codes import LINEAR
 from ..graph.node import attributes
 from .context import ImportContext
 
-__all__ = ["LAYOUT", "is_end", "padded_ahead", "returns_to_batch"]
+__all__ = ["LAYOUT", "SCORES", "is_end", "padded_ahead", "returns_to_batch", "scores_behind"]
 
 PASSING = (
     "MaxPool", "Identity", "Transpose", "Reshape", "Mul", "Div", "Dropout", "Squeeze", "Unsqueeze",
+    "QuantizeLinear", "DequantizeLinear", "Clip", "Relu",
 )  # fmt: skip
 BESIDE_BATCH = ("BatchNormalization", "Mul", "Add", "Sub", "Div", "Relu", "Reshape")
 ENDINGS = ("Softmax", "LogSoftmax", "TopK", "ArgMax", "Sigmoid", "Tanh")
+SCORES = ("Softmax", "LogSoftmax")
 LAYOUT = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Cast", "Transpose")
 
 
@@ -45,13 +48,28 @@ def returns_to_batch(context: ImportContext, tensor: str) -> bool:
     )
 
 
-def is_end(context: ImportContext, tensor: str) -> bool:
-    """Tell whether nothing but endings lies between a tensor and the outputs of the graph."""
+def scores_behind(context: ImportContext, tensor: str) -> bool:
+    """Tell whether a tensor is what a softmax made of the logits, moved or quantised since."""
+    while (node := context.model.find_producer(tensor)) is not None:
+        if node.op_type in SCORES:
+            return True
+        if node.op_type not in (*LAYOUT, *LINEAR):
+            return False
+        tensor = node.input[0]
+    return False
+
+
+def is_end(context: ImportContext, tensor: str, passing: tuple[str, ...] = ()) -> bool:
+    """Tell whether nothing but endings lies between a tensor and the outputs of the graph.
+
+    ``passing`` are other operators that may.
+    """
     outputs = {each.name for each in context.model.graph.output}
     readers = [node for node in context.model.graph.node if tensor in node.input]
     if not readers:
         return tensor in outputs
     return all(
-        node.op_type in ENDINGS + LAYOUT and any(is_end(context, each) for each in node.output)
+        node.op_type in ENDINGS + LAYOUT + passing
+        and any(is_end(context, each, passing) for each in node.output)
         for node in readers
     )

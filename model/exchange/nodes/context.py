@@ -1,5 +1,6 @@
 """Walking through a graph, node by node, and what is known on the way."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from ...exact.quantizer import Quantizer
 from ...exact.tensors import Levels, Ranks, Sums, Tensor, Unquantised, Weights
 from ...exact.transfer import fractions
 from ...exact.unsolved import UnsolvedLayer
+from ..graph.kernels import Kernel
 from ..graph.node import refuse
 from ..preparation import Preparation
 
@@ -71,6 +73,8 @@ class Watched:
         The quantiser.
     sums : Sums or None
         What the quantiser read; None for the input, and for levels that it left as they were.
+    by_kernel : bool
+        Whether an integer operator gives the levels, which rounds the ratio of scales to float32.
     """
 
     levels: Levels
@@ -78,6 +82,7 @@ class Watched:
     before: str
     quantizer: Quantizer
     sums: Sums | None = None
+    by_kernel: bool = False
 
 
 @dataclass(eq=False)
@@ -104,6 +109,8 @@ class ImportContext:
         The tensor that the first of them reads; empty where there is none.
     scores : str
         The tensor that the first one reads which gives ranks; empty where there is none.
+    kernels : mapping of Kernel
+        Integer operators of the file, by the tensors that they give.
     """
 
     model: ModelWrapper
@@ -118,6 +125,7 @@ class ImportContext:
     preparation: Preparation | None = None
     stated_input: StatedInput | None = None
     used_stated_input: bool = False
+    kernels: Mapping[str, Kernel] = field(default_factory=dict)
 
     # --- names ---------------------------------------------------------------------------------
 

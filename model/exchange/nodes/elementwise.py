@@ -19,7 +19,16 @@ from .context import ImportContext, NetworkTensor, Raw
 from .levels import levels_of, sums_of
 from .placing import arranged, settled
 
-__all__ = ["NONLINEAR", "activation", "arithmetic", "batch_norm", "cast", "nonlinear", "same"]
+__all__ = [
+    "NONLINEAR",
+    "activation",
+    "affine",
+    "arithmetic",
+    "batch_norm",
+    "cast",
+    "nonlinear",
+    "same",
+]
 
 
 def same(context: ImportContext, node: NodeProto) -> None:
@@ -74,17 +83,17 @@ def arithmetic(context: ImportContext, node: NodeProto) -> None:
     ones = np.full(len(constant), Fraction(1), object)
     match node.op_type:
         case "Add":
-            found = _affine(node, tensor, ones, constant)
+            found = affine(node, tensor, ones, constant)
         case "Sub" if place == 0:
-            found = _affine(node, tensor, ones, -constant)
+            found = affine(node, tensor, ones, -constant)
         case "Sub":
-            found = _affine(node, tensor, -ones, constant)
+            found = affine(node, tensor, -ones, constant)
         case "Mul":
-            found = _affine(node, tensor, constant, 0 * ones)
+            found = affine(node, tensor, constant, 0 * ones)
         case _:
             if place or not all(constant):
                 refuse(node, "divides by a tensor of the network, or by zero")
-            found = _affine(node, tensor, 1 / constant, 0 * ones)
+            found = affine(node, tensor, 1 / constant, 0 * ones)
     context.values[node.output[0]] = found
 
 
@@ -106,7 +115,7 @@ def _scaled_weights(context: ImportContext, node: NodeProto) -> Weights:
         refuse(node, str(error))
 
 
-def _affine(
+def affine(
     node: NodeProto, tensor: NetworkTensor, factor: np.ndarray, amount: np.ndarray
 ) -> NetworkTensor:
     """Return ``tensor * factor + amount``, channel by channel."""
@@ -144,7 +153,7 @@ def batch_norm(context: ImportContext, node: NodeProto) -> None:
     factor = gamma / deviation
     if isinstance(tensor, Levels) and not all(factor):
         tensor = sums_of(context, node, tensor)
-    context.values[node.output[0]] = _affine(node, tensor, factor, beta - mean * factor)
+    context.values[node.output[0]] = affine(node, tensor, factor, beta - mean * factor)
 
 
 # --- activations -----------------------------------------------------------------------------
@@ -160,7 +169,7 @@ def activation(context: ImportContext, node: NodeProto) -> None:
     elif node.op_type == "HardSigmoid":
         ones = np.full(tensor.size.channels, Fraction(1), object)
         alpha, beta = Fraction(float(values.get("alpha", 0.2))), Fraction(values.get("beta", 0.5))
-        tensor = _affine(node, tensor, alpha * ones, beta * ones)
+        tensor = affine(node, tensor, alpha * ones, beta * ones)
         high = Fraction(1)
     if isinstance(tensor, Levels):
         if _is_inside(tensor, low, high):

@@ -10,8 +10,9 @@ from ....hw.errors import NetworkError
 from ...exact.logits import Meaning
 from ...exact.tensors import Levels, Ranks, Sums, Tensor
 from ...exact.unsolved import UnsolvedLayer
+from ..graph.codes import LINEAR
 from ..graph.node import attributes, refuse
-from .consumers import LAYOUT, is_end
+from .consumers import LAYOUT, SCORES, is_end
 from .context import ImportContext
 from .elementwise import nonlinear
 from .levels import sums_of
@@ -19,13 +20,13 @@ from .levels import sums_of
 __all__ = ["Ending", "behind", "end", "end_or_nonlinear", "finish"]
 
 RANKS = ("TopK", "ArgMax")
-SCORES = ("Softmax", "LogSoftmax")
 FLATTENS = 13  # the version of the operators before which a softmax runs over all later axes
 
 
 def end(context: ImportContext, node: NodeProto) -> None:
     """Drop a node that only turns logits into probabilities, ranks or labels."""
-    if not any(is_end(context, each) for each in node.output):
+    passing = LINEAR if node.op_type in SCORES else ()
+    if not any(is_end(context, each, passing) for each in node.output):
         refuse(node, "is supported only at the very end of a network")
     tensor = context.tensor(node)
     if tensor.size.positions != 1:

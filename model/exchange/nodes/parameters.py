@@ -21,6 +21,7 @@ __all__ = [
     "quantizer_of",
     "reduced_axes",
     "rounding_mode",
+    "within_reach",
 ]
 
 WIDEST = 16  # bits of an activation
@@ -109,7 +110,7 @@ def quantizer_of(context: ImportContext, node: NodeProto, tensor: NetworkTensor)
     low, high = int(min_int(signed, narrow, bits)), int(max_int(signed, narrow, bits))
     rounding = rounding_mode(node, values, "ROUND")
     found = Quantizer(scale, zero, low, high, rounding, False, scale, zero)
-    return _within_reach(context, node, found)
+    return within_reach(context, node, found)
 
 
 def _bipolar(scale: np.ndarray) -> Quantizer:
@@ -141,7 +142,7 @@ def _table(context: ImportContext, node: NodeProto, tensor: NetworkTensor) -> Qu
     found = Quantizer(
         scale, Fraction(0), 0, top, "FLOOR", False, scale, -bias / out_scale, table=exact
     )
-    return _within_reach(context, node, found)
+    return within_reach(context, node, found)
 
 
 def _trunc(
@@ -172,7 +173,7 @@ def _trunc(
     divisor = divisors.pop()
     low, high = int(min_int(signed, narrow, bits)), int(max_int(signed, narrow, bits))
     found = Quantizer(scale, zero, low, high, rounding, False, out_scale, zero / divisor, divisor)
-    return _within_reach(context, node, found)
+    return within_reach(context, node, found)
 
 
 def _reached(
@@ -192,7 +193,7 @@ def _reached(
     return int(np.floor(codes.min())) - 1, int(np.ceil(codes.max())) + 1
 
 
-def _within_reach(context: ImportContext, node: NodeProto, quantizer: Quantizer) -> Quantizer:
+def within_reach(context: ImportContext, node: NodeProto, quantizer: Quantizer) -> Quantizer:
     """Refuse levels that hardware does not store."""
     low, high = quantizer.low - quantizer.zero, quantizer.high - quantizer.zero
     limit = WIDEST_RESULT if is_end(context, node.output[0]) else WIDEST

@@ -14,14 +14,14 @@ from ...exact.tensors import Levels, Sums, Weights
 from ...exact.transfer import Transfer
 from ...exact.unsolved import UnsolvedLayer
 from ..graph.node import refuse
-from .context import ImportContext, Raw, Watched
+from .context import ImportContext, NetworkTensor, Raw, Watched
 from .inputs import quantised_input
 from .levels import sums_of
 from .outputs import add_pools, given, stored_format
 from .parameters import quantizer_of
 from .weights import quantised_weights
 
-__all__ = ["QUANTISERS", "quantise"]
+__all__ = ["QUANTISERS", "quantise", "quantised"]
 
 QUANTISERS = ("Quant", "IntQuant", "BipolarQuant", "Trunc", "FloatQuant", "MultiThreshold")
 MOST_LEVELS = 1 << 12  # of a tensor whose next quantiser is compared level by level
@@ -35,16 +35,24 @@ def quantise(context: ImportContext, node: NodeProto) -> None:
         return
     tensor = context.tensor(node)
     quantizer = quantizer_of(context, node, tensor)
-    sums = None
-    if isinstance(tensor, Raw):
-        levels = quantised_input(context, node, tensor, quantizer)
-    elif isinstance(tensor, Levels) and _changes_nothing(tensor, quantizer):
-        levels = tensor
-    else:
-        sums = sums_of(context, node, tensor)
-        levels = _layer(context, node, sums, quantizer)
+    levels, sums = quantised(context, node, tensor, quantizer)
     context.values[node.output[0]] = levels
     context.watched.append(Watched(levels, node.output[0], node.input[0], quantizer, sums))
+
+
+def quantised(
+    context: ImportContext,
+    node: NodeProto,
+    tensor: NetworkTensor,
+    quantizer: Quantizer,
+) -> tuple[Levels, Sums | None]:
+    """Return a tensor behind a quantiser, and what that reads if a layer computes it."""
+    if isinstance(tensor, Raw):
+        return quantised_input(context, node, tensor, quantizer), None
+    if isinstance(tensor, Levels) and _changes_nothing(tensor, quantizer):
+        return tensor, None
+    sums = sums_of(context, node, tensor)
+    return _layer(context, node, sums, quantizer), sums
 
 
 def _changes_nothing(tensor: Levels, quantizer: Quantizer) -> bool:
@@ -115,7 +123,8 @@ def _mirrored(node: NodeProto, sums: Sums) -> np.ndarray:
     return found[0] if found else np.zeros(len(direction), bool)
 
 
-TRIALS = 64  # pairs of summands that are tried, those nearest to the ratio first
+TRIALS = 64  # pairs of summands that are tried up to each limit, those nearest to the ratio first
+FEWEST = 255  # summands up to here take fewer multiplications
 PAIRS = 1 << 18
 
 
@@ -142,7 +151,8 @@ def _paired(context: ImportContext, node: NodeProto, sums: Sums, quantizer: Quan
         refuse(node, "subtracts sums of tensors whose scales have no ratio of small integers")
     levels = _levels(transfer, quantizer, accumulation.ratio, one, two)
     wrong = []
-    for summands in _candidates(float(accumulation.ratio)):
+    ratio = float(accumulation.ratio)
+    for summands in (*_candidates(ratio, FEWEST), *_candidates(ratio, MAX_SUMMAND)):
         totals = (summands[0] * one[:, None] + summands[1] * two[None, :]).ravel()
         found, occurring, differing = _function(totals, levels.ravel())
         if not differing:
@@ -199,18 +209,18 @@ def _levels(
     return (estimated_codes(quantizer, *flat, exact) - quantizer.zero).reshape(estimate.shape)
 
 
-def _candidates(ratio: float) -> list[tuple[int, int]]:
+def _candidates(ratio: float, most: int) -> list[tuple[int, int]]:
     """Return summands near a ratio, the smaller ones first among those that are near enough."""
     pairs = {
         (round(ratio * second), second)
-        for second in range(1, MAX_SUMMAND + 1)
-        if 1 <= round(ratio * second) <= MAX_SUMMAND
+        for second in range(1, most + 1)
+        if 1 <= round(ratio * second) <= most
     } | {
         (first, round(first / ratio))
-        for first in range(1, MAX_SUMMAND + 1)
-        if 1 <= round(first / ratio) <= MAX_SUMMAND
+        for first in range(1, most + 1)
+        if 1 <= round(first / ratio) <= most
     }
-    pairs = pairs or {(MAX_SUMMAND, 1) if ratio > 1 else (1, MAX_SUMMAND)}
+    pairs = pairs or {(most, 1) if ratio > 1 else (1, most)}
     nearest = sorted(pairs, key=lambda pair: abs(pair[0] / pair[1] / ratio - 1))[:TRIALS]
     return sorted(nearest, key=sum)
 

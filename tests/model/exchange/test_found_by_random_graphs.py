@@ -79,14 +79,14 @@ def test_a_max_pool_that_is_read_upside_down(factors):
 
 def test_scales_whose_ratio_is_beyond_all_summands():
     graph, x = image(3)
-    one = graph.quant(graph.matmul(x, graph.weights((3, 3))), 2, 400.3)
+    one = graph.quant(graph.matmul(x, graph.weights((3, 3))), 2, 1400.3)
     two = graph.quant(graph.matmul(x, graph.weights((3, 3))), 2, 0.77)
-    check(graph, finished(graph, graph.quant(graph.node("Add", one, two), 3, 400.3)))
+    check(graph, finished(graph, graph.quant(graph.node("Add", one, two), 3, 1400.3)))
     graph, x = image(3)
-    one = graph.quant(graph.matmul(x, graph.weights((3, 3))), 8, 400.3)
+    one = graph.quant(graph.matmul(x, graph.weights((3, 3))), 8, 1400.3)
     two = graph.quant(graph.matmul(x, graph.weights((3, 3))), 8, 0.77)
     with pytest.raises(NetworkError, match="scales have the ratio"):
-        check(graph, finished(graph, graph.quant(graph.node("Add", one, two), 8, 3.3)))
+        check(graph, finished(graph, graph.quant(graph.node("Add", one, two), 8, 20.0)))
 
 
 def test_a_sum_of_tensors_that_is_subtracted():
