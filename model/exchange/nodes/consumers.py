@@ -6,7 +6,15 @@ from ..graph.codes import LINEAR
 from ..graph.node import attributes
 from .context import ImportContext
 
-__all__ = ["LAYOUT", "SCORES", "is_end", "padded_ahead", "returns_to_batch", "scores_behind"]
+__all__ = [
+    "CODING",
+    "LAYOUT",
+    "SCORES",
+    "is_end",
+    "padded_ahead",
+    "returns_to_batch",
+    "scores_behind",
+]
 
 PASSING = (
     "MaxPool", "Identity", "Transpose", "Reshape", "Mul", "Div", "Dropout", "Squeeze", "Unsqueeze",
@@ -15,6 +23,7 @@ PASSING = (
 BESIDE_BATCH = ("BatchNormalization", "Mul", "Add", "Sub", "Div", "Relu", "Reshape")
 ENDINGS = ("Softmax", "LogSoftmax", "TopK", "ArgMax", "Sigmoid", "Tanh")
 SCORES = ("Softmax", "LogSoftmax")
+CODING = (*LINEAR, "Clip")
 LAYOUT = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Cast", "Transpose")
 
 
@@ -53,7 +62,7 @@ def scores_behind(context: ImportContext, tensor: str) -> bool:
     while (node := context.model.find_producer(tensor)) is not None:
         if node.op_type in SCORES:
             return True
-        if node.op_type not in (*LAYOUT, *LINEAR):
+        if node.op_type not in (*LAYOUT, *CODING):
             return False
         tensor = node.input[0]
     return False

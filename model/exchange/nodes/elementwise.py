@@ -14,7 +14,7 @@ from ...exact.tensors import Levels, Sums, Tensor, Weights
 from ...exact.transfer import INFINITY, Number, Transfer, column, fractions
 from ...exact.unsolved import Accumulation
 from ..graph.node import Attributes, attributes, refuse
-from .consumers import is_end
+from .consumers import is_end, scores_behind
 from .context import ImportContext, NetworkTensor, Raw
 from .levels import levels_of, sums_of
 from .placing import arranged, settled
@@ -161,6 +161,10 @@ def batch_norm(context: ImportContext, node: NodeProto) -> None:
 
 def activation(context: ImportContext, node: NodeProto) -> None:
     """Run Relu, Clip or HardSigmoid: what is a scale, an offset and a clip."""
+    if node.op_type == "Clip" and scores_behind(context, node.input[0]):
+        context.drop(node)
+        context.values[node.output[0]] = context.operand(node, 0)
+        return
     tensor, values = context.tensor(node), attributes(node)
     low: Number = Fraction(0)
     high: Number = INFINITY

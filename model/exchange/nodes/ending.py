@@ -10,9 +10,8 @@ from ....hw.errors import NetworkError
 from ...exact.logits import Meaning
 from ...exact.tensors import Levels, Ranks, Sums, Tensor
 from ...exact.unsolved import UnsolvedLayer
-from ..graph.codes import LINEAR
 from ..graph.node import attributes, refuse
-from .consumers import LAYOUT, SCORES, is_end
+from .consumers import CODING, LAYOUT, SCORES, is_end
 from .context import ImportContext
 from .elementwise import nonlinear
 from .levels import sums_of
@@ -25,7 +24,7 @@ FLATTENS = 13  # the version of the operators before which a softmax runs over a
 
 def end(context: ImportContext, node: NodeProto) -> None:
     """Drop a node that only turns logits into probabilities, ranks or labels."""
-    passing = LINEAR if node.op_type in SCORES else ()
+    passing = CODING if node.op_type in SCORES else ()
     if not any(is_end(context, each, passing) for each in node.output):
         refuse(node, "is supported only at the very end of a network")
     tensor = context.tensor(node)
