@@ -75,7 +75,7 @@ def _of_an_image(
         return [float(d) if tie else None for d, tie in zip(distance, doubtful, strict=True)]
     truth = reads(watched.sums, tensors, exact=True)[0][0][at]
     moved = [
-        _moved(quantizer, *each) if tie else Fraction(0)
+        max(_moved(quantizer, *each), _by_kernel(watched, *each)) if tie else Fraction(0)
         for *each, tie in zip(numbers, truth, channels, doubtful, strict=True)
     ]
     return [
@@ -106,6 +106,18 @@ def _moved(quantizer: Quantizer, read: float, exact: Fraction | float, channel: 
     single = np.float32(single + np.float32(float(quantizer.zero_point)))
     real = Fraction(exact) / scale + quantizer.zero_point
     return abs(Fraction(float(single)) - real) / (quantizer.divisor or 1)
+
+
+def _by_kernel(watched: Watched, _: float, exact: Fraction | float, channel: int) -> Fraction:
+    """Return how far an integer operator moves it, which has ratios of scales in float32."""
+    if not watched.by_kernel or watched.sums is None:
+        return Fraction(0)
+    accumulation, unit = watched.sums.accumulation, watched.quantizer.unit
+    unit = unit[channel % len(unit)]
+    ratio = watched.sums.transfer.gain[channel] / unit
+    ratios = [ratio * each for each in accumulation.summands or (1, 1 / accumulation.ratio)]
+    rounds = any(Fraction(float(np.float32(float(each)))) != each for each in ratios)
+    return abs(Fraction(exact)) / unit * Fraction(EPSILON) if rounds else Fraction(0)
 
 
 def _to_border(quantizer: Quantizer, ratio: np.ndarray) -> np.ndarray:

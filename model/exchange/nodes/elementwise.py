@@ -44,6 +44,8 @@ def cast(context: ImportContext, node: NodeProto) -> None:
     keeps = wanted in (TensorProto.FLOAT, TensorProto.DOUBLE) or (
         isinstance(value, Levels) and is_end(context, node.output[0]) and _are_whole(value, wanted)
     )
+    if node.output[0] in context.kernels:  # which gives whole sums, as integers
+        keeps = True
     if not keeps and isinstance(value, (Tensor, Weights)):
         refuse(node, "rounds a tensor of the network to another type; only a Quant node may")
     context.values[node.output[0]] = value
@@ -91,6 +93,8 @@ def arithmetic(context: ImportContext, node: NodeProto) -> None:
         case "Mul":
             found = affine(node, tensor, constant, 0 * ones)
         case _:
+            if values.dtype.kind in "iu":
+                refuse(node, "divides integers, which rounds; divide real numbers")
             if place or not all(constant):
                 refuse(node, "divides by a tensor of the network, or by zero")
             found = affine(node, tensor, 1 / constant, 0 * ones)

@@ -25,6 +25,13 @@ class Coded(Graph):
     def __init__(self, shape=(1, 2, 6, 6), **given):
         super().__init__(shape, **given)
 
+    def model(self, *outputs, kind=TensorProto.FLOAT):
+        """The model; ``kind`` is the type of its outputs."""
+        model = super().model(*outputs)
+        for output in model.graph.output:
+            output.type.tensor_type.elem_type = kind
+        return model
+
     def codes(self, x, scale=0.05, zero: object = 0, dtype=np.int8, **more):
         """The codes of a tensor; a zero point of None is left out."""
         rest = [] if zero is None else [self.constant(zero, dtype)]
@@ -165,8 +172,7 @@ def test_an_input_of_integers_and_an_output_of_codes(zero):
     x = graph.conv(x, graph.fixed((3, 2, 3, 3)), pads=[1, 1, 1, 1])
     x = graph.rounded(x, 0.317)
     x = graph.codes(graph.node("Flatten", graph.node("GlobalAveragePool", x)), 0.117, 7)
-    model = graph.model(x)
-    model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT8
+    model = graph.model(x, kind=TensorProto.INT8)
     images = np.random.default_rng(0).integers(0, 256, (20, 2, 6, 6)).astype(np.float32)
     imported, found = check(model, images=images)
     (codes,) = whole(model, images, [x]).values()

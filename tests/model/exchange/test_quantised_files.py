@@ -1,0 +1,117 @@
+"""Files of onnxruntime's static quantiser and of Brevitas' QCDQ export, against onnxruntime.
+
+``NARROWGAUGE_LONG=1`` runs whole networks and 200 images each.
+"""
+
+import os
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from narrowgauge.model.exchange.agree import agree
+from narrowgauge.model.exchange.executor import Executor
+from narrowgauge.model.exchange.importer import import_model
+
+from . import quantised_files
+from .quantised_files import brevitas_lenet, brevitas_resnet, exported, lenet, quantised, resnet
+from .test_linear_codes import whole
+
+LONG = bool(os.environ.get("NARROWGAUGE_LONG"))
+COUNT = 200 if LONG else 20
+LINE, IMAGE = (1, 28, 28), (3, 32, 32) if LONG else (3, 12, 12)
+SMALL_LENET = {} if LONG else {"channels": (3, 4), "widths": (16, 12)}
+SMALL_RESNET = {} if LONG else {"width": 4, "size": 12}
+BYTES = {"activation_type": "QUInt8", "weight_type": "QInt8"}
+SIGNED = {"activation_type": "QInt8", "weight_type": "QInt8"}
+
+
+@pytest.fixture
+def compare(tmp_path, capsys):
+    """Compare a file with its import, and with onnxruntime's run of it from end to end."""
+
+    def compared(given, name):
+        model, patterns = given
+        images, _ = quantised_files.images(patterns, COUNT)
+        imported = import_model(model, name=name)
+        found = agree(imported, images)
+        assert [each.first for each in found.tensors if each.first] == []
+        assert found.first == ""
+        names = [each.tensor for each in imported.watched]
+        own = Executor(imported.model, kernels=imported.kernels).run(images, keep=names)
+        ours = whole(model, images, names)
+        moved = {n: int((own[n] != values).sum()) for n, values in ours.items()}
+        count = sum(each.elements for each in found.tensors)
+        ties = sum(each.ties for each in found.tensors)
+        with capsys.disabled():
+            if LONG:
+                far = max(each.distance for each in found.tensors)
+                print(
+                    f"\n{name}: {count:,} levels, {ties} ties (farthest {far:.1g}), "
+                    f"{sum(moved.values())} of onnxruntime's own run differ from its single "
+                    f"nodes', {found.same_levels} of {COUNT} images all equal, "
+                    f"{found.same_class} of one class; {_classes(model, images, found)}"
+                )
+        assert ties <= count // 10_000 + 2
+        assert sum(moved.values()) <= count // 1000
+        return imported, found
+
+    return compared
+
+
+def _classes(model, images, found):
+    """How many classes onnxruntime gives as ours with all of its optimisations."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+    (given,) = session.get_inputs()
+    rows = [session.run(None, {given.name: each[None]})[0].ravel() for each in images]
+    same = (np.argmax(rows, axis=1) == found.result.labels.numpy()).sum()
+    return f"{same} of one class with its fused integer kernels"
+
+
+@pytest.mark.parametrize("form", ["QDQ", "QOperator"])
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_lenet(compare, tmp_path, form, per_channel):
+    module = lenet(**SMALL_LENET)
+    given = quantised(module, LINE, tmp_path, form=form, per_channel=per_channel, types=BYTES)
+    imported, _ = compare(given, f"LeNet-5 {form} {per_channel}")
+    assert all(str(layer.output) == "uint8" for layer in imported.network)
+
+
+@pytest.mark.parametrize("form", ["QDQ", "QOperator"])
+def test_resnet(compare, tmp_path, form):
+    module = resnet(**SMALL_RESNET)
+    types = BYTES if form == "QOperator" else SIGNED
+    given = quantised(module, IMAGE, tmp_path, form=form, per_channel=True, types=types)
+    imported, _ = compare(given, f"ResNet-8 {form}")
+    assert sum(layer.kind == "add" for layer in imported.network) == 3
+    assert "Softmax" in imported.dropped[0]
+
+
+def test_brevitas_lenet(compare, tmp_path):
+    given = exported(brevitas_lenet(**SMALL_LENET), LINE, tmp_path)
+    imported, _ = compare(given, "LeNet-5 QCDQ")
+    assert {str(layer.output) for layer in imported.network.layers[:-1]} == {"uint4"}
+
+
+def test_brevitas_resnet(compare, tmp_path):
+    given = exported(brevitas_resnet(**SMALL_RESNET), IMAGE, tmp_path)
+    imported, _ = compare(given, "ResNet-8 QCDQ")
+    assert sum(layer.kind == "add" for layer in imported.network) == 3
+
+
+def test_a_zero_point_off_by_one_is_found(tmp_path):
+    """What the file says now is not what was imported."""
+    model, patterns = quantised(lenet(**SMALL_LENET), LINE, tmp_path, form="QOperator", types=BYTES)
+    images, _ = quantised_files.images(patterns, 4)
+    imported = import_model(model, name="right")
+    (node,) = [each for each in model.graph.node if each.op_type == "QLinearConv"][:1]
+    (zero,) = [each for each in model.graph.initializer if each.name == node.input[7]]
+    value = onnx.numpy_helper.to_array(zero)
+    zero.CopyFrom(onnx.numpy_helper.from_array(value + np.uint8(1), zero.name))
+    wrong = import_model(model, name="wrong")
+    object.__setattr__(imported, "model", wrong.model)
+    object.__setattr__(imported, "kernels", wrong.kernels)
+    assert any(each.first for each in agree(imported, images).tensors)
