@@ -8,6 +8,7 @@ A difference is a **tie** where float32 decided it (`ties`). What the graph ends
 classes, is compared in `classes`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -141,7 +142,7 @@ def agree(imported: Imported, images: np.ndarray, lanes: int = 4) -> Agreement:
     whole = evaluate(network, own, lanes, trace=True)
     same = _same_levels(own, whole, given)
     return Agreement(
-        tensors=tuple(_compare(each, computed, tensors, values) for each in imported.watched),
+        tensors=_compared(imported.watched, computed, tensors, values),
         levels=own,
         result=whole,
         classes=compare_classes(
@@ -168,18 +169,34 @@ def _same_levels(own: np.ndarray, whole: Result, given: dict[str, np.ndarray]) -
     return same
 
 
-def _compare(
-    watched: Watched,
+def _compared(
+    watched: Sequence[Watched],
     computed: dict[str, np.ndarray],
     tensors: dict[str, np.ndarray],
     values: dict[str, np.ndarray],
+) -> tuple[TensorAgreement, ...]:
+    """Compare all tensors; a quantiser that changes nothing goes on from the executor's levels."""
+    found, seen = [], dict[str, np.ndarray]()
+    for each in watched:
+        source = each.levels.source
+        expected = levels_of_values(each.levels, values[each.tensor])
+        own = computed[source] if each.sums is not None else seen.get(source, computed[source])
+        seen.setdefault(source, expected)
+        found.append(_compare(each, own, expected, tensors, values[each.before]))
+    return tuple(found)
+
+
+def _compare(
+    watched: Watched,
+    found: np.ndarray,
+    expected: np.ndarray,
+    tensors: dict[str, np.ndarray],
+    before: np.ndarray,
 ) -> TensorAgreement:
-    """Compare the levels of one tensor: ``computed`` from ``tensors``, and the executor's."""
+    """Compare the levels of one tensor: ``found`` from ``tensors``, and the executor's."""
     levels = watched.levels
-    expected = levels_of_values(levels, values[watched.tensor])
-    found = computed[levels.source]
     places = np.argwhere(found != expected)
-    distances = ties(watched, places, tensors, values[watched.before])
+    distances = ties(watched, places, tensors, before)
     wrong = [place for place, each in zip(places, distances, strict=True) if each is None]
     within = [each for each in distances if each is not None]
     first = ""

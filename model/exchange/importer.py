@@ -33,6 +33,7 @@ from .nodes.context import ImportContext, Raw, StatedInput, Watched
 from .nodes.elementwise import NONLINEAR, activation, arithmetic, batch_norm, cast, nonlinear, same
 from .nodes.ending import Ending, finish
 from .nodes.input_order import input_tensor
+from .nodes.joining import concat
 from .nodes.linear_codes import dequantize_linear, quantize_linear
 from .nodes.placing import settle
 from .nodes.quantise import QUANTISERS, quantise
@@ -72,13 +73,14 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("ReduceMean", "ReduceSum", "ReduceMax"), pooling.reduce),
     **dict.fromkeys(moves.MOVES, moves.moved),
     "Pad": moves.pad,
+    "Concat": concat,
     **dict.fromkeys(("Identity", "Dropout"), same),
     "Cast": cast,
 }
 AWARE = (
     *QUANTISERS, *LINEAR, *NONLINEAR, *moves.MOVES, "Conv", "MaxPool", "AveragePool",
-    "GlobalAveragePool", "Pad", "Add", "Sub", "Mul", "Div", "BatchNormalization", "Relu", "Clip",
-    "HardSigmoid", "Identity", "Dropout", "Cast",
+    "GlobalAveragePool", "Pad", "Concat", "Add", "Sub", "Mul", "Div", "BatchNormalization",
+    "Relu", "Clip", "HardSigmoid", "Identity", "Dropout", "Cast",
 )  # fmt: skip
 """Operators that know of padding around what they read; it becomes elements before all others."""
 SUPPORTED = tuple(sorted(HANDLERS))

@@ -14,6 +14,7 @@ Sides = tuple[int, ...] | list[int]
 
 __all__ = [
     "CHANNELS_LAST",
+    "FARTHEST",
     "PADDINGS",
     "Attributes",
     "attributes",
@@ -56,16 +57,25 @@ def attributes(node: NodeProto) -> Attributes:
 
 
 def window_of(
-    node: NodeProto, kernel: tuple[int, ...], image: tuple[int, int], *, ceil: bool = True
+    node: NodeProto,
+    kernel: tuple[int, ...],
+    image: tuple[int, int],
+    *,
+    ceil: bool = True,
+    dilated: bool = False,
 ) -> Window:
     """Return the window of a convolution or pool over an image of height and width.
 
     A ``ceil_mode`` that adds a position becomes padding at the end, which only a max pool may
-    have; without ``ceil`` it is not looked at.
+    have; without ``ceil`` it is not looked at. A ``dilated`` kernel has its dilations already.
     """
     values = attributes(node)
-    if any(each != 1 for each in values.get("dilations", [])):
-        refuse(node, f"dilations {values['dilations']} are not supported, only 1")
+    if not dilated and any(each != 1 for each in values.get("dilations", [])):
+        refuse(
+            node,
+            f"dilations {values['dilations']} of a pool are not supported, only 1; a dilated "
+            "convolution is",
+        )
     stride = tuple(values.get("strides", [1] * len(kernel)))
     pads = list(values.get("pads", [0] * 2 * len(kernel)))
     if len(kernel) == 1:

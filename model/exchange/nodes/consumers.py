@@ -18,7 +18,7 @@ __all__ = [
 
 PASSING = (
     "MaxPool", "Identity", "Transpose", "Reshape", "Mul", "Div", "Dropout", "Squeeze", "Unsqueeze",
-    "QuantizeLinear", "DequantizeLinear", "Clip", "Relu",
+    "QuantizeLinear", "DequantizeLinear", "Clip", "Relu", "Concat",
 )  # fmt: skip
 BESIDE_BATCH = ("BatchNormalization", "Mul", "Add", "Sub", "Div", "Relu", "Reshape")
 ENDINGS = ("Softmax", "LogSoftmax", "TopK", "ArgMax", "Sigmoid", "Tanh")

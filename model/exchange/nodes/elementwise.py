@@ -17,7 +17,7 @@ from ..graph.node import Attributes, attributes, refuse
 from .consumers import is_end, scores_behind
 from .context import ImportContext, NetworkTensor, Raw
 from .levels import levels_of, sums_of
-from .placing import arranged, settled
+from .placing import arranged, settled, upside_down
 
 __all__ = [
     "NONLINEAR",
@@ -65,12 +65,12 @@ def _are_whole(tensor: Levels, wanted: int) -> bool:
 
 
 def arithmetic(context: ImportContext, node: NodeProto) -> None:
-    """Run Add, Sub, Mul or Div: with a constant, or Add of two tensors."""
+    """Run Add, Sub, Mul or Div: with a constant, or Add or Sub of two tensors."""
     one, two = context.value(node, 0), context.value(node, 1)
     moving = [isinstance(each, (Raw, Levels, Sums)) for each in (one, two)]
     if all(moving):
-        if node.op_type != "Add":
-            refuse(node, "of two tensors of the network there is only Add")
+        if node.op_type not in ("Add", "Sub"):
+            refuse(node, "of two tensors of the network there are only sums and differences")
         _add(context, node)
         return
     if isinstance(one, Weights) or isinstance(two, Weights):
@@ -272,7 +272,7 @@ NONLINEAR: dict[str, Callable[[Attributes], Callable[[np.ndarray], np.ndarray]]]
 
 
 def _add(context: ImportContext, node: NodeProto) -> None:
-    """Add two quantised tensors: their levels, each times an integer."""
+    """Add or subtract two quantised tensors: their levels, each times an integer."""
     one, two = (
         settled(context, node, levels_of(context, node, context.tensor(node, place)))
         for place in (0, 1)
@@ -283,10 +283,14 @@ def _add(context: ImportContext, node: NodeProto) -> None:
         two = arranged(context, node, two, one.size, one.index, what="adds elements that")
     else:
         one = arranged(context, node, one, two.size, two.index, what="adds elements that")
+    if node.op_type == "Sub":
+        two = replace(two, scale=-two.scale)
     ratios = {*(one.scale / two.scale).tolist()}
-    if len(ratios) > 1 or min(ratios) < 0:
-        refuse(node, "the two tensors' scales differ by channel or in sign; use one scale for each")
+    if len(ratios) > 1:
+        refuse(node, "the two tensors' scales differ by channel; use one scale for each")
     (ratio,) = ratios
+    if ratio < 0:
+        two, ratio = upside_down(context, node, two), -ratio
     parts = ratio.numerator, ratio.denominator
     summands = parts if max(parts) <= MAX_SUMMAND else ()
     sums = _sum(node, one, two, ratio, summands)

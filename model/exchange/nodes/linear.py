@@ -11,7 +11,7 @@ from ...exact.ranges import narrowest, reach, weight_format
 from ...exact.tensors import Levels, Sums, Weights
 from ...exact.transfer import Transfer, fractions
 from ...exact.unsolved import Accumulation
-from ..graph.node import attributes, refuse, window_of
+from ..graph.node import FARTHEST, attributes, refuse, window_of
 from .context import ImportContext, spread
 from .levels import levels_of
 from .placing import as_image, image_index, joined, padded_sides, padding_reason
@@ -152,6 +152,8 @@ def conv(context: ImportContext, node: NodeProto) -> None:
     kernel = weights.levels.shape[2:]
     if tuple(attributes(node).get("kernel_shape", kernel)) != kernel:
         refuse(node, f"its kernel_shape is not that of its weights, {kernel}")
+    levels = _dilated(node, levels, len(kernel))
+    kernel = levels.shape[4 - len(kernel) :]
     tensor, window, own = _padded_window(context, node, tensor, kernel)
     size = tensor.size
     levels = levels.transpose(0, 2, 3, 1)
@@ -182,11 +184,28 @@ def conv(context: ImportContext, node: NodeProto) -> None:
     _give(context, node, accumulation, gain * out, constant * out, bias, index)
 
 
+def _dilated(node: NodeProto, levels: np.ndarray, axes: int) -> np.ndarray:
+    """Return weights of shape (outputs, inputs, height, width) with zeros between their taps."""
+    steps = [int(each) for each in attributes(node).get("dilations", [1] * axes)]
+    if len(steps) != axes or min(steps) < 1:
+        refuse(node, f"dilations {steps} are not {axes} numbers of at least 1")
+    down, across = [1, *steps][-2:]
+    *outer, height, width = levels.shape
+    sides = (height - 1) * down + 1, (width - 1) * across + 1
+    if max(sides) > FARTHEST:
+        refuse(node, f"dilations {steps} make a kernel of {sides}, beyond {FARTHEST}")
+    if sides == (height, width):
+        return levels
+    found = np.zeros((*outer, *sides), np.int64)
+    found[:, :, ::down, ::across] = levels
+    return found
+
+
 def _padded_window(
     context: ImportContext, node: NodeProto, tensor: Levels, kernel: tuple[int, ...]
 ) -> tuple[Levels, Window, bool]:
     """Return the tensor, the window with what a Pad put around it, and whether it pads itself."""
-    window = window_of(node, kernel, padded_sides(tensor))
+    window = window_of(node, kernel, padded_sides(tensor), dilated=True)
     own = any(window.padding)
     if any(tensor.padding):
         if tensor.pad_level != tensor.format.zero_level:

@@ -39,6 +39,7 @@ __all__ = [
     "settle",
     "settled",
     "shifted",
+    "upside_down",
     "with_roles",
 ]
 
@@ -320,6 +321,17 @@ def image_index(size: Size, is_line: bool = False) -> np.ndarray:
     return index[:, :, 0, :] if is_line and size.height == 1 else index
 
 
+def upside_down(context: ImportContext, node: NodeProto, levels: Levels) -> Levels:
+    """Return a tensor whose levels are the negative ones, and its scale and offset, too."""
+    channels = levels.size.channels
+    weights = np.full((channels, 1, 1, 1), -1, np.int64)
+    ends = -levels.high, -levels.low
+    found = _plan_move(
+        context, node, levels, weights, levels.size, ends, Window((1, 1)), groups=channels
+    )
+    return replace(found, scale=-levels.scale, offset=-levels.offset)
+
+
 def _integers(context: ImportContext, node: NodeProto, levels: Levels) -> Levels:
     """Return signs as integers of 2 bits, which zeros can stand beside."""
     return levels_of(context, node, sums_of(context, node, levels))
@@ -335,7 +347,7 @@ def _plan_move(
     window: Window | None = None,
     groups: int = 1,
 ) -> Levels:
-    """Plan a layer of weights 0 and 1 whose sums are levels; scales and order are those before."""
+    """Plan a layer of weights 0 and 1, or -1, whose sums are levels; all else is as before."""
     channels = size.channels
     accumulation = Accumulation(
         name=f"{node.name}/{'order' if window is None else 'move'}",
