@@ -190,7 +190,9 @@ def changed(model, seed):
     match chance.randrange(7):
         case 0:
             values = numpy_helper.to_array(tensor).copy()
-            values.flat[chance.randrange(values.size)] = chance.choice(NUMBERS)
+            with np.errstate(invalid="ignore"):
+                one = np.array(chance.choice(NUMBERS)).astype(values.dtype)
+            values.flat[chance.randrange(values.size)] = one
             tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
         case 1:
             values = numpy_helper.to_array(tensor)
@@ -198,6 +200,8 @@ def changed(model, seed):
             shapes = [flat, values[None], flat[:1], flat[:0], values.T, values[..., None]]
             shape = np.ascontiguousarray(chance.choice(shapes))
             dtype = chance.choice([np.float32, np.float64, np.int64])
+            if values.dtype.kind in "iu" and chance.randrange(2):
+                dtype = chance.choice([np.int8, np.uint8, np.int16])
             tensor.CopyFrom(numpy_helper.from_array(shape.astype(dtype), tensor.name))
         case 2:
             attributes = [each for node in graph.node for each in node.attribute]
