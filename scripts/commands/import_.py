@@ -52,7 +52,7 @@ Examples:
 @options.json_output
 @options.gathered(ImportOptions)
 def command(given: ImportOptions) -> int:
-    """Read a quantised network in ONNX, with quantisers of QONNX.
+    """Read a quantised network in ONNX: QONNX, QDQ, or operators of integers.
 
     Scales, biases, norms and activations become integers, which are compared with the graph at
     every accumulator level at which either changes. What cannot be run exactly is refused, by the
