@@ -73,10 +73,10 @@ def _of_an_image(
     doubtful = distance <= allowed
     if watched.sums is None or not doubtful.any():
         return [float(d) if tie else None for d, tie in zip(distance, doubtful, strict=True)]
-    truth = reads(watched.sums, tensors, exact=True)[0][0][at]
+    truth = _exactly(watched.sums, tensors, at)
     moved = [
-        max(_moved(quantizer, *each), _by_kernel(watched, *each)) if tie else Fraction(0)
-        for *each, tie in zip(numbers, truth, channels, doubtful, strict=True)
+        max(_moved(quantizer, *each), _by_kernel(watched, each[2], most)) if tie else Fraction(0)
+        for *each, most, tie in zip(numbers, truth, channels, largest, doubtful, strict=True)
     ]
     return [
         max(float(d), float(by)) if tie and by and by <= most else None
@@ -108,8 +108,8 @@ def _moved(quantizer: Quantizer, read: float, exact: Fraction | float, channel: 
     return abs(Fraction(float(single)) - real) / (quantizer.divisor or 1)
 
 
-def _by_kernel(watched: Watched, _: float, exact: Fraction | float, channel: int) -> Fraction:
-    """Return how far an integer operator moves it, which has ratios of scales in float32."""
+def _by_kernel(watched: Watched, channel: int, largest: float) -> Fraction:
+    """Return how far an integer operator may move it, which has ratios of scales in float32."""
     if not watched.by_kernel or watched.sums is None:
         return Fraction(0)
     accumulation, unit = watched.sums.accumulation, watched.quantizer.unit
@@ -117,7 +117,7 @@ def _by_kernel(watched: Watched, _: float, exact: Fraction | float, channel: int
     ratio = watched.sums.transfer.gain[channel] / unit
     ratios = [ratio * each for each in accumulation.summands or (1, 1 / accumulation.ratio)]
     rounds = any(Fraction(float(np.float32(float(each)))) != each for each in ratios)
-    return abs(Fraction(exact)) / unit * Fraction(EPSILON) if rounds else Fraction(0)
+    return Fraction(largest) / unit * Fraction(EPSILON) if rounds else Fraction(0)
 
 
 def _to_border(quantizer: Quantizer, ratio: np.ndarray) -> np.ndarray:
@@ -157,6 +157,19 @@ def reads(
         found = _pooled(found, pool.window, np.where(falls, -1, 1))
     reach = np.maximum(abs(accumulation.low), abs(accumulation.high)) * abs(gain) + abs(offset)
     return found, reach
+
+
+def _exactly(sums: Sums, tensors: dict[str, np.ndarray], at: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Return what a quantiser reads at some places of an image: rows, columns and channels."""
+    accumulation, transfer = sums.accumulation, sums.transfer
+    if sums.pools or not transfer.one_tail:
+        return reads(sums, tensors, exact=True)[0][0][at]
+    read = [tensors[source] for source in accumulation.sources]
+    if accumulation.is_sum:
+        found = _summed(accumulation, [each[0][at] for each in read], exact=True)
+    else:
+        found = np.rint(_summed(accumulation, read)[0][at]).astype(np.int64)
+    return transfer.of(at[2]).values(found[:, None])[:, 0]
 
 
 def _summed(

@@ -27,8 +27,11 @@ CODING = (*LINEAR, "Clip")
 LAYOUT = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Cast", "Transpose")
 
 
-def padded_ahead(context: ImportContext, tensor: str) -> bool:
-    """Tell whether a convolution or an average pool reads zeros around this tensor."""
+def padded_ahead(context: ImportContext, tensor: str, *, any_value: bool = False) -> bool:
+    """Tell whether a convolution or an average pool reads zeros around this tensor.
+
+    With ``any_value``, whatever a Pad puts there counts as zeros: what they are in codes.
+    """
     for node in context.model.find_consumers(tensor) or []:
         values = attributes(node)
         if node.op_type in ("Conv", "AveragePool"):
@@ -37,9 +40,12 @@ def padded_ahead(context: ImportContext, tensor: str) -> bool:
                 return True
         elif node.op_type == "Pad":
             value = context.values.get(node.input[2]) if len(node.input) > 2 else None
-            if value is None or (isinstance(value, np.ndarray) and not value.any()):
+            is_zero = value is None or (isinstance(value, np.ndarray) and not value.any())
+            if any_value or is_zero:
                 return True
-        elif node.op_type in PASSING and any(padded_ahead(context, each) for each in node.output):
+        elif node.op_type in PASSING and any(
+            padded_ahead(context, each, any_value=any_value) for each in node.output
+        ):
             return True
     return False
 

@@ -166,7 +166,7 @@ def _stored(
     low, high, zero = quantizer.low, quantizer.high, quantizer.zero
     if narrowest(low - zero, high - zero).width <= narrowest(0, high - low).width:
         return quantizer
-    if any(tensor.padding) or padded_ahead(context, node.output[0]):
+    if any(tensor.padding) or padded_ahead(context, node.output[0], any_value=True):
         return quantizer
     return replace(quantizer, base=low)
 

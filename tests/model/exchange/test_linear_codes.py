@@ -195,6 +195,29 @@ def test_ties_are_even_before_the_zero_point():
     assert [meaning.scale * (each + meaning.offset) for each in levels] == [4, 8, -4, -8]
 
 
+def test_a_tie_before_a_quantiser_that_changes_nothing():
+    """What float32 decided is counted once, where it was."""
+    graph = Coded((1, 1))
+    x = graph.matmul(
+        graph.rounded(graph.input, 0.1), graph.reals(graph.constant([[1]], np.int8), 0.1)
+    )
+    x = graph.node("Identity", graph.rounded(x, 0.02))
+    images = np.arange(-60, 60, dtype=np.float32)[:, None] / 10
+    _, found = check(graph.model(graph.rounded(x, 0.02)), images=images)
+    assert [each.ties > 0 for each in found.tensors] == [False, True, False]
+
+
+def test_a_pad_of_codes():
+    graph = Coded()
+    x = graph.codes(graph.input, 0.03, 17)
+    pads = graph.integers(0, 0, 1, 0, 0, 0, 1, 2)
+    x = graph.node("Pad", x, pads, graph.constant(17, np.int8))
+    x = graph.conv(graph.reals(x, 0.03, 17), graph.fixed((3, 2, 3, 3)))
+    x = graph.node("GlobalAveragePool", graph.rounded(x, 0.317))
+    imported, _ = check(graph.model(graph.rounded(graph.node("Flatten", x), 0.117)))
+    assert imported.network.layers[0].window.padding == (1, 0, 1, 2)
+
+
 def test_quantised_twice_and_moved_between():
     graph = Coded((1, 4, 3, 3))
     x = graph.rounded(graph.input)

@@ -4,11 +4,14 @@
 """
 
 import os
+import warnings
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
+from torch.nn import functional
 
 from narrowgauge.model.exchange.agree import agree
 from narrowgauge.model.exchange.executor import Executor
@@ -100,6 +103,37 @@ def test_brevitas_resnet(compare, tmp_path):
     given = exported(brevitas_resnet(**SMALL_RESNET), IMAGE, tmp_path)
     imported, _ = compare(given, "ResNet-8 QCDQ")
     assert sum(layer.kind == "add" for layer in imported.network) == 3
+
+
+class Fake(torch.nn.Module):
+    """Fake quantisers as training with PyTorch leaves them, of 7 bits in the middle."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.linear = torch.nn.Conv2d(1, 4, 3), torch.nn.Linear(144, 10)
+        self.scale = self.conv.weight.detach().abs().amax((1, 2, 3)) / 127
+        self.zero = torch.zeros(4, dtype=torch.int32)
+
+    def forward(self, x):
+        fake = torch.fake_quantize_per_tensor_affine
+        weights = self.conv.weight
+        weights = torch.fake_quantize_per_channel_affine(
+            weights, self.scale, self.zero, 0, -128, 127
+        )
+        x = functional.conv2d(fake(x, 0.013, 13, 0, 255), weights, self.conv.bias)
+        x = fake(torch.relu(x), 0.021, 0, 0, 127).flatten(1)
+        weights = fake(self.linear.weight, 0.002, 0, -128, 127)
+        return functional.linear(x, weights, self.linear.bias)
+
+
+def test_fake_quantisers_of_pytorch(compare, tmp_path):
+    module, path = Fake().eval().requires_grad_(False), tmp_path / "fake.onnx"
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(module, (torch.rand(1, 1, 8, 8),), path, dynamo=False)
+    imported, _ = compare((onnx.load(path), torch.randn(10, 1, 8, 8)), "PyTorch")
+    assert [str(layer.input) for layer in imported.network] == ["uint8", "uint7"]
 
 
 def test_a_zero_point_off_by_one_is_found(tmp_path):
