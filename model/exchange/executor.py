@@ -7,6 +7,7 @@ dimension grows with the batch here.
 """
 
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 import numpy as np
 import onnx
@@ -59,7 +60,7 @@ class Executor:
         self,
         model: ModelWrapper | onnx.ModelProto | bytes,
         batch: int = BATCH,
-        kernels: Mapping[str, Kernel] = {},
+        kernels: Mapping[str, Kernel] = MappingProxyType({}),
     ) -> None:
         self.batch, self._kernels = batch, kernels
         self._model = _proto(model)

@@ -6,7 +6,8 @@ multiplied behind them, so that nothing is rounded before. The operator itself i
 `Kernel`: what runs the graph takes its codes from there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,8 @@ DYNAMIC = ("DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLST
 NOT_OF_STANDARD = ("channels_last", "opset", "alpha")
 
 Arrays = dict[str, np.ndarray]
+Given = Mapping[str, object]
+PLAIN: Given = MappingProxyType({})  # no attributes
 
 
 class Kernel(NamedTuple):
@@ -70,7 +73,7 @@ class _Unfolding:
             refuse(node, "has its channels last; only channels first is supported")
 
     @property
-    def kept(self) -> dict[str, object]:
+    def kept(self) -> Given:
         """Attributes that the float operator has, too."""
         return {k: v for k, v in self.attributes.items() if k not in NOT_OF_STANDARD}
 
@@ -92,20 +95,25 @@ class _Unfolding:
         self.arrays[name] = values
         return name
 
-    def emit(self, operator: str, inputs: list[str], output: str = "", **given: object) -> str:
+    def emit(
+        self,
+        operator: str,
+        inputs: list[str],
+        output: str = "",
+        given: Given = PLAIN,
+        name: str = "",
+    ) -> str:
         """Append a node; return the tensor that it gives."""
-        name = f"{self.node.name}/{operator.lower()}{len(self.nodes)}"
+        name = name or f"{self.node.name}/{operator.lower()}{len(self.nodes)}"
         output = output or f"{name}.out"
-        self.nodes.append(helper.make_node(operator, inputs, [output], name=name, **given))
+        node = helper.make_node(operator, inputs, [output], name=name)
+        node.attribute.extend(helper.make_attribute(*each) for each in given.items())
+        self.nodes.append(node)
         return output
 
-    def compute(self, operator: str, inputs: list[str], **given: object) -> str:
+    def compute(self, operator: str, inputs: list[str], given: Given = PLAIN) -> str:
         """Append the float operator, which has the name of the integer one."""
-        output = f"{self.node.name}/sum"
-        self.nodes.append(
-            helper.make_node(operator, inputs, [output], name=self.node.name, **given)
-        )
-        return output
+        return self.emit(operator, inputs, f"{self.node.name}/sum", given, self.node.name)
 
     def operand(self, code: _Operand, axis: int = 0) -> str:
         """Dequantise an operand."""
@@ -126,7 +134,7 @@ class _Unfolding:
         inputs = [self.node.input[place], self.array(f"{what}/scale", scale)]
         if zero is not None:
             inputs.append(self.array(f"{what}/zero", zero))
-        return self.emit("DequantizeLinear", inputs, **({"axis": axis} if scale.ndim else {}))
+        return self.emit("DequantizeLinear", inputs, given={"axis": axis} if scale.ndim else {})
 
     def quantise(self, tensor: str, result: _Result) -> None:
         """Quantise what the operator gives; its type is that of its zero point."""
@@ -157,7 +165,7 @@ class _Unfolding:
 
 def _linear_conv(of: _Unfolding) -> None:
     axes = of.constant(3, "weights").ndim - 2
-    total = _product(of, "Conv", _Operand(0, None, 2), _Operand(3, None, 5), 8, **of.kept)
+    total = _product(of, "Conv", _Operand(0, None, 2), _Operand(3, None, 5), 8)
     _requantise(of, total, (1, 4), _Result(6, 7), axes)
 
 
@@ -170,8 +178,8 @@ def _linear_matmul(of: _Unfolding) -> None:
 def _gemm(of: _Unfolding) -> None:
     axis = 0 if of.attributes.get("transB", 0) else 1
     codes = _Operand(0, None, 2), _Operand(3, None, 5)
-    total = _product(of, "Gemm", *codes, 6, axis=axis, **of.kept)
-    alpha = np.float32(of.attributes.get("alpha", 1.0))
+    total = _product(of, "Gemm", *codes, 6, axis=axis)
+    alpha = np.array(of.attributes.get("alpha", 1.0), np.float32)
     if alpha != 1:
         total = of.emit("Mul", [total, of.array("alpha", alpha)])
     result = _Result(7, 8) if of.has(7) else None
@@ -184,16 +192,14 @@ def _product(
     x: _Operand,
     w: _Operand,
     bias: int = -1,
-    *,
     axis: int = 0,
-    **given: object,
 ) -> str:
     """Multiply the integers."""
     inputs = [of.operand(x), of.operand(w, axis)]
     if bias > 0 and of.has(bias):
         one = of.array("one", np.ones((), np.float32))
         inputs.append(of.emit("DequantizeLinear", [of.node.input[bias], one]))
-    return of.compute(operator, inputs, **given)
+    return of.compute(operator, inputs, of.kept)
 
 
 def _requantise(
@@ -212,7 +218,7 @@ def _requantise(
 
 
 def _conv_integer(of: _Unfolding) -> None:
-    _whole(of, _product(of, "Conv", _Operand(0, None, 2), _Operand(1, None, 3), **of.kept))
+    _whole(of, _product(of, "Conv", _Operand(0, None, 2), _Operand(1, None, 3)))
 
 
 def _matmul_integer(of: _Unfolding) -> None:
@@ -221,7 +227,7 @@ def _matmul_integer(of: _Unfolding) -> None:
 
 
 def _whole(of: _Unfolding, total: str) -> None:
-    of.emit("Cast", [total], of.node.output[0], to=TensorProto.INT32)
+    of.emit("Cast", [total], of.node.output[0], {"to": TensorProto.INT32})
 
 
 # --- others ----------------------------------------------------------------------------------
@@ -239,8 +245,9 @@ def _single(operator: str, *own: str) -> Callable[[_Unfolding], None]:
     """Unfold an operator of one operand; ``own`` are attributes that the others do not have."""
 
     def unfolded(of: _Unfolding) -> None:
-        given = of.kept | {name: of.attributes[name] for name in own if name in of.attributes}
-        of.quantise(of.compute(operator, [of.operand(_Operand(0, 1, 2))], **given), _Result(3, 4))
+        more = {name: of.attributes[name] for name in own if name in of.attributes}
+        total = of.compute(operator, [of.operand(_Operand(0, 1, 2))], {**of.kept, **more})
+        of.quantise(total, _Result(3, 4))
 
     return unfolded
 
@@ -248,7 +255,7 @@ def _single(operator: str, *own: str) -> Callable[[_Unfolding], None]:
 def _concat(of: _Unfolding) -> None:
     places = range(2, len(of.node.input), 3)
     operands = [of.operand(_Operand(each, each + 1, each + 2)) for each in places]
-    of.quantise(of.compute("Concat", operands, **of.kept), _Result(0, 1))
+    of.quantise(of.compute("Concat", operands, of.kept), _Result(0, 1))
 
 
 INTEGER_OPERATORS: dict[str, tuple[Callable[[_Unfolding], None], int, int]] = {

@@ -68,8 +68,8 @@ def _codes(context: ImportContext, node: NodeProto, shape: tuple[int, ...]) -> _
         refuse(node, f"zero points of {given.shape} do not fit scales of {scale.shape}")
     zero = np.zeros((), np.int64) if given is None else np.asarray(given, np.int64)
     ends = np.iinfo(dtype)
-    arrays = [_along(node, each, shape) for each in (scale, zero)]
-    return _Codes(*arrays, int(ends.min), int(ends.max), dtype)
+    scale, zero = (_along(node, each, shape) for each in (scale, zero))
+    return _Codes(scale, zero, int(ends.min), int(ends.max), dtype)
 
 
 def _dtype(context: ImportContext, node: NodeProto, zero: np.ndarray | None) -> np.dtype:

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from typing import Any
 
 import onnx
 import torch
@@ -92,8 +93,9 @@ def quantised(module, shape, folder, *, form="QDQ", steps=5, **options):
         name = onnx.load(plain).graph.input[0].name
         rows = iter([{name: calibration[i : i + 1]} for i in range(len(calibration))])
         kinds = {key: getattr(QuantType, value) for key, value in options.pop("types", {}).items()}
+        reader: Any = _Reader(rows)
         quantize_static(
-            plain, written, _Reader(rows), quant_format=getattr(QuantFormat, form),
+            plain, written, reader, quant_format=getattr(QuantFormat, form),
             **kinds, **options,
         )  # fmt: skip
     logging.disable(level)
@@ -130,8 +132,8 @@ def brevitas_lenet(bits=4, channels=(6, 16), widths=(120, 84)):
         from brevitas.quant import Int32Bias
 
     one, two = channels
-    own = {"weight_bit_width": bits, "bias": True, "bias_quant": Int32Bias}
-    relu = {"bit_width": bits, "return_quant_tensor": True}
+    own: dict[str, Any] = {"weight_bit_width": bits, "bias": True, "bias_quant": Int32Bias}
+    relu: dict[str, Any] = {"bit_width": bits, "return_quant_tensor": True}
     return nn.Sequential(
         qnn.QuantIdentity(bit_width=8, return_quant_tensor=True),
         qnn.QuantConv2d(1, one, 5, padding=2, **own), qnn.QuantReLU(**relu), nn.MaxPool2d(2),
@@ -148,12 +150,12 @@ def brevitas_resnet(bits=4, width=16, size=32):
         warnings.simplefilter("ignore")
         import brevitas.nn as qnn
 
-    own = {"weight_bit_width": bits, "bias": False}
+    own: dict[str, Any] = {"weight_bit_width": bits, "bias": False}
 
     class Block(nn.Module):
         def __init__(self, inputs, outputs, stride=1):
             super().__init__()
-            quant = {"bit_width": bits}
+            quant: dict[str, Any] = {"bit_width": bits}
             self.one = qnn.QuantConv2d(inputs, outputs, 3, stride, padding=1, **own)
             self.norm = nn.BatchNorm2d(outputs)
             self.relu = qnn.QuantReLU(**quant)

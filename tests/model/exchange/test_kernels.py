@@ -215,5 +215,5 @@ def test_a_kernel_of_another_zero_point_is_found():
     )  # fmt: skip
     imported = import_model(graph.model(x, kind=UINT8), name="net")
     (kernel,) = imported.kernels.values()
-    kernel.constants["QLinearMatMul_0/kernel/7"] = np.uint8(118)
+    kernel.constants["QLinearMatMul_0/kernel/7"] = np.array(118, np.uint8)
     assert any(each.first for each in agree(imported, pictures(imported)).tensors)

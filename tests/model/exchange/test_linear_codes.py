@@ -1,5 +1,7 @@
 """QuantizeLinear, DequantizeLinear and the Clip between: as small graphs, against onnxruntime."""
 
+from typing import Any
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -7,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from narrowgauge.hw.errors import DataError, NetworkError
+from narrowgauge.hw.network.layers import Conv2d, Dense
 from narrowgauge.model.exchange.agree import agree
 from narrowgauge.model.exchange.importer import import_model
 
@@ -32,19 +35,19 @@ class Coded(Graph):
             output.type.tensor_type.elem_type = kind
         return model
 
-    def codes(self, x, scale=0.05, zero: object = 0, dtype=np.int8, **more):
+    def codes(self, x, scale: Any = 0.05, zero: Any = 0, dtype: Any = np.int8, **more):
         """The codes of a tensor; a zero point of None is left out."""
         rest = [] if zero is None else [self.constant(zero, dtype)]
         return self.node("QuantizeLinear", x, self.constant(scale), *rest, **more)
 
-    def reals(self, codes, scale=0.05, zero: object = 0, dtype=np.int8, **more):
+    def reals(self, codes, scale: Any = 0.05, zero: Any = 0, dtype: Any = np.int8, **more):
         rest = [] if zero is None else [self.constant(zero, dtype)]
         return self.node("DequantizeLinear", codes, self.constant(scale), *rest, **more)
 
     def rounded(self, x, *given, **more):
         return self.reals(self.codes(x, *given, **more), *given, **more)
 
-    def fixed(self, shape, scale=0.01, zero: object = 0, dtype=np.int8, **more):
+    def fixed(self, shape, scale: Any = 0.01, zero: Any = 0, dtype: Any = np.int8, **more):
         """Random weights, in codes."""
         ends = np.iinfo(dtype)
         values = self.random.integers(ends.min, ends.max + 1, shape)
@@ -68,7 +71,8 @@ def whole(model, images, names):
     (given,) = session.get_inputs()
     dtype = {"tensor(int8)": np.int8, "tensor(uint8)": np.uint8}.get(given.type, np.float32)
     rows = [session.run(names, {given.name: each[None].astype(dtype)}) for each in images]
-    return {name: np.concatenate([row[i] for row in rows]) for i, name in enumerate(names)}
+    found = zip(names, zip(*rows, strict=True), strict=True)
+    return {name: np.concatenate([np.asarray(each) for each in values]) for name, values in found}
 
 
 def pictures(imported, count=20):
@@ -129,7 +133,9 @@ def test_versions_of_the_operators(opset):
 def test_a_scale_for_each_channel(weight):
     graph, output = network(weight=weight, axis=0)
     imported, _ = check(graph.model(output))
-    assert len({*imported.network.layers[0].multiplier.tolist()}) > 1
+    layer = imported.network.layers[0]
+    assert isinstance(layer, Conv2d)
+    assert len({*layer.multiplier.tolist()}) > 1
 
 
 @pytest.mark.parametrize("kind", ["INT4", "UINT4", "INT2", "UINT2"])
@@ -160,6 +166,7 @@ def test_a_clip_of_codes_narrows_them():
     x = graph.reals(graph.node("Clip", graph.codes(x, 0.3), "", graph.constant(15, np.int8)), 0.3)
     imported, _ = check(graph.model(x))
     (layer,) = imported.network
+    assert isinstance(layer, Dense)
     assert (str(layer.input), str(layer.weight)) == ("int4", "int2")
     assert layer.high == 15
 
@@ -177,7 +184,9 @@ def test_an_input_of_integers_and_an_output_of_codes(zero):
     imported, found = check(model, images=images)
     (codes,) = whole(model, images, [x]).values()
     assert codes.dtype == np.int8
-    levels = found.result.levels.numpy().reshape(20, 3) + int(imported.ending.meaning.offset)
+    meaning = imported.ending.meaning
+    assert meaning is not None
+    levels = found.result.levels.numpy().reshape(20, 3) + int(meaning.offset)
     assert np.array_equal(codes, levels)
     with pytest.raises(DataError, match="level"):
         agree(imported, images + 0.5)
@@ -189,8 +198,9 @@ def test_ties_are_even_before_the_zero_point():
     x = graph.rounded(graph.input, 1.0, 0)
     x = graph.matmul(x, graph.reals(graph.constant([[1]], np.int8), 1.0))
     x = graph.rounded(x, 2.0, 1)
-    imported, found = check(graph.model(x), images=np.float32([[5], [7], [-5], [-7]]))
+    imported, found = check(graph.model(x), images=np.array([[5], [7], [-5], [-7]], np.float32))
     meaning = imported.ending.meaning
+    assert meaning is not None
     levels = found.result.levels.ravel().tolist()
     assert [meaning.scale * (each + meaning.offset) for each in levels] == [4, 8, -4, -8]
 
@@ -215,7 +225,9 @@ def test_a_pad_of_codes():
     x = graph.conv(graph.reals(x, 0.03, 17), graph.fixed((3, 2, 3, 3)))
     x = graph.node("GlobalAveragePool", graph.rounded(x, 0.317))
     imported, _ = check(graph.model(graph.rounded(graph.node("Flatten", x), 0.117)))
-    assert imported.network.layers[0].window.padding == (1, 0, 1, 2)
+    layer = imported.network.layers[0]
+    assert isinstance(layer, Conv2d)
+    assert layer.window.padding == (1, 0, 1, 2)
 
 
 def test_quantised_twice_and_moved_between():
@@ -232,7 +244,7 @@ def test_quantised_twice_and_moved_between():
 def test_blocks_of_one_scale():
     graph = Coded((1, 4), opset=21)
     codes = graph.constant(graph.random.integers(-90, 90, (4, 3)), np.int8)
-    scales = np.float32([[0.1, 0.2, 0.3]] * 2)
+    scales = np.array([[0.1, 0.2, 0.3]] * 2, np.float32)
     weights = graph.node("DequantizeLinear", codes, graph.constant(scales), block_size=2, axis=0)
     check(graph.model(graph.rounded(graph.matmul(graph.rounded(graph.input), weights), 0.5)))
 
@@ -280,7 +292,7 @@ def test_a_zero_point_of_another_type():
     model = graph.model(output)
     graph = model.graph
     node = next(each for each in graph.node if each.op_type == "DequantizeLinear")
-    zero = onnx.numpy_helper.from_array(np.uint8(0), "another")
+    zero = onnx.numpy_helper.from_array(np.zeros((), np.uint8), "another")
     graph.initializer.append(zero)
     node.input[2] = "another"
     refused(model, node.name, "uint8", "int8")
@@ -344,7 +356,9 @@ def test_another_axis_is_found():
     refused(model, "scales that differ between inputs")
     node.attribute[0].i = 1
     scale = next(each for each in model.graph.initializer if each.name == node.input[1])
-    scale.CopyFrom(onnx.numpy_helper.from_array(np.float32([0.02, 0.01, 0.04]), scale.name))
+    scale.CopyFrom(
+        onnx.numpy_helper.from_array(np.array([0.02, 0.01, 0.04], np.float32), scale.name)
+    )
     wrong = import_model(model, name="net")
     object.__setattr__(imported, "model", wrong.model)
     assert any(each.first for each in agree(imported, pictures(imported)).tensors)

@@ -5,6 +5,7 @@
 
 import os
 import warnings
+from typing import Any
 
 import numpy as np
 import onnx
@@ -24,8 +25,8 @@ from .test_linear_codes import whole
 LONG = bool(os.environ.get("NARROWGAUGE_LONG"))
 COUNT = 200 if LONG else 20
 LINE, IMAGE = (1, 28, 28), (3, 32, 32) if LONG else (3, 12, 12)
-SMALL_LENET = {} if LONG else {"channels": (3, 4), "widths": (16, 12)}
-SMALL_RESNET = {} if LONG else {"width": 4, "size": 12}
+SMALL_LENET: dict[str, Any] = {} if LONG else {"channels": (3, 4), "widths": (16, 12)}
+SMALL_RESNET: dict[str, Any] = {} if LONG else {"width": 4, "size": 12}
 BYTES = {"activation_type": "QUInt8", "weight_type": "QInt8"}
 SIGNED = {"activation_type": "QInt8", "weight_type": "QInt8"}
 
@@ -69,7 +70,7 @@ def _classes(model, images, found):
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model.SerializeToString(), options)
     (given,) = session.get_inputs()
-    rows = [session.run(None, {given.name: each[None]})[0].ravel() for each in images]
+    rows = [np.ravel(np.asarray(session.run(None, {given.name: one[None]})[0])) for one in images]
     same = (np.argmax(rows, axis=1) == found.result.labels.numpy()).sum()
     return f"{same} of one class with its fused integer kernels"
 
