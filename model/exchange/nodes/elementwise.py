@@ -18,6 +18,7 @@ from .consumers import is_end, scores_behind
 from .context import ImportContext, NetworkTensor, Raw
 from .levels import levels_of, sums_of
 from .placing import arranged, settled, upside_down
+from .quantise import whole_levels
 
 __all__ = [
     "NONLINEAR",
@@ -274,7 +275,7 @@ NONLINEAR: dict[str, Callable[[Attributes], Callable[[np.ndarray], np.ndarray]]]
 def _add(context: ImportContext, node: NodeProto) -> None:
     """Add or subtract two quantised tensors: their levels, each times an integer."""
     one, two = (
-        settled(context, node, levels_of(context, node, context.tensor(node, place)))
+        settled(context, node, _summand(context, node, context.tensor(node, place)))
         for place in (0, 1)
     )
     if one.index.shape != two.index.shape:
@@ -300,6 +301,12 @@ def _add(context: ImportContext, node: NodeProto) -> None:
     context.values[node.output[0]] = Sums(
         size=one.size, index=one.index, accumulation=sums, transfer=transfer
     )
+
+
+def _summand(context: ImportContext, node: NodeProto, tensor: NetworkTensor) -> Levels:
+    """Return a tensor as levels: quantised, or sums that are levels as they are."""
+    whole = whole_levels(context, node, tensor) if isinstance(tensor, Sums) else None
+    return levels_of(context, node, tensor) if whole is None else whole
 
 
 def _sum(

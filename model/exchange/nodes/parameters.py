@@ -15,6 +15,7 @@ from .consumers import is_end
 from .context import ImportContext, NetworkTensor
 
 __all__ = [
+    "WIDEST",
     "bit_width",
     "one_number",
     "positive_scale",

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from math import gcd, lcm
 
 import numpy as np
 from onnx import NodeProto
@@ -9,6 +10,7 @@ from onnx import NodeProto
 from ....hw.network.layers import MAX_SUMMAND
 from ....hw.numbers.formats import Bipolar
 from ...exact.quantizer import Quantizer
+from ...exact.ranges import narrowest
 from ...exact.requantisation import PairSteps, Steps, end_levels, estimated_codes
 from ...exact.tensors import Levels, Sums, Weights
 from ...exact.transfer import Transfer
@@ -18,10 +20,10 @@ from .context import ImportContext, NetworkTensor, Raw, Watched
 from .inputs import quantised_input
 from .levels import sums_of
 from .outputs import add_pools, given, stored_format
-from .parameters import quantizer_of
+from .parameters import WIDEST, quantizer_of
 from .weights import quantised_weights
 
-__all__ = ["QUANTISERS", "quantise", "quantised"]
+__all__ = ["QUANTISERS", "quantise", "quantised", "whole_levels"]
 
 QUANTISERS = ("Quant", "IntQuant", "BipolarQuant", "Trunc", "FloatQuant", "MultiThreshold")
 MOST_LEVELS = 1 << 12  # of a tensor whose next quantiser is compared level by level
@@ -53,6 +55,35 @@ def quantised(
         return tensor, None
     sums = sums_of(context, node, tensor)
     return _layer(context, node, sums, quantizer), sums
+
+
+def whole_levels(context: ImportContext, node: NodeProto, sums: Sums) -> Levels | None:
+    """Return sums that nothing quantises as levels of up to 16 bits; None where they are none.
+
+    That is where all scales and offsets are multiples of one number, such as a power of two.
+    """
+    transfer, accumulation = sums.transfer, sums.accumulation
+    if not transfer.is_affine or any(sums.padding) or not accumulation.is_weighted:
+        return None
+    parts = {*transfer.gain, *transfer.offset, *transfer.low, *transfer.high}
+    unit = _common([each for each in parts if isinstance(each, Fraction)])
+    ends = np.stack([accumulation.low, accumulation.high], axis=1)
+    codes = transfer.values(ends) / unit
+    low, high = int(codes.min()), int(codes.max())
+    if low >= high or max(-low, high) >> WIDEST or narrowest(low, high).width > WIDEST:
+        return None
+    scale, none = np.full(len(transfer.gain), unit, object), Fraction(0)
+    quantizer = Quantizer(scale, none, low, high, "ROUND", False, scale, none)
+    levels = _layer(context, node, sums, quantizer)
+    # whoever else reads the same sums reads the same layer
+    context.values |= {key: levels for key, value in context.values.items() if value is sums}
+    return levels
+
+
+def _common(numbers: list[Fraction]) -> Fraction:
+    """Return the largest number of which all are multiples."""
+    whole = lcm(*(each.denominator for each in numbers))
+    return Fraction(gcd(*(int(each * whole) for each in numbers)) or 1, whole)
 
 
 def _changes_nothing(tensor: Levels, quantizer: Quantizer) -> bool:

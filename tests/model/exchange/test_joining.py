@@ -43,6 +43,26 @@ def test_a_difference_of_signs():
     check(ended(graph, graph.node("Sub", graph.node("Add", x, 0.125), y), 2))
 
 
+@pytest.mark.parametrize("bias", [None, 0.25, 0.01])
+@pytest.mark.parametrize("operator", ["Add", "Sub"])
+def test_sums_before_their_quantiser(operator, bias):
+    """Scales and biases that are powers of two have a common unit."""
+    graph = Graph((1, 2, 5, 5))
+    x = graph.quant(graph.input)
+    given = [] if bias is None else [np.arange(2) * bias]
+    one = graph.node("Relu", graph.conv(x, graph.weights((2, 2, 3, 3)), *given, pads=[1] * 4))
+    other = graph.conv(x, graph.weights((2, 2, 1, 1), scale=0.0625))
+    model = ended(graph, graph.node(operator, one, other), 2)
+    if bias == 0.01:
+        with pytest.raises(NetworkError, match="Conv_0"):
+            import_model(model, name="net")
+        return
+    imported, _ = check(model)
+    kinds = [each.kind for each in imported.network]
+    assert kinds[:2] == ["conv2d", "conv2d"]
+    assert "add" in kinds
+
+
 @pytest.mark.parametrize("scales", [(0.25, 0.25), (0.25, 0.37)])
 @pytest.mark.parametrize("channels", [(2, 2), (3, 1)])
 def test_joined_channels(scales, channels):
