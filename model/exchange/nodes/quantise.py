@@ -7,8 +7,8 @@ from math import gcd, lcm
 import numpy as np
 from onnx import NodeProto
 
-from ....hw.network.layers import MAX_SUMMAND
 from ....hw.numbers.formats import Bipolar
+from ...exact.pairs import MOST_PAIRS, fit_pairs
 from ...exact.quantizer import Quantizer
 from ...exact.ranges import narrowest
 from ...exact.requantisation import PairSteps, Steps, end_levels, estimated_codes
@@ -154,11 +154,6 @@ def _mirrored(node: NodeProto, sums: Sums) -> np.ndarray:
     return found[0] if found else np.zeros(len(direction), bool)
 
 
-TRIALS = 64  # pairs of summands that are tried up to each limit, those nearest to the ratio first
-FEWEST = 255  # summands up to here take fewer multiplications
-PAIRS = 1 << 18
-
-
 def _paired(context: ImportContext, node: NodeProto, sums: Sums, quantizer: Quantizer) -> Levels:
     """Plan a sum of two tensors with the smallest summands that are exact for all pairs of levels.
 
@@ -170,31 +165,25 @@ def _paired(context: ImportContext, node: NodeProto, sums: Sums, quantizer: Quan
     accumulation = sums.accumulation
     (low, high), (other_low, other_high) = accumulation.ends
     pairs = (high - low + 1) * (other_high - other_low + 1)
-    if pairs > PAIRS or not sums.transfer.is_affine:
+    if pairs > MOST_PAIRS or not sums.transfer.is_affine:
         refuse(
             node,
             "sums of tensors this wide need equal scales: theirs have the ratio "
-            f"{float(accumulation.ratio):g}, and {pairs:,} pairs of levels, of at most {PAIRS:,}",
+            f"{float(accumulation.ratio):g}, and {pairs:,} pairs of levels, of at most "
+            f"{MOST_PAIRS:,}",
         )
     one, two = np.arange(low, high + 1), np.arange(other_low, other_high + 1)
     transfer, quantizer = sums.transfer.of(np.array([0])), quantizer.of(np.array([0]))
     if transfer.gain[0] < 0:
         refuse(node, "subtracts sums of tensors whose scales have no ratio of small integers")
     levels = _levels(transfer, quantizer, accumulation.ratio, one, two)
-    wrong = []
-    ratio = float(accumulation.ratio)
-    for summands in (*_candidates(ratio, FEWEST), *_candidates(ratio, MAX_SUMMAND)):
-        totals = (summands[0] * one[:, None] + summands[1] * two[None, :]).ravel()
-        found, occurring, differing = _function(totals, levels.ravel())
-        if not differing:
-            break
-        wrong.append((differing, summands))
-    else:
-        count, summands = min(wrong)
+    fit = fit_pairs(float(accumulation.ratio), one, two, levels)
+    summands = fit.summands
+    if fit.wrong:
         refuse(
             node,
             f"adds tensors whose scales have the ratio {float(accumulation.ratio):g}; the best "
-            f"integers, {summands[0]} and {summands[1]}, are wrong for {count} of "
+            f"integers, {summands[0]} and {summands[1]}, are wrong for {fit.wrong} of "
             f"{levels.size} pairs of levels; give both one scale",
         )
     ends = end_levels(transfer, quantizer)
@@ -204,11 +193,11 @@ def _paired(context: ImportContext, node: NodeProto, sums: Sums, quantizer: Quan
     steps = PairSteps(
         name=name,
         output=fmt,
-        low=np.array([totals.min()]),
-        high=np.array([totals.max()]),
+        low=np.array([fit.low]),
+        high=np.array([fit.high]),
         ends=ends,
-        sums=found,
-        given=occurring,
+        sums=fit.sums,
+        given=fit.levels,
         rise=2.0 if quantizer.is_bipolar else gain,
         start=float(transfer.offset[0] / quantizer.unit[0] + quantizer.zero_point - quantizer.zero),
     )
@@ -238,31 +227,3 @@ def _levels(
 
     flat = estimate.reshape(1, -1), doubt.reshape(1, -1)
     return (estimated_codes(quantizer, *flat, exact) - quantizer.zero).reshape(estimate.shape)
-
-
-def _candidates(ratio: float, most: int) -> list[tuple[int, int]]:
-    """Return summands near a ratio, the smaller ones first among those that are near enough."""
-    pairs = {
-        (round(ratio * second), second)
-        for second in range(1, most + 1)
-        if 1 <= round(ratio * second) <= most
-    } | {
-        (first, round(first / ratio))
-        for first in range(1, most + 1)
-        if 1 <= round(first / ratio) <= most
-    }
-    pairs = pairs or {(most, 1) if ratio > 1 else (1, most)}
-    nearest = sorted(pairs, key=lambda pair: abs(pair[0] / pair[1] / ratio - 1))[:TRIALS]
-    return sorted(nearest, key=sum)
-
-
-def _function(totals: np.ndarray, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return sums, their levels, and how many pairs contradict a function that nowhere falls."""
-    order = np.lexsort((levels, totals))
-    totals, levels = totals[order], levels[order]
-    sums, first = np.unique(totals, return_index=True)
-    lowest = levels[first]
-    highest = np.maximum.reduceat(levels, first)
-    rising = np.maximum.accumulate(highest)
-    wrong = (levels != np.repeat(rising, np.diff([*first, len(levels)]))).sum()
-    return sums, lowest, int(wrong)
