@@ -39,7 +39,7 @@ __all__ = [
     "Window",
 ]
 
-MAX_SUMMAND = 1023  # the largest multiplier of a summand of `Add`
+MAX_SUMMAND = 16383  # the largest multiplier of a summand of `Add`
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -197,7 +197,7 @@ class Add(Requantised):
     other : Format
         Format of the second source.
     summands : tuple of int
-        Their multipliers, 1 to 1,023.
+        Their multipliers, 1 to 16,383.
 
     Raises
     ------

@@ -72,11 +72,20 @@ def fit_pairs(
 
 
 def _candidates(ratio: float, largest: int) -> Iterator[tuple[int, int]]:
-    """Yield summands near a ratio, the smaller ones first among those that are near enough."""
-    small = _near(ratio, min(largest, SMALL_SUMMANDS))
-    yield from small
-    if largest > SMALL_SUMMANDS:
-        yield from (pair for pair in _near(ratio, largest) if pair not in small)
+    """Yield summands near a ratio, the smaller ones first among those that are near enough.
+
+    Ratios beside those of small integers need large ones, since nothing is as near as the small.
+    """
+    seen: set[tuple[int, int]] = set()
+    limit = SMALL_SUMMANDS
+    while True:
+        for pair in _near(ratio, min(limit, largest)):
+            if pair not in seen:
+                seen.add(pair)
+                yield pair
+        if limit >= largest:
+            return
+        limit = 4 * limit + 3
 
 
 def _near(ratio: float, largest: int) -> list[tuple[int, int]]:

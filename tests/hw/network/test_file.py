@@ -316,7 +316,7 @@ def test_inconsistent_headers_are_refused(tmp_path, change):
         (lambda layers: layers[0]["window"].update(padding=[3, 0, 0, 0]), "padding"),
         (lambda layers: layers[0].update(groups=4), "conv.*4 groups"),
         (lambda layers: layers[0].update(groups="2"), "strange"),
-        (lambda layers: layers[1].update(summands=[0, 1]), "sum.*1 to 1023"),
+        (lambda layers: layers[1].update(summands=[0, 1]), "sum.*1 to 16383"),
         (lambda layers: layers[1].update(sources=["conv"]), "sum.*reads 2 tensors"),
         (lambda layers: layers[1].update(sources=["input", "mean"]), "sum reads mean"),
         (lambda layers: layers[2].update(window={"kernel": [9, 9]}), "largest.*9x9"),

@@ -83,10 +83,11 @@ def test_scales_whose_ratio_is_beyond_all_summands():
     two = graph.quant(graph.matmul(x, graph.weights((3, 3))), 2, 0.77)
     check(graph, finished(graph, graph.quant(graph.node("Add", one, two), 3, 1400.3)))
     graph, x = image(3)
-    one = graph.quant(graph.matmul(x, graph.weights((3, 3))), 6, 1400.3)
-    two = graph.quant(graph.matmul(x, graph.weights((3, 3))), 12, 0.77)
+    one, two = (
+        graph.quant(graph.matmul(x, graph.weights((3, 3))), 9, each) for each in (0.1, 0.100001)
+    )
     with pytest.raises(NetworkError, match="scales have the ratio"):
-        check(graph, finished(graph, graph.quant(graph.node("Add", one, two), 8, 20.0)))
+        check(graph, finished(graph, graph.quant(graph.node("Add", one, two), 8, 0.137)))
 
 
 def test_a_sum_of_tensors_that_is_subtracted():
