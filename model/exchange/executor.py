@@ -65,7 +65,10 @@ class Executor:
         self.batch, self._kernels = batch, kernels
         self._model = _proto(model)
         self._graph = self._model.graph
-        self._opsets = {each.domain: each.version for each in self._model.opset_import}
+        self._opsets = {
+            "" if each.domain == "ai.onnx" else each.domain: each.version
+            for each in self._model.opset_import
+        }
         self.constants: Arrays = {
             each.name: numpy_helper.to_array(each) for each in self._graph.initializer
         }

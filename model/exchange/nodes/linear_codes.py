@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
-from onnx import NodeProto, helper
+from onnx import NodeProto, TensorProto, helper
 
 from ...exact.quantizer import Quantizer
 from ...exact.ranges import narrowest
@@ -62,6 +62,8 @@ def _codes(context: ImportContext, node: NodeProto, shape: tuple[int, ...]) -> _
     scale = np.asarray(positive_scale(context, node, 1))
     given = context.constant(node, 2, "zero point")
     dtype = _dtype(context, node, given)
+    if attributes(node).get("precision", 0) not in (0, TensorProto.FLOAT):
+        refuse(node, "divides in another precision than float32; only that is supported")
     if dtype.kind not in "iu":
         refuse(node, f"its codes are of {dtype}; only integers are supported")
     if given is not None and given.size != 1 and given.shape != scale.shape:
@@ -166,7 +168,9 @@ def _stored(
     low, high, zero = quantizer.low, quantizer.high, quantizer.zero
     if narrowest(low - zero, high - zero).width <= narrowest(0, high - low).width:
         return quantizer
-    if any(tensor.padding) or padded_ahead(context, node.output[0], any_value=True):
+    # several quantisers of the input must agree
+    name = context.model.graph.input[0].name if isinstance(tensor, Raw) else node.output[0]
+    if any(tensor.padding) or padded_ahead(context, name, any_value=True):
         return quantizer
     return replace(quantizer, base=low)
 
