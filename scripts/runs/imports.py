@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ...model.data import Dataset
-    from ...model.exchange.importer import Imported, ImportedLayer
+    from ...model.exchange.importer import Imported
+    from ...model.exchange.report import ImportedLayer
 
 __all__ = [
     "Positive",

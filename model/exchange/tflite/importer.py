@@ -1,0 +1,241 @@
+"""Import: a TFLite file of int8 becomes the `hw.network.network.Network` that hardware runs."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ....hw.errors import NarrowgaugeError, NetworkError
+from ....hw.network.layers import MaxPool
+from ....hw.network.network import INPUT, Network
+from ....hw.numbers.arithmetic import Accumulator
+from ....hw.program.mapping import accumulator_bits
+from ...exact.solving import build, solve_all
+from ...exact.unsolved import UnsolvedLayer
+from ..preparation import KEY, Preparation
+from ..report import ImportedLayer, imported_layers
+from . import elementwise, endings, moves, pooling, products
+from .graph import Operation, TfliteGraph, refuse
+from .reading import read_tflite
+from .rules import RELUS
+from .state import Handler, StoredTensor, TfliteImport
+
+__all__ = ["TFLITE_OPERATORS", "ImportedTflite", "import_graph", "import_tflite"]
+
+HANDLERS: dict[str, Handler] = {
+    "CONV_2D": products.convolution,
+    "DEPTHWISE_CONV_2D": products.convolution,
+    "FULLY_CONNECTED": products.dense,
+    "MAX_POOL_2D": pooling.max_pool,
+    "AVERAGE_POOL_2D": pooling.average_pool,
+    "MEAN": pooling.mean,
+    "ADD": elementwise.add,
+    **dict.fromkeys((*RELUS, "QUANTIZE"), elementwise.rescale),
+    "RESHAPE": moves.reshape,
+    "PAD": moves.pad,
+    "SOFTMAX": endings.softmax,
+    "DEQUANTIZE": endings.dequantize,
+}
+TFLITE_OPERATORS = tuple(sorted(HANDLERS))
+"""Operators that can be imported."""
+ENDS = ("DEQUANTIZE", "QUANTIZE")
+
+
+@dataclass(frozen=True, eq=False)
+class ImportedTflite:
+    """A network, and what importing it found.
+
+    Attributes
+    ----------
+    network : Network
+        The integers.
+    report : tuple of ImportedLayer
+        One a layer.
+    dropped : tuple of str
+        Operators at the end that need no hardware.
+    graph : TfliteGraph
+        The file.
+    watched : dict of int to StoredTensor
+        Tensors of the graph that are levels of the network.
+    """
+
+    network: Network
+    report: tuple[ImportedLayer, ...]
+    dropped: tuple[str, ...]
+    graph: TfliteGraph
+    watched: dict[int, StoredTensor]
+
+
+def import_tflite(
+    path: Path | str,
+    *,
+    name: str | None = None,
+    lanes: int = 4,
+    progress: Callable[[str], None] = lambda _: None,
+) -> ImportedTflite:
+    """Import a TFLite file whose tensors are int8.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    name : str, optional
+        Name of the network; None takes that of the file.
+    lanes : int
+        Lanes of the array that the accumulator is sized for.
+    progress : callable
+        Is told what is done next.
+
+    Raises
+    ------
+    NetworkError
+        For what is no such file or cannot be run exactly; the text names the operator.
+    """
+    path = Path(path)
+    graph = read_tflite(path)
+    try:
+        return import_graph(graph, name=name or path.stem, lanes=lanes, progress=progress)
+    except NetworkError as error:
+        raise NetworkError(f"{path}: {error}") from error
+
+
+def import_graph(
+    graph: TfliteGraph,
+    *,
+    name: str,
+    lanes: int = 4,
+    progress: Callable[[str], None] = lambda _: None,
+) -> ImportedTflite:
+    """Import a graph that is in memory; see `import_tflite`."""
+    state = _translated(graph, progress)
+    start, result = _ends(state)
+    unsolved = [each for each in state.layers if isinstance(each, UnsolvedLayer)]
+    solutions = solve_all(unsolved, progress=progress)
+    about: dict[str, object] = {"imported": "TFLite", KEY: _preparation(graph, start).plain()}
+    network = Network(
+        name=name,
+        layers=tuple(build(state.layers, solutions)),
+        accumulator=Accumulator(48),
+        about=about,
+        input_size=start.size,
+    )
+    network = network.with_accumulator(Accumulator(accumulator_bits(network, lanes)))
+    report = imported_layers(network, lanes, solutions)
+    about["fold"] = [asdict(each) for each in report]
+    unit = graph.tensors[_result_of(state)].unit
+    about["result"] = {"scale": float(unit), "offset": float(result.base - result.zero)}
+    return ImportedTflite(
+        replace(network, about=about), report, tuple(state.dropped), graph, state.watched
+    )
+
+
+def _translated(graph: TfliteGraph, progress: Callable[[str], None]) -> TfliteImport:
+    """Run all operators of a graph."""
+    state = TfliteImport(graph)
+    facts = graph.tensors[graph.input]
+    if facts.dtype == "INT8":
+        if len(facts.scale) != 1 or len(facts.zero_point) != 1 or facts.data is not None:
+            raise NetworkError(f"the input, {facts.name}, is not quantised with one scale")
+        _check_zero(facts.zero, f"the input, {facts.name}")
+        state.stored[graph.input] = state.watched[graph.input] = endings.begin(graph, graph.input)
+    given = {graph.input}
+    for operation in graph.operations:
+        progress(operation.label)
+        if operation.kind not in HANDLERS:
+            refuse(operation, f"not supported; supported are {', '.join(TFLITE_OPERATORS)}")
+        if len(operation.outputs) != 1 or not operation.inputs or operation.outputs[0] in given:
+            refuse(operation, "has no input, or gives what it may not")
+        given.add(operation.outputs[0])
+        _run(state, operation)
+    return state
+
+
+def _run(state: TfliteImport, operation: Operation) -> None:
+    """Run an operator; whatever its constants make go wrong is an error of the file."""
+    try:
+        if operation.kind == "QUANTIZE" and endings.quantize_input(state, operation):
+            return
+        if operation.kind in ENDS and _is_end(state, operation):
+            endings.dequantize(state, operation)
+            return
+        _check_types(state, operation)
+        HANDLERS[operation.kind](state, operation)
+    except NarrowgaugeError as error:
+        if str(error).startswith("operator "):
+            raise
+        refuse(operation, str(error))
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        refuse(operation, f"its constants or options cannot be used ({error})")
+
+
+def _is_end(state: TfliteImport, operation: Operation) -> bool:
+    """Tell whether an operator only turns the result, or probabilities, into another type."""
+    is_ended = operation.inputs[0] in state.ended
+    result = state.graph.tensors[operation.outputs[0]]
+    return is_ended or operation.kind == "DEQUANTIZE" or result.dtype == "UINT8"
+
+
+def _check_types(state: TfliteImport, operation: Operation) -> None:
+    """Refuse tensors that are not int8 with one scale."""
+    places = {*operation.outputs, operation.inputs[0]}
+    if operation.kind == "ADD":
+        places |= {*operation.inputs}
+    for place in sorted(places - {-1}):
+        facts = state.graph.tensors[place]
+        if facts.dtype != "INT8":
+            refuse(
+                operation,
+                f"{facts.name} is {facts.dtype}, and only int8 is supported: quantise the model "
+                "to full integers",
+            )
+        if len(facts.scale) != 1 or len(facts.zero_point) != 1:
+            refuse(operation, f"{facts.name} has {len(facts.scale)} scales, and an activation one")
+        _check_zero(facts.zero, f"{operation.label}: {facts.name}")
+
+
+def _check_zero(zero: int, what: str) -> None:
+    if not -128 <= zero <= 127:
+        raise NetworkError(f"{what} has the zero point {zero}, which is no code of int8")
+
+
+def _result_of(state: TfliteImport) -> int:
+    """Return the tensor that the last layer gives."""
+    return state.graph.output if state.result == -1 else state.result
+
+
+def _ends(state: TfliteImport) -> tuple[StoredTensor, StoredTensor]:
+    """Return the input and the result; refuse graphs that do not lead from one to the other."""
+    graph, result = state.graph, state.stored.get(_result_of(state))
+    starts = [each for each in state.stored.values() if each.source == INPUT]
+    if state.result != -1 and graph.output not in state.ended:
+        raise NetworkError("the graph's output is not what its last operators give")
+    if result is None or not state.layers:
+        raise NetworkError("the graph's output is not computed from its input by any layer")
+    last = state.layers[-1]
+    if result.source != last.name or any(result.padding) or isinstance(last, MaxPool):
+        raise NetworkError(
+            f"the result is {result.source}'s, and the network ends with {last.name}; it must end "
+            "with a convolution, a dense layer, an average or a sum"
+        )
+    return starts[0], result
+
+
+def _preparation(graph: TfliteGraph, start: StoredTensor) -> Preparation:
+    """Return how real images become levels: nearest codes, halves away from zero."""
+    tensor = graph.input
+    facts = graph.tensors[tensor]
+    if facts.dtype != "INT8":  # a QUANTIZE reads it
+        facts = graph.tensors[graph.readers(tensor)[0].outputs[0]]
+    shape = graph.tensors[tensor].shape
+    low, high = np.array([start.low, start.high]) - start.zero
+    return Preparation(
+        shape=tuple(shape[1:]),
+        size=tuple(start.size),
+        scale=float(facts.unit),
+        zero_point=0.0,
+        low=int(low),
+        high=int(high),
+        zero=start.base - start.zero,
+        rounding="HALF_UP",
+    )

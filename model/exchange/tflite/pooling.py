@@ -1,0 +1,107 @@
+"""Pools and means."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from ....hw.network.layers import MaxPool
+from ....hw.network.window import Size, Window
+from .geometry import size_of, window_of
+from .graph import Operation, refuse
+from .moves import joined, settled
+from .rules import averaging, rescaling
+from .state import StoredTensor, TfliteImport, pooled
+
+__all__ = ["average_pool", "max_pool", "mean"]
+
+
+def max_pool(state: TfliteImport, operation: Operation) -> None:
+    """Plan a MAX_POOL_2D, which keeps its format; padding is never the largest."""
+    stored = state.image(operation)
+    _same_codes(state, operation)
+    if any(stored.padding) and (stored.base, stored.low) != (stored.zero, stored.zero):
+        stored = settled(state, operation, stored)
+    window = _window(operation, stored)
+    if any(stored.padding):
+        stored, window = joined(state, operation, stored, window)
+    low, high = averaging(state.graph, operation, 1).ends
+    if low > stored.low or high < stored.high:
+        refuse(operation, "a fused activation that changes its codes is not supported")
+    name = state.unique("max_pool_2d")
+    size = Size(*window.positions(stored.size), stored.size.channels)
+    _check_size(state, operation, size)
+    fmt = stored.format
+    state.layers.append(
+        MaxPool(name=name, sources=(stored.source,), input=fmt, output=fmt, window=window)
+    )
+    state.give(operation, replace(stored, source=name, size=size))
+
+
+def average_pool(state: TfliteImport, operation: Operation) -> None:
+    """Plan an AVERAGE_POOL_2D whose windows all have as many elements."""
+    stored = state.image(operation)
+    _same_codes(state, operation)
+    window = _window(operation, stored)
+    if any(window.padding):
+        refuse(
+            operation,
+            "windows at the border have fewer elements, and another divisor; use VALID padding",
+        )
+    stored, window = joined(state, operation, stored, window)
+    _plan_mean(state, operation, stored, window, is_mean=False)
+
+
+def mean(state: TfliteImport, operation: Operation) -> None:
+    """Plan a MEAN over height and width."""
+    stored = settled(state, operation, state.image(operation))
+    axes = state.graph.tensors[operation.inputs[1]] if len(operation.inputs) == 2 else None
+    if axes is None or axes.data is None or axes.dtype != "INT32":
+        refuse(operation, "its axes are no INT32 constant")
+    if {each + 4 if each < 0 else each for each in axes.data.ravel().tolist()} != {1, 2}:
+        refuse(operation, f"of axes {axes.data.ravel().tolist()} is not one of height and width")
+    _plan_mean(state, operation, stored, None, is_mean=True)
+
+
+def _plan_mean(
+    state: TfliteImport,
+    operation: Operation,
+    stored: StoredTensor,
+    window: Window | None,
+    *,
+    is_mean: bool,
+) -> None:
+    positions = (1, 1) if window is None else window.positions(stored.size)
+    if positions == (1, 1) and window is not None and not any(window.padding):
+        window = None if window.taps == stored.size.positions else window
+    count = stored.size.positions if window is None else window.taps
+    size = Size(*positions, stored.size.channels)
+    low, high = (count * each for each in stored.ends)
+    sums = pooled(state.unique(operation.kind.lower()), stored, window, size, (low, high))
+    if is_mean:
+        if int(np.prod(state.graph.tensors[operation.outputs[0]].shape)) != size.elements:
+            refuse(operation, f"it gives {size}, which its output is not")
+        rule, shift = rescaling(state.graph, operation), stored.base - stored.zero
+    else:
+        _check_size(state, operation, size)
+        rule, shift = averaging(state.graph, operation, count), stored.base
+    offset = np.array([count * shift], np.int64)
+    state.give(operation, state.planned(operation, sums, rule, offset))
+
+
+def _window(operation: Operation, stored: StoredTensor) -> Window:
+    kernel = operation.number("filter_height"), operation.number("filter_width")
+    return window_of(operation, stored.padded_size, kernel)
+
+
+def _check_size(state: TfliteImport, operation: Operation, size: Size) -> None:
+    if size_of(operation, state.graph.tensors[operation.outputs[0]].shape) != size:
+        refuse(operation, f"it gives {size}, which its output is not")
+
+
+def _same_codes(state: TfliteImport, operation: Operation) -> None:
+    """Refuse a pool that quantises otherwise: its kernel does not."""
+    source, result = (
+        state.graph.tensors[each[0]] for each in (operation.inputs, operation.outputs)
+    )
+    if (source.unit, source.zero) != (result.unit, result.zero):
+        refuse(operation, "its output is quantised otherwise than its input, which no pool does")
