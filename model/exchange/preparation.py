@@ -50,6 +50,8 @@ class Preparation:
     rounds : bool
         Whether a node of the model quantises its input. Where none does the input was stated to be
         levels, and images must hold nothing else.
+    int8_zero : int, or None
+        Code of level 0, where the model reads int8: then images of this type are codes already.
     before : mapping, or None
         What makes the model's input of pixels instead: the preparation, as plain data, of a network
         that was imported and exported again. Its model reads the levels that this one gives.
@@ -71,6 +73,7 @@ class Preparation:
     mean: tuple[float, ...] = (0.0,)
     deviation: tuple[float, ...] = (1.0,)
     rounds: bool = True
+    int8_zero: int | None = None
     before: Mapping[str, object] | None = None
 
     def plain(self) -> dict[str, object]:
@@ -106,8 +109,7 @@ class Preparation:
 
         Parameters
         ----------
-        images : float array of shape (images, *shape)
-            As the imported model reads them.
+        images : array of shape (images, *shape)
 
         Raises
         ------
@@ -115,11 +117,14 @@ class Preparation:
             For images of another shape, or that are not numbers; and for values that are no levels
             where the model does not make levels of them.
         """
+        are_codes = self.int8_zero is not None and np.asarray(images).dtype == np.int8
         images = np.asarray(images, np.float32)
         if images.shape[1:] != self.shape:
             raise DataError(
                 f"the network reads images of shape {self.shape}, not {images.shape[1:]}"
             )
+        if are_codes:
+            return images.astype(np.int64).reshape(-1, *self.size) - self.int8_zero
         if not np.isfinite(images).all():
             raise DataError("images hold infinities or what is not a number")
         flat = images.reshape(len(images), -1)
@@ -184,6 +189,8 @@ class Preparation:
             As the imported model reads them.
         """
         if self.is_bipolar or self.gain != (1.0,) or self.offset != (0.0,):
+            return 0.0
+        if self.int8_zero is not None and images.dtype == np.int8:
             return 0.0
         codes = images / self.scale + self.zero_point
         return float(((codes < self.low - 1) | (codes > self.high + 1)).mean())

@@ -8,7 +8,9 @@ import click
 
 from ...hw.errors import MismatchError
 from ...model.data import is_file
+from ...model.exchange.tflite.reading import is_tflite
 from ..runs import imports
+from ..runs.tflite_check import check_tflite
 from ..terminal import options
 from ..terminal.progress import Reporter, standard_output
 
@@ -29,7 +31,7 @@ STRANGE = 0.2  # share of the input beyond the range of its quantiser that no tr
 class CheckOptions(options.AcceleratorOptions, imports.ReadingOptions):
     """Options of the command."""
 
-    data: str
+    data: str | None
     images: int
     engine: str
     as_json: bool
@@ -40,13 +42,14 @@ class CheckOptions(options.AcceleratorOptions, imports.ReadingOptions):
     epilog="""\b
 Examples:
   narrowgauge check model.onnx --data mnist --images 500
-  narrowgauge check model.onnx --data images.npz --rows 4 --columns 4 --lanes 8 --json""",
+  narrowgauge check model.onnx --data images.npz --rows 4 --columns 4 --lanes 8 --json
+  narrowgauge check model.tflite --images 100""",
 )
 @imports.model_file
 @click.option(
     "--data",
-    required=True,
-    help="A data set, or a .npy or .npz file with images as the model reads them.",
+    help="A data set, or a .npy or .npz file with images as the model reads them; TFLite is "
+    "checked with random codes without them.",
 )
 @click.option(
     "--images", type=click.IntRange(1), default=200, show_default=True, help="Images to run."
@@ -58,15 +61,20 @@ Examples:
 @options.json_output
 @options.gathered(CheckOptions)
 def command(given: CheckOptions) -> int:
-    """Compare an ONNX network with its accelerator, layer by layer.
+    """Compare a network of another tool with its accelerator, layer by layer.
 
     The same images go through QONNX's executor, through the integer reference and through the
     accelerator, cycle by cycle. Executor and reference are compared in every quantised tensor, each
     layer from the same inputs; reference and accelerator in every sum and level. The executor
     computes in float32: where its rounding decides between two levels that is shown in float64, and
     counted as a tie.
+
+    TFLite's kernels compute in integers, so there are no ties: of such a file every code is equal.
     """
-    if is_file(given.data) and (given.mean or given.deviation):
+    if given.data is None:
+        if not is_tflite(given.model):
+            raise click.UsageError("--data is needed: a data set, or a file with images")
+    elif is_file(given.data) and (given.mean or given.deviation):
         raise click.UsageError(
             f"--mean and --deviation are for data sets; {given.data} has images as the model reads "
             "them"
@@ -74,7 +82,15 @@ def command(given: CheckOptions) -> int:
     lanes = given.geometry.lanes
     with Reporter() as reporter:
         imported = imports.load_model(given, lanes, reporter)
-        inputs, labels = imports.load_data(given.data, imported, given.images)
+        inputs, labels = None, None
+        if given.data is not None:
+            inputs, labels = imports.load_data(given.data, imported, given.images)
+        if is_tflite(given.model):
+            check_tflite(
+                given.model, imported, inputs, labels, given.images, lanes,
+                lambda *found: _simulate(*found, given), reporter, as_json=given.as_json,
+            )  # fmt: skip
+            return 0
         from ...model.exchange.agree import agree
         from ...model.exchange.preparation import Preparation
 

@@ -31,6 +31,7 @@ class ImportOptions(imports.ReadingOptions):
 Examples:
   narrowgauge import model.onnx -o model.safetensors --data mnist
   narrowgauge import model.onnx -o model.safetensors --input-format uint8 --input-scale 0.00392157
+  narrowgauge import model.tflite -o model.safetensors
   narrowgauge simulate model.safetensors""",
 )
 @imports.model_file
@@ -52,7 +53,7 @@ Examples:
 @options.json_output
 @options.gathered(ImportOptions)
 def command(given: ImportOptions) -> int:
-    """Read a quantised network in ONNX: QONNX, QDQ, or operators of integers.
+    """Read a quantised network: ONNX (QONNX, QDQ, operators of integers), or TFLite of int8.
 
     Scales, biases, norms and activations become integers, which are compared with the graph at
     every accumulator level at which either changes. What cannot be run exactly is refused, by the

@@ -36,7 +36,7 @@ def read_images(
     images, labels = _numbers(path, shape, count, targets)
     if images.dtype.kind == "f" and not (abs(images) <= np.finfo(np.float32).max).all():
         raise DataError(f"{path}: images hold infinities or what is not a number")
-    return images.astype(np.float32), labels
+    return images if images.dtype == np.int8 else images.astype(np.float32), labels
 
 
 def read_levels(

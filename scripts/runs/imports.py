@@ -1,4 +1,4 @@
-"""Options, images and tables that the commands for ONNX files share."""
+"""Options, images and tables that the commands for files of other tools share."""
 
 import math
 from collections.abc import Callable
@@ -12,6 +12,7 @@ import numpy as np
 from ...hw.errors import DataError, FormatError
 from ...hw.numbers.formats import Bipolar, Fixed, parse
 from ...model.data import is_file
+from ...model.exchange.tflite.reading import is_tflite
 from ..terminal.progress import Reporter
 from .arrays import read_images
 from .scores import target_shape
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from ...model.data import Dataset
     from ...model.exchange.importer import Imported
     from ...model.exchange.report import ImportedLayer
+    from ...model.exchange.tflite.importer import ImportedTflite
+    from ..terminal.progress import ReportedStep
 
 __all__ = [
     "Positive",
@@ -80,7 +83,7 @@ class Positive(click.ParamType):
         return found
 
 
-model_file = click.argument("model", type=click.Path(path_type=Path), metavar="MODEL.onnx")
+model_file = click.argument("model", type=click.Path(path_type=Path), metavar="MODEL")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,8 +141,46 @@ def reading(function: Callable) -> Callable:
     return function
 
 
-def load_model(options: ReadingOptions, lanes: int, reporter: Reporter) -> "Imported":
-    """Import an ONNX file, with the options of `reading`, as an `Imported`."""
+def load_model(
+    options: ReadingOptions, lanes: int, reporter: Reporter
+) -> "Imported | ImportedTflite":
+    """Import a file of ONNX or TFLite with the options of `reading`."""
+    read = _read_tflite if is_tflite(options.model) else _read_onnx
+    imported = read(options, lanes, reporter)
+    preparation = imported.network.about.get("preparation")
+    size = imported.network.sizes["input"]
+    for name in ("mean", "deviation"):
+        given = getattr(options, name)
+        if given is None or preparation is None:
+            continue
+        if size.positions > 1 and len(given) not in (1, size.channels):
+            raise DataError(
+                f"--{name} is one number, or {size.channels}: one a channel of {options.model}"
+            )
+        preparation[name] = list(given)
+    return imported
+
+
+def _read_tflite(options: ReadingOptions, lanes: int, reporter: Reporter) -> "ImportedTflite":
+    """Import a TFLite file, which says itself what its input is."""
+    if options.input_format is not None or options.input_scale is not None:
+        raise FormatError(
+            f"{options.model} says what its input is; leave out --input-format and --input-scale"
+        )
+    with reporter.step("load the libraries"):
+        from ...model.exchange.tflite.importer import import_tflite
+    with reporter.step("import") as step:
+        imported = import_tflite(options.model, lanes=lanes, progress=step.note)
+        _note_compared(imported, step)
+    return imported
+
+
+def _note_compared(imported: "Imported | ImportedTflite", step: "ReportedStep") -> None:
+    compared = sum(each.levels_compared for each in imported.report)
+    step.note(f"{compared:,} accumulator levels compared with the graph")
+
+
+def _read_onnx(options: ReadingOptions, lanes: int, reporter: Reporter) -> "Imported":
     with reporter.step("load the libraries"):
         from ...model.exchange.extra import require
 
@@ -163,25 +204,12 @@ def load_model(options: ReadingOptions, lanes: int, reporter: Reporter) -> "Impo
             logit_bits=options.logit_bits,
             progress=step.note,
         )
-        compared = sum(each.levels_compared for each in imported.report)
-        step.note(f"{compared:,} accumulator levels compared with the graph")
-    imported = imported.as_values() if options.values else imported
-    preparation = imported.network.about.get("preparation")
-    size = imported.network.sizes["input"]
-    for name in ("mean", "deviation"):
-        given = getattr(options, name)
-        if given is None or preparation is None:
-            continue
-        if size.positions > 1 and len(given) not in (1, size.channels):
-            raise DataError(
-                f"--{name} is one number, or {size.channels}: one a channel of {options.model}"
-            )
-        preparation[name] = list(given)
-    return imported
+        _note_compared(imported, step)
+    return imported.as_values() if options.values else imported
 
 
 def load_data(
-    data: str, imported: "Imported", count: int | None
+    data: str, imported: "Imported | ImportedTflite", count: int | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return images as a model reads them, and their labels where they have some.
 
@@ -213,7 +241,7 @@ def load_data(
     return preparation.images(pixels), labels
 
 
-def check_images(data: "Dataset | Path", imported: "Imported") -> None:
+def check_images(data: "Dataset | Path", imported: "Imported | ImportedTflite") -> None:
     """Raise `DataError` where a data set, or a file, has other images than a model reads."""
     from ...model.exchange.preparation import Preparation
 
@@ -260,7 +288,7 @@ def short(name: str) -> str:
     return name if len(name) <= NAME else f"…{name[1 - NAME :]}"
 
 
-def print_report(imported: "Imported", console: "Console") -> None:
+def print_report(imported: "Imported | ImportedTflite", console: "Console") -> None:
     """Print what importing each layer took."""
     from rich import box
     from rich.table import Table

@@ -17,7 +17,7 @@ from .importer import ImportedTflite
 from .kernels import run_kernels
 from .state import StoredTensor
 
-__all__ = ["CodeAgreement", "TfliteAgreement", "agree_tflite", "input_codes"]
+__all__ = ["CodeAgreement", "Kernels", "TfliteAgreement", "agree_tflite"]
 
 Kernels = Callable[[np.ndarray], dict[int, np.ndarray]]
 """Returns the codes of tensors, given those of the input."""
@@ -81,7 +81,7 @@ def agree_tflite(
     imported : ImportedTflite
         What `import_tflite` returned.
     images : array of shape (images, ...)
-        Real values as the model reads them, or where they are integers the input's codes.
+        Real values as the model reads them, or of int8 where it reads that.
     lanes : int
         Lanes of the reference.
     kernels : callable, optional
@@ -92,10 +92,12 @@ def agree_tflite(
     DataError
         For images of another shape.
     """
-    network, start = imported.network, _start(imported)
-    codes = input_codes(imported, images)
-    own = (codes - start.base).reshape(-1, *network.sizes[INPUT])
-    found = kernels(codes) if kernels else run_kernels(imported.graph, _place(imported), codes)
+    network, start = imported.network, imported.watched[imported.start]
+    preparation = Preparation.from_about(network.about)
+    assert preparation is not None
+    own = preparation.levels(images)
+    codes = (own + start.base).reshape(len(own), *preparation.shape)
+    found = kernels(codes) if kernels else run_kernels(imported.graph, imported.start, codes)
     given = {
         stored.source: _levels(stored, found[tensor])
         for tensor, stored in imported.watched.items()
@@ -116,24 +118,6 @@ def agree_tflite(
         result=whole,
         same_class=int((last.argmax(axis=1) == whole.labels.numpy()).sum()),
     )
-
-
-def input_codes(imported: ImportedTflite, images: np.ndarray) -> np.ndarray:
-    """Return the codes of the input, int64 of shape (images, ...), of images; see `agree_tflite`."""
-    if images.dtype.kind in "iu":
-        return images.astype(np.int64)
-    preparation = Preparation.from_about(imported.network.about)
-    assert preparation is not None
-    return preparation.levels(images).reshape(images.shape) + _start(imported).base
-
-
-def _place(imported: ImportedTflite) -> int:
-    """Return the tensor that has the input's codes."""
-    return min(each for each, stored in imported.watched.items() if stored is _start(imported))
-
-
-def _start(imported: ImportedTflite) -> StoredTensor:
-    return next(each for each in imported.watched.values() if each.source == INPUT)
 
 
 def _levels(stored: StoredTensor, codes: np.ndarray) -> np.ndarray:

@@ -58,6 +58,8 @@ class ImportedTflite:
         The file.
     watched : dict of int to StoredTensor
         Tensors of the graph that are levels of the network.
+    start : int
+        The one that is its input.
     """
 
     network: Network
@@ -65,6 +67,7 @@ class ImportedTflite:
     dropped: tuple[str, ...]
     graph: TfliteGraph
     watched: dict[int, StoredTensor]
+    start: int
 
 
 def import_tflite(
@@ -125,9 +128,9 @@ def import_graph(
     about["fold"] = [asdict(each) for each in report]
     unit = graph.tensors[_result_of(state)].unit
     about["result"] = {"scale": float(unit), "offset": float(result.base - result.zero)}
-    return ImportedTflite(
-        replace(network, about=about), report, tuple(state.dropped), graph, state.watched
-    )
+    place = min(each for each, stored in state.watched.items() if stored is start)
+    network = replace(network, about=about)
+    return ImportedTflite(network, report, tuple(state.dropped), graph, state.watched, place)
 
 
 def _translated(graph: TfliteGraph, progress: Callable[[str], None]) -> TfliteImport:
@@ -238,4 +241,5 @@ def _preparation(graph: TfliteGraph, start: StoredTensor) -> Preparation:
         high=int(high),
         zero=start.base - start.zero,
         rounding="HALF_UP",
+        int8_zero=start.base if graph.tensors[tensor].dtype == "INT8" else None,
     )

@@ -63,7 +63,7 @@ def require_tflite() -> None:
         Where it is not installed; the text says how to install it.
     """
     try:
-        import flatbuffers
+        import flatbuffers  # noqa: F401
         import tflite  # noqa: F401
     except ImportError as error:
         raise ToolError(
