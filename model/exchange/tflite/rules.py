@@ -220,7 +220,7 @@ def _spread(scale: np.ndarray, channels: int) -> list[float]:
     return numbers * channels if len(numbers) == 1 else numbers
 
 
-RELUS = ("RELU", "RELU6", "RELU_N1_TO_1")
+RELUS = ("RELU", "RELU6")
 PRODUCTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 FACTORS: dict[str, Callable[[TfliteGraph, Operation], list[float]]] = {
     "CONV_2D": _per_channel,
