@@ -56,9 +56,15 @@ class TfliteFile:
         name = f"t{len(self.tensors)}"
         self.tensors.append(
             SimpleNamespace(
-                shape=tuple(shape), scale=scales, zero=zeros, dtype=dtype, data=data,
-                axis=axis, signature=signature, name=name,
-            )  # fmt: skip
+                shape=tuple(shape),
+                scale=scales,
+                zero=zeros,
+                dtype=dtype,
+                data=data,
+                axis=axis,
+                signature=signature,
+                name=name,
+            )
         )
         return len(self.tensors) - 1
 
