@@ -5,7 +5,7 @@ import numpy as np
 from ...exact.pairs import fit_pairs
 from ...exact.requantisation import PairSteps
 from ...exact.unsolved import Accumulation, UnsolvedLayer
-from .graph import Operation, refuse
+from .graph import TfliteOperation, refuse
 from .moves import settled
 from .rules import Addition, addition, rescaling
 from .state import POINT, StoredTensor, TfliteImport, pooled
@@ -13,7 +13,7 @@ from .state import POINT, StoredTensor, TfliteImport, pooled
 __all__ = ["add", "rescale"]
 
 
-def rescale(state: TfliteImport, operation: Operation) -> None:
+def rescale(state: TfliteImport, operation: TfliteOperation) -> None:
     """Plan a ReLU or a QUANTIZE of its own: a pool of one pixel."""
     stored = settled(state, operation, state.tensor(operation))
     name = state.unique(operation.kind.lower())
@@ -23,7 +23,7 @@ def rescale(state: TfliteImport, operation: Operation) -> None:
     state.give(operation, state.planned(operation, sums, rule, offset))
 
 
-def add(state: TfliteImport, operation: Operation) -> None:
+def add(state: TfliteImport, operation: TfliteOperation) -> None:
     """Plan an ADD of two tensors of one size."""
     if len(operation.inputs) != 2:
         refuse(operation, f"adds {len(operation.inputs)} tensors, not two")
@@ -40,7 +40,11 @@ def add(state: TfliteImport, operation: Operation) -> None:
 
 
 def _planned(
-    state: TfliteImport, operation: Operation, rule: Addition, one: StoredTensor, two: StoredTensor
+    state: TfliteImport,
+    operation: TfliteOperation,
+    rule: Addition,
+    one: StoredTensor,
+    two: StoredTensor,
 ) -> StoredTensor:
     """Plan the layer, with the smallest multipliers that are exact for all pairs of levels."""
     levels = [np.arange(low, high + 1) for low, high in (one.ends, two.ends)]

@@ -5,7 +5,7 @@ from math import prod
 from ....hw.network.network import INPUT
 from ....hw.network.window import Size
 from .fixed_point import CODES
-from .graph import Operation, TensorFacts, TfliteGraph, refuse
+from .graph import TensorFacts, TfliteGraph, TfliteOperation, refuse
 from .state import StoredTensor, TfliteImport
 
 __all__ = ["begin", "dequantize", "quantize_input", "softmax"]
@@ -44,13 +44,13 @@ def _views(graph: TfliteGraph, tensor: int) -> list[int]:
     return found
 
 
-def _pads(graph: TfliteGraph, operation: Operation) -> bool:
+def _pads(graph: TfliteGraph, operation: TfliteOperation) -> bool:
     """Tell whether an operator pads what it reads, or may."""
     is_same = operation.kind in WINDOWS and operation.options["padding"] == "SAME"
     return operation.kind == "PAD" or (is_same and _overlaps(graph, operation))
 
 
-def _overlaps(graph: TfliteGraph, operation: Operation) -> bool:
+def _overlaps(graph: TfliteGraph, operation: TfliteOperation) -> bool:
     """Tell whether a kernel is larger than one pixel."""
     if len(operation.inputs) < 2 or operation.inputs[1] == -1:
         return False
@@ -58,7 +58,7 @@ def _overlaps(graph: TfliteGraph, operation: Operation) -> bool:
     return len(shape) == 4 and shape[1:3] != (1, 1)
 
 
-def quantize_input(state: TfliteImport, operation: Operation) -> bool:
+def quantize_input(state: TfliteImport, operation: TfliteOperation) -> bool:
     """Take a QUANTIZE of the graph's input for the input itself, if it is one."""
     graph = state.graph
     source, result = (graph.tensors[each[0]] for each in (operation.inputs, operation.outputs))
@@ -72,7 +72,7 @@ def quantize_input(state: TfliteImport, operation: Operation) -> bool:
     return True
 
 
-def softmax(state: TfliteImport, operation: Operation) -> None:
+def softmax(state: TfliteImport, operation: TfliteOperation) -> None:
     """Drop a SOFTMAX at the end of the graph: the class is the largest level."""
     stored = state.tensor(operation)
     if not float(operation.options["beta"]) > 0:
@@ -83,14 +83,14 @@ def softmax(state: TfliteImport, operation: Operation) -> None:
     _drop(state, operation)
 
 
-def dequantize(state: TfliteImport, operation: Operation) -> None:
+def dequantize(state: TfliteImport, operation: TfliteOperation) -> None:
     """Drop a DEQUANTIZE, or a QUANTIZE to uint8, at the end of the graph."""
     if operation.inputs[0] not in state.ended:
         state.tensor(operation)
     _drop(state, operation)
 
 
-def _drop(state: TfliteImport, operation: Operation) -> None:
+def _drop(state: TfliteImport, operation: TfliteOperation) -> None:
     (result,) = operation.outputs
     if any(each.kind not in BEHIND for each in state.graph.readers(result)):
         refuse(operation, "is supported only at the very end of a network")

@@ -4,19 +4,19 @@ from dataclasses import replace
 
 from ....hw.errors import NetworkError
 from ....hw.network.window import Size, Window
-from .graph import Operation, refuse
+from .graph import TfliteOperation, refuse
 
 __all__ = ["kernel_of", "pads_of", "size_of", "window_of"]
 
 
-def size_of(operation: Operation, shape: tuple[int, ...]) -> Size:
+def size_of(operation: TfliteOperation, shape: tuple[int, ...]) -> Size:
     """Return the size of an image of ``shape``, batch first and channels last."""
     if len(shape) != 4 or shape[0] != 1:
         refuse(operation, f"reads or gives {_text(shape)}, not one image of 1xHxWxC")
     return Size(*shape[1:])
 
 
-def kernel_of(operation: Operation, shape: tuple[int, ...]) -> tuple[int, int]:
+def kernel_of(operation: TfliteOperation, shape: tuple[int, ...]) -> tuple[int, int]:
     """Return height and width of what a kernel of ``shape`` covers, with its dilation."""
     high, wide = shape
     down = operation.number("dilation_h_factor")
@@ -26,7 +26,7 @@ def kernel_of(operation: Operation, shape: tuple[int, ...]) -> tuple[int, int]:
     return (high - 1) * down + 1, (wide - 1) * across + 1
 
 
-def window_of(operation: Operation, size: Size, kernel: tuple[int, int]) -> Window:
+def window_of(operation: TfliteOperation, size: Size, kernel: tuple[int, int]) -> Window:
     """Return the window of a convolution or a pool over an image of ``size``.
 
     With SAME padding there are as many positions as strides fit, and the odd row or column lies

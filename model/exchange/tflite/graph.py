@@ -9,7 +9,7 @@ import numpy as np
 
 from ....hw.errors import NetworkError
 
-__all__ = ["Operation", "TensorFacts", "TfliteGraph", "refuse"]
+__all__ = ["TensorFacts", "TfliteGraph", "TfliteOperation", "refuse"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class TensorFacts:
 
 
 @dataclass(frozen=True, eq=False)
-class Operation:
+class TfliteOperation:
     """An operator of the graph.
 
     Attributes
@@ -98,7 +98,7 @@ class TfliteGraph:
         The file.
     tensors : tuple of TensorFacts
         All of them.
-    operations : tuple of Operation
+    operations : tuple of TfliteOperation
         In the order in which they run.
     input, output : int
         The tensors that it reads and gives.
@@ -106,23 +106,23 @@ class TfliteGraph:
 
     content: bytes
     tensors: tuple[TensorFacts, ...]
-    operations: tuple[Operation, ...]
+    operations: tuple[TfliteOperation, ...]
     input: int
     output: int
 
     @cached_property
-    def _readers(self) -> dict[int, list[Operation]]:
-        found: dict[int, list[Operation]] = {}
+    def _readers(self) -> dict[int, list[TfliteOperation]]:
+        found: dict[int, list[TfliteOperation]] = {}
         for operation in self.operations:
             for tensor in set(operation.inputs):
                 found.setdefault(tensor, []).append(operation)
         return found
 
-    def readers(self, tensor: int) -> list[Operation]:
+    def readers(self, tensor: int) -> list[TfliteOperation]:
         """Return the operators that read a tensor."""
         return self._readers.get(tensor, [])
 
 
-def refuse(operation: Operation, reason: str) -> NoReturn:
+def refuse(operation: TfliteOperation, reason: str) -> NoReturn:
     """Raise a `NetworkError` that names an operator."""
     raise NetworkError(f"{operation.label}: {reason}")

@@ -16,7 +16,7 @@ from ...exact.unsolved import UnsolvedLayer
 from ..preparation import KEY, Preparation
 from ..report import ImportedLayer, imported_layers
 from . import elementwise, endings, moves, pooling, products
-from .graph import Operation, TfliteGraph, refuse
+from .graph import TfliteGraph, TfliteOperation, refuse
 from .reading import read_tflite
 from .rules import RELUS
 from .state import Handler, StoredTensor, TfliteImport
@@ -154,7 +154,7 @@ def _translated(graph: TfliteGraph, progress: Callable[[str], None]) -> TfliteIm
     return state
 
 
-def _run(state: TfliteImport, operation: Operation) -> None:
+def _run(state: TfliteImport, operation: TfliteOperation) -> None:
     """Run an operator; whatever its constants make go wrong is an error of the file."""
     try:
         if operation.kind == "QUANTIZE" and endings.quantize_input(state, operation):
@@ -172,14 +172,14 @@ def _run(state: TfliteImport, operation: Operation) -> None:
         refuse(operation, f"its constants or options cannot be used ({error})")
 
 
-def _is_end(state: TfliteImport, operation: Operation) -> bool:
+def _is_end(state: TfliteImport, operation: TfliteOperation) -> bool:
     """Tell whether an operator only turns the result, or probabilities, into another type."""
     is_ended = operation.inputs[0] in state.ended
     result = state.graph.tensors[operation.outputs[0]]
     return is_ended or operation.kind == "DEQUANTIZE" or result.dtype == "UINT8"
 
 
-def _check_types(state: TfliteImport, operation: Operation) -> None:
+def _check_types(state: TfliteImport, operation: TfliteOperation) -> None:
     """Refuse tensors that are not int8 with one scale."""
     places = {*operation.outputs, operation.inputs[0]}
     if operation.kind == "ADD":

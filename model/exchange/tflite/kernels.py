@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from ....hw.network.window import Window
 from .geometry import kernel_of, size_of, window_of
-from .graph import Operation, TfliteGraph
+from .graph import TfliteGraph, TfliteOperation
 from .rules import RELUS, Rescaling, addition, averaging, rescaling
 
 __all__ = ["run_kernels"]
@@ -43,7 +43,7 @@ def run_kernels(graph: TfliteGraph, start: int, codes: np.ndarray) -> Codes:
     return found
 
 
-def _convolution(graph: TfliteGraph, operation: Operation, codes: Codes) -> np.ndarray:
+def _convolution(graph: TfliteGraph, operation: TfliteOperation, codes: Codes) -> np.ndarray:
     image = _centred(graph, operation, codes)
     facts = graph.tensors[operation.inputs[1]]
     assert facts.data is not None
@@ -63,7 +63,7 @@ def _convolution(graph: TfliteGraph, operation: Operation, codes: Codes) -> np.n
     return _rescaled(rescaling(graph, operation), sums.permute(0, 2, 3, 1).numpy())
 
 
-def _dense(graph: TfliteGraph, operation: Operation, codes: Codes) -> np.ndarray:
+def _dense(graph: TfliteGraph, operation: TfliteOperation, codes: Codes) -> np.ndarray:
     image = _centred(graph, operation, codes)
     facts = graph.tensors[operation.inputs[1]]
     assert facts.data is not None
@@ -72,45 +72,45 @@ def _dense(graph: TfliteGraph, operation: Operation, codes: Codes) -> np.ndarray
     return found.reshape(len(found), *_shape(graph, operation))
 
 
-def _max_pool(graph: TfliteGraph, operation: Operation, codes: Codes) -> np.ndarray:
+def _max_pool(graph: TfliteGraph, operation: TfliteOperation, codes: Codes) -> np.ndarray:
     windows = _windows(graph, operation, codes[operation.inputs[0]], -(1 << 20))
     return windows.max(axis=(-2, -1)).clip(*averaging(graph, operation, 1).ends)
 
 
-def _average_pool(graph: TfliteGraph, operation: Operation, codes: Codes) -> np.ndarray:
+def _average_pool(graph: TfliteGraph, operation: TfliteOperation, codes: Codes) -> np.ndarray:
     windows = _windows(graph, operation, codes[operation.inputs[0]], 0)
     count = windows.shape[-2] * windows.shape[-1]
     return averaging(graph, operation, count).codes(windows.sum(axis=(-2, -1)))
 
 
-def _mean(graph: TfliteGraph, operation: Operation, codes: Codes) -> np.ndarray:
+def _mean(graph: TfliteGraph, operation: TfliteOperation, codes: Codes) -> np.ndarray:
     sums = _centred(graph, operation, codes).sum(axis=(1, 2))
     found = _each(rescaling(graph, operation), sums)
     return found.reshape(len(found), *_shape(graph, operation))
 
 
-def _add(graph: TfliteGraph, operation: Operation, codes: Codes) -> np.ndarray:
+def _add(graph: TfliteGraph, operation: TfliteOperation, codes: Codes) -> np.ndarray:
     one, two = (codes[each] for each in operation.inputs)
     return addition(graph, operation).codes(one, two)
 
 
-def _rescale(graph: TfliteGraph, operation: Operation, codes: Codes) -> np.ndarray:
+def _rescale(graph: TfliteGraph, operation: TfliteOperation, codes: Codes) -> np.ndarray:
     return _each(rescaling(graph, operation), _centred(graph, operation, codes))
 
 
-def _reshape(graph: TfliteGraph, operation: Operation, codes: Codes) -> np.ndarray:
+def _reshape(graph: TfliteGraph, operation: TfliteOperation, codes: Codes) -> np.ndarray:
     found = codes[operation.inputs[0]]
     return found.reshape(len(found), *_shape(graph, operation))
 
 
-def _pad(graph: TfliteGraph, operation: Operation, codes: Codes) -> np.ndarray:
+def _pad(graph: TfliteGraph, operation: TfliteOperation, codes: Codes) -> np.ndarray:
     amounts = graph.tensors[operation.inputs[1]].data
     assert amounts is not None
     zero = graph.tensors[operation.outputs[0]].zero
     return np.pad(codes[operation.inputs[0]], amounts.tolist(), constant_values=zero)
 
 
-KERNELS: Mapping[str, Callable[[TfliteGraph, Operation, Codes], np.ndarray]] = {
+KERNELS: Mapping[str, Callable[[TfliteGraph, TfliteOperation, Codes], np.ndarray]] = {
     "CONV_2D": _convolution,
     "DEPTHWISE_CONV_2D": _convolution,
     "FULLY_CONNECTED": _dense,
@@ -124,7 +124,7 @@ KERNELS: Mapping[str, Callable[[TfliteGraph, Operation, Codes], np.ndarray]] = {
 }
 
 
-def _centred(graph: TfliteGraph, operation: Operation, codes: Codes) -> np.ndarray:
+def _centred(graph: TfliteGraph, operation: TfliteOperation, codes: Codes) -> np.ndarray:
     """Return codes less their zero point."""
     return codes[operation.inputs[0]] - graph.tensors[operation.inputs[0]].zero
 
@@ -141,17 +141,17 @@ def _each(rule: Rescaling, sums: np.ndarray) -> np.ndarray:
     return rule.codes(sums.reshape(1, -1)).reshape(sums.shape)
 
 
-def _shape(graph: TfliteGraph, operation: Operation) -> tuple[int, ...]:
+def _shape(graph: TfliteGraph, operation: TfliteOperation) -> tuple[int, ...]:
     return graph.tensors[operation.outputs[0]].shape[1:]
 
 
-def _window(graph: TfliteGraph, operation: Operation, kernel: tuple[int, int]) -> Window:
+def _window(graph: TfliteGraph, operation: TfliteOperation, kernel: tuple[int, int]) -> Window:
     shape = graph.tensors[operation.inputs[0]].shape
     return window_of(operation, size_of(operation, shape), kernel)
 
 
 def _windows(
-    graph: TfliteGraph, operation: Operation, image: np.ndarray, outside: int
+    graph: TfliteGraph, operation: TfliteOperation, image: np.ndarray, outside: int
 ) -> np.ndarray:
     """Return what each window of a pool holds, in two more axes."""
     kernel = operation.number("filter_height"), operation.number("filter_width")

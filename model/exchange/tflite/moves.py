@@ -8,13 +8,13 @@ from ....hw.network.window import Size, Window
 from ....hw.numbers.formats import Fixed
 from ...exact.unsolved import Accumulation, UnsolvedLayer
 from .geometry import pads_of, size_of
-from .graph import Operation, refuse
+from .graph import TfliteOperation, refuse
 from .state import StoredTensor, TfliteImport
 
 __all__ = ["joined", "pad", "reshape", "settled"]
 
 
-def pad(state: TfliteImport, operation: Operation) -> None:
+def pad(state: TfliteImport, operation: TfliteOperation) -> None:
     """Put padding around a tensor; the window of what reads it takes it in."""
     stored = state.tensor(operation)
     amounts = state.graph.tensors[operation.inputs[1]] if len(operation.inputs) == 2 else None
@@ -35,7 +35,7 @@ def pad(state: TfliteImport, operation: Operation) -> None:
 
 
 def joined(
-    state: TfliteImport, operation: Operation, stored: StoredTensor, window: Window
+    state: TfliteImport, operation: TfliteOperation, stored: StoredTensor, window: Window
 ) -> tuple[StoredTensor, Window]:
     """Return a tensor without its padding and the window that has it, and level 0 there.
 
@@ -49,7 +49,7 @@ def joined(
     return replace(stored, padding=(0, 0, 0, 0)), both
 
 
-def settled(state: TfliteImport, operation: Operation, stored: StoredTensor) -> StoredTensor:
+def settled(state: TfliteImport, operation: TfliteOperation, stored: StoredTensor) -> StoredTensor:
     """Return a tensor with its padding as elements: a layer of weights 0 and 1 moves it."""
     if not any(stored.padding):
         return stored
@@ -84,7 +84,7 @@ def settled(state: TfliteImport, operation: Operation, stored: StoredTensor) -> 
     return moved
 
 
-def reshape(state: TfliteImport, operation: Operation) -> None:
+def reshape(state: TfliteImport, operation: TfliteOperation) -> None:
     """Give a tensor another shape, if no element moves: all that a dense layer reads may."""
     tensor, result = operation.inputs[0], state.graph.tensors[operation.outputs[0]]
     if tensor in state.ended:

@@ -7,7 +7,7 @@ import numpy as np
 from ....hw.network.layers import MaxPool
 from ....hw.network.window import Size, Window
 from .geometry import size_of, window_of
-from .graph import Operation, refuse
+from .graph import TfliteOperation, refuse
 from .moves import joined, settled
 from .rules import averaging, rescaling
 from .state import StoredTensor, TfliteImport, pooled
@@ -15,7 +15,7 @@ from .state import StoredTensor, TfliteImport, pooled
 __all__ = ["average_pool", "max_pool", "mean"]
 
 
-def max_pool(state: TfliteImport, operation: Operation) -> None:
+def max_pool(state: TfliteImport, operation: TfliteOperation) -> None:
     """Plan a MAX_POOL_2D, which keeps its format; padding is never the largest."""
     stored = state.image(operation)
     _same_codes(state, operation)
@@ -37,7 +37,7 @@ def max_pool(state: TfliteImport, operation: Operation) -> None:
     state.give(operation, replace(stored, source=name, size=size))
 
 
-def average_pool(state: TfliteImport, operation: Operation) -> None:
+def average_pool(state: TfliteImport, operation: TfliteOperation) -> None:
     """Plan an AVERAGE_POOL_2D whose windows all have as many elements."""
     stored = state.image(operation)
     _same_codes(state, operation)
@@ -51,7 +51,7 @@ def average_pool(state: TfliteImport, operation: Operation) -> None:
     _plan_mean(state, operation, stored, window, is_mean=False)
 
 
-def mean(state: TfliteImport, operation: Operation) -> None:
+def mean(state: TfliteImport, operation: TfliteOperation) -> None:
     """Plan a MEAN over height and width."""
     stored = settled(state, operation, state.image(operation))
     axes = state.graph.tensors[operation.inputs[1]] if len(operation.inputs) == 2 else None
@@ -64,7 +64,7 @@ def mean(state: TfliteImport, operation: Operation) -> None:
 
 def _plan_mean(
     state: TfliteImport,
-    operation: Operation,
+    operation: TfliteOperation,
     stored: StoredTensor,
     window: Window | None,
     *,
@@ -88,17 +88,17 @@ def _plan_mean(
     state.give(operation, state.planned(operation, sums, rule, offset))
 
 
-def _window(operation: Operation, stored: StoredTensor) -> Window:
+def _window(operation: TfliteOperation, stored: StoredTensor) -> Window:
     kernel = operation.number("filter_height"), operation.number("filter_width")
     return window_of(operation, stored.padded_size, kernel)
 
 
-def _check_size(state: TfliteImport, operation: Operation, size: Size) -> None:
+def _check_size(state: TfliteImport, operation: TfliteOperation, size: Size) -> None:
     if size_of(operation, state.graph.tensors[operation.outputs[0]].shape) != size:
         refuse(operation, f"it gives {size}, which its output is not")
 
 
-def _same_codes(state: TfliteImport, operation: Operation) -> None:
+def _same_codes(state: TfliteImport, operation: TfliteOperation) -> None:
     """Refuse a pool that quantises otherwise: its kernel does not."""
     source, result = (
         state.graph.tensors[each[0]] for each in (operation.inputs, operation.outputs)

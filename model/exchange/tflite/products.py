@@ -7,7 +7,7 @@ from ....hw.numbers.formats import Fixed
 from ...exact.ranges import reach, weight_format
 from ...exact.unsolved import Accumulation
 from .geometry import kernel_of, size_of, window_of
-from .graph import Operation, refuse
+from .graph import TfliteOperation, refuse
 from .moves import joined
 from .rules import rescaling
 from .state import StoredTensor, TfliteImport, check_sums
@@ -17,7 +17,7 @@ __all__ = ["convolution", "dense", "dilated", "weights_of"]
 MOST_WEIGHTS = 1 << 23  # of a kernel that dilation filled with zeros
 
 
-def convolution(state: TfliteImport, operation: Operation) -> None:
+def convolution(state: TfliteImport, operation: TfliteOperation) -> None:
     """Plan a CONV_2D or a DEPTHWISE_CONV_2D."""
     stored = state.image(operation)
     weights = weights_of(state, operation)
@@ -39,7 +39,7 @@ def convolution(state: TfliteImport, operation: Operation) -> None:
     _plan(state, operation, stored, weights, window, groups)
 
 
-def dense(state: TfliteImport, operation: Operation) -> None:
+def dense(state: TfliteImport, operation: TfliteOperation) -> None:
     """Plan a FULLY_CONNECTED, which reads all elements of its input."""
     stored = state.tensor(operation)
     weights = weights_of(state, operation)
@@ -52,7 +52,7 @@ def dense(state: TfliteImport, operation: Operation) -> None:
     _plan(state, operation, stored, weights, None, 1)
 
 
-def weights_of(state: TfliteImport, operation: Operation) -> np.ndarray:
+def weights_of(state: TfliteImport, operation: TfliteOperation) -> np.ndarray:
     """Return constant weights of INT8 as int64; refuse any other."""
     if len(operation.inputs) not in (2, 3) or operation.inputs[1] == -1:
         refuse(operation, "it has input, weights and perhaps a bias, and this one has not")
@@ -75,7 +75,7 @@ def weights_of(state: TfliteImport, operation: Operation) -> np.ndarray:
     return facts.data.astype(np.int64)
 
 
-def dilated(operation: Operation, weights: np.ndarray, size: Size) -> np.ndarray:
+def dilated(operation: TfliteOperation, weights: np.ndarray, size: Size) -> np.ndarray:
     """Return weights of shape (outputs, height, width, inputs) with their dilation as zeros."""
     taps = weights.shape[1:3]
     kernel = kernel_of(operation, taps)
@@ -93,7 +93,7 @@ def dilated(operation: Operation, weights: np.ndarray, size: Size) -> np.ndarray
 
 def _plan(
     state: TfliteImport,
-    operation: Operation,
+    operation: TfliteOperation,
     stored: StoredTensor,
     weights: np.ndarray,
     window: Window | None,

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from ....hw.errors import NetworkError, ToolError
-from .graph import Operation, TensorFacts, TfliteGraph
+from .graph import TensorFacts, TfliteGraph, TfliteOperation
 
 __all__ = ["from_content", "is_tflite", "read_tflite", "require_tflite"]
 
@@ -227,7 +227,7 @@ class _Reader:
 
     def _operation(
         self, place: int, operator, kinds: list[str], tensors: tuple[TensorFacts, ...]
-    ) -> Operation:
+    ) -> TfliteOperation:
         kind = kinds[operator.OpcodeIndex()]
         inputs, outputs = (
             _integers(each) for each in (operator.InputsAsNumpy(), operator.OutputsAsNumpy())
@@ -235,7 +235,7 @@ class _Reader:
         what = f"operator {place} ({kind})"
         _known([each for each in inputs if each != -1], tensors, what)
         _known(outputs, tensors, what)
-        return Operation(place, kind, inputs, outputs, self._options(kind, operator))
+        return TfliteOperation(place, kind, inputs, outputs, self._options(kind, operator))
 
     def _options(self, kind: str, operator) -> dict[str, int | float | str]:
         if kind not in OPTIONS:

@@ -16,7 +16,7 @@ from .fixed_point import (
     mean_multiplier,
     rounded_quotient,
 )
-from .graph import Operation, TensorFacts, TfliteGraph, refuse
+from .graph import TensorFacts, TfliteGraph, TfliteOperation, refuse
 
 __all__ = ["Addition", "Averaging", "Rescaling", "Rule", "addition", "averaging", "rescaling"]
 
@@ -138,7 +138,7 @@ class Addition:
         return one, two
 
 
-def rescaling(graph: TfliteGraph, operation: Operation) -> Rescaling:
+def rescaling(graph: TfliteGraph, operation: TfliteOperation) -> Rescaling:
     """Return the rule of a convolution, a dense layer, a mean, a ReLU or a QUANTIZE."""
     source, result = graph.tensors[operation.inputs[0]], graph.tensors[operation.outputs[0]]
     make = RealFactor if operation.kind == "FULLY_CONNECTED" else FixedPoint.of
@@ -157,13 +157,13 @@ def rescaling(graph: TfliteGraph, operation: Operation) -> Rescaling:
     return Rescaling(offset, factors, result.zero, _ends(operation, name, result))
 
 
-def averaging(graph: TfliteGraph, operation: Operation, count: int) -> Averaging:
+def averaging(graph: TfliteGraph, operation: TfliteOperation, count: int) -> Averaging:
     """Return the rule of an average pool over ``count`` elements."""
     result = graph.tensors[operation.outputs[0]]
     return Averaging(count, _ends(operation, operation.activation, result))
 
 
-def addition(graph: TfliteGraph, operation: Operation) -> Addition:
+def addition(graph: TfliteGraph, operation: TfliteOperation) -> Addition:
     """Return the rule of an ADD."""
     one, two = (graph.tensors[each] for each in operation.inputs)
     result = graph.tensors[operation.outputs[0]]
@@ -177,7 +177,7 @@ def addition(graph: TfliteGraph, operation: Operation) -> Addition:
     )
 
 
-def _ends(operation: Operation, name: str, result: TensorFacts) -> tuple[int, int]:
+def _ends(operation: TfliteOperation, name: str, result: TensorFacts) -> tuple[int, int]:
     found = activation_ends(name, result.unit, result.zero)
     if found is None:
         refuse(operation, f"a fused {name} is not supported")
@@ -187,30 +187,32 @@ def _ends(operation: Operation, name: str, result: TensorFacts) -> tuple[int, in
     return found
 
 
-def _per_channel(graph: TfliteGraph, operation: Operation) -> list[float]:
+def _per_channel(graph: TfliteGraph, operation: TfliteOperation) -> list[float]:
     """Return one factor for each scale of the weights, in double precision."""
     source, weights, result = _scales(graph, operation)
     channels = _channels(graph, operation)
     return [float(source) * each / float(result) for each in _spread(weights, channels)]
 
 
-def _ratio(graph: TfliteGraph, operation: Operation) -> list[float]:
+def _ratio(graph: TfliteGraph, operation: TfliteOperation) -> list[float]:
     source, result = (graph.tensors[each[0]] for each in (operation.inputs, operation.outputs))
     return [float(source.unit) / float(result.unit)]
 
 
-def _single_ratio(graph: TfliteGraph, operation: Operation) -> list[float]:
+def _single_ratio(graph: TfliteGraph, operation: TfliteOperation) -> list[float]:
     """Return the factor of a ReLU: a quotient in float32."""
     source, result = (graph.tensors[each[0]] for each in (operation.inputs, operation.outputs))
     return [float(np.float32(source.unit) / np.float32(result.unit))]
 
 
-def _scales(graph: TfliteGraph, operation: Operation) -> tuple[np.float32, np.ndarray, np.float32]:
+def _scales(
+    graph: TfliteGraph, operation: TfliteOperation
+) -> tuple[np.float32, np.ndarray, np.float32]:
     source, weights = (graph.tensors[each] for each in operation.inputs[:2])
     return source.unit, weights.scale, graph.tensors[operation.outputs[0]].unit
 
 
-def _channels(graph: TfliteGraph, operation: Operation) -> int:
+def _channels(graph: TfliteGraph, operation: TfliteOperation) -> int:
     weights = graph.tensors[operation.inputs[1]]
     return weights.shape[-1 if operation.kind == "DEPTHWISE_CONV_2D" else 0]
 
@@ -222,7 +224,7 @@ def _spread(scale: np.ndarray, channels: int) -> list[float]:
 
 RELUS = ("RELU", "RELU6")
 PRODUCTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-FACTORS: dict[str, Callable[[TfliteGraph, Operation], list[float]]] = {
+FACTORS: dict[str, Callable[[TfliteGraph, TfliteOperation], list[float]]] = {
     "CONV_2D": _per_channel,
     "DEPTHWISE_CONV_2D": _per_channel,
     "FULLY_CONNECTED": _per_channel,

@@ -13,7 +13,7 @@ from ...exact.integer_steps import IntegerSteps
 from ...exact.ranges import narrowest
 from ...exact.unsolved import Accumulation, UnsolvedLayer
 from .geometry import size_of
-from .graph import Operation, TfliteGraph, refuse
+from .graph import TfliteGraph, TfliteOperation, refuse
 from .rules import Rule
 
 __all__ = ["Handler", "StoredTensor", "TfliteImport", "check_sums", "pooled", "rule_steps"]
@@ -108,7 +108,7 @@ class TfliteImport:
             trial, count = f"{name}_{count}", count + 1
         return trial
 
-    def tensor(self, operation: Operation, place: int = 0) -> StoredTensor:
+    def tensor(self, operation: TfliteOperation, place: int = 0) -> StoredTensor:
         """Return an input that the network computes."""
         tensor = operation.inputs[place]
         if tensor in self.ended:
@@ -118,7 +118,7 @@ class TfliteImport:
             refuse(operation, f"reads {name}, which no operator before it computes")
         return self.stored[tensor]
 
-    def image(self, operation: Operation) -> StoredTensor:
+    def image(self, operation: TfliteOperation) -> StoredTensor:
         """Return an input whose elements lie as the image that the operator reads."""
         stored = self.tensor(operation)
         shape = self.graph.tensors[operation.inputs[0]].shape
@@ -130,7 +130,7 @@ class TfliteImport:
             )
         return stored
 
-    def give(self, operation: Operation, stored: StoredTensor, *, watch: bool = True) -> None:
+    def give(self, operation: TfliteOperation, stored: StoredTensor, *, watch: bool = True) -> None:
         """Note what an operator gives."""
         (tensor,) = operation.outputs
         self.stored[tensor] = stored
@@ -157,7 +157,7 @@ class TfliteImport:
 
     def planned(
         self,
-        operation: Operation,
+        operation: TfliteOperation,
         sums: Accumulation,
         rule: Rule,
         offset: np.ndarray,
@@ -183,7 +183,7 @@ class TfliteImport:
         return found
 
 
-def check_sums(operation: Operation, rule: Rule, low: np.ndarray, high: np.ndarray) -> None:
+def check_sums(operation: TfliteOperation, rule: Rule, low: np.ndarray, high: np.ndarray) -> None:
     """Refuse sums, as the kernel has them, of which 32 bits do not hold all."""
     if not rule.holds(low, high):
         refuse(operation, "its sums are beyond 32 bits, where the kernels are not defined")
@@ -226,5 +226,5 @@ def _both(ends: tuple[int, int], count: int) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-Handler = Callable[[TfliteImport, Operation], None]
+Handler = Callable[[TfliteImport, TfliteOperation], None]
 """What imports an operator."""

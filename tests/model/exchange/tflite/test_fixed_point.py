@@ -132,9 +132,11 @@ def test_every_sum(name):
         assert name in ("signed", "coarse")  # two roundings, on both sides of zero
         levels = (sums[:, None] >= found["thresholds"]).sum(axis=1)
     else:
-        keys = {key: found[key] for key in ("low", "high", "rounding") if key in found}
-        shift = found.get("shift", 0)
-        levels = requantize(sums, found["multiplier"], found["bias"], shift, stored.format, **keys)
+        levels = requantize(
+            sums, found["multiplier"], found["bias"], found.get("shift", 0), stored.format,
+            low=found.get("low"), high=found.get("high"),
+            rounding=found.get("rounding", "half_up"),
+        )  # fmt: skip
     assert np.array_equal(levels, wanted)
 
 
