@@ -10,7 +10,7 @@ from ...hw.errors import MismatchError
 from ...model.data import is_file
 from ...model.exchange.tflite.reading import is_tflite
 from ..runs import imports
-from ..runs.tflite_check import check_tflite
+from ..runs.tflite_check import agreed, print_summary, random_images, summary_of
 from ..terminal import options
 from ..terminal.progress import Reporter, standard_output
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ...hw.sim.run import Run
     from ...model.exchange.agree import Agreement
     from ...model.exchange.importer import Imported
+    from ...model.exchange.tflite.agree import TfliteAgreement
+    from ...model.exchange.tflite.importer import ImportedTflite
 
 __all__ = ["CheckOptions", "command"]
 
@@ -48,8 +50,8 @@ Examples:
 @imports.model_file
 @click.option(
     "--data",
-    help="A data set, or a .npy or .npz file with images as the model reads them; TFLite is "
-    "checked with random codes without them.",
+    help="A data set, or a .npy or .npz file with images as the model reads them; random codes "
+    "do for TFLite.",
 )
 @click.option(
     "--images", type=click.IntRange(1), default=200, show_default=True, help="Images to run."
@@ -69,28 +71,22 @@ def command(given: CheckOptions) -> int:
     computes in float32: where its rounding decides between two levels that is shown in float64, and
     counted as a tie.
 
-    TFLite's kernels compute in integers, so there are no ties: of such a file every code is equal.
+    TFLite's kernels compute in integers: of such a file every code is equal, without ties.
     """
+    if is_tflite(given.model):
+        _check_tflite(given)
+        return 0
     if given.data is None:
-        if not is_tflite(given.model):
-            raise click.UsageError("--data is needed: a data set, or a file with images")
-    elif is_file(given.data) and (given.mean or given.deviation):
+        raise click.UsageError("--data is needed: a data set, or a file with images")
+    if is_file(given.data) and (given.mean or given.deviation):
         raise click.UsageError(
             f"--mean and --deviation are for data sets; {given.data} has images as the model reads "
             "them"
         )
     lanes = given.geometry.lanes
     with Reporter() as reporter:
-        imported = imports.load_model(given, lanes, reporter)
-        inputs, labels = None, None
-        if given.data is not None:
-            inputs, labels = imports.load_data(given.data, imported, given.images)
-        if is_tflite(given.model):
-            check_tflite(
-                given.model, imported, inputs, labels, given.images, lanes,
-                lambda *found: _simulate(*found, given), reporter, as_json=given.as_json,
-            )  # fmt: skip
-            return 0
+        imported = imports.load_onnx(given, lanes, reporter)
+        inputs, labels = imports.load_data(given.data, imported, given.images)
         from ...model.exchange.agree import agree
         from ...model.exchange.preparation import Preparation
 
@@ -121,7 +117,9 @@ def command(given: CheckOptions) -> int:
 
 
 def _simulate(
-    imported: "Imported", agreement: "Agreement", given: CheckOptions
+    imported: "Imported | ImportedTflite",
+    agreement: "Agreement | TfliteAgreement",
+    given: CheckOptions,
 ) -> "tuple[Run, Comparison]":
     from ..runs.checked import simulate_and_compare
 
@@ -129,6 +127,27 @@ def _simulate(
     levels = agreement.levels
     run, comparison, _ = simulate_and_compare(accelerator, levels, given.engine, traced=len(levels))
     return run, comparison
+
+
+def _check_tflite(given: CheckOptions) -> None:
+    """Compare kernels, integers and hardware of a TFLite file."""
+    with Reporter() as reporter:
+        imported = imports.load_tflite(given, given.geometry.lanes, reporter)
+        images, labels = random_images(imported, given.images), None
+        if given.data is not None:
+            images, labels = imports.load_data(given.data, imported, given.images)
+        agreement, kernels = agreed(imported, images, given.geometry.lanes, reporter)
+        with reporter.step(f"{len(images)} images in hardware") as step:
+            run, comparison = _simulate(imported, agreement, given)
+            step.note(f"{run.cycles:,} cycles, {run.engine} engine")
+    summary = summary_of(imported, agreement, kernels, run, comparison, labels)
+    if given.as_json:
+        print(json.dumps(summary, indent=2))
+    else:
+        print_summary(summary, imported)
+    hardware = f"hardware and reference: {comparison.first}" if comparison.first else ""
+    if agreement.first or hardware:
+        raise MismatchError(f"{given.model}: {agreement.first or hardware}")
 
 
 def _summary(

@@ -33,6 +33,8 @@ __all__ = [
     "check_images",
     "load_data",
     "load_model",
+    "load_onnx",
+    "load_tflite",
     "method",
     "model_file",
     "print_report",
@@ -145,8 +147,32 @@ def load_model(
     options: ReadingOptions, lanes: int, reporter: Reporter
 ) -> "Imported | ImportedTflite":
     """Import a file of ONNX or TFLite with the options of `reading`."""
-    read = _read_tflite if is_tflite(options.model) else _read_onnx
-    imported = read(options, lanes, reporter)
+    load = load_tflite if is_tflite(options.model) else load_onnx
+    return load(options, lanes, reporter)
+
+
+def load_tflite(options: ReadingOptions, lanes: int, reporter: Reporter) -> "ImportedTflite":
+    """Import a TFLite file, which says itself what its input is."""
+    if options.input_format is not None or options.input_scale is not None:
+        raise FormatError(
+            f"{options.model} says what its input is; leave out --input-format and --input-scale"
+        )
+    with reporter.step("load the libraries"):
+        from ...model.exchange.tflite.importer import import_tflite
+    with reporter.step("import") as step:
+        imported = import_tflite(options.model, lanes=lanes, progress=step.note)
+        _note_compared(imported, step)
+    _prepare_pixels(options, imported)
+    return imported
+
+
+def _note_compared(imported: "Imported | ImportedTflite", step: "ReportedStep") -> None:
+    compared = sum(each.levels_compared for each in imported.report)
+    step.note(f"{compared:,} accumulator levels compared with the graph")
+
+
+def _prepare_pixels(options: ReadingOptions, imported: "Imported | ImportedTflite") -> None:
+    """Note what is taken off pixels of data sets, and what they are divided by."""
     preparation = imported.network.about.get("preparation")
     size = imported.network.sizes["input"]
     for name in ("mean", "deviation"):
@@ -158,29 +184,10 @@ def load_model(
                 f"--{name} is one number, or {size.channels}: one a channel of {options.model}"
             )
         preparation[name] = list(given)
-    return imported
 
 
-def _read_tflite(options: ReadingOptions, lanes: int, reporter: Reporter) -> "ImportedTflite":
-    """Import a TFLite file, which says itself what its input is."""
-    if options.input_format is not None or options.input_scale is not None:
-        raise FormatError(
-            f"{options.model} says what its input is; leave out --input-format and --input-scale"
-        )
-    with reporter.step("load the libraries"):
-        from ...model.exchange.tflite.importer import import_tflite
-    with reporter.step("import") as step:
-        imported = import_tflite(options.model, lanes=lanes, progress=step.note)
-        _note_compared(imported, step)
-    return imported
-
-
-def _note_compared(imported: "Imported | ImportedTflite", step: "ReportedStep") -> None:
-    compared = sum(each.levels_compared for each in imported.report)
-    step.note(f"{compared:,} accumulator levels compared with the graph")
-
-
-def _read_onnx(options: ReadingOptions, lanes: int, reporter: Reporter) -> "Imported":
+def load_onnx(options: ReadingOptions, lanes: int, reporter: Reporter) -> "Imported":
+    """Import an ONNX file."""
     with reporter.step("load the libraries"):
         from ...model.exchange.extra import require
 
@@ -205,6 +212,7 @@ def _read_onnx(options: ReadingOptions, lanes: int, reporter: Reporter) -> "Impo
             progress=step.note,
         )
         _note_compared(imported, step)
+    _prepare_pixels(options, imported)
     return imported.as_values() if options.values else imported
 
 

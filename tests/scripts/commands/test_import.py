@@ -100,9 +100,9 @@ CHECK = ("check", "small.onnx", "--data")
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["import"], 2, ["MODEL.onnx"]),
+        (["import"], 2, ["MODEL"]),
         (["import", "small.onnx"], 2, ["--output"]),
-        (["import", "-o", "out"], 2, ["MODEL.onnx"]),
+        (["import", "-o", "out"], 2, ["MODEL"]),
         (["import", "small.onnx", "-o", "."], 2, ["--output", "is a directory"]),
         (["import", "nowhere.onnx", "-o", "out"], 1, ["nowhere.onnx", "No such file"]),
         (["import", ".", "-o", "out"], 1, ["cannot be read"]),

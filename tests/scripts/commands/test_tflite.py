@@ -1,0 +1,83 @@
+"""``narrowgauge import`` and ``narrowgauge check`` of TFLite files."""
+
+import json
+
+import numpy as np
+import pytest
+
+from narrowgauge.hw.errors import ToolError
+from narrowgauge.hw.network.file import load
+from narrowgauge.model.exchange.tflite import litert, reading
+
+from ...model.exchange.tflite.files import classes, layers
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A file of three layers, one of which pads with what is not its lowest code."""
+    file, start = layers(size=(4, 4, 2), zero=9)
+    one = file.product("CONV_2D", start, 3, Padding="SAME", StrideH=2, StrideW=2, zero=4)
+    classes(file, file.product("DEPTHWISE_CONV_2D", one, 3, (2, 2)))
+    path = tmp_path / "small.tflite"
+    path.write_bytes(file.content())
+    return path
+
+
+def test_import(invoke, model, tmp_path):
+    output = tmp_path / "small.safetensors"
+    finished = invoke("import", model, "-o", output)
+    assert finished.status == 0, finished.err
+    assert "input int9 4x4x2" in finished.out
+    assert "dropped at the end, which no class depends on: operator 4 (SOFTMAX)" in finished.out
+    network = load(output)
+    assert network.about["imported"] == "TFLite"
+    assert [layer.kind for layer in network] == ["conv2d", "conv2d", "dense"]
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_check(invoke, model, monkeypatch, installed):
+    """With LiteRT where it is installed, and without."""
+    if not installed:
+        monkeypatch.setattr(litert, "litert_version", lambda: None)
+    finished = invoke("check", model, "--images", "20", "--json")
+    found = json.loads(finished.out)
+    assert finished.status == 0, finished.err
+    assert found["hardware_mismatches"] == 0
+    assert [each["different"] for each in found["tensors"]] == [0] * len(found["tensors"])
+    known = installed and litert.litert_version()
+    assert ("LiteRT" in found["kernels"]) == bool(known)
+
+
+def test_check_images_of_codes_and_of_values(invoke, model, tmp_path):
+    """int8 is codes, as the model reads them; anything else is what codes stand for."""
+    codes = np.random.default_rng(1).integers(-128, 128, (6, 4, 4, 2)).astype(np.int8)
+    labels = np.zeros(6, int)
+    rows = []
+    for name, images in (("codes", codes), ("values", (codes - 9.0) * np.float32(0.1))):
+        path = tmp_path / f"{name}.npz"
+        np.savez(path, images=images, labels=labels)
+        finished = invoke("check", model, "--data", path, "--json")
+        assert finished.status == 0, finished.err
+        rows.append(json.loads(finished.out))
+    assert rows[0]["accuracy_hardware"] == rows[1]["accuracy_hardware"]
+
+
+def test_a_table(invoke, model):
+    finished = invoke("check", model, "--images", "4")
+    assert finished.status == 0, finished.err
+    assert "kernels = integers" in finished.out
+    assert "conv_2d" in finished.out
+    assert "0 images differ" in finished.out
+
+
+def test_options_that_are_not_for_it(invoke, model, tmp_path):
+    options = ("-o", tmp_path / "x.safetensors", "--input-format", "uint8")
+    finished = invoke("import", model, *options)
+    assert finished.status == 1, finished.err
+    assert "says what its input is" in finished.err
+
+
+def test_without_the_extra(model, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "tflite", None)
+    with pytest.raises(ToolError, match=r"pip install 'narrowgauge\[tflite\]'"):
+        reading.read_tflite(model)
