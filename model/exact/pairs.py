@@ -17,6 +17,7 @@ __all__ = ["MOST_PAIRS", "SMALL_SUMMANDS", "PairFit", "fit_pairs"]
 TRIALS = 64  # pairs of summands that are tried, those nearest to the ratio first
 MOST_PAIRS = 1 << 18
 SMALL_SUMMANDS = 255
+SKIPPED = 8  # of so many levels of the first tensor one is looked at first
 
 
 class PairFit(NamedTuple):
@@ -58,17 +59,24 @@ def fit_pairs(
     largest : int
         The largest multiplier.
     """
-    best: PairFit | None = None
-    for summands in _candidates(ratio, largest):
-        totals = (summands[0] * one[:, None] + summands[1] * two[None, :]).ravel()
-        sums, occurring, wrong = _function(totals, levels.ravel())
-        ends = int(totals.min()), int(totals.max())
-        if best is None or (wrong, summands) < (best.wrong, best.summands):
-            best = PairFit(summands, sums, occurring, *ends, wrong)
-        if not wrong:
-            break
-    assert best is not None
-    return best
+    some = one[::SKIPPED], levels[::SKIPPED]
+    trials = list(_candidates(ratio, largest))
+    for summands in trials:
+        if not _fitted(summands, some[0], two, some[1]).wrong:
+            fit = _fitted(summands, one, two, levels)
+            if not fit.wrong:
+                return fit
+    fits = (_fitted(summands, one, two, levels) for summands in trials)
+    return min(fits, key=lambda fit: (fit.wrong, fit.summands))
+
+
+def _fitted(
+    summands: tuple[int, int], one: np.ndarray, two: np.ndarray, levels: np.ndarray
+) -> PairFit:
+    """Return the function of the sums that two multipliers make."""
+    totals = (summands[0] * one[:, None] + summands[1] * two[None, :]).ravel()
+    sums, occurring, wrong = _function(totals, levels.ravel())
+    return PairFit(summands, sums, occurring, int(totals.min()), int(totals.max()), wrong)
 
 
 def _candidates(ratio: float, largest: int) -> Iterator[tuple[int, int]]:

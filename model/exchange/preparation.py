@@ -117,14 +117,14 @@ class Preparation:
             For images of another shape, or that are not numbers; and for values that are no levels
             where the model does not make levels of them.
         """
-        are_codes = self.int8_zero is not None and np.asarray(images).dtype == np.int8
+        zero = self.int8_zero if np.asarray(images).dtype == np.int8 else None
         images = np.asarray(images, np.float32)
         if images.shape[1:] != self.shape:
             raise DataError(
                 f"the network reads images of shape {self.shape}, not {images.shape[1:]}"
             )
-        if are_codes:
-            return images.astype(np.int64).reshape(-1, *self.size) - self.int8_zero
+        if zero is not None:
+            return images.astype(np.int64).reshape(-1, *self.size) - zero
         if not np.isfinite(images).all():
             raise DataError("images hold infinities or what is not a number")
         flat = images.reshape(len(images), -1)

@@ -62,12 +62,17 @@ def _planned(
             f"the best integers, {fit.summands[0]} and {fit.summands[1]}, are wrong for "
             f"{fit.wrong} of {codes.size:,} pairs of levels",
         )
-    low, high = np.array([fit.low]), np.array([fit.high])
-    start = zero - found.base + first * (one.base - one.zero) + second * (two.base - two.zero)
     steps = PairSteps(
-        name, found.format, low, high, found.ends, fit.sums, fit.levels,
-        rise=first / fit.summands[0], start=start,
-    )  # fmt: skip
+        name=name,
+        output=found.format,
+        low=np.array([fit.low]),
+        high=np.array([fit.high]),
+        ends=found.ends,
+        sums=fit.sums,
+        given=fit.levels,
+        rise=first / fit.summands[0],
+        start=zero - found.base + first * (one.base - one.zero) + second * (two.base - two.zero),
+    )
     sums = Accumulation(
         name=name,
         sources=(one.source, two.source),

@@ -30,8 +30,11 @@ __all__ = [
 CODES = (-128, 127)
 """The lowest and the highest code of int8."""
 BITS = 31  # of the multiplier's fraction
-ACTIVATIONS = {"NONE": (None, None), "RELU": (0.0, None), "RELU_N1_TO_1": (-1.0, 1.0)} | {
-    "RELU6": (0.0, 6.0)
+ACTIVATIONS = {
+    "NONE": (None, None),
+    "RELU": (0.0, None),
+    "RELU6": (0.0, 6.0),
+    "RELU_N1_TO_1": (-1.0, 1.0),
 }
 
 
@@ -107,12 +110,13 @@ def activation_ends(name: str, scale: np.float32, zero: int) -> tuple[int, int] 
     """Return the lowest and the highest code of a fused activation; None for an unknown one."""
     if name not in ACTIVATIONS:
         return None
-    ends = list(CODES)
-    for place, value in enumerate(ACTIVATIONS[name]):
-        if value is not None:
-            code = zero + _nearest(np.float32(value) / np.float32(scale))
-            ends[place] = max(ends[0], code) if place == 0 else min(ends[1], code)
-    return ends[0], ends[1]
+    low, high = CODES
+    least, most = ACTIVATIONS[name]
+    if least is not None:
+        low = max(low, zero + _nearest(np.float32(least) / np.float32(scale)))
+    if most is not None:
+        high = min(high, zero + _nearest(np.float32(most) / np.float32(scale)))
+    return low, high
 
 
 def _nearest(ratio: np.float32) -> int:

@@ -141,6 +141,7 @@ class _Reader:
         if count != 1:
             raise NetworkError(f"a network has one graph, this file has {count}")
         graph = self.model.Subgraphs(0)
+        assert graph is not None
         buffers = _all(self.model.Buffers, self.model.BuffersLength(), "buffers")
         tensors = tuple(
             self._tensor(place, each, buffers)

@@ -69,8 +69,8 @@ class TfliteFile:
         return len(self.tensors) - 1
 
     def constant(self, values, dtype="INT32", **quantised):
-        values = np.asarray(values, {"INT32": "<i4", "INT8": "i1"}[dtype])
-        return self.tensor(values.shape, dtype=dtype, data=values.tobytes(), **quantised)
+        found = np.array(values, {"INT32": "<i4", "INT8": "i1"}[dtype])
+        return self.tensor(found.shape, dtype=dtype, data=found.tobytes(), **quantised)
 
     def operator(self, kind, inputs, outputs, **options):
         self.operators.append((kind, inputs, outputs, {**DEFAULTS.get(kind, {}), **options}))

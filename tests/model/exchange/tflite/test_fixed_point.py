@@ -116,7 +116,14 @@ def solved(name):
     ends = np.array([-REACH]), np.array([REACH])
     steps = rule_steps(stored, rule, np.array([11]), *ends)
     sums = Accumulation(
-        "layer", ("input",), (), (), stored.size, *ends, weights=np.ones((1, 1), np.int64)
+        "layer",
+        ("input",),
+        (),
+        (),
+        stored.size,
+        low=ends[0],
+        high=ends[1],
+        weights=np.ones((1, 1), np.int64),
     )
     layer = UnsolvedLayer("layer", sums, stored.format, steps=steps)
     return rule, stored, steps, solve_all([layer])["layer"]

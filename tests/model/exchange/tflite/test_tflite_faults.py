@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from narrowgauge.hw.network.layers import Dense
 from narrowgauge.model.exchange.tflite import rules
 from narrowgauge.model.exchange.tflite.agree import agree_tflite
 from narrowgauge.model.exchange.tflite.fixed_point import FixedPoint
@@ -77,7 +78,8 @@ def test_a_border_of_another_code():
 def test_a_multiplier_beside_its_place():
     imported = import_graph(from_content(content()), name="net")
     layers = list(imported.network)
-    at = next(place for place, layer in enumerate(layers) if layer.kind == "dense")
-    layers[at] = replace(layers[at], multiplier=layers[at].multiplier + (1 << 10))
+    last = layers[-1]
+    assert isinstance(last, Dense)
+    layers[-1] = replace(last, multiplier=last.multiplier + (1 << 10))
     changed = replace(imported.network, layers=tuple(layers))
     assert "layer fully_connected" in difference(replace(imported, network=changed))
