@@ -76,6 +76,7 @@ def tag_of(program: Program) -> data.StructLayout:
         chains=geometry.chains,
         ranks=geometry.rows // geometry.chains,
         channels=max(channels) + geometry.columns,
+        shifts=any(record.place.shifts > 1 for record in program.records),
     )
 
 
@@ -152,7 +153,7 @@ def walker_config(program: Program) -> WalkerConfig:
         context_words=program.batch * program.image_words,
         images=program.batch,
         rows=program.geometry.rows,
-        words=max(record.tiles.words for record in program.records),
+        words=max(record.tiles.bank_words for record in program.records),
     )
 
 
@@ -337,7 +338,8 @@ def writer_config(program: Program) -> WriterConfig:
         here = _taken(WriterLayer, record.place, tiles=record.tiles.rounds)
         if record is not last:
             return here
-        return replace(here, row_step=0, chunk_step=0, image_step=0, group_step=0)
+        steps = {f"{name}_step": 0 for name in ("row", "chunk", "image", "group", "shift")}
+        return replace(here, **steps)
 
     return WriterConfig(
         tag=tag_of(program),
@@ -394,7 +396,7 @@ def probe_config(program: Program, *, latency: int = 0) -> ProbeConfig:
 
     def layer(record: Record) -> ProbeLayer:
         place, single = record.place, record.mapped.patch.count == 1
-        return ProbeLayer(mode=place.mode, channels=place.channels, single=single)
+        return _taken(ProbeLayer, place, single=single)
 
     return ProbeConfig(
         tag=tag_of(program),

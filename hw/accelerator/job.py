@@ -20,6 +20,7 @@ __all__ = [
     "Job",
     "Tag",
     "check_contexts",
+    "loops_of",
     "start_address",
 ]
 
@@ -27,8 +28,9 @@ IMAGE_WIDTH = 32
 
 FIRST = {"first": 1}  # what a bank begins with: where jobs have a single bank, it stays
 
-LOOPS = ("column", "rank", "tile", "chunk", "image", "group")
-"""The loops over partial sums, from the inside; a rank is one row of each chain."""
+LOOPS = ("column", "rank", "tile", "shift", "chunk", "image", "group")
+"""The loops over partial sums, from the inside; a rank is one row of each chain, and a shift a
+position of a strip."""
 
 
 def check_contexts(contexts: int) -> None:
@@ -89,7 +91,9 @@ def Bank(job: data.StructLayout) -> data.StructLayout:
     return data.StructLayout({"job": job, "first": 1, "next_group": 1})
 
 
-def Tag(job: data.StructLayout, *, chains: int, ranks: int, channels: int) -> data.StructLayout:
+def Tag(
+    job: data.StructLayout, *, chains: int, ranks: int, channels: int, shifts: bool = False
+) -> data.StructLayout:
     """Return the layout of the tag of the partial sums that leave the array in one cycle.
 
     They are of one channel, one a chain.
@@ -102,12 +106,14 @@ def Tag(job: data.StructLayout, *, chains: int, ranks: int, channels: int) -> da
         Chains of the array, and rows of each.
     channels : int
         One more than the highest number of a channel, those that fill up a tile included.
+    shifts : bool
+        A layer has strips of positions.
 
     Attributes
     ----------
     job : Job
     last : bits
-        The loops of `LOOPS` that are at their last.
+        The loops of `LOOPS` that are at their last; without strips there is no ``shift``.
     used : bit
         The channel is one of the layer's.
     rows : bits
@@ -118,13 +124,20 @@ def Tag(job: data.StructLayout, *, chains: int, ranks: int, channels: int) -> da
     return data.StructLayout(
         {
             "job": job,
-            "last": data.StructLayout({name: 1 for name in LOOPS}),
+            "last": data.StructLayout({name: 1 for name in LOOPS if shifts or name != "shift"}),
             "used": 1,
             "rows": chains,
             "rank": ceil_log2(ranks),
             "channel": ceil_log2(channels),
         }
     )
+
+
+def loops_of(tag: data.StructLayout) -> tuple[str, ...]:
+    """Return the loops of `LOOPS` that a `Tag` follows."""
+    last = tag["last"].shape
+    assert isinstance(last, data.StructLayout)
+    return tuple(name for name, _ in last)
 
 
 def start_address(

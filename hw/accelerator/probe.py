@@ -11,7 +11,7 @@ from amaranth.utils import ceil_log2
 from ..gates.pipeline import delay
 from ..gates.table import field
 from ..numbers.format import Format
-from .job import IMAGE_WIDTH, check_contexts
+from .job import IMAGE_WIDTH, check_contexts, loops_of
 
 __all__ = ["Probe", "ProbeConfig", "ProbeLayer"]
 
@@ -30,11 +30,14 @@ class ProbeLayer:
         Output channels.
     single : bool
         An image has one position: positions count images.
+    shifts : int
+        Positions of a strip.
     """
 
     mode: int
     channels: int
     single: bool
+    shifts: int = 1
 
 
 @dataclass(frozen=True)
@@ -188,7 +191,7 @@ class Probe(wiring.Component):
         batch = self.i_batches[tag.job.context]
         mode = field([layer.mode for layer in layers], tag.job.layer)
         single = field([layer.single for layer in layers], tag.job.layer)
-        step = field([layer.channels for layer in layers], tag.job.layer)
+        step = field([layer.shifts * layer.channels for layer in layers], tag.job.layer)
         for index, entry in enumerate(self.o.sums):
             image = then.image + Mux(single, index, 0)
             levels = Array(levels[index] for levels in self.levels)
@@ -212,15 +215,21 @@ class Probe(wiring.Component):
         """Give image in the context and element of the output of the first chain's sum."""
         config, tag = self.config, self.tags.payload
         chunk, image = Signal(ELEMENT_WIDTH), Signal(IMAGE_WIDTH)  # positions before the chunk
-        ends = Cat(tag.last[loop] for loop in ("column", "rank", "tile")).all()
+        tile_ends = Cat(tag.last[loop] for loop in ("column", "rank", "tile")).all()
+        ends, shift = tile_ends, Signal(ELEMENT_WIDTH)  # of a strip
+        if "shift" in loops_of(config.tag):
+            ends = tile_ends & tag.last.shift
+            with m.If(self.tags.valid & tile_ends):
+                m.d.sync += shift.eq(Mux(ends, 0, shift + 1))
         with m.If(self.tags.valid & ends):
             m.d.sync += chunk.eq(Mux(tag.last.chunk, 0, chunk + config.rows))
             with m.If(tag.last.chunk):
                 m.d.sync += image.eq(Mux(tag.last.image, 0, image + 1))
         single = field([layer.single for layer in config.layers], tag.job.layer)
         channels = field([layer.channels for layer in config.layers], tag.job.layer)
+        shifts = field([layer.shifts for layer in config.layers], tag.job.layer)
         position = chunk + tag.rank * config.chains
         m.d.comb += [
             first_image.eq(Mux(single, position, image)),
-            first_element.eq(Mux(single, 0, position * channels) + tag.channel),
+            first_element.eq(Mux(single, 0, (position * shifts + shift) * channels) + tag.channel),
         ]

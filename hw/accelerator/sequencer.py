@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 
 from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -31,6 +33,9 @@ class SequencerLayer:
         First word of the weights.
     group_weights : int
         Words from one group of channels to the next; 0 where groups share them.
+    shifts, shift_words : int
+        How often all tiles run from one bank, with the same weights: each time from so many words
+        further on. A layer with bit planes has no shifts.
     """
 
     tiles: int
@@ -39,6 +44,8 @@ class SequencerLayer:
     bitwise: bool
     weight_base: int
     group_weights: int
+    shifts: int = 1
+    shift_words: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,8 +73,8 @@ class SequencerConfig:
 class Sequencer(wiring.Component):
     """Walk through the steps of one bank of patches after the other, a step a cycle.
 
-    A bank takes ``tiles * planes * steps`` cycles and one more to start, unless a tile is shorter
-    than the array needs to drain the last one; then the last step of the tile waits.
+    A bank takes ``shifts * tiles * planes * steps`` cycles and one more to start, unless a tile is
+    shorter than the array needs to drain the last one; then the last step of the tile waits.
 
     Parameters
     ----------
@@ -120,10 +127,10 @@ class Sequencer(wiring.Component):
         bank = self.banks.payload
         following = self.o_weight_address + 1
         tile_base = Signal.like(self.o_weight_address)
-        last_step, last_plane, last_tile = self._loops(m, go, start)
+        last_step, last_plane, last_tile, *shifts = self._loops(m, go, start)
         free = self._free(m, go & last_step & last_plane)
         bitwise = self._field("bitwise")
-        base = self._base(m, start)
+        base, current = self._base(m, start)
 
         m.d.comb += [
             self.o_running.eq(running),
@@ -132,7 +139,7 @@ class Sequencer(wiring.Component):
             start.eq(~running & self.banks.valid & (self.jobs.ready | ~bank.first)),
             go.eq(running & (~last_step | ~last_plane | free)),
             self.banks.ready.eq(release),
-            release.eq(running & free & last_step & last_plane & last_tile),
+            release.eq(reduce(and_, [running, free, last_step, last_plane, last_tile, *shifts])),
         ]
         m.d.sync += [
             self.o_control.enable.eq(go),
@@ -151,12 +158,26 @@ class Sequencer(wiring.Component):
             ]
             with m.If(last_step & last_plane):
                 m.d.sync += [self.o_word_address.eq(0), tile_base.eq(following)]
+        if shifts:
+            self._shift(m, running, go & last_step & last_plane, last_tile, current)
         return m
 
+    def _shift(self, m: Module, running, ends, last_tile, current) -> None:
+        """Begin with a bank's words where its shift does, and with the weights every time."""
+        begin = Signal.like(self.o_word_address)
+        further = Mux(last_tile, begin + self._field("shift_words"), begin)
+        with m.If(~running):
+            m.d.sync += [begin.eq(0), self.o_word_address.eq(0)]
+        with m.Elif(ends):
+            m.d.sync += [begin.eq(further), self.o_word_address.eq(further)]
+            with m.If(last_tile):
+                m.d.sync += self.o_weight_address.eq(current)
+
     def _loops(self, m: Module, go, start) -> list[Value]:
-        """Count steps, planes and tiles; return whether each is at its last."""
+        """Count steps, planes, tiles and, if any, shifts; return whether each is at its last."""
         ends, move = [], go
-        for name in ("steps", "planes", "tiles"):
+        strips = max(self._numbers("shifts")) > 1
+        for name in ("steps", "planes", "tiles", *(["shifts"] if strips else [])):
             limits, layer = self._numbers(name), self.banks.payload.job.layer
             _, last = count_down(m, f"{name}_left", limits, move, layer=layer, start=start)
             ends.append(last)
@@ -173,15 +194,15 @@ class Sequencer(wiring.Component):
             m.d.sync += [left.eq(left - 1), free.eq(left == 1)]
         return free
 
-    def _base(self, m: Module, start):
-        """Return the weight address at which the waiting bank begins."""
+    def _base(self, m: Module, start) -> tuple[Value, Value]:
+        """Return the weight address at which the waiting bank begins, and the one that runs."""
         first = self._field("weight_base")
         if not any(self._numbers("group_weights")):
-            return first
+            return first, first
         current = Signal.like(self.o_weight_address)  # of the group that is computed
         base = Signal.like(current)
         further = Mux(self.banks.payload.next_group, self._field("group_weights"), 0)
         m.d.comb += base.eq(Mux(self.banks.payload.first, first, current + further))
         with m.If(start):
             m.d.sync += current.eq(base)
-        return base
+        return base, current

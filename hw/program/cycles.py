@@ -40,14 +40,15 @@ class CycleModel:
         positions = feed.groups * self.batch * feed.width * feed.height
         runs = feed.planes * feed.outer * feed.inner
         overhead = 3 * record.banks if record.on_array else 3
-        return int(positions * max(runs * touched, record.tiles.words)) + overhead
+        return int(positions * max(runs * touched, record.tiles.bank_words)) + overhead
 
     def compute(self, record: Record) -> int:
         """Return the cycles that a layer keeps the array busy a context."""
         if not record.on_array:
             return 0
         interval = self.geometry.drain_cycles + self.geometry.skew
-        return record.banks * (1 + record.tiles.tiles * max(record.tiles.words, interval))
+        tiles = record.tiles.shifts * record.tiles.tiles
+        return record.banks * (1 + tiles * max(record.tiles.words, interval))
 
     @property
     def per_image(self) -> float:

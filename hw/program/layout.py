@@ -18,6 +18,7 @@ from .contents import Contents
 from .cycles import CycleModel
 from .mapping import MappedLayer, map_network
 from .records import Feed, Place, Record, Tiles, feed_of
+from .regrouping import alternatives
 
 __all__ = ["Program"]
 
@@ -44,6 +45,9 @@ class Program:
     any_weights : bool
         The weights are loaded, and may be others than the network's: nothing is made narrower
         because these weights do not reach further.
+    regroup : bool
+        Convolutions in groups may run in other groups and in strips (`regrouping`), where that is
+        faster; False runs each as the layer says.
 
     Attributes
     ----------
@@ -83,6 +87,7 @@ class Program:
         contexts: int = 2,
         batch: int | None = None,
         any_weights: bool = False,
+        regroup: bool = True,
     ):
         batch = geometry.rows if batch is None else batch
         if contexts not in (1, 2):
@@ -99,9 +104,11 @@ class Program:
         self.mapped: tuple[MappedLayer, ...] = map_network(network, geometry.lanes)
         self.operands = widest(each.operands for each in self.mapped if each.operands)
         self.modes = self._collect_modes()
-        self.segment = self._find_segment()
         self._allocation = allocate(network, self._tensor_words())
         self.image_words = self._allocation.words
+        if regroup:
+            self.mapped = tuple(map(self._regrouped, self.mapped))
+        self.segment = self._find_segment()
         self.records, self.weight_words = self._make_records()
         self._check_limits()
 
@@ -110,16 +117,51 @@ class Program:
         modes = [each.mode for each in self.mapped if each.on_array]
         return (*dict.fromkeys(modes[:-1]), modes[-1])
 
+    def _regrouped(self, mapped: MappedLayer) -> MappedLayer:
+        """Return the way to run a layer that takes the fewest cycles; the layer's own among equals.
+
+        Where several chains write side by side, a group that gives them too few channels is none.
+        """
+        others = alternatives(
+            mapped,
+            self.geometry.lanes,
+            self.network.accumulator,
+            any_weights=self.any_weights,
+            # the last layer's levels go to the output memory, position by position
+            strips=mapped.layer is not self.network.layers[-1],
+        )
+        ways = [mapped, *others]
+        writable = [way for way in ways if self._segment_of(way) >= self.geometry.chains]
+        return min(writable or [mapped], key=self._cycles_of)
+
+    def _cycles_of(self, mapped: MappedLayer) -> tuple[float, int]:
+        """Return the cycles that a layer takes a context, and the words of a row buffer.
+
+        Banks overlap, but the jobs of two contexts hardly do where they are long: each takes the
+        longer one of fetching and computing. The other one counts an eighth, since not all of it is
+        hidden.
+        """
+        model = CycleModel(self.geometry, (), self.batch, 0, 0)
+        record = self._record(mapped, 0, 0)
+        shorter, longer = sorted([model.fetch(record), model.compute(record)])
+        return longer + shorter / 8, mapped.words
+
+    def _segment_of(self, mapped: MappedLayer) -> int:
+        """Return the codes of a layer that can be written at once."""
+        counts = [mapped.channels] if mapped.patch.count > 1 else []
+        if mapped.patch.groups > 1 and not mapped.shared:
+            counts.append(mapped.group_channels)
+        return gcd(self.geometry.columns, self.geometry.lanes, *counts)
+
     def _find_segment(self) -> int:
         """Return the codes that are written at once: what tiles, words and channels share."""
         segment, reason = gcd(self.geometry.columns, self.geometry.lanes), ""
         for mapped in self.mapped[:-1]:  # the last layer's levels go to the output memory
-            counts = [mapped.channels] if mapped.patch.count > 1 else []
-            if mapped.patch.groups > 1 and not mapped.shared:
-                counts.append(mapped.group_channels)
-            narrower = gcd(segment, *counts)
+            narrower = gcd(segment, self._segment_of(mapped))
             if narrower < segment:
-                reason = f", because layer {mapped.layer.name} gives {min(counts)} channels a group"
+                apart = mapped.patch.groups > 1 and not mapped.shared
+                channels = mapped.group_channels if apart else mapped.channels
+                reason = f", because layer {mapped.layer.name} gives {channels} channels a group"
             segment = narrower
         if self.geometry.chains > segment:
             raise GeometryError(
@@ -148,32 +190,41 @@ class Program:
         """Return the records, and the words of the weight memory."""
         records, weight_base = [], 0
         parameter_bases = {False: 0, True: 0}  # thresholds are in memories of their own
-        columns = self.geometry.columns
         for mapped in self.mapped:
-            tiles = -(-mapped.group_channels // columns) if mapped.on_array else 0
-            stored = mapped.weights.shape[1] // self.geometry.lanes if mapped.on_array else 0
-            own = 0 if mapped.shared else 1
             thresholds = mapped.thresholds is not None
-            record = Record(
-                mapped,
-                self._feed(mapped),
-                Tiles(
-                    planes=mapped.planes,
-                    bitwise=mapped.bitwise,
-                    steps=mapped.steps,
-                    tiles=tiles,
-                    weight_base=weight_base,
-                    group_weights=own * tiles * stored,
-                    parameter_base=parameter_bases[thresholds],
-                    group_parameters=own * tiles * columns,
-                ),
-                self._place(mapped),
-            )
-            copies = mapped.patch.groups if own else 1
-            weight_base += copies * tiles * stored
-            parameter_bases[thresholds] += copies * tiles * columns
+            record = self._record(mapped, weight_base, parameter_bases[thresholds])
+            copies = 1 if mapped.shared else mapped.patch.groups
+            weight_base += copies * record.tiles.tiles * self._stored_words(mapped)
+            parameter_bases[thresholds] += copies * record.tiles.tiles * self.geometry.columns
             records.append(record)
         return tuple(records), weight_base
+
+    def _stored_words(self, mapped: MappedLayer) -> int:
+        """Return the words of weights of a tile."""
+        return mapped.weights.shape[1] // self.geometry.lanes if mapped.on_array else 0
+
+    def _record(self, mapped: MappedLayer, weight_base: int, parameter_base: int) -> Record:
+        columns = self.geometry.columns
+        tiles = -(-mapped.group_channels // columns) if mapped.on_array else 0
+        own = 0 if mapped.shared else 1
+        return Record(
+            mapped,
+            self._feed(mapped),
+            Tiles(
+                planes=mapped.planes,
+                bitwise=mapped.bitwise,
+                steps=mapped.steps,
+                tiles=tiles,
+                weight_base=weight_base,
+                group_weights=own * tiles * self._stored_words(mapped),
+                parameter_base=parameter_base,
+                group_parameters=own * tiles * columns,
+                shifts=mapped.patch.shifts,
+                shift_words=mapped.shift_words,
+                bank_words=mapped.words,
+            ),
+            self._place(mapped),
+        )
 
     def _feed(self, mapped: MappedLayer) -> Feed:
         lanes, bases = self.geometry.lanes, self._allocation.bases
@@ -192,9 +243,9 @@ class Program:
         lanes, rows = self.geometry.lanes, self.geometry.rows
         name, positions = mapped.layer.name, mapped.patch.count
         image = self.image_words * lanes
-        is_last = mapped is self.mapped[-1]
+        is_last = mapped.layer is self.network.layers[-1]
         single = positions == 1 and mapped.on_array
-        row_step = mapped.channels if positions > 1 else image
+        row_step = mapped.patch.shifts * mapped.channels if positions > 1 else image
         if not mapped.on_array:
             index = 0
         else:
@@ -208,10 +259,12 @@ class Program:
             images=1 if single else self.batch,
             chunks=1 if single else -(-positions // rows),
             positions=self.batch if single else positions,
+            shifts=mapped.patch.shifts,
             row_step=row_step,
             chunk_step=0 if single else rows * row_step,
             image_step=0 if single else image,
             group_step=mapped.group_channels if mapped.patch.groups > 1 else 0,
+            shift_step=mapped.channels if mapped.patch.shifts > 1 else 0,
         )
 
     def _check_limits(self) -> None:
@@ -262,7 +315,7 @@ class Program:
     @property
     def row_buffer_words(self) -> int:
         """Words of one bank of a row buffer."""
-        return max(record.tiles.words for record in self.array_records)
+        return max(record.tiles.bank_words for record in self.array_records)
 
     @property
     def array_records(self) -> list[Record]:
@@ -277,7 +330,8 @@ class Program:
     @property
     def sums(self) -> int:
         """Sums that an image takes, over all layers."""
-        return sum(r.place.channels * r.mapped.patch.count for r in self.array_records)
+        positions = ((r, r.mapped.patch.count * r.place.shifts) for r in self.array_records)
+        return sum(record.place.channels * count for record, count in positions)
 
     @property
     def doubling(self) -> bool:

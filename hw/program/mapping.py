@@ -34,7 +34,7 @@ from .patch import Patch, patch_of
 
 FAR = 1 << 54  # beyond every sum that the reference takes, with room for a gain in 64 bits
 
-__all__ = ["MappedLayer", "accumulator_bits", "map_network", "operands"]
+__all__ = ["MappedLayer", "accumulator_bits", "map_network", "map_weighted", "operands"]
 
 
 def operands(network: Network) -> Operands:
@@ -125,6 +125,8 @@ class MappedLayer:
         them. Otherwise every pass has weights of its own.
     steps : int
         Words of a pass.
+    shift_words : int
+        Words from where one position of a strip begins to the next.
     weights : int64 array of shape (channels, passes with own weights * steps * lanes)
         Weight levels. Output channel ``c`` has row ``c``, or ``c % lanes`` where rows are `shared`.
     bias, multiplier : int64 arrays of shape (channels,), and shift : int
@@ -149,6 +151,7 @@ class MappedLayer:
     channels: int
     rounding: str = "half_up"
     thresholds: np.ndarray | None = None
+    shift_words: int = 0
 
     @property
     def on_array(self) -> bool:
@@ -167,8 +170,8 @@ class MappedLayer:
 
     @property
     def words(self) -> int:
-        """Words that a position and group read, in all passes."""
-        return self.planes * self.steps
+        """Words that a position, or a strip, and group read, in all passes."""
+        return self.planes * self.steps + (self.patch.shifts - 1) * self.shift_words
 
     @property
     def mode(self) -> Mode:
@@ -231,7 +234,7 @@ def _map_layer(network: Network, layer: Layer, lanes: int, array: Operands) -> M
     size = network.sizes[network.sources(layer)[0]]
     channels = network.sizes[layer.name].channels
     if isinstance(layer, Weighted):
-        return _map_weighted(layer, patch_of(layer, size, lanes), lanes, array)
+        return map_weighted(layer, patch_of(layer, size, lanes), lanes, array)
     if isinstance(layer, Requantised):
         return _map_selecting(layer, size, lanes, array, channels)
     patch, empty = patch_of(layer, size, lanes), np.zeros((0,), np.int64)
@@ -251,7 +254,7 @@ def _map_layer(network: Network, layer: Layer, lanes: int, array: Operands) -> M
     )
 
 
-def _map_weighted(layer: Weighted, patch: Patch, lanes: int, array: Operands) -> MappedLayer:
+def map_weighted(layer: Weighted, patch: Patch, lanes: int, array: Operands) -> MappedLayer:
     """Map a layer with weights: they follow the order of the patch."""
     bitwise = array.activation == Bipolar() and layer.input != Bipolar()
     planes = layer.input.width if bitwise else 1

@@ -12,6 +12,10 @@ the array takes one a step::
 
 Runs follow each other without a gap, except in pools and sums, where each begins a word: there the
 channels of a word stay apart.
+
+A **strip** of neighbouring positions of a row can share a patch: its window is so much wider, and
+it is read column by column, so that each position has what it needs in one piece, some words
+further on than the one before.
 """
 
 from dataclasses import dataclass
@@ -44,6 +48,11 @@ class Patch:
         Each run begins a word.
     groups, group_step : int
         Groups of channels that are read apart, and the distance between them.
+    shifts : int
+        Positions of a strip; `positions`, and what moves from one to the next, are those of strips.
+    by_column : bool
+        ``outer`` and ``inner`` are the columns and the rows of the window, instead of the other
+        way round.
     """
 
     size: Size
@@ -57,10 +66,12 @@ class Patch:
     separate: bool = False
     groups: int = 1
     group_step: int = 0
+    shifts: int = 1
+    by_column: bool = False
 
     @property
     def count(self) -> int:
-        """Positions of an image."""
+        """Positions of an image, or strips of them."""
         return self.positions[0] * self.positions[1]
 
     @property
@@ -79,7 +90,7 @@ class Patch:
         return self.inner == 1 and self.length > self.size.channels
 
     def steps(self, lanes: int) -> int:
-        """Return the words of ``lanes`` codes that a position and group take."""
+        """Return the words of ``lanes`` codes that a position, or a strip, and group take."""
         if self.separate:
             return self.outer * self.inner
         return -(-self.codes // lanes)

@@ -35,6 +35,8 @@ class Feed:
         Code outside the image.
     tail, last_tail : int
         Codes in the last word of a pass; the same for the last group.
+    by_column : bool
+        Runs go along the columns of a window: ``outer`` counts those, and ``inner`` rows.
     """
 
     start: int
@@ -65,6 +67,7 @@ class Feed:
     separate: bool
     tail: int
     last_tail: int
+    by_column: bool
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -82,7 +85,8 @@ class Tiles:
 
     ``parameter_base`` is one in the parameter memory, or in those of the thresholds.
     ``group_weights`` and ``group_parameters`` lead from one group of channels to the next; both
-    are 0 where groups share them.
+    are 0 where groups share them. A bank has ``bank_words`` of a row, which serve ``shifts``
+    positions of a strip, each of which begins ``shift_words`` after the one before.
     """
 
     planes: int
@@ -93,6 +97,9 @@ class Tiles:
     group_weights: int
     parameter_base: int
     group_parameters: int
+    shifts: int
+    shift_words: int
+    bank_words: int
 
     @property
     def rounds(self) -> int:
@@ -120,8 +127,11 @@ class Place:
     images, chunks, positions : int
         Images that are walked through, chunks of each, and positions of each: where an image has a
         single position, all images of a context are the positions of one chunk.
-    row_step, chunk_step, image_step, group_step : int
-        From one position, chunk, image or group to the next, each from its own start.
+    shifts : int
+        Positions of a strip; where that is more than 1, `positions` are strips.
+    row_step, chunk_step, image_step, group_step, shift_step : int
+        From one position, chunk, image, group or position of a strip to the next, each from its own
+        start.
     """
 
     start: int
@@ -132,10 +142,12 @@ class Place:
     images: int
     chunks: int
     positions: int
+    shifts: int
     row_step: int
     chunk_step: int
     image_step: int
     group_step: int
+    shift_step: int
 
 
 @dataclass(frozen=True)
@@ -222,4 +234,5 @@ def feed_of(
         separate=patch.separate,
         tail=patch.length if patch.separate else (patch.codes - 1) % lanes + 1,
         last_tail=last_length if patch.separate else (patch.codes - 1) % lanes + 1,
+        by_column=patch.by_column,
     )

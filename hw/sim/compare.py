@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..geometry import Geometry
-from ..network.layers import Layer
+from ..network.layers import Conv2d, Layer
 from ..network.network import Network
 from .run import Run
 
@@ -83,7 +83,8 @@ class Difference:
     codes : tuple of int or None
         Their codes, where the stage has levels.
     place : str
-        The element in words: row, column and channel, and the processing element that summed it.
+        The element in words: row, column and channel, and, but of a convolution in groups, the
+        processing element that summed it.
     """
 
     stage: str
@@ -276,13 +277,18 @@ def result_differences(run: Run, levels, labels, network: Network, geometry: Geo
 
 
 def _place(network: Network, layer: Layer, image: int, element: int, geometry: Geometry) -> str:
-    """Return where an element of a layer's output is, and which processing element summed it."""
+    """Return where an element of a layer's output is, and which processing element summed it.
+
+    A program may regroup a convolution in groups; which element sums it is not known here.
+    """
     size = network.sizes[layer.name]
     position, channel = divmod(element, size.channels)
     row = (position if size.positions > 1 else image) % geometry.rows
     where = f"channel {channel}"
     if size.positions > 1:
         where = f"position ({position // size.width}, {position % size.width}), {where}"
+    if isinstance(layer, Conv2d) and layer.groups > 1:
+        return where
     return f"{where}, processing element ({row}, {channel % geometry.columns})"
 
 

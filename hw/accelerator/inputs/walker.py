@@ -62,6 +62,8 @@ class PatchLoops:
         Each run begins a word; else the runs of a pass follow each other without a gap.
     edges : Edges, optional
         Where windows reach beyond the image; None where none does.
+    by_column : bool
+        Runs go along the columns of a window: ``outer`` counts those, and ``inner`` rows.
     """
 
     start: int
@@ -81,6 +83,7 @@ class PatchLoops:
     inner_step: int
     separate: bool
     edges: Edges | None = None
+    by_column: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,11 +143,15 @@ class WalkerConfig:
     @property
     def edge_mask(self) -> EdgeMaskConfig:
         """Configuration of the walker's edge mask."""
+        kernels = [
+            (loops.inner, loops.outer) if loops.by_column else (loops.outer, loops.inner)
+            for loops in self.layers
+        ]
         return EdgeMaskConfig(
             form=self.form,
             layers=tuple(loops.edges for loops in self.layers),
-            outer=max(loops.outer for loops in self.layers),
-            inner=max(loops.inner for loops in self.layers),
+            outer=max(rows for rows, _ in kernels),
+            inner=max(columns for _, columns in kernels),
             length=max(loops.length for loops in self.layers),
         )
 
@@ -287,6 +294,7 @@ class Walker(wiring.Component):
             self.o_step.last.eq(pass_end),
         ]
         if self.config.padded:
+            kernel_row, kernel_column = self._kernel(counters)
             m.submodules.edge = edge = EdgeMask(self.config.edge_mask)
             m.d.comb += [
                 edge.i_layer.eq(self.i_job.layer),
@@ -294,8 +302,8 @@ class Walker(wiring.Component):
                 edge.i_position.eq(moves["width"]),
                 edge.i_line.eq(moves["height"]),
                 edge.i_image.eq(moves["images"]),
-                edge.i_outer.eq(counters["outer"]),
-                edge.i_inner.eq(counters["inner"]),
+                edge.i_outer.eq(kernel_row),
+                edge.i_inner.eq(kernel_column),
                 edge.i_run.eq(moves["inner"]),
                 edge.i_word.eq(self.i_enable),
                 edge.i_entry.eq(entry),
@@ -304,6 +312,14 @@ class Walker(wiring.Component):
         else:
             m.d.comb += self.o_step.mask.eq(~0)
         return m
+
+    def _kernel(self, counters: dict[str, Value]) -> tuple[Value, Value]:
+        """Return row and column of the run in the window."""
+        row, column = counters["outer"], counters["inner"]
+        if not any(loops.by_column for loops in self.config.layers):
+            return row, column
+        turned = self._field(lambda loops: loops.by_column)
+        return Mux(turned, column, row), Mux(turned, row, column)
 
     def _loops(self, m: Module, run_done) -> tuple[dict, dict, dict]:
         """Count all loops; return when each goes on, which are at their last, and the counters."""

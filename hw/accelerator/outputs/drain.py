@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from ...gates.counter import count_up
 from ...gates.table import field
 from ...numbers.arithmetic import address_width, bits_for
-from ..job import LOOPS
+from ..job import loops_of
 
 __all__ = ["Drain", "DrainConfig", "DrainLayer"]
 
@@ -22,7 +22,7 @@ class DrainLayer:
     Attributes
     ----------
     tiles, chunks, images, groups : int
-        Rounds of these loops of `LOOPS`, at least 1 each.
+        Rounds of these loops of `job.LOOPS`, at least 1 each.
     positions : int
         Positions of an image, over all its chunks.
     channels, group_channels : int
@@ -31,6 +31,8 @@ class DrainLayer:
         Row of the first channel's parameters, or thresholds.
     own_parameters : bool
         Each group has parameters of its own; groups share them otherwise.
+    shifts : int
+        Rounds of that loop: positions of a strip, of which `positions` counts strips.
     """
 
     tiles: int
@@ -42,6 +44,7 @@ class DrainLayer:
     group_channels: int
     parameter_base: int
     own_parameters: bool
+    shifts: int = 1
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,7 @@ class Drain(wiring.Component):
             self.tags.valid.eq(self.i_valid),
             self.tags.payload.job.eq(job),
             self.tags.payload.rank.eq(counters["rank"]),
-            self.tags.payload.last.eq(Cat(ends[name] for name in LOOPS)),
+            self.tags.payload.last.eq(Cat(ends.values())),
         ]
         moves = self._moves(m, ends)
         self._addresses(m, moves, ends, start, final, job, waiting)
@@ -170,7 +173,7 @@ class Drain(wiring.Component):
     def _count(self, m: Module, start, following) -> tuple[dict[str, Value], dict[str, Value]]:
         """Count all loops; return the counters, and which are at their last."""
         counters, ends, move = {}, {}, self.i_valid
-        for name in LOOPS:
+        for name in loops_of(self.config.tag):
             counters[name], ends[name] = count_up(
                 m, name, self._limits(name), move, layer=following.layer, start=start
             )
@@ -180,9 +183,9 @@ class Drain(wiring.Component):
     def _moves(self, m: Module, ends) -> dict[str, Value]:
         """Return whether a round of each loop ends in this cycle."""
         moves, go = {}, self.i_valid
-        for name in LOOPS:
+        for name, last in ends.items():
             moves[name] = go
-            go = go & ends[name]
+            go = go & last
         return moves
 
     def _addresses(self, m: Module, moves, ends, start, final, job, waiting) -> None:
@@ -190,11 +193,14 @@ class Drain(wiring.Component):
         address, tile, group = (Signal.like(self.o_row, name=n) for n in ("row", "tile", "group"))
         base = self._field("parameter_base", waiting)
         further = address + 1
-        # the tile begins anew with every rank, the group with every chunk and image
+        # the tile begins anew with every rank, the group with every shift, chunk and image
         again = ends["column"] & ~ends["rank"]
         own = self._field("own_parameters", job)
         whole = ends["column"] & ends["rank"] & ends["tile"]
-        regroup = whole & ~(ends["chunk"] & ends["image"] & own)
+        onward = ends["chunk"] & ends["image"] & own
+        if "shift" in ends:
+            onward = onward & ends["shift"]
+        regroup = whole & ~onward
         following = Signal.like(address)
         inner = Mux(again, tile, further) if self.config.ranks > 1 else further
         m.d.comb += following.eq(Mux(start | final, base, Mux(regroup, group, inner)))

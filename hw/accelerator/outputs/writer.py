@@ -13,7 +13,7 @@ from ...gates.pipeline import delay
 from ...gates.ports import WriteInterface, WriteSignature
 from ...gates.table import field
 from ...numbers.formats import Bipolar, Format
-from ..job import LOOPS, check_contexts, start_address
+from ..job import LOOPS, check_contexts, loops_of, start_address
 
 __all__ = ["Writer", "WriterConfig", "WriterLayer"]
 
@@ -26,12 +26,13 @@ class WriterLayer:
     ----------
     mode : int
         Index of the input that has its levels.
-    tiles, chunks, images, groups : int
+    tiles, chunks, images, groups, shifts : int
         Rounds of these loops of `LOOPS`, at least 1 each.
     start : int
         First code of its output in an image's region.
-    row_step, chunk_step, image_step, group_step : int
-        From one position, chunk, image or group to the next, each from its own start.
+    row_step, chunk_step, image_step, group_step, shift_step : int
+        From one position, chunk, image, group or position of a strip to the next, each from its own
+        start; where there are strips, positions and chunks are of those.
     """
 
     mode: int
@@ -44,6 +45,8 @@ class WriterLayer:
     chunk_step: int
     image_step: int
     group_step: int
+    shifts: int = 1
+    shift_step: int = 0
 
 
 @dataclass(frozen=True)
@@ -213,6 +216,7 @@ class Writer(wiring.Component):
             "column": form.const(form.unit),
             "rank": self._distance(soon.job, "row_step", config.chains),
             "tile": form.const(config.columns),
+            "shift": self._distance(soon.job, "shift_step"),
             "chunk": self._distance(soon.job, "chunk_step"),
             "image": self._distance(soon.job, "image_step"),
             "group": self._distance(soon.job, "group_step"),
@@ -221,6 +225,7 @@ class Writer(wiring.Component):
             "column": config.columns // form.unit,
             "rank": config.ranks,
             "tile": max(self._numbers("tiles")),
+            "shift": max(self._numbers("shifts")),
             "chunk": max(self._numbers("chunks")),
             "image": max(self._numbers("images")),
             "group": max(self._numbers("groups")),
@@ -229,7 +234,7 @@ class Writer(wiring.Component):
         starts = {name: Signal(form.width, name=f"{name}_start") for name in loops}
         goes, _ = self._turns(self.tags.payload.last, loops)
         _, moves = self._turns(soon.last, loops)
-        job_end = Cat(soon.last[name] for name in LOOPS).all()
+        job_end = Cat(soon.last[name] for name in loops_of(config.tag)).all()
         # where these levels end a segment, the next one may go on from there
         onward = Cat(goes[loop] & moves[loop] for loop in loops).any()
         adds = _flag(m, ends_soon & ~job_end & onward)
@@ -296,7 +301,7 @@ class Writer(wiring.Component):
                 cursor.eq(address),
                 writing.eq(Mux(hidden, tag.rows, 0)),
                 waiting.eq(~0),
-                job_end.eq(Cat(tag.last[name] for name in LOOPS).all()),
+                job_end.eq(Cat(tag.last[name] for name in loops_of(self.config.tag)).all()),
             ]
             m.d.sync += held_job.eq(tag.job)
         with m.Else():
@@ -355,7 +360,8 @@ class Writer(wiring.Component):
         chunk = Signal(range(config.output_words), reset_less=False)
         rows = config.output_image_rows - (last.chunks - 1) * config.ranks  # of the last chunk
         step = Mux(soon.last.chunk, rows * config.outputs, config.ranks * config.outputs)
-        ends = Cat(soon.last[name] for name in LOOPS[: LOOPS.index("chunk")]).all()
+        loops = loops_of(config.tag)
+        ends = Cat(soon.last[name] for name in loops[: loops.index("chunk")]).all()
         with m.If(valid_soon & ends):  # of any layer: each job ends where it began
             m.d.sync += chunk.eq(Mux(soon.last.chunk & soon.last.image, 0, chunk + step))
         return chunk

@@ -24,7 +24,7 @@ BATCH = 4
 def config_of(drain, contexts, latency, modes, singles):
     """A probe behind the array whose sums a drain of ``drain`` has tagged."""
     layers = [
-        ProbeLayer(mode, layer.channels, single)
+        ProbeLayer(mode, layer.channels, single and layer.shifts == 1, layer.shifts)
         for layer, mode, single in zip(drain.layers, modes, singles, strict=True)
     ]
     sums = drained(Accumulator(6))
@@ -43,7 +43,7 @@ def expected(config, batches, at, tag, sums, levels):
         if not tag["used"] or not tag["rows"][chain] or image >= count:
             yield None
             continue
-        element = place * layer.channels + tag["channel"]
+        element = (place * layer.shifts + at["shift"]) * layer.channels + tag["channel"]
         total, overflow = sums[chain]
         yield first + image, element, total, overflow, levels[layer.mode][chain]
 

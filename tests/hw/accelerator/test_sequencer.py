@@ -32,7 +32,9 @@ layers = st.builds(
     bitwise=st.booleans(),
     weight_base=st.integers(0, 9),
     group_weights=st.integers(0, 9),
-)
+    shifts=st.sampled_from([1, 1, 2, 3]),
+    shift_words=st.integers(0, 3),
+).filter(lambda layer: not layer.bitwise or layer.shifts == 1)
 banks = st.lists(  # context, layer, the first of its job, of another group than the one before
     st.tuples(st.integers(0, 1), st.integers(0, 1), st.booleans(), st.booleans()),
     min_size=1, max_size=5,
@@ -41,7 +43,7 @@ banks = st.lists(  # context, layer, the first of its job, of another group than
 
 def config_of(layers, interval):
     return SequencerConfig(
-        Job(2, len(layers)), interval, weight_words=128, bank_words=9, layers=layers
+        Job(2, len(layers)), interval, weight_words=128, bank_words=16, layers=layers
     )
 
 
@@ -62,11 +64,13 @@ def expected(config, banks):
         base = layer.weight_base if first else base + next_group * layer.group_weights
         stored = layer.steps * (1 if layer.bitwise else layer.planes)
         steps = []
-        for tile, plane, step in product(*map(range, (layer.tiles, layer.planes, layer.steps))):
+        loops = layer.shifts, layer.tiles, layer.planes, layer.steps
+        for shift, tile, plane, step in product(*map(range, loops)):
             ends_plane, ends_sum = step == layer.steps - 1, plane == layer.planes - 1
             word = plane * layer.steps + step
             weight = base + tile * stored + word % stored
             double = layer.bitwise and ends_plane and not ends_sum
+            word += shift * layer.shift_words
             steps.append(Step(weight, word, double, ends_plane and ends_sum))
         yield steps
 
@@ -133,7 +137,8 @@ def test_nothing_waits_but_for_the_drain(layer, interval, count):
     steps, _ = walk(config_of([layer], interval), banks)
     words = layer.planes * layer.steps
     ends = [cycle for cycle, step in steps if step.last]
-    least = [words + 1 if index % layer.tiles == 0 else words for index in range(len(ends))]
+    tiles = layer.shifts * layer.tiles
+    least = [words + 1 if index % tiles == 0 else words for index in range(len(ends))]
     assert [b - a for a, b in pairwise(ends)] == [max(interval, each) for each in least[1:]]
 
 

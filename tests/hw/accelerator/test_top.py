@@ -9,6 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narrowgauge.hw.accelerator.implementation import Implementation
+from narrowgauge.hw.accelerator.inputs.walker import Walker
+from narrowgauge.hw.accelerator.outputs.drain import Drain
+from narrowgauge.hw.accelerator.outputs.writer import Writer
+from narrowgauge.hw.accelerator.probe import Probe
+from narrowgauge.hw.accelerator.sequencer import Sequencer
 from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.errors import GeometryError
 from narrowgauge.hw.geometry import Geometry
@@ -23,6 +28,7 @@ from narrowgauge.hw.sim.interpreted import AmaranthEngine
 from narrowgauge.hw.sim.run import Stimulus
 from narrowgauge.model.integers.reference import evaluate
 
+from ...formal.proof import edit
 from ...model.integers.oracles import by_definition
 from ..fabrics import FABRICS
 from ..networks import (
@@ -156,6 +162,61 @@ def test_several_chains_equal_the_reference(
     geometry = Geometry(rows, columns, lanes, chains=2)
     _, comparison = check(network, geometry, images, batch=batch)
     assert comparison, str(comparison.first)
+
+
+@settings(max_examples=6)
+@given(
+    seed=st.integers(0, 99),
+    family=st.sampled_from([FAMILIES[k] for k in (8, 10, 12, 13, 14)]),  # their sums fit
+    sides=st.tuples(st.integers(2, 5), st.sampled_from([2, 3, 4, 6])),
+    channels=st.sampled_from([2, 4, 6, 8]),
+    multiplier=st.integers(1, 2),
+    stride=st.integers(1, 2),
+    padding=st.tuples(*[st.integers(0, 2)] * 4),
+    geometry=st.sampled_from([(2, 2, 2), (2, 4, 4, 1, 2), (4, 4, 4, 8, 2), (3, 3, 2), (1, 4, 8)]),
+    contexts=st.integers(1, 2),
+    single_port=st.sampled_from(PLACES),
+    pause=pauses,
+)
+def test_depthwise_convolutions_equal_the_reference(
+    seed, family, sides, channels, multiplier, stride, padding, geometry, contexts, single_port,
+    pause,
+):  # fmt: skip
+    window = Window((3, 3), (stride, stride), (2, 2, 2, 2) if min(sides) < 3 else padding)
+    outputs = multiplier * channels
+    spec = (
+        Size(sides[0], sides[1], channels), ("conv", outputs, window, channels),
+        ("conv", 4, Window((1, 1)), 1), ("dense", 3),
+    )  # fmt: skip
+    network = random_convnet(seed, family, spec, Accumulator(32))
+    built = Implementation(single_port=single_port)
+    options = {"contexts": contexts, "batch": 1, "built": built, "gaps": pause, "stalls": pause}
+    _, comparison = check(network, Geometry(*geometry), random_images(seed, network, 2), **options)
+    assert comparison, str(comparison.first)
+
+
+STRIPS = (Size(4, 6, 4), ("conv", 4, Window((3, 3), (1, 1), (1, 1, 1, 1)), 4), ("dense", 3))
+
+
+@pytest.mark.parametrize(
+    ("part", "method", "old", "new"),
+    [
+        (Sequencer, "_shift", 'begin + self._field("shift_words")', "begin"),
+        (Sequencer, "_shift", "o_weight_address.eq(current)", "o_weight_address.eq(current + 1)"),
+        (Drain, "_addresses", 'onward & ends["shift"]', "onward"),
+        (Writer, "_walk", '"shift": self._distance(soon.job, "shift_step")', '"shift": Const(1)'),
+        (Walker, "_kernel", "Mux(turned, column, row)", "row"),
+        (Probe, "_places", "Mux(ends, 0, shift + 1)", "0"),
+    ],
+    ids=["words", "weights", "parameters", "addresses", "edges", "trace"],
+)
+def test_a_fault_in_strips_is_found(monkeypatch, part, method, old, new):
+    network = random_convnet(1, ("int4", "uint4", "uint4"), STRIPS, Accumulator(20))
+    geometry, images = Geometry(2, 2, 4), random_images(1, network, 2)
+    assert Program(network, geometry).records[0].place.shifts > 1
+    edit(monkeypatch, part, method, old, new)
+    _, comparison = check(network, geometry, images)
+    assert not comparison
 
 
 @pytest.mark.parametrize(

@@ -35,14 +35,14 @@ def accelerator(family=("int4", "uint4", "uint4"), widths=(9, 6, 5), overflow="s
 
 
 def convolutional(seed=2, varied=False, **options):
-    """All kinds of layers on two chains."""
+    """All kinds of layers on two chains; where no sum of a varied one overflows, in strips."""
     three = layers.Window((3, 3), (1, 1), (1, 1, 1, 1))
     two = layers.Window((2, 2), (2, 2))
     spec = (
         layers.Size(6, 5, 3), ("conv", 4, three, 1), ("max", two), ("conv", 4, three, 2),
         ("add", "layer1", (2, 3)), ("average", None), ("dense", 3),
     )  # fmt: skip
-    family, register = ("int4", "uint4", "uint4"), Accumulator(9, "saturate")
+    family, register = ("int4", "uint4", "uint4"), Accumulator(16 if varied else 9, "saturate")
     network = random_convnet(seed, family, spec, register, varied=varied)
     return Accelerator(
         Program(network, Geometry(2, 4, 4, chains=2), batch=1), Implementation(**options)

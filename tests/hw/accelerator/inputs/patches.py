@@ -44,8 +44,9 @@ def runs_of(config, layer, context=0):
             for plane, outer, inner in passes:
                 start = at + plane * loops.plane_step
                 start += outer * loops.outer_step + inner * loops.inner_step
+                place = (inner, outer) if loops.by_column else (outer, inner)
                 inside = tuple(
-                    _inside(loops.edges, y, x, outer, inner, code) for code in range(loops.length)
+                    _inside(loops.edges, y, x, *place, code) for code in range(loops.length)
                 )
                 found.append(Run(group, image, y, x, plane, outer, inner, start, inside))
             ends_row, ends_image = x == loops.width - 1, y == loops.height - 1
@@ -54,11 +55,11 @@ def runs_of(config, layer, context=0):
     return found
 
 
-def _inside(edges, y, x, outer, inner, code):
+def _inside(edges, y, x, row, column, code):
     if edges is None:
         return True
-    row = outer - edges.top + y * edges.top_step
-    place = code if edges.whole_rows else inner
+    row = row - edges.top + y * edges.top_step
+    place = code if edges.whole_rows else column
     return (
         0 <= row < edges.input_rows and 0 <= place - edges.left + x * edges.left_step < edges.right
     )
@@ -178,10 +179,11 @@ def layers(draw, lanes, unit, images, padded):
     steps = {name: unit * draw(st.integers(-3, 9)) for name in names}
     steps |= {name: unit * draw(st.integers(0, 5)) for name in ("plane_step", "outer_step")}
     steps["inner_step"] = unit * draw(st.integers(0, 5))
+    around = edges(draw, loops) if padded and draw(st.booleans()) else None
     return PatchLoops(
         start=unit * draw(st.integers(0, 5)),
-        **loops, **steps, length=length, separate=separate,
-        edges=edges(draw, loops) if padded and draw(st.booleans()) else None,
+        **loops, **steps, length=length, separate=separate, edges=around,
+        by_column=not (around and around.whole_rows) and draw(st.booleans()),
     )  # fmt: skip
 
 

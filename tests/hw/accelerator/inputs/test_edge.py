@@ -31,8 +31,9 @@ def masks(config, layer, pauses=0.0):
         ctx.set(mask.i_start, 0)
         for here, following in zip(runs, [*runs[1:], None], strict=True):
             words = -(-(here.start % form.lanes + len(here.inside)) // form.lanes)
-            ctx.set(mask.i_outer, here.outer)
-            ctx.set(mask.i_inner, here.inner)
+            turned = config.layers[layer].by_column
+            ctx.set(mask.i_outer, here.inner if turned else here.outer)
+            ctx.set(mask.i_inner, here.outer if turned else here.inner)
             ctx.set(mask.i_entry, here.start % form.lanes // form.unit)
             for word in range(words):
                 for strobe in ("word", *strobes):

@@ -4,7 +4,7 @@ from itertools import product
 
 from hypothesis import strategies as st
 
-from narrowgauge.hw.accelerator.job import LOOPS, Job, Tag
+from narrowgauge.hw.accelerator.job import Job, Tag, loops_of
 from narrowgauge.hw.accelerator.outputs.drain import DrainConfig, DrainLayer
 
 
@@ -18,7 +18,8 @@ def configs(draw, contexts=2, unit=None):
     columns *= unit or 1
     layers = [_layer(draw, columns, ranks * chains) for _ in range(2)]
     channels = max(layer.groups * layer.group_channels for layer in layers) + columns
-    tag = Tag(Job(contexts, 2), chains=chains, ranks=ranks, channels=channels)
+    shifts = any(layer.shifts > 1 for layer in layers)
+    tag = Tag(Job(contexts, 2), chains=chains, ranks=ranks, channels=channels, shifts=shifts)
     rows = max(layer.parameter_base + layer.tiles * columns * layer.groups for layer in layers)
     return DrainConfig(tag, columns, ranks, chains, rows, layers)
 
@@ -40,6 +41,7 @@ def _layer(draw, columns, rows):
         group_channels=channels,
         parameter_base=draw(st.integers(0, 3)),
         own_parameters=draw(st.booleans()),
+        shifts=draw(st.sampled_from([1, 1, 2, 3])),
     )  # fmt: skip
 
 
@@ -47,9 +49,10 @@ def tags(config, context, layer):
     """The rounds of the loops, the tag, and the row of parameters of every sum of a job."""
     of = config.layers[layer]
     limits = {"column": config.columns, "rank": config.ranks, "tile": of.tiles}
-    limits |= {"chunk": of.chunks, "image": of.images, "group": of.groups}
-    for rounds in product(*(range(limits[name]) for name in reversed(LOOPS))):
-        at = dict(zip(reversed(LOOPS), rounds, strict=True))
+    limits |= {"shift": of.shifts, "chunk": of.chunks, "image": of.images, "group": of.groups}
+    loops = loops_of(config.tag)
+    for rounds in product(*(range(limits[name]) for name in reversed(loops))):
+        at = {"shift": 0} | dict(zip(reversed(loops), rounds, strict=True))
         inside = at["tile"] * config.columns + at["column"]
         channel = at["group"] * of.group_channels + inside
         left = of.positions - at["chunk"] * config.rows - at["rank"] * config.chains
@@ -57,7 +60,7 @@ def tags(config, context, layer):
         tag = {
             "context": context,
             "layer": layer,
-            "last": [at[name] == limits[name] - 1 for name in LOOPS],
+            "last": {name: at[name] == limits[name] - 1 for name in loops},
             "used": inside < of.group_channels and channel < of.channels,
             "rows": [left > chain for chain in range(config.chains)],
             "rank": at["rank"],
@@ -71,7 +74,7 @@ def payload_of(tag):
     """A tag of `tags` as inputs of components take it."""
     return {
         "job": {name: tag[name] for name in ("context", "layer")},
-        "last": dict(zip(LOOPS, tag["last"], strict=True)),
+        "last": tag["last"],
         "used": tag["used"],
         "rows": sum(row << chain for chain, row in enumerate(tag["rows"])),
         "rank": tag["rank"],

@@ -7,7 +7,7 @@ from amaranth.hdl import Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from narrowgauge.hw.accelerator.job import LOOPS, Job, Tag
+from narrowgauge.hw.accelerator.job import Job, Tag
 from narrowgauge.hw.accelerator.outputs.drain import Drain, DrainConfig, DrainLayer
 
 from ....formal.proof import edit
@@ -19,13 +19,13 @@ def observed(ctx, tag, used):
     """The fields of a tag that count, as those of `tags`."""
     names = ["rank", "channel"] if used else ["rank"]
     fields = {name: ctx.get(tag[name]) for name in names}
-    bits = {name: ctx.get(Value.cast(tag[name])) for name in ("last", "rows")}
+    rows = ctx.get(Value.cast(tag.rows))
     return fields | {
         "context": ctx.get(tag.job.context),
         "layer": ctx.get(tag.job.layer),
-        "last": [bool(bits["last"] >> k & 1) for k in range(len(LOOPS))],
+        "last": {name: bool(ctx.get(tag.last[name])) for name, _ in tag.last.shape()},
         "used": bool(ctx.get(tag.used)),
-        "rows": [bool(bits["rows"] >> k & 1) for k in range(len(tag.rows))],
+        "rows": [bool(rows >> k & 1) for k in range(len(tag.rows))],
     }
 
 
@@ -90,7 +90,7 @@ def test_every_sum_has_its_tag_and_its_parameters(case, seed):
     [
         ("_rows", "(first + k < rest)", "(first + k <= rest)"),
         ("_channels", "m.If(moves[\"group\"])", "m.If(moves[\"image\"])"),
-        ("_addresses", '& ~(ends["chunk"] & ends["image"] & own)', '& ~(ends["chunk"] & own)'),
+        ("_addresses", 'ends["chunk"] & ends["image"] & own', 'ends["chunk"] & own'),
         ("_addresses", "self.i_valid | start", "self.i_valid"),
         ("elaborate", "self.tags.valid.eq(self.i_valid)", "self.tags.valid.eq(1)"),
     ],

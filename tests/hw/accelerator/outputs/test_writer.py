@@ -34,7 +34,7 @@ def cases(draw):
     """
     unit, contexts = draw(st.integers(1, 2)), draw(st.integers(1, 2))
     drain, formats = draw(configs(contexts, unit)), draw(st.sampled_from(FORMATS))
-    mode, distances = draw(st.integers(0, 1)), st.lists(st.integers(0, 4), min_size=5, max_size=5)
+    mode, distances = draw(st.integers(0, 1)), st.lists(st.integers(0, 4), min_size=6, max_size=6)
     form = CodeAddress(2 * REGION, unit * draw(st.integers(1, 3)), unit)
     given = drain, formats, form, mode, draw(distances), contexts, draw(st.booleans())
     return drain, config_of(*given), draw(jobs(contexts))
@@ -49,8 +49,9 @@ def config_of(drain, formats, form, mode, distances, contexts=2, gives_images=Fa
     code, levels = formats
 
     def layer(of, mode, distances):
-        steps = (form.unit * distance for distance in distances)
-        return WriterLayer(mode, of.tiles, of.chunks, of.images, of.groups, *steps)
+        *steps, shift_step = (form.unit * distance for distance in distances)
+        loops = of.tiles, of.chunks, of.images, of.groups
+        return WriterLayer(mode, *loops, *steps, shifts=of.shifts, shift_step=shift_step)
 
     outputs = last.groups * last.group_channels
     image_rows = -(-last.positions // drain.chains) if gives_images else 0
@@ -66,7 +67,7 @@ def config_of(drain, formats, form, mode, distances, contexts=2, gives_images=Fa
         output_rows=rows,
         output_image_rows=image_rows,
         output_words=contexts * rows * outputs,
-        layers=[layer(hidden, mode, distances), layer(last, 2, [0] * 5)],
+        layers=[layer(hidden, mode, distances), layer(last, 2, [0] * 6)],
     )  # fmt: skip
 
 
@@ -94,7 +95,7 @@ def expected(config, sums):
                 begin = at["tile"] * config.columns + at["column"] + 1 - config.form.unit
                 begin += layer.start + context * config.context_words * config.form.lanes
                 begin += (at["rank"] * config.chains + chain) * layer.row_step
-                for name in ("chunk", "image", "group"):
+                for name in ("shift", "chunk", "image", "group"):
                     begin += at[name] * getattr(layer, f"{name}_step")
                 yield "activations", begin, codes
         segments = [[] for _ in segments]
@@ -200,7 +201,7 @@ def test_a_fault_of_images_is_found(monkeypatch, old, new):
     last = DrainLayer(2, 2, 2, 2, 5, 6, 3, 0, own_parameters=True)
     drain = DrainConfig(Tag(Job(2, 2), chains=2, ranks=2, channels=9), 2, 2, 2, 8, [hidden, last])
     form = CodeAddress(2 * REGION, 4, 2)
-    config = config_of(drain, FORMATS[0], form, 0, [1, 3, 2, 4, 1], gives_images=True)
+    config = config_of(drain, FORMATS[0], form, 0, [1, 3, 2, 4, 1, 0], gives_images=True)
     jobs = [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert is_right(config, drain, jobs, 0)
     edit(monkeypatch, Writer, "_output_chunk", old, new)
@@ -216,7 +217,7 @@ def both_layers():
     last = DrainLayer(2, 1, 1, 1, 1, 3, 3, 0, own_parameters=True)
     tag = Tag(Job(2, 2), chains=2, ranks=2, channels=12)
     drain = DrainConfig(tag, 2, 2, 2, 8, [layer, last])
-    return drain, config_of(drain, FORMATS[0], CodeAddress(2 * REGION, 4, 2), 0, [1, 3, 2, 4, 1])
+    return drain, config_of(drain, FORMATS[0], CodeAddress(2 * REGION, 4, 2), 0, [1, 3, 2, 4, 1, 0])
 
 
 @pytest.mark.parametrize(
