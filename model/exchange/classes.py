@@ -114,7 +114,7 @@ def compare_classes(
     first = _far(end, layer, logits, values[end.logits], levels)
     if not end.has_classes:
         errors = OutputErrors.of(stood_for, executed)
-        return ClassAgreement(levels.size, different=0, first=first, errors=errors, **found)
+        return _agreement(levels.size, 0, found, first, errors)
     named = _labels(end, values)
     for image in np.flatnonzero(named != labels).tolist():
         of_given = int(np.argmax(levels[image]))
@@ -131,7 +131,27 @@ def compare_classes(
                 f"{named[image]} in the executor's {end.output}"
             )
     different = int((named != labels).sum())
-    return ClassAgreement(logits=levels.size, different=different, first=first, **found)
+    return _agreement(levels.size, different, found, first)
+
+
+def _agreement(
+    logits: int,
+    different: int,
+    found: dict[str, int],
+    first: str,
+    errors: OutputErrors | None = None,
+) -> ClassAgreement:
+    """Return an agreement, with how many images differ for each of `REASONS`."""
+    return ClassAgreement(
+        logits=logits,
+        different=different,
+        after_ties=found["after_ties"],
+        equal=found["equal"],
+        float32=found["float32"],
+        rounded=found["rounded"],
+        first=first,
+        errors=errors,
+    )
 
 
 def _images(tensors: Arrays, images: slice) -> Arrays:
