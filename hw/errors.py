@@ -16,8 +16,11 @@
     ├── LinkError             a board that does not answer, or not as it should
     └── MismatchError         hardware and reference disagree
 
-`ToolWarning` is what is said of a tool that is used, or not, though nothing fails.
+`ToolWarning` is what is said of a tool that is used, or not, though nothing fails; a `Refusal` is one
+of several things that are wrong with a model, for a list of all of them.
 """
+
+from typing import NamedTuple
 
 __all__ = [
     "DataError",
@@ -29,6 +32,7 @@ __all__ = [
     "MismatchError",
     "NarrowgaugeError",
     "NetworkError",
+    "Refusal",
     "ToolError",
     "ToolFailure",
     "ToolMissing",
@@ -113,3 +117,31 @@ class LinkError(NarrowgaugeError):
 
 class MismatchError(NarrowgaugeError):
     """Hardware and reference disagree."""
+
+
+class Refusal(NamedTuple):
+    """A part of a model that is not supported.
+
+    Attributes
+    ----------
+    where : str
+        Its name and kind.
+    reason : str
+        Why.
+    nearest : str
+        The nearest thing that is supported; empty where nothing is near.
+    """
+
+    where: str
+    reason: str
+    nearest: str = ""
+
+    @classmethod
+    def of(cls, error: Exception, where: str = "") -> "Refusal":
+        """Return that of an error: a name before its first colon, advice behind its last `;`."""
+        text = " ".join(str(error).split())
+        found, colon, rest = text.partition(": ")
+        if colon and not where:
+            where, text = found, rest
+        reason, semicolon, nearest = text.rpartition("; ")
+        return cls(where, reason if semicolon else text, nearest if semicolon else "")

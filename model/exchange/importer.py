@@ -12,12 +12,11 @@ import onnx
 from onnx import NodeProto, numpy_helper
 from qonnx.core.modelwrapper import ModelWrapper
 
-from ...hw.errors import NarrowgaugeError, NetworkError
+from ...hw.errors import NarrowgaugeError, NetworkError, Refusal
 from ...hw.network.network import Network
 from ...hw.numbers.arithmetic import Accumulator
 from ...hw.numbers.formats import Bipolar, Format
 from ...hw.program.mapping import accumulator_bits
-from ...hw.refusal import Refusal
 from ..exact.logits import LOGIT_BITS
 from ..exact.solving import build, solve_all
 from ..exact.tensors import Ranks

@@ -5,8 +5,7 @@ import warnings
 import torch
 from torch import nn
 
-from ...hw.errors import NetworkError
-from ...hw.refusal import Refusal
+from ...hw.errors import NetworkError, Refusal
 from .lower import ImageShape
 from .modules import check_module, copy_module
 from .supported import SUPPORTED, call_of, nearest_to

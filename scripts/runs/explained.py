@@ -3,14 +3,13 @@
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
-from ...hw.errors import GeometryError, NetworkError
+from ...hw.errors import GeometryError, NetworkError, Refusal
 from ...hw.network.layers import Requantised, Weighted
 from ...hw.network.network import Network
 from ...hw.numbers.arithmetic import bits_for
 from ...hw.numbers.formats import Bipolar, Format
 from ...hw.program.layout import Program
 from ...hw.program.mapping import MappedLayer, map_network
-from ...hw.refusal import Refusal
 from ...hw.synth.placement import fits, memory_use
 from ...hw.synth.targets import TARGETS, Target
 from ..terminal.options import ArrayOptions

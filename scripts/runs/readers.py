@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...hw.errors import FormatError, NarrowgaugeError, NetworkError
+from ...hw.errors import FormatError, NarrowgaugeError, NetworkError, Refusal
 from ...hw.numbers.formats import Bipolar, Fixed, parse
-from ...hw.refusal import Refusal
 from ..terminal.options import ArrayOptions
 from ..terminal.progress import Reporter
 from .explained import Explanation

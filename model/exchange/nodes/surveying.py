@@ -6,10 +6,9 @@ from fractions import Fraction
 import numpy as np
 from onnx import NodeProto
 
-from ....hw.errors import NetworkError
+from ....hw.errors import NetworkError, Refusal
 from ....hw.network.network import INPUT
 from ....hw.numbers.formats import Fixed
-from ....hw.refusal import Refusal
 from ...exact.tensors import Levels
 from ..graph.node import label
 from .context import ImportContext
