@@ -47,15 +47,15 @@ def _planned(
     two: StoredTensor,
 ) -> StoredTensor:
     """Plan the layer, with the smallest multipliers that are exact for all pairs of levels."""
-    levels = [np.arange(low, high + 1) for low, high in (one.ends, two.ends)]
+    left, right = (np.arange(low, high + 1) for low, high in (one.ends, two.ends))
     zero = state.graph.tensors[operation.outputs[0]].zero
     name = state.unique("add")
     found = StoredTensor(name, one.size, rule.ends[0], *rule.ends, zero)
-    codes = rule.codes(levels[0][:, None] + one.base, levels[1][None, :] + two.base)
+    codes = rule.codes(left[:, None] + one.base, right[None, :] + two.base)
     first, second = rule.slopes
     if min(first, second) <= 0:
         refuse(operation, "a tensor that it adds is too small to count")
-    fit = fit_pairs(first / second, *levels, codes - found.base)
+    fit = fit_pairs(first / second, left, right, codes - found.base)
     if fit.wrong:
         refuse(
             operation,

@@ -98,4 +98,4 @@ def reshape(state: TfliteImport, operation: TfliteOperation) -> None:
     source = state.graph.tensors[tensor]
     if (result.unit, result.zero) != (source.unit, source.zero):
         refuse(operation, "its output is quantised otherwise than its input")
-    state.give(operation, stored)
+    state.give(operation, stored, watch=False)

@@ -46,13 +46,15 @@ class TfliteFile:
     def __init__(self, seed=0):
         self.rng = np.random.default_rng(seed)
         self.tensors, self.operators = [], []
-        self.input = self.output = None
+        self.input = self.output = 0
 
     # --- parts ---------------------------------------------------------------------------------
 
     def tensor(self, shape, scale=None, zero=0, dtype="INT8", data=None, axis=0, signature=None):
-        scales = None if scale is None else np.atleast_1d(np.asarray(scale, np.float32))
-        zeros = None if scale is None else np.broadcast_to(np.asarray(zero), scales.shape)
+        scales = zeros = None
+        if scale is not None:
+            scales = np.atleast_1d(np.asarray(scale, np.float32))
+            zeros = np.broadcast_to(np.asarray(zero), scales.shape)
         name = f"t{len(self.tensors)}"
         self.tensors.append(
             SimpleNamespace(

@@ -112,9 +112,10 @@ REACH = 4000
 
 def solved(name):
     rule = RULES[name]
-    stored = StoredTensor("layer", Size(1, 1, 1), rule.ends[0], *rule.ends, 0)
+    low, high = rule.ends
+    stored = StoredTensor("layer", Size(1, 1, 1), low, low, high, 0)
     ends = np.array([-REACH]), np.array([REACH])
-    steps = rule_steps(stored, rule, np.array([11]), *ends)
+    steps = rule_steps(stored, rule, np.array([11]), ends[0], ends[1])
     sums = Accumulation(
         "layer",
         ("input",),

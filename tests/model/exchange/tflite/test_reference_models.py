@@ -21,8 +21,8 @@ pytest.importorskip("tflite", reason="narrowgauge[tflite] is not installed")
 FOLDER = Path(os.environ.get("NARROWGAUGE_DATA", "nowhere")) / "mlperf-tiny" / "models"
 IMAGES = 3
 DIGESTS = {
-    "kws_ref_model": "662d8682a0186338b0447d7a05f71f91cbeb8203fa0d4823f3a7dd2ad90e48e7",
-    "pretrainedResnet_quant": "ab247a322017eb09063b9e039be76a3dd4ddac8a037d72bd4d3552821dd37da3",
+    "kws_ref_model": "53ba2fe4c4d72c1d07a6d02c64f154486bcb741192cd02450900e13e081eb21e",
+    "pretrainedResnet_quant": "e8fc3162effdc64230e8705e73c94b59385efaaf5d4e8861bbcd661c714b169a",
     "ad01_int8": "0c1c4b3b6f18fb9c14c370830ef5d5aa7d6adf0af1e395a3029061be79eee550",
 }
 
