@@ -18,7 +18,11 @@ __all__ = ["command"]
 TOOLS = ("yosys", "nextpnr-ice40", "nextpnr-ecp5", "nextpnr-himbaechel-gowin")
 OPTIONAL_TOOLS = ("nextpnr-himbaechel-gowin",)
 LIBRARIES = ("amaranth", "torch", "numpy", "safetensors", "scikit-learn", "matplotlib")
-EXTRAS = {"qonnx": "qonnx", "onnx": "qonnx", "onnxruntime": "qonnx", "brevitas": "brevitas"}
+EXTRAS = {
+    **dict.fromkeys(("qonnx", "onnx", "onnxruntime"), "qonnx"),
+    "brevitas": "brevitas",
+    "tflite": "tflite",
+}
 
 
 @click.command(
