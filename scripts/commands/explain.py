@@ -51,10 +51,11 @@ Examples:
 def command(given: ExplainOptions) -> int:
     """Show what a model would become, before anything is trained or mapped.
 
-    MODEL is an ONNX file, a network file or a name of the zoo, or package.module:function, which
-    gives a torch module. For each layer: kind, formats, bits of its sums, how they become levels,
-    and cycles; then memory and cycles on each target. Where parts are not supported all of them are
-    listed, with the nearest thing that is, and the command ends with status 1.
+    MODEL is an ONNX or TFLite file, a network file or a name of the zoo, or
+    package.module:function, which gives a torch module. For each layer: kind, formats, bits of its
+    sums, how they become levels, and cycles; then memory and cycles on each target. Where parts are
+    not supported all of them are listed, with the nearest thing that is, and the command ends with
+    status 1.
     """
     with Reporter() as reporter:
         found = explain(given, reporter)

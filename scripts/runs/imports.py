@@ -163,7 +163,7 @@ def load_tflite(options: ReadingOptions, lanes: int, reporter: Reporter) -> "Imp
         imported = import_tflite(options.model, lanes=lanes, progress=step.note)
         _note_compared(imported, step)
     _prepare_pixels(options, imported)
-    return imported
+    return imported.as_values() if options.values else imported
 
 
 def _note_compared(imported: "Imported | ImportedTflite", step: "ReportedStep") -> None:

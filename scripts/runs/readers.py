@@ -4,13 +4,14 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...hw.errors import FormatError, NarrowgaugeError, NetworkError, Refusal
 from ...hw.numbers.formats import Bipolar, Fixed, parse
+from ...model.exchange.tflite.reading import is_tflite
 from ..terminal.options import ArrayOptions
 from ..terminal.progress import Reporter
 from .explained import Explanation
@@ -158,9 +159,26 @@ def _explain_onnx(given: ExplainOptions, reporter: Reporter) -> Explanation:
         imported = load_model(given, given.lanes, reporter)
     except NetworkError as error:
         return Explanation(name, kind, given, refusals=_refused(given, error))
-    dropped = imported.dropped
-    remarks = (f"needs no hardware at the end: {', '.join(dropped)}",) if dropped else ()
-    return Explanation(name, kind, given, imported.network, remarks=remarks)
+    return Explanation(name, kind, given, imported.network, remarks=_remarks(imported.dropped))
+
+
+def _explain_tflite(given: ExplainOptions, reporter: Reporter) -> Explanation:
+    """Explain a TFLite file; where it is not imported, all operators that are in the way."""
+    name, kind = given.model.stem, "TFLite"
+    try:
+        imported = load_model(given, given.lanes, reporter)
+    except NetworkError as error:
+        from ...model.exchange.tflite.importer import refused_operators
+
+        found = refused_operators(given.model)
+        text = str(error).removeprefix(f"{given.model}: ")
+        refusals = found or (Refusal.of(NetworkError(text)),)
+        return Explanation(name, kind, given, refusals=refusals)
+    return Explanation(name, kind, given, imported.network, remarks=_remarks(imported.dropped))
+
+
+def _remarks(dropped: Sequence[str]) -> tuple[str, ...]:
+    return (f"needs no hardware at the end: {', '.join(dropped)}",) if dropped else ()
 
 
 def _refused(given: ExplainOptions, error: NetworkError) -> tuple[Refusal, ...]:
@@ -181,6 +199,7 @@ def _is_any(path: Path) -> bool:
 READERS: tuple[ModelReader, ...] = (
     ModelReader("torch module", _is_module, _explain_module),
     ModelReader("network", _is_network, _explain_network),
+    ModelReader("TFLite", is_tflite, _explain_tflite),
     ModelReader("ONNX", _is_any, _explain_onnx),
 )
 """Kinds of models, in the order in which they are tried; the last one reads whatever is left."""

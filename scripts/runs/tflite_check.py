@@ -60,12 +60,13 @@ def summary_of(
         "images": images,
         "kernels": kernels,
         "tensors": [asdict(each) for each in agreement.tensors],
-        "same_class": agreement.same_class,
         "hardware_mismatches": comparison.mismatches,
         "cycles_per_image": run.cycles / images,
         "layers": [asdict(each) for each in imported.report],
     }
-    if labels is not None:
+    if imported.network.classes:
+        found["same_class"] = agreement.same_class
+    if labels is not None and imported.network.classes:
         found["accuracy_hardware"] = float((run.labels == labels).mean())
     return found
 
@@ -87,9 +88,9 @@ def print_summary(summary: Summary, imported: "ImportedTflite") -> None:
         table.add_row(name, method, f"{each['elements']:,}", verdict)
     standard_output().print(table)
     right = summary.get("accuracy_hardware")
+    same = f"; the same class in {summary['same_class']}" if "same_class" in summary else ""
     print(
-        f"{summary['network']}: {summary['images']} images in {summary['kernels']}; the same class "
-        f"in {summary['same_class']}\n"
+        f"{summary['network']}: {summary['images']} images in {summary['kernels']}{same}\n"
         f"hardware and integers, every sum and level: {summary['hardware_mismatches']} images "
         f"differ; {summary['cycles_per_image']:,.1f} cycles an image"
         + (f"; {100 * right:.2f} % right" if isinstance(right, float) else "")

@@ -35,11 +35,10 @@ NEAREST: dict[str, str] = {
         ("ConvTranspose", "Resize", "Upsample"),
         "a Conv of four times the channels and a DepthToSpace at the end",
     ),
-    **dict.fromkeys(("Concat", "Split"), "Add, or one layer that gives all channels"),
+    "Split": "one layer for each part",
     **dict.fromkeys(("Slice", "Gather"), "Pad with negative pads, which crops"),
     **dict.fromkeys(("LpPool", "GlobalLpPool"), "MaxPool or AveragePool"),
     **dict.fromkeys(("Max", "Min"), "Relu, or Clip"),
-    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear"), "Quant, of QONNX"),
     "Sum": "Add, of two tensors",
     "SpaceToDepth": "a Conv with a stride",
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ....hw.errors import NarrowgaugeError, NetworkError
+from ....hw.errors import NarrowgaugeError, NetworkError, Refusal
 from ....hw.network.layers import MaxPool
 from ....hw.network.network import INPUT, Network
 from ....hw.numbers.arithmetic import Accumulator
@@ -21,7 +21,13 @@ from .reading import read_tflite
 from .rules import RELUS
 from .state import Handler, StoredTensor, TfliteImport
 
-__all__ = ["TFLITE_OPERATORS", "ImportedTflite", "import_graph", "import_tflite"]
+__all__ = [
+    "TFLITE_OPERATORS",
+    "ImportedTflite",
+    "import_graph",
+    "import_tflite",
+    "refused_operators",
+]
 
 HANDLERS: dict[str, Handler] = {
     "CONV_2D": products.convolution,
@@ -40,6 +46,16 @@ HANDLERS: dict[str, Handler] = {
 TFLITE_OPERATORS = tuple(sorted(HANDLERS))
 """Operators that can be imported."""
 ENDS = ("DEQUANTIZE", "QUANTIZE")
+
+NEAREST: dict[str, str] = {
+    **dict.fromkeys(("LOGISTIC", "TANH", "HARD_SWISH", "PRELU", "LEAKY_RELU", "ELU"), "RELU"),
+    **dict.fromkeys(("SUB", "MUL", "CONCATENATION"), "ADD, or one layer that gives all channels"),
+    **dict.fromkeys(("TRANSPOSE_CONV", "RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"), "CONV_2D"),
+    **dict.fromkeys(("SUM", "REDUCE_MAX"), "MEAN, or a pool"),
+    **dict.fromkeys(("SQUEEZE", "EXPAND_DIMS", "PACK"), "RESHAPE"),
+    **dict.fromkeys(("PADV2", "MIRROR_PAD"), "PAD"),
+}
+"""For operators that cannot be imported, what is near them and can."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +84,10 @@ class ImportedTflite:
     graph: TfliteGraph
     watched: dict[int, StoredTensor]
     start: int
+
+    def as_values(self) -> "ImportedTflite":
+        """Return it with outputs that are values, and no logits of classes."""
+        return replace(self, network=replace(self.network, values=True))
 
 
 def import_tflite(
@@ -133,6 +153,32 @@ def import_graph(
     return ImportedTflite(network, report, tuple(state.dropped), graph, state.watched, place)
 
 
+def refused_operators(path: Path | str) -> tuple[Refusal, ...]:
+    """Return the operators of a file that are not supported: all, and not only the first.
+
+    Where each one is supported it is the first that cannot be run exactly as it stands; none where
+    the file can be imported.
+
+    Raises
+    ------
+    NetworkError
+        For what is no TFLite file.
+    """
+    graph = read_tflite(Path(path))
+    found = tuple(
+        Refusal(each.label, "not supported", NEAREST.get(each.kind, ""))
+        for each in graph.operations
+        if each.kind not in HANDLERS
+    )
+    if found:
+        return found
+    try:
+        import_graph(graph, name=Path(path).stem)
+    except NetworkError as error:
+        return (Refusal.of(error),)
+    return ()
+
+
 def _translated(graph: TfliteGraph, progress: Callable[[str], None]) -> TfliteImport:
     """Run all operators of a graph."""
     state = TfliteImport(graph)
@@ -168,7 +214,7 @@ def _run(state: TfliteImport, operation: TfliteOperation) -> None:
         if str(error).startswith("operator "):
             raise
         refuse(operation, str(error))
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, LookupError, ValueError) as error:
         refuse(operation, f"its constants or options cannot be used ({error})")
 
 

@@ -81,3 +81,33 @@ def test_without_the_extra(model, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tflite", None)
     with pytest.raises(ToolError, match=r"pip install 'narrowgauge\[tflite\]'"):
         reading.read_tflite(model)
+
+
+def test_explain(invoke, model):
+    finished = invoke("explain", model, "--json")
+    assert finished.status == 0, finished.err
+    found = json.loads(finished.out)
+    assert found["kind"] == "TFLite"
+    assert [each["kind"] for each in found["layers"]] == ["conv2d", "conv2d", "dense"]
+
+
+def test_explain_lists_all_operators_in_the_way(invoke, tmp_path):
+    file, start = layers(size=(4, 4, 2))
+    one = file.like("TANH", [start])
+    classes(file, file.like("LOGISTIC", [file.product("CONV_2D", one, 3)]))
+    path = tmp_path / "strange.tflite"
+    path.write_bytes(file.content())
+    finished = invoke("explain", path, "--json")
+    finished.fails_with(1, "2 parts are not supported")
+    found = json.loads(finished.out)["unsupported"]
+    assert [each["where"].split()[-1] for each in found] == ["(TANH)", "(LOGISTIC)"]
+    assert [each["nearest"] for each in found] == ["RELU", "RELU"]
+
+
+def test_values_have_no_class(invoke, model, tmp_path):
+    finished = invoke("check", model, "--values", "--images", "3", "--json")
+    assert finished.status == 0, finished.err
+    assert "same_class" not in json.loads(finished.out)
+    output = tmp_path / "values.safetensors"
+    assert invoke("import", model, "--values", "-o", output).status == 0
+    assert load(output).classes == 0
