@@ -60,12 +60,13 @@ def alternatives(
     if not mapped.operands.weight.holds(0) or not _is_exact(mapped, accumulator, any_weights):
         return
     each = layer.weights.shape[3]
-    for count in range(2, layer.groups + 1):
+    for count in range(1, layer.groups + 1):
         if layer.groups % count == 0 and (count - 1) * each < WIDEST * lanes:
             together = grouped(layer, count)
             patch = patch_of(together, mapped.patch.size, lanes)
             way = map_weighted(together, patch, lanes, mapped.operands)
-            yield replace(way, layer=layer)
+            if count > 1:
+                yield replace(way, layer=layer)
             for shifts in range(2, patch.positions[1] + 1):
                 if strips and _shares(patch, shifts, lanes):
                     yield replace(_strips(together, way, shifts, lanes), layer=layer)
