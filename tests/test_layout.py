@@ -19,7 +19,8 @@ PROJECT = tomllib.loads(TEXT)
 FOLDERS: dict[str, str] = PROJECT["tool"]["setuptools"]["package-dir"]
 SOURCES = sorted(path for folder in FOLDERS.values() for path in (ROOT / folder).rglob("*.py"))
 LONGEST_CHAIN = 20
-MOST_FILES = 20
+MOST_FILES = 18
+ENTRIES = ("scripts.commands", "scripts.studies")  # a file for each one, however many there are
 
 ARROWS = {  # what each folder may import, beside its own modules and the files right in hw
     "hw": "",
@@ -373,7 +374,8 @@ def test_folders_are_of_one_subject():
     for name, path in PATHS.items():
         if name not in PACKAGES:
             counts[".".join(path.relative_to(ROOT).parts[:-1])] += 1
-    assert max(counts.values()) <= MOST_FILES, counts
+    rooms = {folder: count for folder, count in counts.items() if folder not in ENTRIES}
+    assert max(rooms.values()) <= MOST_FILES, rooms
     assert {folder: count for folder, count in counts.items() if "." not in folder} == {
         "hw": 4,  # errors, files, geometry, lazy
         "scripts": 1,  # cli
