@@ -3,12 +3,17 @@
 import numpy as np
 import pytest
 
+from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.errors import NetworkError
+from narrowgauge.hw.geometry import Geometry
+from narrowgauge.hw.program.layout import Program
+from narrowgauge.model.exchange.agree import agree
 from narrowgauge.model.exchange.importer import import_model
+from narrowgauge.scripts.runs.checked import simulate_and_compare
 
 from .graphs import Graph
 from .refusals import Cases
-from .test_linear_codes import check
+from .test_linear_codes import Coded, check
 
 cases = Cases()
 
@@ -143,9 +148,26 @@ def test_a_dilated_line():
     check(graph.model(graph.node("Flatten", graph.quant(x, 6, 0.05))))
 
 
-def test_another_order_of_the_parts_is_found():
-    from narrowgauge.model.exchange.agree import agree
+def test_hardware_does_what_these_layers_say():
+    """Codes with odd zero points, whose scales have no ratio of small integers."""
+    graph = Coded((1, 2, 4, 4))
+    x = graph.rounded(graph.input, 0.03, 7)
+    one = graph.conv(x, graph.fixed((2, 2, 2, 2)), dilations=[2, 2], pads=[1, 1, 1, 1])
+    one = graph.rounded(one, 0.317, -3)
+    other = graph.rounded(graph.conv(x, graph.fixed((2, 2, 1, 1))), 0.231, 5)
+    less = graph.rounded(graph.node("Sub", one, other), 0.4, 1)
+    x = graph.rounded(graph.node("Concat", less, other, axis=1), 0.37, -1)
+    x = graph.rounded(graph.node("GlobalAveragePool", x), 0.117, 2)
+    x = graph.gemm(graph.node("Flatten", x), graph.fixed((4, 3)))
+    imported, found = check(graph.model(graph.rounded(x, 0.2)), 2)
+    assert {each.kind for each in imported.network} == {"conv2d", "add", "average_pool", "dense"}
+    accelerator = Accelerator(Program(imported.network, Geometry(2, 2, 4)))
+    _, comparison, _ = simulate_and_compare(accelerator, found.levels, "amaranth", traced=2)
+    assert comparison.first is None
+    assert comparison.mismatches == 0
 
+
+def test_another_order_of_the_parts_is_found():
     graph, one, other = two(channels=(2, 1))
     model = ended(graph, graph.node("Concat", one, other, axis=1), 3)
     imported, _ = check(model)
