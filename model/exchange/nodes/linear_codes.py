@@ -110,10 +110,10 @@ def _along(node: NodeProto, values: np.ndarray, shape: tuple[int, ...]) -> np.nd
         refuse(node, f"its axis {axis} is not one of a tensor of {shape}")
     axis %= len(shape)
     if block:
-        found = np.repeat(values, block, axis)
-        if found.ndim == len(shape) and found.shape[axis] >= shape[axis]:
-            return found.take(np.arange(shape[axis]), axis)
-        refuse(node, f"scales of {values.shape} in blocks of {block} do not fit {shape}")
+        blocks = (*shape[:axis], -(-shape[axis] // block), *shape[axis + 1 :])
+        if block > shape[axis] or values.shape != blocks:
+            refuse(node, f"scales of {values.shape} in blocks of {block} do not fit {shape}")
+        return np.repeat(values, block, axis).take(np.arange(shape[axis]), axis)
     if values.shape != shape[axis : axis + 1]:
         refuse(
             node,
@@ -205,7 +205,7 @@ def _constant_codes(
     values = value.values() if isinstance(value, Weights) else value
     given = np.asarray(values, np.float32)
     codes = _codes(context, node, given.shape)
-    found = np.rint(given / codes.scale.astype(np.float32)).astype(np.int64) + codes.zero
+    found = np.rint(given / codes.scale.astype(np.float32)).astype(np.float64) + codes.zero
     return found.clip(codes.low, codes.high).astype(codes.dtype)
 
 

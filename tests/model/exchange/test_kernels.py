@@ -127,6 +127,18 @@ def test_average_pool_and_table():
     equal(graph, x)
 
 
+@pytest.mark.parametrize("zero", [101, 116])
+def test_product_with_a_constant(zero):
+    graph = Integers((1, 5))
+    factors = graph.constant([[3, 0, 11, 2, 30]], np.uint8)
+    x = graph.microsoft(
+        "QLinearMul", graph.start(), 0.03, graph.zero(), factors, 0.25, graph.zero(1),
+        0.06, graph.zero(zero),
+    )  # fmt: skip
+    x = graph.node("DequantizeLinear", x, 0.06, graph.zero(zero))
+    equal(graph, graph.matmul(x, graph.fixed((5, 3))))
+
+
 def test_whole_products():
     """ConvInteger and MatMulInteger give sums, which something else scales."""
     graph = Integers()
