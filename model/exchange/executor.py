@@ -17,7 +17,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op import registry
 
 from ...hw.errors import NetworkError
-from .graph.codes import LINEAR
+from .graph.codes import takes_new_codes
 from .graph.kernels import MICROSOFT, Kernel
 from .graph.node import attributes, refuse
 from .graph.wellformed import CODES
@@ -228,7 +228,7 @@ class Executor:
             [numpy_helper.from_array(self.constants[name], name) for name in fixed],
         )
         versions = self._opsets | {MICROSOFT: 1}
-        if node.op_type in LINEAR:
+        if takes_new_codes(node):
             versions[""] = max(versions.get("", 0), CODES)
         opsets = [helper.make_opsetid(*each) for each in versions.items()]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=self._model.ir_version)

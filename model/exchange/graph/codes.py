@@ -11,7 +11,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 from .kernels import INTEGER_OPERATORS, MICROSOFT
 from .node import attributes
 
-__all__ = ["LINEAR", "standardise"]
+__all__ = ["LINEAR", "standardise", "takes_new_codes"]
 
 LINEAR = ("QuantizeLinear", "DequantizeLinear")
 """Quantisers of the standard."""
@@ -26,6 +26,11 @@ NARROW: dict[int, tuple[int, int, int]] = {  # the type instead, and the ends
     if hasattr(TensorProto, f"{sign}INT{bits}")
 }
 VALUES = ("value", "value_float", "value_floats", "value_int", "value_ints")
+
+
+def takes_new_codes(node: NodeProto) -> bool:
+    """Tell whether an operator means the same in all versions, but for the types that it takes."""
+    return node.op_type in LINEAR or (node.op_type == "Clip" and len(node.input) > 1)
 
 
 def standardise(model: ModelProto) -> None:

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 from ....hw.errors import NetworkError
-from .codes import LINEAR
+from .codes import takes_new_codes
 from .node import CHANNELS_LAST, label, printable, refuse
 
 __all__ = [
@@ -178,7 +178,7 @@ def check_nodes(model: ModelProto, domains: tuple[str, ...], quantisers: tuple[s
             refuse(node, f"operators of the domain {printable(node.domain)} are not supported")
         node.domain = ""
         try:
-            onnx.checker.check_node(node, linear if node.op_type in LINEAR else context)
+            onnx.checker.check_node(node, linear if takes_new_codes(node) else context)
         except onnx.checker.ValidationError as error:
             refuse(node, _first_line(error))
 

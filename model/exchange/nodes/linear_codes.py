@@ -151,7 +151,7 @@ def quantize_linear(context: ImportContext, node: NodeProto) -> None:
     else:
         ends = low - zero, high - zero
         found = Quantizer(scale, none, *ends, "ROUND", False, scale, none)
-    found = within_reach(context, node, _stored(context, node, tensor, found))
+    found = within_reach(context, node, _stored(context, node, tensor, found), WIDEST + 1)
     levels, sums = quantised(context, node, tensor, found)
     ones = np.full(levels.size.channels, Fraction(1), object)
     levels = affine(node, levels, ones / scale, zero * ones)

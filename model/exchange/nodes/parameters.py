@@ -194,10 +194,12 @@ def _reached(
     return int(np.floor(codes.min())) - 1, int(np.ceil(codes.max())) + 1
 
 
-def within_reach(context: ImportContext, node: NodeProto, quantizer: Quantizer) -> Quantizer:
-    """Refuse levels that hardware does not store."""
+def within_reach(
+    context: ImportContext, node: NodeProto, quantizer: Quantizer, widest: int = WIDEST
+) -> Quantizer:
+    """Refuse levels that hardware does not store: of more than ``widest`` bits, but at the end."""
     low, high = quantizer.low - quantizer.zero, quantizer.high - quantizer.zero
-    limit = WIDEST_RESULT if is_end(context, node.output[0]) else WIDEST
+    limit = WIDEST_RESULT if is_end(context, node.output[0]) else widest
     if narrowest(low, high).width > limit:
         refuse(node, f"levels from {low} to {high} are wider than {limit} bits, the limit here")
     return quantizer
