@@ -77,12 +77,13 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))  # torch maps more than it uses
     outcomes, longest = Counter(), 0.0
     contents = {path: path.read_bytes() for path in given.files} or {"sample": sample()}
     each = -(-given.count // len(contents))
-    for seed, (path, whole) in enumerate(contents.items()):
+    for seed, (path, whole) in enumerate(contents.items(), given.seed):
         for place, content in enumerate(mutations(whole, each, seed)):
             start = time.process_time()
             try:
