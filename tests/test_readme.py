@@ -125,6 +125,8 @@ def known(words):
             return True
         case ["pytest" | "ruff" | "pyright", *_] | ["python", "-m", "tests.replay", *_]:
             return True
+        case ["python", "-m", module, *_] if module.startswith("tests."):
+            return (ROOT / (module.replace(".", "/") + ".py")).exists()
         case ["python", "docs/update.py" | ".ci/links.py" | ".ci/lock.py"]:
             return True
     return False
