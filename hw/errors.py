@@ -16,8 +16,8 @@
     ├── LinkError             a board that does not answer, or not as it should
     └── MismatchError         hardware and reference disagree
 
-`ToolWarning` is what is said of a tool that is used, or not, though nothing fails; a `Refusal` is one
-of several things that are wrong with a model, for a list of all of them.
+`ToolWarning` is what is said of a tool that is used, or not, though nothing fails; a `Refusal` is
+one of several things that are wrong with a model, for a list of all of them.
 """
 
 from typing import NamedTuple
