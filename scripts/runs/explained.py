@@ -199,5 +199,5 @@ def _use(program: Program, target: Target) -> TargetUse:
         spram=blocks("spram"),
         spram_available=target.budget.get("spram", 0),
         fits=fits(program, target),
-        cycles_per_image=program.cycles.per_image,
+        cycles_per_image=float(program.cycles.per_image),
     )
