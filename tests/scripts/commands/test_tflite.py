@@ -7,7 +7,10 @@ import pytest
 
 from narrowgauge.hw.errors import ToolError
 from narrowgauge.hw.network.file import load
+from narrowgauge.model.exchange.preparation import Preparation
 from narrowgauge.model.exchange.tflite import litert, reading
+from narrowgauge.model.exchange.tflite.importer import import_tflite
+from narrowgauge.scripts.runs.imports import load_data
 
 from ...model.exchange.tflite.files import classes, layers
 
@@ -52,18 +55,18 @@ def test_check_without_litert_and_its_table(invoke, model, monkeypatch):
         assert words in finished.out
 
 
-def test_check_images_of_codes_and_of_values(invoke, model, tmp_path):
+def test_images_of_codes_and_of_values(model, tmp_path):
     """int8 is codes, as the model reads them; anything else is what codes stand for."""
+    imported = import_tflite(model)
+    preparation = Preparation.from_about(imported.network.about)
+    assert preparation is not None
     codes = np.random.default_rng(1).integers(-128, 128, (6, 4, 4, 2)).astype(np.int8)
-    labels = np.zeros(6, int)
-    rows = []
     for name, images in (("codes", codes), ("values", (codes - 9.0) * np.float32(0.1))):
         path = tmp_path / f"{name}.npz"
-        np.savez(path, images=images, labels=labels)
-        finished = invoke("check", model, "--data", path, "--json")
-        assert finished.status == 0, finished.err
-        rows.append(json.loads(finished.out))
-    assert rows[0]["accuracy_hardware"] == rows[1]["accuracy_hardware"]
+        np.savez(path, images=images, labels=np.zeros(6, int))
+        found, labels = load_data(str(path), imported, None)
+        assert labels is not None
+        assert np.array_equal(preparation.levels(found), codes.astype(int) - 9)
 
 
 def test_options_that_are_not_for_it(invoke, model, tmp_path):
