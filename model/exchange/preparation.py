@@ -16,6 +16,9 @@ KEY = "preparation"
 
 NEAR = 2.0**-20  # of a value: a few roundings of float32, and a scale that was typed with 7 digits
 
+STRANGE = 0.2  # share of the input beyond the range of its quantiser that no training leaves
+FEW, FINE = 2, 32  # levels that black and white have, and how many more there are at hand
+
 
 @dataclass(frozen=True)
 class Preparation:
@@ -194,6 +197,24 @@ class Preparation:
             return 0.0
         codes = images / self.scale + self.zero_point
         return float(((codes < self.low - 1) | (codes > self.high + 1)).mean())
+
+    def doubt(self, images: np.ndarray) -> str:
+        """Return what is strange about images, as they are prepared; empty where nothing is.
+
+        Parameters
+        ----------
+        images : float array of shape (images, *shape)
+            As the imported model reads them.
+        """
+        outside = self.outside(images)
+        if outside > STRANGE:
+            return f"{100 * outside:.0f} % of the input lies beyond what its quantiser holds"
+        if images.dtype == np.int8 or self.is_bipolar or self.high - self.low < FEW * FINE:
+            return ""
+        used = len(np.unique(self.levels(images)))
+        if 1 < used <= FEW:
+            return f"the images use {used} of the {self.high - self.low + 1} levels of the input"
+        return ""
 
     def _check_levels(self, images: np.ndarray, values: np.ndarray, levels: np.ndarray) -> None:
         """Refuse values that are not those of their levels, but for float32's rounding."""

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CheckOptions", "command"]
 
-STRANGE = 0.2  # share of the input beyond the range of its quantiser that no training leaves
-
 
 @dataclass(frozen=True, kw_only=True)
 class CheckOptions(options.AcceleratorOptions, imports.ReadingOptions):
@@ -91,7 +89,7 @@ def command(given: CheckOptions) -> int:
         from ...model.exchange.preparation import Preparation
 
         preparation = Preparation.from_about(imported.network.about)
-        outside = preparation.outside(inputs) if preparation else 0.0
+        doubt = preparation.doubt(inputs) if preparation else ""
         with reporter.step(f"{len(inputs)} images in QONNX's executor and the reference"):
             agreement = agree(imported, inputs, lanes)
         with reporter.step(f"{len(inputs)} images in hardware") as step:
@@ -102,18 +100,22 @@ def command(given: CheckOptions) -> int:
         print(json.dumps(summary, indent=2))
     else:
         _print(summary, imported)
-    if outside > STRANGE:
-        click.echo(
-            f"narrowgauge: warning: {100 * outside:.0f} % of the input lies beyond what its "
-            "quantiser holds: are the images prepared as in training (--mean, --deviation)?",
-            err=True,
-        )
+    _warn(doubt)
     wrong = [agreement.first] if agreement.first else []
     if comparison.first:
         wrong.append(f"hardware and reference: {comparison.first}")
     if wrong:
         raise MismatchError(f"{given.model}: {wrong[0]}")
     return 0
+
+
+def _warn(doubt: str) -> None:
+    if doubt:
+        click.echo(
+            f"narrowgauge: warning: {doubt}: are the images prepared as in training "
+            "(--mean, --deviation)?",
+            err=True,
+        )
 
 
 def _simulate(
@@ -133,9 +135,13 @@ def _check_tflite(given: CheckOptions) -> None:
     """Compare kernels, integers and hardware of a TFLite file."""
     with Reporter() as reporter:
         imported = imports.load_tflite(given, given.geometry.lanes, reporter)
-        images, labels = random_images(imported, given.images), None
+        images, labels, doubt = random_images(imported, given.images), None, ""
         if given.data is not None:
             images, labels = imports.load_data(given.data, imported, given.images)
+            from ...model.exchange.preparation import Preparation
+
+            preparation = Preparation.from_about(imported.network.about)
+            doubt = preparation.doubt(images) if preparation else ""
         agreement, kernels = agreed(imported, images, given.geometry.lanes, reporter)
         with reporter.step(f"{len(images)} images in hardware") as step:
             run, comparison = _simulate(imported, agreement, given)
@@ -145,6 +151,7 @@ def _check_tflite(given: CheckOptions) -> None:
         print(json.dumps(summary, indent=2))
     else:
         print_summary(summary, imported)
+    _warn(doubt)
     hardware = f"hardware and reference: {comparison.first}" if comparison.first else ""
     if agreement.first or hardware:
         raise MismatchError(f"{given.model}: {agreement.first or hardware}")

@@ -278,6 +278,7 @@ def _preparation(graph: TfliteGraph, start: StoredTensor) -> Preparation:
         facts = graph.tensors[graph.readers(tensor)[0].outputs[0]]
     shape = graph.tensors[tensor].shape
     low, high = np.array([start.low, start.high]) - start.zero
+    reads_bytes = facts.unit == 1 and (low, high) == (0, 255)  # pixels as files have them
     return Preparation(
         shape=tuple(shape[1:]),
         size=tuple(start.size),
@@ -287,5 +288,6 @@ def _preparation(graph: TfliteGraph, start: StoredTensor) -> Preparation:
         high=int(high),
         zero=start.base - start.zero,
         rounding="HALF_UP",
+        deviation=(1 / 255,) if reads_bytes else (1.0,),
         int8_zero=start.base if graph.tensors[tensor].dtype == "INT8" else None,
     )
