@@ -1,7 +1,7 @@
 """Export: a trained torch model becomes the `hw.network.network.Network` that hardware runs."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -13,13 +13,14 @@ from ...hw.numbers.arithmetic import Accumulator, bits_for
 from ...hw.program.mapping import accumulator_bits
 from ..exact.solving import build, solve_together
 from ..exact.unsolved import UnsolvedLayer
+from ..layers.blocks import Model
 from ..layers.steps import Block
 from ..layers.unweighted import MaxPoolStep
 from ..training.recipe import Recipe, default_activation
 from ..training.train import Trained
 from .export_layers import hidden_layer, last_layer, max_pool
 
-__all__ = ["FoldReport", "export"]
+__all__ = ["FoldReport", "export", "export_model"]
 
 
 @dataclass(frozen=True)
@@ -77,30 +78,40 @@ def export(
     """
     if trained.recipe.is_float:
         raise NetworkError("a float network has no integers; train it with a weight format")
+    name = name or _name(trained.recipe)
+    network, reports = export_model(
+        trained.model, name=name, lanes=lanes, accumulator=accumulator
+    )
+    return replace(network, about=_about(trained, reports, name)), reports
+
+
+def export_model(
+    model: Model, *, name: str, lanes: int, accumulator: Accumulator | None = None
+) -> tuple[Network, tuple[FoldReport, ...]]:
+    """Turn a quantised model, however it became one, into a network without an origin.
+
+    Parameters and errors are those of `export`.
+    """
     with torch.no_grad():
-        layers, compared = _layers(trained)
+        layers, compared = _layers(model)
     reports = tuple(
         _report(layer, compared.get(layer.name, 0))
         for layer in layers
         if isinstance(layer, Requantised)
     )
-    name = name or _name(trained.recipe)
-    about = _about(trained, reports, name)
     network = Network(
         name=name,
         layers=tuple(layers),
         accumulator=accumulator or Accumulator(48),
-        about=about,
-        input_size=Size(*trained.model.image_shape),
+        input_size=Size(*model.image_shape),
     )
     if accumulator is None:
         network = network.with_accumulator(Accumulator(accumulator_bits(network, lanes)))
     return network, reports
 
 
-def _layers(trained: Trained) -> tuple[list[Layer], dict[str, int]]:
+def _layers(model: Model) -> tuple[list[Layer], dict[str, int]]:
     """Return all layers, and how many accumulator levels of each were compared."""
-    model = trained.model
     *hidden, (last, last_step) = model.items()
     pooled = {
         node.name: step.pool_name

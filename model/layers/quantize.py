@@ -142,11 +142,11 @@ class WeightQuantizer(nn.Module):
             # few levels: clip the tails rather than spend levels on them
             scale = 2 * rows.mean(dim=1) / self.format.max_level**0.5
         else:
-            scale = rows.amax(dim=1) / self._largest
+            scale = rows.amax(dim=1) / self.largest_start
         return scale.clamp(min=1e-8).reshape(-1, *[1] * (weight.ndim - 1))
 
     @property
-    def _largest(self) -> int:
+    def largest_start(self) -> int:
         """The level at which the largest weight starts.
 
         Not the largest level of pow2_6, 2**30: weights that far below the largest add nothing, and

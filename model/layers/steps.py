@@ -294,12 +294,12 @@ class Head(WeightedStep):
         **options: Unpack[QuantizerOptions],
     ) -> None:
         """Put a quantiser on the weights; the output stays what it is."""
-        self._fold()
+        self.fold()
         super().quantize(weight, activation, inputs, **options)
         self.activation = None
 
     @torch.no_grad()
-    def _fold(self) -> None:
+    def fold(self) -> None:
         """Let weights and bias do what the norm does."""
         if self.norm is None:
             return

@@ -16,7 +16,7 @@ from ..layers.quantize import SCALES, check_activation, check_weight
 from ..lowering.topologies import NETWORKS
 from .schedule import Schedule, default_schedule
 
-__all__ = ["Recipe", "default_activation", "parse_formats"]
+__all__ = ["Recipe", "default_activation", "layer_formats", "parse_formats"]
 
 ROUNDINGS = ("nearest", "stochastic")
 MAX_WIDTH = 1 << 16  # of a hidden layer, before there is no memory for its weights
@@ -38,6 +38,40 @@ def parse_formats(text: str, otherwise: Formats) -> Formats:
         check_weight(parse(weight)) if weight else otherwise.weight,
         check_activation(parse(activation)) if activation else otherwise.activation,
     )
+
+
+def layer_formats(
+    common: Formats,
+    names: Sequence[str],
+    weighted: Sequence[str],
+    *,
+    first: str | None = None,
+    last: str | None = None,
+    layers: Sequence[tuple[str, str]] = (),
+) -> dict[str, Formats]:
+    """Return the formats of every step.
+
+    Parameters
+    ----------
+    common : Formats
+        Those of steps that have none of their own.
+    names, weighted : sequence of str
+        All steps, and those with weights, in order.
+    first, last, layers
+        As in `Recipe`.
+
+    Raises
+    ------
+    NetworkError
+        For a layer that does not exist.
+    """
+    found = dict.fromkeys(names, common)
+    for name, text in [(weighted[0], first), (weighted[-1], last), *layers]:
+        if name not in found:
+            raise NetworkError(f"no layer {name!r}; there is {', '.join(names)}")
+        if text is not None:
+            found[name] = parse_formats(text, common)
+    return found
 
 
 @dataclass(frozen=True)
@@ -196,14 +230,9 @@ class Recipe:
         """
         assert self.weight_format is not None
         common = Formats(self.weight_format, self.activation_format)
-        found = dict.fromkeys(names, common)
-        overrides = [(weighted[0], self.first), (weighted[-1], self.last), *self.layers]
-        for name, text in overrides:
-            if name not in found:
-                raise NetworkError(f"no layer {name!r}; there is {', '.join(names)}")
-            if text is not None:
-                found[name] = parse_formats(text, common)
-        return found
+        return layer_formats(
+            common, names, weighted, first=self.first, last=self.last, layers=self.layers
+        )
 
     def plain(self) -> dict[str, object]:
         """Return all fields as plain JSON data, defaults resolved.

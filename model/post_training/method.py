@@ -1,0 +1,137 @@
+"""Options of a post-training quantisation: formats, ranges, rounding, corrections."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from ...hw.errors import FormatError, NetworkError
+from ...hw.numbers.formats import Bipolar, Fixed, Format, default_activation, parse
+from ..layers.blocks import Formats
+from ..layers.quantize import check_activation, check_weight
+from ..training.recipe import layer_formats, parse_formats
+
+__all__ = [
+    "ACTIVATION_RANGES",
+    "ROUNDINGS",
+    "SCALES",
+    "WEIGHT_RANGES",
+    "PostTraining",
+]
+
+ACTIVATION_RANGES = ("mse", "minmax", "percentile", "kl")
+WEIGHT_RANGES = ("mse", "minmax")
+ROUNDINGS = ("nearest", "stochastic", "chop")
+SCALES = ("channel", "tensor")
+
+
+@dataclass(frozen=True)
+class PostTraining:
+    """Everything that decides what a quantisation gives, beside network and images.
+
+    Formats are named as in `hw.numbers.formats.parse`.
+
+    Parameters
+    ----------
+    weight : str
+        Weight format.
+    activation : str, optional
+        Format of hidden activations; None takes `default_activation`. Behind a ReLU only the levels
+        of a signed one from 0 on are used: they are those of the unsigned one of a bit less.
+    input : str, optional
+        Format of the images; None takes that of the data.
+    first, last : str, optional
+        ``WEIGHT/ACTIVATION`` of the first and the last layer with weights, either half optional.
+    layers : sequence of pairs
+        Layer names and their ``WEIGHT/ACTIVATION``; they win over ``first`` and ``last``.
+    scales : str
+        ``channel`` for a weight scale a channel, ``tensor`` for one a layer. The last layer has one
+        in any case, because its sums are compared with each other.
+    weight_range : str
+        ``mse``: the scale at which weights lose least in the mean square; ``minmax``: the largest
+        weight is the largest level.
+    activation_range : str
+        ``mse`` and ``minmax`` as for weights, ``percentile``, or ``kl``: the histogram of levels
+        is nearest to that of values (Migacz, "8-bit inference with TensorRT", 2017).
+    percentile : float
+        Per cent of the values that are within, for ``percentile``.
+    bias_correction : bool
+        Take off offsets what rounding moves the mean of a channel by (Nagel et al., "Data-free
+        quantization through weight equalization and bias correction", 2019).
+    rounding : str
+        Of weights: ``nearest``, ``stochastic`` (up with the probability of the fractional
+        distance) or ``chop`` (towards zero).
+    seed : int
+        Of ``stochastic``.
+    multiplier_bits : int
+        Width that requantisation multipliers may have; see `layers.norm.round_norms`.
+
+    Raises
+    ------
+    FormatError
+        For a format that does not exist or cannot be used in its place.
+    NetworkError
+        For another option that does not exist, or a number beyond its range.
+    """
+
+    weight: str = "int8"
+    activation: str | None = None
+    input: str | None = None
+    first: str | None = None
+    last: str | None = None
+    layers: Sequence[tuple[str, str]] = ()
+    scales: str = "channel"
+    weight_range: str = "mse"
+    activation_range: str = "mse"
+    percentile: float = 99.9
+    bias_correction: bool = True
+    rounding: str = "nearest"
+    seed: int = 0
+    multiplier_bits: int = 16
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", tuple((name, text) for name, text in self.layers))
+        for name, known in (
+            ("scales", SCALES),
+            ("weight_range", WEIGHT_RANGES),
+            ("activation_range", ACTIVATION_RANGES),
+            ("rounding", ROUNDINGS),
+        ):
+            if getattr(self, name) not in known:
+                raise NetworkError(f"{name} is {', '.join(known)}, not {getattr(self, name)!r}")
+        if not 50 <= self.percentile <= 100:
+            raise NetworkError(f"a percentile is 50 to 100 per cent, not {self.percentile:g}")
+        if not 1 <= self.multiplier_bits <= 24:
+            raise NetworkError(f"multipliers have 1 to 24 bits, not {self.multiplier_bits}")
+        if not 0 <= self.seed < 1 << 63:
+            raise NetworkError(f"a seed is 0 to 2**63 - 1, not {self.seed}")
+        for text in (self.first, self.last, *(text for _, text in self.layers)):
+            if text is not None:
+                parse_formats(text, self.common)
+        _ = self.common, self.input_format
+
+    @property
+    def common(self) -> Formats:
+        """Formats of the layers that have none of their own; raises `FormatError`."""
+        weight = check_weight(parse(self.weight))
+        if self.activation is not None:
+            return Formats(weight, check_activation(parse(self.activation)))
+        return Formats(weight, check_activation(default_activation(weight), weight))
+
+    @property
+    def input_format(self) -> Format | None:
+        """Format of the images, where one is asked for; raises `FormatError`."""
+        if self.input is None:
+            return None
+        fmt = parse(self.input)
+        if not isinstance(fmt, Bipolar | Fixed) or fmt.max_level < 1:
+            raise FormatError(f"the format of images is bipolar, intN or uintN, not {fmt}")
+        return fmt
+
+    def formats(self, names: Sequence[str], weighted: Sequence[str]) -> dict[str, Formats]:
+        """Return the formats of every step; see `layer_formats`."""
+        return layer_formats(
+            self.common, names, weighted, first=self.first, last=self.last, layers=self.layers
+        )
+
+    def plain(self) -> dict[str, object]:
+        """Return all options as plain JSON data."""
+        return asdict(self) | {"layers": [list(each) for each in self.layers]}

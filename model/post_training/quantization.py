@@ -1,0 +1,307 @@
+"""Quantises a float network: ranges, weights, offsets, integers, and figures of all that."""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from ...hw.errors import DataError, NetworkError
+from ...hw.network.network import Network
+from ...hw.numbers.formats import Fixed, Format
+from ..exchange.preparation import KEY
+from ..integers.export import FoldReport, export_model
+from ..integers.reference import evaluate
+from ..layers.blocks import Formats, Model
+from ..layers.norm import round_norms
+from ..layers.quantize import ActivationQuantizer
+from ..layers.steps import Head
+from ..lowering.lower import lower
+from .correction import correct_offsets
+from .figures import LayerFigures, measure
+from .images import NetworkImages
+from .method import PostTraining
+from .ranges import choose_scale, sampled
+from .weights import check_numbers, quantise_weights
+
+__all__ = ["Quantised", "Shares", "lowered", "quantize", "quantize_model"]
+
+BATCH = 64  # images at once
+KEPT = 256  # images on which offsets are corrected and figures taken: all values are in memory
+
+Progress = Callable[[str], None]
+"""Told what is done now."""
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Shares of the test images that are labelled right.
+
+    Attributes
+    ----------
+    exact, integer : float
+        By the float network, and by the integers.
+    exact_others, integer_others : float
+        The same of the images that are not of the calibration.
+    same : float
+        Share of all test images that both label alike.
+    images, others : int
+        How many there are.
+    """
+
+    exact: float
+    integer: float
+    exact_others: float
+    integer_others: float
+    same: float
+    images: int
+    others: int
+
+
+@dataclass(frozen=True, eq=False)
+class Quantised:
+    """A network that was quantised.
+
+    Attributes
+    ----------
+    network : Network
+        Its integers.
+    model : Model
+        The torch model that they equal.
+    layers : tuple of LayerFigures
+        What its layers lose.
+    folds : tuple of FoldReport
+        What folding took.
+    shares : Shares or None
+        How accurate it is; None where the images have no labels.
+    """
+
+    network: Network
+    model: Model
+    layers: tuple[LayerFigures, ...]
+    folds: tuple[FoldReport, ...]
+    shares: Shares | None
+
+
+def quantize(
+    network: nn.Module,
+    images: NetworkImages,
+    method: PostTraining | None = None,
+    *,
+    name: str = "network",
+    lanes: int = 4,
+    progress: Progress | None = None,
+    about: Mapping[str, object] | None = None,
+) -> Quantised:
+    """Turn a float network into integers, without training.
+
+    Parameters
+    ----------
+    network : Module
+        A torch module as `lower` takes them, or a float `Model`; it stays as it is.
+    images : NetworkImages
+        What it is calibrated on and tested with.
+    method : PostTraining, optional
+        How; int8 weights by default.
+    name : str
+        What the network is called.
+    lanes : int
+        Lanes of the array, which decide how much padding the accumulator must hold.
+    progress : callable, optional
+        Told what is done now.
+    about : mapping, optional
+        More of the network's origin, plain data.
+
+    Raises
+    ------
+    DataError
+        For images that the network does not take, or of which no range follows.
+    NetworkError
+        For a module that hardware does not run, weights that are no numbers, or formats that a
+        layer cannot have.
+    FormatError
+        For an input format that the images cannot have.
+    """
+    method = method or PostTraining()
+    say = progress or (lambda text: None)
+    say("trace the network")
+    exact = lowered(network, images)
+    model, fmt, scale = quantize_model(exact, images, method, say)
+    calibration = images.calibration[:KEPT]
+    labels = images.calibration_labels
+    layers = measure(
+        exact,
+        model,
+        images.values(calibration),
+        images.quantised(calibration, fmt, scale),
+        None if labels is None else torch.from_numpy(labels[:KEPT]),
+        lambda text: say(f"measure {text}"),
+    )
+    say("solve for integers")
+    integers, folds = export_model(model, name=name, lanes=lanes)
+    say("evaluate the integers")
+    shares = _shares(exact, integers, images, fmt, scale, lanes)
+    origin = _about(images, method, shares, len(images.calibration)) | dict(about or {})
+    if model.remarks:
+        origin["remarks"] = list(model.remarks)
+    preparation = images.preparation(fmt, scale)
+    if preparation is not None:
+        origin[KEY] = preparation.plain()
+    return Quantised(replace(integers, about=origin), model, layers, folds, shares)
+
+
+def lowered(network: nn.Module, images: NetworkImages) -> Model:
+    """Return the float model of a module; raises as `quantize`."""
+    if isinstance(network, Model):
+        if network.input_format is not None:
+            raise NetworkError("the network is quantised already; a float one is quantised")
+        if network.image_shape != images.image_shape:
+            raise DataError(
+                f"the network reads images of {_by(network.image_shape)}, those of {images.name} "
+                f"have {_by(images.image_shape)}"
+            )
+        model = copy.deepcopy(network)
+    else:
+        for part, tensor in [*network.named_parameters(), *network.named_buffers()]:
+            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                kind = "not a number" if bool(tensor.isnan().any()) else "infinite"
+                raise NetworkError(f"{part} of the network holds what is {kind}")
+        model = lower(network, images.image_shape)
+    model.eval()
+    for node, step in model.weighted():
+        check_numbers(node.name, step)
+    return model
+
+
+@torch.no_grad()
+def quantize_model(
+    exact: Model, images: NetworkImages, method: PostTraining, say: Progress
+) -> tuple[Model, Format, float]:
+    """Return the quantised version of a float model, the format of its input and that one's scale.
+
+    Raises as `quantize`.
+    """
+    say("calibrate")
+    samples = _samples(exact, images, say)
+    fmt = method.input_format or images.default
+    known = images.scale(fmt)
+    scale = choose_scale("the input", samples.pop(""), fmt, method)
+    scale = scale if known is None else known
+    model = copy.deepcopy(exact)
+    _merge_last_norm(exact)
+    formats = _formats(model, method)
+    if method.scales == "tensor":
+        for _, step in model.weighted():
+            step.per_channel = False
+    model.quantize(formats, fmt, scale)
+    for node, step in model.items():
+        quantizer = step.activation
+        if isinstance(quantizer, ActivationQuantizer) and quantizer.log2_scale is not None:
+            chosen = choose_scale(f"layer {node.name}", samples[node.name], step.output, method)
+            bounded = min(chosen, quantizer.largest)
+            quantizer.log2_scale.fill_(torch.tensor(bounded).log2())
+    generator = torch.Generator().manual_seed(method.seed)
+    for node, step in model.weighted():
+        say(f"weights of {node.name}")
+        quantise_weights(step, method, generator)
+    model.eval()
+    if method.bias_correction:
+        say("correct offsets")
+        few = images.calibration[:KEPT]
+        correct_offsets(exact, model, images.values(few), images.quantised(few, fmt, scale))
+    round_norms(model, method.multiplier_bits)
+    return model, fmt, scale
+
+
+def _formats(model: Model, method: PostTraining) -> dict[str, Formats]:
+    """Return formats of all steps: behind a ReLU, the levels of signed ones from 0 on."""
+    names = [node.name for node in model.nodes]
+    formats = method.formats(names, [node.name for node, _ in model.weighted()])
+    for node, step in model.items():
+        weight, activation = formats[node.name]
+        if isinstance(activation, Fixed) and activation.signed and step.relu:
+            activation = Fixed(activation.width - 1, signed=False)
+        formats[node.name] = Formats(weight, activation)
+    return formats
+
+
+def _merge_last_norm(exact: Model) -> None:
+    """Fold a norm behind the last layer in float, too, so that weights can be compared."""
+    last = exact.steps[-1]
+    if isinstance(last, Head):
+        last.fold()
+
+
+def _samples(exact: Model, images: NetworkImages, say: Progress) -> dict[str, Tensor]:
+    """Return values that the input, called "", and every step give."""
+    found: dict[str, list[Tensor]] = {}
+    count = len(images.calibration)
+    share = max(1, (1 << 18) * BATCH // max(count, BATCH))
+    for start in range(0, count, BATCH):
+        say(f"calibrate on image {start + 1} of {count}")
+        batch = images.values(images.calibration[start : start + BATCH])
+        found.setdefault("", []).append(sampled(batch, share))
+        for name, values in exact.run(batch, keep=True).items():
+            found.setdefault(name, []).append(sampled(values, share))
+    return {name: sampled(torch.cat(parts)) for name, parts in found.items()}
+
+
+def _shares(
+    exact: Model,
+    integers: Network,
+    images: NetworkImages,
+    fmt: Format,
+    scale: float,
+    lanes: int,
+) -> Shares | None:
+    if images.test_labels is None:
+        return None
+    labels = torch.from_numpy(images.test_labels)
+    with torch.no_grad():
+        parts = [
+            exact(images.values(images.test[start : start + BATCH])).argmax(dim=1)
+            for start in range(0, len(labels), BATCH)
+        ]
+    before = torch.cat(parts)
+    after = evaluate(integers, images.levels(images.test, fmt, scale), lanes).labels
+    one, two = before == labels, after == labels
+    others = slice(images.held_out, None)
+
+    def share(right: Tensor) -> float:
+        return float(right.double().mean())
+
+    return Shares(
+        share(one),
+        share(two),
+        share(one[others]),
+        share(two[others]),
+        share(before == after),
+        len(labels),
+        len(labels) - images.held_out,
+    )
+
+
+def _about(
+    images: NetworkImages, method: PostTraining, shares: Shares | None, count: int
+) -> dict[str, object]:
+    """Return the network's origin as plain JSON data."""
+    about: dict[str, object] = {
+        "dataset": images.name,
+        "weight": method.weight,
+        "activation": str(method.common.activation),
+        "post_training": method.plain()
+        | {"calibration": count, "calibrated_on_test_images": images.held_out},
+    }
+    if shares is not None:
+        about |= {"accuracy_float": shares.exact, "accuracy_reference": shares.integer}
+        if images.held_out:
+            about |= {
+                "accuracy_float_others": shares.exact_others,
+                "accuracy_reference_others": shares.integer_others,
+            }
+    return about
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
