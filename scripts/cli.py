@@ -21,6 +21,7 @@ COMMANDS = {
     "compare": "Measure a comparison that comes along: macs, arrays, accumulators, networks.",
     "sweep": "Measure what a plan says: formats, accumulators, geometries, targets.",
     "train": "Train one network and write its network file.",
+    "quantize": "Turn a float network into integers, without training.",
     "zoo": "List the trained networks that come with narrowgauge.",
     "simulate": "Run a network's accelerator and compare it with the reference.",
     "synthesize": "Place and route a network's accelerator.",

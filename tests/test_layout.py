@@ -40,6 +40,10 @@ ARROWS = {  # what each folder may import, beside its own modules and the files 
     "model.integers": "hw.network hw.numbers hw.program model.exact model.layers model.training",
     "model.layers": "hw.network hw.numbers",
     "model.lowering": "hw.network model.layers",
+    "model.post_training": (
+        "hw.network hw.numbers model.data model.exchange model.integers model.layers "
+        "model.lowering model.training"
+    ),
     "model.training": "hw.numbers model.data model.layers model.lowering",
     "model.zoo": "hw.network hw.numbers hw.program model.data model.integers",
     "boards.build": (
@@ -60,7 +64,7 @@ ARROWS = {  # what each folder may import, beside its own modules and the files 
     "scripts.commands": (
         "boards.build boards.catalogue boards.gateware boards.host boards.proof "
         "boards.protocol hw.accelerator hw.network hw.numbers hw.program hw.sim hw.synth hw.tools "
-        "model.data model.exchange model.integers model.training model.zoo "
+        "model.data model.exchange model.integers model.post_training model.training model.zoo "
         "scripts.reporting scripts.rows scripts.runs scripts.sweeps scripts.terminal"
     ),
     "scripts.reporting": "hw.numbers hw.synth scripts.rows",

@@ -79,9 +79,7 @@ def export(
     if trained.recipe.is_float:
         raise NetworkError("a float network has no integers; train it with a weight format")
     name = name or _name(trained.recipe)
-    network, reports = export_model(
-        trained.model, name=name, lanes=lanes, accumulator=accumulator
-    )
+    network, reports = export_model(trained.model, name=name, lanes=lanes, accumulator=accumulator)
     return replace(network, about=_about(trained, reports, name)), reports
 
 

@@ -51,6 +51,7 @@ class LayerFigures:
     loss: float
 
 
+@torch.no_grad()
 def measure(
     exact: Model,
     model: Model,
@@ -73,8 +74,7 @@ def measure(
         Is told which layer it is.
     """
     few = images[:LOSS_IMAGES]
-    with torch.no_grad():
-        logits = exact(few)
+    logits = exact(few)
     classes = logits.argmax(dim=1) if labels is None else labels[:LOSS_IMAGES]
     before = float(functional.cross_entropy(logits, classes))
     found = []
@@ -86,7 +86,7 @@ def measure(
             if not isinstance(step.activation, ActivationQuantizer):
                 continue
         after = float(functional.cross_entropy(mixed(exact, model, few, name), classes))
-        found.append(_layer(pair, after - before))
+        found.append(_layer(pair, after - before, last=pair.node == model.nodes[-1]))
     return tuple(found)
 
 
@@ -99,7 +99,7 @@ def noise_ratio(signal: Tensor, noisy: Tensor) -> float:
     return 10 * log10(power / noise) if power else -inf
 
 
-def _layer(pair: Pair, loss: float) -> LayerFigures:
+def _layer(pair: Pair, loss: float, *, last: bool) -> LayerFigures:
     step, weight, weight_noise, outside = pair.step, "", None, None
     if isinstance(step, WeightedStep) and isinstance(pair.exact, WeightedStep):
         quantizer, _ = step.weights()
@@ -109,11 +109,10 @@ def _layer(pair: Pair, loss: float) -> LayerFigures:
             levels = signal / quantizer.scale(signal).detach()
             outside = float((levels.abs() > quantizer.format.max_level + 0.5).float().mean())
         weight = str(quantizer.format)
-    last = not isinstance(step.activation, ActivationQuantizer)
     return LayerFigures(
         layer=pair.node.name,
         weight=weight,
-        activation=str(step.output) if hasattr(step, "output") and not last else "logits",
+        activation="logits" if last else str(step.output),
         weight_noise=weight_noise,
         noise=noise_ratio(*pair.outputs()),
         clipped_weights=outside,

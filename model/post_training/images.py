@@ -123,7 +123,9 @@ class NetworkImages:
         values = values.astype(np.float32)
         if not np.isfinite(values).all():
             raise DataError(f"{name}: images hold infinities or what is not a number")
-        if labels is not None and (labels.shape != values.shape[:1] or labels.dtype.kind not in "iu"):
+        if labels is not None and (
+            labels.shape != values.shape[:1] or labels.dtype.kind not in "iu"
+        ):
             raise DataError(f"{name}: labels are integers, one an image, of {len(values)} images")
         shape = values.shape[1:]
         channels, height, width = {1: (*shape, 1, 1), 2: (1, *shape), 3: shape}[len(shape)]

@@ -1,7 +1,7 @@
 """Options of a post-training quantisation: formats, ranges, rounding, corrections."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from ...hw.errors import FormatError, NetworkError
 from ...hw.numbers.formats import Bipolar, Fixed, Format, default_activation, parse
@@ -17,7 +17,7 @@ __all__ = [
     "PostTraining",
 ]
 
-ACTIVATION_RANGES = ("mse", "minmax", "percentile", "kl")
+ACTIVATION_RANGES = ("percentile", "mse", "minmax", "kl", "loss")
 WEIGHT_RANGES = ("mse", "minmax")
 ROUNDINGS = ("nearest", "stochastic", "chop")
 SCALES = ("channel", "tensor")
@@ -49,8 +49,9 @@ class PostTraining:
         ``mse``: the scale at which weights lose least in the mean square; ``minmax``: the largest
         weight is the largest level.
     activation_range : str
-        ``mse`` and ``minmax`` as for weights, ``percentile``, or ``kl``: the histogram of levels
-        is nearest to that of values (Migacz, "8-bit inference with TensorRT", 2017).
+        ``percentile``; ``mse`` and ``minmax`` as for weights; ``kl``: the histogram of levels is
+        nearest to that of values (Migacz, "8-bit inference with TensorRT", 2017); or ``loss``:
+        probabilities of classes change least, see `search`.
     percentile : float
         Per cent of the values that are within, for ``percentile``.
     bias_correction : bool
@@ -80,7 +81,7 @@ class PostTraining:
     layers: Sequence[tuple[str, str]] = ()
     scales: str = "channel"
     weight_range: str = "mse"
-    activation_range: str = "mse"
+    activation_range: str = "percentile"
     percentile: float = 99.9
     bias_correction: bool = True
     rounding: str = "nearest"
@@ -135,3 +136,17 @@ class PostTraining:
     def plain(self) -> dict[str, object]:
         """Return all options as plain JSON data."""
         return asdict(self) | {"layers": [list(each) for each in self.layers]}
+
+    def words(self) -> list[str]:
+        """Return the options of ``narrowgauge quantize`` that differ from its own."""
+        words = [f"--weight {self.weight}"]
+        for each in fields(self)[1:]:
+            value = getattr(self, each.name)
+            option = each.name.replace("_", "-")
+            if each.name == "layers":
+                words += [f"--layer {name}={text}" for name, text in value]
+            elif value is False:
+                words.append(f"--no-{option}")
+            elif value != each.default:
+                words.append(f"--{option} {value}")
+        return words

@@ -164,7 +164,9 @@ class _Reader:
         wanted = [(int(np.prod(each)),) if flat else each for each in options]
         self.last = False
         for place, each in enumerate(wanted):
-            if len(each) == len(sizes) and all(a in (0, b) for a, b in zip(sizes, each, strict=True)):
+            if len(each) == len(sizes) and all(
+                a in (0, b) for a, b in zip(sizes, each, strict=True)
+            ):
                 self.last = place == 0 and len(shape) == 3 and not flat and wanted[0] != wanted[1]
                 return
         raise DataError(
@@ -387,9 +389,7 @@ class _Reader:
 
     # --- parts ---------------------------------------------------------------------------------
 
-    def _needed(
-        self, node: onnx.NodeProto, name: str, reads: list[str], place: int
-    ) -> np.ndarray:
+    def _needed(self, node: onnx.NodeProto, name: str, reads: list[str], place: int) -> np.ndarray:
         """Return a constant that a node reads."""
         if place >= len(reads) or reads[place] not in self.constants:
             self._refuse(node, name, f"reads what is no constant for its input {place}")

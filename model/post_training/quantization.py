@@ -23,6 +23,7 @@ from .figures import LayerFigures, measure
 from .images import NetworkImages
 from .method import PostTraining
 from .ranges import choose_scale, sampled
+from .search import search_scales
 from .weights import check_numbers, quantise_weights
 
 __all__ = ["Quantised", "Shares", "lowered", "quantize", "quantize_model"]
@@ -206,10 +207,13 @@ def quantize_model(
         say(f"weights of {node.name}")
         quantise_weights(step, method, generator)
     model.eval()
+    few = images.calibration[:KEPT]
+    one, two = images.values(few), images.quantised(few, fmt, scale)
+    if method.activation_range == "loss":
+        search_scales(exact, model, one, two, say)
     if method.bias_correction:
         say("correct offsets")
-        few = images.calibration[:KEPT]
-        correct_offsets(exact, model, images.values(few), images.quantised(few, fmt, scale))
+        correct_offsets(exact, model, one, two)
     round_norms(model, method.multiplier_bits)
     return model, fmt, scale
 

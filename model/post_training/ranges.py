@@ -12,8 +12,8 @@ from .method import PostTraining
 
 __all__ = ["choose_scale", "sampled"]
 
-SAMPLE = 1 << 17  # values of a layer from which its range is chosen
-SHARES = 80  # of the largest value that are tried
+SAMPLE = 1 << 15  # values of a layer from which its range is chosen
+SHARES = 46  # of the largest value that are tried
 SMALLEST_SHARE = 0.1
 BINS = 2048  # of the histogram for the divergence
 
@@ -50,7 +50,9 @@ def choose_scale(name: str, sample: Tensor, fmt: Format, method: PostTraining) -
     if fmt == Bipolar():
         return 1.0
     if fmt.min_level == 0 and high <= 0:
-        raise DataError(f"{name} gives no value above 0 in the calibration, but its format is {fmt}")
+        raise DataError(
+            f"{name} gives no value above 0 in the calibration, but its format is {fmt}"
+        )
     return RANGES[method.activation_range](sample, fmt, method)
 
 
@@ -120,6 +122,7 @@ RANGES: dict[str, Callable[[Tensor, Format, PostTraining], float]] = {
     "minmax": _minmax,
     "percentile": _percentile,
     "kl": _kl,
+    "loss": _minmax,  # from which `search` goes on
 }
 """How a scale is chosen, by the name of the option."""
 

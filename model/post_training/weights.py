@@ -33,9 +33,7 @@ def check_numbers(name: str, step: WeightedStep) -> None:
 
 
 @torch.no_grad()
-def quantise_weights(
-    step: WeightedStep, method: PostTraining, generator: torch.Generator
-) -> None:
+def quantise_weights(step: WeightedStep, method: PostTraining, generator: torch.Generator) -> None:
     """Choose scales of the weights of a quantised step, and round them.
 
     Parameters

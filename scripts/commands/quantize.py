@@ -1,0 +1,279 @@
+"""``narrowgauge quantize``: a float network becomes a network file without training."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ...hw.network import file as network_file
+from ..runs.imports import Values, short
+from ..terminal import options
+from ..terminal.progress import Reporter, standard_output
+from .train import LayerFormats
+
+if TYPE_CHECKING:
+    from ...model.post_training.figures import LayerFigures
+    from ...model.post_training.quantization import Quantised, Shares
+
+__all__ = ["QuantizeOptions", "command"]
+
+INFINITY = float("inf")
+
+METHOD = (
+    *("weight", "activation", "input", "first", "last", "layers", "scales", "weight_range"),
+    *("activation_range", "percentile", "bias_correction", "rounding", "seed", "multiplier_bits"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizeOptions:
+    """Options of the command."""
+
+    model: str
+    output: Path
+    data: str
+    calibration: int
+    weight: str
+    activation: str | None
+    input: str | None
+    first: str | None
+    last: str | None
+    layers: tuple[tuple[str, str], ...]
+    scales: str
+    weight_range: str
+    activation_range: str
+    percentile: float
+    bias_correction: bool
+    rounding: str
+    seed: int
+    multiplier_bits: int
+    mean: tuple[float, ...] | None
+    deviation: tuple[float, ...] | None
+    name: str | None
+    lanes: int
+    as_json: bool
+
+
+@click.command(
+    "quantize",
+    epilog="""\b
+Examples:
+  narrowgauge quantize net.onnx -o net.safetensors --data mnist --weight int8
+  narrowgauge quantize nets:small -o small.safetensors --data digits --weight int4 --first int8
+  narrowgauge quantize lenet5.checkpoint -o l.safetensors --data mnist --weight e2m1""",
+)
+@click.argument("model", metavar="MODEL")
+@options.output_file("Network file to write.")
+@click.option(
+    "--data",
+    required=True,
+    help="Data set, or a .npy or .npz file of images as the network reads them.",
+)
+@click.option(
+    "--calibration",
+    default=200,
+    show_default=True,
+    metavar="N",
+    help="Images that ranges come from: training images, or else the first test images.",
+)
+@click.option("--weight", default="int8", show_default=True, help="Weight format.")
+@click.option("--activation", help="Activation format [default: what goes with the weights].")
+@click.option("--input", help="Format of the images [default: the data's].")
+@click.option("--first", metavar="W/A", help="Formats of the first layer with weights.")
+@click.option("--last", metavar="W/A", help="Formats of the last layer with weights.")
+@click.option(
+    "--layer", "layers", type=LayerFormats(), multiple=True, help="Formats of a layer; repeatable."
+)
+@click.option(
+    "--scales",
+    type=click.Choice(("channel", "tensor")),
+    default="channel",
+    show_default=True,
+    help="One scale of weights a channel, or one a layer.",
+)
+@click.option(
+    "--weight-range",
+    type=click.Choice(("mse", "minmax")),
+    default="mse",
+    show_default=True,
+    help="How scales of weights are chosen.",
+)
+@click.option(
+    "--activation-range",
+    type=click.Choice(("percentile", "mse", "minmax", "kl", "loss")),
+    default="percentile",
+    show_default=True,
+    help="How scales of activations are chosen.",
+)
+@click.option(
+    "--percentile",
+    type=float,
+    default=99.9,
+    show_default=True,
+    help="Per cent of the values within the range.",
+)
+@click.option(
+    "--bias-correction/--no-bias-correction",
+    default=True,
+    show_default=True,
+    help="Take off offsets what rounding moves means by.",
+)
+@click.option(
+    "--rounding",
+    type=click.Choice(("nearest", "stochastic", "chop")),
+    default="nearest",
+    show_default=True,
+    help="Rounding of weights.",
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of stochastic rounding.")
+@click.option(
+    "--multiplier-bits",
+    type=int,
+    default=16,
+    show_default=True,
+    help="Bits of the multipliers that rescale sums.",
+)
+@click.option("--mean", type=Values(), help="Taken off pixels, 0 to 1; one, or one a channel.")
+@click.option(
+    "--deviation", type=Values(positive=True), help="What they are divided by then; likewise."
+)
+@click.option("--name", help="Name of the network [default: made of model and formats].")
+@click.option(
+    "--lanes",
+    type=click.IntRange(1, 1024),
+    default=4,
+    show_default=True,
+    help="Lanes that the accumulator is for.",
+)
+@options.json_output
+@options.gathered(QuantizeOptions)
+def command(given: QuantizeOptions) -> int:
+    """Turn a float network into integers of one number format, without training.
+
+    MODEL is a torch module (PACKAGE.MODULE:FUNCTION), a float .onnx file, or a .checkpoint that a
+    float training left. Ranges come from images of the data; the accuracy is that of the integers.
+    """
+    if given.activation_range != "percentile":
+        options.refuse("percentile", "is for --activation-range percentile")
+    if given.rounding != "stochastic":
+        options.refuse("seed", "is for --rounding stochastic")
+    with Reporter() as reporter:
+        with reporter.step("load the libraries"):
+            from ...model.post_training.images import NetworkImages
+            from ...model.post_training.method import PostTraining
+            from ...model.post_training.quantization import quantize
+            from ...model.post_training.sources import normalised, read
+
+        method = PostTraining(**{name: getattr(given, name) for name in METHOD})
+        with reporter.step("load images and network"):
+            images = NetworkImages.load(given.data, given.calibration)
+            network = read(given.model, images)
+            network = normalised(network, given.mean, given.deviation, images.image_shape[2])
+        name = given.name or f"{_stem(given.model)}-{method.weight}-{method.common.activation}"
+        with reporter.step("quantise") as step:
+            found = quantize(
+                network,
+                images,
+                method,
+                name=name,
+                lanes=given.lanes,
+                progress=step.note,
+                about={"network": _stem(given.model), "command": _command(given, method.words())},
+            )
+            step.note(f"{len(images.calibration)} images to calibrate on")
+    network_file.save(found.network, given.output)
+    if given.as_json:
+        print(json.dumps(_row(given, found), indent=2))
+        return 0
+    _print_layers(found.layers)
+    print(f"{given.output}: {name}, {found.network.accumulator.width}-bit accumulator")
+    for line in _accuracies(found.shares, given.calibration):
+        print(line)
+    return 0
+
+
+def _stem(model: str) -> str:
+    """Return a short name of a model."""
+    return model.partition(":")[2] or Path(model).stem
+
+
+def _command(given: QuantizeOptions, words: list[str]) -> str:
+    """Return the command, with what differs from its own options."""
+    start = ["narrowgauge", "quantize", given.model, "-o", str(given.output), "--data", given.data]
+    if given.calibration != 200:
+        words = [*words, f"--calibration {given.calibration}"]
+    for name in ("mean", "deviation"):
+        values = getattr(given, name)
+        if values is not None:
+            words = [*words, f"--{name} {','.join(map(str, values))}"]
+    return " ".join([*start, *words])
+
+
+def _row(given: QuantizeOptions, found: "Quantised") -> dict[str, object]:
+    """Return what ``--json`` prints; numbers that JSON lacks are null."""
+    layers = [
+        {key: None if value in (INFINITY, -INFINITY) else value for key, value in row.items()}
+        for row in map(asdict, found.layers)
+    ]
+    return {
+        "file": str(given.output),
+        "network": found.network.name,
+        "accumulator_bits": found.network.accumulator.width,
+        "parameter_bits": found.network.parameter_bits,
+        "calibration": given.calibration,
+        "accuracy": None if found.shares is None else asdict(found.shares),
+        "layers": layers,
+    }
+
+
+def _print_layers(layers: "tuple[LayerFigures, ...]") -> None:
+    """Print what every layer loses."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, collapse_padding=True)
+    for name in ("layer", "weights", "gives"):
+        table.add_column(name)
+    for name in ("weights, dB", "output, dB", "clipped, %", "loss alone"):
+        table.add_column(name, justify="right")
+    for row in layers:
+        table.add_row(
+            short(row.layer),
+            row.weight,
+            row.activation,
+            _decibels(row.weight_noise),
+            _decibels(row.noise),
+            "" if row.clipped is None else f"{100 * row.clipped:.2f}",
+            f"{row.loss:+.4f}",
+        )
+    standard_output().print(table)
+
+
+def _decibels(ratio: float | None) -> str:
+    if ratio is None:
+        return ""
+    return "exact" if ratio == INFINITY else f"{ratio:.1f}"
+
+
+def _accuracies(shares: "Shares | None", calibration: int) -> list[str]:
+    """Return what is said of the accuracy."""
+    if shares is None:
+        return ["the images have no labels: no accuracy"]
+    whole = (
+        f"{shares.images:,} test images: {_counted(shares.integer, shares.images)}, float "
+        f"{_counted(shares.exact, shares.images)}; {100 * shares.same:.2f} % labelled alike"
+    )
+    lines = [whole]
+    if shares.others < shares.images:
+        lines.append(
+            f"{shares.others:,} that were not calibrated on: "
+            f"{_counted(shares.integer_others, shares.others)}, float "
+            f"{_counted(shares.exact_others, shares.others)}"
+        )
+    return lines
+
+
+def _counted(share: float, images: int) -> str:
+    return f"{round(share * images):,} right ({100 * share:.2f} %)"
