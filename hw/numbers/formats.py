@@ -10,6 +10,8 @@ constants and simulation values are levels::
     (13, -3)
     >>> str(parse("pow2_4")), parse("pow2_4").max_level
     ('pow2_4', 64)
+    >>> str(parse("e0m3")), str(parse("e3m0"))  # minifloats without exponent, without mantissa
+    ('int4', 'pow2_4')
 
 `Float` is the exception: it has codes and values, and no levels.
 """
@@ -23,7 +25,7 @@ from amaranth.hdl import Cat, Const, Mux, Shape, Value, signed, unsigned
 from ..errors import FormatError
 from .format import Code, Format, Integers, Reals, integers, namespace
 from .ieee import Float
-from .minifloat import MiniFloat
+from .minifloat import MAX_EXPONENT, MAX_MANTISSA, MiniFloat
 
 __all__ = [
     "FORMATS",
@@ -231,6 +233,9 @@ def parse(text: str) -> Format:
     FormatError
         For a name that no format has, or a width outside its range; the text says what is allowed.
     """
+    edge = _minifloat_edge(text)
+    if edge is not None:
+        return edge
     for kind in FORMATS:
         match = re.fullmatch(kind.pattern, text)
         if match:
@@ -239,6 +244,23 @@ def parse(text: str) -> Format:
             except FormatError as error:
                 raise FormatError(f"{error}; {_all_names()}") from error
     raise FormatError(f"unknown number format {text!r}; {_all_names()}")
+
+
+def _minifloat_edge(text: str) -> Format | None:
+    """Return what a minifloat without exponent or without mantissa is: cheaper by its own name.
+
+    ``e0mM`` has the levels of an integer but the lowest, which weights leave out in any case;
+    ``eEm0`` has zero and powers of two, in the codes of `PowerOfTwo`.
+    """
+    match = re.fullmatch(MiniFloat.pattern, text)
+    if match is None:
+        return None
+    exponent, mantissa = int(match[1]), int(match[2])
+    if exponent == 0 and 1 <= mantissa <= MAX_MANTISSA:
+        return Fixed(mantissa + 1)
+    if mantissa == 0 and 1 <= exponent <= MAX_EXPONENT:
+        return PowerOfTwo(exponent + 1)
+    return None
 
 
 def _all_names() -> str:

@@ -38,7 +38,7 @@ class MiniFloat(Format):
         For other fields.
     """
 
-    names = f"eEmM (E = 1 to {MAX_EXPONENT}, M = 1 to {MAX_MANTISSA})"
+    names = f"eEmM (E = 0 to {MAX_EXPONENT}, M = 0 to {MAX_MANTISSA}, one of them above 0)"
     pattern = "e([0-9]{1,3})m([0-9]{1,3})"
     exponent: int
     mantissa: int

@@ -92,6 +92,7 @@ def quantize(
     *,
     name: str = "network",
     lanes: int = 4,
+    figures: bool = True,
     progress: Progress | None = None,
     about: Mapping[str, object] | None = None,
 ) -> Quantised:
@@ -109,6 +110,8 @@ def quantize(
         What the network is called.
     lanes : int
         Lanes of the array, which decide how much padding the accumulator must hold.
+    figures : bool
+        Measure what every layer loses, which takes about as long as everything else.
     progress : callable, optional
         Told what is done now.
     about : mapping, optional
@@ -129,16 +132,7 @@ def quantize(
     say("trace the network")
     exact = lowered(network, images)
     model, fmt, scale = quantize_model(exact, images, method, say)
-    calibration = images.calibration[:KEPT]
-    labels = images.calibration_labels
-    layers = measure(
-        exact,
-        model,
-        images.values(calibration),
-        images.quantised(calibration, fmt, scale),
-        None if labels is None else torch.from_numpy(labels[:KEPT]),
-        lambda text: say(f"measure {text}"),
-    )
+    layers = _figures(exact, model, images, fmt, scale, say) if figures else ()
     say("solve for integers")
     integers, folds = export_model(model, name=name, lanes=lanes)
     say("evaluate the integers")
@@ -228,6 +222,21 @@ def _formats(model: Model, method: PostTraining) -> dict[str, Formats]:
             activation = Fixed(activation.width - 1, signed=False)
         formats[node.name] = Formats(weight, activation)
     return formats
+
+
+def _figures(
+    exact: Model, model: Model, images: NetworkImages, fmt: Format, scale: float, say: Progress
+) -> tuple[LayerFigures, ...]:
+    """Return what every layer loses on images of the calibration."""
+    few, labels = images.calibration[:KEPT], images.calibration_labels
+    return measure(
+        exact,
+        model,
+        images.values(few),
+        images.quantised(few, fmt, scale),
+        None if labels is None else torch.from_numpy(labels[:KEPT]),
+        lambda text: say(f"measure {text}"),
+    )
 
 
 def _merge_last_norm(exact: Model) -> None:

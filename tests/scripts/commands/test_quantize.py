@@ -1,0 +1,86 @@
+"""``narrowgauge quantize``: the file, what is said of it, and bad input."""
+
+import json
+import sys
+
+import pytest
+
+from narrowgauge.hw.network.file import load
+from narrowgauge.model.data import load as load_data
+from narrowgauge.model.integers.reference import accuracy, evaluate
+
+SOURCE = """
+from torch import nn
+import torch
+
+def small(image_shape, classes):
+    torch.manual_seed(0)
+    height, width, channels = image_shape
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(height * width * channels, 12), nn.ReLU(), nn.Linear(12, classes)
+    )
+"""
+
+
+@pytest.fixture
+def nets(tmp_path, monkeypatch):
+    """A working folder with a Python module of networks."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_nets.py").write_text(SOURCE)
+    yield "own_nets:small"
+    sys.modules.pop("own_nets", None)
+
+
+def test_it_writes_a_network_and_says_how_accurate_it_is(invoke, nets, tmp_path):
+    finished = invoke(
+        *("quantize", nets, "-o", "small.safetensors", "--data", "digits", "--weight", "int4"),
+        *("--first", "int8", "--calibration", 50, "--json"),
+    )
+    assert finished.status == 0, finished.err
+    row = json.loads(finished.out)
+    network = load(tmp_path / "small.safetensors")
+    assert (row["network"], network.name) == ("small-int4-uint4", "small-int4-uint4")
+    assert [str(layer.weight) for layer in network] == ["int8", "int4"]
+    digits = load_data("digits")
+    result = evaluate(network, digits.levels(digits.test_images, network.input), 4)
+    share = accuracy(result, digits.test_labels)
+    assert share == row["accuracy"]["integer"] == network.about["accuracy_reference"]
+    assert network.about["command"] == (
+        "narrowgauge quantize own_nets:small -o small.safetensors --data digits --weight int4 "
+        "--first int8 --calibration 50"
+    )
+    assert [each["layer"] for each in row["layers"]] == ["1", "3"]
+
+
+def test_it_shows_a_table(invoke, nets):
+    finished = invoke("quantize", nets, "-o", "s.safetensors", "--data", "digits")
+    assert finished.status == 0, finished.err
+    assert "loss alone" in finished.out
+    assert "450 test images: " in finished.out
+    assert "% labelled alike" in finished.out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--data", "digits", "--percentile", 99, "--activation-range", "mse"), "is for --activ"),
+        (("--data", "digits", "--seed", 1), "--seed is for --rounding stochastic"),
+        (("--data", "digits", "--calibration", 5000), "fewer than the 5000 to calibrate on"),
+        (("--data", "nothing"), "unknown data set 'nothing'"),
+        (("--data", "digits", "--mean", "1,2"), "mean is one number, or 1: one a channel"),
+        (("--data", "digits", "--weight", "uint4"), "weights are bipolar, pow2_N"),
+    ],
+)
+def test_bad_input_is_one_line(invoke, nets, options, message):
+    finished = invoke("quantize", nets, "-o", "small.safetensors", *options)
+    assert finished.status == 1
+    assert message in finished.err.strip().splitlines()[-1]
+
+
+def test_normalised_images_are_pixels_again(invoke, nets, tmp_path):
+    options = ("--data", "digits", "--mean", "0.3", "--deviation", "0.4", "--json")
+    finished = invoke("quantize", nets, "-o", "small.safetensors", *options)
+    assert finished.status == 0, finished.err
+    row = json.loads(finished.out)
+    assert row["accuracy"]["same"] > 0.97
+    assert str(load(tmp_path / "small.safetensors").input) == "uint4"
