@@ -21,6 +21,7 @@ README = ROOT / "README.md"
 ZOO = ROOT / "docs" / "zoo.md"
 QONNX = ROOT / "docs" / "qonnx.md"
 BREVITAS = ROOT / "docs" / "brevitas.md"
+POST_TRAINING = ROOT / "docs" / "post-training.md"
 COSTS = ROOT / "docs" / "costs.md"
 SYNTHESIS = ROOT / "docs" / "synthesis.md"
 POPCOUNT = ROOT / "docs" / "popcount.md"
@@ -37,6 +38,7 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "testsets": (ZOO, networks.testsets),
     "qonnx": (QONNX, networks.exported),
     "brevitas": (BREVITAS, networks.trained),
+    "post_training": (POST_TRAINING, networks.quantised),
     "macs": (COSTS, costs.macs),
     "lanes": (COSTS, costs.lanes),
     "options": (SYNTHESIS, costs.options),

@@ -9,6 +9,7 @@ RESULTS = FOLDER / "results.json"
 TESTSETS = FOLDER / "testsets.json"
 EXPORTED = FOLDER / "qonnx.json"
 TRAINED = FOLDER / "brevitas.json"
+POST_TRAINING = FOLDER / "post_training.json"
 COLUMNS: Columns = {
     "weights": lambda row: row["weight"],
     "activations": lambda row: row.get("activation"),
@@ -66,6 +67,16 @@ TRAINED_COLUMNS: Columns = {
     "farthest tie": lambda row: f"{row['tie_distance']:.0e}" if row["ties"] else None,
     "images that differ in hardware": lambda row: row["hardware_mismatches"],
     "accuracy": lambda row: percent(row["accuracy"]),
+}
+
+POST_TRAINING_COLUMNS: Columns = {
+    "weights": lambda row: row["weight"],
+    "activations": lambda row: row["activation"],
+    "weights, bits": lambda row: f"{row['parameter_bits']:,}",
+    "sums, bits": lambda row: row["accumulator_bits"],
+    "right": lambda row: percent(row["accuracy"]),
+    "labelled as in float": lambda row: percent(row["same"]),
+    "right of the others": lambda row: percent(row["accuracy_others"]),
 }
 
 
@@ -138,3 +149,15 @@ def trained() -> str:
         f"`{first['command']}`."
     )
     return f"{table(TRAINED_COLUMNS, rows, 3)}\n\n{caption}\n"
+
+
+def quantised() -> str:
+    """Return the table of float networks that were quantised without training."""
+    rows = sorted(read(POST_TRAINING), key=lambda row: -row["accuracy"])
+    first = rows[0]
+    caption = (
+        f"{first['network']}, {percent(first['accuracy_float'])} in float "
+        f"({percent(first['accuracy_float_others'])} of the others). "
+        f"{versions(first['versions'])}. Made by `{first['command']}`."
+    )
+    return f"{table(POST_TRAINING_COLUMNS, rows)}\n\n{caption}\n"

@@ -30,7 +30,7 @@ def correct_offsets(exact: Model, model: Model, images: Tensor, quantised: Tenso
     """
     for pair in walk(exact, model, images, quantised):
         if isinstance(pair.step, Head):
-            pair.step.bias += _moved(pair)
+            pair.step.bias.add_(_moved(pair))
         elif isinstance(pair.step, Block) and pair.step.norm is not None:
             _offset(pair.step.norm).add_(_moved(pair))
 

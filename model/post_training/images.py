@@ -1,6 +1,6 @@
 """Images that a quantisation is calibrated on and tested with, as values and as input levels."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -191,11 +191,12 @@ class NetworkImages:
             order=order,
         )
 
-    def first(self, count: int) -> "NetworkImages":
-        """Return the same with at most ``count`` test images."""
-        labels = None if self.test_labels is None else self.test_labels[:count]
-        held_out = min(self.held_out, count)
-        return replace(self, test=self.test[:count], test_labels=labels, held_out=held_out)
+    def some(self, count: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return ``count`` images of the calibration at most, evenly spread, and their labels."""
+        found = len(self.calibration)
+        chosen = np.linspace(0, found - 1, min(count, found)).round().astype(int)
+        labels = self.calibration_labels
+        return self.calibration[chosen], None if labels is None else labels[chosen]
 
     @property
     def _channels_last(self) -> bool:

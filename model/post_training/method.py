@@ -135,7 +135,7 @@ class PostTraining:
 
     def plain(self) -> dict[str, object]:
         """Return all options as plain JSON data."""
-        return asdict(self) | {"layers": [list(each) for each in self.layers]}
+        return {**asdict(self), "layers": [list(each) for each in self.layers]}
 
     def words(self) -> list[str]:
         """Return the options of ``narrowgauge quantize`` that differ from its own."""

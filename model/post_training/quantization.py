@@ -201,7 +201,7 @@ def quantize_model(
         say(f"weights of {node.name}")
         quantise_weights(step, method, generator)
     model.eval()
-    few = images.calibration[:KEPT]
+    few, _ = images.some(KEPT)
     one, two = images.values(few), images.quantised(few, fmt, scale)
     if method.activation_range == "loss":
         search_scales(exact, model, one, two, say)
@@ -228,13 +228,13 @@ def _figures(
     exact: Model, model: Model, images: NetworkImages, fmt: Format, scale: float, say: Progress
 ) -> tuple[LayerFigures, ...]:
     """Return what every layer loses on images of the calibration."""
-    few, labels = images.calibration[:KEPT], images.calibration_labels
+    few, labels = images.some(KEPT)
     return measure(
         exact,
         model,
         images.values(few),
         images.quantised(few, fmt, scale),
-        None if labels is None else torch.from_numpy(labels[:KEPT]),
+        None if labels is None else torch.from_numpy(labels),
         lambda text: say(f"measure {text}"),
     )
 

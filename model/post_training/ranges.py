@@ -68,11 +68,9 @@ def _minmax(sample: Tensor, fmt: Format, method: PostTraining) -> float:
 
 def _percentile(sample: Tensor, fmt: Format, method: PostTraining) -> float:
     inside = method.percentile / 100
-    thinned = sampled(sample.sort().values)
     if fmt.min_level == 0:
-        high = thinned[thinned > 0].quantile(inside)
-        return _reach(0.0, float(high), fmt)
-    low, high = thinned.quantile(torch.tensor([(1 - inside) / 2, (1 + inside) / 2]))
+        return _reach(0.0, float(sample[sample > 0].quantile(inside)), fmt)
+    low, high = sample.quantile(torch.tensor([(1 - inside) / 2, (1 + inside) / 2]))
     return _reach(float(low), float(high), fmt)
 
 

@@ -84,7 +84,7 @@ def test_text_round_trips_and_formats_compare_by_value(name):
     "text",
     ["", "int", "int0", "int33", "uint0", "uint33", "int-4", "Int8", " int8", "int8 ", "int٤",
      "pow2_1", "pow2_7", "pow2", "bipolar1", "float", "fp8", "int8.4", "uuint4", "int99999",
-     "e0m2", "e6m2", "e3m0", "e3m11", "e3", "e3m", "m2", "e3m2x", "E3m2"],
+     "e0m0", "e6m2", "e6m0", "e0m11", "e3m11", "e3", "e3m", "m2", "e3m2x", "E3m2"],
 )  # fmt: skip
 def test_malformed_names_are_refused_with_the_grammar(text):
     with pytest.raises(FormatError, match="intN"):
@@ -296,3 +296,25 @@ def test_common_format_is_the_narrowest(names):
             narrower.min_level <= fmt.min_level and fmt.max_level <= narrower.max_level
             for fmt in formats
         )
+
+
+def sign_and_fields(exponent, mantissa):
+    """Levels of a minifloat, of its definition: subnormals, then significands that are shifted."""
+    found = set(range(1 << mantissa))
+    for field in range(1, 1 << exponent):
+        found |= {((1 << mantissa) + low) << (field - 1) for low in range(1 << mantissa)}
+    return found | {-level for level in found}
+
+
+@pytest.mark.parametrize("exponent", range(6))
+@pytest.mark.parametrize("mantissa", range(4))
+def test_minifloats_have_their_levels_down_to_the_edge(exponent, mantissa):
+    if exponent == mantissa == 0:
+        return
+    fmt = parse(f"e{exponent}m{mantissa}")
+    wanted = sign_and_fields(exponent, mantissa)
+    levels = [fmt.to_level(code) for code in range(1 << fmt.width)]
+    lowest = {fmt.min_level} if fmt.min_level < -fmt.max_level else set()
+    assert set(levels) - lowest == wanted
+    assert fmt.width == 1 + exponent + mantissa
+    assert set(levels) - lowest != wanted - {max(wanted)}  # a level less would be seen

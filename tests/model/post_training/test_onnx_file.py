@@ -143,7 +143,5 @@ def test_weights_that_are_no_numbers(images, tmp_path):
     broken[0] = np.nan
     model.graph.initializer[0].CopyFrom(numpy_helper.from_array(broken, "w0"))
     onnx.save(model, path)
-    with pytest.raises(
-        NetworkError, match="the_a.weight of the network holds what is not a number"
-    ):
+    with pytest.raises(NetworkError, match=r"the_a\.weight of the network holds"):
         quantize(read(path, images), images)
