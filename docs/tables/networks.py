@@ -72,6 +72,7 @@ TRAINED_COLUMNS: Columns = {
 POST_TRAINING_COLUMNS: Columns = {
     "weights": lambda row: row["weight"],
     "activations": lambda row: row["activation"],
+    "rounding": lambda row: row["rounding"],
     "weights, bits": lambda row: f"{row['parameter_bits']:,}",
     "sums, bits": lambda row: row["accumulator_bits"],
     "right": lambda row: percent(row["accuracy"]),
@@ -155,9 +156,10 @@ def quantised() -> str:
     """Return the table of float networks that were quantised without training."""
     rows = sorted(read(POST_TRAINING), key=lambda row: -row["accuracy"])
     first = rows[0]
+    commands = " and ".join(sorted({f"`{row['command']}`" for row in rows}))
     caption = (
         f"{first['network']}, {percent(first['accuracy_float'])} in float "
         f"({percent(first['accuracy_float_others'])} of the others). "
-        f"{versions(first['versions'])}. Made by `{first['command']}`."
+        f"{versions(first['versions'])}. Made by {commands}."
     )
-    return f"{table(POST_TRAINING_COLUMNS, rows)}\n\n{caption}\n"
+    return f"{table(POST_TRAINING_COLUMNS, rows, 3)}\n\n{caption}\n"

@@ -19,7 +19,7 @@ __all__ = [
 
 ACTIVATION_RANGES = ("percentile", "mse", "minmax", "kl", "loss")
 WEIGHT_RANGES = ("mse", "minmax")
-ROUNDINGS = ("nearest", "stochastic", "chop")
+ROUNDINGS = ("nearest", "stochastic", "chop", "learned")
 SCALES = ("channel", "tensor")
 
 
@@ -59,9 +59,9 @@ class PostTraining:
         quantization through weight equalization and bias correction", 2019).
     rounding : str
         Of weights: ``nearest``, ``stochastic`` (up with the probability of the fractional
-        distance) or ``chop`` (towards zero).
+        distance), ``chop`` (towards zero) or ``learned`` (see `learned`).
     seed : int
-        Of ``stochastic``.
+        Of ``stochastic`` and ``learned``.
     multiplier_bits : int
         Width that requantisation multipliers may have; see `layers.norm.round_norms`.
 

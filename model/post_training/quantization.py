@@ -21,6 +21,7 @@ from ..lowering.lower import lower
 from .correction import correct_offsets
 from .figures import LayerFigures, measure
 from .images import NetworkImages
+from .learned import learn_rounding
 from .method import PostTraining
 from .ranges import choose_scale, sampled
 from .search import search_scales
@@ -205,6 +206,8 @@ def quantize_model(
     one, two = images.values(few), images.quantised(few, fmt, scale)
     if method.activation_range == "loss":
         search_scales(exact, model, one, two, say)
+    if method.rounding == "learned":
+        learn_rounding(exact, model, one, two, generator, say)
     if method.bias_correction:
         say("correct offsets")
         correct_offsets(exact, model, one, two)

@@ -54,7 +54,7 @@ def quantise_weights(step: WeightedStep, method: PostTraining, generator: torch.
         quantizer.log2_scale.copy_(_least_squares(quantizer, shadow).log2())
     else:
         quantizer.log2_scale.copy_(_widest(quantizer, shadow).log2())
-    if method.rounding != "nearest":
+    if method.rounding in ("chop", "stochastic"):
         scale = quantizer.scale(shadow)
         levels = (shadow / scale).clamp(-fmt.max_level, fmt.max_level)
         if method.rounding == "chop":

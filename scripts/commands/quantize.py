@@ -122,12 +122,14 @@ Examples:
 )
 @click.option(
     "--rounding",
-    type=click.Choice(("nearest", "stochastic", "chop")),
+    type=click.Choice(("nearest", "stochastic", "chop", "learned")),
     default="nearest",
     show_default=True,
     help="Rounding of weights.",
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of stochastic rounding.")
+@click.option(
+    "--seed", default=0, show_default=True, help="Seed of stochastic and of learned rounding."
+)
 @click.option(
     "--multiplier-bits",
     type=int,
@@ -157,8 +159,8 @@ def command(given: QuantizeOptions) -> int:
     """
     if given.activation_range != "percentile":
         options.refuse("percentile", "is for --activation-range percentile")
-    if given.rounding != "stochastic":
-        options.refuse("seed", "is for --rounding stochastic")
+    if given.rounding in ("nearest", "chop"):
+        options.refuse("seed", "is for --rounding stochastic and learned")
     with Reporter() as reporter:
         with reporter.step("load the libraries"):
             from ...model.post_training.images import NetworkImages

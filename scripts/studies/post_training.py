@@ -20,6 +20,7 @@ __all__ = ["WEIGHTS", "main"]
 
 WEIGHTS = "int8,int6,int5,int4,pow2_5,e2m1,e3m2,e4m3"
 OUTPUT = output("post_training")
+NAMES = ("network", "weight", "activation", "rounding")
 TOOLS = ("narrowgauge", "numpy", "torch")
 
 
@@ -30,24 +31,27 @@ def main(arguments: Sequence[str]) -> int:
     options.add_argument("data")
     options.add_argument("--weights", default=WEIGHTS, help=f"[default: {WEIGHTS}]")
     options.add_argument("--activation", default="uint8", help="[default: uint8]")
+    options.add_argument("--rounding", default="nearest", help="[default: nearest]")
     options.add_argument("--calibration", type=int, default=200, help="images [default: 200]")
     given = options.parse_args(arguments)
     images = NetworkImages.load(given.data, given.calibration)
-    name, file = Path(given.model).stem, RowFile(given.output, ("network", "weight", "activation"))
+    name, file = Path(given.model).stem, RowFile(given.output, NAMES)
     for weight in given.weights.split(","):
         started = time.perf_counter()
-        method = PostTraining(weight=weight, activation=given.activation)
+        method = PostTraining(weight=weight, activation=given.activation, rounding=given.rounding)
         found = quantize(read(given.model, images), images, method, figures=False)
         shares = found.shares
         if shares is None:
             print(f"{given.data} has no labels")
             return 1
-        made_by = command("post_training", Path(given.model).name, given.data)
+        learned = () if given.rounding == "nearest" else ("--rounding", given.rounding)
+        made_by = command("post_training", Path(given.model).name, given.data, *learned)
         row = {
             "network": name,
             "data": given.data,
             "weight": weight,
             "activation": given.activation,
+            "rounding": given.rounding,
             "calibration": given.calibration,
             "images": shares.images,
             "others": shares.others,

@@ -124,6 +124,21 @@ def test_roundings_differ_and_repeat(images):
         assert all(torch.equal(one[0], two[0]) for one, two in pairs) is same
 
 
+def test_learned_rounding_loses_less_at_the_output(images):
+    """And no weight goes farther than to the two levels beside it."""
+    found = {
+        rounding: quantize(
+            fitted(), images, PostTraining(weight="int2", activation="uint8", rounding=rounding)
+        )
+        for rounding in ("nearest", "learned")
+    }
+    near, learned = (found[name].layers for name in ("nearest", "learned"))
+    for one, two in zip(near, learned, strict=True):
+        assert two.noise > one.noise
+        assert two.weight_noise < one.weight_noise  # the nearest level is the nearest
+    assert found["learned"].shares.integer > found["nearest"].shares.integer
+
+
 @pytest.mark.parametrize("weight", ["pow2_4", "e2m1", "e3m2"])
 def test_chopped_levels_are_the_next_towards_zero(weight):
     fmt = parse(weight)
