@@ -53,7 +53,7 @@ SLOTS = [(board, place) for board in range(BOARDS) for place in range(4)]
 def answered(monkeypatch):
     """Run boards that are answers alone, one of them wrong; the mismatches."""
     true = device()
-    info = SimpleNamespace(window=WINDOW)
+    info = SimpleNamespace(window=WINDOW, classes=NETWORK.classes)
     found = built(SimpleNamespace(accelerator=true.accelerator, info=info, divisor=4))
     images, levels, labels = expected(IMAGES)
     codes, octets = NETWORK.output.to_code(levels), level_bytes(NETWORK.output.width)
