@@ -1,12 +1,29 @@
 """A float network that knows digits without being trained: random features, and least squares."""
 
 from functools import cache
+from typing import TypeVar
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from narrowgauge.model.data import load
+
+T = TypeVar("T")
+
+
+def known(value: T | None) -> T:
+    """A value that is there."""
+    assert value is not None
+    return value
+
+
+def layer_of(net, index):
+    """A layer with weights and a bias."""
+    layer = net[index]
+    assert isinstance(layer, nn.Conv2d | nn.Linear)
+    assert layer.bias is not None
+    return layer
 
 
 def small(image_shape=(8, 8, 1), classes=10):
@@ -38,11 +55,12 @@ def fitted():
                 module.momentum = 1.0
         net(images)
         net.eval()
+        head = layer_of(net, -1)
         features = net[:-1](images)
         with_one = functional.pad(features, (0, 1), value=1.0).double()
         wanted = functional.one_hot(torch.from_numpy(digits.train_labels), 10).double()
         square = with_one.T @ with_one + 0.05 * torch.eye(with_one.shape[1]).double()
         found = torch.linalg.solve(square, with_one.T @ wanted).float()
-        net[-1].weight.copy_(found[:-1].T)
-        net[-1].bias.copy_(found[-1])
+        head.weight.copy_(found[:-1].T)
+        known(head.bias).copy_(found[-1])
     return net

@@ -11,7 +11,7 @@ from narrowgauge.hw.errors import DataError, FormatError, NetworkError
 from narrowgauge.model.data.arrays import Arrays
 from narrowgauge.model.post_training import NetworkImages, PostTraining, quantize, read
 
-from .networks import fitted
+from .networks import fitted, known, layer_of
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_images_that_are_all_the_same():
 def test_a_layer_that_gives_nothing(images):
     net = copy.deepcopy(fitted())
     with torch.no_grad():
-        net[4].bias.fill_(-1e6)
+        known(layer_of(net, 4).bias).fill_(-1e6)
     refused("layer 4 gives 0 and nothing else", DataError, quantize, net, images)
 
 
@@ -73,7 +73,7 @@ def test_a_layer_that_gives_nothing(images):
 def test_weights_that_are_no_numbers(images, value):
     net = copy.deepcopy(fitted())
     with torch.no_grad():
-        net[4].weight[0, 0, 0, 0] = value
+        layer_of(net, 4).weight[0, 0, 0, 0] = value
     refused("4.weight of the network holds what is", NetworkError, quantize, net, images)
 
 

@@ -9,7 +9,7 @@ from narrowgauge.model.post_training.sources import normalised
 from narrowgauge.model.training import Recipe
 from narrowgauge.model.training.train import train
 
-from .networks import fitted
+from .networks import fitted, known
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +30,9 @@ def trained(tmp_path_factory):
 def test_a_checkpoint_is_the_network_that_was_trained(images, trained):
     start, path, _ = trained
     found = quantize(read(str(path), images), images, PostTraining(), figures=False)
-    assert found.shares.exact == start.accuracy
-    assert found.shares.integer > start.accuracy - 0.01
+    shares = known(found.shares)
+    assert shares.exact == start.accuracy
+    assert shares.integer > start.accuracy - 0.01
     assert [layer.name for layer in found.network] == ["hidden0", "hidden1", "head"]
 
 

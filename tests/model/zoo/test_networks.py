@@ -9,6 +9,7 @@ import pytest
 
 from narrowgauge.hw.errors import DataError, MismatchError, NetworkError
 from narrowgauge.hw.network.file import save
+from narrowgauge.hw.network.layers import Dense
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.model.data import load
 from narrowgauge.model.integers.reference import accuracy, evaluate
@@ -106,6 +107,7 @@ def test_networks_answer_as_when_they_were_verified(dataset, monkeypatch):
 def test_a_single_weight_changes_the_answers():
     network = zoo.load("mnist-int2-64-64-64")
     first, *others = network.layers
+    assert isinstance(first, Dense)
     weights = first.weights.copy()
     weights[5, 400] = -1 if weights[5, 400] >= 0 else 1
     changed = replace(network, layers=(replace(first, weights=weights), *others))

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from narrowgauge.hw.network.file import load
+from narrowgauge.hw.network.layers import Weighted
 from narrowgauge.model.data import load as load_data
 from narrowgauge.model.integers.reference import accuracy, evaluate
 
@@ -40,7 +41,10 @@ def test_it_writes_a_network_and_says_how_accurate_it_is(invoke, nets, tmp_path)
     row = json.loads(finished.out)
     network = load(tmp_path / "small.safetensors")
     assert (row["network"], network.name) == ("small-int4-uint4", "small-int4-uint4")
-    assert [str(layer.weight) for layer in network] == ["int8", "int4"]
+    assert [str(layer.weight) for layer in network if isinstance(layer, Weighted)] == [
+        "int8",
+        "int4",
+    ]
     digits = load_data("digits")
     result = evaluate(network, digits.levels(digits.test_images, network.input), 4)
     share = accuracy(result, digits.test_labels)

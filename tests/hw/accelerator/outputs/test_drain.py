@@ -81,7 +81,8 @@ def cases(draw):
 @settings(max_examples=20)
 @given(cases(), st.integers(0, 99))
 def test_every_sum_has_its_tag_and_its_parameters(case, seed):
-    for found, right in follow(*case, seed):
+    config, jobs = case
+    for found, right in follow(config, jobs, seed):
         assert found == right
 
 
