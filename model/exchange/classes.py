@@ -19,7 +19,7 @@ __all__ = ["ClassAgreement", "compare_classes"]
 
 FLOAT64 = 2.0**-44  # what sums in float64 may be wrong by, of the largest number on the way
 
-REASONS = ("after_ties", "equal", "float32", "rounded")
+REASONS = ("after_ties", "coded", "equal", "float32", "rounded")
 
 Arrays = dict[str, np.ndarray]
 
@@ -36,6 +36,8 @@ class ClassAgreement:
         Images of another class.
     after_ties : int
         Of those, the ones in which a tie between two levels came before.
+    coded : int
+        The ones whose logits differ, but whose probabilities the graph rounds to the same code.
     equal : int
         The ones whose logits are exactly equal, which float32 makes differ.
     float32 : int
@@ -51,6 +53,7 @@ class ClassAgreement:
     logits: int
     different: int
     after_ties: int
+    coded: int
     equal: int
     float32: int
     rounded: int
@@ -146,6 +149,7 @@ def _agreement(
         logits=logits,
         different=different,
         after_ties=found["after_ties"],
+        coded=found["coded"],
         equal=found["equal"],
         float32=found["float32"],
         rounded=found["rounded"],
@@ -205,10 +209,12 @@ def _reason(
     if truth[own] == truth[other]:
         return "equal"
     gap, reach = truth[own] - truth[other], float(logits.reach.max())
+    scores = values[end.scores].reshape(len(logits.executed), -1)[image].astype(np.float64)
+    if end.codes_scores and gap > 0:  # the first of equal codes; others keep the logits' order
+        return "coded" if scores[own] == scores[other] else ""
     if abs(gap) <= 2 * error:
         return "rounded"
     if 0 < gap <= 2 * ROUNDINGS * EPSILON * reach:
         return "float32"
-    scores = values[end.scores].reshape(len(logits.executed), -1)[image].astype(np.float64)
     near = ROUNDINGS * EPSILON * abs(scores).max()  # functions that saturate draw logits together
     return "float32" if gap > 0 and abs(scores[own] - scores[other]) <= near else ""

@@ -224,6 +224,7 @@ def _print(summary: dict[str, Any], imported: "Imported") -> None:
 
 REASONS = {
     "after_ties": "behind ties of levels",
+    "coded": "of equal codes of the graph's probabilities",
     "equal": "of equal logits",
     "float32": "by the rounding of float32",
     "rounded": "by the rounding of logits (--logit-bits)",

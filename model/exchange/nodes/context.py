@@ -109,6 +109,8 @@ class ImportContext:
         The tensor that the first of them reads; empty where there is none.
     scores : str
         The tensor that the first one reads which gives ranks; empty where there is none.
+    codes_scores : bool
+        Whether a quantiser of probabilities is among them, so that logits may share a code.
     kernels : mapping of Kernel
         Integer operators of the file, by the tensors that they give.
     """
@@ -122,6 +124,7 @@ class ImportContext:
     dropped: list[str] = field(default_factory=list)
     logits: str = ""
     scores: str = ""
+    codes_scores: bool = False
     preparation: Preparation | None = None
     stated_input: StatedInput | None = None
     used_stated_input: bool = False

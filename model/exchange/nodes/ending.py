@@ -112,6 +112,8 @@ class Ending:
         What that is: levels of the last layer, or what is made of its sums.
     meaning : Meaning or None
         What the last layer's levels are worth; None while that is unknown.
+    codes_scores : bool
+        Whether the graph rounds probabilities to codes, of which several may be equal.
     values : bool
         Whether they are values in any case, though they look like logits of classes.
     """
@@ -122,6 +124,7 @@ class Ending:
     logits: str
     tensor: Levels | Sums
     meaning: Meaning | None
+    codes_scores: bool = False
     values: bool = False
 
     @property
@@ -174,6 +177,7 @@ def finish(context: ImportContext) -> Ending:
         logits=context.logits or output,
         tensor=last,
         meaning=meaning,
+        codes_scores=context.codes_scores,
     )
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from narrowgauge.hw.errors import NetworkError
 from narrowgauge.model.exchange.agree import agree
@@ -163,6 +163,49 @@ def test_probabilities_are_dropped():
     imported, found = equal(graph, x, kind=UINT8)
     assert imported.dropped[0] == "QLinearSoftmax_0 (Softmax)"
     assert found.first == ""
+
+
+@pytest.mark.parametrize("form", ["operator", "nodes"])
+def test_probabilities_of_equal_codes(form):
+    """Logits differ by less than a code of probabilities: the graph takes the first of them."""
+    graph = Integers((1, 5))
+    x = graph.node(
+        "QLinearMatMul", graph.start(), 0.03, graph.zero(), graph.weights8(5, 3), 1e-4,
+        graph.constant(0, np.int8), 0.0017, graph.zero(),
+    )  # fmt: skip
+    if form == "operator":
+        x = graph.microsoft(
+            "QLinearSoftmax", x, 0.0017, graph.zero(), 1 / 16, graph.zero(0), axis=-1, opset=13
+        )
+    else:
+        x = graph.node("Softmax", graph.node("DequantizeLinear", x, 0.0017, graph.zero()), axis=-1)
+        x = graph.node("QuantizeLinear", x, 1 / 16, graph.zero(0))
+    imported, found = check(graph.model(x, kind=UINT8), 60)
+    assert found.first == ""
+    classes = found.classes
+    assert 5 < classes.coded == classes.different < 60
+    scores = Executor(imported.model, kernels=imported.kernels).run(pictures(imported, 60))[x]
+    assert (scores.argmax(axis=1) != found.result.labels.numpy()).sum() == classes.different
+    own = scores[np.arange(60), found.result.labels.numpy()]
+    assert np.array_equal(own, scores.max(axis=1))
+
+
+def test_probabilities_in_another_order_are_found():
+    graph = Integers((1, 5))
+    x = graph.node(
+        "QLinearMatMul", graph.start(), 0.03, graph.zero(), graph.weights8(5, 3), 0.01,
+        graph.constant(0, np.int8), 0.17, graph.zero(),
+    )  # fmt: skip
+    x = graph.microsoft(
+        "QLinearSoftmax", x, 0.17, graph.zero(), 1 / 256, graph.zero(0), axis=-1, opset=13
+    )
+    imported = import_model(graph.model(x, kind=UINT8), name="net")
+    kernel = imported.kernels[x]
+    node = helper.make_node(
+        "QLinearLeakyRelu", kernel.node.input, [x], domain=MICROSOFT, alpha=-1.0
+    )
+    imported.kernels[x] = kernel._replace(node=node)
+    assert "in the executor's" in agree(imported, pictures(imported)).classes.first
 
 
 # --- refusals and faults ---------------------------------------------------------------------
