@@ -196,7 +196,8 @@ def _compare(
     """Compare the levels of one tensor: ``found`` from ``tensors``, and the executor's."""
     levels = watched.levels
     places = np.argwhere(found != expected)
-    distances = ties(watched, places, tensors, before)
+    pairs = np.stack([each[tuple(places.T)] for each in (found, expected)], axis=1)
+    distances = ties(watched, places, pairs, tensors, before)
     wrong = [place for place, each in zip(places, distances, strict=True) if each is None]
     within = [each for each in distances if each is not None]
     first = ""

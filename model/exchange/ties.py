@@ -2,7 +2,7 @@
 
 A difference of two levels is a **tie** where float32 decided it: what the quantiser reads is, in
 the executor and exactly from the reference's sums, the same number but for float32's rounding, and
-the border between two levels lies within that rounding.
+the borders between the two levels lie within that rounding.
 """
 
 from fractions import Fraction
@@ -26,14 +26,18 @@ ROUNDINGS = 16  # errors of float32 that may add up, of the largest number on th
 
 
 def ties(
-    watched: Watched, places: np.ndarray, tensors: dict[str, np.ndarray], read: np.ndarray
+    watched: Watched,
+    places: np.ndarray,
+    pairs: np.ndarray,
+    tensors: dict[str, np.ndarray],
+    read: np.ndarray,
 ) -> list[float | None]:
     """Return how far each tie is from the border between two levels, None where there is no tie.
 
     The distance, in levels, is the largest one of three: from the border to what the executor's
     quantiser reads, and to the same number computed exactly, and between those two. It is a tie if
-    float32 may have moved the number that far, and if it moved it at all: where it rounded nothing
-    it decided nothing, however near the border.
+    float32 may have moved the number that far, across all borders between the two levels, and if it
+    moved it at all: where it rounded nothing it decided nothing, however near the border.
 
     Parameters
     ----------
@@ -41,6 +45,8 @@ def ties(
         The quantiser.
     places : int array of shape (differences, 4)
         Image, row, column and channel of what is different.
+    pairs : int array of shape (differences, 2)
+        The reference's level and the executor's.
     tensors : dict of str to int array of shape (images, height, width, channels)
         Levels that the layer read.
     read : float array of shape (images, ...)
@@ -48,14 +54,18 @@ def ties(
     """
     found: list[float | None] = []
     for image in np.unique(places[:, 0]):
-        own = places[places[:, 0] == image][:, 1:]
+        here = places[:, 0] == image
         levels = {name: each[image : image + 1] for name, each in tensors.items()}
-        found += _of_an_image(watched, own, levels, read[image])
+        found += _of_an_image(watched, places[here][:, 1:], pairs[here], levels, read[image])
     return found
 
 
 def _of_an_image(
-    watched: Watched, places: np.ndarray, tensors: dict[str, np.ndarray], read: np.ndarray
+    watched: Watched,
+    places: np.ndarray,
+    pairs: np.ndarray,
+    tensors: dict[str, np.ndarray],
+    read: np.ndarray,
 ) -> list[float | None]:
     """Return the distances of the ties of one image, whose places are row, column and channel."""
     at = tuple(places.T)
@@ -65,12 +75,19 @@ def _of_an_image(
     else:
         near, reach = reads(watched.sums, tensors)
         exact, largest = near[0][at], reach[places[:, 2]]
+        if _sums_integers(watched):
+            largest = abs(exact)
     quantizer, channels = watched.quantizer, places[:, 2]
     units = quantizer.unit.astype(np.float64)[channels % len(quantizer.unit)]
-    allowed = ROUNDINGS * EPSILON * (largest / units + 1)
-    single = numbers.astype(np.float64) / units
-    distance = np.maximum(_to_border(quantizer, single), _to_border(quantizer, exact / units))
+    zero = abs(float(quantizer.zero_point)) if watched.by_kernel else 0.0  # rounded with it
+    allowed = ROUNDINGS * EPSILON * (largest / units + zero + 1)
+    own = quantizer.of(channels)
+    distance = _to_border(own, exact / units)
+    if not watched.by_kernel:  # which computes no such number
+        single = numbers.astype(np.float64) / units
+        distance = np.maximum(distance, _to_border(own, single))
     doubtful = distance <= allowed
+    doubtful &= _in_doubt(watched, pairs, channels, exact, allowed * units)
     if watched.sums is None or not doubtful.any():
         return [float(d) if tie else None for d, tie in zip(distance, doubtful, strict=True)]
     truth = _exactly(watched.sums, tensors, at)
@@ -82,6 +99,25 @@ def _of_an_image(
         max(float(d), float(by)) if tie and by and by <= most else None
         for d, by, most, tie in zip(distance, moved, allowed, doubtful, strict=True)
     ]
+
+
+def _sums_integers(watched: Watched) -> bool:
+    """Tell whether a kernel adds up integers: it rounds what is behind all products alone."""
+    sums = watched.sums
+    return bool(watched.by_kernel and sums and sums.accumulation.weights is not None)
+
+
+def _in_doubt(
+    watched: Watched, pairs: np.ndarray, channels: np.ndarray, exact: np.ndarray, by: np.ndarray
+) -> np.ndarray:
+    """Tell where a number, moved ``by`` so much at most, can become both levels of a pair."""
+    quantizer = watched.quantizer.of(channels)
+    levels = watched.meant or watched.levels
+    scale, offset = (each.astype(np.float64)[channels] for each in (levels.scale, levels.offset))
+    values = (pairs + offset[:, None]) * (scale / quantizer.out_scale.astype(np.float64))[:, None]
+    codes = np.rint(values + float(quantizer.out_zero))
+    low, high = (quantizer.codes((exact + each)[:, None]) for each in (-by, by))
+    return ((low <= codes) & (codes <= high)).all(axis=1)
 
 
 def in_order(tensor: Tensor, values: np.ndarray) -> np.ndarray:
@@ -121,7 +157,13 @@ def _by_kernel(watched: Watched, channel: int, largest: float) -> Fraction:
 
 
 def _to_border(quantizer: Quantizer, ratio: np.ndarray) -> np.ndarray:
-    """Return the distance of values, in levels, from the nearest border between two levels."""
+    """Return the distance of values, in levels, from the nearest border between two levels.
+
+    One value for each of the quantiser's channels.
+    """
+    if quantizer.table is not None:
+        borders = quantizer.table.astype(np.float64) / quantizer.unit.astype(np.float64)[:, None]
+        return abs(borders - ratio[:, None]).min(axis=1)
     if quantizer.divisor:  # what it rounds first; the second rounding is one of whole numbers
         divisor = float(quantizer.divisor)
         code = ratio * divisor + float(quantizer.zero_point) - 0.5

@@ -75,6 +75,8 @@ class Watched:
         What the quantiser read; None for the input, and for levels that it left as they were.
     by_kernel : bool
         Whether an integer operator gives the levels, which rounds the ratio of scales to float32.
+    meant : Levels or None
+        The same levels, worth what the quantiser gives, where the tensor has its codes.
     """
 
     levels: Levels
@@ -83,6 +85,7 @@ class Watched:
     quantizer: Quantizer
     sums: Sums | None = None
     by_kernel: bool = False
+    meant: Levels | None = None
 
 
 @dataclass(eq=False)

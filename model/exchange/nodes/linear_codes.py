@@ -152,12 +152,12 @@ def quantize_linear(context: ImportContext, node: NodeProto) -> None:
         ends = low - zero, high - zero
         found = Quantizer(scale, none, *ends, "ROUND", False, scale, none)
     found = within_reach(context, node, _stored(context, node, tensor, found), WIDEST + 1)
-    levels, sums = quantised(context, node, tensor, found)
-    ones = np.full(levels.size.channels, Fraction(1), object)
-    levels = affine(node, levels, ones / scale, zero * ones)
+    meant, sums = quantised(context, node, tensor, found)
+    ones = np.full(meant.size.channels, Fraction(1), object)
+    levels = affine(node, meant, ones / scale, zero * ones)
     assert isinstance(levels, Levels)
     context.values[node.output[0]] = levels
-    watched = Watched(levels, name, node.input[0], found, sums, kernel is not None)
+    watched = Watched(levels, name, node.input[0], found, sums, kernel is not None, meant)
     context.watched.append(watched)
 
 

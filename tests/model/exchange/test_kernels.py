@@ -262,6 +262,22 @@ def test_zero_points_that_do_not_fit():
     refused(graph, x, "do not fit a tensor of (5, 3)")
 
 
+@pytest.mark.parametrize("scale", [0.17, 1e-4])
+def test_a_kernel_of_other_weights_is_found(scale):
+    """However large sums may be: no difference of many levels, or far from a border, is a tie."""
+    graph = Integers((1, 64))
+    x = graph.node(
+        "QLinearMatMul", graph.start(), 0.03, graph.zero(), graph.weights8(64, 3), 0.01,
+        graph.constant(0, np.int8), scale, graph.zero(),
+    )  # fmt: skip
+    imported = import_model(graph.model(x, kind=UINT8), name="net")
+    (kernel,) = imported.kernels.values()
+    kernel.constants["QLinearMatMul_0/kernel/3"] = kernel.constants["QLinearMatMul_0/kernel/3"][::-1]
+    found = agree(imported, pictures(imported, 100)).tensors[-1]
+    assert found.different > 50
+    assert found.ties == 0
+
+
 def test_a_kernel_of_another_zero_point_is_found():
     graph = Integers((1, 5))
     x = graph.node(
