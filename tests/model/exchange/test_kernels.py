@@ -272,7 +272,9 @@ def test_a_kernel_of_other_weights_is_found(scale):
     )  # fmt: skip
     imported = import_model(graph.model(x, kind=UINT8), name="net")
     (kernel,) = imported.kernels.values()
-    kernel.constants["QLinearMatMul_0/kernel/3"] = kernel.constants["QLinearMatMul_0/kernel/3"][::-1]
+    kernel.constants["QLinearMatMul_0/kernel/3"] = kernel.constants["QLinearMatMul_0/kernel/3"][
+        ::-1
+    ]
     found = agree(imported, pictures(imported, 100)).tensors[-1]
     assert found.different > 50
     assert found.ties == 0
