@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -49,12 +50,14 @@ def read_arrays(path: Path) -> Arrays:
     """
     try:
         with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
+            loaded = _loaded(file)
             if isinstance(loaded, np.ndarray) != (path.suffix == ".npy"):
                 raise ValueError(f"its content is not that of a {path.suffix} file")
             if isinstance(loaded, np.ndarray):
                 return Arrays(loaded)
             found = {name: loaded[name] for name in _checked(path, loaded.files)}
+            if not all(isinstance(each, np.ndarray) for each in found.values()):
+                raise ValueError("what it holds are no arrays")
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error) as error:
@@ -62,6 +65,15 @@ def read_arrays(path: Path) -> Arrays:
     labels = found.pop("labels", None)
     (inputs,) = found.values()
     return Arrays(inputs, labels)
+
+
+def _loaded(file: BinaryIO) -> np.ndarray | np.lib.npyio.NpzFile:
+    """Return what NumPy reads; it takes all that it does not know for a pickle, and says so."""
+    try:
+        return np.load(file, allow_pickle=False)
+    except ValueError as error:
+        text = "NumPy did not write it" if "pickle" in str(error) else error
+        raise ValueError(text) from error
 
 
 def _checked(path: Path, names: list[str]) -> list[str]:

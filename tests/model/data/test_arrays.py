@@ -1,6 +1,7 @@
 """Files of arrays: what they may hold, and what a training takes of them; and the clips of kws."""
 
 import hashlib
+import zipfile
 
 import numpy as np
 import pytest
@@ -38,6 +39,18 @@ def test_other_arrays_are_refused(tmp_path, names):
         read_arrays(saved(tmp_path, **dict.fromkeys(names, LABELS)))
     assert "\n" not in str(error.value)
     assert all(repr(name) in str(error.value) for name in names)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_files_that_numpy_did_not_write(tmp_path, suffix):
+    path = tmp_path / f"text{suffix}"
+    path.write_text("no arrays")
+    with pytest.raises(DataError, match=r"no file of arrays of inputs \(NumPy did not write it\)$"):
+        read_arrays(path)
+    with zipfile.ZipFile(tmp_path / "text.npz", "w") as file:
+        file.writestr("inputs.npy", "no array")
+    with pytest.raises(DataError, match="what it holds are no arrays"):
+        read_arrays(tmp_path / "text.npz")
 
 
 def test_a_quarter_of_each_class_is_for_testing(tmp_path):
