@@ -180,7 +180,8 @@ class Executor:
             else:
                 self._execute(node, context)
             if node.output[0] in self._kernels:
-                self._execute(self._kernels[node.output[0]].node, context, "kernel")
+                node = self._kernels[node.output[0]].node  # which the file has
+                self._execute(node, context, "kernel")
         except NetworkError:
             raise
         except Exception as error:  # of onnxruntime, or whatever an operator raises

@@ -164,13 +164,13 @@ class _Unfolding:
 
 
 def _linear_conv(of: _Unfolding) -> None:
-    axes = of.constant(3, "weights").ndim - 2
+    axes = of.constant(3, "weight tensor").ndim - 2
     total = _product(of, "Conv", _Operand(0, None, 2), _Operand(3, None, 5), 8)
     _requantise(of, total, (1, 4), _Result(6, 7), axes)
 
 
 def _linear_matmul(of: _Unfolding) -> None:
-    last = max(of.constant(3, "weights").ndim - 1, 0)
+    last = max(of.constant(3, "weight tensor").ndim - 1, 0)
     total = _product(of, "MatMul", _Operand(0, None, 2), _Operand(3, None, 5), axis=last)
     _requantise(of, total, (1, 4), _Result(6, 7), 0)
 

@@ -227,6 +227,17 @@ def test_a_scale_that_is_computed_from_the_data():
     refused(graph, x, "DynamicQuantizeLinear_0", "statically")
 
 
+def test_a_kernel_that_onnxruntime_does_not_have_is_named():
+    graph = Integers()
+    x = graph.linear_conv(graph.start())
+    x = graph.microsoft(
+        "QLinearReduceMean", x, 0.31, graph.zero(), 0.1, graph.zero(), axes=[2, 3], keepdims=0
+    )
+    imported = import_model(graph.model(graph.finish(x, 0.1, 3)), name="net")
+    with pytest.raises(NetworkError, match=r"^node QLinearReduceMean_0 \(QLinearReduceMean\): can"):
+        agree(imported, pictures(imported, 2))
+
+
 def test_operators_that_nobody_knows():
     graph = Integers((1, 5))
     x = graph.microsoft("QLinearWhere", graph.start(), 0.03, graph.zero(), graph.zero())
