@@ -8,7 +8,7 @@ import click
 
 from ...hw.errors import NetworkError
 from ..runs import imports
-from ..runs.readers import ExplainOptions, explain
+from ..runs.readers import ExplainOptions, reader_of
 from ..terminal import options
 from ..terminal.progress import Reporter, standard_output
 
@@ -57,8 +57,11 @@ def command(given: ExplainOptions) -> int:
     not supported all of them are listed, with the nearest thing that is, and the command ends with
     status 1.
     """
+    reader = reader_of(given.model)
+    for name in reader.ignored:
+        options.refuse(name, f"says nothing about {given.model} ({reader.kind})")
     with Reporter() as reporter:
-        found = explain(given, reporter)
+        found = reader.explain(given, reporter)
     if given.as_json:
         print(json.dumps(found.plain(), indent=2))
     else:

@@ -20,7 +20,7 @@ from .imports import ReadingOptions, load_model
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["READERS", "ExplainOptions", "ModelReader", "explain"]
+__all__ = ["READERS", "ExplainOptions", "ModelReader", "reader_of"]
 
 MODULE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -48,17 +48,19 @@ class ModelReader(NamedTuple):
         Tells whether a path, or a name, is of this kind.
     explain : callable
         Returns what such a model would become; raises `NarrowgaugeError` for what is none.
+    ignored : tuple of str
+        Parameters of the command that say nothing about such a model.
     """
 
     kind: str
     reads: Callable[[Path], bool]
     explain: Callable[[ExplainOptions, Reporter], Explanation]
+    ignored: tuple[str, ...] = ()
 
 
-def explain(given: ExplainOptions, reporter: Reporter) -> Explanation:
-    """Return what a model would become, by the first of `READERS` that reads it."""
-    reader = next(each for each in READERS if each.reads(given.model))
-    return reader.explain(given, reporter)
+def reader_of(model: Path) -> ModelReader:
+    """Return the first of `READERS` that reads a model."""
+    return next(each for each in READERS if each.reads(model))
 
 
 # --- torch modules -------------------------------------------------------------------------------
@@ -129,7 +131,7 @@ def _made(text: str, shape: tuple[int, int, int], classes: int) -> "nn.Module":
     finally:
         sys.path.remove(str(Path.cwd()))
     if not isinstance(made, nn.Module):
-        raise NetworkError(f"{text}: gives a {type(made).__name__}, and not a torch module")
+        raise NetworkError(f"{text}: gives {type(made).__name__}, and no torch module")
     return made
 
 
@@ -196,10 +198,12 @@ def _is_any(path: Path) -> bool:
     return True
 
 
+OF_MODULES = ("image_shape", "classes", "weight", "activation", "input")
+OF_FILES = ("input_format", "input_scale", "logit_bits", "mean", "deviation", "values")
 READERS: tuple[ModelReader, ...] = (
-    ModelReader("torch module", _is_module, _explain_module),
-    ModelReader("network", _is_network, _explain_network),
-    ModelReader("TFLite", is_tflite, _explain_tflite),
-    ModelReader("ONNX", _is_any, _explain_onnx),
+    ModelReader("torch module", _is_module, _explain_module, OF_FILES),
+    ModelReader("network file", _is_network, _explain_network, OF_MODULES + OF_FILES),
+    ModelReader("TFLite file", is_tflite, _explain_tflite, (*OF_MODULES, "logit_bits")),
+    ModelReader("ONNX file", _is_any, _explain_onnx, OF_MODULES),
 )
 """Kinds of models, in the order in which they are tried; the last one reads whatever is left."""

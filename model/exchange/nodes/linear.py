@@ -63,8 +63,8 @@ def _annotated(context: ImportContext, node: NodeProto, name: str, values: np.nd
     if not datatype.is_integer() or not np.all(values == np.rint(values)):
         refuse(
             node,
-            f"its weights {name} are not quantised; they need a Quant, BipolarQuant or FloatQuant "
-            "node, or integers with a data type annotation",
+            f"its weights {name} are not quantised; they need a DequantizeLinear, Quant, "
+            "BipolarQuant or FloatQuant node, or integers with a data type annotation",
         )
     if not all(map(datatype.allowed, np.unique(values))):
         refuse(node, f"its weights {name} do not fit their data type {datatype.name}")

@@ -73,6 +73,21 @@ def test_a_network_file(invoke, tmp_path):
     assert "up5k" in text
 
 
+@pytest.mark.parametrize(
+    ("model", "option", "value"),
+    [
+        ("small.safetensors", "--weight", "int4"),
+        ("small.safetensors", "--mean", "0.5"),
+        ("missing.onnx", "--image-shape", "8,8,1"),
+        ("mine:small", "--input-format", "uint8"),
+    ],
+)
+def test_options_that_say_nothing_about_a_model(invoke, model, option, value):
+    invoke("explain", model, option, value).fails_with(
+        1, f"{option} says nothing about {model} (", "leave it out"
+    )
+
+
 def test_a_torch_module_before_it_is_trained(invoke, folder):
     finished, found = explained(invoke, f"{folder}:small", *SHAPE, "--weight", "int4")
     assert finished.status == 0, finished.err
@@ -173,7 +188,7 @@ def test_a_supported_graph_has_its_methods(invoke, tmp_path):
         (["MINE:small", *SHAPE, "--weight", "int99"], 1, ["99"]),
         (["MINE:none", *SHAPE], 1, ["MINE:none", "no attribute 'none'"]),
         (["MINE:broken", *SHAPE], 1, ["MINE:broken", "ValueError: no way"]),
-        (["MINE:number", *SHAPE], 1, ["MINE:number", "a int"]),
+        (["MINE:number", *SHAPE], 1, ["MINE:number", "gives int"]),
         (["nowhere.to.be:found", *SHAPE], 1, ["nowhere", "ModuleNotFoundError"]),
         (["MINE:small", *SHAPE, "--rows", "0"], 1, ["rows is 1 to"]),
     ],
