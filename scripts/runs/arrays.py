@@ -91,9 +91,11 @@ def _targets(path: Path, labels: np.ndarray, wanted: tuple[int, ...]) -> np.ndar
     """Return labels that are values, float64 of the shape that is wanted."""
     is_flat = labels.shape == wanted[:1] and labels.size == np.prod(wanted)
     right = labels.dtype.kind in "fiu" and (labels.shape == wanted or is_flat)
-    if not right or not np.isfinite(labels).all():
+    if right and not np.isfinite(labels).all():
+        raise DataError(f"{path}: labels hold infinities or what is not a number")
+    if not right:
         raise DataError(
-            f"{path}: the network gives values, so labels are finite numbers of shape {wanted}, "
+            f"{path}: the network gives values, so labels are numbers of shape {wanted}, "
             f"not {_described(labels)}"
         )
     return labels.astype(np.float64).reshape(wanted)

@@ -58,8 +58,13 @@ def load_images(network: Network, origin: Path | str) -> Dataset:
     DataError
         Where it is missing, or has images of another size; the text names ``origin``.
     """
-    dataset = load(_card(network))
-    preparation = Preparation.from_about(network.about)
+    card, preparation = _card(network), Preparation.from_about(network.about)
+    if preparation is not None and is_file(card):  # its images are no pixels
+        raise DataError(
+            f"{origin} was imported with the file {card}, which check, simulate, verify and infer "
+            "read; here a data set is needed: import it with --data and the name of one"
+        )
+    dataset = load(card)
     if preparation is not None:
         try:
             preparation.images(dataset.values(dataset.test_images[:1]))

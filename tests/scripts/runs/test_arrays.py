@@ -1,12 +1,15 @@
 """Files of images: what they may hold."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from narrowgauge.hw.errors import DataError
 from narrowgauge.hw.network.file import load
+from narrowgauge.model.exchange.preparation import KEY, Preparation
 from narrowgauge.scripts.runs.arrays import read_images, read_levels
-from narrowgauge.scripts.runs.loading import load_inputs
+from narrowgauge.scripts.runs.loading import load_images, load_inputs
 
 from ..conftest import write_network
 
@@ -35,6 +38,23 @@ def test_levels_that_64_bits_do_not_hold_are_told(tmp_path):
     np.save(tmp_path / "images.npy", np.array([[2**64 - 1]], np.uint64))
     with pytest.raises(DataError, match="input levels are integers"):
         read_levels(tmp_path / "images.npy", 1, None)
+
+
+def test_right_values_are_finite(tmp_path):
+    path = tmp_path / "pairs.npz"
+    np.savez(path, inputs=np.zeros((2, 3)), labels=np.full((2, 4), np.nan))
+    with pytest.raises(DataError, match=r"pairs.npz: labels hold infinities or what is not a num"):
+        read_images(path, (3,), None, (4,))
+    with pytest.raises(DataError, match=r"labels are numbers of shape \(2, 5\), not float64"):
+        read_images(path, (3,), None, (5,))
+
+
+def test_a_file_of_an_imported_network_is_no_data_set(tmp_path):
+    network = load(write_network(tmp_path / "small.safetensors"))
+    plain = Preparation(shape=(64,), size=(8, 8, 1), scale=1.0, zero_point=0.0, low=0, high=15)
+    about = network.about | {KEY: plain.plain(), "dataset": "mine.npz"}
+    with pytest.raises(DataError, match=r"^net was imported with the file mine.npz, .* needed"):
+        load_images(replace(network, about=about), "net")
 
 
 def test_a_network_that_was_trained_here_reads_levels(tmp_path):
