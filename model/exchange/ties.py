@@ -117,7 +117,7 @@ def _in_doubt(
     values = (pairs + offset[:, None]) * (scale / quantizer.out_scale.astype(np.float64))[:, None]
     codes = np.rint(values + float(quantizer.out_zero))
     low, high = (quantizer.codes((exact + each)[:, None]) for each in (-by, by))
-    return ((low <= codes) & (codes <= high)).all(axis=1)
+    return np.all((low <= codes) & (codes <= high), axis=1)
 
 
 def in_order(tensor: Tensor, values: np.ndarray) -> np.ndarray:

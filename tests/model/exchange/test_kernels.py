@@ -204,7 +204,7 @@ def test_probabilities_in_another_order_are_found():
     node = helper.make_node(
         "QLinearLeakyRelu", kernel.node.input, [x], domain=MICROSOFT, alpha=-1.0
     )
-    imported.kernels[x] = kernel._replace(node=node)
+    object.__setattr__(imported, "kernels", {x: kernel._replace(node=node)})
     assert "in the executor's" in agree(imported, pictures(imported)).classes.first
 
 

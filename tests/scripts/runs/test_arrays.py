@@ -52,7 +52,7 @@ def test_right_values_are_finite(tmp_path):
 def test_a_file_of_an_imported_network_is_no_data_set(tmp_path):
     network = load(write_network(tmp_path / "small.safetensors"))
     plain = Preparation(shape=(64,), size=(8, 8, 1), scale=1.0, zero_point=0.0, low=0, high=15)
-    about = network.about | {KEY: plain.plain(), "dataset": "mine.npz"}
+    about = {**network.about, KEY: plain.plain(), "dataset": "mine.npz"}
     with pytest.raises(DataError, match=r"^net was imported with the file mine.npz, .* needed"):
         load_images(replace(network, about=about), "net")
 
