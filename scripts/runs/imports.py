@@ -13,6 +13,7 @@ from ...hw.errors import DataError, FormatError
 from ...hw.numbers.formats import Bipolar, Fixed, parse
 from ...model.data import is_file
 from ...model.exchange.tflite.reading import is_tflite
+from ..terminal.options import refuse
 from ..terminal.progress import Reporter
 from .arrays import read_images
 from .scores import target_shape
@@ -157,6 +158,7 @@ def load_tflite(options: ReadingOptions, lanes: int, reporter: Reporter) -> "Imp
         raise FormatError(
             f"{options.model} says what its input is; leave out --input-format and --input-scale"
         )
+    refuse("logit_bits", "is for ONNX files: a TFLite file quantises its logits itself")
     with reporter.step("load the libraries"):
         from ...model.exchange.tflite.importer import import_tflite
     with reporter.step("import") as step:

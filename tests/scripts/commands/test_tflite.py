@@ -74,6 +74,8 @@ def test_options_that_are_not_for_it(invoke, model, tmp_path):
     finished = invoke("import", model, *options)
     assert finished.status == 1, finished.err
     assert "says what its input is" in finished.err
+    finished = invoke("check", model, "--logit-bits", "8")
+    finished.fails_with(1, "--logit-bits is for ONNX files")
 
 
 def test_without_the_extra(model, monkeypatch):
