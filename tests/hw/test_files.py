@@ -224,6 +224,7 @@ ALLOWED = {
     "boards/build/board_flow.py:_nextpnr",  # into a temporary folder of its caller
     "hw/synth/death.py:keep",  # copies into a folder of the cache, named by their content
     "hw/synth/flow.py:run_router",  # into a temporary folder of its caller
+    "scripts/studies/record.py:_alone",  # opens a folder, to lock it
     "scripts/studies/simulator_speeds.py:__init__",  # beside Verilator, in a scratch folder
     "scripts/studies/simulator_speeds.py:run",
     "hw/tools/store.py:_move_aside",  # of SQLite's file

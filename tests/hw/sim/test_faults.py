@@ -256,7 +256,7 @@ def convolutional(edit=None):
     )  # fmt: skip
     network = random_convnet(2, ("int4", "uint4", "uint4"), spec, Accumulator(20))
     geometry = Geometry(2, 4, 4, chains=2)
-    program = Program(network, geometry, batch=1)
+    program = Program(network, geometry, batch=1, regroup=False)  # two groups stay two
     if edit:
         edit(program)
     images = random_levels(np.random.default_rng(5), network.input, (3, network.inputs))

@@ -115,7 +115,7 @@ def test_random_designs_are_those_of_the_interpreted_engine(seed):
 @needs_compiler
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("family", "seed"), [(family, seed) for family in FAMILIES for seed in (5, 6, 7)]
+    ("family", "seed"), [(family, seed) for family in FAMILIES for seed in (5, 6)]
 )
 def test_random_netlists_are_those_of_the_interpreted_engine(family, seed):
     """With block RAM of its own; reads and writes of lanes meet, which RTL has to order."""

@@ -48,7 +48,7 @@ def stub(folder, name, stage, mark):
 def test_an_interrupt_ends_every_stage(tmp_path, stage, number):
     mark = tmp_path / "mark"
     network = write_network(tmp_path / "n.safetensors", ("int4", "uint4", "uint4"), (64, 3, 10))
-    options = ["--network", str(network), "--rows", "1", "--columns", "1", "--seeds", "1"]
+    options = ["--network", str(network), "--rows", "1", "--columns", "1"]
     options += ["--images", "450", "--engine", "amaranth"]
     variables = {"NARROWGAUGE_CACHE": str(tmp_path / "cache"), "PYTHONUNBUFFERED": "1"}
     if stage == "train":
@@ -56,10 +56,11 @@ def test_an_interrupt_ends_every_stage(tmp_path, stage, number):
     elif stage == "simulate":
         options += ["--no-route"]
     elif stage == "map":
+        options += ["--seeds", "1"]
         variables |= stub(tmp_path, "yosys", "'map.ys'", mark)
     elif stage == "route":
         variables |= stub(tmp_path, "nextpnr-ice40", "'--seed'", mark)
-        options += ["--images", "2"]
+        options += ["--seeds", "1", "--images", "2"]
     with (tmp_path / "err").open("w+") as shown:
         process = subprocess.Popen(
             [sys.executable, "-c", COMMAND, "run", *options, "--output", str(tmp_path / "results")],
