@@ -22,6 +22,7 @@ ZOO = ROOT / "docs" / "zoo.md"
 QONNX = ROOT / "docs" / "qonnx.md"
 BREVITAS = ROOT / "docs" / "brevitas.md"
 POST_TRAINING = ROOT / "docs" / "post-training.md"
+OUTPUTS = ROOT / "docs" / "outputs.md"
 COSTS = ROOT / "docs" / "costs.md"
 SYNTHESIS = ROOT / "docs" / "synthesis.md"
 POPCOUNT = ROOT / "docs" / "popcount.md"
@@ -39,6 +40,7 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "qonnx": (QONNX, networks.exported),
     "brevitas": (BREVITAS, networks.trained),
     "post_training": (POST_TRAINING, networks.quantised),
+    "values": (OUTPUTS, networks.images),
     "macs": (COSTS, costs.macs),
     "lanes": (COSTS, costs.lanes),
     "options": (SYNTHESIS, costs.options),

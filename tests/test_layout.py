@@ -77,7 +77,7 @@ ARROWS = {  # what each folder may import, beside its own modules and the files 
     "scripts.studies": (
         "boards.build boards.catalogue boards.host boards.proof hw.accelerator hw.array "
         "hw.gates hw.mac hw.network hw.numbers hw.program hw.sim hw.synth hw.tools "
-        "model.exchange model.integers model.post_training model.training model.zoo "
+        "model.data model.exchange model.integers model.post_training model.training model.zoo "
         "scripts.commands scripts.rows scripts.runs scripts.terminal"
     ),
     "scripts.sweeps": (

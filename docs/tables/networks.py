@@ -10,6 +10,7 @@ TESTSETS = FOLDER / "testsets.json"
 EXPORTED = FOLDER / "qonnx.json"
 TRAINED = FOLDER / "brevitas.json"
 POST_TRAINING = FOLDER / "post_training.json"
+IMAGES = FOLDER / "values.json"
 COLUMNS: Columns = {
     "weights": lambda row: row["weight"],
     "activations": lambda row: row.get("activation"),
@@ -78,6 +79,24 @@ POST_TRAINING_COLUMNS: Columns = {
     "right": lambda row: percent(row["accuracy"]),
     "labelled as in float": lambda row: percent(row["same"]),
     "right of the others": lambda row: percent(row["accuracy_others"]),
+}
+IMAGES_COLUMNS: Columns = {
+    "network": lambda row: row["network"],
+    "images": lambda row: row["data"],
+    "weights": lambda row: f"{row['parameters']:,} of {' and '.join(row['weights'])}",
+    "to be beaten, dB": lambda row: "<br>".join(
+        f"{name} {each:.2f}" for name, each in row["psnr_baselines"].items()
+    ),
+    "float, dB": lambda row: f"{row['psnr_float']:.2f}",
+    "graph, dB": lambda row: f"{row['psnr_graph']:.2f}",
+    "hardware, dB": lambda row: f"{row['psnr_hardware']:.2f}",
+    "mean error": lambda row: f"{row['mean_error']:.1e}",
+    "largest error": lambda row: f"{row['largest_error']:.1e}",
+    "levels compared": lambda row: f"{row['levels_compared']:,}",
+    "ties": lambda row: row["ties"],
+    "sums compared in hardware": lambda row: f"{row['sums_compared']:,}",
+    "images that differ": lambda row: row["mismatches"],
+    "cycles an image": lambda row: rounded(row, "cycles_per_image"),
 }
 
 
@@ -163,3 +182,14 @@ def quantised() -> str:
         f"{versions(first['versions'])}. Made by {commands}."
     )
     return f"{table(POST_TRAINING_COLUMNS, rows, 3)}\n\n{caption}\n"
+
+
+def images() -> str:
+    """Return the table of networks that give images."""
+    rows = read(IMAGES)
+    caption = (
+        "{images} test images each, trained on {train:,}; array of {rows}x{columns} elements with "
+        f"{{lanes}} lanes; {versions(rows[0]['versions'])}. Made by:".format(**rows[0])
+    )
+    commands = "\n".join(row["command"] for row in rows)
+    return f"{table(IMAGES_COLUMNS, rows, 4)}\n\n{caption}\n\n```sh\n{commands}\n```\n"

@@ -1,12 +1,13 @@
 """Networks that give images: their layers, pairs of images to train them on, and training.
 
 Each is built twice of the same layers: in float, and of Brevitas' layers. The float network is
-trained first, and the quantised one goes on from its weights.
+trained first; then both go on from its weights.
 """
 
 import copy
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Self
@@ -23,6 +24,7 @@ __all__ = ["NETWORKS", "ImageNetwork", "Layers", "Pairs", "Trained", "psnr", "tr
 BATCH = 50
 RATE = 3e-3  # of learning, of the float network
 SHARE = 0.3  # of it, of the quantised one
+CHANNELS = 16  # of super-resolution
 BOTTLENECK = 32
 
 
@@ -36,8 +38,7 @@ class Layers:
     def quantised(cls) -> Self:
         """Return layers of Brevitas; raises `ToolError` where it is not installed."""
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # brevitas 0.13 imports deprecated modules
+            with _quiet():
                 import brevitas.nn
                 import brevitas.quant
         except ImportError as error:
@@ -84,6 +85,13 @@ class Layers:
         options = {"bit_width": bits, "collect_stats_steps": 20}
         options["act_quant"] = getattr(self.brevitas.quant.scaled_int, quantiser)
         return self.brevitas.nn.QuantIdentity(**options)
+
+
+class PixelClip(nn.Hardtanh):
+    """Clip to values of pixels, but not in training: pixels that begin beyond would never learn."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input if self.training else super().forward(input)
 
 
 @dataclass(frozen=True)
@@ -147,11 +155,11 @@ def super_resolution(layers: Layers, size: int) -> nn.Sequential:
     """Return a network that gives twice as many rows and columns; the size is any."""
     return nn.Sequential(
         layers.unsigned(8),
-        layers.conv(1, 16, 8),
+        layers.conv(1, CHANNELS, 8),
         layers.relu(8),
-        layers.conv(16, 16, 4),
+        layers.conv(CHANNELS, CHANNELS, 4),
         layers.relu(8),
-        layers.conv(16, 4, 8),
+        layers.conv(CHANNELS, 4, 8),
         layers.unsigned(8),
         nn.PixelShuffle(2),
     )
@@ -168,10 +176,10 @@ def autoencoder(layers: Layers, size: int) -> nn.Sequential:
         nn.Flatten(),
         layers.dense(16 * (-(-size // 4)) ** 2, BOTTLENECK, 4),
         layers.signed(8),
-        layers.dense(BOTTLENECK, 64, 8),
+        layers.dense(BOTTLENECK, 128, 8),
         layers.relu(8),
-        layers.dense(64, size * size, 8),
-        nn.Hardtanh(0.0, 1.0),
+        layers.dense(128, size * size, 8),
+        PixelClip(0.0, 1.0),
         nn.Unflatten(1, (1, size, size)),
     )
 
@@ -194,8 +202,16 @@ class Trained:
 
     def images(self, inputs: Tensor) -> np.ndarray:
         """Return the images that it gives, of shape (images, 1, height, width)."""
-        with torch.no_grad():
+        with torch.no_grad(), _quiet():
             return value(self.module(inputs)).numpy()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence warnings: brevitas 0.13 imports and uses what is deprecated."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def value(given: Tensor | tuple[Tensor, ...]) -> Tensor:
@@ -206,17 +222,20 @@ def value(given: Tensor | tuple[Tensor, ...]) -> Tensor:
 def train(
     network: ImageNetwork, training: Pairs, validation: Pairs, epochs: int, seed: int
 ) -> tuple[Trained, Trained]:
-    """Return the network in float, and the quantised one that goes on from it."""
+    """Return the network in float, and the quantised one; both are trained twice ``epochs``.
+
+    The first half they have in common, in float.
+    """
     size = training.targets.shape[-1]
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _quiet():
         torch.manual_seed(seed)
-        exact = fit(network.build(Layers(), size), training, validation, epochs, RATE)
+        first = fit(network.build(Layers(), size), training, validation, epochs, RATE).module
         module = network.build(Layers.quantised(), size)
-        for own, other in zip(module, exact.module, strict=True):
+        for own, other in zip(module, first, strict=True):
             if isinstance(own, nn.Conv2d | nn.Linear):
-                state = {name: other.get_parameter(name) for name in ("weight", "bias")}
-                for name, tensor in state.items():
-                    own.get_parameter(name).data.copy_(tensor.data)
+                for name in ("weight", "bias"):
+                    own.get_parameter(name).data.copy_(other.get_parameter(name).data)
+        exact = fit(first, training, validation, epochs, RATE * SHARE)
         return exact, fit(module, training, validation, epochs, RATE * SHARE)
 
 

@@ -50,8 +50,10 @@ class Work:
     ----------
     data : str or None
         The data set of all networks; None for each one's own.
-    train, epochs, images, seed : int
-        Training images, epochs at most, test images; of the random numbers.
+    train, epochs, images : int
+        Training images, epochs of each half of training, test images.
+    seed : int
+        Of the random numbers.
     engine : str
         What simulates.
     """
@@ -182,7 +184,7 @@ def main(arguments: Sequence[str]) -> int:
     options.add_argument("networks", nargs="*", metavar="NAME", help=", ".join(NETWORKS))
     options.add_argument("--data", help="of all networks, instead of each one's own")
     options.add_argument("--train", type=int, default=6000, help="images [default: 6000]")
-    options.add_argument("--epochs", type=int, default=12, help="at most [default: 12]")
+    options.add_argument("--epochs", type=int, default=16, help="of each half [default: 16]")
     options.add_argument("--images", type=int, default=200, help="to test [default: 200]")
     options.add_argument("--seed", type=int, default=1, help="[default: 1]")
     options.add_argument("--engine", choices=ENGINES, default="batch", help="[default: batch]")
