@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ...hw.errors import DataError, ToolError
 from ...model.data import Dataset, load
 
-__all__ = ["NETWORKS", "ImageNetwork", "Layers", "Pairs", "Trained", "psnr", "train"]
+__all__ = ["NETWORKS", "FittedModule", "ImageNetwork", "Layers", "Pairs", "psnr", "train"]
 
 BATCH = 50
 RATE = 3e-3  # of learning, of the float network
@@ -87,7 +87,7 @@ class Layers:
         return self.brevitas.nn.QuantIdentity(**options)
 
 
-class PixelClip(nn.Hardtanh):
+class _PixelClip(nn.Hardtanh):
     """Clip to values of pixels, but not in training: pixels that begin beyond would never learn."""
 
     def forward(self, input: Tensor) -> Tensor:
@@ -151,7 +151,7 @@ class ImageNetwork:
         return both[:count], both[count:], self.pairs(data, data.test_images[:tested])
 
 
-def super_resolution(layers: Layers, size: int) -> nn.Sequential:
+def _super_resolution(layers: Layers, size: int) -> nn.Sequential:
     """Return a network that gives twice as many rows and columns; the size is any."""
     return nn.Sequential(
         layers.unsigned(8),
@@ -165,7 +165,7 @@ def super_resolution(layers: Layers, size: int) -> nn.Sequential:
     )
 
 
-def autoencoder(layers: Layers, size: int) -> nn.Sequential:
+def _autoencoder(layers: Layers, size: int) -> nn.Sequential:
     """Return convolutions, a bottleneck and dense layers; no quantiser rounds what it gives."""
     return nn.Sequential(
         layers.unsigned(8),
@@ -179,14 +179,14 @@ def autoencoder(layers: Layers, size: int) -> nn.Sequential:
         layers.dense(BOTTLENECK, 128, 8),
         layers.relu(8),
         layers.dense(128, size * size, 8),
-        PixelClip(0.0, 1.0),
+        _PixelClip(0.0, 1.0),
         nn.Unflatten(1, (1, size, size)),
     )
 
 
 NETWORKS: dict[str, ImageNetwork] = {
-    "super-resolution": ImageNetwork("fashion-mnist", super_resolution, shrink=2),
-    "autoencoder": ImageNetwork("mnist", autoencoder),
+    "super-resolution": ImageNetwork("fashion-mnist", _super_resolution, shrink=2),
+    "autoencoder": ImageNetwork("mnist", _autoencoder),
 }
 
 
@@ -194,7 +194,7 @@ NETWORKS: dict[str, ImageNetwork] = {
 
 
 @dataclass(frozen=True)
-class Trained:
+class FittedModule:
     """A network in evaluation mode, and the epoch that the validation images chose, from 1."""
 
     module: nn.Sequential
@@ -203,7 +203,7 @@ class Trained:
     def images(self, inputs: Tensor) -> np.ndarray:
         """Return the images that it gives, of shape (images, 1, height, width)."""
         with torch.no_grad(), _quiet():
-            return value(self.module(inputs)).numpy()
+            return _value(self.module(inputs)).numpy()
 
 
 @contextmanager
@@ -214,14 +214,14 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def value(given: Tensor | tuple[Tensor, ...]) -> Tensor:
+def _value(given: Tensor | tuple[Tensor, ...]) -> Tensor:
     """Return outputs as a plain tensor; a last quantiser may give a QuantTensor."""
     return given if isinstance(given, Tensor) else given[0]
 
 
 def train(
     network: ImageNetwork, training: Pairs, validation: Pairs, epochs: int, seed: int
-) -> tuple[Trained, Trained]:
+) -> tuple[FittedModule, FittedModule]:
     """Return the network in float, and the quantised one; both are trained twice ``epochs``.
 
     The first half they have in common, in float.
@@ -229,19 +229,19 @@ def train(
     size = training.targets.shape[-1]
     with torch.random.fork_rng(devices=[]), _quiet():
         torch.manual_seed(seed)
-        first = fit(network.build(Layers(), size), training, validation, epochs, RATE).module
+        first = _fit(network.build(Layers(), size), training, validation, epochs, RATE).module
         module = network.build(Layers.quantised(), size)
         for own, other in zip(module, first, strict=True):
             if isinstance(own, nn.Conv2d | nn.Linear):
                 for name in ("weight", "bias"):
                     own.get_parameter(name).data.copy_(other.get_parameter(name).data)
-        exact = fit(first, training, validation, epochs, RATE * SHARE)
-        return exact, fit(module, training, validation, epochs, RATE * SHARE)
+        exact = _fit(first, training, validation, epochs, RATE * SHARE)
+        return exact, _fit(module, training, validation, epochs, RATE * SHARE)
 
 
-def fit(
+def _fit(
     module: nn.Sequential, training: Pairs, validation: Pairs, epochs: int, rate: float
-) -> Trained:
+) -> FittedModule:
     """Train a module by mean squared error; keep the epoch that is best in validation."""
     module.train()
     module(training.inputs[:BATCH])  # some quantisers make their parameters at the first batch
@@ -262,11 +262,11 @@ def fit(
         if best is None or loss < best[0]:
             best = loss, epoch, copy.deepcopy(module)
     assert best is not None
-    return Trained(best[2], best[1])
+    return FittedModule(best[2], best[1])
 
 
 def _loss(module: nn.Module, pairs: Pairs) -> Tensor:
-    return nn.functional.mse_loss(value(module(pairs.inputs)), pairs.targets)
+    return nn.functional.mse_loss(_value(module(pairs.inputs)), pairs.targets)
 
 
 def psnr(found: np.ndarray, targets: np.ndarray) -> float:

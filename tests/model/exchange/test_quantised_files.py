@@ -64,6 +64,12 @@ def compare(tmp_path, capsys):
     return compared
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    """The same weights to begin with, whatever ran before."""
+    torch.manual_seed(0)
+
+
 def _classes(model, images, found):
     """How many classes onnxruntime gives as ours with all of its optimisations."""
     options = onnxruntime.SessionOptions()
