@@ -83,15 +83,19 @@ def test_filters_act_on_figures_and_table(page):
 def test_the_front_is_of_what_is_shown(page):
     networks = {row["weight"]: row for row in PLAIN if row.get("network") and "lut" in row}
 
-    def corners(*formats):
-        return [
-            [networks[name]["lut"], 100 * networks[name]["accuracy_hardware"]] for name in formats
-        ]
+    def front(rows):
+        found = []
+        for row in sorted(rows, key=lambda row: row["lut"]):
+            point = [row["lut"], 100 * row["accuracy_hardware"]]
+            if not found or point[1] > found[-1][1]:
+                found.append(point)
+        return found
 
-    assert page.ask(FRONT) == corners("bipolar", "int4", "int8")
+    assert page.ask(FRONT) == front(networks.values())
     page.click("#filters input[value=int4]")
     page.wait(f"{FRONT}[1][0] === {networks['pow2_4']['lut']}")
-    assert page.ask(FRONT) == corners("bipolar", "pow2_4", "int8")
+    del networks["int4"]
+    assert page.ask(FRONT) == front(networks.values())
 
 
 def test_a_link_shows_the_same_selection(page, address):

@@ -153,5 +153,6 @@ def test_spacing_moves_only_what_is_too_near():
 
 def test_real_rows_have_slopes_of_accelerators_where_there_are_some():
     notes = {panel.target: panel.note for panel in drawn("roofline", ROWS)[0].panels}
-    assert notes["up5k"].endswith(" 47 MHz")
+    fastest = max(row.fmax_mhz_max or 0 for row in ROWS if row.network and row.target == "up5k")
+    assert notes["up5k"].endswith(f" {fastest:.0f} MHz")
     assert notes["ecp5-25k"].endswith("(lone MAC)")
