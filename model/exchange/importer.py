@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TypedDict
@@ -14,14 +14,13 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from ...hw.errors import NarrowgaugeError, NetworkError, Refusal
 from ...hw.network.network import Network
-from ...hw.numbers.arithmetic import Accumulator
 from ...hw.numbers.formats import Bipolar, Format
-from ...hw.program.mapping import accumulator_bits
 from ..exact.logits import LOGIT_BITS
-from ..exact.solving import build, solve_all
+from ..exact.solving import solve_all
 from ..exact.tensors import Ranks
 from ..exact.transfer import Transfer
 from ..exact.unsolved import UnsolvedLayer
+from .assembling import assemble
 from .graph.cleaning import Cleaned, clean, read
 from .graph.codes import LINEAR
 from .graph.kernels import Kernel
@@ -38,7 +37,7 @@ from .nodes.quantise import QUANTISERS, quantise
 from .nodes.surveying import Survey
 from .output_values import result_order
 from .preparation import KEY
-from .report import ImportedLayer, imported_layers
+from .report import ImportedLayer
 
 __all__ = [
     "SUPPORTED",
@@ -215,26 +214,19 @@ def import_model(
     solutions = solve_all(unsolved, logit_bits, progress)
     meaning = last.meaning or solutions[context.layers[-1].name].meaning
     assert meaning is not None
-    layers = build(context.layers, solutions)
     stated, pixels = _stated(model)
     about: dict[str, object] = {"imported": "QONNX", **stated}
     if context.preparation is not None:
         about[KEY] = context.preparation.plain() | pixels
-    network = Network(
-        name=name,
-        layers=tuple(layers),
-        accumulator=Accumulator(48),
-        about=about,
-        input_size=context.input_size,
+    size = context.input_size
+    network, report = assemble(
+        name, context.layers, solutions, input_size=size, about=about, lanes=lanes
     )
-    network = network.with_accumulator(Accumulator(accumulator_bits(network, lanes)))
-    report = imported_layers(network, lanes, solutions)
-    about["fold"] = [asdict(each) for each in report]
-    about["result"] = {"scale": float(meaning.scale), "offset": float(meaning.offset)}
+    result = {"scale": float(meaning.scale), "offset": float(meaning.offset)}
     if not network.classes:
-        about["result"] |= result_order(last.tensor)
+        result |= result_order(last.tensor)
     return Imported(
-        replace(network, about=about),
+        replace(network, about={**network.about, "result": result}),
         report,
         tuple(context.dropped),
         cleaned.model,

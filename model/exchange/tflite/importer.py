@@ -1,7 +1,7 @@
 """Import: a TFLite file of int8 becomes the `hw.network.network.Network` that hardware runs."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +9,11 @@ import numpy as np
 from ....hw.errors import NarrowgaugeError, NetworkError, Refusal
 from ....hw.network.layers import MaxPool
 from ....hw.network.network import INPUT, Network
-from ....hw.numbers.arithmetic import Accumulator
-from ....hw.program.mapping import accumulator_bits
-from ...exact.solving import build, solve_all
+from ...exact.solving import solve_all
 from ...exact.unsolved import UnsolvedLayer
+from ..assembling import assemble
 from ..preparation import KEY, Preparation
-from ..report import ImportedLayer, imported_layers
+from ..report import ImportedLayer
 from . import elementwise, endings, moves, pooling, products
 from .graph import TfliteGraph, TfliteOperation, refuse
 from .reading import read_tflite
@@ -136,20 +135,12 @@ def import_graph(
     unsolved = [each for each in state.layers if isinstance(each, UnsolvedLayer)]
     solutions = solve_all(unsolved, progress=progress)
     about: dict[str, object] = {"imported": "TFLite", KEY: _preparation(graph, start).plain()}
-    network = Network(
-        name=name,
-        layers=tuple(build(state.layers, solutions)),
-        accumulator=Accumulator(48),
-        about=about,
-        input_size=start.size,
-    )
-    network = network.with_accumulator(Accumulator(accumulator_bits(network, lanes)))
-    report = imported_layers(network, lanes, solutions)
-    about["fold"] = [asdict(each) for each in report]
     unit = graph.tensors[_result_of(state)].unit
     about["result"] = {"scale": float(unit), "offset": float(result.base - result.zero)}
+    network, report = assemble(
+        name, state.layers, solutions, input_size=start.size, about=about, lanes=lanes
+    )
     place = min(each for each, stored in state.watched.items() if stored is start)
-    network = replace(network, about=about)
     return ImportedTflite(network, report, tuple(state.dropped), graph, state.watched, place)
 
 
