@@ -36,6 +36,11 @@ def main(arguments: Sequence[str]) -> int:
     given = options.parse_args(arguments)
     images = NetworkImages.load(given.data, given.calibration)
     name, file = Path(given.model).stem, RowFile(given.output, NAMES)
+    chosen = [
+        f"--{option}={value}"
+        for option in ("weights", "activation", "rounding", "calibration")
+        if (value := getattr(given, option)) != options.get_default(option)
+    ]
     for weight in given.weights.split(","):
         started = time.perf_counter()
         method = PostTraining(weight=weight, activation=given.activation, rounding=given.rounding)
@@ -44,8 +49,7 @@ def main(arguments: Sequence[str]) -> int:
         if shares is None:
             print(f"{given.data} has no labels")
             return 1
-        learned = () if given.rounding == "nearest" else ("--rounding", given.rounding)
-        made_by = command("post_training", Path(given.model).name, given.data, *learned)
+        made_by = command("post_training", Path(given.model).name, given.data, *chosen)
         row = {
             "network": name,
             "data": given.data,
