@@ -1,11 +1,5 @@
 """Float networks: of a Python function, of an ONNX file, of a checkpoint."""
 
-import importlib
-import inspect
-import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -15,6 +9,7 @@ from ...hw.errors import NetworkError
 from ..data import load
 from ..exchange.extra import require
 from ..layers.blocks import Model
+from ..lowering.own_module import is_own_module, own_module
 from ..training.checkpoint import Checkpoint
 from ..training.recipe import Recipe
 from ..training.train import untrained
@@ -34,9 +29,7 @@ def read(source: str, images: NetworkImages) -> nn.Module:
     Parameters
     ----------
     source : str
-        ``package.module:name``, a torch module or a function that returns one: without arguments,
-        or of the image shape (height, width, channels) and the number of classes. Or the path of an
-        ONNX file, or of a checkpoint.
+        ``package.module:name``, see `own_module`; or the path of an ONNX file, or of a checkpoint.
     images : NetworkImages
         What it reads.
 
@@ -53,9 +46,8 @@ def read(source: str, images: NetworkImages) -> nn.Module:
         return read_onnx(path, images.shape)
     if path.suffix == ".checkpoint":
         return _of_checkpoint(path)
-    module, separator, name = source.partition(":")
-    if separator and name.isidentifier() and all(map(str.isidentifier, module.split("."))):
-        return _of_python(module, name, images)
+    if is_own_module(source):
+        return _of_python(source, images)
     raise NetworkError(f"{source}: {KINDS}")
 
 
@@ -85,52 +77,13 @@ def _of_checkpoint(path: Path) -> nn.Module:
     return model.eval()
 
 
-def _of_python(module: str, name: str, images: NetworkImages) -> nn.Module:
+def _of_python(source: str, images: NetworkImages) -> nn.Module:
     """Return what a name of a Python module gives."""
-    with _working_folder():
-        try:
-            found = getattr(importlib.import_module(module), name)
-        except Exception as error:  # whatever the module's own code raises
-            raise NetworkError(f"{module}:{name} cannot be imported: {_line(error)}") from error
-        if not isinstance(found, nn.Module) and callable(found):
-            found = _called(found, f"{module}:{name}", images)
-    if not isinstance(found, nn.Module):
-        raise NetworkError(f"{module}:{name} is no torch module, but {type(found).__name__}")
-    return found
-
-
-def _called(function: Callable[..., object], name: str, images: NetworkImages) -> object:
     labels = images.test_labels
     classes = images.pixels.classes if images.pixels is not None else 0
     if not classes and labels is not None:
         classes = int(labels.max()) + 1
-    arguments: tuple[object, ...] = ()
-    try:
-        inspect.signature(function).bind()
-    except (TypeError, ValueError):
-        arguments = images.image_shape, classes
-    try:
-        return function(*arguments)
-    except Exception as error:  # whatever the function raises
-        raise NetworkError(f"{name} fails: {_line(error)}") from error
-
-
-def _line(error: BaseException) -> str:
-    """Return the kind of an error, and the first line of its text."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-
-
-@contextmanager
-def _working_folder() -> Iterator[None]:
-    """Let modules of the working folder be imported, as Python itself does."""
-    folder = os.getcwd()
-    sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        if folder in sys.path:
-            sys.path.remove(folder)
+    return own_module(source, images.image_shape, classes)
 
 
 class _Normalised(nn.Module):

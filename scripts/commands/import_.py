@@ -43,13 +43,7 @@ Examples:
     "which other commands then use.",
 )
 @imports.reading
-@click.option(
-    "--lanes",
-    type=click.IntRange(1, 1024),
-    default=4,
-    show_default=True,
-    help="Lanes that the accumulator is for.",
-)
+@options.accumulator_lanes
 @options.json_output
 @options.gathered(ImportOptions)
 def command(given: ImportOptions) -> int:

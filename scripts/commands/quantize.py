@@ -142,13 +142,7 @@ Examples:
     "--deviation", type=Values(positive=True), help="What they are divided by then; likewise."
 )
 @click.option("--name", help="Name of the network [default: made of model and formats].")
-@click.option(
-    "--lanes",
-    type=click.IntRange(1, 1024),
-    default=4,
-    show_default=True,
-    help="Lanes that the accumulator is for.",
-)
+@options.accumulator_lanes
 @options.json_output
 @options.gathered(QuantizeOptions)
 def command(given: QuantizeOptions) -> int:

@@ -95,13 +95,7 @@ Examples:
 )
 @click.option("--input", help="Format of the pixels [default: the data set's].")
 @options.accumulator
-@click.option(
-    "--lanes",
-    type=click.IntRange(1),
-    default=4,
-    show_default=True,
-    help="Lanes that the accumulator allows for.",
-)
+@options.accumulator_lanes
 @click.option("--epochs", type=int, help="Training epochs [default: the recipe's].")
 @click.option("--batch", type=int, help="Images a step [default: the recipe's].")
 @click.option("--rate", type=float, help="Peak learning rate [default: the recipe's].")

@@ -1,28 +1,20 @@
 """Kinds of files and models that ``explain`` reads; another kind joins `READERS`."""
 
-import importlib
-import inspect
-import re
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from ...hw.errors import FormatError, NarrowgaugeError, NetworkError, Refusal
+from ...hw.errors import FormatError, NetworkError, Refusal
 from ...hw.numbers.formats import Bipolar, Fixed, parse
 from ...model.exchange.tflite.reading import is_tflite
+from ...model.lowering.own_module import is_own_module, own_module
 from ..terminal.options import ArrayOptions
 from ..terminal.progress import Reporter
 from .explained import Explanation
 from .imports import ReadingOptions, load_model
 
-if TYPE_CHECKING:
-    from torch import nn
-
 __all__ = ["READERS", "ExplainOptions", "ModelReader", "reader_of"]
-
-MODULE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +59,7 @@ def reader_of(model: Path) -> ModelReader:
 
 
 def _is_module(path: Path) -> bool:
-    return not path.exists() and MODULE.fullmatch(str(path)) is not None
+    return not path.exists() and is_own_module(str(path))
 
 
 def _explain_module(given: ExplainOptions, reporter: Reporter) -> Explanation:
@@ -76,7 +68,7 @@ def _explain_module(given: ExplainOptions, reporter: Reporter) -> Explanation:
     with reporter.step("load PyTorch"):
         from ...model.lowering.refused import refused_calls
         from .outline import outline
-    module = _made(str(given.model), shape, given.classes)
+    module = own_module(str(given.model), shape, given.classes)
     name, kind = type(module).__name__, "torch module"
     found = refused_calls(module, shape)
     if found:
@@ -106,33 +98,6 @@ def _image_shape(given: ExplainOptions) -> tuple[int, int, int]:
         )
     height, width, channels = shape
     return height, width, channels
-
-
-def _made(text: str, shape: tuple[int, int, int], classes: int) -> "nn.Module":
-    """Return the module that ``package.module:function`` gives; its own errors are one line."""
-    from torch import nn
-
-    path, _, name = text.partition(":")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        maker = getattr(importlib.import_module(path), name)
-        known = {"image_shape": shape, "classes": classes}
-        made = maker
-        if not isinstance(maker, nn.Module):
-            parameters = inspect.signature(maker).parameters
-            made = maker(**{each: value for each, value in known.items() if each in parameters})
-    except NarrowgaugeError:
-        raise
-    except Exception as error:  # whatever the user's code raises
-        reason = " ".join(str(error).split())
-        raise NetworkError(
-            f"{text}: gives no torch module ({type(error).__name__}: {reason})"
-        ) from error
-    finally:
-        sys.path.remove(str(Path.cwd()))
-    if not isinstance(made, nn.Module):
-        raise NetworkError(f"{text}: gives {type(made).__name__}, and no torch module")
-    return made
 
 
 # --- network files, and the zoo ------------------------------------------------------------------

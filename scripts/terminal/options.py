@@ -34,6 +34,7 @@ __all__ = [
     "Numbers",
     "OutputFile",
     "accumulator",
+    "accumulator_lanes",
     "check_files",
     "check_folder",
     "engine",
@@ -172,6 +173,13 @@ load_weights = click.option(
 )
 seeds = click.option(
     "--seeds", default=3, show_default=True, help="Placements; Fmax is given as their median."
+)
+accumulator_lanes = click.option(
+    "--lanes",
+    type=click.IntRange(1, 1024),
+    default=4,
+    show_default=True,
+    help="Lanes that the accumulator is for.",
 )
 engine = click.option(
     "--engine",

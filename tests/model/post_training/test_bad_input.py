@@ -124,7 +124,7 @@ def test_a_module_that_cannot_be_traced(images):
     [
         ("nothing", "a float network is PACKAGE.MODULE:FUNCTION"),
         ("no_such_module:small", "cannot be imported: ModuleNotFoundError"),
-        ("math:pi", "is no torch module, but float"),
+        ("math:pi", "math:pi gives float, and no torch module"),
         ("math:sqrt", "fails: TypeError"),
         ("missing.checkpoint", "no such file"),
         ("missing.onnx", "cannot be read"),
