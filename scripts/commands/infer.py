@@ -106,6 +106,7 @@ def _inputs(
     """Return input levels, and labels where there are some."""
     from ...model.data import is_file, load
     from ..runs.arrays import read_levels
+    from ..runs.scores import Targets
 
     if network is not None:
         from ..runs.loading import load_inputs, load_network
@@ -114,7 +115,8 @@ def _inputs(
         driver.expect(loaded)
         return load_inputs(loaded, network, data, count)
     if is_file(data):
-        return read_levels(Path(data), driver.info.inputs, count)
+        targets = Targets(driver.info.classes, (driver.info.outputs,))
+        return read_levels(Path(data), driver.info.inputs, count, targets)
     dataset = load(data)
     if dataset.inputs != driver.info.inputs:
         raise DataError(

@@ -8,12 +8,13 @@ import numpy as np
 
 from ...hw.errors import DataError
 from ...model.data.arrays import read_arrays
+from .scores import Targets
 
 __all__ = ["read_images", "read_levels"]
 
 
 def read_images(
-    path: Path, shape: Sequence[int], count: int | None, targets: Sequence[int] | None = None
+    path: Path, shape: Sequence[int], count: int | None, targets: Targets
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return images of a file, and labels where it has some.
 
@@ -25,8 +26,8 @@ def read_images(
         Of an image.
     count : int, optional
         How many.
-    targets : sequence of int, optional
-        Of the values that labels are for each image, where they are no classes.
+    targets : Targets
+        What labels are.
 
     Raises
     ------
@@ -40,7 +41,7 @@ def read_images(
 
 
 def read_levels(
-    path: Path, inputs: int, count: int | None, targets: Sequence[int] | None = None
+    path: Path, inputs: int, count: int | None, targets: Targets
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return images of a file that holds input levels, int64 of shape (images, ``inputs``).
 
@@ -64,7 +65,7 @@ def _numbers(
     path: Path,
     shape: Sequence[int],
     count: int | None,
-    targets: Sequence[int] | None,
+    targets: Targets,
     is_flat: bool = False,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return images as the file has them, or each as one row, and labels."""
@@ -76,14 +77,20 @@ def _numbers(
         raise _other_images(path, shape, images)
     if images.dtype.kind not in "fiu":
         raise _other_images(path, shape, images)
-    if labels is not None and targets is not None:
-        labels = _targets(path, labels, (len(images), *targets))[:count]
+    if labels is not None and not targets.classes:
+        labels = _targets(path, labels, (len(images), *targets.shape))[:count]
     elif labels is not None:
         if labels.ndim < 1 or len(labels) != labels.size or labels.dtype.kind not in "iu":
             raise DataError(f"{path}: labels are integers, one an image, not {_described(labels)}")
         if len(labels) != len(images):
             raise DataError(f"{path}: {len(images)} images, but {len(labels)} labels")
         labels = labels[:count].reshape(-1)
+        beyond = labels[(labels < 0) | (labels >= targets.classes)]
+        if len(beyond):
+            raise DataError(
+                f"{path}: labels are classes, 0 to {targets.classes - 1}, and one of them is "
+                f"{beyond[0]}"
+            )
     return images[:count], labels
 
 

@@ -16,7 +16,7 @@ from ...model.exchange.tflite.reading import is_tflite
 from ..terminal.options import refuse
 from ..terminal.progress import Reporter
 from .arrays import read_images
-from .scores import target_shape
+from .scores import targets_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -244,7 +244,7 @@ def load_data(
     preparation = Preparation.from_about(imported.network.about)
     assert preparation is not None
     if is_file(data):
-        return read_images(Path(data), preparation.shape, count, target_shape(imported.network))
+        return read_images(Path(data), preparation.shape, count, targets_of(imported.network))
     dataset = load(data)
     pixels = dataset.values(dataset.test_images[:count])
     labels = dataset.test_labels[:count] if imported.network.classes else None
@@ -258,7 +258,7 @@ def check_images(data: "Dataset | Path", imported: "Imported | ImportedTflite") 
     preparation = Preparation.from_about(imported.network.about)
     assert preparation is not None
     if isinstance(data, Path):
-        images, _ = read_images(data, preparation.shape, None, target_shape(imported.network))
+        images, _ = read_images(data, preparation.shape, None, targets_of(imported.network))
         preparation.levels(images)
         return
     try:

@@ -15,7 +15,7 @@ from ...model.data import Dataset, is_file, load
 from ...model.exchange.preparation import Preparation
 from ...model.zoo import networks as zoo
 from .arrays import read_images, read_levels
-from .scores import target_shape
+from .scores import targets_of
 
 __all__ = [
     "images_digest",
@@ -116,10 +116,10 @@ def load_inputs(
         data = _card(network)
     if data is not None and is_file(data):
         if preparation is None:
-            levels, labels = read_levels(Path(data), network.inputs, count, target_shape(network))
+            levels, labels = read_levels(Path(data), network.inputs, count, targets_of(network))
             return levels.reshape(-1, *network.sizes[INPUT]), labels
         shape = preparation.shape
-        images, labels = read_images(Path(data), shape, count, target_shape(network))
+        images, labels = read_images(Path(data), shape, count, targets_of(network))
         return preparation.levels(images), labels
     if data is not None:
         network = replace(network, about={**network.about, "dataset": data})

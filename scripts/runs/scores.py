@@ -1,18 +1,26 @@
 """How good outputs are: the accuracy of classes, or the errors of values."""
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from ...hw.network.network import Network
 from ...model.exchange.output_values import OutputErrors, OutputValues
 
-__all__ = ["in_words", "scores", "target_shape"]
+__all__ = ["Targets", "in_words", "scores", "targets_of"]
 
 
-def target_shape(network: Network) -> Sequence[int] | None:
-    """Return the shape of the values that an image gives; None where it gives classes."""
-    return None if network.classes else OutputValues.of(network).shape
+class Targets(NamedTuple):
+    """Right results of an image: one of ``classes``, or values of a shape where there are none."""
+
+    classes: int
+    shape: tuple[int, ...] = ()
+
+
+def targets_of(network: Network) -> Targets:
+    """Return what labels of a network's images are."""
+    classes = network.classes
+    return Targets(classes, () if classes else tuple(OutputValues.of(network).shape))
 
 
 def scores(
