@@ -18,7 +18,9 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..array.systolic import SystolicArray
+from ..program.cycles import CycleModel
 from ..program.layout import Program
+from ..program.timeline import Latencies
 from .configure import (
     activation_memory_config,
     drain_config,
@@ -127,6 +129,14 @@ class Accelerator(wiring.Component):
     def observes_overflow(self) -> bool:
         """Whether partial sums come with their flags; accumulators in DSP blocks have none."""
         return self.array.observes_overflow
+
+    @property
+    def cycles(self) -> CycleModel:
+        """The cycles that it takes, where its activation memory has two ports."""
+        array, levels = self.array, self.levels.config
+        return self.program.cycles.built(
+            Latencies(array=array.latency, interval=array.interval, levels=levels.latency)
+        )
 
     @property
     def loads_weights(self) -> bool:

@@ -1,68 +1,123 @@
 """Cycle model: the cycles that an accelerator takes, predicted before it is built."""
 
-from dataclasses import dataclass
-from math import gcd
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+
+import numpy as np
 
 from ..geometry import Geometry
+from .fetching import bank_cycles, position_cycles
 from .records import Record
+from .timeline import Latencies, TimelineConfig, emissions
 
-__all__ = ["CycleModel"]
+__all__ = ["CycleModel", "compute_cycles", "fetch_cycles"]
+
+EQUAL, ROUNDS = 3, 24
+"""Batches of each context in a row that take equally long where a stream is steady; how many of
+them are looked at, at most."""
+
+
+def fetch_cycles(record: Record, geometry: Geometry, *, whole: bool, batch: int) -> int:
+    """Return the cycles that fetching a layer's input takes a context, without waiting.
+
+    Parameters
+    ----------
+    record : Record
+    geometry : Geometry
+    whole : bool
+        All layers read whole words (`aligned`).
+    batch : int
+        Images of a context.
+    """
+    cycles = position_cycles(record.feed, geometry.lanes, whole=whole)
+    if not record.on_array:
+        return 3 + batch * int(cycles.sum())
+    banks = bank_cycles(record, cycles, geometry.rows)
+    return sum(banks) + 3 * len(banks)
+
+
+def compute_cycles(record: Record, interval: int) -> int:
+    """Return the cycles that a layer keeps the array busy a context, without waiting.
+
+    ``interval`` is the least number of cycles between two last steps.
+    """
+    if not record.on_array:
+        return 0
+    tiles = record.tiles.shifts * record.tiles.tiles
+    return record.banks * (1 + tiles * max(record.tiles.words, interval))
 
 
 @dataclass(frozen=True)
 class CycleModel:
-    """Cycles of the parts of an accelerator, at least.
+    """Cycles of an accelerator whose streams never pause, and whose memories have two ports.
+
+    Only `Latencies` depend on gates. With those of an accelerator (`Accelerator.cycles`) `run` is
+    exact; those of a program alone are usual ones, which a job waits for once.
 
     Parameters
     ----------
-    geometry : Geometry
-        Of the array.
-    records : tuple of Record
-        The layers.
-    batch : int
-        Images of a context.
-    loading, emitting : float
-        Cycles that an image takes to stream in, and its result to stream out.
+    config : TimelineConfig
+        What the cycles follow from.
     """
 
-    geometry: Geometry
-    records: tuple[Record, ...]
-    batch: int
-    loading: int
-    emitting: float
+    config: TimelineConfig
 
     def fetch(self, record: Record) -> int:
         """Return the cycles that fetching a layer's input takes a context."""
-        feed, lanes = record.feed, self.geometry.lanes
-        unit = gcd(lanes, *feed.steps)
-        # words that a run touches, on average over the places where it can begin
-        touched = (feed.length + lanes - unit) / lanes
-        positions = feed.groups * self.batch * feed.width * feed.height
-        runs = feed.planes * feed.outer * feed.inner
-        overhead = 3 * record.banks if record.on_array else 3
-        return int(positions * max(runs * touched, record.tiles.bank_words)) + overhead
+        config = self.config
+        return fetch_cycles(record, config.geometry, whole=config.whole, batch=config.batch)
 
     def compute(self, record: Record) -> int:
         """Return the cycles that a layer keeps the array busy a context."""
-        if not record.on_array:
-            return 0
-        interval = self.geometry.drain_cycles + self.geometry.skew
-        tiles = record.tiles.shifts * record.tiles.tiles
-        return record.banks * (1 + tiles * max(record.tiles.words, interval))
+        return compute_cycles(record, self.config.latencies.interval)
 
     @property
+    def loading(self) -> int:
+        """Cycles that an image takes to stream in."""
+        lanes = self.config.geometry.lanes
+        return -(-self.config.elements // lanes) * (lanes + self.config.planes - 1) + 1
+
+    @property
+    def emitting(self) -> float:
+        """Cycles that the levels of an image take to stream out."""
+        return 2 * self.config.levels + 1 + 2 / self.config.batch
+
+    @cached_property
+    def least(self) -> float:
+        """Cycles that an image takes at least: those of the part that is busy longest."""
+        fetching = sum(map(self.fetch, self.config.records)) / self.config.batch
+        computing = sum(map(self.compute, self.config.records)) / self.config.batch
+        return max(self.loading, fetching, computing, self.emitting)
+
+    def run(self, images: int) -> int:
+        """Return the cycles from the first element offered to the last level taken."""
+        *_, last = emissions(self.config, images)
+        return last + 1
+
+    @cached_property
     def per_image(self) -> float:
         """Cycles that an image takes in steady state.
 
-        The slowest of loading, fetching, computing and emitting a batch, which two contexts let
-        overlap; a tile takes its steps, or as long as the drain of the tile before it. Jobs that
-        wait for each other add a few per cent in small layers, and a single context adds more.
+        Every job waits for its input, for the feeder, for a bank and for the array, so it is more
+        than `least`; the cycles of a long stream are counted until they repeat.
         """
-        fetching = sum(map(self.fetch, self.records)) / self.batch
-        computing = sum(map(self.compute, self.records)) / self.batch
-        return max(self.loading, fetching, computing, self.emitting)
+        ends: list[int] = []
+        for end in islice(
+            emissions(self.config), None, ROUNDS * self.config.contexts, self.config.contexts
+        ):
+            ends.append(end)
+            if len(ends) > EQUAL and len(set(np.diff(ends[-EQUAL - 1 :]).tolist())) == 1:
+                ends = ends[-2:]
+                break
+        rounds = len(ends) // 2
+        return (ends[-1] - ends[-1 - rounds]) / (rounds * self.config.contexts * self.config.batch)
 
     @property
     def longest_job(self) -> int:
         """Cycles that the longest layer takes a context, as a bound for standing still."""
-        return max(2 * self.fetch(each) + self.compute(each) for each in self.records)
+        return max(2 * self.fetch(each) + self.compute(each) for each in self.config.records)
+
+    def built(self, latencies: Latencies) -> "CycleModel":
+        """Return the same model with other latencies."""
+        return replace(self, config=replace(self.config, latencies=latencies))

@@ -15,10 +15,12 @@ from ..numbers.mode import Mode
 from ..numbers.operands import widest
 from .allocation import allocate
 from .contents import Contents
-from .cycles import CycleModel
+from .cycles import CycleModel, compute_cycles, fetch_cycles
+from .fetching import aligned
 from .mapping import MappedLayer, map_network
 from .records import Feed, Place, Record, Tiles, feed_of
 from .regrouping import alternatives
+from .timeline import Latencies, TimelineConfig
 
 __all__ = ["Program"]
 
@@ -141,9 +143,12 @@ class Program:
         longer one of fetching and computing. The other one counts an eighth, since not all of it is
         hidden.
         """
-        model = CycleModel(self.geometry, (), self.batch, 0, 0)
-        record = self._record(mapped, 0, 0)
-        shorter, longer = sorted([model.fetch(record), model.compute(record)])
+        geometry, record = self.geometry, self._record(mapped, 0, 0)
+        fetching = fetch_cycles(
+            record, geometry, whole=aligned([record], geometry.lanes), batch=self.batch
+        )
+        computing = compute_cycles(record, geometry.drain_cycles + geometry.skew)
+        shorter, longer = sorted([fetching, computing])
         return longer + shorter / 8, mapped.words
 
     def _segment_of(self, mapped: MappedLayer) -> int:
@@ -360,13 +365,26 @@ class Program:
     @cached_property
     def cycles(self) -> CycleModel:
         """The cycles that everything takes."""
-        return CycleModel(
-            self.geometry,
-            self.records,
-            self.batch,
-            loading=self.plane_words * (self.geometry.lanes + self.input_planes - 1) + 1,
-            emitting=2 * self.network.outputs + 1 + 2 / self.batch,
+        geometry = self.geometry
+        factors = [each.multiplier.max(initial=1) for each in self.mapped if each.on_array]
+        latencies = Latencies(
+            array=3 + (geometry.lanes - 1).bit_length() + geometry.skew,
+            interval=geometry.drain_cycles + geometry.skew,
+            levels=2 + int(max(factors)).bit_length().bit_length(),
         )
+        config = TimelineConfig(
+            geometry=geometry,
+            records=self.records,
+            latencies=latencies,
+            contexts=self.contexts,
+            batch=self.batch,
+            segment=self.segment,
+            elements=self.network.inputs,
+            planes=self.input_planes,
+            levels=self.network.outputs,
+            last_input_layer=self.last_input_layer,
+        )
+        return CycleModel(config)
 
     @property
     def memories(self) -> dict[str, tuple[int, int]]:

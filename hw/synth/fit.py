@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
+from math import inf
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from ..errors import FitError, GeometryError
 from ..geometry import Geometry
 from ..network.layers import Weighted
 from ..network.network import Network
+from ..program.cycles import CycleModel
 from ..program.layout import Program
 from .placement import fits
 from .targets import Target
@@ -92,26 +94,37 @@ class _Ranking:
     ):
         self._network, self._target, self._chains = network, target, chains
         self._contexts, self._batch = contexts, batch
-        self._known: dict[Geometry, tuple[float, int] | None] = {}
+        self._known: dict[Geometry, CycleModel | None] = {}
 
     def best(self, among: Iterable[Geometry]) -> Geometry | None:
-        """Return the best; None where none of them can be."""
-        found = {each: key for each in among if (key := self._key(each)) is not None}
-        return min(found, key=found.__getitem__) if found else None
+        """Return the best; None where none of them can be.
 
-    def _key(self, geometry: Geometry) -> tuple[float, int] | None:
+        Cycles are counted, and fewest products a cycle preferred among equals, as long as those
+        that are left could be faster.
+        """
+        models = {each: model for each in among if (model := self._model(each)) is not None}
+        chosen, fastest = None, (inf, 0)
+        for geometry, model in sorted(models.items(), key=lambda each: each[1].least):
+            if model.least > fastest[0]:
+                break
+            order = (model.per_image, geometry.macs)
+            if order < fastest:
+                chosen, fastest = geometry, order
+        return chosen
+
+    def _model(self, geometry: Geometry) -> CycleModel | None:
         if geometry not in self._known:
-            self._known[geometry] = self._order(geometry)
+            self._known[geometry] = self._find(geometry)
         return self._known[geometry]
 
-    def _order(self, geometry: Geometry) -> tuple[float, int] | None:
-        """Return cycles an image and products a cycle; None for what cannot be."""
+    def _find(self, geometry: Geometry) -> CycleModel | None:
+        """Return the cycles of what a geometry takes; None for what cannot be."""
         try:
             program = Program(self._network, geometry, contexts=self._contexts, batch=self._batch)
         except GeometryError:
             return None
         possible = geometry.chains == self._chains and fits(program, self._target)
-        return (program.cycles.per_image, geometry.macs) if possible else None
+        return program.cycles if possible else None
 
 
 class _Tried:

@@ -211,26 +211,3 @@ def test_a_long_fetch_is_not_a_standstill(make, monkeypatch):
     network = random_network(1, ("int2", "uint2", "uint2"), [60, 1], Accumulator(12))
     design = Accelerator(Program(network, Geometry(16, 1, 1)))
     assert make(design).run(Stimulus(images_for(design, 1))).levels.shape == (1, 1)
-
-
-@pytest.mark.parametrize(
-    ("widths", "geometry"),
-    [
-        ((4, 32), (2, 4, 4)),
-        ((32, 16, 10), (2, 2, 4)),
-        ((40, 4), (4, 2, 2)),
-        ((12, 20, 6), (1, 1, 2)),
-    ],
-)
-def test_cycles_an_image_are_as_predicted(widths, geometry):
-    """At least, and at most a tenth more: jobs also wait a little for each other."""
-    network = random_network(2, ("int4", "uint4", "uint4"), list(widths), Accumulator(16))
-    program = Program(network, Geometry(*geometry))
-    design = Accelerator(program)
-    batch = program.images
-    short, long = (
-        AmaranthEngine(design).run(Stimulus(images_for(design, count))).cycles
-        for count in (3 * batch, 7 * batch)
-    )
-    measured = (long - short) / (4 * batch)
-    assert 0.99 * program.cycles.per_image <= measured <= 1.1 * program.cycles.per_image
