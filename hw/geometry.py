@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 from .errors import GeometryError
 
-__all__ = ["Geometry"]
+__all__ = ["SLICES", "Geometry"]
+
+SLICES = 1, 2, 4
+"""Bits of a weight that an element of a sliced array can multiply a step."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,9 @@ class Geometry:
     chains : int
         Chains by which partial sums leave the array, one a cycle each; rows take turns on them.
         One is enough where a tile takes at least ``rows * columns`` steps.
+    slice : int, optional
+        Bits of a weight that an element multiplies a step, 1, 2 or 4: a weight of ``w`` bits takes
+        ``ceil(w / slice)`` passes. None multiplies whole weights, all as wide as the widest.
 
     Raises
     ------
@@ -39,6 +45,7 @@ class Geometry:
     lanes: int
     hop: int = 8
     chains: int = 1
+    slice: int | None = None
 
     def __post_init__(self) -> None:
         limits = {"rows": 64, "columns": 256, "lanes": 1024, "hop": 256, "chains": 64}
@@ -50,6 +57,8 @@ class Geometry:
             raise GeometryError(
                 f"chains divide the rows: {self.chains} does not divide {self.rows}"
             )
+        if self.slice not in (None, *SLICES):
+            raise GeometryError(f"a slice has 1, 2 or 4 bits of a weight, not {self.slice}")
 
     def __str__(self) -> str:
         return f"{self.rows}x{self.columns}x{self.lanes}"

@@ -43,6 +43,8 @@ class PE(wiring.Component):
     -------
     i_weights, i_activations : In(ArrayLayout(format, lanes))
     i_control : In(CONTROL)
+    i_signed : In(1)
+        As of ``mac``, where that has it.
     i_shift : In(1)
     i_drain, o_drain : In/Out(drained(accumulator))
 
@@ -55,6 +57,7 @@ class PE(wiring.Component):
     i_weights: data.View
     i_activations: data.View
     i_control: data.View
+    i_signed: Signal
     i_shift: Signal
     i_drain: data.View
     o_drain: data.View
@@ -69,6 +72,7 @@ class PE(wiring.Component):
                 "i_weights": In(data.ArrayLayout(mac.operands.weight, mac.lanes)),
                 "i_activations": In(data.ArrayLayout(mac.operands.activation, mac.lanes)),
                 "i_control": In(CONTROL),
+                **({"i_signed": In(1)} if mac.sliced else {}),
                 "i_shift": In(1),
                 "i_drain": In(layout),
                 "o_drain": Out(layout),
@@ -83,6 +87,8 @@ class PE(wiring.Component):
             mac.i_activations.eq(self.i_activations),
             mac.i_control.eq(self.i_control),
         ]
+        if mac.sliced:
+            m.d.comb += mac.i_signed.eq(self.i_signed)
         captured = self.i_control.enable & self.i_control.last
         captured = delay(m, captured, mac.delay, name="captured", reset_less=False)
         with m.If(captured | self.i_shift | (not self.waits)):
@@ -105,13 +111,13 @@ class SystolicArray(wiring.Component):
     Parameters
     ----------
     geometry : Geometry
-        Rows, columns, lanes, chains, and the hop (pipeline distance).
+        Rows, columns, lanes, chains, the hop (pipeline distance), and the bits of a slice.
     operands : Operands
-        Formats of weights and activations.
+        Formats of weights and activations; of slices of weights, where there are any.
     accumulator : Accumulator
         Width and overflow mode.
     doubling : bool
-        Whether steps may double the partial sum (bit planes).
+        Whether steps may double the partial sum (bit planes), or shift it (slices).
     fabric : Fabric
         The devices whose structures are taken; with DSP blocks, as far as there are enough.
 
@@ -134,6 +140,8 @@ class SystolicArray(wiring.Component):
     i_activations : In(ArrayLayout(ArrayLayout(format, lanes), rows))
     i_weights : In(ArrayLayout(ArrayLayout(format, lanes), columns))
     i_control : In(CONTROL)
+    i_signed : In(1)
+        The top bits of these slices count negative; only where there are slices.
     o : Out(ArrayLayout(drained(accumulator), chains))
     o_valid : Out(1)
     """
@@ -141,6 +149,7 @@ class SystolicArray(wiring.Component):
     i_activations: data.View
     i_weights: data.View
     i_control: data.View
+    i_signed: Signal
     o: data.View
     o_valid: Signal
 
@@ -155,8 +164,15 @@ class SystolicArray(wiring.Component):
     ):
         self.geometry, self.accumulator = geometry, accumulator
         count, lanes = geometry.elements, geometry.lanes
+        sliced = geometry.slice is not None
         found, self.blocks = macs(
-            operands, lanes, accumulator, count, doubling=doubling, fabric=fabric
+            operands,
+            lanes,
+            accumulator,
+            count,
+            doubling=doubling,
+            sliced=sliced,
+            fabric=fabric,
         )
         self.observes_overflow = all(mac.observes_overflow for mac in found)
         # the elements may differ: sums leave when the last one has captured its own
@@ -182,6 +198,7 @@ class SystolicArray(wiring.Component):
                 "i_activations": In(data.ArrayLayout(activations, geometry.rows)),
                 "i_weights": In(data.ArrayLayout(weights, geometry.columns)),
                 "i_control": In(CONTROL),
+                **({"i_signed": In(1)} if sliced else {}),
                 "o": Out(data.ArrayLayout(drained(accumulator), geometry.chains)),
                 "o_valid": Out(1),
             }
@@ -191,6 +208,7 @@ class SystolicArray(wiring.Component):
         m = Module()
         rows, columns, hop = self.geometry.rows, self.geometry.columns, self.geometry.hop
         controls = delays(m, self.i_control, self._captured, name="stage", reset_less=False)
+        signed = self._signed(m)
         draining = self._drain_counter(m, controls[-1])
         for index, block in enumerate(self.blocks):
             m.submodules[f"block_{index}"] = block
@@ -213,6 +231,9 @@ class SystolicArray(wiring.Component):
                     element.i_activations.eq(word),
                     element.i_control.eq(controls[element.mac.latency + r // hop + c // hop]),
                 ]
+                if signed:
+                    lag = element.mac.sign_latency + r // hop + c // hop
+                    m.d.comb += element.i_signed.eq(signed[lag])
         for c in range(columns):
             word = delay(m, self.i_weights[c], c // hop, name="stage")
             for r in range(rows):
@@ -220,6 +241,13 @@ class SystolicArray(wiring.Component):
                     word = delay(m, word, name="stage")
                 m.d.comb += self.elements[r][c].i_weights.eq(word)
         return m
+
+    def _signed(self, m: Module) -> list[Signal]:
+        """Return the sign of the slices, cycle after cycle; nothing where there are none."""
+        if self.geometry.slice is None:
+            return []
+        most = self.elements[0][0].mac.sign_latency + self.geometry.skew
+        return delays(m, self.i_signed, most, name="signed")
 
     def _output(self, m: Module, draining: Signal) -> data.View:
         """Return what the chains drive: the output, or what becomes it."""

@@ -75,17 +75,30 @@ def tree_latency(count: int) -> int:
     return max(1, (count - 1).bit_length())
 
 
-def adder_tree(m: Module, terms: Sequence[Term], *, registered: bool = True) -> Value:
+def _flipped(term: Term, flip: Value) -> Term:
+    """Return ``~term`` where ``flip`` is set, else the term."""
+    bits = extended(term.value, len(term.value) + 1)
+    value = (bits ^ flip.replicate(len(bits))).as_signed()
+    return Term(value, min(term.low, ~term.high), max(term.high, ~term.low), term.negative)
+
+
+def adder_tree(
+    m: Module, terms: Sequence[Term], *, registered: bool = True, flip: Value | None = None
+) -> Value:
     """Sum ``terms`` in a balanced tree; the result is `tree_latency` cycles late if registered.
 
     A sum is no wider than the range of its terms. A single term still passes one register, so the
-    latency is never 0 when registered.
+    latency is never 0 when registered. With ``flip``, which comes with the operands of the last
+    level, it is the sum's complement: on iCE40 that is another function of the last adder's LUTs.
     """
     level = list(terms)
-    for _ in range(tree_latency(len(level))):
+    for left in reversed(range(tree_latency(len(level)))):
         pairs = [_add(*level[i : i + 2]) for i in range(0, len(level) - 1, 2)]
         rest = [level[-1]] if len(level) % 2 else []
-        level = [_stored(m, term, registered) for term in pairs + rest]
+        sums = pairs + rest
+        if flip is not None and not left:
+            sums = [_flipped(sums[0], flip)]
+        level = [_stored(m, term, registered) for term in sums]
     (total,) = level
     if total.negative:
         total = _stored(m, Term(-total.value, -total.high, -total.low), False)

@@ -29,7 +29,7 @@ class Accumulate(wiring.Component):
     """Sum the steps of a dot product in a register that wraps or saturates.
 
     A step with ``i_control.enable`` adds ``i``; with ``double``, which does not come with ``last``,
-    the partial sum is then doubled, which may overflow too; after a step with ``last`` it starts
+    the partial sum is then shifted, which may overflow too; after a step with ``last`` it starts
     anew. ``latency`` cycles after ``last``, ``o`` is the finished sum, and ``o_overflow`` whether
     any of its steps overflowed.
 
@@ -48,6 +48,8 @@ class Accumulate(wiring.Component):
         Bits of the signed input.
     doubling : bool
         Whether ``double`` is used.
+    shift : int
+        Bits that it shifts the partial sum by: 1 doubles it.
     restart : bool
         Whether ``last`` ends a partial sum; if not, it runs on.
     even : bool
@@ -79,12 +81,13 @@ class Accumulate(wiring.Component):
         step_width: int,
         *,
         doubling: bool = False,
+        shift: int = 1,
         restart: bool = True,
         even: bool = False,
         fabric: Fabric = ANY,
     ):
         self.accumulator, self.step_width, self.doubling = accumulator, step_width, doubling
-        self.restart = restart
+        self.shift, self.restart = shift, restart
         bits = fabric.output_registers
         self.latency = int(bits > 0 and (accumulator.width - even < bits or not restart))
         super().__init__(
@@ -112,7 +115,7 @@ class Accumulate(wiring.Component):
         kept = total
         flags = (sticky & ~fresh if loads else sticky) | overflow
         if self.doubling:
-            doubled, doubled_overflow = _fit((total << 1), self.accumulator)
+            doubled, doubled_overflow = _fit((total << self.shift), self.accumulator)
             kept = Mux(self.i_control.double, doubled, total)
             flags = flags | (self.i_control.double & doubled_overflow)
         enable, last = self.i_control.enable, self.i_control.last

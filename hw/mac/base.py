@@ -44,11 +44,17 @@ class MAC(wiring.Component):
         Whether ``last`` does not clear the partial sum: it wraps and runs on, from tile to tile.
     observes_overflow : bool
         Whether ``o_overflow`` tells; if not, it is 0.
+    sliced : bool
+        Whether weights are slices, and ``double`` shifts by their bits.
+    sign_latency : int
+        Cycles from the operands of a step to ``i_signed``, where there are slices.
 
     Members
     -------
     i_weights, i_activations : In(ArrayLayout(format, lanes))
     i_control : In(CONTROL)
+    i_signed : In(1)
+        The top bits of these slices count negative; only of sliced ones.
     o : Out(signed(accumulator.width)), or Out(accumulator) of a float
     o_overflow : Out(1)
     """
@@ -56,6 +62,7 @@ class MAC(wiring.Component):
     i_weights: data.View
     i_activations: data.View
     i_control: data.View
+    i_signed: Signal
     o: Signal
     o_overflow: Signal
 
@@ -65,15 +72,26 @@ class MAC(wiring.Component):
     observes_overflow: bool = True
     multiplies: bool = True
     """Whether it has products that a DSP block could take."""
+    sliced: bool = False
+    sign_latency: int = 0
 
-    def __init__(self, operands: Operands, lanes: int, accumulator: Accumulator | Float):
+    def __init__(
+        self,
+        operands: Operands,
+        lanes: int,
+        accumulator: Accumulator | Float,
+        *,
+        sliced: bool = False,
+    ):
         total = accumulator if isinstance(accumulator, Float) else signed(accumulator.width)
         self.operands, self.lanes, self.accumulator = operands, lanes, accumulator
+        self.sliced = sliced
         super().__init__(
             {
                 "i_weights": In(data.ArrayLayout(operands.weight, lanes)),
                 "i_activations": In(data.ArrayLayout(operands.activation, lanes)),
                 "i_control": In(CONTROL),
+                **({"i_signed": In(1)} if sliced else {}),
                 "o": Out(total),
                 "o_overflow": Out(1),
             }
@@ -93,7 +111,7 @@ class DotMAC(MAC):
     accumulator : Accumulator
         Width and overflow mode.
     doubling : bool
-        Whether steps may double the partial sum (bit planes).
+        Whether steps may double the partial sum (bit planes), or shift it (slices).
     cumulative : bool
         The partial sum is never cleared, as in a DSP block; the accumulator wraps.
     """
@@ -106,19 +124,21 @@ class DotMAC(MAC):
         doubling: bool = False,
         cumulative: bool = False,
     ):
-        super().__init__(dot.operands, dot.lanes, accumulator)
+        super().__init__(dot.operands, dot.lanes, accumulator, sliced=dot.sliced)
         self.dot, self.doubling = dot, doubling
         self.accumulate = Accumulate(
             accumulator,
             dot.width,
             doubling=doubling,
+            shift=dot.operands.weight.width if dot.sliced else 1,
             restart=not cumulative,
             even=dot.even,
             fabric=dot.fabric,
         )
         self.delay = self.accumulate.latency
-        self.cumulative, self.observes_overflow = cumulative, not cumulative
-        self.latency = dot.latency
+        # sums between slices may not fit where no sum of whole products overflows
+        self.cumulative, self.observes_overflow = cumulative, not (cumulative or dot.sliced)
+        self.latency, self.sign_latency = dot.latency, dot.sign_latency
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -132,4 +152,6 @@ class DotMAC(MAC):
             self.o.eq(accumulate.o),
             self.o_overflow.eq(accumulate.o_overflow if self.observes_overflow else 0),
         ]
+        if self.sliced:
+            m.d.comb += dot.i_signed.eq(self.i_signed)
         return m

@@ -18,6 +18,7 @@ from .dsp import Mac16, blocks_of_element, elements_in_blocks, mac16s, packed_la
 from .dsp_packed import PackedMultiply
 from .fabric import ANY, Fabric
 from .ieee import FloatMAC
+from .slices import SliceProduct
 
 __all__ = [
     "COMPUTES",
@@ -121,6 +122,7 @@ def macs(
     count: int,
     *,
     doubling: bool = False,
+    sliced: bool = False,
     fabric: Fabric = ANY,
 ) -> Elements:
     """Return the multiply-accumulates of an array, and the DSP blocks that they are in.
@@ -139,7 +141,9 @@ def macs(
     count : int
         How many.
     doubling : bool
-        Whether steps may double the partial sum (bit planes).
+        Whether steps may double the partial sum (bit planes), or shift it (slices).
+    sliced : bool
+        Whether weights are slices (`SliceProduct`).
     fabric : Fabric
         Whose structures and DSP blocks are taken.
 
@@ -147,8 +151,12 @@ def macs(
     ------
     GeometryError
         Where nothing computes with the formats, in the accumulator or in the blocks; where blocks
-        do not double, or are too few for one element.
+        do not double, or are too few for one element; for slices that would be in blocks, or in
+        an accumulator that saturates.
     """
+    if sliced:
+        make_slices = partial(_sliced, operands, lanes, accumulator, doubling=doubling)
+        return Elements([make_slices(fabric=fabric) for _ in range(count)], [])
     make = partial(_element, operands, lanes, accumulator, doubling=doubling)
     blocks = fabric.blocks
     inside, _ = in_blocks(operands, lanes, accumulator, count, fabric=fabric)
@@ -178,10 +186,12 @@ def mac(
     accumulator: Accumulator | Float,
     *,
     doubling: bool = False,
+    sliced: bool = False,
     fabric: Fabric = ANY,
 ) -> MAC:
     """Return a multiply-accumulate alone, with what it needs of a block inside; see `macs`."""
-    (only,), blocks = macs(operands, lanes, accumulator, 1, doubling=doubling, fabric=fabric)
+    options = {"doubling": doubling, "sliced": sliced}
+    (only,), blocks = macs(operands, lanes, accumulator, 1, **options, fabric=fabric)
     if not fabric.blocks.used or issubclass(computing(operands), MAC):
         return only
     return _WithBlocks(only, blocks)  # on every fabric, so that their hierarchies are alike
@@ -203,6 +213,24 @@ def _element(
     dot = dot_product(operands, lanes, fabric=fabric, dsp=dsp)
     total = _integer(operands, accumulator)
     return DotMAC(dot, total, doubling=doubling, cumulative=cumulative)
+
+
+def _sliced(
+    operands: Operands,
+    lanes: int,
+    accumulator: Accumulator | Float,
+    *,
+    doubling: bool,
+    fabric: Fabric,
+) -> MAC:
+    dot = SliceProduct(operands, lanes, fabric=fabric, dsp=fabric.blocks.used)
+    total = _integer(operands, accumulator)
+    if total.overflow != "wrap":
+        raise GeometryError(
+            "sums of slices are not those of whole products, step by step: their accumulator wraps,"
+            f" it does not {total.overflow}"
+        )
+    return DotMAC(dot, total, doubling=doubling)
 
 
 def _integer(operands: Operands, accumulator: Accumulator | Float) -> Accumulator:

@@ -30,6 +30,7 @@ __all__ = [
     "Multiply",
     "ShiftAdd",
     "XnorPopcount",
+    "selected_terms",
 ]
 
 
@@ -55,10 +56,15 @@ class DotProduct(wiring.Component):
         Bits of the signed sum: as many as the worst operands need.
     even : bool
         Whether every sum is even, and synthesis knows it.
+    sliced : bool
+        Whether weights are slices (`SliceProduct`); ``i_signed`` comes ``sign_latency`` cycles
+        after the operands.
 
     Members
     -------
     i_weights, i_activations : In(ArrayLayout(format, lanes))
+    i_signed : In(1)
+        The top bits of these slices count negative; only of sliced ones.
     o : Out(signed(width))
 
     Raises
@@ -69,9 +75,12 @@ class DotProduct(wiring.Component):
 
     i_weights: data.View
     i_activations: data.View
+    i_signed: Signal
     o: Signal
 
     latency: int
+    sign_latency: int = 0
+    sliced: bool = False
     even: bool = False
     multiplies: bool = False
     """Whether it has products that a DSP block could take."""
@@ -87,17 +96,22 @@ class DotProduct(wiring.Component):
         if lanes < 1:
             raise GeometryError(f"a dot product has at least 1 lane, not {lanes}")
         self.operands, self.lanes, self.fabric, self.dsp = operands, lanes, fabric, dsp
-        self.width = bits_for(*operands.sum_range(lanes))
+        self.width = bits_for(*self._range())
         super().__init__(
             {
                 "i_weights": In(data.ArrayLayout(operands.weight, lanes)),
                 "i_activations": In(data.ArrayLayout(operands.activation, lanes)),
+                **({"i_signed": In(1)} if self.sliced else {}),
                 "o": Out(signed(self.width)),
             }
         )
 
     def elaborate(self, platform) -> Module:
         raise NotImplementedError
+
+    def _range(self) -> tuple[int, int]:
+        """Return the lowest and the highest sum."""
+        return self.operands.sum_range(self.lanes)
 
     @property
     def pairs(self) -> list:
@@ -265,7 +279,7 @@ class Multiply(DotProduct):
             return m
         # the narrower operand selects, so that there are fewer rows
         levels = [tuple(sorted(pair, key=len, reverse=True)) for pair in levels]
-        rows = [_selected_terms(m, levels[lane : lane + 2]) for lane in range(0, self.lanes, 2)]
+        rows = [selected_terms(m, levels[lane : lane + 2]) for lane in range(0, self.lanes, 2)]
         sums = []
         for bit, column in enumerate(zip(*rows, strict=True)):
             low, high = sum(t.low for t in column), sum(t.high for t in column)
@@ -276,7 +290,7 @@ class Multiply(DotProduct):
         return m
 
 
-def _selected_terms(m: Module, pairs: list) -> list[Term]:
+def selected_terms(m: Module, pairs: list) -> list[Term]:
     """Return the partial products of one or two (wide, narrow) pairs, one for each narrow bit."""
     if len(pairs) == 1:
         return partial_products(*pairs[0])
