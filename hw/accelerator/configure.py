@@ -260,6 +260,7 @@ def sequencer_config(program: Program, interval: int) -> SequencerConfig:
         weight_words=program.weight_words,
         bank_words=program.row_buffer_words,
         layers=tuple(map(layer, program.records)),
+        sliced=program.geometry.slice is not None,
     )
 
 

@@ -1,11 +1,11 @@
-"""The loops of a layer: tiles, bit planes, steps."""
+"""The loops of a layer: tiles, bit planes or slices, steps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -29,6 +29,8 @@ class SequencerLayer:
     bitwise : bool
         Planes are bits of the same codes: each meets the weights of the one before, and the sum is
         doubled in between.
+    signed : bool
+        The first one of several slices is signed.
     weight_base : int
         First word of the weights.
     group_weights : int
@@ -46,6 +48,7 @@ class SequencerLayer:
     group_weights: int
     shifts: int = 1
     shift_words: int = 0
+    signed: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,9 @@ class SequencerConfig:
     weight_words, bank_words : int
         Words of the weight memory, and of a bank of a row buffer.
     layers : sequence of SequencerLayer
+    sliced : bool
+        Planes are slices of weights: each has its own, and meets the codes of the one before; the
+        sum is shifted in between.
     """
 
     job: data.StructLayout
@@ -68,6 +74,7 @@ class SequencerConfig:
     weight_words: int
     bank_words: int
     layers: Sequence[SequencerLayer]
+    sliced: bool = False
 
 
 class Sequencer(wiring.Component):
@@ -90,6 +97,8 @@ class Sequencer(wiring.Component):
         Addresses of the step's words.
     o_control : Out(CONTROL)
         The step, one cycle after its addresses: together with the words.
+    o_signed : Out(1)
+        The step is of a signed slice, in the same cycle; only where there are slices.
     o_running : Out(1)
         The layer of the bank has the array; a register.
     """
@@ -99,6 +108,7 @@ class Sequencer(wiring.Component):
     o_weight_address: Signal
     o_word_address: Signal
     o_control: data.View
+    o_signed: Signal
     o_running: Signal
 
     def __init__(self, config: SequencerConfig):
@@ -110,6 +120,7 @@ class Sequencer(wiring.Component):
                 "o_weight_address": Out(address_width(config.weight_words)),
                 "o_word_address": Out(address_width(config.bank_words)),
                 "o_control": Out(CONTROL),
+                **({"o_signed": Out(1)} if config.sliced else {}),
                 "o_running": Out(1),
             }
         )
@@ -143,7 +154,7 @@ class Sequencer(wiring.Component):
         ]
         m.d.sync += [
             self.o_control.enable.eq(go),
-            self.o_control.double.eq(last_step & ~last_plane & bitwise),
+            self.o_control.double.eq(last_step & ~last_plane & (1 if self.config.sliced else bitwise)),
             self.o_control.last.eq(last_step & last_plane),
             running.eq(start | (running & ~release)),
         ]
@@ -158,12 +169,27 @@ class Sequencer(wiring.Component):
             ]
             with m.If(last_step & last_plane):
                 m.d.sync += [self.o_word_address.eq(0), tile_base.eq(following)]
+        begin: Value = Const(0)
         if shifts:
-            self._shift(m, running, go & last_step & last_plane, last_tile, current)
+            begin = self._shift(m, running, go & last_step & last_plane, last_tile, current)
+        if self.config.sliced:
+            self._slice(m, go & last_step, last_plane, begin)
         return m
 
-    def _shift(self, m: Module, running, ends, last_tile, current) -> None:
-        """Begin with a bank's words where its shift does, and with the weights every time."""
+    def _slice(self, m: Module, ends, last_slice, begin) -> None:
+        """Begin every slice with the words of the first, which alone may be signed."""
+        first = Signal(init=1)
+        m.d.sync += self.o_signed.eq(first & self._field("signed"))
+        with m.If(ends):
+            m.d.sync += first.eq(last_slice)
+            with m.If(~last_slice):
+                m.d.sync += self.o_word_address.eq(begin)
+
+    def _shift(self, m: Module, running, ends, last_tile, current) -> Value:
+        """Begin with a bank's words where its shift does, and with the weights every time.
+
+        Return where that is.
+        """
         begin = Signal.like(self.o_word_address)
         further = Mux(last_tile, begin + self._field("shift_words"), begin)
         with m.If(~running):
@@ -172,6 +198,7 @@ class Sequencer(wiring.Component):
             m.d.sync += [begin.eq(further), self.o_word_address.eq(further)]
             with m.If(last_tile):
                 m.d.sync += self.o_weight_address.eq(current)
+        return begin
 
     def _loops(self, m: Module, go, start) -> list[Value]:
         """Count steps, planes, tiles and, if any, shifts; return whether each is at its last."""

@@ -114,7 +114,7 @@ class Accelerator(wiring.Component):
         self.array = SystolicArray(
             program.geometry,
             program.operands,
-            program.network.accumulator,
+            program.accumulator,
             doubling=program.doubling,
             fabric=self.implementation.fabric,
         )
@@ -127,7 +127,7 @@ class Accelerator(wiring.Component):
 
     @property
     def observes_overflow(self) -> bool:
-        """Whether partial sums come with their flags; accumulators in DSP blocks have none."""
+        """Whether partial sums come with their flags; in DSP blocks, and of slices, they do not."""
         return self.array.observes_overflow
 
     @property
@@ -182,6 +182,8 @@ class Accelerator(wiring.Component):
             array.i_weights.as_value().eq(weights.o_word),
             array.i_control.eq(sequencer.o_control),
         ]
+        if self.program.geometry.slice:
+            m.d.comb += array.i_signed.eq(sequencer.o_signed)
 
     def _connect_levels(self, m: Module) -> None:
         """Lead partial sums with their tags to the requantisers, and levels into memory."""

@@ -89,7 +89,7 @@ class Contents:
 
     @cached_property
     def weights(self) -> list[int]:
-        """Words of the weight memory: tile by tile, step by step; column 0, lane 0 lowest."""
+        """Words of the weight memory, as `weight_words` orders them."""
         return weight_words(self.mapped, self.weight, self.geometry)
 
     @cached_property
@@ -141,21 +141,32 @@ class Contents:
 def weight_words(mapped: Sequence[MappedLayer], fmt: Format, geometry: Geometry) -> list[int]:
     """Return the words of the weight memory, of ``columns * lanes`` codes each.
 
-    Layer by layer, group by group, tile by tile, step by step; column 0, lane 0 lowest. A missing
-    channel repeats the last one: it may compute anything, since it is not written. Each layer is
-    encoded in its own format, and its codes are widened to ``fmt``, which the array reads.
+    Layer by layer, group by group, tile by tile, slice by slice from the highest, step by step;
+    column 0, lane 0 lowest. A missing channel repeats the last one: it may compute anything, since
+    it is not written. Each layer is encoded in its own format, and its codes are widened to
+    ``fmt``, which the array reads, or cut into slices of it.
     """
     columns, lanes = geometry.columns, geometry.lanes
     words: list[int] = []
     for layer in mapped:
         if layer.operands is None:
             continue
-        for rows in _groups(layer, _widened(layer.weight_codes, layer.operands.weight, fmt)):
+        if geometry.slice:
+            stored = _slices(layer.weights, layer.slices(geometry.slice), geometry.slice)
+        else:
+            stored = _widened(layer.weight_codes, layer.operands.weight, fmt)
+        for rows in _groups(layer, stored):
             whole = np.pad(rows, ((0, -len(rows) % columns), (0, 0)), mode="edge")
             codes = whole.reshape(-1, columns, whole.shape[1] // lanes, lanes)
             codes = codes.transpose(0, 2, 1, 3).reshape(-1, columns * lanes)
             words += _packed(codes, fmt.width)
     return words
+
+
+def _slices(levels: np.ndarray, count: int, bits: int) -> np.ndarray:
+    """Return the slices of weights in two's complement, those of a row after each other."""
+    shifts = bits * np.arange(count)[::-1, None]
+    return ((levels[:, None] >> shifts) & ((1 << bits) - 1)).reshape(len(levels), -1)
 
 
 def _widened(codes: np.ndarray, own: Format, fmt: Format) -> np.ndarray:

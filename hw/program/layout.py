@@ -4,22 +4,24 @@ Every size and every limit is settled here, before any gate is built, and an err
 and the limit.
 """
 
+from dataclasses import replace
 from functools import cached_property
 from math import gcd
 
 from ..errors import GeometryError
 from ..geometry import Geometry
 from ..network.network import INPUT, Network
-from ..numbers.arithmetic import address_width
+from ..numbers.arithmetic import Accumulator, address_width
+from ..numbers.formats import Fixed
 from ..numbers.mode import Mode
-from ..numbers.operands import widest
+from ..numbers.operands import Operands, widest
 from .allocation import allocate
 from .contents import Contents
 from .cycles import CycleModel, compute_cycles, fetch_cycles
 from .fetching import aligned
 from .mapping import MappedLayer, map_network
 from .records import Feed, Place, Record, Tiles, feed_of
-from .regrouping import alternatives
+from .regrouping import alternatives, cannot_overflow
 from .timeline import Latencies, TimelineConfig
 
 __all__ = ["Program"]
@@ -54,7 +56,8 @@ class Program:
     Attributes
     ----------
     operands : Operands
-        Formats that the array reads: the widest of those of its layers (`MappedLayer.operands`).
+        Formats that the array reads: the widest of those of its layers (`MappedLayer.operands`), or
+        slices of weights.
     mapped : tuple of MappedLayer
         The layers as the array runs them.
     records : tuple of Record
@@ -66,7 +69,7 @@ class Program:
     image_words : int
         Activation words of an image's region.
     weight_words : int
-        Words of the weight memory, of ``columns * lanes`` codes each.
+        Words of the weight memory, of ``columns * lanes`` codes, or slices of codes, each.
     contents : Contents
         What the memories hold.
     cycles : CycleModel
@@ -103,8 +106,11 @@ class Program:
             )
         self.network, self.geometry = network, geometry
         self.contexts, self.batch, self.any_weights = contexts, batch, any_weights
-        self.mapped: tuple[MappedLayer, ...] = map_network(network, geometry.lanes)
-        self.operands = widest(each.operands for each in self.mapped if each.operands)
+        self.mapped: tuple[MappedLayer, ...] = map_network(
+            network, geometry.lanes, sliced=geometry.slice is not None
+        )
+        self.operands = self._find_operands()
+        self._check_slices()
         self.modes = self._collect_modes()
         self._allocation = allocate(network, self._tensor_words())
         self.image_words = self._allocation.words
@@ -113,6 +119,25 @@ class Program:
         self.segment = self._find_segment()
         self.records, self.weight_words = self._make_records()
         self._check_limits()
+
+    def _find_operands(self) -> Operands:
+        """Return what the array reads: the widest operands of its layers, or slices of weights."""
+        found = widest(each.operands for each in self.mapped if each.operands)
+        bits = self.geometry.slice
+        return replace(found, weight=Fixed(bits, signed=False)) if bits else found
+
+    def _check_slices(self) -> None:
+        """Raise `GeometryError` where slices would saturate other sums than whole products do."""
+        accumulator, bits = self.network.accumulator, self.geometry.slice
+        if bits is None or accumulator.overflow == "wrap":
+            return
+        for mapped in self.mapped:
+            if mapped.on_array and not cannot_overflow(mapped, accumulator, self.any_weights):
+                raise GeometryError(
+                    f"layer {mapped.layer.name}: sums can saturate in {accumulator.width} bits, and "
+                    f"slices of {bits} bits would do it elsewhere; take a wider accumulator, the "
+                    "overflow wrap, or no slice"
+                )
 
     def _collect_modes(self) -> tuple[Mode, ...]:
         """Return the hidden layers' modes without repetition, then the last layer's."""
@@ -206,7 +231,8 @@ class Program:
 
     def _stored_words(self, mapped: MappedLayer) -> int:
         """Return the words of weights of a tile."""
-        return mapped.weights.shape[1] // self.geometry.lanes if mapped.on_array else 0
+        slices = mapped.slices(self.geometry.slice)
+        return slices * (mapped.weights.shape[1] // self.geometry.lanes) if mapped.on_array else 0
 
     def _record(self, mapped: MappedLayer, weight_base: int, parameter_base: int) -> Record:
         columns = self.geometry.columns
@@ -216,7 +242,7 @@ class Program:
             mapped,
             self._feed(mapped),
             Tiles(
-                planes=mapped.planes,
+                planes=mapped.planes * mapped.slices(self.geometry.slice),
                 bitwise=mapped.bitwise,
                 steps=mapped.steps,
                 tiles=tiles,
@@ -227,6 +253,7 @@ class Program:
                 shifts=mapped.patch.shifts,
                 shift_words=mapped.shift_words,
                 bank_words=mapped.words,
+                signed=mapped.operands is not None and mapped.operands.weight.min_level < 0,
             ),
             self._place(mapped),
         )
@@ -340,8 +367,15 @@ class Program:
 
     @property
     def doubling(self) -> bool:
-        """Whether a layer reads bit planes."""
-        return any(record.tiles.bitwise for record in self.records)
+        """Whether sums are doubled, or shifted: a layer reads bit planes, or has several slices."""
+        slices = max(each.slices(self.geometry.slice) for each in self.mapped)
+        return slices > 1 or any(record.tiles.bitwise for record in self.records)
+
+    @property
+    def accumulator(self) -> Accumulator:
+        """The accumulator as it is built; where no sum of whole products overflows, slices wrap."""
+        total = self.network.accumulator
+        return total if self.geometry.slice is None else replace(total, overflow="wrap")
 
     @property
     def last_input_layer(self) -> int:

@@ -29,7 +29,7 @@ from ..network.network import INPUT, Network
 from ..numbers.arithmetic import bits_for
 from ..numbers.formats import Bipolar, Fixed, Format
 from ..numbers.mode import Mode
-from ..numbers.operands import Operands, common, widest
+from ..numbers.operands import Operands, common, narrowest, widest
 from .patch import Patch, patch_of
 
 FAR = 1 << 54  # beyond every sum that the reference takes, with room for a gain in 64 bits
@@ -37,18 +37,27 @@ FAR = 1 << 54  # beyond every sum that the reference takes, with room for a gain
 __all__ = ["MappedLayer", "accumulator_bits", "map_network", "map_weighted", "operands"]
 
 
-def operands(network: Network) -> Operands:
+def operands(network: Network, *, sliced: bool = False) -> Operands:
     """Return the operand formats of the one array that runs all layers of ``network``.
 
     A network whose weights and hidden activations are bipolar runs on an XNOR array, which reads
     an unsigned input as bit planes; every other one on an array of the narrowest common formats.
+    A ``sliced`` array multiplies integers of any width, slice by slice: these are the narrowest
+    that hold all weights, those of pools and sums too, as whole ones.
 
     Raises
     ------
     NetworkError
-        When no operand of 32 bits holds the levels of all layers.
+        When no operand of 32 bits holds the levels of all layers; for weights without slices.
     """
     weights = [layer.weight for layer in network if isinstance(layer, Weighted)]
+    if sliced:
+        _check_slices(network)
+        picking = [narrowest(0, max(_summands(each))) for each in network if _picks(each)]
+        whole = [Fixed(2) if each == Bipolar() else each for each in weights]
+        weight = _common(network, "weights", [*whole, *picking] or [Fixed(2)])
+        activation = _common(network, "inputs", [each for x in network for each in x.inputs])
+        return widest([Operands(weight, activation)])
     weight = _common(network, "weights", weights or [Fixed(2)])
     if weight == Bipolar() and _is_bitwise(network):
         return Operands(weight, Bipolar())
@@ -68,13 +77,36 @@ def _is_bitwise(network: Network) -> bool:
     return hidden <= {Bipolar()} and has_planes
 
 
-def _own_operands(layer: Layer, array: Operands) -> Operands:
+def _check_slices(network: Network) -> None:
+    """Raise `NetworkError` where a layer has weights that are no slices of integers."""
+    for layer in network:
+        if isinstance(layer, Weighted) and not isinstance(layer.weight, (Fixed, Bipolar)):
+            raise NetworkError(
+                f"layer {layer.name}: {layer.weight} weights have no slices; slices are of bipolar "
+                "and integer weights: train it with these, or leave out the slice"
+            )
+
+
+def _picks(layer: Layer) -> bool:
+    """Tell whether a layer has weights that pick channels: an average pool, or a sum."""
+    return isinstance(layer, Requantised) and not isinstance(layer, Weighted)
+
+
+def _summands(layer: Layer) -> tuple[int, ...]:
+    """Return the weights that pick channels."""
+    return layer.summands if isinstance(layer, Add) else (1,)
+
+
+def _own_operands(layer: Layer, array: Operands, sliced: bool = False) -> Operands:
     """Return the formats in which a layer of an array is stored and multiplied.
 
     They are the layer's; but in an array of integers bipolar numbers are integers of two bits,
-    which have the 0 that lanes without a code carry. What picks channels has the array's weights.
+    which have the 0 that lanes without a code carry. What picks channels has the array's weights,
+    or, in slices, the narrowest.
     """
     weight = layer.weight if isinstance(layer, Weighted) else array.weight
+    if sliced and _picks(layer):
+        weight = narrowest(0, max(_summands(layer)))
     if array.activation == Bipolar():
         return Operands(weight, Bipolar())
     activation = common(layer.inputs)
@@ -188,6 +220,10 @@ class MappedLayer:
             self.thresholds is not None,
         )
 
+    def slices(self, bits: int | None) -> int:
+        """Return how many slices of ``bits`` a weight has: its passes, in an array of slices."""
+        return 1 if bits is None or self.operands is None else -(-self.operands.weight.width // bits)
+
     @property
     def weight_codes(self) -> np.ndarray:
         """Codes of the weights in the layer's own format, of the shape of ``weights``."""
@@ -224,19 +260,23 @@ class MappedLayer:
         return weights.reshape(shape).sum(axis=(1, 3)).tolist()
 
 
-def map_network(network: Network, lanes: int) -> tuple[MappedLayer, ...]:
+def map_network(
+    network: Network, lanes: int, *, sliced: bool = False
+) -> tuple[MappedLayer, ...]:
     """Lay every layer of ``network`` on the array that `operands` chooses."""
-    array = operands(network)
-    return tuple(_map_layer(network, layer, lanes, array) for layer in network)
+    array = operands(network, sliced=sliced)
+    return tuple(_map_layer(network, layer, lanes, array, sliced) for layer in network)
 
 
-def _map_layer(network: Network, layer: Layer, lanes: int, array: Operands) -> MappedLayer:
+def _map_layer(
+    network: Network, layer: Layer, lanes: int, array: Operands, sliced: bool
+) -> MappedLayer:
     size = network.sizes[network.sources(layer)[0]]
     channels = network.sizes[layer.name].channels
     if isinstance(layer, Weighted):
         return map_weighted(layer, patch_of(layer, size, lanes), lanes, array)
     if isinstance(layer, Requantised):
-        return _map_selecting(layer, size, lanes, array, channels)
+        return _map_selecting(layer, size, lanes, array, channels, sliced)
     patch, empty = patch_of(layer, size, lanes), np.zeros((0,), np.int64)
     return MappedLayer(
         layer=layer,
@@ -304,10 +344,10 @@ def _scaling(layer: Requantised, doublings: int, offset: np.ndarray | int = 0) -
 
 
 def _map_selecting(
-    layer: Requantised, size, lanes: int, array: Operands, channels: int
+    layer: Requantised, size, lanes: int, array: Operands, channels: int, sliced: bool
 ) -> MappedLayer:
     """Map an average pool or a sum: weights that pick one channel of a word."""
-    summands = layer.summands if isinstance(layer, Add) else (1,)
+    summands = _summands(layer)
     if array.weight.max_level < 1:
         raise NetworkError(f"layer {layer.name}: {array.weight} weights cannot pick a channel")
     taps, doubling = _taps(summands, array.weight)
@@ -331,7 +371,7 @@ def _map_selecting(
     return MappedLayer(
         layer=layer,
         patch=patch,
-        operands=_own_operands(layer, array),
+        operands=_own_operands(layer, array, sliced),
         pad=layer.input.zero_level,
         planes=passes,
         bitwise=False,

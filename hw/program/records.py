@@ -84,6 +84,8 @@ class Tiles:
     """Tiles of output channels that the array computes; bases are word addresses.
 
     ``parameter_base`` is one in the parameter memory, or in those of the thresholds.
+    ``planes`` are bit planes, or passes with weights of their own: those of slices read the same
+    words, and the first one is ``signed`` where the weights are.
     ``group_weights`` and ``group_parameters`` lead from one group of channels to the next; both
     are 0 where groups share them. A bank has ``bank_words`` of a row, which serve ``shifts``
     positions of a strip, each of which begins ``shift_words`` after the one before.
@@ -100,6 +102,7 @@ class Tiles:
     shifts: int
     shift_words: int
     bank_words: int
+    signed: bool = False
 
     @property
     def rounds(self) -> int:

@@ -25,7 +25,7 @@ from ..numbers.formats import Bipolar, Fixed
 from .mapping import MappedLayer, map_weighted
 from .patch import Patch, patch_of
 
-__all__ = ["alternatives", "grouped"]
+__all__ = ["alternatives", "cannot_overflow", "grouped"]
 
 WIDEST = 4  # words that the channels of a group fill at most, where several groups become one
 LONGEST = 16  # columns of the window of a strip
@@ -57,7 +57,7 @@ def alternatives(
     layer = mapped.layer
     if not isinstance(layer, Conv2d) or layer.groups == 1 or mapped.operands is None:
         return
-    if not mapped.operands.weight.holds(0) or not _is_exact(mapped, accumulator, any_weights):
+    if not mapped.operands.weight.holds(0) or not cannot_overflow(mapped, accumulator, any_weights):
         return
     each = layer.weights.shape[3]
     for count in range(1, layer.groups + 1):
@@ -130,7 +130,7 @@ def _strips(layer: Conv2d, way: MappedLayer, shifts: int, lanes: int) -> MappedL
     return replace(way, patch=strip, weights=weights, shift_words=words)
 
 
-def _is_exact(mapped: MappedLayer, accumulator: Accumulator, any_weights: bool) -> bool:
+def cannot_overflow(mapped: MappedLayer, accumulator: Accumulator, any_weights: bool) -> bool:
     """Tell whether no products, in whatever order, can make the accumulator overflow."""
     low, high = mapped.accumulator_range()
     if any_weights:

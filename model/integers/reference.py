@@ -74,6 +74,7 @@ def evaluate(
     images: Tensor | np.ndarray,
     lanes: int,
     *,
+    sliced: bool = False,
     trace: bool = False,
     replaced: Mapping[str, Tensor] | None = None,
 ) -> Result:
@@ -87,6 +88,9 @@ def evaluate(
         Input levels; or of shape (images, inputs), in the same order.
     lanes : int
         Pairs a step; decides where a saturating accumulator saturates.
+    sliced : bool
+        Whether the array multiplies slices of weights: bipolar ones are integers there. In networks
+        without any it makes no difference.
     trace : bool
         Whether to keep accumulators, overflows and levels of every layer.
     replaced : mapping, optional
@@ -107,7 +111,7 @@ def evaluate(
             f"network {network.name} reads images of shape (images, {network.inputs}) or "
             f"(images, {', '.join(map(str, size))}), not {tuple(levels.shape)}"
         )
-    layers = [_Layer(each, lanes, network) for each in map_network(network, lanes)]
+    layers = [_Layer(each, lanes, network) for each in map_network(network, lanes, sliced=sliced)]
     largest = max(each.elements for each in network.sizes.values())
     at_once = max(1, BATCH // largest)
     batches = [{INPUT: batch} for batch in levels.reshape(len(levels), *size).split(at_once)]
