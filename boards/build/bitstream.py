@@ -94,7 +94,7 @@ class Bitstream:
         """Return, as plain data, what it is and what made it."""
         program = self.device.accelerator.program
         geometry = program.geometry
-        names = ("rows", "columns", "lanes", "chains")
+        names = ("rows", "columns", "lanes", "chains", "slice")
         return {
             "board": self.board.name,
             "target": self.board.target.name,

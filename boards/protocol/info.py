@@ -31,7 +31,7 @@ FIELDS = {
 LAYOUT = struct.Struct("<" + "".join(FIELDS.values()))
 INFO_BYTES = LAYOUT.size
 FORMATS = ("input", "output", "weight", "activation")
-LOADS, SATURATES, ANY_WEIGHTS, VALUES = 1, 2, 4, 8  # bits of the flags
+LOADS, SATURATES, ANY_WEIGHTS, VALUES, SLICED = 1, 2, 4, 8, 16  # bits of the flags
 
 
 def network_digest(network: Network, *, weights: bool = True) -> bytes:
@@ -86,6 +86,8 @@ class Info:
         Images that may be on their way at once.
     rows, columns, lanes, contexts, batch : int
         Shape of the array, and images in flight.
+    sliced : bool
+        The array multiplies slices of weights; `weight` is their format.
     accumulator : Accumulator
     inputs, outputs : int
         Elements of an image, and levels of its answer.
@@ -107,6 +109,7 @@ class Info:
     rows: int
     columns: int
     lanes: int
+    sliced: bool
     contexts: int
     batch: int
     accumulator: Accumulator
@@ -135,6 +138,7 @@ class Info:
             rows=geometry.rows,
             columns=geometry.columns,
             lanes=geometry.lanes,
+            sliced=geometry.slice is not None,
             contexts=program.contexts,
             batch=program.batch,
             accumulator=network.accumulator,
@@ -157,7 +161,8 @@ class Info:
     @property
     def geometry(self) -> Geometry:
         """The array, as far as the order of weights depends on it."""
-        return Geometry(self.rows, self.columns, self.lanes)
+        bits = self.weight.width if self.sliced else None
+        return Geometry(self.rows, self.columns, self.lanes, slice=bits)
 
     def program(self, network: Network) -> Program:
         """Return the program of ``network`` on the device, as far as its memories depend on it.
@@ -182,6 +187,7 @@ class Info:
         values["flags"] = LOADS * self.loads_weights
         values["flags"] |= ANY_WEIGHTS * self.any_weights
         values["flags"] |= VALUES * (not self.has_classes)
+        values["flags"] |= SLICED * self.sliced
         values["flags"] |= SATURATES * (self.accumulator.overflow == "saturate")
         values["accumulator"] = self.accumulator.width
         values |= {name: str(values[name]).encode() for name in FORMATS}
@@ -216,6 +222,7 @@ class Info:
         values["loads_weights"] = bool(flags & LOADS)
         values["any_weights"] = bool(flags & ANY_WEIGHTS)
         values["has_classes"] = not flags & VALUES
+        values["sliced"] = bool(flags & SLICED)
         overflow = "saturate" if flags & SATURATES else "wrap"
         values["accumulator"] = Accumulator(values["accumulator"], overflow)
         for name in FORMATS:

@@ -141,6 +141,7 @@ class Sequencer(wiring.Component):
         last_step, last_plane, last_tile, *shifts = self._loops(m, go, start)
         free = self._free(m, go & last_step & last_plane)
         bitwise = self._field("bitwise")
+        shifts_sum = Const(1) if self.config.sliced else bitwise
         base, current = self._base(m, start)
 
         m.d.comb += [
@@ -154,7 +155,7 @@ class Sequencer(wiring.Component):
         ]
         m.d.sync += [
             self.o_control.enable.eq(go),
-            self.o_control.double.eq(last_step & ~last_plane & (1 if self.config.sliced else bitwise)),
+            self.o_control.double.eq(last_step & ~last_plane & shifts_sum),
             self.o_control.last.eq(last_step & last_plane),
             running.eq(start | (running & ~release)),
         ]

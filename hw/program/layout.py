@@ -134,9 +134,9 @@ class Program:
         for mapped in self.mapped:
             if mapped.on_array and not cannot_overflow(mapped, accumulator, self.any_weights):
                 raise GeometryError(
-                    f"layer {mapped.layer.name}: sums can saturate in {accumulator.width} bits, and "
-                    f"slices of {bits} bits would do it elsewhere; take a wider accumulator, the "
-                    "overflow wrap, or no slice"
+                    f"layer {mapped.layer.name}: sums can saturate in {accumulator.width} bits, "
+                    f"and slices of {bits} bits would do it elsewhere; take a wider accumulator, "
+                    "the overflow wrap, or no slice"
                 )
 
     def _collect_modes(self) -> tuple[Mode, ...]:

@@ -222,7 +222,9 @@ class MappedLayer:
 
     def slices(self, bits: int | None) -> int:
         """Return how many slices of ``bits`` a weight has: its passes, in an array of slices."""
-        return 1 if bits is None or self.operands is None else -(-self.operands.weight.width // bits)
+        return (
+            1 if bits is None or self.operands is None else -(-self.operands.weight.width // bits)
+        )
 
     @property
     def weight_codes(self) -> np.ndarray:
@@ -260,9 +262,7 @@ class MappedLayer:
         return weights.reshape(shape).sum(axis=(1, 3)).tolist()
 
 
-def map_network(
-    network: Network, lanes: int, *, sliced: bool = False
-) -> tuple[MappedLayer, ...]:
+def map_network(network: Network, lanes: int, *, sliced: bool = False) -> tuple[MappedLayer, ...]:
     """Lay every layer of ``network`` on the array that `operands` chooses."""
     array = operands(network, sliced=sliced)
     return tuple(_map_layer(network, layer, lanes, array, sliced) for layer in network)

@@ -53,6 +53,12 @@ class Asked(Part):
         COUNT, "pipeline distance: elements that share a register ([The array](array.md#geometry))"
     )
     chains: int | None = column(COUNT, "chains by which partial sums leave the array")
+    slice: int | None = column(
+        COUNT,
+        "bits of a weight that an element multiplies a step, where it does not multiply whole ones "
+        "([The array](array.md#slices))",
+        unit="bits",
+    )
     multiplier: str | None = column(
         TEXT,
         "`logic` where the array multiplies in logic cells, `block` where it does so in DSP blocks",
@@ -283,9 +289,9 @@ class Ended(Part):
         return cls(failure="; ".join(found.failed.values()) or None)
 
 
-def geometry_columns(geometry: Geometry) -> dict[str, int]:
+def geometry_columns(geometry: Geometry) -> dict[str, int | None]:
     """Return the columns that say how large an array is."""
-    names = ("rows", "columns", "lanes", "hop", "chains")
+    names = ("rows", "columns", "lanes", "hop", "chains", "slice")
     return {name: getattr(geometry, name) for name in names}
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from ...hw.sim.batch.whole import SUMS, simulate_whole
 from ...hw.sim.compare import Comparison, compare, with_overflows
 from ...hw.sim.engine import make_engine
 from ...hw.sim.run import CycleWindow, Run, Stimulus
-from ...model.integers.reference import LayerTrace, evaluate
+from ...model.integers.reference import LayerTrace, Result, evaluate
 
 __all__ = [
     "Checked",
@@ -49,14 +50,14 @@ class Reference:
 
 def reference(program: Program, images: np.ndarray, traced: int) -> Reference:
     """Evaluate images, a few at a time, so that only the sums of the traced ones are kept."""
-    network, lanes = program.network, program.geometry.lanes
+    network = program.network
     results, layers = [], ()
     overflows = np.zeros(len(network.layers), np.int64)
     step = max(1, SUMS // program.sums)
     starts = [0, *range(traced, len(images), step)] if traced else range(0, len(images), step)
     for start in starts:
         stop = traced if start < traced else start + step
-        part = evaluate(network, torch.as_tensor(images[start:stop]), lanes, trace=True)
+        part = _evaluate(program, images[start:stop])
         overflows += [_overflowed(layer) for layer in part.layers]
         results.append(part)
         if start < traced:
@@ -67,6 +68,13 @@ def reference(program: Program, images: np.ndarray, traced: int) -> Reference:
         layers=layers,
         overflows=tuple(overflows.tolist()),
     )
+
+
+def _evaluate(program: Program, images: np.ndarray) -> Result:
+    """Return what the reference gives, with its trace, on an array such as the program's."""
+    sliced = program.geometry.slice is not None
+    levels = torch.as_tensor(images)
+    return evaluate(program.network, levels, program.geometry.lanes, sliced=sliced, trace=True)
 
 
 def _overflowed(layer: LayerTrace) -> int:
@@ -122,11 +130,7 @@ def _remaining(note: Callable[[str], None]) -> Callable[[float], None]:
 def _compare_whole(engine: BatchEngine, work: Stimulus) -> tuple[Run, Comparison, Reference]:
     program = engine.accelerator.program
 
-    def evaluated(images: np.ndarray):
-        lanes = program.geometry.lanes
-        return evaluate(program.network, torch.as_tensor(images), lanes, trace=True)
-
-    run, comparison, whole = simulate_whole(engine, work, evaluated)
+    run, comparison, whole = simulate_whole(engine, work, partial(_evaluate, program))
     return run, comparison, Reference(whole.levels, whole.labels, (), whole.overflows)
 
 

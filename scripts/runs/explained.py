@@ -122,7 +122,8 @@ class Explanation:
             model = program.cycles
             busy = [max(model.fetch(each), model.compute(each)) for each in program.records]
             cycles = [-(-each // program.batch) for each in busy]
-        mapped = map_network(network, self.array.lanes)
+        sliced = isinstance(program, Program) and program.geometry.slice is not None
+        mapped = map_network(network, self.array.lanes, sliced=sliced)
         pairs = zip(mapped, cycles, strict=True)
         return tuple(self._layer(network, each, took) for each, took in pairs)
 

@@ -29,7 +29,7 @@ def check(
     labels = dataset.test_labels[images]
     parts = {
         "network": to_bytes(network),
-        "geometry": [str(geometry), geometry.hop, geometry.chains],
+        "geometry": [str(geometry), geometry.hop, geometry.chains, geometry.slice],
         "groups": [program.contexts, program.batch],
         "implementation": repr(accelerator.implementation),
         "images": levels.tobytes(),

@@ -121,6 +121,13 @@ geometry = _stacked(
         help="Chains by which partial sums leave the array, one a cycle each.",
     ),
     click.option(
+        "--slice",
+        type=int,
+        metavar="BITS",
+        help="Bits of a weight that an element multiplies a step, 1, 2 or 4; wider weights take "
+        "several passes [default: whole weights, all as wide as the widest].",
+    ),
+    click.option(
         "--batch",
         type=click.IntRange(1),
         help="Images of a group, up to the rows [default: as many].",
@@ -244,13 +251,15 @@ class ArrayOptions:
     lanes: int
     hop: int
     chains: int
+    slice: int | None = None
     batch: int | None
     contexts: int
 
     @property
     def geometry(self) -> Geometry:
         """The array; raises `GeometryError` where there is no such one."""
-        return Geometry(self.rows, self.columns, self.lanes, hop=self.hop, chains=self.chains)
+        sizes = self.rows, self.columns, self.lanes
+        return Geometry(*sizes, hop=self.hop, chains=self.chains, slice=self.slice)
 
     def program(
         self, network: "Network", geometry: Geometry | None = None, *, any_weights: bool = False
@@ -299,6 +308,7 @@ class FittedOptions(ArrayOptions):
             return
         for name in ("rows", "columns", "lanes"):
             refuse(name, "is what --fit chooses itself")
+        refuse("slice", "is of an array with --rows, --columns and --lanes; --fit measures others")
         if self.multiplier != "logic":
             raise NarrowgaugeError(
                 "--fit measures arrays of logic cells; with --multiplier block, give --rows, "

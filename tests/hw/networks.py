@@ -1,10 +1,22 @@
 """Random networks, geometries and operands."""
 
+from dataclasses import replace
+from itertools import cycle
+
 import numpy as np
 from hypothesis import strategies as st
 
 from narrowgauge.hw.geometry import Geometry
-from narrowgauge.hw.network.layers import Add, AveragePool, Conv2d, Dense, MaxPool, Size, Window
+from narrowgauge.hw.network.layers import (
+    Add,
+    AveragePool,
+    Conv2d,
+    Dense,
+    MaxPool,
+    Size,
+    Weighted,
+    Window,
+)
 from narrowgauge.hw.network.network import INPUT, Network
 from narrowgauge.hw.numbers.arithmetic import OVERFLOWS, Accumulator
 from narrowgauge.hw.numbers.formats import Bipolar, Fixed, parse
@@ -68,6 +80,18 @@ def random_convnet(seed, family, spec, accumulator, *, output=None, varied=False
     for index, layer in enumerate(spec[1:]):
         builder.add(index, *layer, last=(output or Fixed(12)) if index == len(spec) - 2 else None)
     return Network("random", tuple(builder.layers), accumulator, input_size=spec[0])
+
+
+def with_weights(seed, network, formats):
+    """The same network with random weights of other formats, taken by the layers in turn."""
+    rng, names, layers = np.random.default_rng(seed), cycle(formats), []
+    for layer in network.layers:
+        if isinstance(layer, Weighted):
+            fmt = parse(next(names))
+            weights = random_levels(rng, fmt, layer.weights.shape)
+            layer = replace(layer, weight=fmt, weights=weights)
+        layers.append(layer)
+    return replace(network, layers=tuple(layers))
 
 
 class _Builder:

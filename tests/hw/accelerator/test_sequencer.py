@@ -1,6 +1,7 @@
 """The sequencer alone, against loops in Python."""
 
 import random
+from dataclasses import replace
 from itertools import pairwise, product
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ class Step(NamedTuple):
     word: int
     double: bool
     last: bool
+    signed: bool
 
 
 layers = st.builds(
@@ -34,6 +36,7 @@ layers = st.builds(
     group_weights=st.integers(0, 9),
     shifts=st.sampled_from([1, 1, 2, 3]),
     shift_words=st.integers(0, 3),
+    signed=st.booleans(),
 ).filter(lambda layer: not layer.bitwise or layer.shifts == 1)
 banks = st.lists(  # context, layer, the first of its job, of another group than the one before
     st.tuples(st.integers(0, 1), st.integers(0, 1), st.booleans(), st.booleans()),
@@ -41,10 +44,13 @@ banks = st.lists(  # context, layer, the first of its job, of another group than
 )  # fmt: skip
 
 
-def config_of(layers, interval):
+def config_of(layers, interval, sliced=False):
+    if sliced:  # each slice has weights of its own
+        layers = [replace(layer, bitwise=False) for layer in layers]
     return SequencerConfig(
-        Job(2, len(layers)), interval, weight_words=128, bank_words=16, layers=layers
-    )
+        Job(2, len(layers)), interval, weight_words=128, bank_words=16, layers=layers,
+        sliced=sliced,
+    )  # fmt: skip
 
 
 def jobs_of(banks):
@@ -69,9 +75,10 @@ def expected(config, banks):
             ends_plane, ends_sum = step == layer.steps - 1, plane == layer.planes - 1
             word = plane * layer.steps + step
             weight = base + tile * stored + word % stored
-            double = layer.bitwise and ends_plane and not ends_sum
-            word += shift * layer.shift_words
-            steps.append(Step(weight, word, double, ends_plane and ends_sum))
+            double = (layer.bitwise or config.sliced) and ends_plane and not ends_sum
+            word = shift * layer.shift_words + (step if config.sliced else word)
+            signed = config.sliced and layer.signed and not plane
+            steps.append(Step(weight, word, double, ends_plane and ends_sum, signed))
         yield steps
 
 
@@ -94,7 +101,8 @@ def walk(config, banks, seed=None):
             ready = chance.random() < busy
             ctx.set(sequencer.jobs.ready, ready)
             if ctx.get(sequencer.o_control.enable):
-                bits = ctx.get(sequencer.o_control.double), ctx.get(sequencer.o_control.last)
+                bits = [ctx.get(sequencer.o_control.double), ctx.get(sequencer.o_control.last)]
+                bits.append(config.sliced and ctx.get(sequencer.o_signed))
                 steps.append((cycle, Step(*addresses, *map(bool, bits))))
             addresses = ctx.get(sequencer.o_weight_address), ctx.get(sequencer.o_word_address)
             if ready and ctx.get(sequencer.jobs.valid):
@@ -124,9 +132,12 @@ def is_right(config, banks, seed):
 
 
 @settings(max_examples=40)
-@given(st.lists(layers, min_size=2, max_size=2), st.integers(1, 5), banks, st.integers(0, 99))
-def test_every_step_of_every_bank(layers, interval, banks, seed):
-    assert is_right(config_of(layers, interval), list(jobs_of(banks)), seed)
+@given(
+    st.lists(layers, min_size=2, max_size=2), st.integers(1, 5), banks, st.booleans(),
+    st.integers(0, 99),
+)  # fmt: skip
+def test_every_step_of_every_bank(layers, interval, banks, sliced, seed):
+    assert is_right(config_of(layers, interval, sliced), list(jobs_of(banks)), seed)
 
 
 @settings(max_examples=20)
@@ -155,8 +166,25 @@ def test_nothing_waits_but_for_the_drain(layer, interval, count):
          "jobs of layer 0"],
 )  # fmt: skip
 def test_a_planted_fault_is_found(monkeypatch, method, old, new):
-    layer = SequencerLayer(2, 2, 2, bitwise=True, weight_base=3, group_weights=4)
-    config = config_of([layer, layer], 5)
+    finds(monkeypatch, method, old, new, sliced=False)
+
+
+@pytest.mark.parametrize(
+    ("method", "old", "new"),
+    [
+        ("_slice", "first.eq(last_slice)", "first.eq(0)"),
+        ("_slice", "self.o_word_address.eq(begin)", "self.o_word_address.eq(1)"),
+        ("elaborate", "Const(1) if self.config.sliced else bitwise", "bitwise"),
+    ],
+    ids=["one signed slice in all", "words from the second on", "does not shift"],
+)
+def test_a_fault_of_slices_is_found(monkeypatch, method, old, new):
+    finds(monkeypatch, method, old, new, sliced=True)
+
+
+def finds(monkeypatch, method, old, new, *, sliced):
+    layer = SequencerLayer(2, 2, 2, bitwise=True, weight_base=3, group_weights=4, signed=True)
+    config = config_of([layer, layer], 5, sliced)
     banks = [(0, 0, True, False), (0, 0, False, True), (0, 0, False, False), (1, 1, True, False)]
     assert all(is_right(config, banks, seed) for seed in range(4))
     edit(monkeypatch, Sequencer, method, old, new)
