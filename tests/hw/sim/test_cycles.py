@@ -59,6 +59,13 @@ def cases():
             ),
             3,
         ),
+        "slices": (
+            made(
+                (Size(4, 4, 4), ("conv", 4, SAME, 1), ("add", "input", (3, 2)), ("dense", 3)),
+                Geometry(2, 2, 4, slice=2), batch=1,
+            ),
+            3,
+        ),
         "one context": (
             made(
                 (Size(5, 5, 2), ("conv", 4, SAME, 1), ("max", HALF), ("average", None),
