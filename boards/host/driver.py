@@ -19,7 +19,7 @@ from ...hw.network.network import Network
 from ..gateware.device import BAUD
 from ..gateware.results import label_bytes, level_bytes
 from ..protocol.frame import ANSWER, ERROR, Error, Flag, Frame, Type, packed, packed_bytes
-from ..protocol.info import INFO_BYTES, Info, device_digest, network_digest
+from ..protocol.info import MAX_INFO_BYTES, Info, device_digest, network_digest
 from ..protocol.outcome import STATUS_BYTES, Answer, Inference, Status
 from .link import Link
 from .port import Port, open_port
@@ -71,7 +71,7 @@ class Driver:
         timeout: float = 0.5,
         tries: int = 8,
     ):
-        opened = open_port(port, baud, limit=INFO_BYTES) if isinstance(port, str) else port
+        opened = open_port(port, baud, limit=MAX_INFO_BYTES) if isinstance(port, str) else port
         self._port = opened
         self.network: Network | None = None
         self._clean = False  # nothing is on its way
@@ -84,9 +84,11 @@ class Driver:
         except BaseException:
             self.close()
             raise
-        levels = self.info.outputs * level_bytes(self.info.output.width)
-        self._levels, self._label = levels, label_bytes(self.info.classes)
-        self._port.decoder.limit = max(INFO_BYTES, levels + self._label)
+        self._level, self._label = (
+            level_bytes(self.info.output.width),
+            label_bytes(self.info.classes),
+        )
+        self._port.decoder.limit = max(MAX_INFO_BYTES, self._answer_bytes(Type.RUN))
 
     def __enter__(self) -> Self:
         return self
@@ -189,8 +191,9 @@ class Driver:
             Called with the number of answers after each.
         """
         before, started = replace(self.counts), time.perf_counter()
-        levels = levels or not self.info.has_classes
-        labels = np.zeros(len(images), np.int64) if self.info.has_classes else None
+        levels, ends = levels or self.info.has_values, self.info.ends
+        shape = (len(images), len(ends)) if len(ends) > 1 else (len(images),)
+        labels = np.zeros(shape, np.int64) if self.info.has_classes else None
         found = np.zeros((len(images), self.info.outputs), np.int64) if levels else None
         for answered, answer in enumerate(self.answers(images, levels=levels), 1):
             tell(answered)
@@ -210,8 +213,8 @@ class Driver:
         images : int array of shape (images, ...)
             Input levels, in the order in which the network reads them: channels last.
         levels : bool
-            Ask for the levels of the last layer too; without, answers are shorter. Where there are
-            no classes they are asked for in any case.
+            Ask for the levels too; without, answers are shorter. Where an output has no classes
+            they are asked for in any case.
 
         Raises
         ------
@@ -225,7 +228,7 @@ class Driver:
         payloads = self._payloads(images)
         self._prepare()
         self._clean = False
-        kind = Type.RUN if levels or not self.info.has_classes else Type.CLASSIFY
+        kind = Type.RUN if levels or self.info.has_values else Type.CLASSIFY
         waiting, flying = deque(range(len(payloads))), {}
         heard, silences, full = time.monotonic(), 0, False
         while waiting or flying:
@@ -258,20 +261,34 @@ class Driver:
 
     def _unasked(self, frame: Frame, kind: Type, flying: dict[int, int]) -> bool:
         """Return whether a frame is no answer to an image that is on its way."""
-        lengths = {Type.RUN: self._levels + self._label, Type.CLASSIFY: self._label}
-        expected = {kind | ANSWER: lengths[kind], ERROR: 2}
+        expected = {kind | ANSWER: self._answer_bytes(kind), ERROR: 2}
         return frame.sequence not in flying or expected.get(frame.type) != len(frame.payload)
+
+    def _answer_bytes(self, kind: Type) -> int:
+        """Return the bytes of the answer to an image."""
+        return sum(
+            (self._label if classes else 0)
+            + (count * self._level if kind == Type.RUN or not classes else 0)
+            for count, classes in self.info.ends
+        )
 
     def _answer(self, index: int, payload: bytes) -> Answer:
         """Read the answer to an image."""
-        label = int.from_bytes(payload[self._levels :], "little") if self._label else None
-        if label is not None and len(payload) == self._label:
-            label = int.from_bytes(payload, "little")
+        whole, at = len(payload) == self._answer_bytes(Type.RUN), 0
+        labels, octets = [], b""
+        for count, classes in self.info.ends:
+            size = count * self._level if whole or not classes else 0
+            octets += payload[at : at + size]
+            end = at + size + (self._label if classes else 0)
+            labels.append(int.from_bytes(payload[at + size : end], "little"))
+            at = end
+        label = tuple(labels) if len(labels) > 1 else labels[0]
+        label = label if self.info.has_classes else None
+        if not whole:
             return Answer(index, label, None)
         fmt = self.info.output
-        octets = np.frombuffer(payload, np.uint8)[: self._levels].astype(np.int64)
-        octets = octets.reshape(self.info.outputs, level_bytes(fmt.width))
-        codes = (octets << 8 * np.arange(octets.shape[1])).sum(axis=1)
+        rows = np.frombuffer(octets, np.uint8).astype(np.int64).reshape(-1, self._level)
+        codes = (rows << 8 * np.arange(self._level)).sum(axis=1)
         return Answer(index, label, fmt.to_level(codes))
 
     def _repeat(self, flying: dict[int, int], lost: list[int], waiting: deque[int]) -> None:

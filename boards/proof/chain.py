@@ -21,7 +21,7 @@ from ..catalogue.entries import Board
 from ..gateware.board_top import RESET_CYCLES
 from ..gateware.results import answer_bytes, label_bytes, level_bytes
 from ..protocol.frame import ANSWER, OVERHEAD, Decoder, Frame, Type, packed
-from ..protocol.info import INFO_BYTES, Info
+from ..protocol.info import Info
 from .netlist_run import PinSimulation
 from .recovery import find_icebox, recover
 from .routed import plain
@@ -159,7 +159,7 @@ def verify(
         Input levels.
     levels : int array of shape (images, outputs)
         What the last layer gives.
-    labels : int array of shape (images,)
+    labels : int array of shape (images,), or (images, outputs of the network)
         Their classes.
 
     Raises
@@ -252,7 +252,7 @@ def _frames(start: int, payloads: list[bytes]) -> list[Frame]:
 def _introduce(simulation: PinSimulation, info: Info) -> None:
     """Ask the devices what they are; raises `MismatchError` where one is another."""
     frames = [[Frame(Type.INFO, 0)]] * simulation.boards
-    for found in _exchange(simulation, frames, INFO_BYTES):
+    for found in _exchange(simulation, frames, len(info.to_bytes())):
         if found != [info.to_bytes()]:
             raise MismatchError("the device says that it is another than was built")
 
@@ -278,13 +278,15 @@ def _differs(
     run: _Run, built: Bitstream, levels: np.ndarray, labels: np.ndarray
 ) -> tuple[int, str]:
     """Return how many images differ, and the first difference in words."""
-    output = built.device.accelerator.program.network.output
-    octets = level_bytes(output.width)
-    codes = output.to_code(levels)
+    network = built.device.accelerator.program.network
+    octets, of_label = level_bytes(network.output.width), label_bytes(network.classes)
+    codes = network.output.to_code(levels)
     mismatches, first = 0, ""
-    for index, (answers, row, label) in enumerate(zip(run.answers, codes, labels, strict=True)):
-        wanted = b"".join(int(code).to_bytes(octets, "little") for code in row)
-        wanted += int(label).to_bytes(label_bytes(built.device.info.classes), "little")
+    for index, (answers, row) in enumerate(zip(run.answers, codes, strict=True)):
+        wanted = b""
+        for end, label in zip(network.ends, labels.reshape(len(codes), -1)[index], strict=True):
+            wanted += b"".join(int(code).to_bytes(octets, "little") for code in row[end.levels])
+            wanted += int(label).to_bytes(of_label, "little") if end.classes else b""
         wrong = [answer for answer in answers or [None] if answer != wanted]
         if wrong:
             mismatches += 1

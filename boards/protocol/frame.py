@@ -30,6 +30,7 @@ __all__ = [
     "MAX_PAYLOAD",
     "OVERHEAD",
     "PROTOCOL",
+    "SEVERAL",
     "SYNC",
     "Decoder",
     "Error",
@@ -42,6 +43,8 @@ __all__ = [
 
 PROTOCOL = 1
 """Version of everything that is said here."""
+SEVERAL = 2
+"""The same of devices with several outputs, which say more of themselves, and answer for each."""
 SYNC = 0xA5
 ANSWER = 0x80
 """Set in the type of every answer; a device ignores frames that have it."""

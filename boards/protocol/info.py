@@ -13,13 +13,13 @@ from ...hw.errors import LinkError
 from ...hw.geometry import Geometry
 from ...hw.network.file import to_bytes
 from ...hw.network.layers import Weighted
-from ...hw.network.network import Network
+from ...hw.network.network import MAX_ENDS, Network
 from ...hw.numbers.arithmetic import Accumulator
 from ...hw.numbers.formats import Format, parse
 from ...hw.program.layout import Program
-from .frame import PROTOCOL
+from .frame import PROTOCOL, SEVERAL
 
-__all__ = ["INFO_BYTES", "Info", "device_digest", "network_digest"]
+__all__ = ["MAX_INFO_BYTES", "Info", "device_digest", "network_digest"]
 
 FIELDS = {
     "protocol": "B", "version": "3s", "flags": "B", "window": "B",
@@ -29,7 +29,9 @@ FIELDS = {
 }  # fmt: skip
 """The fields of the answer in their order, and how ``struct`` writes each."""
 LAYOUT = struct.Struct("<" + "".join(FIELDS.values()))
-INFO_BYTES = LAYOUT.size
+END = struct.Struct("<HH")
+"""Levels and classes of each output, where there are several; their number is before them."""
+MAX_INFO_BYTES = LAYOUT.size + 1 + MAX_ENDS * END.size
 FORMATS = ("input", "output", "weight", "activation")
 LOADS, SATURATES, ANY_WEIGHTS, VALUES, SLICED = 1, 2, 4, 8, 16  # bits of the flags
 
@@ -75,7 +77,7 @@ class Info:
     Attributes
     ----------
     protocol : int
-        `frame.PROTOCOL` of the device.
+        `frame.PROTOCOL` of the device, or `frame.SEVERAL` where it has several outputs.
     version : str
         The narrowgauge that built it.
     loads_weights : bool
@@ -93,6 +95,8 @@ class Info:
         Elements of an image, and levels of its answer.
     has_classes : bool
         The answer has a class; without, its levels are values.
+    ends : tuple of pairs of int
+        Levels and classes of each output.
     clock_frequency : int
         Hz.
     input, output, weight, activation : Format
@@ -116,6 +120,7 @@ class Info:
     inputs: int
     outputs: int
     has_classes: bool
+    ends: tuple[tuple[int, int], ...]
     clock_frequency: int
     input: Format
     output: Format
@@ -130,7 +135,7 @@ class Info:
         """Return what a device with ``program`` says."""
         network, geometry = program.network, program.geometry
         return cls(
-            protocol=PROTOCOL,
+            protocol=PROTOCOL if len(network.ends) == 1 else SEVERAL,
             version=".".join(re.findall(r"\d+", version("narrowgauge"))[:3]),
             loads_weights=loads_weights,
             any_weights=program.any_weights,
@@ -145,6 +150,7 @@ class Info:
             inputs=network.inputs,
             outputs=network.outputs,
             has_classes=bool(network.classes),
+            ends=tuple((end.size.elements, end.classes) for end in network.ends),
             clock_frequency=round(clock_frequency),
             input=network.input,
             output=network.output,
@@ -155,8 +161,13 @@ class Info:
 
     @property
     def classes(self) -> int:
-        """Classes of the label, 0 where there is none."""
-        return self.outputs if self.has_classes else 0
+        """Classes of the label, the most of all outputs; 0 where there is none."""
+        return max(classes for _, classes in self.ends)
+
+    @property
+    def has_values(self) -> bool:
+        """Whether there are outputs without a class, whose levels always come."""
+        return not all(classes for _, classes in self.ends)
 
     @property
     def geometry(self) -> Geometry:
@@ -191,7 +202,10 @@ class Info:
         values["flags"] |= SATURATES * (self.accumulator.overflow == "saturate")
         values["accumulator"] = self.accumulator.width
         values |= {name: str(values[name]).encode() for name in FORMATS}
-        return LAYOUT.pack(*(values[name] for name in FIELDS))
+        fields = LAYOUT.pack(*(values[name] for name in FIELDS))
+        if self.protocol == PROTOCOL:
+            return fields
+        return fields + bytes([len(self.ends)]) + b"".join(END.pack(*each) for each in self.ends)
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> Self:
@@ -202,20 +216,24 @@ class Info:
         LinkError
             For a device that speaks another version of the protocol, and for what no device is.
         """
-        if payload[:1] != bytes([PROTOCOL]) or len(payload) != LAYOUT.size:
+        fields, more = payload[: LAYOUT.size], payload[LAYOUT.size :]
+        known = bytes([SEVERAL if more else PROTOCOL])
+        whole = len(fields) == LAYOUT.size and len(more) == (1 + END.size * more[0] if more else 0)
+        if payload[:1] != known or not whole:
             raise LinkError(
                 f"the device speaks version {payload[0] if payload else 'none'} of the protocol, "
-                f"this narrowgauge version {PROTOCOL}; build its bitstream anew"
+                f"this narrowgauge versions {PROTOCOL} and {SEVERAL}; build its bitstream anew"
             )
         try:
-            return cls._read(dict(zip(FIELDS, LAYOUT.unpack(payload), strict=True)))
+            ends = tuple(END.iter_unpack(more[1:]))
+            return cls._read(dict(zip(FIELDS, LAYOUT.unpack(fields), strict=True)), ends)
         except ValueError as error:  # of formats, the accumulator, the array
             raise LinkError(
                 f"the device says of itself what cannot be: {error}; build its bitstream anew"
             ) from error
 
     @classmethod
-    def _read(cls, values: dict[str, Any]) -> Self:
+    def _read(cls, values: dict[str, Any], ends: tuple[tuple[int, int], ...]) -> Self:
         """Read the fields of an answer; raises `ValueError` for what no device is."""
         flags = values.pop("flags")
         values["version"] = ".".join(map(str, values["version"]))
@@ -223,6 +241,12 @@ class Info:
         values["any_weights"] = bool(flags & ANY_WEIGHTS)
         values["has_classes"] = not flags & VALUES
         values["sliced"] = bool(flags & SLICED)
+        classes = values["outputs"] if values["has_classes"] else 0
+        values["ends"] = ends or ((values["outputs"], classes),)
+        if sum(levels for levels, _ in values["ends"]) != values["outputs"]:
+            raise ValueError("its outputs have other levels than their sum")
+        if values["has_classes"] != any(classes for _, classes in values["ends"]):
+            raise ValueError("it has classes, or none, unlike its outputs")
         overflow = "saturate" if flags & SATURATES else "wrap"
         values["accumulator"] = Accumulator(values["accumulator"], overflow)
         for name in FORMATS:

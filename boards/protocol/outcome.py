@@ -22,14 +22,15 @@ class Answer:
     ----------
     index : int
         Which image.
-    label : int or None
-        Its class, where there are classes.
+    label : int, tuple of int, or None
+        Its class, where there are classes; of several outputs one each, 0 where that is values.
     levels : int array of shape (outputs,) or None
-        The levels of the last layer, where they were asked for or there are no classes.
+        The levels of the output, or of the outputs one after the other, where they were asked for
+        or there are no classes.
     """
 
     index: int
-    label: int | None
+    label: int | tuple[int, ...] | None
     levels: np.ndarray | None
 
 
@@ -110,7 +111,7 @@ class Inference:
 
     Attributes
     ----------
-    labels : int array of shape (images,) or None
+    labels : int array of shape (images,), or (images, outputs of the network), or None
         Where there are classes.
     levels : int array of shape (images, outputs) or None
         Where they were asked for, or there are no classes.

@@ -21,11 +21,11 @@ from .inputs.walker import PatchLoops, WalkerConfig
 from .job import Batch, ContextBatch, Job, Tag
 from .memories import ActivationMemoryConfig, WeightMemoryConfig
 from .outputs.drain import DrainConfig, DrainLayer
-from .outputs.emitter import EmitterConfig
+from .outputs.emitter import EmitterConfig, EmitterOutput
 from .outputs.levels import LevelUnitConfig
 from .outputs.requantize import RequantizeConfig
 from .outputs.thresholds import ThresholdsConfig
-from .outputs.writer import WriterConfig, WriterLayer
+from .outputs.writer import WriterConfig, WriterLayer, WriterOutput
 from .probe import ProbeConfig, ProbeLayer
 from .scoreboard import ScoreboardConfig
 from .sequencer import SequencerConfig, SequencerLayer
@@ -237,6 +237,7 @@ def scoreboard_config(program: Program) -> ScoreboardConfig:
         layers=len(program.records),
         last_input_layer=program.last_input_layer,
         batch=Batch(program.batch),
+        first_output_layer=min(area.layer for area in program.output_areas),
     )
 
 
@@ -333,11 +334,11 @@ def _thresholds_config(program: Program) -> ThresholdsConfig | None:
 
 def writer_config(program: Program) -> WriterConfig:
     """Return the configuration of the `Writer`."""
-    geometry, last = program.geometry, program.records[-1]
+    geometry = program.geometry
 
     def layer(record: Record) -> WriterLayer:
         here = _taken(WriterLayer, record.place, tiles=record.tiles.rounds)
-        if record is not last:
+        if record.place.stored:
             return here
         steps = {f"{name}_step": 0 for name in ("row", "chunk", "image", "group", "shift")}
         return replace(here, **steps)
@@ -352,31 +353,22 @@ def writer_config(program: Program) -> WriterConfig:
         form=CodeAddress(program.activation_words, geometry.lanes, program.segment),
         contexts=program.contexts,
         context_words=program.batch * program.image_words,
-        outputs=program.network.output_size.channels,
-        output_rows=program.output_rows,
-        output_image_rows=_image_rows(program),
+        output=program.network.output,
+        outputs=tuple(_taken(WriterOutput, area) for area in program.output_areas),
+        output_context_words=program.output_context_words,
         output_words=program.output_words,
         layers=tuple(map(layer, program.records)),
     )
 
 
-def _image_rows(program: Program) -> int:
-    """Return the rows of the output memory that an image of several positions takes."""
-    positions = program.network.output_size.positions
-    return -(-positions // program.geometry.chains) if positions > 1 else 0
-
-
 def emitter_config(program: Program) -> EmitterConfig:
     """Return the configuration of the `Emitter`."""
-    network, size = program.network, program.network.output_size
     return EmitterConfig(
-        level=network.output,
-        outputs=size.channels,
-        positions=size.positions,
-        classes=network.classes,
+        level=program.network.output,
+        outputs=tuple(_taken(EmitterOutput, area) for area in program.output_areas),
         chains=program.geometry.chains,
         batch=ContextBatch(program.contexts, Batch(program.batch)),
-        context_words=program.output_rows * size.channels,
+        context_words=program.output_context_words,
         words=program.output_words,
     )
 

@@ -30,6 +30,8 @@ class ScoreboardConfig:
         Index of the last layer that reads the input area.
     batch : StructLayout
         Layout of a `Batch`.
+    first_output_layer : int, optional
+        Index of the first layer that writes to the output area; None is the last one.
 
     Raises
     ------
@@ -41,6 +43,7 @@ class ScoreboardConfig:
     layers: int
     last_input_layer: int
     batch: data.StructLayout
+    first_output_layer: int | None = None
 
     def __post_init__(self) -> None:
         check_contexts(self.contexts)
@@ -56,8 +59,8 @@ class Scoreboard(wiring.Component):
 
     A context is *loaded* while its input area holds a batch that is still to be read, *busy* from
     the taking of a job until its outputs are written, and *full* while its last outputs wait to be
-    emitted. A job is offered when its input is there and, for the last layer, when the output area
-    is free.
+    emitted. A job is offered when its input is there and, for the first layer that writes to the
+    output area, when that is free.
 
     Parameters
     ----------
@@ -152,14 +155,15 @@ class Scoreboard(wiring.Component):
         Returns whether its next job is ready, that job's layer, whether the output area holds a
         batch, and that batch.
         """
-        last = self.config.layers - 1
+        last, output = self.config.layers - 1, self.config.first_output_layer
+        output = last if output is None else output
         layer = Signal(range(last + 1), name=f"layer_{context}")
         busy, full = Signal(name=f"busy_{context}"), Signal(name=f"full_{context}")
         waiting, done = (
             Signal(self.config.batch, name=f"{name}_{context}") for name in ("waiting", "done")
         )
         loaded, running = self.o_loaded[context], self.o_running[context]
-        ready = ~busy & ((layer != 0) | loaded) & ((layer != last) | ~full)
+        ready = ~busy & ((layer != 0) | loaded) & ((layer != output) | ~full)
 
         def mine(events: stream.Interface) -> Value:
             return events.valid & (events.payload.context == context)

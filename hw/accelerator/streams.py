@@ -21,9 +21,10 @@ def element_layout(code: Format) -> data.StructLayout:
 def result_layout(level: Format, classes: int) -> data.StructLayout:
     """Return the layout of an output element.
 
-    ``level`` is the next level of the last layer: position by position, each in the order of its
-    channels; with the last one of an image, ``last`` is set and ``label`` is the class: the first
-    of ``classes`` channels with the highest level. Without classes it has no bits.
+    ``level`` is the next level of an output: position by position, each in the order of its
+    channels. With the last one of an output of an image ``last`` is set, and ``label`` is the
+    class: the first of at most ``classes`` channels with the highest level, 0 for values. Without
+    classes it has no bits.
     """
     return data.StructLayout(
         {

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ..lazy import face
 
 if TYPE_CHECKING:
+    from .ends import End
     from .file import VERSIONS, from_bytes, load, save, to_bytes
     from .layers import (
         LAYERS,
@@ -19,12 +20,13 @@ if TYPE_CHECKING:
         Requantised,
         Weighted,
     )
-    from .network import INPUT, Network
+    from .network import INPUT, MAX_ENDS, Network
     from .window import Size, Window
 
 __all__ = [
     "INPUT",
     "LAYERS",
+    "MAX_ENDS",
     "MAX_SHIFT",
     "MAX_SUMMAND",
     "VERSIONS",
@@ -32,6 +34,7 @@ __all__ = [
     "AveragePool",
     "Conv2d",
     "Dense",
+    "End",
     "Layer",
     "MaxPool",
     "Network",

@@ -10,8 +10,8 @@ The header's last entry is a digest over the rest of it and all arrays. A file o
 changed is refused; one without a digest, as files once were, is read.
 
 A header has the oldest version that knows everything in it: version 3 brought the ends of the
-clamp, the rounding and the thresholds. ``values`` is there where it is true; who does not know it
-refuses the file.
+clamp, the rounding and the thresholds. ``values`` is there where it is true, or names outputs, and
+``output_layers`` where there are several; who does not know them refuses the file.
 """
 
 import json
@@ -40,7 +40,16 @@ ARRAYS = ("weights", "bias", "multiplier", "thresholds")
 SINCE_3 = ("low", "high", "rounding", "thresholds")
 """Fields that version 2 does not have; they are left out where they say nothing."""
 FORMATS = ("input", "output", "weight", "other")
-HEADER = ("version", "name", "accumulator", "about", "input_size", "layers", "values")
+HEADER = (
+    "version",
+    "name",
+    "accumulator",
+    "about",
+    "input_size",
+    "layers",
+    "values",
+    "output_layers",
+)
 
 
 def save(network: Network, path: Path | str) -> None:
@@ -62,7 +71,9 @@ def to_bytes(network: Network, *, digest: bool = True) -> bytes:
         "layers": [_record(layer) for layer in network],
     }
     if network.values:
-        header["values"] = True
+        header["values"] = network.values
+    if network.output_layers:
+        header["output_layers"] = network.output_layers
     arrays = {}
     for index, layer in enumerate(network):
         if isinstance(layer, Weighted):
@@ -203,7 +214,8 @@ def _from_parts(header: dict, arrays: dict[str, np.ndarray]) -> Network:
     """Build the network from a parsed header and its arrays."""
     values = header.get("values", False)
     if not isinstance(values, bool):
-        raise TypeError(f"values is true or false, not {values!r:.40}")
+        values = _names(values, "values is true or false, or")
+    ends = _names(header.get("output_layers", []), "output_layers is")
     return Network(
         name=header["name"],
         layers=tuple(_layer(index, each, arrays) for index, each in enumerate(header["layers"])),
@@ -211,7 +223,15 @@ def _from_parts(header: dict, arrays: dict[str, np.ndarray]) -> Network:
         about=dict(header["about"]),
         input_size=Size(*header["input_size"]),
         values=values,
+        output_layers=ends,
     )
+
+
+def _names(names: object, what: str) -> tuple[str, ...]:
+    """Return a list of names; raises `TypeError` for what is none."""
+    if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
+        raise TypeError(f"{what} a list of layers, not {names!r:.40}")
+    return tuple(names)
 
 
 def _layer(index: int, record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Layer:

@@ -5,15 +5,18 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from ..errors import NetworkError
+from ..errors import FormatError, NetworkError
 from ..numbers.arithmetic import Accumulator
 from ..numbers.formats import Format
+from ..numbers.operands import common
+from .ends import End
 from .layers import Dense, Layer, MaxPool, Size, Weighted
 
-__all__ = ["INPUT", "Network"]
+__all__ = ["INPUT", "MAX_ENDS", "Network"]
 
 INPUT = "input"
 """The network's input, as a source of layers."""
+MAX_ENDS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +37,12 @@ class Network:
         Plain data about its origin: data set, training command, accuracies.
     input_size : Size, optional
         Size of an image, channels last; None is the vector that a first `Dense` takes.
-    values : bool
-        The output is values in any case: several channels of one position are no classes.
+    values : bool or tuple of str
+        The output is values in any case: several channels of one position are no classes. Of
+        several outputs, the layers whose outputs are.
+    output_layers : tuple of str, optional
+        Layers whose levels come out, in this order, where there are several: at most 16, of which
+        the last layer is one. None means that layer alone.
 
     Raises
     ------
@@ -48,7 +55,8 @@ class Network:
     accumulator: Accumulator
     about: Mapping[str, Any] = field(default_factory=dict)
     input_size: Size | None = None
-    values: bool = False
+    values: bool | tuple[str, ...] = False
+    output_layers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
@@ -59,14 +67,44 @@ class Network:
             if not isinstance(first, Dense):
                 raise NetworkError(f"network {self.name}: layer {first.name} needs an input size")
             object.__setattr__(self, "input_size", Size(1, 1, first.weights.shape[1]))
+        last = self.layers[-1].name
+        several = () if tuple(self.output_layers) == (last,) else tuple(self.output_layers)
+        object.__setattr__(self, "output_layers", several)
         self._check_sources()
-        last = self.layers[-1]
         _ = self.sizes  # what does not fit is told before how the network ends
-        if isinstance(last, MaxPool):
+        self._check_ends()
+
+    def _check_ends(self) -> None:
+        """Check that what comes out is levels of layers that can give them, with one label each."""
+        layers, last = {layer.name: layer for layer in self.layers}, self.layers[-1]
+        if last.name not in self._output_names:
+            raise NetworkError(f"network {self.name}: its last layer, {last.name}, is no output")
+        if len(self.output_layers) > MAX_ENDS:
             raise NetworkError(
-                f"the last layer, {last.name}, is a max pool: a network ends with sums (dense, "
-                "convolution, average pool or add); put an average pool of one pixel behind it"
+                f"network {self.name} has {len(self.output_layers)} outputs, "
+                f"the limit is {MAX_ENDS}"
             )
+        for name in self._output_names:
+            if name not in layers:
+                raise NetworkError(f"network {self.name}: its output {name} is no layer")
+            if self.output_layers.count(name) > 1:
+                raise NetworkError(f"network {self.name}: its output {name} is there twice")
+            if isinstance(layers[name], MaxPool):
+                what = "the last layer" if name == last.name else "an output"
+                raise NetworkError(
+                    f"{what}, {name}, is a max pool: a network ends with sums (dense, "
+                    "convolution, average pool or add); put an average pool of one pixel behind it"
+                )
+        if not isinstance(self.values, bool):
+            object.__setattr__(self, "values", tuple(self.values))
+            for name in set(self.values) - set(self._output_names):
+                raise NetworkError(f"network {self.name}: {name}, which is values, is no output")
+        try:
+            _ = self.output
+        except FormatError as error:
+            raise NetworkError(
+                f"network {self.name}: no format holds the levels of all outputs ({error})"
+            ) from error
 
     def _check_sources(self) -> None:
         """Check names, formats and uses; sizes are checked where they are computed."""
@@ -88,11 +126,15 @@ class Network:
             used.update(sources)
             formats[layer.name] = layer.output
         for name in names[:-1]:
-            if name not in used:
+            if name not in used and name not in self._output_names:
                 raise NetworkError(f"network {self.name}: nothing reads {name}")
 
     def __iter__(self) -> Iterator[Layer]:
         return iter(self.layers)
+
+    @property
+    def _output_names(self) -> tuple[str, ...]:
+        return self.output_layers or (self.layers[-1].name,)
 
     @cached_property
     def _before(self) -> dict[str, str]:
@@ -122,20 +164,34 @@ class Network:
         """Format of an input element."""
         return self.layers[0].input
 
-    @property
+    @cached_property
     def output(self) -> Format:
-        """Format of an output level."""
-        return self.layers[-1].output
+        """Format of an output level; of several outputs, the narrowest that holds those of all."""
+        formats = {layer.name: layer.output for layer in self.layers}
+        return common(formats[name] for name in self._output_names)
 
     @property
     def inputs(self) -> int:
         """Elements of one image."""
         return self.sizes[INPUT].elements
 
+    @cached_property
+    def ends(self) -> tuple[End, ...]:
+        """The outputs, in the order in which their levels come."""
+        layers, ends, start = {layer.name: layer for layer in self.layers}, [], 0
+        for name in self._output_names:
+            size = self.sizes[name]
+            is_vector = size.positions == 1 and size.channels > 1
+            values = self.values if isinstance(self.values, bool) else name in self.values
+            classes = size.channels if is_vector and not values else 0
+            ends.append(End(name, layers[name].output, size, classes, start))
+            start += size.elements
+        return tuple(ends)
+
     @property
     def outputs(self) -> int:
-        """Levels that one image gives: one a class, or one an element of the last layer."""
-        return self.output_size.elements
+        """Levels that one image gives: of each output, one a class, or one an element."""
+        return sum(end.size.elements for end in self.ends)
 
     @property
     def output_size(self) -> Size:
@@ -144,10 +200,15 @@ class Network:
 
     @property
     def classes(self) -> int:
-        """Classes of the label; 0 where the output is values: one number, or many positions."""
-        size = self.output_size
-        is_vector = size.positions == 1 and size.channels > 1
-        return size.channels if is_vector and not self.values else 0
+        """Classes of the label, the most of all outputs; 0 where every output is values.
+
+        Values are one number, or many positions.
+        """
+        return max(end.classes for end in self.ends)
+
+    def label_shape(self, images: int) -> tuple[int, ...]:
+        """Return the shape of the labels of images: one each, or one for each of several."""
+        return (images, len(self.ends)) if len(self.ends) > 1 else (images,)
 
     @property
     def parameters(self) -> int:

@@ -16,7 +16,7 @@ class Allocation:
 
 
 def allocate(network: Network, sizes: dict[str, int]) -> Allocation:
-    """Give every tensor but the last layer's a place.
+    """Give every tensor that a layer reads a place; what only comes out of the network has none.
 
     The input has its own, so that the next image can arrive while this one is computed. The others
     share the rest: each takes the lowest place that no tensor occupies which is still to be read.
@@ -32,7 +32,9 @@ def allocate(network: Network, sizes: dict[str, int]) -> Allocation:
     last_use = {source: order[layer.name] for layer in network for source in network.sources(layer)}
     first = sizes[INPUT]
     bases, top = {INPUT: 0}, first
-    for layer in network.layers[:-1]:
+    for layer in network.layers:
+        if layer.name not in last_use:
+            continue
         alive = sorted(
             (bases[name], bases[name] + sizes[name])
             for name in bases

@@ -81,7 +81,7 @@ class CycleModel:
     @property
     def emitting(self) -> float:
         """Cycles that the levels of an image take to stream out."""
-        return 2 * self.config.levels + 1 + 2 / self.config.batch
+        return 2 * self.config.levels + self.config.outputs + 2 / self.config.batch
 
     @cached_property
     def least(self) -> float:

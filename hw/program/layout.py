@@ -20,7 +20,7 @@ from .contents import Contents
 from .cycles import CycleModel, compute_cycles, fetch_cycles
 from .fetching import aligned
 from .mapping import MappedLayer, map_network
-from .records import Feed, Place, Record, Tiles, feed_of
+from .records import Feed, OutputArea, Place, Record, Tiles, feed_of
 from .regrouping import alternatives, cannot_overflow
 from .timeline import Latencies, TimelineConfig
 
@@ -139,6 +139,14 @@ class Program:
                     "the overflow wrap, or no slice"
                 )
 
+    @cached_property
+    def _output_names(self) -> set[str]:
+        return {end.name for end in self.network.ends}
+
+    def _is_stored(self, mapped: MappedLayer) -> bool:
+        """Return whether a layer reads what this one gives."""
+        return mapped.layer.name in self._allocation.bases
+
     def _collect_modes(self) -> tuple[Mode, ...]:
         """Return the hidden layers' modes without repetition, then the last layer's."""
         modes = [each.mode for each in self.mapped if each.on_array]
@@ -154,8 +162,8 @@ class Program:
             self.geometry.lanes,
             self.network.accumulator,
             any_weights=self.any_weights,
-            # the last layer's levels go to the output memory, position by position
-            strips=mapped.layer is not self.network.layers[-1],
+            # levels go to the output memory position by position
+            strips=mapped.layer.name not in self._output_names,
         )
         ways = [mapped, *others]
         writable = [way for way in ways if self._segment_of(way) >= self.geometry.chains]
@@ -186,7 +194,9 @@ class Program:
     def _find_segment(self) -> int:
         """Return the codes that are written at once: what tiles, words and channels share."""
         segment, reason = gcd(self.geometry.columns, self.geometry.lanes), ""
-        for mapped in self.mapped[:-1]:  # the last layer's levels go to the output memory
+        for mapped in self.mapped:
+            if not self._is_stored(mapped):
+                continue
             narrower = gcd(segment, self._segment_of(mapped))
             if narrower < segment:
                 apart = mapped.patch.groups > 1 and not mapped.shared
@@ -275,7 +285,7 @@ class Program:
         lanes, rows = self.geometry.lanes, self.geometry.rows
         name, positions = mapped.layer.name, mapped.patch.count
         image = self.image_words * lanes
-        is_last = mapped.layer is self.network.layers[-1]
+        is_last, stored = mapped.layer is self.network.layers[-1], self._is_stored(mapped)
         single = positions == 1 and mapped.on_array
         row_step = mapped.patch.shifts * mapped.channels if positions > 1 else image
         if not mapped.on_array:
@@ -283,7 +293,8 @@ class Program:
         else:
             index = len(self.modes) - 1 if is_last else self.modes.index(mapped.mode)
         return Place(
-            start=0 if is_last else self._allocation.bases[name] * lanes,
+            start=self._allocation.bases[name] * lanes if stored else 0,
+            stored=stored,
             mode=index,
             channels=mapped.channels,
             group_channels=mapped.group_channels,
@@ -328,21 +339,35 @@ class Program:
         """Words of the activation memory, of `Geometry.lanes` codes each."""
         return self.images * self.image_words
 
-    @property
-    def output_rows(self) -> int:
-        """Rows of partial sums, one a chain, that the output memory keeps for a context.
+    @cached_property
+    def output_areas(self) -> tuple[OutputArea, ...]:
+        """Where the output memory keeps each output of a context."""
+        names, chains = [layer.name for layer in self.network], self.geometry.chains
+        areas: list[OutputArea] = []
+        for end in self.network.ends:
+            positions = end.size.positions
+            image_rows = -(-positions // chains) if positions > 1 else 0
+            area = OutputArea(
+                layer=names.index(end.name),
+                start=sum(each.words for each in areas),
+                channels=end.size.channels,
+                positions=positions,
+                classes=end.classes,
+                rows=self.batch * image_rows or -(-self.batch // chains),
+                image_rows=image_rows,
+            )
+            areas.append(area)
+        return tuple(areas)
 
-        The chains of a row have images side by side, or positions where an image has several.
-        """
-        positions, chains = self.network.output_size.positions, self.geometry.chains
-        if positions > 1:
-            return self.batch * -(-positions // chains)
-        return -(-self.batch // chains)
+    @property
+    def output_context_words(self) -> int:
+        """Words of the output memory that a context has: one level a chain each."""
+        return sum(area.words for area in self.output_areas)
 
     @property
     def output_words(self) -> int:
-        """Words of the output memory: one level a chain each."""
-        return self.contexts * self.output_rows * self.network.output_size.channels
+        """Words of the output memory."""
+        return self.contexts * self.output_context_words
 
     @property
     def row_buffer_words(self) -> int:
@@ -416,7 +441,9 @@ class Program:
             elements=self.network.inputs,
             planes=self.input_planes,
             levels=self.network.outputs,
+            outputs=len(self.network.ends),
             last_input_layer=self.last_input_layer,
+            first_output_layer=min(area.layer for area in self.output_areas),
         )
         return CycleModel(config)
 

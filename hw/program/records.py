@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from .mapping import MappedLayer
 
-__all__ = ["Feed", "Place", "Record", "Tiles", "feed_of"]
+__all__ = ["Feed", "OutputArea", "Place", "Record", "Tiles", "feed_of"]
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,9 @@ class Place:
     ----------
     start : int
         First code of the output.
+    stored : bool
+        Whether a layer reads it: what only comes out of the network is not in the activation
+        memory.
     mode : int
         Index of its `Mode`.
     channels, group_channels, groups : int
@@ -138,6 +141,7 @@ class Place:
     """
 
     start: int
+    stored: bool
     mode: int
     channels: int
     group_channels: int
@@ -151,6 +155,41 @@ class Place:
     image_step: int
     group_step: int
     shift_step: int
+
+
+@dataclass(frozen=True)
+class OutputArea:
+    """Place of an output of the network in a context's area of the output memory.
+
+    Attributes
+    ----------
+    layer : int
+        Index of the layer that gives it.
+    start : int
+        Its first word.
+    channels, positions : int
+        Levels of a position, and positions of an image.
+    classes : int
+        Classes of its label; 0 where it is values.
+    rows : int
+        Rows of partial sums, one a chain, that it has for a context: a word for each channel. The
+        chains of a row have images side by side, or positions where an image has several.
+    image_rows : int
+        Those rows of an image, where it has several positions; 0 where images are the rows.
+    """
+
+    layer: int
+    start: int
+    channels: int
+    positions: int
+    classes: int
+    rows: int
+    image_rows: int
+
+    @property
+    def words(self) -> int:
+        """Words that it has for a context."""
+        return self.rows * self.channels
 
 
 @dataclass(frozen=True)

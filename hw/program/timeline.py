@@ -57,10 +57,12 @@ class TimelineConfig:
         Codes that are written at once.
     elements, planes : int
         Elements of an image, and bit planes in which they are stored.
-    levels : int
-        Levels of an image that are emitted.
+    levels, outputs : int
+        Levels of an image that are emitted, and tensors that they are of.
     last_input_layer : int
         Index of the last layer that reads the input.
+    first_output_layer : int
+        Index of the first layer that writes to the output area.
     """
 
     geometry: Geometry
@@ -72,7 +74,9 @@ class TimelineConfig:
     elements: int
     planes: int
     levels: int
+    outputs: int
     last_input_layer: int
+    first_output_layer: int
 
     @cached_property
     def whole(self) -> bool:
@@ -272,11 +276,11 @@ class _Scoreboard:
 
     def _ready(self, context: int) -> bool:
         layer = self.layer[context]
-        last = layer == len(self.timeline.config.records) - 1
+        output = layer == self.timeline.config.first_output_layer
         return (
             not self.busy[context]
             and (layer != 0 or self.loaded[context])
-            and not (last and self.full[context])
+            and not (output and self.full[context])
         )
 
     def offer(self, now: int) -> None:
@@ -365,7 +369,7 @@ class _Sequencer:
         """
         config, place = self.timeline.config, self.timeline.config.records[layer].place
         tiles = config.records[layer].tiles.tiles
-        if layer == len(config.records) - 1:
+        if not place.stored:
             return [b""] * tiles
         group, chunk = index // (place.images * place.chunks), index % place.chunks
         rows = min(config.geometry.rows, place.positions - chunk * config.geometry.rows)
@@ -461,7 +465,7 @@ class _Emitter:
         config, scoreboard = self.timeline.config, self.timeline.scoreboard
         if self.idle > now or not scoreboard.full[self.context]:
             return
-        end = now + 1 + scoreboard.done[self.context] * (2 * config.levels + 1)
+        end = now + 1 + scoreboard.done[self.context] * (2 * config.levels + config.outputs)
         self.idle = end + 1
         self.timeline.emitted.append(end)
         scoreboard.emptied(end + 1, self.context)

@@ -1,12 +1,13 @@
 """Hardware against reference, by equality, and the place of the first difference."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from ..geometry import Geometry
+from ..network.ends import End
 from ..network.layers import Conv2d, Layer
 from ..network.network import Network
 from .run import Run
@@ -21,6 +22,7 @@ __all__ = [
     "first_of",
     "result_differences",
     "with_overflows",
+    "wrong_images",
 ]
 
 
@@ -51,12 +53,12 @@ class Expected(Protocol):
 
     @property
     def levels(self) -> Any:
-        """Output levels of the last layer, of shape (images, outputs)."""
+        """Output levels, of shape (images, outputs)."""
         ...
 
     @property
     def labels(self) -> Any:
-        """Classes, of shape (images,)."""
+        """Classes, of shape (images,), or (images, outputs of the network)."""
         ...
 
     @property
@@ -133,7 +135,7 @@ def compare(run: Run, expected: Expected, network: Network, geometry: Geometry) 
         Name the places.
     """
     levels, labels = np.asarray(expected.levels), np.asarray(expected.labels)
-    wrong = (run.levels != levels).any(axis=1) | (run.labels != labels)
+    wrong = wrong_images(run, levels, labels)
     traced = len(np.unique(run.events["image"])) if expected.layers else 0
     found = [
         *_trace_differences(run, expected, network, geometry, wrong),
@@ -250,30 +252,49 @@ def describe(
     )
 
 
-def result_differences(run: Run, levels, labels, network: Network, geometry: Geometry):
-    """Yield the first difference of the streamed levels, and of the labels."""
-    layer = network.layers[-1]
-    different = np.argwhere(run.levels != levels)
-    places = [(int(image), int(element)) for image, element in different[:1]]
-    pairs = [(int(run.levels[place]), int(levels[place])) for place in places]
-    codes = [_codes(layer.output, *pair) for pair in pairs]
-    if not places:
-        wrong = np.flatnonzero(run.labels != labels)[:1]
-        places = [(int(image), int(run.labels[image])) for image in wrong]
-        pairs = [(int(run.labels[image]), int(labels[image])) for image in wrong]
-        codes = [None for _ in wrong]
-    for (image, element), (hardware, reference), pair in zip(places, pairs, codes, strict=True):
-        yield Difference(
-            stage="result",
-            layer=layer.name,
-            image=image,
-            element=element,
-            cycle=None,
-            hardware=hardware,
-            reference=reference,
-            codes=pair,
-            place=_place(network, layer, image, element, geometry),
-        )
+def wrong_images(run: Run, levels: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return of which images a level or a label differs, of shape (images,)."""
+    different = (run.labels != labels).reshape(len(levels), -1).any(axis=1)
+    return (run.levels != levels).any(axis=1) | different
+
+
+def result_differences(
+    run: Run, levels: np.ndarray, labels: np.ndarray, network: Network, geometry: Geometry
+) -> Iterator[Difference]:
+    """Yield the first difference of the streamed levels, or else of the labels."""
+    for image, element in np.argwhere(run.levels != levels)[:1].tolist():
+        end = next(end for end in network.ends if element < end.levels.stop)
+        pair = int(run.levels[image, element]), int(levels[image, element])
+        where = image, element - end.start
+        yield _result(network, geometry, end, where, pair, _codes(end.format, *pair))
+        return
+    ours, theirs = (each.reshape(len(levels), -1) for each in (run.labels, labels))
+    for image, which in np.argwhere(ours != theirs)[:1].tolist():
+        pair = int(ours[image, which]), int(theirs[image, which])
+        yield _result(network, geometry, network.ends[which], (image, pair[0]), pair, None)
+
+
+def _result(
+    network: Network,
+    geometry: Geometry,
+    end: End,
+    where: tuple[int, int],
+    pair: tuple[int, int],
+    codes: tuple[int, int] | None,
+) -> Difference:
+    """Return a difference of what came out, at an image and an element of an output."""
+    layer = next(layer for layer in network if layer.name == end.name)
+    return Difference(
+        stage="result",
+        layer=layer.name,
+        image=where[0],
+        element=where[1],
+        cycle=None,
+        hardware=pair[0],
+        reference=pair[1],
+        codes=codes,
+        place=_place(network, layer, *where, geometry),
+    )
 
 
 def _place(network: Network, layer: Layer, image: int, element: int, geometry: Geometry) -> str:

@@ -163,11 +163,12 @@ class CompiledEngine:
                 f"the accelerator stood still for {idle_limit} cycles after {reply.accepted} of "
                 f"{codes.size} elements and {reply.emitted} of {raw.size} levels"
             )
-        if reply.images != images:
+        lasts = images * len(network.ends)
+        if reply.images != lasts:
             raise MismatchError(f"{reply.images} last levels came for {images} images")
         return Run(
             levels=network.output.to_level(raw.astype(np.int64)),
-            labels=labels[:images].astype(np.int64),
+            labels=labels[:lasts].astype(np.int64).reshape(network.label_shape(images)),
             cycles=reply.cycles,
             steps=reply.steps,
             overflows=tuple(overflows[: len(network.layers)].tolist())

@@ -77,13 +77,14 @@ class _Session:
         self.cycles = self.steps = self.waited = 0
 
     async def drive(self, ctx) -> None:
-        """Feed and drain the streams until every image has its label."""
+        """Feed and drain the streams until every output of every image has ended."""
         traced, chance = self.traced, random.Random(self.stimulus.seed)
         accepted = idle = 0
         limit = IDLE_LIMIT + self.accelerator.program.cycles.longest_job
         offered = False
         await self._load_weights(ctx)
-        while len(self.labels) < self.images:
+        lasts = self.images * len(self.accelerator.program.network.ends)
+        while len(self.labels) < lasts:
             check_interrupt()
             offered = accepted < len(self.codes) and (
                 offered or chance.random() >= self.stimulus.gaps
@@ -108,7 +109,8 @@ class _Session:
             if idle > limit:
                 raise MismatchError(
                     f"the accelerator stood still for {limit} cycles after {accepted} of "
-                    f"{len(self.codes)} elements and {len(self.labels)} of {self.images} images"
+                    f"{len(self.codes)} elements and {len(self.levels)} levels of "
+                    f"{self.images} images"
                 )
 
     async def _load_weights(self, ctx) -> None:
@@ -157,12 +159,13 @@ class _Session:
 
     def result(self, seconds: float) -> Run:
         """Return what has come out."""
-        outputs = self.accelerator.program.network.outputs
+        network = self.accelerator.program.network
+        outputs = network.outputs
         if len(self.levels) != self.images * outputs:
             raise MismatchError(f"{len(self.levels)} levels came for {self.images} images")
         return Run(
             levels=np.asarray(self.levels, np.int64).reshape(self.images, outputs),
-            labels=np.asarray(self.labels, np.int64),
+            labels=np.asarray(self.labels, np.int64).reshape(network.label_shape(self.images)),
             cycles=self.cycles,
             steps=self.steps,
             overflows=tuple(self.overflows) if self.accelerator.observes_overflow else (),

@@ -83,9 +83,9 @@ class Run:
     Attributes
     ----------
     levels : int64 array of shape (images, outputs)
-        Levels of the last layer.
-    labels : int64 array of shape (images,)
-        Classes.
+        Levels of the network's output, or of its outputs one after the other.
+    labels : int64 array of shape (images,), or (images, outputs of the network)
+        Classes; 0 where an output has none.
     cycles : int
         Cycles from the first element offered to the last level taken.
     steps : int

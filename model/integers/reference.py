@@ -57,8 +57,8 @@ class Result:
     Attributes
     ----------
     levels : int64 tensor of shape (images, outputs)
-        Output levels of the last layer.
-    labels : int64 tensor of shape (images,)
+        Output levels; of several outputs one after the other, as `Network.ends` says.
+    labels : int64 tensor of shape (images,), or (images, outputs of the network)
         Index of the largest level; the first one of equals. 0 where there are no classes.
     layers : tuple of LayerTrace
         One a layer if a trace was asked for, else empty.
@@ -126,9 +126,14 @@ def evaluate(
 
     parts = _side_by_side(run, batches)
     traces = tuple(_joined(traces) for traces in zip(*parts, strict=True))
-    result = traces[-1].levels
-    labels = result.argmax(dim=1) if network.classes else result.new_zeros(len(result))
-    return Result(result, labels, traces if trace else ())
+    given = {each.name: each.levels for each in traces}
+    result = torch.cat([given[end.name] for end in network.ends], dim=1)
+    labels = [
+        given[end.name].argmax(dim=1) if end.classes else result.new_zeros(len(result))
+        for end in network.ends
+    ]
+    by_end = torch.stack(labels, dim=1).reshape(network.label_shape(len(result)))
+    return Result(result, by_end, traces if trace else ())
 
 
 def accuracy(result: Result, labels: Tensor | np.ndarray) -> float:
@@ -180,9 +185,10 @@ def _run(
     trace: bool,
     replaced: Mapping[str, Tensor],
 ) -> list[LayerTrace]:
-    """Run one batch; return all layers, or the last one only."""
+    """Run one batch; return all layers, or those alone that come out."""
     last_use = {source: layer for layer in network for source in network.sources(layer)}
     tensors, traces = {INPUT: images}, []
+    ends = {end.name for end in network.ends}
     for layer, runner in zip(network, layers, strict=True):
         sources = network.sources(layer)
         traced = runner.run([tensors[source] for source in sources], trace)
@@ -191,7 +197,7 @@ def _run(
         for source in set(sources):
             if last_use[source] is layer:
                 del tensors[source]
-        if trace or layer is network.layers[-1]:
+        if trace or layer.name in ends:
             traces.append(_flat(traced))
     return traces
 

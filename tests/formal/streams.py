@@ -219,7 +219,7 @@ class EmitterSpec(Spec):
         image, channel = Signal(range(plan.batch)), Signal(range(outputs))
         taken, ends_image = gates.o.valid & gates.o.ready, channel == outputs - 1
         ends_batch = ends_image & (image + 1 == count)
-        base = (context * plan.output_rows + image // chains) * outputs
+        base = context * plan.output_context_words + image // chains * outputs
         levels = [
             fmt.level_of(memory[base + n].word_select(image % chains, fmt.width))
             for n in range(outputs)

@@ -93,6 +93,34 @@ def with_weights(seed, network, formats):
         layers.append(layer)
     return replace(network, layers=tuple(layers))
 
+def random_exits(seed, family, spec, exits, accumulator, *, order=None, values=False, varied=False):
+    """A network as `random_convnet` makes, with several outputs.
+
+    ``exits`` has, by the name of a layer of ``spec``, one that reads it and comes out, and the
+    format that this gives; a format alone says that the layer itself comes out. Exits are called
+    like ``layer0_exit``. ``order`` has the outputs, unless they come as their layers.
+    """
+    builder = _Builder(np.random.default_rng(seed), family, Size(*spec[0]), varied)
+    ends = []
+    for index, layer in enumerate(spec[1:]):
+        trunk = builder.before
+        builder.add(index, *layer, last=Fixed(12) if index == len(spec) - 2 else None)
+        if trunk != INPUT and not builder.layers[-1].sources:
+            builder.layers[-1] = replace(builder.layers[-1], sources=(trunk,))
+        trunk = builder.before
+        head, output = exits.get(trunk, (None, None))
+        if head:
+            builder.add(f"{index}_exit", *head, last=parse(output))
+            builder.layers[-1] = replace(builder.layers[-1], sources=(trunk,))
+        if trunk in exits:
+            ends.append(builder.before)
+        builder.before = trunk
+    ends = order or [*ends, builder.before]
+    layers = tuple(builder.layers)
+    return Network(
+        "exits", layers, accumulator, input_size=spec[0], values=values, output_layers=ends
+    )
+
 
 class _Builder:
     """Layers of random integers, each on the one before."""

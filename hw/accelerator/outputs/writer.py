@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -15,15 +17,17 @@ from ...gates.table import field
 from ...numbers.formats import Bipolar, Format
 from ..job import LOOPS, check_contexts, loops_of, start_address
 
-__all__ = ["Writer", "WriterConfig", "WriterLayer"]
+__all__ = ["Writer", "WriterConfig", "WriterLayer", "WriterOutput"]
 
 
 @dataclass(frozen=True)
 class WriterLayer:
-    """Destination of a layer's levels, for a `Writer`; distances in codes, 0 for the last layer.
+    """Destination of a layer's levels, for a `Writer`; distances in codes, 0 where not stored.
 
     Attributes
     ----------
+    stored : bool
+        Whether they go to the activation memory.
     mode : int
         Index of the input that has its levels.
     tiles, chunks, images, groups, shifts : int
@@ -35,6 +39,7 @@ class WriterLayer:
         start; where there are strips, positions and chunks are of those.
     """
 
+    stored: bool
     mode: int
     tiles: int
     chunks: int
@@ -50,6 +55,28 @@ class WriterLayer:
 
 
 @dataclass(frozen=True)
+class WriterOutput:
+    """Destination of a layer's levels in the output memory.
+
+    Attributes
+    ----------
+    layer : int
+        Index of the layer.
+    channels : int
+        Its channels, a word each in a row of sums, one a chain.
+    start : int
+        Its first word in a context's area.
+    image_rows : int
+        Those rows of an image, where it has several positions; 0 where images are the rows.
+    """
+
+    layer: int
+    channels: int
+    start: int = 0
+    image_rows: int = 0
+
+
+@dataclass(frozen=True)
 class WriterConfig:
     """Sizes of a `Writer`.
 
@@ -62,16 +89,17 @@ class WriterConfig:
     code : Format
         Of the codes of activations.
     levels : sequence of Format
-        Of the levels of each mode; the last layer's is the last.
+        Of the levels of each mode.
+    output : Format
+        Of the levels of the output memory.
     form : CodeAddress
         Addresses of segments, its units, in the activation memory.
     contexts, context_words : int
         Contexts, 1 or 2, and the activation words of each.
-    outputs, output_rows, output_words : int
-        Channels of the last layer; rows of sums, one a chain, that the output memory has for a
-        context; its words.
-    output_image_rows : int
-        Those rows of an image, where it has several positions; 0 where images are the rows.
+    outputs : sequence of WriterOutput
+        What comes out of the network.
+    output_context_words, output_words : int
+        Words of the output memory, of a context and all.
     layers : sequence of WriterLayer
 
     Raises
@@ -86,21 +114,21 @@ class WriterConfig:
     chains: int
     code: Format
     levels: Sequence[Format]
+    output: Format
     form: CodeAddress
     contexts: int
     context_words: int
-    outputs: int
-    output_rows: int
+    outputs: Sequence[WriterOutput]
+    output_context_words: int
     output_words: int
     layers: Sequence[WriterLayer]
-    output_image_rows: int = 0
 
     def __post_init__(self) -> None:
         check_contexts(self.contexts)
 
 
 class Writer(wiring.Component):
-    """Collect levels into segments of activation words; put the last layer's apart.
+    """Collect levels into segments of activation words; put what comes out of the network apart.
 
     A tile's row holds ``columns`` channels, an activation word ``lanes``; what both share with the
     channels of every layer, their greatest common divisor, is written at once. Every chain fills a
@@ -137,7 +165,7 @@ class Writer(wiring.Component):
                 "tags": In(stream.Signature(config.tag, always_ready=True)),
                 "activations": Out(WriteSignature(config.form.words, word, config.form.parts)),
                 "outputs": Out(
-                    WriteSignature(config.output_words, config.chains * config.levels[-1].width)
+                    WriteSignature(config.output_words, config.chains * config.output.width)
                 ),
                 "written": Out(stream.Signature(config.tag["job"].shape, always_ready=True)),
             }
@@ -164,7 +192,12 @@ class Writer(wiring.Component):
         config = self.config
         soon = delay(m, self.tags.payload, ones=True)  # of the next levels
         tag = delay(m, soon, ones=True)  # of these
-        last_layer = delay(m, soon.job.layer == len(config.layers) - 1, ones=True)
+        outputs = [each.layer for each in config.outputs]
+        apart = [layer for layer in outputs if not config.layers[layer].stored]
+        goes_out = delay(m, _one_of(soon.job.layer, outputs), ones=True)
+        goes_apart = goes_out
+        if apart != outputs:
+            goes_apart = delay(m, _one_of(soon.job.layer, apart), ones=True)
         valid_soon, ends_soon = _flag(m, self.tags.valid), Signal()
         valid, ends = _flag(m, valid_soon), _flag(m, ends_soon)
         _, last = count_down(m, "filled", [self.form.unit], valid_soon)
@@ -182,8 +215,8 @@ class Writer(wiring.Component):
         ]
         address = self._walk(m, soon, ends_soon)
         row_step = delay(m, self._distance(soon.job, "row_step"), ones=True)
-        self._write(m, tag, ends, segments, used & ~last_layer, address, row_step)
-        self._write_outputs(m, valid_soon, soon, tag, valid & last_layer)
+        self._write(m, tag, ends, segments, used & ~goes_apart, address, row_step)
+        self._write_outputs(m, valid_soon, soon, tag, valid & goes_out, mode)
         return m
 
     def _collect(self, m: Module, valid, used, chain: int, mode) -> Value:
@@ -200,10 +233,16 @@ class Writer(wiring.Component):
         fmt = self.config.code
         code = Signal(fmt.width, name=f"code_{chain}")
         if mode is not None:
-            level = Array(levels[chain] for levels in self.levels[:-1])[mode]
+            stored = {layer.mode for layer in self.config.layers if layer.stored}
+            level = self._level(chain, mode, stored)
             with m.If(used):
                 m.d.comb += code.eq(_encoded(fmt, level))
         return code
+
+    def _level(self, chain: int, mode: Value, modes: set[int]) -> Value:
+        """Return the level of a chain in the current mode, one of ``modes``."""
+        levels = [each[chain] if k in modes else Const(0) for k, each in enumerate(self.levels)]
+        return Array(levels[: max(modes, default=0) + 1])[mode]
 
     def _walk(self, m: Module, soon, ends_soon) -> Signal:
         """Return the address of the first chain's segment that is complete now.
@@ -326,45 +365,86 @@ class Writer(wiring.Component):
             self.written.payload.eq(held_job),
         ]
 
-    def _write_outputs(self, m: Module, valid_soon, soon, tag, arrive) -> None:
-        """Write the last layer's levels, those of all chains into one word.
+    def _write_outputs(self, m: Module, valid_soon, soon, tag, arrive, mode) -> None:
+        """Write the levels of outputs, those of all chains into one word.
 
         A rank is a row of the memory, a word for each channel; where images have several positions,
         the chunks of each follow one another.
         """
-        rows, outputs = self.config.output_rows, self.config.outputs
+        config, which = self.config, self._output_index(m)
         bases = [
-            (context * rows + rank) * outputs
-            for context in range(self.config.contexts)
+            context * config.output_context_words + output.start + rank * output.channels
+            for output in config.outputs
+            for context in range(config.contexts)
             for rank in range(1 << len(tag.rank))
         ]
-        begin = field(bases, Cat(soon.rank, soon.job.context))
-        if self.config.output_image_rows:
-            begin = (begin + self._output_chunk(m, valid_soon, soon))[: len(self.outputs.address)]
+        begin = field(bases, Cat(soon.rank, soon.job.context, which))
+        if any(output.image_rows for output in config.outputs):
+            chunk = self._output_chunk(m, valid_soon, soon, which)
+            begin = (begin + chunk)[: len(self.outputs.address)]
         base = delay(m, begin, ones=True)
-        fmt = self.config.levels[-1]
+        fmt = config.output
         m.d.sync += [
             self.outputs.address.eq(base + tag.channel),
             self.outputs.data.eq(Cat(_encoded(fmt, level)[: fmt.width]
-                                     for level in self.levels[-1])),
+                                     for level in self._output_levels(m, mode))),
             self.outputs.enable.eq(arrive & tag.used & tag.rows[0]),
         ]  # fmt: skip
 
-    def _output_chunk(self, m: Module, valid_soon, soon) -> Signal:
-        """Return where, in a context's area, the chunk of the next levels of the last layer begins.
+    def _output_index(self, m: Module) -> Value:
+        """Return which output the next levels are of; any, where they are of none."""
+        config = self.config
+        if len(config.outputs) == 1:
+            return Const(0, 0)
+        numbers = [0] * len(config.layers)
+        for index, output in enumerate(config.outputs):
+            numbers[output.layer] = index
+        return delay(m, field(numbers, self.tags.payload.job.layer), ones=True)
+
+    def _output_levels(self, m: Module, mode) -> list[Value]:
+        """Return the current level of each chain, as one of the output memory's format."""
+        config = self.config
+        modes = {config.layers[output.layer].mode for output in config.outputs}
+        if len(modes) == 1:
+            levels: list[Value] = list(self.levels[modes.pop()])
+            if config.levels[config.layers[-1].mode] == config.output:
+                return levels
+        else:
+            levels = [self._level(chain, mode, modes) for chain in range(config.chains)]
+        held = [Signal(config.output.level_shape, name=f"output_{k}") for k in range(len(levels))]
+        m.d.comb += [each.eq(level) for each, level in zip(held, levels, strict=True)]
+        return list(held)
+
+    def _output_chunk(self, m: Module, valid_soon, soon, which) -> Signal:
+        """Return where, in an output's area, the chunk of the next levels begins.
 
         Groups of channels begin anew; images follow without a gap, also behind a last chunk that
         has fewer rows.
         """
-        config, last = self.config, self.config.layers[-1]
+        config = self.config
         chunk = Signal(range(config.output_words), reset_less=False)
-        rows = config.output_image_rows - (last.chunks - 1) * config.ranks  # of the last chunk
-        step = Mux(soon.last.chunk, rows * config.outputs, config.ranks * config.outputs)
+        steps, last_steps = [], []
+        for output in config.outputs:
+            whole = config.layers[output.layer].chunks - 1
+            rows = output.image_rows - whole * config.ranks  # of the last chunk
+            steps.append(config.ranks * output.channels)
+            last_steps.append(rows * output.channels if output.image_rows else 0)
+        step = Mux(soon.last.chunk, _of(last_steps, which), _of(steps, which))
         loops = loops_of(config.tag)
         ends = Cat(soon.last[name] for name in loops[: loops.index("chunk")]).all()
         with m.If(valid_soon & ends):  # of any layer: each job ends where it began
             m.d.sync += chunk.eq(Mux(soon.last.chunk & soon.last.image, 0, chunk + step))
         return chunk
+
+
+def _of(numbers: list[int], which: Value) -> Value:
+    """Return one of several numbers."""
+    return field(numbers, which) if len(numbers) > 1 else Const(numbers[0])
+
+
+def _one_of(layer: Value, numbers: Sequence[int]) -> Value:
+    """Return whether a layer is one of some."""
+    return reduce(or_, (layer == number for number in numbers))
 
 
 def _flag(m: Module, flag: Value) -> Value:

@@ -175,7 +175,7 @@ class _Counter:
             np.zeros((share.length * count, bits, words), np.uint64)
             for count, bits in (
                 (outputs, self.widths["level"]),
-                (1, self.widths["label"]),
+                (len(program.network.ends), self.widths["label"]),
             )
         )
         job = {
@@ -185,6 +185,7 @@ class _Counter:
             "inputs": program.network.inputs,
             "images": share.length,
             "results": share.length * outputs,
+            "ends": len(program.network.ends),
             "idle_limit": IDLE_LIMIT + program.cycles.longest_job,
             "work_limit": 1 << 62,
             "levels": raw,

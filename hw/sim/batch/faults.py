@@ -151,7 +151,8 @@ class Faults:
     Raises
     ------
     ToolError
-        Without Yosys or a C++ compiler; for weights that are loaded, and for another family.
+        Without Yosys or a C++ compiler; for weights that are loaded, for a network of several
+        outputs, and for another family.
     """
 
     def __init__(self, netlist: str, accelerator: Accelerator, family: str):
@@ -162,6 +163,8 @@ class Faults:
             )
         if accelerator.loads_weights:
             raise ToolError("faults are planted where weights are part of the netlist")
+        if len(accelerator.program.network.ends) > 1:
+            raise ToolError("faults are planted in networks with a single output")
         self.accelerator = accelerator
         text, self.gates = with_points(netlist)
         with uncollected():

@@ -162,7 +162,10 @@ class _Job(ctypes.Structure):
         ("codes", ctypes.c_void_p),
         *(
             (name, ctypes.c_uint64)
-            for name in ("elements", "inputs", "images", "results", "idle_limit", "work_limit")
+            for name in (
+                *("elements", "inputs", "images", "results", "ends"),
+                *("idle_limit", "work_limit"),
+            )
         ),
         ("weights", ctypes.c_void_p),
         ("weight_words", ctypes.c_uint64),
@@ -193,7 +196,10 @@ class _Reply(ctypes.Structure):
 
     _fields_ = [
         (name, ctypes.c_uint64)
-        for name in ("cycles", "steps", "accepted", "emitted", "images", "events", "overflowing")
+        for name in (
+            *("cycles", "steps", "accepted", "emitted", "lasts", "images"),
+            *("events", "overflowing"),
+        )
     ]
 
 

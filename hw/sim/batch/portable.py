@@ -231,8 +231,8 @@ class _Loop:
     def run(self) -> tuple[int, SimpleNamespace]:
         """Simulate until all results came."""
         io, job = self.io, self.job
-        names = ("cycles", "steps", "accepted", "emitted", "images", "events", "overflowing")
-        reply = SimpleNamespace(**dict.fromkeys(names, 0))
+        names = ("cycles", "steps", "accepted", "emitted", "lasts", "images", "events")
+        reply = SimpleNamespace(**dict.fromkeys((*names, "overflowing"), 0))
         for word in job.weights[: job.weight_words]:
             for place, slot in enumerate(io.weights):
                 self.set(slot, int(word[place // 64]) >> place % 64 & 1 == 1)
@@ -256,10 +256,10 @@ class _Loop:
             reply.accepted += moved
             ended = False
             if self.bit(io.o_valid):
-                moved, ended = True, self.bit(io.o_last)
-                if ended and reply.images == job.images:
+                moved, last = True, self.bit(io.o_last)
+                if last and reply.images == job.images:
                     return 2, reply
-                self._take(reply, ended)
+                ended = self._take(reply, last)
             step, running = self.bit(io.step), self.bit(io.running)
             reply.steps += step
             waited += 1
@@ -282,13 +282,17 @@ class _Loop:
                 return 4, reply
         return 0, reply
 
-    def _take(self, reply: SimpleNamespace, ended: bool) -> None:
+    def _take(self, reply: SimpleNamespace, last: bool) -> bool:
+        """Keep a level, and a label with the last of an output; tell whether it ends an image."""
         if self.job.levels is not None:
             self.job.levels[reply.emitted] = self.s[self.io.level]
-            if ended:
-                self.job.labels[reply.images] = self.s[self.io.label]
+            if last:
+                self.job.labels[reply.lasts] = self.s[self.io.label]
         reply.emitted += 1
+        reply.lasts += last
+        ended = last and reply.lasts % self.job.ends == 0
         reply.images += ended
+        return ended
 
     def _trace(self, reply: SimpleNamespace, skipped: int) -> bool:
         """Keep the sums that pass; tell whether any does."""
@@ -358,7 +362,7 @@ class _Period:
         if reply.images < job.traced:  # up to where sums are asked for, and then again
             times = min(times, (job.skip_stop - reply.images) // images)
             self.done = False
-        for name in ("images", "accepted", "emitted", "cycles", "steps"):
+        for name in ("images", "lasts", "accepted", "emitted", "cycles", "steps"):
             value = getattr(reply, name)
             setattr(reply, name, value + times * (value - getattr(before, name)))
         job.layer_cycles += np.uint64(times) * (job.layer_cycles - layer_cycles)

@@ -60,7 +60,7 @@ class Pass:
     ----------
     share : Share
     levels : int64 array of shape (images, outputs)
-    labels : int64 array of shape (images,)
+    labels : int64 array of shape (images,), or (images, outputs of the network)
     overflows : array of shape (layers,)
     cycles : int
         Of the pass.
@@ -148,14 +148,15 @@ class Simulator:
             When the accelerator stands still, or gives more than there is.
         """
         program, ports = self.accelerator.program, self.design.ports
-        outputs, words = program.network.outputs, self.width // 64
+        network, words = program.network, self.width // 64
+        outputs, ends = network.outputs, len(network.ends)
         places = min(share.length, -(-traced // share.lanes))
         limit = places * program.sums
         events = np.zeros(limit, EVENT)
         sums, values = (np.empty((limit, self.width), each) for each in self._types)
         flags = np.zeros((limit, words), np.uint64)
         levels = np.zeros((share.length * outputs, len(ports.level), words), np.uint64)
-        labels = np.zeros((share.length, len(ports.label), words), np.uint64)
+        labels = np.zeros((share.length * ends, len(ports.label), words), np.uint64)
         stimulus, masks = self._whole.pack(share, codes, len(ports.code)), share.masks()
         overflows = np.zeros(1 << len(ports.layer), np.uint64)
         reply = self._simulate(
@@ -177,12 +178,15 @@ class Simulator:
             level_bytes=values.itemsize,
             flags=flags,
         )
-        raw = self._whole.unpack(levels).reshape(share.length, outputs, self.width)
+        raw, classes = (
+            self._whole.unpack(bits).reshape(share.length, count, self.width)
+            for bits, count in ((levels, outputs), (labels, ends))
+        )
         return Pass(
             share=share,
-            levels=program.network.output.to_level(share.gather(raw)),
-            labels=share.gather(self._whole.unpack(labels)[:, None, :])[:, 0],
-            overflows=overflows[: len(program.network.layers)].astype(np.int64),
+            levels=network.output.to_level(share.gather(raw)),
+            labels=share.gather(classes).reshape(network.label_shape(share.images)),
+            overflows=overflows[: len(network.layers)].astype(np.int64),
             cycles=reply.cycles,
             events=events[: reply.events],
             sums=sums,
@@ -233,6 +237,7 @@ class Simulator:
             "inputs": program.network.inputs,
             "images": images,
             "results": images * program.network.outputs,
+            "ends": len(program.network.ends),
             "idle_limit": IDLE_LIMIT + program.cycles.longest_job,
             "work_limit": IDLE_LIMIT + 4 * images * self._cycles,
             "weights": weights,

@@ -19,7 +19,7 @@ struct Event {
 
 struct Job {
     const uint64_t *codes;  // bits of an element, a vector each
-    uint64_t elements, inputs, images, results, idle_limit, work_limit;
+    uint64_t elements, inputs, images, results, ends, idle_limit, work_limit;  // ends of an image
     const uint64_t *weights;
     uint64_t weight_words;
     const uint64_t *masks;  // of each image, the lanes that have one
@@ -39,7 +39,7 @@ struct Job {
 };
 
 struct Reply {
-    uint64_t cycles, steps, accepted, emitted, images, events, overflowing;
+    uint64_t cycles, steps, accepted, emitted, lasts, images, events, overflowing;
 };
 
 }
@@ -91,6 +91,7 @@ struct Period {
         reply.images += times * images;
         reply.accepted += times * elements;
         reply.emitted += times * (reply.emitted - mark.reply.emitted);
+        reply.lasts += times * (reply.lasts - mark.reply.lasts);
         reply.cycles += times * (reply.cycles - mark.reply.cycles);
         reply.steps += times * (reply.steps - mark.reply.steps);
         for (uint64_t i = 0; i < layers; i++)
@@ -148,11 +149,13 @@ int simulate(const Plan *plan, const Streams *streams, const Job *job, Reply *re
                 uint64_t *level = job->levels + reply->emitted * io.level_width * WORDS;
                 for (uint64_t i = 0; i < io.level_width; i++, level += WORDS)
                     memcpy(level, &s[io.level[i]], sizeof(V));
-                uint64_t *label = job->labels + reply->images * io.label_width * WORDS;
+                uint64_t *label = job->labels + reply->lasts * io.label_width * WORDS;
                 for (uint64_t i = 0; last && i < io.label_width; i++, label += WORDS)
                     memcpy(label, &s[io.label[i]], sizeof(V));
             }
-            reply->emitted++, reply->images += last, moved = true, ended = last;
+            reply->emitted++, reply->lasts += last, moved = true;
+            ended = last && reply->lasts % job->ends == 0;
+            reply->images += ended;
         }
         if (simulation.bit(io.step)) reply->steps++, moved = true;
         waited++;  // waiting counts for the layer that is waited for

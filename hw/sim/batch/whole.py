@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...accelerator.top import Accelerator
-from ..compare import Comparison, Expected, describe, first_of, result_differences
+from ..compare import (
+    Comparison,
+    Expected,
+    describe,
+    first_of,
+    result_differences,
+    wrong_images,
+)
 from ..run import Run, Stimulus
 from .engine import BatchEngine, Session
 from .simulate import Pass
@@ -25,7 +32,7 @@ class Whole:
     Attributes
     ----------
     levels : int64 array of shape (images, outputs)
-    labels : int64 array of shape (images,)
+    labels : int64 array of shape (images,), or (images, outputs of the network)
     overflows : tuple of int
         Sums of each layer of which at least one step overflowed.
     """
@@ -75,7 +82,7 @@ class _Comparer:
         self.observed = accelerator.observes_overflow
         images, network = session.images, accelerator.program.network
         self.levels = np.zeros((images, network.outputs), np.int64)
-        self.labels = np.zeros(images, np.int64)
+        self.labels = np.zeros(network.label_shape(images), np.int64)
         self.overflows = np.zeros(len(network.layers), np.int64)
         self.wrong = np.zeros(images, bool)
         self.found: dict[tuple[int, str], _Found] = {}
@@ -154,7 +161,7 @@ class _Comparer:
         """Return what was found; the first difference is the first one of the single stream."""
         program, geometry = self.program, self.program.geometry
         network = program.network
-        self.wrong |= (run.levels != self.levels).any(axis=1) | (run.labels != self.labels)
+        self.wrong |= wrong_images(run, self.levels, self.labels)
         differences = []
         for group in sorted({found.group for found in self.found.values()}):
             moments = self.session.moments(group)

@@ -230,7 +230,7 @@ def test_contexts_take_turns():
 @pytest.mark.parametrize(
     ("method", "old", "new"),
     [
-        ("_context", "& ((layer != last) | ~full)", ""),
+        ("_context", "& ((layer != output) | ~full)", ""),
         ("_context", "== self.config.last_input_layer", "== 0"),
         ("_context", "done.eq(running)", "done.eq(waiting)"),
         ("elaborate", "offered & self.i_enable", "offered"),

@@ -15,12 +15,12 @@ from safetensors.numpy import save as to_safetensors
 from narrowgauge.hw.errors import NetworkError
 from narrowgauge.hw.network import file as network_file
 from narrowgauge.hw.network.file import from_bytes, load, save, to_bytes
-from narrowgauge.hw.network.layers import Window
+from narrowgauge.hw.network.layers import Size, Window
 from narrowgauge.hw.network.network import Network
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.model.zoo import networks as zoo
 
-from ..networks import convnets
+from ..networks import convnets, random_exits
 from .test_network import dense, residual, small
 
 
@@ -75,7 +75,9 @@ def test_values_are_kept_and_told_apart():
     assert header(content)["values"] is True
     assert "values" not in header(to_bytes(small()))
     wrong = to_bytes(network, digest=False).replace(b'values\\": true', b'values\\": 1111')
-    with pytest.raises(NetworkError, match="values is true or false, not 1111"):
+    with pytest.raises(
+        NetworkError, match="values is true or false, or a list of layers, not 1111"
+    ):
         from_bytes(wrong, origin="values")
 
 
@@ -328,3 +330,27 @@ def test_damaged_graphs_are_refused(tmp_path, change, text):
     with pytest.raises(NetworkError, match=text) as caught:
         load(path)
     assert "strange" in str(caught.value)
+
+
+def several(**options):
+    spec = (Size(4, 4, 2), ("conv", 3, Window((2, 2)), 1), ("max", Window((3, 3))), ("dense", 5))
+    exits = {"layer0": (("dense", 4), "int5")}
+    return random_exits(3, ("int4", "uint4", "uint4"), spec, exits, Accumulator(20), **options)
+
+
+@pytest.mark.parametrize("values", [False, True, ("layer0_exit",)])
+def test_several_outputs_are_kept(values):
+    network = several(values=values)
+    loaded = from_bytes(to_bytes(network), origin="several")
+    same(loaded, network)
+    assert loaded.ends == network.ends
+    assert [end.name for end in loaded.ends] == ["layer0_exit", "layer2"]
+    assert "output_layers" not in header(to_bytes(small()))
+
+
+def test_outputs_that_are_no_names_are_refused():
+    content = to_bytes(several(), digest=False)
+    for wrong in (b'[\\"layer0_exit\\", 12345678]', b'\\"layer0_exit______layer2\\"'):
+        changed = content.replace(b'[\\"layer0_exit\\", \\"layer2\\"]', wrong.ljust(29))
+        with pytest.raises(NetworkError, match="output_layers is a list of layers, not"):
+            from_bytes(changed, origin="several")

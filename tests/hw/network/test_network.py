@@ -150,3 +150,55 @@ def test_many_positions_and_one_number_are_values():
 def test_errors_are_of_one_family():
     for error in (NetworkError, FormatError, GeometryError):
         assert issubclass(error, ValueError)
+
+
+def branched(**options):
+    """A layer that two others read, which are the outputs."""
+    layers = (
+        dense("first", "int8", "uint4", "uint4", 3, 5),
+        replace(dense("exit", "int8", "uint4", "int5", 2, 3), sources=("first",)),
+        replace(dense("last", "int8", "uint4", "uint8", 4, 3), sources=("first",)),
+    )
+    given = {"output_layers": ("exit", "last")} | options
+    return Network("branched", layers, Accumulator(20), **given)
+
+
+def test_several_outputs_come_in_their_order():
+    network = branched(output_layers=("last", "exit"), values=("last",))
+    assert [(end.name, end.classes, end.levels) for end in network.ends] == [
+        ("last", 0, slice(0, 4)),
+        ("exit", 2, slice(4, 6)),
+    ]
+    assert (network.outputs, network.classes, network.output) == (6, 2, parse("int9"))
+    assert [end.format for end in network.ends] == [parse("uint8"), parse("int5")]
+    assert replace(small(), output_layers=("last",)).output_layers == ()
+
+
+@pytest.mark.parametrize(
+    ("outputs", "why"),
+    [
+        (("exit",), "its last layer, last, is no output"),
+        (("last",), "nothing reads exit"),
+        (("exit", "last", "gone"), "its output gone is no layer"),
+        (("exit", "last", "exit"), "its output exit is there twice"),
+        (("exit", "last", INPUT), "its output input is no layer"),
+        (("exit", "last") * 9, "has 18 outputs, the limit is 16"),
+    ],
+)
+def test_outputs_that_are_none_are_refused(outputs, why):
+    with pytest.raises(NetworkError, match=why):
+        branched(output_layers=outputs)
+
+
+def test_outputs_of_max_pools_and_formats_that_do_not_meet_are_refused():
+    four, window = parse("uint4"), Window((1, 1))
+    pool = MaxPool(name="pool", input=four, output=four, window=window, sources=("first",))
+    first, _, last = branched().layers
+    with pytest.raises(NetworkError, match="an output, pool, is a max pool"):
+        Network("pooled", (first, pool, last), Accumulator(20), output_layers=("pool", "last"))
+    with pytest.raises(NetworkError, match="first, which is values, is no output"):
+        branched(values=("first",))
+    signed = replace(last, output=Fixed(32), shift=0)
+    wide = replace(last, name="exit", output=Fixed(32, signed=False), shift=0)
+    with pytest.raises(NetworkError, match="no format holds the levels of all outputs"):
+        Network("wide", (first, wide, signed), Accumulator(20), output_layers=("exit", "last"))

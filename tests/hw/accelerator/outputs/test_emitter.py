@@ -7,7 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narrowgauge.hw.accelerator.job import Batch, ContextBatch
-from narrowgauge.hw.accelerator.outputs.emitter import Emitter, EmitterConfig, OutputMemory
+from narrowgauge.hw.accelerator.outputs.emitter import (
+    Emitter,
+    EmitterConfig,
+    EmitterOutput,
+    OutputMemory,
+)
 from narrowgauge.hw.numbers.formats import parse
 
 from ....formal.proof import edit
@@ -19,31 +24,45 @@ BATCH = 3
 @st.composite
 def configs(draw):
     level = parse(draw(st.sampled_from(["int3", "uint2", "bipolar"])))
-    outputs, chains, contexts = draw(st.integers(1, 4)), draw(st.integers(1, 2)), draw(contextss)
-    return config_of(level, outputs, chains, contexts, draw(st.sampled_from([1, 1, 2, 5])))
+    chains, contexts = draw(st.integers(1, 2)), draw(contextss)
+    shapes = st.tuples(st.integers(1, 4), st.sampled_from([1, 1, 2, 5]))
+    return config_of(level, draw(st.lists(shapes, min_size=1, max_size=3)), chains, contexts)
 
 
 contextss = st.integers(1, 2)
 
 
-def config_of(level, outputs, chains, contexts, positions=1):
-    rows = BATCH * -(-positions // chains) if positions > 1 else -(-BATCH // chains)
-    area, classes = rows * outputs, outputs if positions == 1 else 0
+def config_of(level, shapes, chains, contexts):
+    """Outputs of so many channels and positions, with a label where there is one position."""
+    outputs, area = [], 0
+    for channels, positions in shapes:
+        outputs.append(EmitterOutput(channels, positions, channels * (positions == 1), area))
+        rows = BATCH * -(-positions // chains) if positions > 1 else -(-BATCH // chains)
+        area += rows * channels
     batch = ContextBatch(contexts, Batch(BATCH))
-    return EmitterConfig(level, outputs, chains, batch, area, contexts * area, positions, classes)
+    return EmitterConfig(level, outputs, chains, batch, area, contexts * area)
 
 
 def expected(config, memory, context, count):
     """Level, last, label (with the last one) of each level of a batch."""
-    each = -(-config.positions // config.chains) * config.chains if config.positions > 1 else 1
-    for place in (image * each + at for image in range(count) for at in range(config.positions)):
-        base = context * config.context_words + place // config.chains * config.outputs
+    for image in range(count):
+        for output in config.outputs:
+            yield from expected_output(config, output, memory, context, image)
+
+
+def expected_output(config, output, memory, context, image):
+    """Level, last, label (with the last one) of each level of an output of an image."""
+    several = output.positions > 1
+    each = -(-output.positions // config.chains) * config.chains if several else 1
+    for place in (image * each + at for at in range(output.positions)):
+        base = context * config.context_words + output.start
+        base += place // config.chains * output.channels
         shift, mask = place % config.chains * config.level.width, (1 << config.level.width) - 1
-        codes = [memory[base + channel] >> shift & mask for channel in range(config.outputs)]
+        codes = [memory[base + channel] >> shift & mask for channel in range(output.channels)]
         levels = [int(config.level.to_level(code)) for code in codes]
         for channel, level in enumerate(levels):
-            last = channel == config.outputs - 1 and place % each == config.positions - 1
-            label = levels.index(max(levels)) if config.classes else 0
+            last = channel == output.channels - 1 and place % each == output.positions - 1
+            label = levels.index(max(levels)) if output.classes else 0
             yield level, last, label if last else None
 
 
@@ -116,13 +135,13 @@ def test_a_level_takes_two_cycles_and_the_last_one_three(config, counts):
 @pytest.mark.parametrize(
     ("method", "old", "new"),
     [
-        ("_walk", "last_chain | ends_image", "last_chain"),
-        ("_send", "ends_position & last_position", "ends_position"),
+        ("_last_chain", "last_chain | loops.ends_output", "last_chain"),
+        ("_positions", "ends_position & last_position", "ends_position"),
     ],
     ids=["chains of the next image", "images of one position"],
 )
 def test_a_fault_of_images_is_found(monkeypatch, method, old, new):
-    config = config_of(parse("int2"), 2, 2, 2, positions=3)
+    config = config_of(parse("int2"), [(2, 3)], 2, 2)
     seen, right, _ = emit(config, [3, 2, 3], 1)
     assert seen == right
     edit(monkeypatch, Emitter, method, old, new)
@@ -134,8 +153,8 @@ def test_a_fault_of_images_is_found(monkeypatch, method, old, new):
     ("method", "old", "new"),
     [
         ("_compare", "level + below >= 0", "level + below >= -1"),
-        ("_walk", "Mux(back, 1 - outputs, 1)", "1"),
-        ("_walk", "Mux(batch.context, config.context_words, 0)", "0"),
+        ("_walk", "Mux(back, 1 - output.channels, 1)", "1"),
+        ("_walk", "Mux(batch.context, config.context_words + output.start, output.start)", "0"),
         ("elaborate", "(send & ~self.o.ready)", "(send & 0)"),
         ("elaborate", "read.eq(idle & full)", "read.eq(idle)"),
     ],
@@ -143,7 +162,28 @@ def test_a_fault_of_images_is_found(monkeypatch, method, old, new):
          "does not wait for a batch"],
 )  # fmt: skip
 def test_a_planted_fault_is_found(monkeypatch, method, old, new):
-    config = config_of(parse("int2"), 4, 2, 2)
+    config = config_of(parse("int2"), [(4, 1)], 2, 2)
+    seen, right, _ = emit(config, [3, 2, 3], 1)
+    assert seen == right
+    edit(monkeypatch, Emitter, method, old, new)
+    seen, right, _ = emit(config, [3, 2, 3], 1)
+    assert seen != right
+
+
+@pytest.mark.parametrize(
+    ("method", "old", "new"),
+    [
+        ("_of", "loops.which == index", "1"),
+        ("_loops", "layer=layer", "layer=which"),
+        ("_walk", "config.context_words + output.start, output.start", "config.context_words, 0"),
+        ("_loops", "ends & last", "ends"),
+        ("_send", "Mux(has_label, label, 0)", "label"),
+    ],
+    ids=["addresses of all", "loops of the output before", "one place", "one output",
+         "a label of values"],
+)  # fmt: skip
+def test_a_fault_of_several_outputs_is_found(monkeypatch, method, old, new):
+    config = config_of(parse("int2"), [(4, 1), (1, 3), (2, 3), (3, 1)], 2, 2)
     seen, right, _ = emit(config, [3, 2, 3], 1)
     assert seen == right
     edit(monkeypatch, Emitter, method, old, new)

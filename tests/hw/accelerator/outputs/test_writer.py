@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 
 from narrowgauge.hw.accelerator.job import Job, Tag
 from narrowgauge.hw.accelerator.outputs.drain import DrainConfig, DrainLayer
-from narrowgauge.hw.accelerator.outputs.writer import Writer, WriterConfig, WriterLayer
+from narrowgauge.hw.accelerator.outputs.writer import (
+    Writer,
+    WriterConfig,
+    WriterLayer,
+    WriterOutput,
+)
 from narrowgauge.hw.gates.address import CodeAddress
 from narrowgauge.hw.numbers.formats import parse
 
@@ -51,7 +56,7 @@ def config_of(drain, formats, form, mode, distances, contexts=2, gives_images=Fa
     def layer(of, mode, distances):
         *steps, shift_step = (form.unit * distance for distance in distances)
         loops = of.tiles, of.chunks, of.images, of.groups
-        return WriterLayer(mode, *loops, *steps, shifts=of.shifts, shift_step=shift_step)
+        return WriterLayer(mode < 2, mode, *loops, *steps, shifts=of.shifts, shift_step=shift_step)
 
     outputs = last.groups * last.group_channels
     image_rows = -(-last.positions // drain.chains) if gives_images else 0
@@ -60,12 +65,12 @@ def config_of(drain, formats, form, mode, distances, contexts=2, gives_images=Fa
         drain.tag, drain.columns, drain.ranks, drain.chains,
         code=parse(code),
         levels=[parse(each) for each in levels],
+        output=parse(levels[-1]),
         form=form,
         contexts=contexts,
         context_words=REGION,
-        outputs=outputs,
-        output_rows=rows,
-        output_image_rows=image_rows,
+        outputs=[WriterOutput(1, outputs, image_rows=image_rows)],
+        output_context_words=rows * outputs,
         output_words=contexts * rows * outputs,
         layers=[layer(hidden, mode, distances), layer(last, 2, [0] * 6)],
     )  # fmt: skip
@@ -79,11 +84,12 @@ def expected(config, sums):
         fmt = config.levels[layer.mode]
         if layer is config.layers[-1]:
             if tag["used"] and tag["rows"][0]:
-                row = context * config.output_rows + tag["rank"]
-                if config.output_image_rows:
-                    row += at["image"] * config.output_image_rows + at["chunk"] * config.ranks
+                (output,), row = config.outputs, tag["rank"]
+                if output.image_rows:
+                    row += at["image"] * output.image_rows + at["chunk"] * config.ranks
                 codes = [int(fmt.to_code(level)) for level in levels]
-                yield "outputs", row * config.outputs + tag["channel"], codes
+                place = context * config.output_context_words + row * output.channels
+                yield "outputs", place + tag["channel"], codes
             continue
         used = used if segments[0] else tag["used"]
         for codes, level in zip(segments, levels, strict=True):
@@ -189,8 +195,8 @@ def test_every_level_is_written_before_its_job_is_done(case, seed):
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("config.ranks * config.outputs)", "config.outputs)"),
-        ("(last.chunks - 1) * config.ranks", "0"),
+        ("config.ranks * output.channels", "output.channels"),
+        ("whole * config.ranks", "0"),
         ("soon.last.chunk & soon.last.image", "soon.last.image"),
         ("valid_soon & ends", "ends"),
     ],
