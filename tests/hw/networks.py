@@ -93,6 +93,7 @@ def with_weights(seed, network, formats):
         layers.append(layer)
     return replace(network, layers=tuple(layers))
 
+
 def random_exits(seed, family, spec, exits, accumulator, *, order=None, values=False, varied=False):
     """A network as `random_convnet` makes, with several outputs.
 

@@ -20,7 +20,7 @@ from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.sim.interpreted import AmaranthEngine
 from narrowgauge.hw.sim.run import Stimulus
 
-from ..networks import convnets, geometries, networks, random_convnet, random_images
+from ..networks import convnets, geometries, networks, random_convnet, random_exits, random_images
 
 EXAMPLES = 200 if os.environ.get("NARROWGAUGE_LONG") else 3
 MOST = 3000  # cycles that are simulated of a random network, or an image
@@ -31,6 +31,13 @@ POINT = Window((1, 1))
 
 def made(spec, geometry, **options):
     return Program(random_convnet(1, INT4, spec, Accumulator(24)), geometry, **options)
+
+
+def several_outputs():
+    trunk = (Size(3, 4, 2), ("conv", 4, SAME, 1), ("conv", 4, SAME, 1), ("max", HALF), ("dense", 5))
+    exits = {"layer0": (None, None), "layer2": (("dense", 4), "int16")}
+    network = random_exits(1, INT4, trunk, exits, Accumulator(24))
+    return Program(network, Geometry(2, 2, 2, chains=2))
 
 
 def cases():
@@ -66,6 +73,7 @@ def cases():
             ),
             3,
         ),
+        "several outputs": (several_outputs(), 5),
         "one context": (
             made(
                 (Size(5, 5, 2), ("conv", 4, SAME, 1), ("max", HALF), ("average", None),
