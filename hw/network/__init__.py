@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         Dense,
         Layer,
         MaxPool,
+        Move,
         Requantised,
         Weighted,
     )
@@ -37,6 +38,7 @@ __all__ = [
     "End",
     "Layer",
     "MaxPool",
+    "Move",
     "Network",
     "Requantised",
     "Size",

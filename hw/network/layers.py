@@ -1,8 +1,8 @@
 """The layers that an accelerator runs, as plain integers.
 
 Tensors are **channels last**: a `Size` of height, width and channels, its elements in that order.
-Every layer maps the levels of its inputs to the levels of its output. All but `MaxPool` sum
-products in the accelerator's accumulator and then requantise: with ``acc`` the sum, the output
+Every layer maps the levels of its inputs to the levels of its output. All but `MaxPool` and `Move`
+sum products in the accelerator's accumulator and then requantise: with ``acc`` the sum, the output
 level of channel ``c`` is ``clamp(round_shift(acc * multiplier[c] + bias[c], shift))``, from ``low``
 to ``high``, which are the ends of ``output`` unless they are given. Halves go up, or with the
 rounding ``half_even`` to the even level. For a `Bipolar` output the level is
@@ -33,6 +33,7 @@ __all__ = [
     "Dense",
     "Layer",
     "MaxPool",
+    "Move",
     "Requantised",
     "Size",
     "Weighted",
@@ -275,6 +276,70 @@ class MaxPool(Layer):
         return Size(*_positions(self.name, self.window, size), size.channels)
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Move(Layer):
+    """Blocks of its input in another order, each as often as it is wanted; its formats are equal.
+
+    The output is ``blocks[0] * blocks[1]`` blocks of ``length`` levels, one behind the other; block
+    ``(i, j)`` is the one that begins at element ``i * steps[0] + j * steps[1]`` of the input, both
+    channels last. A step of 0 repeats, as nearest upsampling does; others transpose.
+
+    Parameters
+    ----------
+    blocks, steps : tuple of int
+        How many blocks there are, and how far apart they begin.
+    length : int
+        Elements of a block.
+    size : Size
+        What the output is as an image.
+
+    Raises
+    ------
+    NetworkError
+        Where input and output differ in format, or the size is not that of all blocks.
+    """
+
+    blocks: tuple[int, int]
+    steps: tuple[int, int]
+    length: int
+    size: Size
+
+    kind = "move"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, least in (("blocks", 1), ("steps", 0), ("size", 1)):
+            given = tuple(int(each) for each in getattr(self, name))
+            count = 3 if name == "size" else 2
+            if len(given) != count or min(given) < least:
+                raise NetworkError(
+                    f"layer {self.name}: {name} is {count} numbers of at least {least}, not {given}"
+                )
+            object.__setattr__(self, name, Size(*given) if name == "size" else given)
+        if self.input != self.output:
+            raise NetworkError(
+                f"layer {self.name}: a move keeps its format, "
+                f"it does not turn {self.input} into {self.output}"
+            )
+        elements = self.blocks[0] * self.blocks[1] * self.length
+        if self.length < 1 or elements != self.size.elements:
+            raise NetworkError(
+                f"layer {self.name}: {self.blocks[0]}x{self.blocks[1]} blocks of {self.length} "
+                f"elements are not {self.size}"
+            )
+
+    def output_size(self, *sizes: Size) -> Size:
+        """Return the size of its output, given those of its inputs; raises `NetworkError`."""
+        (size,) = sizes
+        pairs = zip(self.blocks, self.steps, strict=True)
+        end = sum((count - 1) * step for count, step in pairs) + self.length
+        if end > size.elements:
+            raise NetworkError(
+                f"layer {self.name} reads {end} elements, but gets {size.elements} ({size})"
+            )
+        return self.size
+
+
 def _positions(name: str, window: Window, size: Size) -> tuple[int, int]:
     try:
         return window.positions(size)
@@ -282,5 +347,5 @@ def _positions(name: str, window: Window, size: Size) -> tuple[int, int]:
         raise NetworkError(f"layer {name}: {error}") from error
 
 
-LAYERS: tuple[type[Layer], ...] = (Dense, Conv2d, MaxPool, AveragePool, Add)
+LAYERS: tuple[type[Layer], ...] = (Dense, Conv2d, MaxPool, AveragePool, Add, Move)
 """Every kind of layer; a new one joins here."""

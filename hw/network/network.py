@@ -10,7 +10,7 @@ from ..numbers.arithmetic import Accumulator
 from ..numbers.formats import Format
 from ..numbers.operands import common
 from .ends import End
-from .layers import Dense, Layer, MaxPool, Size, Weighted
+from .layers import Dense, Layer, MaxPool, Move, Size, Weighted
 
 __all__ = ["INPUT", "MAX_ENDS", "Network"]
 
@@ -89,10 +89,11 @@ class Network:
                 raise NetworkError(f"network {self.name}: its output {name} is no layer")
             if self.output_layers.count(name) > 1:
                 raise NetworkError(f"network {self.name}: its output {name} is there twice")
-            if isinstance(layers[name], MaxPool):
+            if isinstance(layers[name], (MaxPool, Move)):
                 what = "the last layer" if name == last.name else "an output"
+                kind = layers[name].kind.replace("_", " ")
                 raise NetworkError(
-                    f"{what}, {name}, is a max pool: a network ends with sums (dense, "
+                    f"{what}, {name}, is a {kind}: a network ends with sums (dense, "
                     "convolution, average pool or add); put an average pool of one pixel behind it"
                 )
         if not isinstance(self.values, bool):

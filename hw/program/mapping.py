@@ -24,7 +24,7 @@ from typing import NotRequired, TypedDict
 import numpy as np
 
 from ..errors import FormatError, NetworkError
-from ..network.layers import Add, Layer, MaxPool, Requantised, Weighted
+from ..network.layers import Add, Layer, MaxPool, Move, Requantised, Weighted
 from ..network.network import INPUT, Network
 from ..numbers.arithmetic import bits_for
 from ..numbers.formats import Bipolar, Fixed, Format
@@ -137,7 +137,7 @@ class _Scaling(TypedDict):
 
 @dataclass(frozen=True, eq=False)
 class MappedLayer:
-    """A layer as the array runs it; a max pool has no weights and does not run on the array.
+    """A layer as the array runs it; max pools and moves have no weights and do not run on it.
 
     Attributes
     ----------
@@ -187,8 +187,8 @@ class MappedLayer:
 
     @property
     def on_array(self) -> bool:
-        """Whether the array runs it; a max pool has its own unit."""
-        return not isinstance(self.layer, MaxPool)
+        """Whether the array runs it; the unit of max pools runs those and moves."""
+        return not isinstance(self.layer, (MaxPool, Move))
 
     @property
     def shared(self) -> bool:
@@ -278,6 +278,8 @@ def _map_layer(
     if isinstance(layer, Requantised):
         return _map_selecting(layer, size, lanes, array, channels, sliced)
     patch, empty = patch_of(layer, size, lanes), np.zeros((0,), np.int64)
+    if isinstance(layer, Move):
+        channels = layer.length  # what is written of a position
     return MappedLayer(
         layer=layer,
         patch=patch,

@@ -8,6 +8,7 @@ the array takes one a step::
     grouped convolution  a run is one pixel, the channels of the group     x inner = kernel width
     dense                a run is the whole input
     pool                 a run is one pixel, ``lanes`` channels of it      outer x inner = kernel
+    move                 a run is ``lanes`` codes of a block
     add                  a run is one pixel of either tensor               outer = 2 tensors
 
 Runs follow each other without a gap, except in pools and sums, where each begins a word: there the
@@ -20,7 +21,7 @@ further on than the one before.
 
 from dataclasses import dataclass
 
-from ..network.layers import Add, AveragePool, Conv2d, Dense, Layer, MaxPool, Size, Window
+from ..network.layers import Add, AveragePool, Conv2d, Dense, Layer, MaxPool, Move, Size, Window
 
 __all__ = ["Patch", "patch_of"]
 
@@ -53,6 +54,9 @@ class Patch:
     by_column : bool
         ``outer`` and ``inner`` are the columns and the rows of the window, instead of the other
         way round.
+    apart : tuple of int or None
+        From a row of positions to the next, and from a position to the next one of its row; None
+        where the strides of the window say it.
     """
 
     size: Size
@@ -68,6 +72,14 @@ class Patch:
     group_step: int = 0
     shifts: int = 1
     by_column: bool = False
+    apart: tuple[int, int] | None = None
+
+    @property
+    def position_steps(self) -> tuple[int, int]:
+        """Distances from a row of positions to the next, and from a position to the next."""
+        down, across = self.window.stride
+        pixel = self.size.channels
+        return self.apart or (down * self.size.width * pixel, across * pixel)
 
     @property
     def count(self) -> int:
@@ -111,6 +123,13 @@ def patch_of(layer: Layer, size: Size, lanes: int, repeats: int = 1) -> Patch:
         How often a sum reads each tensor.
     """
     output = layer.output_size(*([size] * layer.source_count))
+    if isinstance(layer, Move):
+        block, length = Size(1, 1, layer.length), min(lanes, layer.length)
+        groups = -(-layer.length // lanes)
+        return Patch(
+            block, Window((1, 1)), layer.blocks, 1, 1, length, 0, 0, True, groups, lanes,
+            apart=layer.steps,
+        )  # fmt: skip
     positions = (output.height, output.width)
     row, pixel = size.width * size.channels, size.channels
     if isinstance(layer, Dense):

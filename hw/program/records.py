@@ -203,7 +203,7 @@ class Record:
 
     @property
     def on_array(self) -> bool:
-        """Whether the array runs it; a max pool has its own unit."""
+        """Whether the array runs it; the unit of max pools runs those and moves."""
         return self.mapped.on_array
 
     @property
@@ -238,10 +238,9 @@ def feed_of(
         Code outside the image.
     """
     patch = mapped.patch
-    channels, row = patch.size.channels, patch.size.width * patch.size.channels
+    channels, (row_step, x_step) = patch.size.channels, patch.position_steps
     (top, left, _, _), (down, across) = patch.window.padding, patch.window.stride
     height, width = patch.positions
-    x_step = across * channels
     back = (width - 1) * x_step
     unit = channels if patch.whole_rows else 1
     last_length = patch.size.channels - (patch.groups - 1) * patch.group_step
@@ -261,8 +260,8 @@ def feed_of(
         outer_step=patch.outer_step if other is None else other - base,
         plane_step=plane if mapped.bitwise else 0,
         x_step=x_step,
-        row_step=down * row - back,
-        image_step=image - (height - 1) * down * row - back,
+        row_step=row_step - back,
+        image_step=image - (height - 1) * row_step - back,
         group_step=patch.group_step,
         padded=patch.padded,
         whole_rows=patch.whole_rows,

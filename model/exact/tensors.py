@@ -30,7 +30,7 @@ class Tensor:
     size : Size
         Height, width, channels; without the padding.
     index : int64 array of the ONNX shape, for one image
-        Element of ``size``, channels last, at each place.
+        Element of ``size``, channels last, at each place; one of an enlarged image is at several.
     padding : tuple of int
         Rows and columns that a Pad put around it: top, left, bottom, right.
     """
@@ -48,10 +48,16 @@ class Tensor:
             spread = np.broadcast_to(values, self.index.shape)
         except ValueError:
             return None
-        in_order = np.empty(self.index.size, values.dtype)
+        in_order = np.empty(self.size.elements, values.dtype)
         in_order[self.index.ravel()] = spread.ravel()
         rows = in_order.reshape(-1, self.size.channels)
-        return rows[0] if (rows == rows[0]).all() else None
+        alike = (in_order[self.index] == spread).all()  # where an element is at several places
+        return rows[0] if alike and (rows == rows[0]).all() else None
+
+    @property
+    def repeats(self) -> bool:
+        """Whether elements are at several places each."""
+        return self.index.size != self.size.elements
 
 
 @dataclass(frozen=True, eq=False)

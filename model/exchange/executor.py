@@ -2,8 +2,8 @@
 
 `qonnx.core.onnx_exec` builds a session for each node of each call and needs every shape to be that
 of the batch. Here a node of ONNX gets one session, which takes any batch, and the operators of
-QONNX run as they do there. Exporters write the batch that they traced into Reshape; its first
-dimension grows with the batch here.
+QONNX run as they do there. Exporters write the batch that they traced into Reshape and Resize; its
+first dimension grows with the batch here.
 """
 
 from collections.abc import Collection, Mapping
@@ -175,6 +175,8 @@ class Executor:
         try:
             if node.op_type == "Reshape" and node.input[0] not in self.constants:
                 self._reshape(node, context, images)
+            elif node.op_type == "Resize" and len(node.input) > 3 and images != self._traced:
+                self._resize(node, context, images)
             elif registry.is_custom_op(node.domain, node.op_type):
                 self._execute_custom(node, context)
             else:
@@ -197,6 +199,15 @@ class Executor:
         if not attributes(node).get("allowzero", 0):
             shape = [each or data.shape[axis] for axis, each in enumerate(shape)]
         context[node.output[0]] = data.reshape(shape)
+
+    def _resize(self, node: NodeProto, context: Arrays, images: int) -> None:
+        """Resize to sizes that have the batch that was traced, so many images at a time."""
+        data, parts = context[node.input[0]], []
+        for start in range(0, images, self._traced):
+            context[node.input[0]] = data[start : start + self._traced]
+            self._execute(node, context)
+            parts.append(context[node.output[0]])
+        context[node.input[0]], context[node.output[0]] = data, np.concatenate(parts)
 
     def _execute_custom(self, node: NodeProto, context: Arrays) -> None:
         """Execute an operator of QONNX as its own package does."""

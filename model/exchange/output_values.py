@@ -17,11 +17,11 @@ __all__ = ["OutputErrors", "OutputValues", "result_order"]
 def result_order(tensor: Tensor) -> dict[str, object]:
     """Return the shape of a result, and where each of its elements is among the output's levels.
 
-    Without an order they are the same.
+    Without an order they are the same; elements of an enlarged image are at several places.
     """
     index = tensor.index[0]
     found: dict[str, object] = {"shape": list(index.shape)}
-    if (index.ravel() != np.arange(index.size)).any():
+    if tensor.repeats or (index.ravel() != np.arange(index.size)).any():
         found["order"] = index.ravel().tolist()
     return found
 
@@ -54,7 +54,8 @@ class OutputValues:
     scale, offset : float
         1 and 0 where the network does not say what its levels stand for.
     order : tuple of int, or None
-        Which level is at each place of that shape; None for the same order, channels last.
+        Which level is at each place of that shape, each at least once; None for the same order,
+        channels last.
     """
 
     shape: tuple[int, ...]
@@ -75,7 +76,8 @@ class OutputValues:
         except (TypeError, ValueError) as error:
             raise NetworkError(f"the network's result is damaged ({error})") from error
         places = range(network.outputs)
-        if math.prod(shape) != len(places) or (order and sorted(order) != list(places)):
+        count = len(places if order is None else order)
+        if math.prod(shape) != count or (order is not None and {*order} != {*places}):
             raise NetworkError(f"the network's result is damaged ({shape} is not its output)")
         return found
 

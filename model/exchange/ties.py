@@ -69,7 +69,7 @@ def _of_an_image(
 ) -> list[float | None]:
     """Return the distances of the ties of one image, whose places are row, column and channel."""
     at = tuple(places.T)
-    numbers = read.reshape(-1)[_inverse(watched.levels.index).reshape(watched.levels.size)[at]]
+    numbers = read.reshape(-1)[_inverse(watched.levels)[at]]
     if watched.sums is None:
         exact, largest = numbers.astype(np.float64), abs(numbers.astype(np.float64))
     else:
@@ -123,16 +123,16 @@ def _in_doubt(
 def in_order(tensor: Tensor, values: np.ndarray) -> np.ndarray:
     """Return a graph's values, float64 of shape (images, height, width, channels)."""
     flat = values.reshape(-1, tensor.index.size)
-    found = np.empty(flat.shape, np.float64)
+    found = np.empty((len(flat), tensor.size.elements), np.float64)
     found[:, tensor.index.ravel()] = flat
     return found.reshape(-1, *tensor.size)
 
 
-def _inverse(index: np.ndarray) -> np.ndarray:
-    """Return where in the graph's order each element of a tensor, in the network's, lies."""
-    inverse = np.empty(index.size, np.int64)
-    inverse[index.ravel()] = np.arange(index.size)
-    return inverse
+def _inverse(tensor: Tensor) -> np.ndarray:
+    """Return where in the graph's order each element of a tensor, of the network's size, lies."""
+    inverse = np.empty(tensor.size.elements, np.int64)
+    inverse[tensor.index.ravel()] = np.arange(tensor.index.size)
+    return inverse.reshape(tensor.size)
 
 
 def _moved(quantizer: Quantizer, read: float, exact: Fraction | float, channel: int) -> Fraction:

@@ -15,10 +15,10 @@ from ..exact.solving import build, solve_together
 from ..exact.unsolved import UnsolvedLayer
 from ..layers.blocks import Model
 from ..layers.steps import Block
-from ..layers.unweighted import MaxPoolStep
+from ..layers.unweighted import MaxPoolStep, UpsampleStep
 from ..training.recipe import Recipe, default_activation
 from ..training.train import Trained
-from .export_layers import hidden_layer, last_layer, max_pool
+from .export_layers import enlarged, hidden_layer, last_layer, max_pool
 
 __all__ = ["FoldReport", "export", "export_model"]
 
@@ -121,6 +121,9 @@ def _layers(model: Model) -> tuple[list[Layer], dict[str, int]]:
         sources = tuple(pooled.get(source, source) for source in node.sources)
         if isinstance(step, MaxPoolStep):
             found.append(max_pool(node.name, step.pool, step.output, sources))
+            continue
+        if isinstance(step, UpsampleStep):
+            found += enlarged(node.name, step.factors, step.output, sources[0], node.shape)
             continue
         found.append(hidden_layer(model, node, step, sources))
         if isinstance(step, Block) and step.pool is not None:

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from ...hw.errors import NetworkError
-from ...hw.network.layers import Layer, MaxPool, Window
+from ...hw.network.layers import Layer, MaxPool, Move, Window
+from ...hw.network.moving import moves_of
 from ...hw.network.network import INPUT
 from ...hw.network.window import Size
 from ...hw.numbers.formats import Format
@@ -21,10 +22,10 @@ from ..layers.affine import constants
 from ..layers.blocks import Model, Node
 from ..layers.norm import units
 from ..layers.quantize import ActivationQuantizer
-from ..layers.steps import BIAS, Head, Step, WeightedStep, pair
+from ..layers.steps import BIAS, Head, SidedMaxPool, Step, WeightedStep, pair
 from ..layers.unweighted import AddStep, AveragePoolStep, summands
 
-__all__ = ["hidden_layer", "last_layer", "max_pool"]
+__all__ = ["enlarged", "hidden_layer", "last_layer", "max_pool"]
 
 Lengths = int | tuple[int, ...]
 
@@ -76,8 +77,48 @@ def last_layer(model: Model, node: Node, step: Step, sources: tuple[str, ...]) -
 
 def max_pool(name: str, pool: nn.MaxPool2d, fmt: Format, sources: tuple[str, ...]) -> Layer:
     """Return the layer of a max pool."""
-    window = _window(pool.kernel_size, pool.stride, pool.padding)
+    if isinstance(pool, SidedMaxPool):
+        window = Window(pair(pool.kernel_size), pair(pool.stride), pool.sides)
+    else:
+        window = _window(pool.kernel_size, pool.stride, pool.padding)
     return MaxPool(name=name, input=fmt, output=fmt, sources=sources, window=window)
+
+
+def enlarged(
+    name: str, factors: tuple[int, int], fmt: Format, source: str, shape: tuple[int, ...]
+) -> list[Layer]:
+    """Return the moves that repeat rows and columns.
+
+    Parameters
+    ----------
+    name : str
+        Of the last of them.
+    factors : tuple of int
+        Rows and columns that each becomes.
+    fmt : Format
+        Of its levels.
+    source : str
+        What it reads.
+    shape : tuple of int
+        Channels, height and width that it gives.
+    """
+    (rows, columns), size = factors, _size(shape)
+    few = Size(size.height // rows, size.width // columns, size.channels)
+    order = np.arange(few.elements).reshape(few).repeat(rows, 0).repeat(columns, 1)
+    found: list[Layer] = []
+    for place, move in enumerate(moves := moves_of(order, few.elements) or ()):
+        last = place == len(moves) - 1
+        each = Move(
+            name=name if last else f"{name}/columns",
+            sources=(source,),
+            input=fmt,
+            output=fmt,
+            size=size if last else Size(*move.blocks, move.length),
+            **move._asdict(),
+        )
+        found.append(each)
+        source = each.name
+    return found
 
 
 def _accumulation(model: Model, node: Node, step: Step, sources: tuple[str, ...]) -> Accumulation:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ...hw.errors import FormatError, NetworkError
-from ...hw.network.layers import MaxPool, Requantised
+from ...hw.network.layers import MaxPool, Move, Requantised
 from ...hw.network.network import INPUT, Network
 from ...hw.numbers.arithmetic import requantize
 from ...hw.numbers.formats import Format
@@ -269,7 +269,10 @@ class _Layer:
     def run(self, tensors: Sequence[Tensor], trace: bool) -> LayerTrace:
         """Run the layer on levels of shape (images, height, width, channels)."""
         if not self.mapped.on_array:
-            return LayerTrace(self.mapped.layer.name, None, None, self._largest(tensors[0]))
+            layer, (tensor,) = self.mapped.layer, tensors
+            moves = isinstance(layer, Move)
+            levels = _moved(layer, tensor) if moves else self._largest(tensor)
+            return LayerTrace(layer.name, None, None, levels)
         size = self.sums.images_at_a_time(trace)
         parts = zip(*(tensor.split(size) for tensor in tensors), strict=True)
         return _joined([self._part(part, trace) for part in parts])
@@ -302,6 +305,13 @@ class _Layer:
         assert isinstance(mapped.layer, MaxPool)
         image = padded(tensor, mapped.patch, mapped.channels, mapped.pad, self.dtype)
         return over_window(image, mapped.patch, torch.maximum).contiguous()
+
+
+def _moved(layer: Move, tensor: Tensor) -> Tensor:
+    """Return the blocks of a tensor of shape (images, height, width, channels)."""
+    flat = tensor.flatten(1)
+    shape, steps = (len(flat), *layer.blocks, layer.length), (flat.stride(0), *layer.steps, 1)
+    return flat.as_strided(shape, steps).reshape(len(flat), *layer.size)
 
 
 def _reached(sums: Tensor, thresholds: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ requantisation. A step is float until `Step.quantize`.
 """
 
 from collections.abc import Sequence
+from math import inf
 from typing import NamedTuple, Unpack, cast
 
 import torch
@@ -27,6 +28,7 @@ __all__ = [
     "Head",
     "Magnitude",
     "PoolBefore",
+    "SidedMaxPool",
     "Sides",
     "Step",
     "WeightedStep",
@@ -202,6 +204,27 @@ class WeightedStep(Step):
         return functional.conv2d(
             x, op.weight, None, pair(op.stride), padding, self.dilation, op.groups
         )
+
+
+class SidedMaxPool(nn.MaxPool2d):
+    """A max pool whose windows reach beyond the image on each side as far as is said.
+
+    Parameters
+    ----------
+    kernel, stride : tuple of int
+        Height and width.
+    sides : Sides
+        Rows and columns outside, none of which is ever the largest.
+    """
+
+    def __init__(self, kernel: tuple[int, int], stride: tuple[int, int], sides: Sides):
+        super().__init__(kernel, stride)
+        self.sides = sides
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the largest values."""
+        top, left, bottom, right = self.sides
+        return super().forward(functional.pad(input, (left, right, top, bottom), value=-inf))
 
 
 class PoolBefore(NamedTuple):

@@ -1,4 +1,4 @@
-"""Steps without weights: pools, and sums of two tensors."""
+"""Steps without weights: pools, enlarged images, and sums of two tensors."""
 
 from collections.abc import Sequence
 from typing import Unpack
@@ -12,26 +12,18 @@ from .quantize import QuantizerOptions
 from .rounding import straight_through
 from .steps import Step
 
-__all__ = ["AddStep", "AveragePoolStep", "MaxPoolStep", "summands"]
+__all__ = ["AddStep", "AveragePoolStep", "MaxPoolStep", "UpsampleStep", "summands"]
 
 SMALL_SUMMAND = 15  # two tensors meet in a ratio of integers up to this, where one is near enough
 LARGE_SUMMAND = 255  # of one of the two, where the other is 1
 
 
-class MaxPoolStep(Step):
-    """The largest value in a window.
+class _KeepingStep(Step):
+    """A step that gives some of the values of its source, in its format and at its scale."""
 
-    Parameters
-    ----------
-    pool : MaxPool2d
-        The window.
-    limits : Limits
-        What its source is kept within.
-    """
-
-    def __init__(self, pool: nn.MaxPool2d, limits: Limits):
+    def __init__(self, limits: Limits):
         super().__init__(limits)
-        self.pool, self.activation = pool, None
+        self.activation = None
 
     def quantize(
         self,
@@ -47,9 +39,46 @@ class MaxPoolStep(Step):
         """Return the scale of its source."""
         return scales[0]
 
+
+class MaxPoolStep(_KeepingStep):
+    """The largest value in a window.
+
+    Parameters
+    ----------
+    pool : MaxPool2d
+        The window.
+    limits : Limits
+        What its source is kept within.
+    """
+
+    def __init__(self, pool: nn.MaxPool2d, limits: Limits):
+        super().__init__(limits)
+        self.pool = pool
+
     def forward(self, values: Sequence[Tensor], scales: Sequence[Tensor]) -> Tensor:
         """Return the values that follow from those of its source."""
         return self.pool(values[0])
+
+
+class UpsampleStep(_KeepingStep):
+    """An image of which each pixel is repeated.
+
+    Parameters
+    ----------
+    factors : tuple of int
+        How many rows and columns each becomes.
+    limits : Limits
+        What its source is kept within.
+    """
+
+    def __init__(self, factors: tuple[int, int], limits: Limits):
+        super().__init__(limits)
+        self.factors = factors
+
+    def forward(self, values: Sequence[Tensor], scales: Sequence[Tensor]) -> Tensor:
+        """Return the values that follow from those of its source."""
+        rows, columns = self.factors
+        return values[0].repeat_interleave(rows, 2).repeat_interleave(columns, 3)
 
 
 class AveragePoolStep(Step):

@@ -319,13 +319,30 @@ class Assembly(StepBuilder):
         return replace(view, padding=(top, left, bottom, right))
 
     def _upsample(self, node: fx.Node, operation: TracedCall) -> View:
-        if self._shape(node) != self._shape(self._inputs(node)[0]):
+        """Repeat pixels; a nearest neighbour of whole multiples is that."""
+        wanted, given = self._shape(node), self._shape(self._inputs(node)[0])
+        if wanted == given:
+            return self._view(node)
+        layer = operation.layer
+        mode = operation.options.get("mode", "nearest") if layer is None else layer.mode
+        if mode not in ("nearest", "nearest-exact"):
             self._refuse(
-                node,
-                "enlarges the image, and hardware repeats no pixels: keep the size that the layers "
-                "before give",
+                node, f"computes pixels between others ({mode}), which no layer does: use nearest"
             )
-        return self._view(node)
+        view = self._image(node)
+        wide, size = as_image(wanted)[1:], as_image(given)[1:]
+        if any(more % less for more, less in zip(wide, size, strict=True)):
+            self._refuse(
+                node, f"makes {shown(wide)} pixels of {shown(size)}: give a whole multiple of each"
+            )
+        rows, columns = (more // less for more, less in zip(wide, size, strict=True))
+        step = view.step
+        draft = DraftStep(
+            *("", "upsample", (step,), as_image(wanted)),
+            limits=step.limits,
+            factors=(rows, columns),
+        )
+        return View(self._append(node, draft, ends=view.is_plain), wanted, view.scaling)
 
     # --- arithmetic ----------------------------------------------------------------------------
 

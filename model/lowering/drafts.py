@@ -8,8 +8,8 @@ from torch.nn.utils import parametrize
 
 from ..layers.affine import Divide, Shift
 from ..layers.limits import NO_LIMITS, Limits
-from ..layers.steps import NO_PADDING, Block, Head, PoolBefore, Sides, Step
-from ..layers.unweighted import AddStep, AveragePoolStep, MaxPoolStep
+from ..layers.steps import NO_PADDING, Block, Head, PoolBefore, SidedMaxPool, Sides, Step
+from ..layers.unweighted import AddStep, AveragePoolStep, MaxPoolStep, UpsampleStep
 from .scaling import Scaling
 from .windows import PoolWindow
 
@@ -25,7 +25,7 @@ class DraftStep:
     name : str
         Path of the module, or of the function, that it began with.
     kind : str
-        ``input``, ``block``, ``head``, ``max_pool``, ``average_pool`` or ``add``.
+        ``input``, ``block``, ``head``, ``max_pool``, ``average_pool``, ``upsample`` or ``add``.
     sources : tuple of DraftStep
         What it reads.
     shape : tuple of int
@@ -42,6 +42,8 @@ class DraftStep:
         Of a pool; of a block, the max pool before its norm.
     pool_name : str
         Of a block: the path of that pool.
+    factors : tuple of int or None
+        Of an enlarged image: rows and columns that each becomes.
     end : torch.fx.Node or None
         The last node in it, if any gives the same values.
     """
@@ -57,6 +59,7 @@ class DraftStep:
     norm: nn.BatchNorm1d | nn.BatchNorm2d | None = None
     pool: PoolWindow | None = None
     pool_name: str = ""
+    factors: tuple[int, int] | None = None
     end: fx.Node | None = None
 
     @property
@@ -70,6 +73,9 @@ class DraftStep:
             return AddStep(self.limits)
         if self.kind in ("max_pool", "average_pool"):
             return self._pool_step()
+        if self.kind == "upsample":
+            assert self.factors is not None
+            return UpsampleStep(self.factors, self.limits)
         assert self.op is not None
         (source,), op = self.sources, self.op
         bias = torch.zeros(op.weight.shape[0]) if op.bias is None else op.bias.detach()
@@ -81,7 +87,7 @@ class DraftStep:
             return Head(op, spatial, bias, norm, padding=self.padding)
         before = None
         if self.pool is not None:
-            before = PoolBefore(nn.MaxPool2d(*self.pool), self.pool_name)
+            before = PoolBefore(_max_pool(self.pool), self.pool_name)
         if norm is None:
             behind: nn.Module = Shift(bias)
         else:
@@ -92,11 +98,11 @@ class DraftStep:
     def _pool_step(self) -> Step:
         assert self.pool is not None
         if self.kind == "max_pool":
-            return MaxPoolStep(nn.MaxPool2d(*self.pool), self.limits)
+            return MaxPoolStep(_max_pool(self.pool), self.limits)
         image = self.sources[0].shape[1:]
         whole = (self.pool.kernel, self.pool.padding) == (image, (0, 0))
         taps = self.pool.kernel[0] * self.pool.kernel[1]
-        return AveragePoolStep(*self.pool, Divide(taps), self.limits, whole=whole)
+        return AveragePoolStep(*self.pool[:3], Divide(taps), self.limits, whole=whole)
 
     def _norm(self) -> nn.BatchNorm1d | nn.BatchNorm2d | None:
         """Return the norm of as many dimensions as its values have."""
@@ -110,6 +116,12 @@ class DraftStep:
         for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
             setattr(made, name, getattr(self.norm, name))
         return made
+
+
+def _max_pool(pool: PoolWindow) -> nn.MaxPool2d:
+    if any(pool.beyond):
+        return SidedMaxPool(pool.kernel, pool.stride, pool.sides)
+    return nn.MaxPool2d(*pool[:3])
 
 
 def _without(norm: nn.BatchNorm1d | nn.BatchNorm2d, bias: Tensor) -> Tensor:

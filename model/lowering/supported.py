@@ -11,8 +11,8 @@ __all__ = ["MODULES", "SUPPORTED", "VIEWS", "Call", "call_of", "nearest_to"]
 
 SUPPORTED = (
     "supported are Conv2d, Linear, BatchNorm, ReLU, ReLU6, Hardtanh, max and average pools, those "
-    "of one dimension and their functions, Flatten, reshapes that keep the order, Dropout, "
-    "Identity, +, -, cat into a layer, constants of a channel, and a last Softmax"
+    "of one dimension and their functions, nearest Upsample, Flatten, reshapes that keep the "
+    "order, Dropout, Identity, +, -, cat into a layer, constants of a channel, and a last Softmax"
 )
 VIEWS = ("same", "reshape")  # kinds of nodes that give the memory that they read
 
@@ -210,13 +210,10 @@ NEAREST: dict[str, str] = {
         "hardware keeps channels, rows and columns in their order",
     ),
     **_names(
-        "UpsamplingBilinear2d PixelShuffle pixel_shuffle",
-        "hardware repeats no pixels: keep the size that the layers before give",
+        "UpsamplingBilinear2d PixelShuffle pixel_shuffle PixelUnshuffle pixel_unshuffle",
+        "use nearest Upsample and Conv2d",
     ),
-    **_names(
-        "ConvTranspose1d ConvTranspose2d conv_transpose2d",
-        "use Conv2d; hardware does not enlarge images",
-    ),
+    **_names("ConvTranspose1d ConvTranspose2d conv_transpose2d", "use nearest Upsample and Conv2d"),
     **_names(
         "conv1d conv2d linear bilinear matmul bmm mm einsum", "use a layer: nn.Conv2d or nn.Linear"
     ),

@@ -26,11 +26,20 @@ class PoolWindow(NamedTuple):
     ----------
     kernel, stride, padding : tuple of int
         As torch has them.
+    beyond : tuple of int
+        Rows and columns of padding that there are below and on the right, besides.
     """
 
     kernel: Pair
     stride: Pair = (1, 1)
     padding: Pair = (0, 0)
+    beyond: Pair = (0, 0)
+
+    @property
+    def sides(self) -> Sides:
+        """Rows and columns outside of the image."""
+        (top, left), (more, further) = self.padding, self.beyond
+        return top, left, top + more, left + further
 
 
 def as_convolution(op: nn.Conv1d | nn.Conv2d, refuse: Refuse) -> tuple[nn.Conv2d, Sides]:
@@ -103,17 +112,21 @@ def as_pool(layer: nn.Module, image: Pair, refuse: Refuse) -> PoolWindow | None:
     dilation = getattr(layer, "dilation", 1)
     if _sizes(dilation, 1, layer) != (1, 1):
         refuse("has a dilation, which pools of hardware have not")
-    if layer.ceil_mode and not _fits(pool, image):
+    if layer.ceil_mode:
+        pool = pool._replace(beyond=_beyond(pool, image))
+    if any(pool.beyond) and "Avg" in type(layer).__name__:
         refuse(
-            "has ceil_mode where its windows do not divide the image, so that one leaves it: pad "
-            "the image, or take another kernel or stride"
+            "has ceil_mode where its windows do not divide the image, so that one leaves it and "
+            "has another divisor: pad the image, or take another kernel or stride"
         )
     if getattr(layer, "divisor_override", None) not in (None, pool.kernel[0] * pool.kernel[1]):
         refuse("has divisor_override, which is not the size of its window")
     if not getattr(layer, "count_include_pad", True) and any(pool.padding):
-        refuse("does not count padding: use count_include_pad=True")
-    rows, columns = pool.padding
-    _check(pool.kernel, pool.stride, (rows, columns, rows, columns), refuse)
+        refuse(
+            "does not count padding, so that windows at the edge have another divisor: use "
+            "count_include_pad=True"
+        )
+    _check(pool.kernel, pool.stride, pool.sides, refuse)
     return pool
 
 
@@ -145,9 +158,15 @@ def _adaptive(
     return None if (rows, columns) == (1, 1) else PoolWindow((rows, columns), (rows, columns))
 
 
-def _fits(pool: PoolWindow, image: Pair) -> bool:
-    sizes = zip(image, pool.kernel, pool.stride, pool.padding, strict=True)
-    return all((size + 2 * more - kernel) % stride == 0 for size, kernel, stride, more in sizes)
+def _beyond(pool: PoolWindow, image: Pair) -> Pair:
+    """Return the rows and columns by which the last windows of ``ceil_mode`` leave the padding."""
+    found = []
+    for size, kernel, step, pad in zip(image, pool.kernel, pool.stride, pool.padding, strict=True):
+        room = size + 2 * pad - kernel
+        more = -room % step
+        # a window that would begin behind the image is left out
+        found.append(more if room + more < size + pad else 0)
+    return found[0], found[1]
 
 
 def _is_line(layer: nn.Module) -> bool:

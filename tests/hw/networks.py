@@ -13,6 +13,7 @@ from narrowgauge.hw.network.layers import (
     Conv2d,
     Dense,
     MaxPool,
+    Move,
     Size,
     Weighted,
     Window,
@@ -72,6 +73,7 @@ def random_convnet(seed, family, spec, accumulator, *, output=None, varied=False
         ("max", window)
         ("average", window or None)
         ("add", other source, summands)     other and the layer before
+        ("move", blocks, steps, length, size)
         ("dense", outputs)
 
     All give the family's hidden format, but the last one, which gives ``output``.
@@ -134,7 +136,7 @@ class _Builder:
 
     def add(self, index, kind, *parameters, last):
         before = self.formats[self.before]
-        output = before if kind == "max" else last or self.hidden
+        output = before if kind in ("max", "move") else last or self.hidden
         self.scaled, self.output = not last and output != Bipolar(), output
         common = {"name": f"layer{index}", "input": before, "output": output}
         layer = getattr(self, f"_{kind}")(common, self.sizes[self.before], *parameters)
@@ -153,6 +155,9 @@ class _Builder:
 
     def _max(self, common, size, window):
         return MaxPool(**common, window=window)
+
+    def _move(self, common, size, blocks, steps, length, given):
+        return Move(**common, blocks=blocks, steps=steps, length=length, size=given)
 
     def _average(self, common, size, window):
         return AveragePool(**common, **self._scales(1), window=window)
@@ -262,7 +267,7 @@ def specs(draw, max_layers=4, max_pixels=6, max_channels=5):
 @st.composite
 def _layers(draw, size, equal):
     """One layer over ``size``, and the size it gives; ``equal`` names what can be added to it."""
-    kinds = ["conv", "same", "same", "max", "average", "global"]
+    kinds = ["conv", "same", "same", "max", "average", "global", "move"]
     kind = draw(st.sampled_from(["add"] * (6 if equal else 0) + kinds))
     if kind == "add":
         summands = draw(st.tuples(st.integers(1, 9), st.integers(1, 9)))
@@ -271,12 +276,29 @@ def _layers(draw, size, equal):
         return ("conv", size.channels, Window((3, 3), (1, 1), (1, 1, 1, 1)), 1), size
     if kind == "global":
         return ("average", None), Size(1, 1, size.channels)
+    if kind == "move":
+        return draw(moves(size))
     window = draw(windows(size))
     height, width = window.positions(size)
     if kind == "conv":
         channels, groups = draw(convolutions(size.channels))
         return ("conv", channels, window, groups), Size(height, width, channels)
     return (kind, window), Size(height, width, size.channels)
+
+
+@st.composite
+def moves(draw, size):
+    """A move over ``size``, of blocks from anywhere, and the size that it gives."""
+    length = draw(st.integers(1, min(size.elements, 12)))
+    room = size.elements - length
+    blocks = draw(st.tuples(st.integers(1, 6), st.integers(1, 4)))
+    steps = []
+    for count in blocks:
+        steps.append(draw(st.integers(0, room // (count - 1) if count > 1 else room)))
+        room -= (count - 1) * steps[-1]
+    height, width = draw(st.sampled_from([blocks, (blocks[0] * blocks[1], length), (1, blocks[0])]))
+    found = Size(height, width, blocks[0] * blocks[1] * length // (height * width))
+    return ("move", blocks, tuple(steps), length, found), found
 
 
 @st.composite

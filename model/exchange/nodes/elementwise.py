@@ -17,7 +17,7 @@ from ..graph.node import Attributes, attributes, refuse
 from .consumers import is_end, scores_behind
 from .context import ImportContext, NetworkTensor, Raw
 from .levels import levels_of, sums_of
-from .placing import arranged, settled, upside_down
+from .placing import arranged, as_image, settled, upside_down
 from .quantise import whole_levels
 
 __all__ = [
@@ -71,7 +71,11 @@ def arithmetic(context: ImportContext, node: NodeProto) -> None:
     moving = [isinstance(each, (Raw, Levels, Sums)) for each in (one, two)]
     if all(moving):
         if node.op_type not in ("Add", "Sub"):
-            refuse(node, "of two tensors of the network there are only sums and differences")
+            refuse(
+                node,
+                "of two tensors of the network there are only sums and differences, since hardware "
+                "multiplies by constants alone; Add them, or multiply by one constant a channel",
+            )
         _add(context, node)
         return
     if isinstance(one, Weights) or isinstance(two, Weights):
@@ -278,8 +282,7 @@ def _add(context: ImportContext, node: NodeProto) -> None:
         settled(context, node, _summand(context, node, context.tensor(node, place)))
         for place in (0, 1)
     )
-    if one.index.shape != two.index.shape:
-        refuse(node, f"adds tensors of {one.index.shape} and {two.index.shape}; they must be equal")
+    one, two = _broadcast(context, node, one, two)
     if one.size.positions > two.size.positions:
         two = arranged(context, node, two, one.size, one.index, what="adds elements that")
     else:
@@ -301,6 +304,30 @@ def _add(context: ImportContext, node: NodeProto) -> None:
     context.values[node.output[0]] = Sums(
         size=one.size, index=one.index, accumulation=sums, transfer=transfer
     )
+
+
+def _broadcast(
+    context: ImportContext, node: NodeProto, one: Levels, two: Levels
+) -> tuple[Levels, Levels]:
+    """Return two tensors of one shape; what is at several places becomes as many elements."""
+    try:
+        shape = np.broadcast_shapes(one.index.shape, two.index.shape)
+    except ValueError:
+        shape = ()
+    if not shape or len(shape) != max(one.index.ndim, two.index.ndim) or shape[0] != 1:
+        refuse(
+            node,
+            f"adds tensors of {one.index.shape} and {two.index.shape}, which do not broadcast",
+        )
+    wide = [replace(each, index=np.broadcast_to(each.index, shape)) for each in (one, two)]
+    one, two = (
+        each if wider.index.shape == each.index.shape else wider
+        for each, wider in zip((one, two), wide, strict=True)
+    )
+    if one.size == two.size and np.array_equal(one.index, two.index):
+        return one, two
+    one, two = (as_image(context, node, each) if each.repeats else each for each in (one, two))
+    return one, two
 
 
 def _summand(context: ImportContext, node: NodeProto, tensor: NetworkTensor) -> Levels:

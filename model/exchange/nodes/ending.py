@@ -154,6 +154,10 @@ def finish(context: ImportContext) -> Ending:
         names = ", ".join(outputs)
         raise NetworkError(f"a network has one result, this one has {len(results)}: {names}")
     (result,) = results.values()
+    if result.repeats and result.size.positions == 1:
+        raise NetworkError(
+            "the graph repeats its one position at its end; leave that out, and to the host"
+        )
     if any(result.padding):
         raise NetworkError("a Pad node ends the network; not supported")
     if not isinstance(result, Levels | Sums) or (not context.layers and isinstance(result, Levels)):

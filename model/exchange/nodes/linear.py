@@ -106,9 +106,8 @@ def _dense(
             node,
             f"weights of {levels.shape[::-1]} do not fit a tensor of {tensor.index.shape}",
         )
-    order = np.argsort(tensor.index, axis=None)  # ONNX place of each element, channels last
-    levels = levels[:, order]
-    channel = np.arange(tensor.index.size) % tensor.size.channels
+    levels = _by_element(tensor, levels)
+    channel = np.arange(tensor.size.elements) % tensor.size.channels
     gain, constant, levels = _folded_input(node, tensor, levels, channel[None, :])
     out = _output_scale(node, scale, len(levels)) * factor
     gain, offset = gain * out, constant * out
@@ -127,6 +126,13 @@ def _dense(
     )
     index = np.arange(len(levels)).reshape(*tensor.index.shape[:-1], -1)
     _give(context, node, accumulation, gain, offset, bias, index)
+
+
+def _by_element(tensor: Levels, levels: np.ndarray) -> np.ndarray:
+    """Return weights in the order of a tensor's elements; those of an element's places add up."""
+    found = np.zeros((tensor.size.elements, len(levels)), np.int64)
+    np.add.at(found, tensor.index.ravel(), levels.T)
+    return found.T
 
 
 def conv(context: ImportContext, node: NodeProto) -> None:

@@ -1,4 +1,4 @@
-"""Operators that only move elements: Flatten, Reshape, DepthToSpace and their like, and Pad."""
+"""Operators that only move elements: Flatten, DepthToSpace, Resize and their like, and Pad."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +13,7 @@ from ...exact.transfer import Number
 from ..graph.node import Attributes, attributes, refuse
 from .consumers import returns_to_batch
 from .context import ImportContext, NetworkTensor, Raw, Value
+from .enlarging import resized
 from .levels import levels_of
 from .placing import CHANNELS, HEIGHT, WIDTH, Ends, roles_of, settled, shifted, with_roles
 
@@ -39,6 +40,11 @@ def moved(context: ImportContext, node: NodeProto) -> None:
             if any(tensor.padding) and roles_of(found) is None:  # such as in five axes
                 tensor = settled(context, node, tensor)
                 found = replace(tensor, index=move(tensor.index))
+            if len(np.unique(found.index)) != found.size.elements:
+                refuse(
+                    node,
+                    "leaves out elements of its input, which only negative pads of a Pad do",
+                )
             may_mix = node.op_type == "Reshape" and returns_to_batch(context, node.output[0])
             if len(found.index) != 1 and not may_mix:
                 refuse(node, "mixes images: the first axis must stay the batch")
@@ -118,6 +124,14 @@ def _depth_to_space(context: ImportContext, node: NodeProto) -> Move:
     return move
 
 
+def _gather(context: ImportContext, node: NodeProto) -> Move:
+    axis, picks = attributes(node).get("axis", 0), context.constant(node, 1, "picks")
+    if picks is None:
+        refuse(node, "has no picks")
+
+    return lambda array: array.take(picks.astype(np.int64), axis)
+
+
 MOVES: dict[str, Callable[[ImportContext, NodeProto], Move]] = {
     "Flatten": _flatten,
     "Reshape": _reshape,
@@ -125,6 +139,9 @@ MOVES: dict[str, Callable[[ImportContext, NodeProto], Move]] = {
     "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze,
     "DepthToSpace": _depth_to_space,
+    "Gather": _gather,
+    "Resize": resized,
+    "Upsample": resized,
 }
 """Makers of functions that move the elements of an array with a batch axis."""
 

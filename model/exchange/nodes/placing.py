@@ -1,7 +1,8 @@
 """Layouts of tensors, and the layers that pad, crop and put elements in order.
 
 Most movements cost nothing: `Tensor.index` follows them, and a Pad waits for the window of a
-convolution or a pool. What neither can say becomes a layer whose weights are 0 and 1.
+convolution or a pool. What neither can say becomes moves of blocks, or a layer whose weights are
+0 and 1.
 """
 
 from dataclasses import replace
@@ -12,6 +13,8 @@ import numpy as np
 from onnx import NodeProto
 
 from ....hw.errors import NetworkError
+from ....hw.network.layers import Move
+from ....hw.network.moving import BlockMove, moves_of
 from ....hw.network.window import Size, Window
 from ....hw.numbers.formats import Bipolar, Fixed
 from ...exact.ranges import narrowest
@@ -45,6 +48,7 @@ __all__ = [
 
 HEIGHT, WIDTH, CHANNELS = range(3)  # places in a `Size`
 MOST = 1 << 26  # multiplications that putting elements in order may take
+FEW = 1 << 16  # multiplications that are better than moving single elements
 FIRST = ((CHANNELS, HEIGHT, WIDTH), (HEIGHT, WIDTH, CHANNELS), (CHANNELS, WIDTH), (CHANNELS,))
 """Layouts in the order in which they are tried, all others behind them."""
 
@@ -258,6 +262,11 @@ def arranged(
     if levels.size == size and np.array_equal(levels.index, index):
         return levels
     count = size.elements
+    read = np.empty(count, np.int64)
+    read[index.ravel()] = levels.index.ravel()
+    moved = _moved(context, node, levels, size, index, read)
+    if moved is not None:
+        return moved
     reason = (
         f"{what} {levels.source} gives as {levels.size}, reshaped to "
         f"{'x'.join(map(str, index.shape[1:]))}, in another order than it computes them"
@@ -270,8 +279,6 @@ def arranged(
             f"{reason}; a layer that puts {count} elements in order takes {count}x{count} weights, "
             f"too many for {size.positions} positions (at most {MOST:,} multiplications)",
         )
-    read = np.empty(count, np.int64)
-    read[index.ravel()] = levels.index.ravel()
     if size.positions > 1 and levels.format == Bipolar():  # it will be padded
         levels = _integers(context, node, levels)
     ends = levels.low, levels.high
@@ -297,6 +304,55 @@ def arranged(
     )
 
 
+def _moved(
+    context: ImportContext,
+    node: NodeProto,
+    levels: Levels,
+    size: Size,
+    index: np.ndarray,
+    read: np.ndarray,
+) -> Levels | None:
+    """Return a tensor of which each element is the one of ``levels`` that ``read`` says.
+
+    None where moves cannot give it, or where they would move so few single elements that a product
+    is better: all layers write as many codes at once as a block has.
+    """
+    moves = moves_of(read, levels.size.elements)
+    if moves is None:
+        return None
+    smallest = min((move.length for move in moves), default=size.channels)
+    if smallest == 1 and not levels.repeats and size.positions * size.elements**2 <= FEW:
+        return None
+    channels = (read % levels.size.channels).reshape(-1, size.channels)
+    scale, offset = levels.scale[channels], levels.offset[channels]
+    if (scale != scale[0]).any() or (offset != offset[0]).any():
+        refuse(node, f"moves channels of {levels.source} that have other scales or zero points")
+    source = levels.source
+    whole = BlockMove((size.positions, 1), (size.channels, 0), size.channels)
+    for move in moves or (whole,):
+        name = context.unique(f"{node.name}/move")
+        context.layers.append(
+            Move(
+                name=name,
+                sources=(source,),
+                input=levels.format,
+                output=levels.format,
+                size=Size(*move.blocks, move.length),
+                **move._asdict(),
+            )
+        )
+        source = name
+    last = context.layers[-1]
+    assert isinstance(last, Move)
+    context.layers[-1] = replace(last, size=size)
+    found = replace(levels, source=source, size=size, index=index, scale=scale[0], offset=offset[0])
+    if np.array_equal(levels.index.shape, index.shape):
+        # whoever else reads the same tensor reads the same layer
+        same = [key for key, value in context.values.items() if value is levels]
+        context.values |= dict.fromkeys(same, found)
+    return found
+
+
 def in_order(tensor: Tensor, is_line: bool = False) -> bool:
     """Tell whether a tensor is an image: (1, channels, height, width), or without height."""
     return np.array_equal(tensor.index, image_index(tensor.size, is_line))
@@ -309,7 +365,7 @@ def as_image(context: ImportContext, node: NodeProto, tensor: Levels) -> Levels:
         return tensor
     tensor = settled(context, node, tensor)
     _, channels, *sides = tensor.index.shape
-    height, width = [1, *sides][-2:]
+    height, width = [1, 1, *sides][-2:]
     size = Size(height, width, channels)
     wanted = image_index(size, is_line)
     return arranged(context, node, tensor, size, wanted, what="reads as an image what")

@@ -32,8 +32,8 @@ NEAREST: dict[str, str] = {
     ),
     **dict.fromkeys(("LSTM", "GRU", "RNN", "Attention", "Einsum"), "convolutions or dense layers"),
     **dict.fromkeys(
-        ("ConvTranspose", "Resize", "Upsample"),
-        "a Conv of four times the channels and a DepthToSpace at the end",
+        ("ConvTranspose", "Col2Im"),
+        "a Resize by nearest and a Conv, or a Conv of four times the channels and a DepthToSpace",
     ),
     "Split": "one layer for each part",
     **dict.fromkeys(("Slice", "Gather"), "Pad with negative pads, which crops"),

@@ -1,9 +1,9 @@
 """QONNX from a network: a graph that qonnx's own executor runs to the same levels.
 
 Tensors are channels first, float32, and hold levels; every layer is what it is in ONNX (``MatMul``,
-``Conv``, ``MaxPool``, ``AveragePool``, ``Add``), then the nodes of `writing.float32`. QONNX sums
-without a register, so a network whose accumulator may overflow is refused, and so are sums that
-float32 does not hold.
+``Conv``, ``MaxPool``, ``AveragePool``, ``Add``, ``Gather``), then the nodes of `writing.float32`.
+QONNX sums without a register, so a network whose accumulator may overflow is refused, and so are
+sums that float32 does not hold.
 """
 
 import json
@@ -24,6 +24,7 @@ from ....hw.network.layers import (
     Dense,
     Layer,
     MaxPool,
+    Move,
     Requantised,
     Size,
     Weighted,
@@ -143,6 +144,8 @@ class _Export:
             nodes, compared = plan(layer, sums)
             method = nodes.method
             tensor = self._requantised(self._summed(layer, read, sizes[0]), layer, nodes)
+        elif isinstance(layer, Move):
+            tensor = self._moved(layer, read[0], sizes[0])
         else:
             assert isinstance(layer, MaxPool)
             tensor = self._pooled("MaxPool", layer, layer.window, read[0], layer.name)
@@ -215,6 +218,27 @@ class _Export:
             strides=window.stride,
             pads=padding,
             **attributes,
+        )
+
+    def _moved(self, layer: Move, tensor: str, size: Size) -> str:
+        """Add the nodes that pick elements of an image, channels first, in a move's order."""
+        graph, name, wanted = self.graph, layer.name, layer.size
+        (rows, columns), (down, across) = layer.blocks, layer.steps
+        starts = np.add.outer(down * np.arange(rows), across * np.arange(columns)).reshape(-1, 1)
+        last = (starts + np.arange(layer.length)).reshape(wanted)  # elements, channels last
+        row, column, channel = np.unravel_index(last.transpose(2, 0, 1).ravel(), size)
+        first = (channel * size.height + row) * size.width + column
+        picks = graph.constant(f"{name}/picks", first, np.int64)
+        flat = graph.node(
+            "Gather",
+            [graph.vector(tensor), picks],
+            f"{name}/flat",
+            (self.batch, wanted.elements),
+            axis=1,
+        )
+        shape = graph.constant(f"{name}/shape", [0, wanted.channels, *wanted[:2]], np.int64)
+        return graph.node(
+            "Reshape", [flat, shape], name, (self.batch, wanted.channels, *wanted[:2])
         )
 
     def _added(self, layer: Add, read: Sequence[str], name: str) -> str:

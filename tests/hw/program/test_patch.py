@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from narrowgauge.hw.network.layers import Add, AveragePool, Conv2d, Dense, MaxPool, Size, Window
+from narrowgauge.hw.network.layers import (
+    Add,
+    AveragePool,
+    Conv2d,
+    Dense,
+    MaxPool,
+    Move,
+    Size,
+    Window,
+)
 from narrowgauge.hw.numbers.formats import parse
 from narrowgauge.hw.program.patch import Patch, patch_of
 
@@ -91,7 +100,7 @@ def test_runs_cover_a_window_once(network):
     for layer in network:
         size = network.sizes[network.sources(layer)[0]]
         patch = patch_of(layer, size, lanes)
-        if isinstance(layer, Add):
+        if isinstance(layer, Add | Move):
             continue
         height, width = patch.window.kernel
         # a tensor as wide as the kernel: its steps are those of the layer's tensor

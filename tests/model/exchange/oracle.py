@@ -353,6 +353,28 @@ class Oracle:
     def _reshape(self, values, x, shape):
         return x.reshape([x.shape[i] if n == 0 else int(n) for i, n in enumerate(shape)])
 
+    def _resize(self, values, x, roi=None, scales=None, sizes=None):
+        """Nearest, by whole factors: each output place reads the one that it lies in."""
+        if sizes is None:
+            sizes = [round(n * float(s)) for n, s in zip(x.shape, scales, strict=True)]
+        for axis, wide in enumerate(int(each) for each in sizes):
+            x = x.take([place * x.shape[axis] // wide for place in range(wide)], axis)
+        return x
+
+    def _upsample(self, values, x, scales):
+        return self._resize(values, x, None, scales)
+
+    def _depthtospace(self, values, x):
+        block, (images, channels, height, width) = values["blocksize"], x.shape
+        rest = channels // block**2
+        found = np.empty((images, rest, height * block, width * block), x.dtype)
+        for c, dy, dx in np.ndindex(rest, block, block):
+            first = (dy * block + dx) * rest + c
+            if values.get("mode", "DCR") == "CRD":
+                first = c * block**2 + dy * block + dx
+            found[:, c, dy::block, dx::block] = x[:, first]
+        return found
+
     def _transpose(self, values, x):
         return x.transpose(values.get("perm"))
 

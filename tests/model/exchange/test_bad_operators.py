@@ -25,11 +25,11 @@ def a_sine_in_the_middle():
     return graph, graph.quant(graph.node("Sin", x))
 
 
-@refused("node Resize_0 (Resize)", "supported are")
+@refused("node Resize_0 (Resize)", "whole multiples")
 def resize_in_the_middle():
     graph, x = images()
-    sizes = graph.integers(1, 2, 12, 12)
-    return graph, graph.quant(graph.node("Resize", x, "", "", sizes))
+    sizes = graph.integers(1, 2, 15, 12)
+    return graph, graph.quant(graph.node("Resize", x, "", "", sizes, mode="nearest"))
 
 
 @refused("node ConvTranspose_0 (ConvTranspose)", "supported are")

@@ -11,7 +11,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from narrowgauge.hw.network.layers import Add, AveragePool, Conv2d, Dense, MaxPool, Size, Window
+from narrowgauge.hw.network.layers import (
+    Add,
+    AveragePool,
+    Conv2d,
+    Dense,
+    MaxPool,
+    Move,
+    Size,
+    Window,
+)
 from narrowgauge.hw.network.network import INPUT
 from narrowgauge.hw.numbers.formats import Bipolar
 from narrowgauge.hw.program.mapping import map_network
@@ -132,12 +141,21 @@ def define_add(layer, one, two):
     return each_position(one, Window((1, 1)), len(one[0][0]), level)
 
 
+def define_move(layer, tensor):
+    flat = [level for row in tensor for pixel in row for level in pixel]
+    (rows, columns), (down, across) = layer.blocks, layer.steps
+    starts = [i * down + j * across for i in range(rows) for j in range(columns)]
+    found = [level for start in starts for level in flat[start : start + layer.length]]
+    return np.array(found).reshape(layer.size).tolist()
+
+
 DEFINITIONS = {
     Add: define_add,
     AveragePool: define_average,
     Conv2d: define_conv,
     Dense: define_dense,
     MaxPool: define_max,
+    Move: define_move,
 }
 
 
@@ -150,7 +168,8 @@ def by_register(network, image, lanes):
         if mapped.on_array:
             traces.append(follow(mapped, network.accumulator, lanes, read))
         else:
-            levels = np.array(define_max(mapped.layer, read[0].tolist()))
+            define = DEFINITIONS[type(mapped.layer)]
+            levels = np.array(define(mapped.layer, read[0].tolist()))
             traces.append(Trace(None, None, levels.reshape(-1).tolist()))
         tensors[mapped.layer.name] = np.array(traces[-1].levels).reshape(size)
     return traces

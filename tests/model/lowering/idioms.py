@@ -308,7 +308,9 @@ IDIOMS = {
     "an adaptive pool between": layer(nn.AdaptiveAvgPool2d, 3, refusal="3x3 positions of 8x8"),
     "AdaptiveMaxPool2d": layer(nn.AdaptiveMaxPool2d, (4, 2)),
     "ceil_mode that divides": layer(nn.MaxPool2d, 2, ceil_mode=True),
-    "ceil_mode that does not": layer(nn.MaxPool2d, 3, 2, ceil_mode=True, refusal="has ceil_mode"),
+    "ceil_mode that does not": layer(nn.MaxPool2d, 3, 2, ceil_mode=True),
+    "ceil_mode and padding": layer(nn.MaxPool2d, (3, 2), (3, 4), (1, 0), ceil_mode=True),
+    "ceil_mode of a mean": layer(nn.AvgPool2d, 3, 2, ceil_mode=True, refusal="another divisor"),
     "padding that does not count": layer(
         nn.AvgPool2d, 3, 2, 1, count_include_pad=False, refusal="use count_include_pad=True"
     ),
@@ -359,7 +361,7 @@ IDIOMS = {
     "reflection": layer(
         nn.Conv2d, 4, 4, 3, padding=1, padding_mode="reflect", refusal="pads with reflect"
     ),
-    "ConvTranspose2d": layer(nn.ConvTranspose2d, 4, 4, 2, 2, refusal="use Conv2d; hardware"),
+    "ConvTranspose2d": layer(nn.ConvTranspose2d, 4, 4, 2, 2, refusal="use nearest Upsample"),
     "F.conv2d": inner(
         lambda x: functional.conv2d(x, torch.ones(4, 4, 1, 1)), "conv2d .*use a layer: nn.Conv2d"
     ),
@@ -528,10 +530,22 @@ IDIOMS = {
         lambda self, x: _without_gradients(self, x), refusal="runs without gradients"
     ),
     # --- sizes
-    "Upsample": layer(nn.Upsample, scale_factor=2, refusal="repeats no pixels"),
-    "F.interpolate": inner(lambda x: functional.interpolate(x, scale_factor=2), "repeats no pix"),
+    "Upsample": layer(nn.Upsample, scale_factor=2),
+    "Upsample of rows": layer(nn.Upsample, size=(24, 8)),
+    "UpsamplingNearest2d": layer(nn.UpsamplingNearest2d, scale_factor=(2, 3)),
+    "Upsample to no multiple": layer(nn.Upsample, size=(12, 9), refusal="give a whole multiple"),
+    "bilinear Upsample": layer(
+        nn.Upsample, scale_factor=2, mode="bilinear", refusal=r"\(bilinear\).*use nearest"
+    ),
+    "F.interpolate": inner(lambda x: functional.interpolate(x, scale_factor=2)),
+    "one pixel for all": inner(
+        lambda x: x + functional.interpolate(functional.adaptive_avg_pool2d(x, 1), size=(8, 8))
+    ),
+    "enlarged, scaled and bounded": inner(
+        lambda x: functional.relu6(functional.interpolate(x.relu() * 2 - 1, scale_factor=2))
+    ),
     "Upsample to the same size": layer(nn.Upsample, size=(8, 8)),
-    "PixelShuffle": layer(nn.PixelShuffle, 2, refusal="is not supported: hardware repeats no"),
+    "PixelShuffle": layer(nn.PixelShuffle, 2, refusal="use nearest Upsample and Conv2d"),
     # --- ends
     "log_softmax": last(lambda x: functional.log_softmax(x, dim=1)),
     "saturated classes": body(

@@ -140,7 +140,7 @@ REFUSED = {
     r"0 \(Conv2d\) pads with reflect": nn.Sequential(
         nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")
     ),
-    r"1 \(MaxPool2d\) has ceil_mode": chain(nn.MaxPool2d(4, ceil_mode=True)),
+    r"1 \(AvgPool2d\) has ceil_mode": chain(nn.AvgPool2d(4, ceil_mode=True)),
     r"1 \(AvgPool2d\) does not count": chain(nn.AvgPool2d(3, 1, 1, count_include_pad=False)),
     r"1 \(AdaptiveAvgPool2d\) gives 4x4 positions of 6x6": chain(nn.AdaptiveAvgPool2d(4)),
     r"1 \(BatchNorm2d\) has no slope": chain(nn.BatchNorm2d(4, affine=False)),

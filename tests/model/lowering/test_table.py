@@ -333,7 +333,7 @@ TABLE = {  # what: how it is made, and None for the same function, or what the r
         ),
         None,
     ),
-    "ceil_mode": (layer(nn.MaxPool2d, 4, ceil_mode=True), "has ceil_mode"),
+    "ceil_mode": (layer(nn.MaxPool2d, 4, ceil_mode=True), None),
     "indices": (layer(nn.MaxPool2d, 2, return_indices=True), "return_indices"),
     "dilated pool": (layer(nn.MaxPool2d, 2, dilation=2), "dilation"),
     "a pool's sides": (layer(nn.MaxPool2d, (2, 3), stride=(1, 2), padding=(1, 0)), None),
