@@ -14,8 +14,8 @@ from narrowgauge.model.exchange.output_values import OutputValues
 from narrowgauge.scripts.runs.checked import simulate_and_compare
 
 from .refusals import Cases
-from .test_placing import conv, drawn, ended, image
 from .test_placing import compare as against_oracle
+from .test_placing import conv, drawn, ended, image
 
 cases = Cases()
 PLAIN = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
