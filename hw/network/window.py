@@ -65,6 +65,18 @@ class Window:
         """Pixels of the kernel."""
         return self.kernel[0] * self.kernel[1]
 
+    def inside(self, size: Size) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return how many rows, and columns, of the image each window has, as `positions` raises.
+
+        The first has one for each row of positions, the second one for each column.
+        """
+        found = []
+        for axis, count in enumerate(self.positions(size)):
+            begins = [place * self.stride[axis] - self.padding[axis] for place in range(count)]
+            ends = [min(begin + self.kernel[axis], size[axis]) for begin in begins]
+            found.append(tuple(e - max(b, 0) for b, e in zip(begins, ends, strict=True)))
+        return found[0], found[1]
+
     def positions(self, size: Size) -> tuple[int, int]:
         """Return height and width of the output over an input of ``size``.
 

@@ -10,10 +10,10 @@ from onnx import NodeProto
 from ....hw.errors import NetworkError
 from ...exact.tensors import Levels, Sums, Weights
 from ...exact.transfer import Number
+from ..graph.nearest import enlarging
 from ..graph.node import Attributes, attributes, refuse
 from .consumers import returns_to_batch
 from .context import ImportContext, NetworkTensor, Raw, Value
-from .enlarging import resized
 from .levels import levels_of
 from .placing import CHANNELS, HEIGHT, WIDTH, Ends, roles_of, settled, shifted, with_roles
 
@@ -124,6 +124,12 @@ def _depth_to_space(context: ImportContext, node: NodeProto) -> Move:
     return move
 
 
+def _resize(context: ImportContext, node: NodeProto) -> Move:
+    place = 2 if node.op_type == "Resize" and len(node.input) > 2 else 1
+    scales, sizes = context.constant(node, place, "scales"), context.constant(node, 3, "sizes")
+    return enlarging(node, scales, sizes)
+
+
 def _gather(context: ImportContext, node: NodeProto) -> Move:
     axis, picks = attributes(node).get("axis", 0), context.constant(node, 1, "picks")
     if picks is None:
@@ -140,8 +146,8 @@ MOVES: dict[str, Callable[[ImportContext, NodeProto], Move]] = {
     "Unsqueeze": _unsqueeze,
     "DepthToSpace": _depth_to_space,
     "Gather": _gather,
-    "Resize": resized,
-    "Upsample": resized,
+    "Resize": _resize,
+    "Upsample": _resize,
 }
 """Makers of functions that move the elements of an array with a batch axis."""
 

@@ -125,7 +125,7 @@ def _nearest(ratio: np.float32) -> int:
     return size if ratio >= 0 else -size
 
 
-def rounded_quotient(sums: np.ndarray, count: int) -> np.ndarray:
+def rounded_quotient(sums: np.ndarray, count: int | np.ndarray) -> np.ndarray:
     """Return the nearest integers to int64 ``sums / count``, halves away from zero."""
     size = (abs(sums) + count // 2) // count
     return np.where(sums < 0, -size, size)

@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from ....hw.errors import NarrowgaugeError, NetworkError, Refusal
-from ....hw.network.layers import MaxPool
+from ....hw.network.layers import MaxPool, Move
 from ....hw.network.network import INPUT, Network
 from ...exact.solving import solve_all
+from ...exact.tensors import Tensor
 from ...exact.unsolved import UnsolvedLayer
 from ..assembling import assemble
+from ..output_values import result_order
 from ..preparation import KEY, Preparation
 from ..report import ImportedLayer
-from . import elementwise, endings, moves, pooling, products
+from . import elementwise, endings, enlarging, moves, pooling, products
 from .graph import TfliteGraph, TfliteOperation, refuse
 from .reading import read_tflite
 from .rules import RELUS
@@ -39,6 +41,7 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys((*RELUS, "QUANTIZE"), elementwise.rescale),
     "RESHAPE": moves.reshape,
     "PAD": moves.pad,
+    "RESIZE_NEAREST_NEIGHBOR": enlarging.resize,
     "SOFTMAX": endings.softmax,
     "DEQUANTIZE": endings.dequantize,
 }
@@ -49,7 +52,7 @@ ENDS = ("DEQUANTIZE", "QUANTIZE")
 NEAREST: dict[str, str] = {
     **dict.fromkeys(("LOGISTIC", "TANH", "HARD_SWISH", "PRELU", "LEAKY_RELU", "ELU"), "RELU"),
     **dict.fromkeys(("SUB", "MUL", "CONCATENATION"), "ADD, or one layer that gives all channels"),
-    **dict.fromkeys(("TRANSPOSE_CONV", "RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"), "CONV_2D"),
+    **dict.fromkeys(("TRANSPOSE_CONV", "RESIZE_BILINEAR"), "RESIZE_NEAREST_NEIGHBOR and CONV_2D"),
     **dict.fromkeys(("SUM", "REDUCE_MAX"), "MEAN, or a pool"),
     **dict.fromkeys(("SQUEEZE", "EXPAND_DIMS", "PACK"), "RESHAPE"),
     **dict.fromkeys(("PADV2", "MIRROR_PAD"), "PAD"),
@@ -136,7 +139,10 @@ def import_graph(
     solutions = solve_all(unsolved, progress=progress)
     about: dict[str, object] = {"imported": "TFLite", KEY: _preparation(graph, start).plain()}
     unit = graph.tensors[_result_of(state)].unit
-    about["result"] = {"scale": float(unit), "offset": float(result.base - result.zero)}
+    meaning = {"scale": float(unit), "offset": float(result.base - result.zero)}
+    if state.result_order is not None:  # of what the host enlarges
+        meaning |= result_order(Tensor(result.size, state.result_order))
+    about["result"] = meaning
     network, report = assemble(
         name, state.layers, solutions, input_size=start.size, about=about, lanes=lanes
     )
@@ -253,10 +259,10 @@ def _ends(state: TfliteImport) -> tuple[StoredTensor, StoredTensor]:
     if result is None or not state.layers:
         raise NetworkError("the graph's output is not computed from its input by any layer")
     last = state.layers[-1]
-    if result.source != last.name or any(result.padding) or isinstance(last, MaxPool):
+    if result.source != last.name or any(result.padding) or isinstance(last, MaxPool | Move):
         raise NetworkError(
             f"the result is {result.source}'s, and the network ends with {last.name}; it must end "
-            "with a convolution, a dense layer, an average or a sum"
+            "with a convolution, a dense layer, an average or a sum, enlarged or not"
         )
     return starts[0], result
 

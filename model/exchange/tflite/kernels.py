@@ -11,6 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from torch.nn import functional
 
 from ....hw.network.window import Window
+from .enlarging import nearest
 from .geometry import kernel_of, size_of, window_of
 from .graph import TfliteGraph, TfliteOperation
 from .rules import RELUS, Rescaling, addition, averaging, rescaling
@@ -78,9 +79,14 @@ def _max_pool(graph: TfliteGraph, operation: TfliteOperation, codes: Codes) -> n
 
 
 def _average_pool(graph: TfliteGraph, operation: TfliteOperation, codes: Codes) -> np.ndarray:
-    windows = _windows(graph, operation, codes[operation.inputs[0]], 0)
-    count = windows.shape[-2] * windows.shape[-1]
-    return averaging(graph, operation, count).codes(windows.sum(axis=(-2, -1)))
+    image = codes[operation.inputs[0]]
+    sums, counts = (
+        _windows(graph, operation, each, 0).sum(axis=(-2, -1))
+        for each in (image, np.ones_like(image[:1]))
+    )
+    rows = np.moveaxis(sums, 0, -1)  # each place has its own count
+    found = averaging(graph, operation, *counts.ravel()).codes(rows.reshape(-1, len(image)))
+    return np.moveaxis(found.reshape(rows.shape), -1, 0)
 
 
 def _mean(graph: TfliteGraph, operation: TfliteOperation, codes: Codes) -> np.ndarray:
@@ -103,6 +109,13 @@ def _reshape(graph: TfliteGraph, operation: TfliteOperation, codes: Codes) -> np
     return found.reshape(len(found), *_shape(graph, operation))
 
 
+def _resize(graph: TfliteGraph, operation: TfliteOperation, codes: Codes) -> np.ndarray:
+    image = codes[operation.inputs[0]]
+    for axis, size in enumerate(_shape(graph, operation)[:2], 1):
+        image = image.take(nearest(operation, image.shape[axis], size), axis)
+    return image
+
+
 def _pad(graph: TfliteGraph, operation: TfliteOperation, codes: Codes) -> np.ndarray:
     amounts = graph.tensors[operation.inputs[1]].data
     assert amounts is not None
@@ -121,6 +134,7 @@ KERNELS: Mapping[str, Callable[[TfliteGraph, TfliteOperation, Codes], np.ndarray
     **dict.fromkeys((*RELUS, "QUANTIZE"), _rescale),
     "RESHAPE": _reshape,
     "PAD": _pad,
+    "RESIZE_NEAREST_NEIGHBOR": _resize,
 }
 
 

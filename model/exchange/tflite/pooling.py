@@ -6,13 +6,20 @@ import numpy as np
 
 from ....hw.network.layers import MaxPool
 from ....hw.network.window import Size, Window
+from ....hw.numbers.formats import Fixed
+from ...exact.integer_steps import IntegerSteps
+from ...exact.ranges import narrowest
+from ...exact.unsolved import Accumulation, UnsolvedLayer
 from .geometry import size_of, window_of
 from .graph import TfliteOperation, refuse
 from .moves import joined, settled
 from .rules import averaging, rescaling
-from .state import StoredTensor, TfliteImport, pooled
+from .state import POINT, StoredTensor, TfliteImport, pooled
 
 __all__ = ["average_pool", "max_pool", "mean"]
+
+MOST_MEANS = 1 << 14  # places of an average pool that may have divisors of their own
+WIDEST = 16  # bits of their sums
 
 
 def max_pool(state: TfliteImport, operation: TfliteOperation) -> None:
@@ -38,17 +45,72 @@ def max_pool(state: TfliteImport, operation: TfliteOperation) -> None:
 
 
 def average_pool(state: TfliteImport, operation: TfliteOperation) -> None:
-    """Plan an AVERAGE_POOL_2D whose windows all have as many elements."""
+    """Plan an AVERAGE_POOL_2D; where its windows differ each place has a divisor of its own."""
     stored = state.image(operation)
     _same_codes(state, operation)
     window = _window(operation, stored)
     if any(window.padding):
-        refuse(
-            operation,
-            "windows at the border have fewer elements, and another divisor; use VALID padding",
-        )
+        stored = settled(state, operation, stored)
+        rows, columns = window.inside(stored.size)
+        counts = np.multiply.outer(rows, columns)
+        if len({*counts.ravel().tolist()}) > 1:
+            _plan_means(state, operation, stored, window, counts)
+        else:
+            _plan_mean(state, operation, stored, window, is_mean=False, count=counts.item(0))
+        return
     stored, window = joined(state, operation, stored, window)
     _plan_mean(state, operation, stored, window, is_mean=False)
+
+
+def _plan_means(
+    state: TfliteImport,
+    operation: TfliteOperation,
+    stored: StoredTensor,
+    window: Window,
+    counts: np.ndarray,
+) -> None:
+    """Plan an average pool whose windows have ``counts``, of shape (rows, columns), elements.
+
+    Sums are levels of their own. All of them side by side are channels of one pixel, of which each
+    has its own requantisation.
+    """
+    size = Size(*window.positions(stored.size), stored.size.channels)
+    _check_size(state, operation, size)
+    ends = min(counts.max() * stored.ends[0], 0), max(counts.max() * stored.ends[1], 0)
+    name, fmt = state.unique("average_pool_2d_sums"), narrowest(*map(int, ends))
+    if fmt.width > WIDEST or size.elements > MOST_MEANS:
+        refuse(
+            operation,
+            f"windows at the border have fewer elements, and another divisor; {size.elements:,} "
+            f"sums of {fmt.width} bits are too many, or too wide, to divide each by its own (at "
+            f"most {MOST_MEANS:,} of {WIDEST} bits): use VALID padding",
+        )
+    whole = (int(ends[0]), int(ends[1]))
+    sums = pooled(name, stored, window, size, whole)
+    one, none = np.ones(1), np.zeros(1)
+    low, high = (np.array([each]) for each in whole)
+    steps = IntegerSteps(name, fmt, low, high, whole, lambda given: given, one, none)
+    state.layers.append(UnsolvedLayer(name, sums, fmt, steps=steps))
+    each = counts.repeat(size.channels)  # of all elements, channels last
+    line = Size(1, 1, size.elements)
+    raw = StoredTensor(name, size, 0, *whole, 0)
+    raw = state.reordered(raw, np.arange(size.elements), line)
+    divided = Accumulation(
+        name=state.unique("average_pool_2d"),
+        sources=(raw.source,),
+        inputs=(fmt,),
+        input_sizes=(line,),
+        size=line,
+        low=each * stored.ends[0],
+        high=each * stored.ends[1],
+        weights=np.ones((size.elements, 1, 1, 1), np.int64),
+        weight=Fixed(2),
+        window=POINT,
+        groups=size.elements,
+    )
+    rule = averaging(state.graph, operation, *each)
+    found = state.planned(operation, divided, rule, each * stored.base)
+    state.give(operation, state.reordered(found, np.arange(size.elements), size))
 
 
 def mean(state: TfliteImport, operation: TfliteOperation) -> None:
@@ -69,11 +131,14 @@ def _plan_mean(
     window: Window | None,
     *,
     is_mean: bool,
+    count: int | None = None,
 ) -> None:
+    """Plan sums over windows and their mean, of ``count`` elements where some are beyond."""
     positions = (1, 1) if window is None else window.positions(stored.size)
     if positions == (1, 1) and window is not None and not any(window.padding):
         window = None if window.taps == stored.size.positions else window
-    count = stored.size.positions if window is None else window.taps
+    if count is None:
+        count = stored.size.positions if window is None else window.taps
     size = Size(*positions, stored.size.channels)
     low, high = (count * each for each in stored.ends)
     sums = pooled(state.unique(operation.kind.lower()), stored, window, size, (low, high))

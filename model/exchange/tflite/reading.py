@@ -29,6 +29,7 @@ OPTIONS = {
     "AVERAGE_POOL_2D": "Pool2DOptions",
     "MEAN": "ReducerOptions",
     "ADD": "AddOptions",
+    "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions",
     "SOFTMAX": "SoftmaxOptions",
 }
 """Operators with options, and their tables."""
@@ -47,6 +48,7 @@ READ = {
     ),
     "ReducerOptions": ("KeepDims",),
     "AddOptions": ("FusedActivationFunction",),
+    "ResizeNearestNeighborOptions": ("AlignCorners", "HalfPixelCenters"),
     "SoftmaxOptions": ("Beta",),
 }  # fmt: skip
 ENUMERATIONS = {"Padding": "Padding", "FusedActivationFunction": "ActivationFunctionType"}

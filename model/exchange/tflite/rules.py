@@ -72,24 +72,32 @@ class Rescaling:
 
 @dataclass(frozen=True, eq=False)
 class Averaging:
-    """Codes that are the nearest to a mean of ``count`` codes, clamped; sums are of codes."""
+    """Codes that are the nearest to a mean of codes, clamped; sums are of codes.
 
-    count: int
+    Attributes
+    ----------
+    count : int64 array of shape (channels,) or (1,)
+        How many there are of each.
+    ends : tuple of int
+        The lowest and the highest code.
+    """
+
+    count: np.ndarray
     ends: tuple[int, int]
 
     def codes(self, sums: np.ndarray) -> np.ndarray:
-        """Return the codes of int64 sums."""
-        return rounded_quotient(sums, self.count).clip(*self.ends)
+        """Return the codes of int64 sums of shape (channels, any)."""
+        return rounded_quotient(sums, self.count[:, None]).clip(*self.ends)
 
     @property
     def slope(self) -> np.ndarray:
-        """Codes a sum, before rounding; shape (1,)."""
-        return np.array([1 / self.count])
+        """Codes a sum, before rounding; of the shape of ``count``."""
+        return 1 / self.count
 
     @property
     def start(self) -> np.ndarray:
-        """Code at sum 0; shape (1,)."""
-        return np.zeros(1)
+        """Code at sum 0; of the shape of ``count``."""
+        return np.zeros(len(self.count))
 
     def holds(self, low: np.ndarray, high: np.ndarray) -> bool:
         """Tell whether 32 bits hold all that is computed from sums of these ends."""
@@ -157,10 +165,12 @@ def rescaling(graph: TfliteGraph, operation: TfliteOperation) -> Rescaling:
     return Rescaling(offset, factors, result.zero, _ends(operation, name, result))
 
 
-def averaging(graph: TfliteGraph, operation: TfliteOperation, count: int) -> Averaging:
-    """Return the rule of an average pool over ``count`` elements."""
+def averaging(
+    graph: TfliteGraph, operation: TfliteOperation, *count: int | np.integer
+) -> Averaging:
+    """Return the rule of an average pool over so many elements, one number or one a channel."""
     result = graph.tensors[operation.outputs[0]]
-    return Averaging(count, _ends(operation, operation.activation, result))
+    return Averaging(np.array(count, np.int64), _ends(operation, operation.activation, result))
 
 
 def addition(graph: TfliteGraph, operation: TfliteOperation) -> Addition:

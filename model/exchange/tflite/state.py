@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ....hw.network.layers import Layer
+from ....hw.network.layers import Layer, Move
+from ....hw.network.moving import BlockMove, moves_of
 from ....hw.network.network import INPUT
 from ....hw.network.window import Size, Window
 from ....hw.numbers.formats import Fixed
@@ -16,7 +17,7 @@ from .geometry import size_of
 from .graph import TfliteGraph, TfliteOperation, refuse
 from .rules import Rule
 
-__all__ = ["Handler", "StoredTensor", "TfliteImport", "check_sums", "pooled", "rule_steps"]
+__all__ = ["POINT", "Handler", "StoredTensor", "TfliteImport", "check_sums", "pooled", "rule_steps"]
 
 POINT = Window((1, 1))
 
@@ -89,6 +90,8 @@ class TfliteImport:
         The tensor that the first of them reads; -1 where there is none.
     moved : dict of (str, int) to StoredTensor
         Tensors with another code of level 0, by their source and that code.
+    result_order : int64 array of shape (1, height, width, channels) or None
+        Which element of the result is at each place where an enlarged image ends the graph.
     """
 
     graph: TfliteGraph
@@ -99,6 +102,7 @@ class TfliteImport:
     ended: set[int] = field(default_factory=set)
     result: int = -1
     moved: dict[tuple[str, int], StoredTensor] = field(default_factory=dict)
+    result_order: np.ndarray | None = None
 
     def unique(self, name: str) -> str:
         """Return ``name``, or with a number where a layer has it."""
@@ -154,6 +158,22 @@ class TfliteImport:
             self.layers.append(UnsolvedLayer(moved.source, sums, moved.format, steps=steps))
             self.moved[key] = moved
         return replace(self.moved[key], padding=stored.padding)
+
+    def reordered(self, stored: StoredTensor, order: np.ndarray, size: Size) -> StoredTensor:
+        """Return a tensor of elements in another order, which moves can give, and its layers."""
+        moves = moves_of(order.ravel(), stored.size.elements)
+        assert moves is not None
+        whole = BlockMove((size.positions, 1), (size.channels, 0), size.channels)
+        source, fmt = stored.source, stored.format
+        for move in moves or (whole,):
+            name = self.unique(f"{stored.source}_moved")
+            given = size if move is (moves or (whole,))[-1] else Size(*move.blocks, move.length)
+            layer = Move(
+                name=name, sources=(source,), input=fmt, output=fmt, size=given, **move._asdict()
+            )
+            self.layers.append(layer)
+            source = name
+        return replace(stored, source=source, size=size)
 
     def planned(
         self,

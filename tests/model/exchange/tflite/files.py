@@ -22,6 +22,7 @@ TABLES = {
     "AVERAGE_POOL_2D": "Pool2DOptions",
     "MEAN": "ReducerOptions",
     "ADD": "AddOptions",
+    "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions",
     "SOFTMAX": "SoftmaxOptions",
 }
 WINDOW = {"Padding": "VALID", "StrideH": 1, "StrideW": 1}
@@ -149,6 +150,15 @@ class TfliteFile:
         shape = self.tensors[source].shape
         shape = tuple(n + sum(pair) for n, pair in zip(shape, amounts, strict=True))
         return self.like("PAD", [source, self.constant(amounts)], shape)
+
+    def enlarged(self, source, rows, columns, **options):
+        height, width = rows * self.shape(source)[1], columns * self.shape(source)[2]
+        shape = (1, height, width, self.shape(source)[3])
+        sizes = self.constant([height, width])
+        return self.like("RESIZE_NEAREST_NEIGHBOR", [source, sizes], shape, **options)
+
+    def shape(self, tensor):
+        return self.tensors[tensor].shape
 
     # --- the file ------------------------------------------------------------------------------
 

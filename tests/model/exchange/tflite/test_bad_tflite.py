@@ -61,8 +61,22 @@ def with_operator(kind, **options):
 
 
 def average_with_borders():
-    file, start = layers()
+    file, start = layers(size=(80, 80, 3))
     classes(file, file.pool("AVERAGE_POOL_2D", start, (3, 3), Padding="SAME"))
+    return file
+
+
+def no_multiple():
+    file, start = layers()
+    shape = (1, 9, 7, 3)
+    operands = [start, file.constant([9, 7])]
+    classes(file, file.like("RESIZE_NEAREST_NEIGHBOR", operands, shape))
+    return file
+
+
+def corners():
+    file, start = layers()
+    classes(file, file.enlarged(start, 3, 3, AlignCorners=True))
     return file
 
 
@@ -159,7 +173,9 @@ REFUSED = {
     "beta": (of_operator("SOFTMAX", Beta=-1.0), "not positive"),
     "an operator": (with_operator("LSTM"), "operator 0 (LSTM): not supported; supported are ADD"),
     "custom": (with_operator("MyOp"), "operator 0 (CUSTOM MyOp): not supported"),
-    "borders": (average_with_borders, "another divisor; use VALID"),
+    "borders": (average_with_borders, "another divisor; 19,200 sums of 12 bits are too many"),
+    "no multiple": (no_multiple, "only whole multiples"),
+    "corners": (corners, "leave out align_corners"),
     "a pool that rescales": (other_pool, "quantised otherwise than its input"),
     "a constant": (constant_sum, "adds a constant"),
     "an order": (moved, "elements cannot be put in another order"),

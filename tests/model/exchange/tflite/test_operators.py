@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from narrowgauge.hw.network.layers import Add, Conv2d
+from narrowgauge.model.exchange.output_values import OutputValues
 from narrowgauge.model.exchange.tflite.agree import agree_tflite
 from narrowgauge.model.exchange.tflite.importer import import_graph
+from narrowgauge.model.exchange.tflite.kernels import run_kernels
 from narrowgauge.model.exchange.tflite.litert import litert_kernels, litert_version
 from narrowgauge.model.exchange.tflite.reading import from_content
 
@@ -131,6 +133,55 @@ def test_average_pool_rounds_halves_away_from_zero(kernel, zero):
     file, start = layers(zero=zero)
     classes(file, file.pool("AVERAGE_POOL_2D", start, kernel))
     assert kinds(agreed(file, images=60)) == ["average_pool", "dense"]
+
+
+@pytest.mark.parametrize(
+    "options", [{"kernel": (3, 3)}, {"StrideH": 2, "StrideW": 2}, {"kernel": (4, 2), "StrideW": 3}]
+)
+@pytest.mark.parametrize("zero", [-128, 12])
+def test_average_pools_with_divisors_of_their_own(options, zero):
+    file, start = layers(zero=zero)
+    pooled = file.pool("AVERAGE_POOL_2D", start, Padding="SAME", **options)
+    classes(file, file.product("CONV_2D", pooled, 3, zero=3))
+    found = kinds(agreed(file))
+    assert found == ["average_pool", "move", "conv2d", "move", "conv2d", "dense"]
+
+
+def test_windows_that_all_leave_the_image_as_far():
+    file, start = layers(size=(2, 2, 3))
+    pooled = file.pool("AVERAGE_POOL_2D", start, (4, 3), Padding="SAME", StrideH=2, StrideW=2)
+    classes(file, pooled)
+    assert kinds(agreed(file, images=60)) == ["average_pool", "dense"]
+
+
+@pytest.mark.parametrize("factors", [(2, 2), (1, 3), (3, 1)])
+@pytest.mark.parametrize("zero", [-128, 12])
+@pytest.mark.parametrize("half", [False, True])
+def test_resize_nearest_neighbor(factors, zero, half):
+    file, start = layers(zero=zero)
+    small = file.product("CONV_2D", start, 3, zero=zero)
+    x = file.enlarged(small, *factors, HalfPixelCenters=half)
+    classes(file, file.product("CONV_2D", x, 3, Padding="SAME"))
+    found = kinds(agreed(file))
+    assert found.count("move") == sum(factor > 1 for factor in factors)
+
+
+def test_an_image_that_the_host_enlarges():
+    file, start = layers()
+    file.enlarged(file.product("CONV_2D", start, 2, zero=7), 2, 3)
+    imported = import_graph(from_content(file.content()), name="net")
+    assert kinds(imported) == ["conv2d"]
+    values = OutputValues.of(imported.network)
+    height, width, channels = imported.network.output_size
+    assert values.shape == (2 * height, 3 * width, channels)
+    codes = np.random.default_rng(0).integers(-128, 128, (3, 6, 7, 3)).astype(np.int8)
+    found = agree_tflite(imported, codes)
+    assert found.first == ""
+    right = run_kernels(imported.graph, imported.start, codes.astype(np.int64))
+    result = imported.graph.tensors[imported.graph.output]
+    expected = (right[imported.graph.output] - result.zero) * float(result.unit)
+    given = values.values(found.result.levels.numpy())
+    assert np.allclose(given, expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("keep", [False, True])

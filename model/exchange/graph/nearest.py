@@ -7,10 +7,9 @@ from fractions import Fraction
 import numpy as np
 from onnx import NodeProto
 
-from ..graph.node import FARTHEST, Attributes, attributes, refuse
-from .context import ImportContext
+from .node import FARTHEST, Attributes, attributes, refuse
 
-__all__ = ["resized"]
+__all__ = ["enlarging"]
 
 HALF = Fraction(1, 2)
 ROUNDINGS: dict[str, Callable[[Fraction], int]] = {
@@ -32,8 +31,17 @@ COORDINATES: dict[str, Callable[[int, int, int], Fraction]] = {
 """Where in an axis of ``size`` a place of an axis of ``wide`` lies."""
 
 
-def resized(context: ImportContext, node: NodeProto) -> Callable[[np.ndarray], np.ndarray]:
+def enlarging(
+    node: NodeProto, scales: np.ndarray | None, sizes: np.ndarray | None
+) -> Callable[[np.ndarray], np.ndarray]:
     """Return what repeats the elements of an array, each axis by a whole number.
+
+    Parameters
+    ----------
+    node : NodeProto
+        A Resize or an Upsample.
+    scales, sizes : array or None
+        Factors or sizes of the axes; old files have the factors as an attribute.
 
     Raises
     ------
@@ -51,8 +59,8 @@ def resized(context: ImportContext, node: NodeProto) -> Callable[[np.ndarray], n
         )
 
     def enlarge(array: np.ndarray) -> np.ndarray:
-        sizes = _sizes(context, node, values, array.shape)
-        for axis, (size, wide) in enumerate(zip(array.shape, sizes, strict=True)):
+        wanted = _sizes(node, values, array.shape, scales, sizes)
+        for axis, (size, wide) in enumerate(zip(array.shape, wanted, strict=True)):
             if size != wide:
                 _check(node, values, size, wide)
                 array = array.repeat(wide // size, axis)
@@ -62,13 +70,14 @@ def resized(context: ImportContext, node: NodeProto) -> Callable[[np.ndarray], n
 
 
 def _sizes(
-    context: ImportContext, node: NodeProto, values: Attributes, shape: tuple[int, ...]
+    node: NodeProto,
+    values: Attributes,
+    shape: tuple[int, ...],
+    scales: np.ndarray | None,
+    sizes: np.ndarray | None,
 ) -> list[int]:
     """Return the size of each axis of the output."""
-    scales, sizes = values.get("scales"), None
-    if scales is None:
-        place = 2 if node.op_type == "Resize" and len(node.input) > 2 else 1
-        scales, sizes = context.constant(node, place, "scales"), context.constant(node, 3, "sizes")
+    scales = values.get("scales", scales)
     axes = [int(each) for each in values.get("axes", range(len(shape)))]
     given = sizes if sizes is not None and sizes.size else scales
     if given is None or len(given) != len(axes):
