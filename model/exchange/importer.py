@@ -223,6 +223,7 @@ def import_model(
         name, context.layers, solutions, input_size=size, about=about, lanes=lanes
     )
     result = {"scale": float(meaning.scale), "offset": float(meaning.offset)}
+    network = replace(network, values=last.values)  # an image may be channels of one pixel
     if not network.classes:
         result |= result_order(last.tensor)
     return Imported(

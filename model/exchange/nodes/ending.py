@@ -164,7 +164,9 @@ def finish(context: ImportContext) -> Ending:
         raise NetworkError("the graph has no layers")
     output = _output(found)
     producer = context.model.find_producer(output)
-    _check_class_order(result)
+    values = result.size.positions == 1 and int(np.prod(result.index.shape[2:])) > 1
+    if not values:
+        _check_class_order(result)
     last: Levels | Sums = result
     meaning = None
     if isinstance(result, Levels) and _ranks(context, result):
@@ -182,6 +184,7 @@ def finish(context: ImportContext) -> Ending:
         tensor=last,
         meaning=meaning,
         codes_scores=context.codes_scores,
+        values=values,
     )
 
 

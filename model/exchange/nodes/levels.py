@@ -14,7 +14,7 @@ from ..graph.node import refuse
 from .context import ImportContext, NetworkTensor, Raw
 from .inputs import stated_input
 
-__all__ = ["levels_of", "sums_of"]
+__all__ = ["WIDEST", "levels_of", "sums_of"]
 
 WIDEST = 16  # bits of sums that are read without a quantiser
 

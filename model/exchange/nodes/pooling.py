@@ -10,17 +10,19 @@ from onnx import NodeProto
 from ....hw.network.layers import MaxPool
 from ....hw.network.window import Size, Window
 from ....hw.numbers.formats import Bipolar, Fixed
+from ...exact.ranges import narrowest
 from ...exact.tensors import Levels, Pool, Sums
-from ...exact.transfer import Transfer
+from ...exact.transfer import Transfer, fractions
 from ...exact.unsolved import Accumulation
 from ..graph.node import attributes, refuse, window_of
 from .context import ImportContext, NetworkTensor, Raw
-from .levels import levels_of
+from .levels import WIDEST, levels_of, sums_of
 from .parameters import reduced_axes
 from .placing import (
     CHANNELS,
     HEIGHT,
     WIDTH,
+    arranged,
     as_image,
     image_index,
     in_order,
@@ -36,6 +38,8 @@ from .placing import (
 T = TypeVar("T", Raw, Levels, Sums, NetworkTensor)
 
 __all__ = ["average_pool", "max_pool", "reduce"]
+
+MOST_MEANS = 1 << 14  # elements of an average pool that may have divisors of their own
 
 
 def max_pool(context: ImportContext, node: NodeProto) -> None:
@@ -105,11 +109,17 @@ def average_pool(context: ImportContext, node: NodeProto) -> None:
         _check_axes(node, levels, kernel)
         window = window_of(node, kernel, padded_sides(levels))
         ragged = window != window_of(node, kernel, padded_sides(levels), ceil=False)
-        if ragged or (any(window.padding) and not values.get("count_include_pad", 0)):
+        counted = bool(values.get("count_include_pad", 0))
+        if any(window.padding) and not counted and product is None:
+            sums = _over_what_there_is(context, node, levels, window)
+            index = sums.index[:, :, 0, :] if is_line else sums.index
+            context.values[node.output[0]] = replace(sums, index=index)
+            return
+        if ragged or (any(window.padding) and not counted):
             refuse(
                 node,
-                "averages fewer elements at the edges; use count_include_pad and no ceil_mode, or "
-                "no padding",
+                "averages fewer elements at the edges than elsewhere; put a Quant node before it, "
+                "and use no count_include_pad where there is ceil_mode",
             )
         if any(window.padding) and (product or not levels.is_plain or levels.format == Bipolar()):
             refuse(node, "pads a tensor whose level 0 is not value 0, or that nothing quantises")
@@ -119,6 +129,45 @@ def average_pool(context: ImportContext, node: NodeProto) -> None:
     if product is not None:
         sums = _product(context, node, product, sums)
     context.values[node.output[0]] = replace(sums, index=image_index(sums.size, is_line))
+
+
+def _over_what_there_is(
+    context: ImportContext, node: NodeProto, levels: Levels, window: Window
+) -> Sums:
+    """Return averages over the elements that lie within an image, more or fewer of them each.
+
+    Sums are levels of their own. All of them side by side are channels of one pixel, so that each
+    has its own divisor; their index is that of the image.
+    """
+    levels = settled(context, node, levels)
+    rows, columns = window.inside(levels.size)
+    counts = np.multiply.outer(rows, columns)
+    if levels.format == Bipolar():
+        refuse(node, "pads signs, none of which is 0; use 2 bits")
+    sums = _averages(node, levels, window)
+    if len({*counts.ravel().tolist()}) == 1:
+        taps = np.full(levels.size.channels, Fraction(window.taps, counts.item(0)), object)
+        gain = sums.transfer.gain * taps
+        transfer = Transfer.linear(gain, levels.scale * levels.offset)
+        return replace(sums, index=image_index(sums.size), transfer=transfer)
+    size, (low, high) = sums.size, (int(sums.accumulation.low[0]), int(sums.accumulation.high[0]))
+    if size.elements > MOST_MEANS or narrowest(low, high).width > WIDEST:
+        refuse(
+            node,
+            f"averages fewer elements at the edges; {size.elements:,} sums from {low} to {high} "
+            f"are too many, or too wide, to divide each by its own number (at most {MOST_MEANS:,} "
+            f"of {WIDEST} bits): use count_include_pad and no ceil_mode, or no padding",
+        )
+    channels = size.channels
+    none = np.full(channels, Fraction(0), object)
+    whole = replace(sums, index=image_index(size), transfer=Transfer.linear(none + 1, none))
+    line = Size(1, 1, size.elements)
+    given = levels_of(context, node, whole)
+    given = arranged(context, node, given, line, given.index, what="averages what")
+    each = fractions(counts.repeat(channels))  # of all elements, channels last
+    scale, offset = (np.tile(values, size.positions) for values in (levels.scale, levels.offset))
+    found = sums_of(context, node, replace(given, scale=scale / each, offset=offset * each))
+    return replace(found, index=image_index(size))
 
 
 def _swapped(tensor: NetworkTensor) -> tuple[Sums | None, NetworkTensor]:

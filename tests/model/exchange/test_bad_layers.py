@@ -213,15 +213,22 @@ def a_norm_that_still_trains():
 # --- pools ---------------------------------------------------------------------------------------
 
 
-@refused("node AveragePool_0 (AveragePool)", "no ceil_mode")
+@refused("node AveragePool_0 (AveragePool)", "where there is ceil_mode")
 def an_average_pool_in_ceil_mode():
     graph, x = images((1, 2, 5, 5))
-    return graph, sized(graph, graph.average_pool(x, ceil_mode=1), 18)
+    return graph, sized(graph, graph.average_pool(x, ceil_mode=1, count_include_pad=1), 18)
 
 
-@refused("node AveragePool_0 (AveragePool)", "count_include_pad")
-def an_average_pool_that_leaves_padding_out():
+@refused("node AveragePool_0 (AveragePool)", "28,800 sums from", "count_include_pad")
+def an_average_pool_that_leaves_much_padding_out():
+    graph, x = images((1, 2, 120, 120))
+    return graph, sized(graph, graph.average_pool(x, 3, strides=[1, 1], pads=[1] * 4), 28800)
+
+
+@refused("node AveragePool_0 (AveragePool)", "fewer elements at the edges", "put a Quant node")
+def an_average_pool_of_a_product_that_leaves_padding_out():
     graph, x = images()
+    x = graph.conv(x, graph.weights((2, 2, 1, 1)))
     return graph, sized(graph, graph.average_pool(x, 3, pads=[1, 1, 1, 1]), 8)
 
 
