@@ -10,13 +10,16 @@ from torch import Tensor
 from ..layers.affine import Affine, Shift
 from ..layers.blocks import Model
 from ..layers.steps import Block, Head
+from .progress import Say, work_before
 from .walk import Pair, sums_before_bounds, walk
 
 __all__ = ["correct_offsets"]
 
 
 @torch.no_grad()
-def correct_offsets(exact: Model, model: Model, images: Tensor, quantised: Tensor) -> None:
+def correct_offsets(
+    exact: Model, model: Model, images: Tensor, quantised: Tensor, say: Say
+) -> None:
     """Move the offsets of all layers with weights, one after the other.
 
     Each is measured behind those that are corrected already.
@@ -27,8 +30,12 @@ def correct_offsets(exact: Model, model: Model, images: Tensor, quantised: Tenso
         In float, and quantised.
     images, quantised : Tensor of shape (images, channels, height, width)
         What either reads.
+    say : callable
+        Is told which layer it is.
     """
-    for pair in walk(exact, model, images, quantised):
+    pairs = zip(walk(exact, model, images, quantised), work_before(model), strict=True)
+    for pair, done in pairs:
+        say(f"correct the offsets of {pair.node.name}", done)
         if isinstance(pair.step, Head):
             pair.step.bias.add_(_moved(pair))
         elif isinstance(pair.step, Block) and pair.step.norm is not None:

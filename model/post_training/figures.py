@@ -1,6 +1,5 @@
 """Figures of a quantisation: what every layer loses, and what that costs by itself."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, log10
 
@@ -11,6 +10,7 @@ from torch.nn import functional
 from ..layers.blocks import Model
 from ..layers.quantize import ActivationQuantizer
 from ..layers.steps import Step, WeightedStep
+from .progress import Say
 from .walk import Pair, mixed, sums_before_bounds, walk
 
 __all__ = ["LayerFigures", "measure", "noise_ratio"]
@@ -58,7 +58,7 @@ def measure(
     images: Tensor,
     quantised: Tensor,
     labels: Tensor | None,
-    progress: Callable[[str], None] | None = None,
+    say: Say,
 ) -> tuple[LayerFigures, ...]:
     """Return the figures of every layer but max pools, which lose nothing.
 
@@ -70,7 +70,7 @@ def measure(
         What either reads.
     labels : int64 Tensor or None
         Classes.
-    progress : callable, optional
+    say : callable
         Is told which layer it is.
     """
     few = images[:LOSS_IMAGES]
@@ -80,8 +80,7 @@ def measure(
     found = []
     for index, pair in enumerate(walk(exact, model, images, quantised)):
         name, step = pair.node.name, pair.step
-        if progress is not None:
-            progress(f"layer {index + 1} of {len(model.nodes)}")
+        say(f"measure {name}", index / len(model.nodes))
         if step.norm is None and not isinstance(step, WeightedStep):
             if not isinstance(step.activation, ActivationQuantizer):
                 continue

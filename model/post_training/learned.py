@@ -5,8 +5,6 @@ to one of the two levels beside it, and a sum of squares at the layer's output d
 of every format, because all have two levels beside a number.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,9 +12,10 @@ from torch.nn import functional
 from ...hw.numbers.formats import Bipolar
 from ..layers.blocks import Model
 from ..layers.steps import Block, WeightedStep, pair
+from .progress import Say, work_before
 from .walk import Pair, sums_before_bounds, walk
 
-__all__ = ["learn_rounding"]
+__all__ = ["learn_rounding", "sums_with"]
 
 STEPS, BATCH, RATE = 400, 32, 2e-2
 WEIGHT = 0.01  # of the term that drives every weight to one of its two levels
@@ -31,7 +30,7 @@ def learn_rounding(
     images: Tensor,
     quantised: Tensor,
     generator: torch.Generator,
-    say: Callable[[str], None],
+    say: Say,
 ) -> None:
     """Round the weights of all layers, each behind those that are rounded already.
 
@@ -46,10 +45,11 @@ def learn_rounding(
     say : callable
         Is told which layer it is.
     """
-    for index, each in enumerate(walk(exact, model, images, quantised)):
+    pairs = zip(walk(exact, model, images, quantised), work_before(model), strict=True)
+    for each, done in pairs:
         step = each.step
         if isinstance(step, WeightedStep) and step.weight_format != Bipolar():
-            say(f"rounding of layer {index + 1} of {len(model.nodes)}")
+            say(f"learn the rounding of {each.node.name}", done)
             _learn(each, step, generator)
 
 
@@ -72,7 +72,7 @@ def _learn(each: Pair, step: WeightedStep, generator: torch.Generator) -> None:
         for count in range(STEPS):
             chosen = torch.randint(0, len(wanted), (min(BATCH, len(wanted)),), generator=generator)
             up = _share(logit)
-            found = _sums(step, each.inputs[0][chosen], (lower + up * (upper - lower)) * scale)
+            found = sums_with(step, each.inputs[0][chosen], (lower + up * (upper - lower)) * scale)
             found = found.clamp(min=0) if each.exact.relu else found
             loss = (found - wanted[chosen]).square().mean() / power
             done = count / STEPS
@@ -92,7 +92,7 @@ def _share(logit: Tensor) -> Tensor:
     return (torch.sigmoid(logit) * (HIGH - LOW) + LOW).clamp(0, 1)
 
 
-def _sums(step: WeightedStep, x: Tensor, weight: Tensor) -> Tensor:
+def sums_with(step: WeightedStep, x: Tensor, weight: Tensor) -> Tensor:
     """Return what a step gives before its bounds, with other weights."""
     op = step.op
     if isinstance(op, nn.Linear):

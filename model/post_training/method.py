@@ -11,6 +11,7 @@ from ..training.recipe import layer_formats, parse_formats
 
 __all__ = [
     "ACTIVATION_RANGES",
+    "NORMS",
     "ROUNDINGS",
     "SCALES",
     "WEIGHT_RANGES",
@@ -18,7 +19,8 @@ __all__ = [
 ]
 
 ACTIVATION_RANGES = ("percentile", "mse", "minmax", "kl", "loss")
-WEIGHT_RANGES = ("mse", "minmax")
+NORMS = ("kept", "folded")
+WEIGHT_RANGES = ("mse", "minmax", "output")
 ROUNDINGS = ("nearest", "stochastic", "chop", "learned")
 SCALES = ("channel", "tensor")
 
@@ -47,7 +49,13 @@ class PostTraining:
         in any case, because its sums are compared with each other.
     weight_range : str
         ``mse``: the scale at which weights lose least in the mean square; ``minmax``: the largest
-        weight is the largest level.
+        weight is the largest level; ``output``: what the layer gives loses least, see
+        `weight_search`.
+    norms : str
+        ``kept``: norms are part of the multipliers that rescale sums, and weights are what they
+        were trained to be; ``folded``: weights are multiplied by their slopes first.
+    equalize : bool
+        Equalise channels across layers (see `equalization`); folds the norms.
     activation_range : str
         ``percentile``; ``mse`` and ``minmax`` as for weights; ``kl``: the histogram of levels is
         nearest to that of values (Migacz, "8-bit inference with TensorRT", 2017); or ``loss``:
@@ -81,6 +89,8 @@ class PostTraining:
     layers: Sequence[tuple[str, str]] = ()
     scales: str = "channel"
     weight_range: str = "mse"
+    norms: str = "kept"
+    equalize: bool = False
     activation_range: str = "percentile"
     percentile: float = 99.9
     bias_correction: bool = True
@@ -93,6 +103,7 @@ class PostTraining:
         for name, known in (
             ("scales", SCALES),
             ("weight_range", WEIGHT_RANGES),
+            ("norms", NORMS),
             ("activation_range", ACTIVATION_RANGES),
             ("rounding", ROUNDINGS),
         ):
@@ -145,8 +156,10 @@ class PostTraining:
             option = each.name.replace("_", "-")
             if each.name == "layers":
                 words += [f"--layer {name}={text}" for name, text in value]
-            elif value is False:
-                words.append(f"--no-{option}")
-            elif value != each.default:
+            elif value == each.default:
+                continue
+            elif isinstance(value, bool):
+                words.append(f"--{option}" if value else f"--no-{option}")
+            else:
                 words.append(f"--{option} {value}")
         return words

@@ -1,7 +1,7 @@
 """Quantises a float network: ranges, weights, offsets, integers, and figures of all that."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,21 +19,22 @@ from ..layers.quantize import ActivationQuantizer
 from ..layers.steps import Head
 from ..lowering.lower import lower
 from .correction import correct_offsets
+from .equalization import equalize, fold_norms
 from .figures import LayerFigures, measure
 from .images import NetworkImages
 from .learned import learn_rounding
 from .method import PostTraining
+from .progress import Course, Progress, Say
 from .ranges import choose_scale, sampled
 from .search import search_scales
-from .weights import check_numbers, quantise_weights
+from .weight_search import search_weight_scales
+from .weights import check_numbers, choose_weight_scales, round_weights
 
 __all__ = ["Quantised", "Shares", "lowered", "quantize", "quantize_model"]
 
 BATCH = 64  # images at once
+SEARCHED, RANGED, LEARNED = 30.0, 1.0, 5e4  # work of the searches: see `_work`
 KEPT = 256  # images on which offsets are corrected and figures taken: all values are in memory
-
-Progress = Callable[[str], None]
-"""Told what is done now."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def quantize(
     figures : bool
         Measure what every layer loses, which takes about as long as everything else.
     progress : callable, optional
-        Told what is done now.
+        Told what is done now, and the seconds that are left, None while they are unknown.
     about : mapping, optional
         More of the network's origin, plain data.
 
@@ -129,15 +130,17 @@ def quantize(
         For an input format that the images cannot have.
     """
     method = method or PostTraining()
-    say = progress or (lambda text: None)
-    say("trace the network")
-    exact = lowered(network, images)
-    model, fmt, scale = quantize_model(exact, images, method, say)
-    layers = _figures(exact, model, images, fmt, scale, say) if figures else ()
-    say("solve for integers")
+    network = lowered(network, images)
+    exact = copy.deepcopy(network)
+    course = Course(progress, _work(exact, images, method, figures=figures))
+    model, fmt, scale = quantize_model(exact, images, method, course)
+    layers = ()
+    if figures:
+        layers = _figures(exact, model, images, fmt, scale, course.part("measure the layers"))
+    course.part("solve for integers")
     integers, folds = export_model(model, name=name, lanes=lanes)
-    say("evaluate the integers")
-    shares = _shares(exact, integers, images, fmt, scale, lanes)
+    course.part("evaluate the integers")
+    shares = _shares(network, integers, images, fmt, scale, lanes)
     origin = _about(images, method, shares, len(images.calibration)) | dict(about or {})
     if model.remarks:
         origin["remarks"] = list(model.remarks)
@@ -172,14 +175,19 @@ def lowered(network: nn.Module, images: NetworkImages) -> Model:
 
 @torch.no_grad()
 def quantize_model(
-    exact: Model, images: NetworkImages, method: PostTraining, say: Progress
+    exact: Model, images: NetworkImages, method: PostTraining, course: Course | None = None
 ) -> tuple[Model, Format, float]:
     """Return the quantised version of a float model, the format of its input and that one's scale.
 
-    Raises as `quantize`.
+    Norms of the float model are folded, and its channels equalised, where `method` says so. Raises
+    as `quantize`.
     """
-    say("calibrate")
-    samples = _samples(exact, images, say)
+    course = course or Course(None, _work(exact, images, method, figures=False))
+    if method.equalize or method.norms == "folded":
+        fold_norms(exact)
+    if method.equalize:
+        equalize(exact)
+    samples = _samples(exact, images, course.part("calibrate"))
     fmt = method.input_format or images.default
     known = images.scale(fmt)
     scale = choose_scale("the input", samples.pop(""), fmt, method)
@@ -197,22 +205,55 @@ def quantize_model(
             chosen = choose_scale(f"layer {node.name}", samples[node.name], step.output, method)
             bounded = min(chosen, quantizer.largest)
             quantizer.log2_scale.fill_(torch.tensor(bounded).log2())
-    generator = torch.Generator().manual_seed(method.seed)
-    for node, step in model.weighted():
-        say(f"weights of {node.name}")
-        quantise_weights(step, method, generator)
     model.eval()
     few, _ = images.some(KEPT)
-    one, two = images.values(few), images.quantised(few, fmt, scale)
-    if method.activation_range == "loss":
-        search_scales(exact, model, one, two, say)
-    if method.rounding == "learned":
-        learn_rounding(exact, model, one, two, generator, say)
+    read = images.values(few), images.quantised(few, fmt, scale)
+    _quantise_weights(exact, model, read, method, course)
     if method.bias_correction:
-        say("correct offsets")
-        correct_offsets(exact, model, one, two)
+        correct_offsets(exact, model, *read, course.part("correct offsets"))
     round_norms(model, method.multiplier_bits)
     return model, fmt, scale
+
+
+def _quantise_weights(
+    exact: Model,
+    model: Model,
+    read: tuple[Tensor, Tensor],
+    method: PostTraining,
+    course: Course,
+) -> None:
+    """Choose the scales of weights and round them; activations that depend on that are between."""
+    generator = torch.Generator().manual_seed(method.seed)
+    for _, step in model.weighted():
+        choose_weight_scales(step, method)
+    if method.weight_range == "output":
+        search_weight_scales(exact, model, *read, method, course.part("search scales"))
+    for _, step in model.weighted():
+        round_weights(step, method, generator)
+    if method.activation_range == "loss":
+        search_scales(exact, model, *read, course.part("search ranges"))
+    if method.rounding == "learned":
+        learn_rounding(exact, model, *read, generator, course.part("learn the rounding"))
+
+
+def _work(
+    exact: Model, images: NetworkImages, method: PostTraining, *, figures: bool
+) -> dict[str, float]:
+    """Return the parts of a quantisation and the work of each, about as passes of images."""
+    few, layers = min(KEPT, len(images.calibration)), len(exact.nodes)
+    parts = {"calibrate": 2.0 * len(images.calibration)}
+    if method.weight_range == "output":
+        parts["search scales"] = SEARCHED * few
+    if method.activation_range == "loss":
+        parts["search ranges"] = RANGED * few * layers
+    if method.rounding == "learned":
+        parts["learn the rounding"] = LEARNED
+    if method.bias_correction:
+        parts["correct offsets"] = 2.0 * few
+    if figures:
+        parts["measure the layers"] = 1.0 * few * layers
+    parts |= {"solve for integers": 1.0 * few, "evaluate the integers": 4.0 * len(images.test)}
+    return parts
 
 
 def _formats(model: Model, method: PostTraining) -> dict[str, Formats]:
@@ -228,7 +269,7 @@ def _formats(model: Model, method: PostTraining) -> dict[str, Formats]:
 
 
 def _figures(
-    exact: Model, model: Model, images: NetworkImages, fmt: Format, scale: float, say: Progress
+    exact: Model, model: Model, images: NetworkImages, fmt: Format, scale: float, say: Say
 ) -> tuple[LayerFigures, ...]:
     """Return what every layer loses on images of the calibration."""
     few, labels = images.some(KEPT)
@@ -238,7 +279,7 @@ def _figures(
         images.values(few),
         images.quantised(few, fmt, scale),
         None if labels is None else torch.from_numpy(labels),
-        lambda text: say(f"measure {text}"),
+        say,
     )
 
 
@@ -249,13 +290,13 @@ def _merge_last_norm(exact: Model) -> None:
         last.fold()
 
 
-def _samples(exact: Model, images: NetworkImages, say: Progress) -> dict[str, Tensor]:
+def _samples(exact: Model, images: NetworkImages, say: Say) -> dict[str, Tensor]:
     """Return values that the input, called "", and every step give."""
     found: dict[str, list[Tensor]] = {}
     count = len(images.calibration)
     share = max(1, (1 << 18) * BATCH // max(count, BATCH))
     for start in range(0, count, BATCH):
-        say(f"calibrate on image {start + 1} of {count}")
+        say("calibrate", start / count)
         batch = images.values(images.calibration[start : start + BATCH])
         found.setdefault("", []).append(sampled(batch, share))
         for name, values in exact.run(batch, keep=True).items():

@@ -4,8 +4,6 @@ Values of one image can be far larger than those of another, and then neither th
 percentile says what matters to the classes.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -13,6 +11,7 @@ from torch.nn import functional
 from ...hw.network.network import INPUT
 from ..layers.blocks import Model
 from ..layers.quantize import ActivationQuantizer
+from .progress import Say
 
 __all__ = ["search_scales"]
 
@@ -22,7 +21,7 @@ FACTORS = (0.125, 0.18, 0.25, 0.35, 0.5, 0.7, 1.0)
 
 @torch.no_grad()
 def search_scales(
-    exact: Model, model: Model, images: Tensor, quantised: Tensor, say: Callable[[str], None]
+    exact: Model, model: Model, images: Tensor, quantised: Tensor, say: Say
 ) -> None:
     """Choose the scales of all activations, one after the other.
 
@@ -44,7 +43,7 @@ def search_scales(
         read = [values[source] for source in node.sources]
         quantizer = step.activation
         if isinstance(quantizer, ActivationQuantizer) and quantizer.log2_scale is not None:
-            say(f"range of layer {index + 1} of {len(model.nodes)}")
+            say(f"search the range of {node.name}", index / len(model.nodes))
             widest, losses = float(quantizer.log2_scale), {}
             for factor in torch.tensor(FACTORS).log2().tolist():
                 quantizer.log2_scale.fill_(widest + factor)

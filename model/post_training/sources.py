@@ -9,18 +9,25 @@ from ...hw.errors import NetworkError
 from ..data import load
 from ..exchange.extra import require
 from ..layers.blocks import Model
+from ..lowering import NETWORKS
 from ..lowering.own_module import is_own_module, own_module
 from ..training.checkpoint import Checkpoint
 from ..training.recipe import Recipe
 from ..training.train import untrained
 from .images import NetworkImages
 
-__all__ = ["KINDS", "normalised", "read"]
+__all__ = ["KINDS", "is_trained_first", "normalised", "read"]
 
 KINDS = (
-    "a float network is PACKAGE.MODULE:FUNCTION, which gives a torch module, an .onnx file, or a "
-    ".checkpoint that a float training left"
+    "a float network is PACKAGE.MODULE:FUNCTION, which gives a torch module, an .onnx file, a "
+    ".checkpoint that a float training left, or for narrowgauge quantize the name of one that is "
+    f"trained first: {', '.join(NETWORKS)}"
 )
+
+
+def is_trained_first(source: str) -> bool:
+    """Tell whether ``source`` is the name of a network that has to be trained."""
+    return source in NETWORKS
 
 
 def read(source: str, images: NetworkImages) -> nn.Module:

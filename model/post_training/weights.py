@@ -10,9 +10,17 @@ from ..layers.rounding import nearest
 from ..layers.steps import WeightedStep
 from .method import PostTraining
 
-__all__ = ["check_numbers", "chop", "quantise_weights"]
+__all__ = [
+    "check_numbers",
+    "choose_weight_scales",
+    "chop",
+    "octaves",
+    "round_weights",
+    "widest_scales",
+]
 
 OCTAVES = 2.0  # below the scale at which the largest weight fits, in which the best is looked for
+HIGHEST = 0.5  # octaves above it
 TRIED = 64  # scales
 LARGEST_SCALE_FREE = 1e-8  # what a channel without weights has for a scale
 
@@ -33,35 +41,46 @@ def check_numbers(name: str, step: WeightedStep) -> None:
 
 
 @torch.no_grad()
-def quantise_weights(step: WeightedStep, method: PostTraining, generator: torch.Generator) -> None:
-    """Choose scales of the weights of a quantised step, and round them.
+def choose_weight_scales(step: WeightedStep, method: PostTraining) -> None:
+    """Choose the scales of the weights of a quantised step by these weights alone.
+
+    Parameters
+    ----------
+    step : WeightedStep
+        With a quantiser on its weights; scale and sign of `Bipolar` ones follow from themselves.
+    method : PostTraining
+        ``weight_range``; ``output`` goes on from the least mean square (see `weight_search`).
+    """
+    quantizer, shadow = step.weights()
+    if quantizer.log2_scale is not None:
+        chosen = widest_scales if method.weight_range == "minmax" else _least_squares
+        quantizer.log2_scale.copy_(chosen(quantizer, shadow).log2())
+
+
+@torch.no_grad()
+def round_weights(step: WeightedStep, method: PostTraining, generator: torch.Generator) -> None:
+    """Round the weights of a step whose scales are chosen, where that is not to the nearest level.
 
     Parameters
     ----------
     step : WeightedStep
         With a quantiser on its weights.
     method : PostTraining
-        ``weight_range`` and ``rounding``.
+        ``rounding``.
     generator : torch.Generator
         Source of chance for ``stochastic``.
     """
     quantizer, shadow = step.weights()
     fmt = quantizer.format
-    if fmt == Bipolar():
-        return  # scale and sign follow from the weights themselves
-    assert quantizer.log2_scale is not None
-    if method.weight_range == "mse":
-        quantizer.log2_scale.copy_(_least_squares(quantizer, shadow).log2())
+    if fmt == Bipolar() or method.rounding not in ("chop", "stochastic"):
+        return
+    scale = quantizer.scale(shadow)
+    levels = (shadow / scale).clamp(-fmt.max_level, fmt.max_level)
+    if method.rounding == "chop":
+        levels = chop(levels, fmt)
     else:
-        quantizer.log2_scale.copy_(_widest(quantizer, shadow).log2())
-    if method.rounding in ("chop", "stochastic"):
-        scale = quantizer.scale(shadow)
-        levels = (shadow / scale).clamp(-fmt.max_level, fmt.max_level)
-        if method.rounding == "chop":
-            levels = chop(levels, fmt)
-        else:
-            levels = fmt.quantize(levels, rounding="stochastic", generator=generator)
-        shadow.copy_(levels.to(shadow.dtype) * scale)
+        levels = fmt.quantize(levels, rounding="stochastic", generator=generator)
+    shadow.copy_(levels.to(shadow.dtype) * scale)
 
 
 def chop(x: Tensor, fmt: Format) -> Tensor:
@@ -73,22 +92,28 @@ def chop(x: Tensor, fmt: Format) -> Tensor:
     return inner.to(x.dtype).copysign(x)
 
 
-def _widest(quantizer: WeightQuantizer, weight: Tensor) -> Tensor:
+def widest_scales(quantizer: WeightQuantizer, weight: Tensor) -> Tensor:
     """Return the scales at which the largest weights are the largest levels."""
+    assert quantizer.log2_scale is not None
     magnitude = weight.abs()
     rows = magnitude.flatten(1) if quantizer.per_channel else magnitude.reshape(1, -1)
     largest = rows.amax(dim=1) / quantizer.largest_start
-    return largest.clamp(min=LARGEST_SCALE_FREE).reshape(quantizer.log2_scale.shape)  # type: ignore[union-attr]
+    return largest.clamp(min=LARGEST_SCALE_FREE).reshape(quantizer.log2_scale.shape)
+
+
+def octaves(count: int) -> list[float]:
+    """Return the logarithms of scales to try, from those at which the largest weights fit."""
+    # above them as well: powers of two may fit better below the largest one
+    return [*torch.linspace(HIGHEST, -OCTAVES, count).tolist(), 0.0]
 
 
 def _least_squares(quantizer: WeightQuantizer, weight: Tensor) -> Tensor:
     """Return the scales at which weights lose least in the mean square."""
-    widest, fmt = _widest(quantizer, weight), quantizer.format
+    widest, fmt = widest_scales(quantizer, weight), quantizer.format
     rows = len(widest)
     best, least = widest.clone(), torch.full((rows,), torch.inf)
-    # above the widest as well: powers of two may fit better below the largest one
-    for exponent in torch.linspace(0.5, -OCTAVES, TRIED).tolist() + [0.0]:
-        scale = widest * 2.0**exponent
+    for octave in octaves(TRIED):
+        scale = widest * 2.0**octave
         levels = nearest((weight / scale).clamp(-fmt.max_level, fmt.max_level), fmt)
         lost = (levels * scale - weight).square().reshape(rows, -1).sum(dim=1)
         better = lost < least

@@ -10,11 +10,15 @@ import click
 from ...hw.network import file as network_file
 from ..runs.imports import Values, short
 from ..terminal import options
-from ..terminal.progress import Reporter, standard_output
+from ..terminal.progress import ReportedStep, Reporter, standard_output, time_left
 from .train import LayerFormats
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from ...model.post_training.figures import LayerFigures
+    from ...model.post_training.images import NetworkImages
+    from ...model.post_training.progress import Progress
     from ...model.post_training.quantization import Quantised, Shares
 
 __all__ = ["QuantizeOptions", "command"]
@@ -23,7 +27,8 @@ INFINITY = float("inf")
 
 METHOD = (
     *("weight", "activation", "input", "first", "last", "layers", "scales", "weight_range"),
-    *("activation_range", "percentile", "bias_correction", "rounding", "seed", "multiplier_bits"),
+    *("norms", "equalize", "activation_range", "percentile", "bias_correction", "rounding"),
+    *("seed", "multiplier_bits"),
 )
 
 
@@ -43,6 +48,8 @@ class QuantizeOptions:
     layers: tuple[tuple[str, str], ...]
     scales: str
     weight_range: str
+    norms: str
+    equalize: bool
     activation_range: str
     percentile: float
     bias_correction: bool
@@ -52,6 +59,9 @@ class QuantizeOptions:
     mean: tuple[float, ...] | None
     deviation: tuple[float, ...] | None
     name: str | None
+    widths: tuple[int, ...]
+    width: float
+    epochs: int | None
     lanes: int
     as_json: bool
 
@@ -62,6 +72,7 @@ class QuantizeOptions:
 Examples:
   narrowgauge quantize net.onnx -o net.safetensors --data mnist --weight int8
   narrowgauge quantize nets:small -o small.safetensors --data digits --weight int4 --first int8
+  narrowgauge quantize resnet8 -o r.safetensors --data digits --epochs 10 --weight int6
   narrowgauge quantize lenet5.checkpoint -o l.safetensors --data mnist --weight e2m1""",
 )
 @click.argument("model", metavar="MODEL")
@@ -95,10 +106,23 @@ Examples:
 )
 @click.option(
     "--weight-range",
-    type=click.Choice(("mse", "minmax")),
+    type=click.Choice(("mse", "minmax", "output")),
     default="mse",
     show_default=True,
-    help="How scales of weights are chosen.",
+    help="How scales of weights are chosen: least error of weights, or of what their layer gives.",
+)
+@click.option(
+    "--norms",
+    type=click.Choice(("kept", "folded")),
+    default="kept",
+    show_default=True,
+    help="BatchNorm as part of multipliers and offsets, or folded into weights.",
+)
+@click.option(
+    "--equalize/--no-equalize",
+    default=False,
+    show_default=True,
+    help="Equalise channels across layers; folds BatchNorm.",
 )
 @click.option(
     "--activation-range",
@@ -141,6 +165,17 @@ Examples:
 @click.option(
     "--deviation", type=Values(positive=True), help="What they are divided by then; likewise."
 )
+@click.option(
+    "--widths",
+    type=options.Numbers(),
+    default="64,32",
+    show_default=True,
+    help="Widths of the hidden layers of MODEL mlp.",
+)
+@click.option(
+    "--width", default=1.0, show_default=True, help="Multiplies the channels of a trained MODEL."
+)
+@click.option("--epochs", type=int, help="Training epochs of MODEL [default: the recipe's].")
 @click.option("--name", help="Name of the network [default: made of model and formats].")
 @options.accumulator_lanes
 @options.json_output
@@ -148,25 +183,29 @@ Examples:
 def command(given: QuantizeOptions) -> int:
     """Turn a float network into integers of one number format, without training.
 
-    MODEL is a torch module (PACKAGE.MODULE:FUNCTION), a float .onnx file, or a .checkpoint that a
-    float training left. Ranges come from images of the data; the accuracy is that of the integers.
+    MODEL is a torch module (PACKAGE.MODULE:FUNCTION), a float .onnx file, a .checkpoint that a
+    float training left, or the name of a network that is trained in float first (mlp, lenet5,
+    cifar10_full, all_cnn_c, resnet8, resnet18). Ranges come from images of the data; the accuracy
+    is that of the integers.
     """
     if given.activation_range != "percentile":
         options.refuse("percentile", "is for --activation-range percentile")
     if given.rounding in ("nearest", "chop"):
         options.refuse("seed", "is for --rounding stochastic and learned")
+    if given.equalize and given.norms == "kept":
+        options.refuse("norms", "is what --equalize folds")
     with Reporter() as reporter:
         with reporter.step("load the libraries"):
             from ...model.post_training.images import NetworkImages
             from ...model.post_training.method import PostTraining
             from ...model.post_training.quantization import quantize
-            from ...model.post_training.sources import normalised, read
+            from ...model.post_training.sources import normalised
 
         method = PostTraining(**{name: getattr(given, name) for name in METHOD})
-        with reporter.step("load images and network"):
+        with reporter.step("load the images"):
             images = NetworkImages.load(given.data, given.calibration)
-            network = read(given.model, images)
-            network = normalised(network, given.mean, given.deviation, images.image_shape[2])
+        network = _network(given, images, reporter)
+        network = normalised(network, given.mean, given.deviation, images.image_shape[2])
         name = given.name or f"{_stem(given.model)}-{method.weight}-{method.common.activation}"
         with reporter.step("quantise") as step:
             found = quantize(
@@ -175,7 +214,7 @@ def command(given: QuantizeOptions) -> int:
                 method,
                 name=name,
                 lanes=given.lanes,
-                progress=step.note,
+                progress=_shown(step),
                 about={"network": _stem(given.model), "command": _command(given, method.words())},
             )
             step.note(f"{len(images.calibration)} images to calibrate on")
@@ -188,6 +227,42 @@ def command(given: QuantizeOptions) -> int:
     for line in _accuracies(found.shares, given.calibration):
         print(line)
     return 0
+
+
+def _network(given: QuantizeOptions, images: "NetworkImages", reporter: Reporter) -> "nn.Module":
+    """Return the float network, trained now where MODEL is the name of one."""
+    from ...model.post_training.sources import is_trained_first, read
+
+    if given.model != "mlp":
+        options.refuse("widths", f"is for mlp, and the network is {given.model}")
+    if not is_trained_first(given.model):
+        for name in ("epochs", "width"):
+            options.refuse(name, f"is for a network that is trained first, not {given.model}")
+        with reporter.step("load the network"):
+            return read(given.model, images)
+    from ...hw.tools.store import Store
+    from ...model.training.recipe import Recipe
+    from ...model.training.train import check_recipe
+    from ..runs.pipeline import Trainer
+
+    recipe = Recipe(
+        dataset=given.data,
+        network=given.model,
+        widths=given.widths,
+        width=given.width,
+        epochs=given.epochs,
+    )
+    check_recipe(recipe)
+    return Trainer(recipe, Store(), reporter).trained_float().model
+
+
+def _shown(step: ReportedStep) -> "Progress":
+    """Return a callback that says what a quantisation does, and how long it takes yet."""
+
+    def show(text: str, left: float | None) -> None:
+        step.note(text if left is None else f"{text}, {time_left(left)}")
+
+    return show
 
 
 def _stem(model: str) -> str:
@@ -204,6 +279,12 @@ def _command(given: QuantizeOptions, words: list[str]) -> str:
         values = getattr(given, name)
         if values is not None:
             words = [*words, f"--{name} {','.join(map(str, values))}"]
+    if given.widths != (64, 32):
+        words = [*words, f"--widths {','.join(map(str, given.widths))}"]
+    if given.width != 1:
+        words = [*words, f"--width {given.width:g}"]
+    if given.epochs is not None:
+        words = [*words, f"--epochs {given.epochs}"]
     return " ".join([*start, *words])
 
 

@@ -19,7 +19,7 @@ from ...model.integers.export import export
 from ...model.integers.reference import accuracy, evaluate
 from ...model.training.recipe import Recipe
 from ...model.training.train import Progress, Trained, check_recipe, train
-from ..terminal.progress import ReportedStep, Reporter
+from ..terminal.progress import ReportedStep, Reporter, time_left
 from .loading import images_digest
 from .sources import source_digest
 
@@ -52,7 +52,7 @@ class Trainer:
     def accuracy_float(self) -> float:
         """Return the float network's accuracy on the test images."""
         parts = self._parts(self.recipe)
-        return self.store.compute("float", parts, lambda: self._train_float().accuracy)
+        return self.store.compute("float", parts, lambda: self.trained_float().accuracy)
 
     def network(self, weight: str, activation: str | None, lanes: int) -> Network:
         """Return the network with the given formats, on the narrowest accumulator it needs.
@@ -80,7 +80,8 @@ class Trainer:
         """The checkpoints: a training goes on only with the images that it began with."""
         return self.checkpoints / self._images[:16]
 
-    def _train_float(self) -> Trained:
+    def trained_float(self) -> Trained:
+        """Return the float network, trained unless a checkpoint has it."""
         if self._float is None:
             with self.reporter.step("train float") as step:
                 self._float = train(self.recipe, _shown(step), checkpoints=self._folder)
@@ -90,7 +91,7 @@ class Trainer:
     def _train(self, recipe: Recipe, lanes: int) -> bytes:
         """Train and export; what is reported is the accuracy of the integers, which run."""
         self.accuracy_float()
-        start = self._train_float()
+        start = self.trained_float()
         with self.reporter.step(f"train {recipe.weight}") as step:
             trained = train(recipe, _shown(step), start=start, checkpoints=self._folder)
             network, _ = export(trained, lanes=lanes)
@@ -132,7 +133,7 @@ def _shown(step: ReportedStep) -> Progress:
     def show(epoch: int, epochs: int, loss: float, share: float, left: float) -> None:
         step.note(
             f"epoch {epoch} of {epochs}, loss {loss:.3f}, {100 * share:.1f} %, "
-            f"{left // 60:.0f}:{left % 60:02.0f} left"
+            f"{time_left(left)}"
         )
 
     return show

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-__all__ = ["ReportedStep", "Reporter", "standard_output"]
+__all__ = ["ReportedStep", "Reporter", "standard_output", "time_left"]
 
 
 def standard_output() -> Console:
@@ -18,6 +18,11 @@ def standard_output() -> Console:
     if not console.is_terminal:
         console.width = 200
     return console
+
+
+def time_left(seconds: float) -> str:
+    """Return minutes and seconds that are left."""
+    return f"{seconds // 60:.0f}:{seconds % 60:02.0f} left"
 
 
 class Reporter:

@@ -29,10 +29,6 @@ def eight(images):
     return quantize(fitted(), images, PostTraining(weight="int8", activation="int8"))
 
 
-def silent(text):
-    """Progress that nobody sees."""
-
-
 def test_int8_labels_as_the_float_network_does(eight):
     shares = eight.shares
     assert shares.exact > 0.93
@@ -44,7 +40,7 @@ def test_int8_labels_as_the_float_network_does(eight):
 def test_a_wrong_range_would_be_seen(images):
     """The twin: ranges a sixteenth of the right ones."""
     exact = lowered(fitted(), images)
-    model, fmt, scale = quantize_model(exact, images, PostTraining(), silent)
+    model, fmt, scale = quantize_model(exact, images, PostTraining())
     for step in model.steps:
         if isinstance(step.activation, ActivationQuantizer):
             known(step.activation.log2_scale).data -= 4
@@ -73,7 +69,7 @@ def test_signed_levels_behind_a_relu_are_those_from_zero_on(eight):
 
 def weights_of(images, **options):
     """Levels of all weights, and their scales."""
-    model, _, _ = quantize_model(lowered(fitted(), images), images, PostTraining(**options), silent)
+    model, _, _ = quantize_model(lowered(fitted(), images), images, PostTraining(**options))
     found = [step.weights() for _, step in model.weighted()]
     return [
         (quantizer.levels(shadow), quantizer.scale(shadow).detach()) for quantizer, shadow in found
@@ -99,7 +95,7 @@ def test_minifloats_of_one_exponent_bit_have_the_levels_of_integers(images):
 def test_scales_of_tensors_are_one_a_layer(images):
     exact = lowered(fitted(), images)
     for scales, counts in (("tensor", [1, 1, 1]), ("channel", [12, 16, 1])):
-        model, _, _ = quantize_model(exact, images, PostTraining(scales=scales), silent)
+        model, _, _ = quantize_model(exact, images, PostTraining(scales=scales))
         found = [known(step.weights()[0].log2_scale).numel() for _, step in model.weighted()]
         assert found == counts
 
@@ -153,7 +149,7 @@ def test_chopped_levels_are_the_next_towards_zero(weight):
 def test_offsets_are_corrected(images):
     exact = lowered(fitted(), images)
     method = PostTraining(weight="int2", activation="uint8", bias_correction=False)
-    model, fmt, scale = quantize_model(exact, images, method, silent)
+    model, fmt, scale = quantize_model(exact, images, method)
     values = images.values(images.calibration)
     read = images.quantised(images.calibration, fmt, scale)
 
@@ -168,7 +164,7 @@ def test_offsets_are_corrected(images):
 
     with torch.no_grad():
         before = moved()
-    correct_offsets(exact, model, values, read)
+    correct_offsets(exact, model, values, read, lambda text, share: None)
     with torch.no_grad():
         after = moved()
     assert all(now < 0.02 * then + 1e-3 for now, then in zip(after, before, strict=True))
