@@ -45,8 +45,17 @@ class MiniFloat(Format):
 
     def __post_init__(self) -> None:
         if not (1 <= self.exponent <= MAX_EXPONENT and 1 <= self.mantissa <= MAX_MANTISSA):
+            why = ""
+            if self.exponent == self.mantissa == 0:
+                why = ": without either, 0 is the only level"
+            elif self.exponent > MAX_EXPONENT:
+                why = (
+                    f", whose levels reach beyond 2**(2**{self.exponent} - 2): no accumulator "
+                    "holds its products"
+                )
             raise FormatError(
-                f"eEmM needs E = 1 to {MAX_EXPONENT} and M = 1 to {MAX_MANTISSA}, not {self}"
+                f"eEmM needs E = 0 to {MAX_EXPONENT} and M = 0 to {MAX_MANTISSA}, one of them "
+                f"above 0, not {self}{why}"
             )
 
     def __str__(self) -> str:

@@ -20,9 +20,7 @@ FACTORS = (0.125, 0.18, 0.25, 0.35, 0.5, 0.7, 1.0)
 
 
 @torch.no_grad()
-def search_scales(
-    exact: Model, model: Model, images: Tensor, quantised: Tensor, say: Say
-) -> None:
+def search_scales(exact: Model, model: Model, images: Tensor, quantised: Tensor, say: Say) -> None:
     """Choose the scales of all activations, one after the other.
 
     At each the probabilities of classes diverge least from those of the float network where all

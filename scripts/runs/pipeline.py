@@ -132,8 +132,7 @@ def _shown(step: ReportedStep) -> Progress:
 
     def show(epoch: int, epochs: int, loss: float, share: float, left: float) -> None:
         step.note(
-            f"epoch {epoch} of {epochs}, loss {loss:.3f}, {100 * share:.1f} %, "
-            f"{time_left(left)}"
+            f"epoch {epoch} of {epochs}, loss {loss:.3f}, {100 * share:.1f} %, {time_left(left)}"
         )
 
     return show

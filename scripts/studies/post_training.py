@@ -1,27 +1,174 @@
-"""A float network at many weight formats without training; run by hand.
+"""Float networks at many weight formats without training; run by hand.
 
 ``studies post_training MODEL DATA`` quantises a float network as ``narrowgauge quantize`` does,
 once for each format of ``--weights``, and keeps how many test images the integers label right in
 ``docs/results/post_training.json``. Images that the ranges come from are left out of the columns
-``others``. A format that was measured already with this model is measured anew.
+``others``. ``--choose`` tries several methods at each format, and takes the one that labels most of
+``VALIDATION`` training images, none of them calibrated on, as the float network does. ``--simulate``
+runs all test images through an array of 4x4 elements with 4 lanes, and ``--route TARGET`` places and
+routes one of 2x2. A row that was measured already with these options is measured anew.
 """
 
+import sys
 import time
-from collections.abc import Sequence
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from torch import nn
+
+from ...hw.accelerator.top import Accelerator
+from ...hw.geometry import Geometry
+from ...hw.network.network import Network
+from ...hw.program.layout import Program
+from ...hw.synth.build import cost
+from ...hw.synth.targets import target
+from ...hw.tools.store import Store
+from ...model.data import load
 from ...model.post_training.images import NetworkImages
 from ...model.post_training.method import PostTraining
-from ...model.post_training.quantization import quantize
-from ...model.post_training.sources import read
-from .record import RowFile, command, output, parser, provenance
+from ...model.post_training.quantization import Quantised, Shares, quantize
+from ...model.post_training.sources import is_trained_first, read
+from ...model.training.recipe import Recipe
+from ..runs.kept import check
+from ..runs.loading import load_images
+from ..runs.pipeline import Trainer
+from ..terminal.progress import Reporter
+from .record import Row, RowFile, command, output, parser, provenance
 
-__all__ = ["WEIGHTS", "main"]
+__all__ = ["METHODS", "WEIGHTS", "main"]
 
 WEIGHTS = "int8,int6,int5,int4,pow2_5,e2m1,e3m2,e4m3"
 OUTPUT = output("post_training")
-NAMES = ("network", "weight", "activation", "rounding")
 TOOLS = ("narrowgauge", "numpy", "torch")
+VALIDATION = 2000  # training images
+SIMULATED, ROUTED = Geometry(4, 4, 4, chains=2), Geometry(2, 2, 4)
+COST = ("target", "lut", "ff", "bram", "fmax_mhz", "seeds", "tools", "critical_path")
+
+OPTIONS = ("rounding", "scales", "weight_range", "equalize")
+NAMES = ("network", "weight", "activation", *OPTIONS)
+METHODS: tuple[dict[str, str | bool], ...] = (
+    {},
+    {"weight_range": "minmax"},
+    {"weight_range": "output"},
+    {"weight_range": "output", "equalize": True},
+    {"rounding": "learned"},
+    {"weight_range": "output", "rounding": "learned"},
+)
+"""What ``--choose`` tries; the options of `PostTraining` that differ from its own."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """A float network, its images, and what is measured of it.
+
+    Attributes
+    ----------
+    network : Module
+        In float.
+    images : NetworkImages
+        To calibrate on and to test with.
+    store : Store
+        Where simulations and routings are kept.
+    simulate : bool
+        Whether test images run through hardware.
+    route : str or None
+        The target.
+    seeds : int
+        Placements.
+    """
+
+    network: nn.Module
+    images: NetworkImages
+    store: Store
+    simulate: bool
+    route: str | None
+    seeds: int
+
+    def chosen(self, weight: str, activation: str) -> tuple[PostTraining, list[Row]]:
+        """Return the method that is best on training images, and what each of them reached."""
+        held, tried = _validation(self.images), []
+        for options in METHODS:
+            method = PostTraining(weight=weight, activation=activation, **options)  # type: ignore[arg-type]
+            shares = quantize(self.network, held, method, figures=False).shares
+            assert shares is not None
+            tried.append({**options, "same": shares.same, "accuracy": shares.integer})
+            print(f"  {method.words()}: {100 * shares.same:.2f} % as in float", flush=True)
+        best = max(range(len(METHODS)), key=lambda index: tried[index]["same"])
+        options = METHODS[best]
+        return PostTraining(weight=weight, activation=activation, **options), tried  # type: ignore[arg-type]
+
+    def row(self, method: PostTraining, name: str) -> Row:
+        """Return what a quantisation gives, without its provenance."""
+        started = time.perf_counter()
+        title = f"{name}-{method.weight}"
+        found = quantize(self.network, self.images, method, name=title, lanes=4, figures=False)
+        assert found.shares is not None
+        row = _accuracies(found, found.shares) | {
+            "calibration": len(self.images.calibration),
+            "seconds": round(time.perf_counter() - started, 1),
+        }
+        if self.simulate:
+            row["simulated"] = _simulated(found.network, self.store)
+        if self.route is not None:
+            row["routed"] = _routed(found.network, self.route, range(1, self.seeds + 1), self.store)
+        return row
+
+
+def _validation(images: NetworkImages) -> NetworkImages:
+    """Return images that are tested with training images which are not calibrated on."""
+    data = load(images.name)
+    data.check_trainable()
+    total = len(data.train_images)
+    used = np.linspace(0, total - 1, len(images.calibration)).round().astype(int)
+    free = np.setdiff1d(np.arange(total), used)
+    chosen = free[np.linspace(0, len(free) - 1, min(VALIDATION, len(free))).round().astype(int)]
+    return replace(images, test=data.train_images[chosen], test_labels=data.train_labels[chosen])
+
+
+def _accuracies(found: Quantised, shares: Shares) -> Row:
+    return {
+        "images": shares.images,
+        "others": shares.others,
+        "accuracy_float": shares.exact,
+        "accuracy_float_others": shares.exact_others,
+        "accuracy": shares.integer,
+        "accuracy_others": shares.integer_others,
+        "same": shares.same,
+        "accumulator_bits": found.network.accumulator.width,
+        "parameter_bits": found.network.parameter_bits,
+    }
+
+
+def _simulated(network: Network, store: Store) -> Row:
+    """Return what all test images give in hardware."""
+    program = Program(network, SIMULATED)
+    result = check(Accelerator(program), load_images(network, network.name), store)
+    return {
+        "array": str(SIMULATED),
+        "images": result.images,
+        "mismatches": result.mismatches,
+        "first_difference": result.first or None,
+        "accuracy": result.accuracy_hardware,
+        "cycles_per_image": result.cycles / result.images,
+    }
+
+
+def _routed(network: Network, on: str, seeds: Sequence[int], store: Store) -> Row:
+    """Return what the accelerator costs when it is routed."""
+    program = Program(network, ROUTED, contexts=1, batch=1)
+    found = cost(Accelerator(program), target(on), store, seeds).row()
+    return {"array": str(ROUTED), **{name: found[name] for name in COST if name in found}}
+
+
+def _network(source: str, data: str, images: NetworkImages, store: Store) -> nn.Module:
+    """Return the float network: read, or trained by the kept recipe where it is a name."""
+    if not is_trained_first(source):
+        return read(source, images)
+    with Reporter() as reporter:
+        return Trainer(Recipe(dataset=data, network=source), store, reporter).trained_float().model
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -32,42 +179,44 @@ def main(arguments: Sequence[str]) -> int:
     options.add_argument("--weights", default=WEIGHTS, help=f"[default: {WEIGHTS}]")
     options.add_argument("--activation", default="uint8", help="[default: uint8]")
     options.add_argument("--rounding", default="nearest", help="[default: nearest]")
+    options.add_argument("--scales", default="channel", help="[default: channel]")
+    options.add_argument("--weight-range", default="mse", help="[default: mse]")
+    options.add_argument("--equalize", action="store_true")
     options.add_argument("--calibration", type=int, default=200, help="images [default: 200]")
+    options.add_argument("--choose", action="store_true", help="take the best of several methods")
+    options.add_argument("--simulate", action="store_true", help="run all test images in hardware")
+    options.add_argument("--route", metavar="TARGET", help="place and route the accelerator")
+    options.add_argument("--seeds", type=int, default=1, help="placements [default: 1]")
     given = options.parse_args(arguments)
-    images = NetworkImages.load(given.data, given.calibration)
-    name, file = Path(given.model).stem, RowFile(given.output, NAMES)
-    chosen = [
-        f"--{option}={value}"
-        for option in ("weights", "activation", "rounding", "calibration")
-        if (value := getattr(given, option)) != options.get_default(option)
-    ]
+    images, store = NetworkImages.load(given.data, given.calibration), Store()
+    if images.test_labels is None:
+        print(f"{given.data} has no labels", file=sys.stderr)
+        return 1
+    network = _network(given.model, given.data, images, store)
+    job = _Job(network, images, store, given.simulate, given.route, given.seeds)
+    name, file, status = Path(given.model).stem, RowFile(given.output, NAMES), 0
+    words = [Path(given.model).name, given.data, *_words(given, options)]
     for weight in given.weights.split(","):
-        started = time.perf_counter()
-        method = PostTraining(weight=weight, activation=given.activation, rounding=given.rounding)
-        found = quantize(read(given.model, images), images, method, figures=False)
-        shares = found.shares
-        if shares is None:
-            print(f"{given.data} has no labels")
-            return 1
-        made_by = command("post_training", Path(given.model).name, given.data, *chosen)
-        row = {
-            "network": name,
-            "data": given.data,
-            "weight": weight,
-            "activation": given.activation,
-            "rounding": given.rounding,
-            "calibration": given.calibration,
-            "images": shares.images,
-            "others": shares.others,
-            "accuracy_float": shares.exact,
-            "accuracy_float_others": shares.exact_others,
-            "accuracy": shares.integer,
-            "accuracy_others": shares.integer_others,
-            "same": shares.same,
-            "accumulator_bits": found.network.accumulator.width,
-            "parameter_bits": found.network.parameter_bits,
-            "seconds": round(time.perf_counter() - started, 1),
-        }
-        file.keep([row | provenance(made_by, *TOOLS)])
-        print(f"{name} {weight} {given.activation}: {100 * shares.integer:.2f} %", flush=True)
-    return 0
+        asked = {each: getattr(given, each) for each in OPTIONS}
+        method = PostTraining(weight=weight, activation=given.activation, **asked)
+        tried: list[Row] = []
+        if given.choose:
+            method, tried = job.chosen(weight, given.activation)
+        row = {"network": name, "data": given.data, "weight": weight}
+        row |= {each: getattr(method, each) for each in ("activation", *OPTIONS)}
+        row |= job.row(method, name) | ({"tried": tried} if tried else {})
+        file.keep([row | provenance(command("post_training", *words), *TOOLS)])
+        print(f"{name} {' '.join(method.words())}: {100 * row['accuracy']:.2f} %", flush=True)
+        if row.get("simulated", {}).get("mismatches"):
+            print(f"post_training: {row['simulated']['first_difference']}", file=sys.stderr)
+            status = 1
+    return status
+
+
+def _words(given: Namespace, options: ArgumentParser) -> Iterator[str]:
+    """Yield the options that differ from their own."""
+    for name, value in vars(given).items():
+        if name in ("model", "data", "output") or value == options.get_default(name):
+            continue
+        option = f"--{name.replace('_', '-')}"
+        yield option if value is True else f"{option}={value}"
