@@ -1,8 +1,8 @@
 """Equalises channels across layers, and folds BatchNorm into weights.
 
-Nagel et al., "Data-free quantization through weight equalization and bias correction", 2019: what a
-ReLU gives may be divided by a factor a channel, and the weights that read this channel multiplied by
-it. The network stays what it was, and one scale serves all channels better.
+Nagel et al., "Data-free quantization through weight equalization and bias correction", 2019: what
+a ReLU gives may be divided by a factor a channel, and the weights that read this channel multiplied
+by it. The network stays what it was, and one scale serves all channels better.
 """
 
 from collections.abc import Iterator

@@ -28,7 +28,7 @@ from .progress import Course, Progress, Say
 from .ranges import choose_scale, sampled
 from .search import search_scales
 from .weight_search import search_weight_scales
-from .weights import check_numbers, choose_weight_scales, round_weights
+from .weights import FINITE, check_numbers, choose_weight_scales, round_weights
 
 __all__ = ["Quantised", "Shares", "lowered", "quantize", "quantize_model"]
 
@@ -165,7 +165,7 @@ def lowered(network: nn.Module, images: NetworkImages) -> Model:
         for part, tensor in [*network.named_parameters(), *network.named_buffers()]:
             if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
                 kind = "not a number" if bool(tensor.isnan().any()) else "infinite"
-                raise NetworkError(f"{part} of the network holds what is {kind}")
+                raise NetworkError(f"{part} of the network holds what is {kind}; {FINITE}")
         model = lower(network, images.image_shape)
     model.eval()
     for node, step in model.weighted():

@@ -11,6 +11,7 @@ from ..layers.steps import WeightedStep
 from .method import PostTraining
 
 __all__ = [
+    "FINITE",
     "check_numbers",
     "choose_weight_scales",
     "chop",
@@ -20,6 +21,8 @@ __all__ = [
 ]
 
 OCTAVES = 2.0  # below the scale at which the largest weight fits, in which the best is looked for
+FINITE = "all weights and constants are finite numbers: export or train it anew"
+"""What is said of a network that holds others."""
 HIGHEST = 0.5  # octaves above it
 TRIED = 64  # scales
 LARGEST_SCALE_FREE = 1e-8  # what a channel without weights has for a scale
@@ -37,7 +40,7 @@ def check_numbers(name: str, step: WeightedStep) -> None:
     for part, tensor in tensors:
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             kind = "not a number" if bool(tensor.isnan().any()) else "infinite"
-            raise NetworkError(f"layer {name}: {part} holds what is {kind}")
+            raise NetworkError(f"layer {name}: {part} holds what is {kind}; {FINITE}")
 
 
 @torch.no_grad()

@@ -233,13 +233,14 @@ def _network(given: QuantizeOptions, images: "NetworkImages", reporter: Reporter
     """Return the float network, trained now where MODEL is the name of one."""
     from ...model.post_training.sources import is_trained_first, read
 
+    if not is_trained_first(given.model):
+        with reporter.step("load the network"):
+            network = read(given.model, images)
+        for name in ("epochs", "width", "widths"):
+            options.refuse(name, f"is for a network that is trained first, not {given.model}")
+        return network
     if given.model != "mlp":
         options.refuse("widths", f"is for mlp, and the network is {given.model}")
-    if not is_trained_first(given.model):
-        for name in ("epochs", "width"):
-            options.refuse(name, f"is for a network that is trained first, not {given.model}")
-        with reporter.step("load the network"):
-            return read(given.model, images)
     from ...hw.tools.store import Store
     from ...model.training.recipe import Recipe
     from ...model.training.train import check_recipe

@@ -87,12 +87,8 @@ def test_elements_agree_where_formats_coincide(exponent, mantissa):
 
 
 def test_an_element_of_another_level_would_be_seen():
-    """The twin: ``pow2_4`` for ``e2m1``, whose 3 it lacks."""
-    weights, activations = np.array([[4, 2]]), np.array([[3, 5]])
-    dot = dot_product(Operands(PowerOfTwo(4), UINT4), 2)
-    assert sums(dot, weights, activations) == [22]
-    assert (
-        sums(dot, weights, activations) != (np.array([[3, 2]]) * activations).sum(axis=1).tolist()
-    )
-    with pytest.raises(FormatError):
-        PowerOfTwo(4).to_code(3)
+    """The twin: ``e1m2`` read by the element of ``e2m1``, whose codes are as wide."""
+    weights = np.array([[7, 2]])
+    misread = MiniFloat(2, 1).to_level(MiniFloat(1, 2).to_code(weights))
+    dot = dot_product(Operands(MiniFloat(2, 1), UINT4), 2)
+    assert sums(dot, misread, np.array([[3, 5]])) != [7 * 3 + 2 * 5]
