@@ -46,12 +46,17 @@ class Course:
         say(name)
         return say
 
+    @property
+    def share(self) -> float:
+        """Share of all work that is done."""
+        return self._done / sum(self._parts.values())
+
     def _left(self) -> float | None:
         """Return the seconds left, if all work goes on as it did."""
         passed = time.monotonic() - self._started
         if passed < FEWEST_SECONDS or not self._done:
             return None
-        return passed * (sum(self._parts.values()) / self._done - 1)
+        return passed * (1 / self.share - 1)
 
 
 def work_before(model: Model) -> list[float]:

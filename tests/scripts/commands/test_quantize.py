@@ -64,6 +64,30 @@ def test_it_shows_a_table(invoke, nets):
     assert "% labelled alike" in finished.out
 
 
+def test_a_network_is_trained_first_by_its_name(invoke, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    wanted = ("quantize", "mlp", "-o", "m.safetensors", "--data", "digits", "--widths", 8)
+    wanted = (*wanted, "--epochs", 1, "--weight", "int4", "--weight-range", "output", "--equalize")
+    finished = invoke(*wanted)
+    assert finished.status == 0, finished.err
+    assert "train float: " in finished.err
+    network = load(tmp_path / "m.safetensors")
+    assert network.about["command"] == (
+        "narrowgauge quantize mlp -o m.safetensors --data digits --weight int4 "
+        "--weight-range output --equalize --widths 8 --epochs 1"
+    )
+    assert invoke(*wanted).status == 0
+    assert list((tmp_path / "cache" / "checkpoints").rglob("*.checkpoint"))  # trained once
+    for model, options, message in (
+        ("nothing", (), "the name of one that is trained first: mlp, lenet5"),
+        ("lenet5", ("--widths", 4), "--widths is for mlp, and the network is lenet5"),
+        ("mlp", ("--norms", "kept", "--equalize"), "--norms is what --equalize folds"),
+    ):
+        finished = invoke("quantize", model, "-o", "m.safetensors", "--data", "digits", *options)
+        assert finished.status == 1
+        assert message in finished.err.strip().splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -71,6 +95,7 @@ def test_it_shows_a_table(invoke, nets):
         (("--data", "digits", "--seed", 1), "--seed is for --rounding stochastic"),
         (("--data", "digits", "--calibration", 5000), "fewer than the 5000 to calibrate on"),
         (("--data", "nothing"), "unknown data set 'nothing'"),
+        (("--data", "digits", "--epochs", 2), "--epochs is for a network that is trained first"),
         (("--data", "digits", "--mean", "1,2"), "mean is one number, or 1: one a channel"),
         (("--data", "digits", "--weight", "uint4"), "weights are bipolar, pow2_N"),
     ],
