@@ -70,8 +70,8 @@ class Agreement:
         Input levels.
     result : Result
         What the integer reference gives for them, from beginning to end.
-    classes : ClassAgreement
-        How what the graph ends with agrees.
+    ends : tuple of ClassAgreement
+        How what the graph ends with agrees, for each of its results.
     same_levels : int
         Images all of whose levels are the same in both, from beginning to end.
     """
@@ -79,8 +79,13 @@ class Agreement:
     tensors: tuple[TensorAgreement, ...]
     levels: np.ndarray
     result: Result
-    classes: ClassAgreement
+    ends: tuple[ClassAgreement, ...]
     same_levels: int
+
+    @property
+    def classes(self) -> ClassAgreement:
+        """How the graph's first result agrees."""
+        return self.ends[0]
 
     @property
     def same_class(self) -> int:
@@ -91,7 +96,7 @@ class Agreement:
     def first(self) -> str:
         """The first difference that nothing explains; empty where there is none."""
         found = [each.first for each in self.tensors if each.first]
-        return (*found, self.classes.first)[0]
+        return (*found, *(each.first for each in self.ends if each.first), "")[0]
 
 
 def agree(imported: Imported, images: np.ndarray, lanes: int = 4) -> Agreement:
@@ -119,8 +124,8 @@ def agree(imported: Imported, images: np.ndarray, lanes: int = 4) -> Agreement:
         raise DataError(f"network {network.name} does not say how images become levels")
     own = preparation.levels(images)
     names = {name for each in imported.watched for name in (each.tensor, each.before)}
-    end = imported.ending
-    names |= {end.output, end.scores, end.logits}
+    for end in imported.endings:
+        names |= {end.output, end.scores, end.logits}
     values = Executor(imported.model, kernels=imported.kernels).run(images, keep=names)
     values |= {  # a Pad before a quantiser is one behind it
         name: inside(each.levels, values[name])
@@ -141,12 +146,14 @@ def agree(imported: Imported, images: np.ndarray, lanes: int = 4) -> Agreement:
     tensors = computed | given
     whole = evaluate(network, own, lanes, trace=True)
     same = _same_levels(own, whole, given)
+    labels = whole.labels.numpy().reshape(len(own), -1)
     return Agreement(
         tensors=_compared(imported.watched, computed, tensors, values),
         levels=own,
         result=whole,
-        classes=compare_classes(
-            end, network.layers[-1].name, computed, tensors, values, whole.labels.numpy(), same
+        ends=tuple(
+            compare_classes(end, computed, tensors, values, labels[:, index], same)
+            for index, end in enumerate(imported.endings)
         ),
         same_levels=int(same.sum()),
     )

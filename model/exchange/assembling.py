@@ -25,6 +25,7 @@ def assemble(
     input_size: Size,
     about: dict[str, object],
     lanes: int,
+    ends: Sequence[str] = (),
 ) -> tuple[Network, tuple[ImportedLayer, ...]]:
     """Return the network, whose accumulator is the narrowest that no sum leaves, and a report.
 
@@ -41,6 +42,8 @@ def assemble(
         Of the network; the report joins it, as ``fold``.
     lanes : int
         Of the array that the accumulator is sized for.
+    ends : sequence of str
+        The layers that come out, where there are several.
     """
     network = Network(
         name=name,
@@ -48,6 +51,7 @@ def assemble(
         accumulator=WIDEST,
         about=about,
         input_size=input_size,
+        output_layers=tuple(ends),
     )
     network = network.with_accumulator(Accumulator(accumulator_bits(network, lanes)))
     report = imported_layers(network, lanes, solutions)

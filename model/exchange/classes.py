@@ -75,7 +75,6 @@ class _Logits:
 
 def compare_classes(
     end: Ending,
-    layer: str,
     computed: Arrays,
     given: Arrays,
     values: Arrays,
@@ -88,8 +87,6 @@ def compare_classes(
     ----------
     end : Ending
         What the graph ends with.
-    layer : str
-        The network's last layer.
     computed : dict of int arrays of shape (images, height, width, channels)
         Levels of all layers, each from the levels in ``given``.
     given : dict of int arrays of the same shapes
@@ -105,7 +102,7 @@ def compare_classes(
     count = len(labels)
     scale, offset = float(end.meaning.scale), float(end.meaning.offset)
     # levels that a quantiser gives are compared before: go on from the executor's
-    levels = (computed if isinstance(end.tensor, Sums) else given)[layer].reshape(count, -1)
+    levels = (computed if isinstance(end.tensor, Sums) else given)[end.layer].reshape(count, -1)
     stood_for = scale * (levels + offset)
     reach = abs(scale) * (abs(levels).max(axis=0) + abs(offset))
     if isinstance(end.tensor, Sums):
@@ -114,7 +111,7 @@ def compare_classes(
     executed = in_order(end.tensor, values[end.logits]).reshape(count, -1)
     logits = _Logits(executed, stood_for, reach)
     found: dict[str, int] = dict.fromkeys(REASONS, 0)
-    first = _far(end, layer, logits, values[end.logits], levels)
+    first = _far(end, logits, values[end.logits], levels)
     if not end.has_classes:
         errors = OutputErrors.of(stood_for, executed)
         return _agreement(levels.size, 0, found, first, errors)
@@ -168,14 +165,14 @@ def _labels(end: Ending, values: Arrays) -> np.ndarray:
     return (output[:, 0] if end.gives_places else output.argmax(axis=1)).astype(np.int64)
 
 
-def _far(end: Ending, layer: str, logits: _Logits, values: np.ndarray, levels: np.ndarray) -> str:
+def _far(end: Ending, logits: _Logits, values: np.ndarray, levels: np.ndarray) -> str:
     """Name the first logit that is farther from what its level stands for than rounding takes."""
     assert end.meaning is not None
     allowed = (ROUNDINGS * EPSILON + FLOAT64) * logits.reach + float(end.meaning.error)
     what = "class" if end.has_classes else "element"
     for image, channel in np.argwhere(abs(logits.executed - logits.stood_for) > allowed)[:1]:
         return (
-            f"layer {layer}, image {image}, {what} {channel}: level {levels[image, channel]} "
+            f"layer {end.layer}, image {image}, {what} {channel}: level {levels[image, channel]} "
             f"stands for {logits.stood_for[image, channel]:.9g}, but the executor's {end.logits} "
             f"is {logits.executed[image, channel]:.9g}"
         )

@@ -1,7 +1,7 @@
 """Import: a quantised ONNX graph becomes the `hw.network.network.Network` that hardware runs."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -111,8 +111,9 @@ class Imported:
         The graph as it was read: cleaned.
     watched : tuple of Watched
         Tensors of the graph that are levels of the network.
-    ending : Ending
-        What the graph ends with, and what the levels of the last layer are worth there.
+    endings : tuple of Ending
+        What the graph ends with, and what levels of its last layers are worth there; one for each
+        of its results.
     kernels : mapping of Kernel
         Integer operators of the file, by the tensors of the graph that they give.
     """
@@ -122,19 +123,24 @@ class Imported:
     dropped: tuple[str, ...]
     model: ModelWrapper
     watched: tuple[Watched, ...]
-    ending: Ending
+    endings: tuple[Ending, ...]
     kernels: Mapping[str, Kernel] = field(default_factory=dict)
 
     def as_values(self) -> "Imported":
         """Return it with outputs that are values, and no logits of classes."""
-        about = dict(self.network.about)
-        about["result"] = {**about["result"], **result_order(self.ending.tensor)}
+        endings = tuple(replace(each, values=True) for each in self.endings)
+        about = {**self.network.about, **_results(endings)}
         network = replace(self.network, about=about, values=True)
-        return replace(self, network=network, ending=replace(self.ending, values=True))
+        return replace(self, network=network, endings=endings)
+
+    @property
+    def ending(self) -> Ending:
+        """The first of what the graph ends with."""
+        return self.endings[0]
 
     @property
     def output(self) -> str:
-        """The graph's output: logits or levels, or what a dropped node makes of them."""
+        """The graph's first output: logits or levels, or what a dropped node makes of them."""
         return self.ending.output
 
 
@@ -204,7 +210,7 @@ def import_model(
     progress("the graph")
     cleaned = clean(model, HANDLERS, advice)
     context = _translated(cleaned, input_format, input_scale, progress)
-    last = finish(context)
+    endings = finish(context)
     if input_format is not None and not context.used_stated_input:
         raise NetworkError(
             f"the input was stated to be {input_format}, but a node of the graph quantises it; "
@@ -212,29 +218,50 @@ def import_model(
         )
     unsolved = [each for each in context.layers if isinstance(each, UnsolvedLayer)]
     solutions = solve_all(unsolved, logit_bits, progress)
-    meaning = last.meaning or solutions[context.layers[-1].name].meaning
-    assert meaning is not None
+    endings = tuple(
+        replace(end, meaning=end.meaning or solutions[end.layer].meaning) for end in endings
+    )
     stated, pixels = _stated(model)
     about: dict[str, object] = {"imported": "QONNX", **stated}
     if context.preparation is not None:
         about[KEY] = context.preparation.plain() | pixels
     size = context.input_size
     network, report = assemble(
-        name, context.layers, solutions, input_size=size, about=about, lanes=lanes
+        name,
+        context.layers,
+        solutions,
+        input_size=size,
+        about=about,
+        lanes=lanes,
+        ends=[end.layer for end in endings],
     )
-    result = {"scale": float(meaning.scale), "offset": float(meaning.offset)}
-    network = replace(network, values=last.values)  # an image may be channels of one pixel
-    if not network.classes:
-        result |= result_order(last.tensor)
+    # an image may be channels of one pixel, which look like logits
+    values = tuple(end.layer for end in endings if end.values)
+    network = replace(network, values=values if len(endings) > 1 else bool(values))
     return Imported(
-        replace(network, about={**network.about, "result": result}),
+        replace(network, about={**network.about, **_results(endings)}),
         report,
         tuple(context.dropped),
         cleaned.model,
         tuple(context.watched),
-        replace(last, meaning=meaning),
+        endings,
         cleaned.kernels,
     )
+
+
+def _results(endings: Sequence[Ending]) -> dict[str, object]:
+    """Return what a network's card says of its output, or of each of its outputs by its layer."""
+    results = {}
+    for end in endings:
+        assert end.meaning is not None
+        result: dict[str, object] = {
+            "scale": float(end.meaning.scale),
+            "offset": float(end.meaning.offset),
+        }
+        if len(endings) > 1:
+            result["output"] = end.output
+        results[end.layer] = result if end.has_classes else result | result_order(end.tensor)
+    return {"results": results} if len(endings) > 1 else {"result": results.popitem()[1]}
 
 
 def refused_nodes(

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 
 from ...hw.errors import NetworkError
+from ...hw.network.ends import End
 from ...hw.network.network import Network
 from ..exact.tensors import Tensor
 
@@ -64,18 +65,25 @@ class OutputValues:
     order: tuple[int, ...] | None = None
 
     @classmethod
-    def of(cls, network: Network) -> Self:
-        """Return those of a network; raises `NetworkError` where its card is damaged."""
-        plain = network.about.get("result", {})
+    def of(cls, network: Network, end: End | None = None) -> Self:
+        """Return those of a network's output, or of an ``end`` of several.
+
+        Raises `NetworkError` where the card is damaged, or where it is not said which of several.
+        """
+        if end is None and len(network.ends) > 1:
+            raise NetworkError(f"network {network.name} has several outputs: name one of them")
+        end, plain = end or network.ends[0], network.about.get("result", {})
         try:
+            if len(network.ends) > 1:
+                plain = dict(network.about.get("results", {})).get(end.name, {})
             if not isinstance(plain, Mapping):
                 raise TypeError(f"{plain!r:.40} is no mapping")
-            shape = tuple(int(each) for each in plain.get("shape", network.output_size))
+            shape = tuple(int(each) for each in plain.get("shape", end.size))
             order = tuple(int(each) for each in plain["order"]) if "order" in plain else None
             found = cls(shape, float(plain.get("scale", 1)), float(plain.get("offset", 0)), order)
         except (TypeError, ValueError) as error:
             raise NetworkError(f"the network's result is damaged ({error})") from error
-        places = range(network.outputs)
+        places = range(end.size.elements)
         count = len(places if order is None else order)
         if math.prod(shape) != count or (order is not None and {*order} != {*places}):
             raise NetworkError(f"the network's result is damaged ({shape} is not its output)")
@@ -87,7 +95,7 @@ class OutputValues:
         Parameters
         ----------
         levels : int array of shape (images, outputs)
-            Channels last, as hardware gives them.
+            Channels last, as hardware gives them; those of one output.
         """
         found = self.scale * (levels.reshape(len(levels), -1) + self.offset)
         if self.order is not None:

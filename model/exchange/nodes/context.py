@@ -108,12 +108,8 @@ class ImportContext:
         How real images become levels, once known.
     dropped : list of str
         Nodes at the end that need no hardware, such as a softmax.
-    logits : str
-        The tensor that the first of them reads; empty where there is none.
-    scores : str
-        The tensor that the first one reads which gives ranks; empty where there is none.
-    codes_scores : bool
-        Whether a quantiser of probabilities is among them, so that logits may share a code.
+    ended : set of str
+        What they give.
     kernels : mapping of Kernel
         Integer operators of the file, by the tensors that they give.
     """
@@ -125,9 +121,7 @@ class ImportContext:
     layers: list[UnsolvedLayer | Layer] = field(default_factory=list)
     watched: list[Watched] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
-    logits: str = ""
-    scores: str = ""
-    codes_scores: bool = False
+    ended: set[str] = field(default_factory=set)
     preparation: Preparation | None = None
     stated_input: StatedInput | None = None
     used_stated_input: bool = False
@@ -150,7 +144,7 @@ class ImportContext:
     def drop(self, node: NodeProto) -> None:
         """Note a node at the end that needs no hardware."""
         self.dropped.append(f"{node.name} ({node.op_type})")
-        self.logits = self.logits or node.input[0]
+        self.ended.update(node.output)
 
     # --- values --------------------------------------------------------------------------------
 

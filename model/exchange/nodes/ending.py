@@ -1,4 +1,4 @@
-"""The end of a graph: its logits become the last layer, and what ranks them needs no hardware."""
+"""The ends of a graph: logits become last layers, and what ranks them needs no hardware."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,9 +7,11 @@ import numpy as np
 from onnx import NodeProto, TensorProto, helper
 
 from ....hw.errors import NetworkError
+from ....hw.network.layers import Layer
 from ...exact.logits import Meaning
 from ...exact.tensors import Levels, Ranks, Sums, Tensor
 from ...exact.unsolved import UnsolvedLayer
+from ..graph.codes import LINEAR
 from ..graph.node import attributes, refuse
 from .consumers import CODING, LAYOUT, SCORES, is_end
 from .context import ImportContext
@@ -39,8 +41,6 @@ def end(context: ImportContext, node: NodeProto) -> None:
     if node.op_type in RANKS:
         _check_order(context, node)
     context.drop(node)
-    if node.op_type in RANKS:
-        context.scores = context.scores or node.input[0]
     for place, output in enumerate(node.output):
         found: Tensor | Ranks = tensor
         if node.op_type in RANKS:
@@ -100,6 +100,8 @@ class Ending:
 
     Attributes
     ----------
+    layer : str
+        The last layer.
     output : str
         The tensor that it gives: logits, or what nodes that need no hardware make of them.
     gives_places : bool
@@ -118,6 +120,7 @@ class Ending:
         Whether they are values in any case, though they look like logits of classes.
     """
 
+    layer: str
     output: str
     gives_places: bool
     scores: str
@@ -134,58 +137,108 @@ class Ending:
         return is_vector and not self.values
 
 
-def finish(context: ImportContext) -> Ending:
-    """Make what the graph gives the last layer.
+def finish(context: ImportContext) -> tuple[Ending, ...]:
+    """Make what the graph gives its last layers, one for each result.
+
+    Of several, each layer comes as soon as what it reads is there.
 
     Raises
     ------
     NetworkError
-        For a graph of no or several results, and for one that one layer cannot end with.
+        For a graph of no results, and for one that one layer cannot end with.
     """
     # old exporters also give scales and bit widths, which are constants
     outputs = [each.name for each in context.model.graph.output if each.name in context.values]
     given = {each: context.values[each] for each in outputs}
     found = {name: each for name, each in given.items() if isinstance(each, Tensor | Ranks)}
-    tensors = {name: _logits(each) for name, each in found.items()}
-    results = {id(each): each for each in tensors.values()}
+    results = {id(each): each for each in map(_logits, found.values())}
     if not results:
         raise NetworkError("no output of the graph is computed from its input")
-    if len(results) != 1:
-        names = ", ".join(outputs)
-        raise NetworkError(f"a network has one result, this one has {len(results)}: {names}")
-    (result,) = results.values()
+    planned, endings = len(context.layers), dict[str, Ending]()
+    for result in results.values():
+        mine = {name: each for name, each in found.items() if _logits(each) is result}
+        ending = _ending(context, result, mine, alone=len(results) == 1)
+        if ending.layer in endings:
+            raise NetworkError(
+                f"outputs {endings[ending.layer].output} and {ending.output} are both the levels "
+                f"of {ending.layer}; leave one of them out"
+            )
+        endings[ending.layer] = ending
+    _move_forward(context.layers, planned)
+    return tuple(endings.values())
+
+
+def _ending(
+    context: ImportContext, result: Tensor, found: Mapping[str, Tensor | Ranks], *, alone: bool
+) -> Ending:
+    """Make a result the levels of a layer; ``found`` are the outputs that give it."""
+    output = _output(found)
+    if any(result.padding):
+        raise NetworkError(f"a Pad node ends the network at {output}; not supported")
     if result.repeats and result.size.positions == 1:
         raise NetworkError(
-            "the graph repeats its one position at its end; leave that out, and to the host"
+            f"the graph repeats its one position at {output}; leave that out, and to the host"
         )
-    if any(result.padding):
-        raise NetworkError("a Pad node ends the network; not supported")
     if not isinstance(result, Levels | Sums) or (not context.layers and isinstance(result, Levels)):
         raise NetworkError("the graph has no layers")
-    output = _output(found)
     producer = context.model.find_producer(output)
     values = result.size.positions == 1 and int(np.prod(result.index.shape[2:])) > 1
     if not values:
         _check_class_order(result)
     last: Levels | Sums = result
     meaning = None
-    if isinstance(result, Levels) and _ranks(context, result):
+    if isinstance(result, Levels) and _ranks(context, result, alone=alone):
         meaning = Meaning(result.scale[0], result.offset[0])
-    elif isinstance(result, Levels):
-        assert producer is not None
-        last = sums_of(context, producer, result)
-    if isinstance(last, Sums):
-        _finish_sums(context, last)
+        layer = result.source
+    else:
+        if isinstance(result, Levels):
+            assert producer is not None
+            last = sums_of(context, producer, result)
+        assert isinstance(last, Sums)
+        layer = _finish_sums(context, last)
+    scores, logits, codes_scores = _behind(context, output)
     return Ending(
+        layer=layer,
         output=output,
         gives_places=isinstance(found[output], Ranks),
-        scores=context.scores or output,
-        logits=context.logits or output,
+        scores=scores,
+        logits=logits,
         tensor=last,
         meaning=meaning,
-        codes_scores=context.codes_scores,
+        codes_scores=codes_scores,
         values=values,
     )
+
+
+def _behind(context: ImportContext, output: str) -> tuple[str, str, bool]:
+    """Return what the first node reads that gives ranks, and the first one that was dropped.
+
+    That is the output itself where there is none. And whether a quantiser of probabilities is among
+    them, so that logits may share a code.
+    """
+    scores, logits, codes_scores, tensor = output, output, False, output
+    while (node := context.model.find_producer(tensor)) is not None:
+        is_dropped = tensor in context.ended
+        if not is_dropped and node.op_type not in LAYOUT:
+            break
+        tensor = node.input[0]
+        if is_dropped:
+            logits = tensor
+            scores = tensor if node.op_type in RANKS else scores
+            codes_scores = codes_scores or node.op_type in LINEAR
+    return scores, logits, codes_scores
+
+
+def _move_forward(layers: list[UnsolvedLayer | Layer], planned: int) -> None:
+    """Move the layers behind the first ``planned`` to where all is there that they read.
+
+    So a branch that ends early keeps no tensor until the end.
+    """
+    for each in layers[planned:]:
+        assert isinstance(each, UnsolvedLayer)
+        layers.remove(each)
+        before = [at for at, layer in enumerate(layers) if layer.name in each.accumulation.sources]
+        layers.insert(max(before, default=-1) + 1, each)
 
 
 def _logits(given: Tensor | Ranks) -> Tensor:
@@ -212,15 +265,20 @@ def _check_class_order(result: Tensor) -> None:
         )
 
 
-def _ranks(context: ImportContext, levels: Levels) -> bool:
-    """Tell whether the last layer's levels are in the order of the values that they stand for."""
-    last = context.layers[-1]
-    is_last = levels.source == last.name and isinstance(last, UnsolvedLayer)
+def _ranks(context: ImportContext, levels: Levels, *, alone: bool) -> bool:
+    """Tell whether a layer's levels are in the order of the values that they stand for.
+
+    A result that is alone is of the last layer.
+    """
+    layers = context.layers[-1:] if alone else context.layers
+    is_last = any(
+        levels.source == layer.name and isinstance(layer, UnsolvedLayer) for layer in layers
+    )
     return is_last and levels.is_uniform and bool(levels.scale[0] > 0)
 
 
-def _finish_sums(context: ImportContext, result: Sums) -> None:
-    """Plan a last layer without a quantiser."""
+def _finish_sums(context: ImportContext, result: Sums) -> str:
+    """Plan a last layer without a quantiser; return its name."""
     accumulation, transfer = result.accumulation, result.transfer
     if result.pools:
         raise NetworkError(f"a max pool, {result.pools[-1].name}, ends the network; not supported")
@@ -236,3 +294,4 @@ def _finish_sums(context: ImportContext, result: Sums) -> None:
     context.layers.append(
         UnsolvedLayer(name, accumulation.flipped(falling), None, transfer=transfer.flipped(falling))
     )
+    return name

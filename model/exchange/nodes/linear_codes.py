@@ -195,7 +195,6 @@ def _clipped(context: ImportContext, node: NodeProto, codes: _Codes) -> tuple[in
 def _drop(context: ImportContext, node: NodeProto) -> None:
     """Drop a quantiser of probabilities: the class is that of the logits."""
     context.drop(node)
-    context.codes_scores = True
     context.values[node.output[0]] = context.operand(node, 0)
 
 

@@ -184,11 +184,11 @@ def no_input():
     return graph, graph.matmul(x, graph.weights((4, 2)))
 
 
-@refused("one result, this one has 2: MatMul_0.out, MatMul_1.out")
-def two_outputs():
+@refused("outputs Quant_2.out and Flatten_0.out are both the levels of MatMul_0")
+def levels_that_are_two_outputs():
     graph, x = vectors()
-    outputs = [graph.matmul(x, graph.weights((4, 2))) for _ in range(2)]
-    return graph.model(*outputs)
+    levels = graph.quant(graph.matmul(x, graph.weights((4, 2))))
+    return graph.model(levels, graph.node("Flatten", levels))
 
 
 @refused("node Quant_1 (Quant)", "two different quantisers; only one")
