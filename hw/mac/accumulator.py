@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..numbers.arithmetic import Accumulator
+from .adder_cells import ChoosingAdder
 from .control import CONTROL
 from .fabric import ANY, Fabric
 
@@ -48,8 +49,8 @@ class Accumulate(wiring.Component):
         Bits of the signed input.
     doubling : bool
         Whether ``double`` is used.
-    shift : int
-        Bits that it shifts the partial sum by: 1 doubles it.
+    slice : int, optional
+        Bits that it shifts the partial sum by, at the end of a slice; None doubles it.
     restart : bool
         Whether ``last`` ends a partial sum; if not, it runs on.
     even : bool
@@ -81,13 +82,15 @@ class Accumulate(wiring.Component):
         step_width: int,
         *,
         doubling: bool = False,
-        shift: int = 1,
+        slice: int | None = None,
         restart: bool = True,
         even: bool = False,
         fabric: Fabric = ANY,
     ):
         self.accumulator, self.step_width, self.doubling = accumulator, step_width, doubling
-        self.shift, self.restart = shift, restart
+        self.shift, self.restart, self.fabric = slice or 1, restart, fabric
+        # the step after ``double`` shifts
+        self._chooses = slice is not None and doubling and fabric.chooses
         bits = fabric.output_registers
         self.latency = int(bits > 0 and (accumulator.width - even < bits or not restart))
         super().__init__(
@@ -107,14 +110,14 @@ class Accumulate(wiring.Component):
         exact = Signal(signed(max(width, self.step_width) + 1))
         fresh = Signal(init=1)  # the next step is the first one
         loads = bool(self.latency and self.restart)
-        added = register + self.i
+        added = self._shifted(m, register) if self._chooses else register + self.i
         m.d.comb += exact.eq(Mux(fresh, self.i, added) if loads else added)
         fitted, overflow = _fit(exact, self.accumulator)
         total = Signal(signed(width))
         m.d.comb += total.eq(fitted)
         kept = total
         flags = (sticky & ~fresh if loads else sticky) | overflow
-        if self.doubling:
+        if self.doubling and not self._chooses:
             doubled, doubled_overflow = _fit((total << self.shift), self.accumulator)
             kept = Mux(self.i_control.double, doubled, total)
             flags = flags | (self.i_control.double & doubled_overflow)
@@ -134,3 +137,17 @@ class Accumulate(wiring.Component):
             with m.If(reset | (last & self.restart)):
                 m.d.sync += [register.eq(0), sticky.eq(0)]
         return m
+
+    def _shifted(self, m: Module, register: Signal) -> Signal:
+        """Return the sum of the input and the register, shifted if the step before says so."""
+        width, shifts = self.accumulator.width, Signal(reset_less=True)
+        m.submodules.adder = adder = ChoosingAdder(width, fabric=self.fabric)
+        m.d.comb += [
+            adder.i_a.eq(self.i),
+            adder.i_b.eq(register),
+            adder.i_c.eq(register << self.shift),
+            adder.i_other.eq(shifts),
+        ]
+        with m.If(self.i_control.enable):
+            m.d.sync += shifts.eq(self.i_control.double)
+        return adder.o

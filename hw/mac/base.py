@@ -130,7 +130,7 @@ class DotMAC(MAC):
             accumulator,
             dot.width,
             doubling=doubling,
-            shift=dot.operands.weight.width if dot.sliced else 1,
+            slice=dot.operands.weight.width if dot.sliced else None,
             restart=not cumulative,
             even=dot.even,
             fabric=dot.fabric,

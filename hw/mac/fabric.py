@@ -69,6 +69,12 @@ class Fabric:
     output_registers : int
         Where a logic cell has one output, the sum or the register: bits of an accumulator below
         which its output is the register. 0 where a register beside an adder costs nothing.
+    chooses : bool
+        Whether the LUTs of an adder can choose or complement its second operand, and have a
+        register behind them, so that this is where slices are shifted and subtracted
+        (`ChoosingAdder`). If not, it is beside a register that an adder's cell has no room for.
+    adder_cell : str
+        The cell that is to be instantiated for that; empty where synthesis finds it.
     blocks : Blocks
         Its DSP blocks; none is used unless `using_blocks` says so.
     """
@@ -76,6 +82,8 @@ class Fabric:
     popcount: Structure = PLAIN
     recoding: int = 4
     output_registers: int = 0
+    chooses: bool = False
+    adder_cell: str = ""
     blocks: Blocks = Blocks()
 
     def using_blocks(self, count: int | None = None) -> "Fabric":

@@ -4,13 +4,15 @@ A weight of ``w`` bits is ``ceil(w / k)`` slices of ``k`` bits, in two's complem
 signed. Slices are unsigned, but for the top one of a signed weight, whose top bit counts negative.
 """
 
-from amaranth.hdl import Module, Value
+from amaranth.hdl import Cat, Const, Module, Value
 
 from ..errors import GeometryError
 from ..gates.adder import Term, adder_tree, tree_latency
 from ..gates.pipeline import delay
+from ..numbers.arithmetic import bits_for
 from ..numbers.formats import Fixed
 from ..numbers.operands import Operands
+from .adder_cells import ChoosingAdder
 from .dot import DotProduct, selected_terms
 from .fabric import ANY, Fabric
 
@@ -61,7 +63,7 @@ class SliceProduct(DotProduct):
         super().__init__(operands, lanes, fabric=fabric, dsp=dsp)
         self._columns = tree_latency((lanes + 1) // 2)  # cycles of the sums of each bit
         self.latency = self._columns + tree_latency(max(bits, 2))
-        self.sign_latency = self._columns - (bits > 1)
+        self.sign_latency = self._columns - (bits > 1 and not fabric.chooses)
 
     def _range(self) -> tuple[int, int]:
         bits = self.operands.weight.width
@@ -75,21 +77,42 @@ class SliceProduct(DotProduct):
         rows = [selected_terms(m, pairs[lane : lane + 2]) for lane in range(0, self.lanes, 2)]
         columns = [list(column) for column in zip(*rows, strict=True)]
         *lower, top = columns
-        if not lower:
-            minus = Term(self.i_signed.as_signed(), -1, 0)
-            total = adder_tree(m, [_sum(m, top), minus], flip=self.i_signed)
-            m.d.comb += self.o.eq(total)
-            return m
-        *lower, below = [_sum(m, column) for column in lower[:-1]] + [
-            _sum(m, lower[-1], flip=self.i_signed)
-        ]
-        upper = [below, _sum(m, top).shifted(1)]
-        total = adder_tree(m, upper, flip=delay(m, self.i_signed, name="subtracts"))
+        below = lower.pop() if lower else None
+        if self.fabric.chooses:
+            total = self._subtracted(m, below, top)
+        else:
+            total = self._complemented(m, below, top)
         if lower:
-            first = Term.of(adder_tree(m, [each.shifted(bit) for bit, each in enumerate(lower)]))
+            sums = [_sum(m, column).shifted(bit) for bit, column in enumerate(lower)]
+            first = Term.of(adder_tree(m, sums))
             total = adder_tree(m, [first, Term.of(total).shifted(len(lower))])
         m.d.comb += self.o.eq(total)
         return m
+
+    def _complemented(self, m: Module, below: list[Term] | None, top: list[Term]) -> Value:
+        """Return the sum of the two highest bits: the complement of one of complements."""
+        if below is None:
+            minus = Term(self.i_signed.as_signed(), -1, 0)
+            return adder_tree(m, [_sum(m, top), minus], flip=self.i_signed)
+        upper = [_sum(m, below, flip=self.i_signed), _sum(m, top).shifted(1)]
+        return adder_tree(m, upper, flip=delay(m, self.i_signed, name="subtracts"))
+
+    def _subtracted(self, m: Module, below: list[Term] | None, top: list[Term]) -> Value:
+        """Return the sum of the two highest bits, of an adder that subtracts."""
+        added = Term(Const(0), 0, 0) if below is None else _sum(m, below)
+        taken, single = _sum(m, top), below is None
+        scale = 1 if single else 2
+        low = added.low + min(taken.low, -taken.high) * scale
+        high = added.high + max(taken.high, -taken.low) * scale
+        width = bits_for(low, high) - (not single)
+        m.submodules.subtract = adder = ChoosingAdder(width, subtracts=True, fabric=self.fabric)
+        m.d.comb += [
+            adder.i_a.eq(added.value if single else added.value >> 1),
+            adder.i_b.eq(taken.value),
+            adder.i_other.eq(self.i_signed),
+        ]
+        total = adder.o if single else Cat(added.value[0], adder.o)
+        return delay(m, total.as_signed(), name="difference")
 
 
 def _sum(m: Module, column: list[Term], flip: Value | None = None) -> Term:

@@ -146,7 +146,12 @@ ICE40 = Family(
 
 ECP5 = Family(
     name="ecp5",
-    fabric=Fabric(popcount=Structure(chained=2), blocks=Blocks(packing=18)),
+    fabric=Fabric(
+        popcount=Structure(chained=2),
+        chooses=True,
+        adder_cell="CCU2C",
+        blocks=Blocks(packing=18),
+    ),
     # Without -nowidelut, popcounts and multipliers take up to half as many LUTs again.
     synthesis=("synth_ecp5", "-nowidelut"),
     with_dsp=(),
@@ -230,7 +235,7 @@ _XC7_LUT = {
 }
 XC7 = Family(
     name="xc7",
-    fabric=Fabric(popcount=Structure(wide=True)),
+    fabric=Fabric(popcount=Structure(wide=True), chooses=True),
     # A chain of registers stays one: a shift register in a LUT is found in no other family.
     synthesis=("synth_xilinx", "-family", "xc7", "-flatten", "-nosrl"),
     with_dsp=(),

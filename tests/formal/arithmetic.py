@@ -53,8 +53,8 @@ class AccumulateSpec(Spec):
         m.d.comb += [
             added.eq(self.fitted(exact)),
             added_over.eq(overflowed | fits.overflows(exact)),
-            doubled.eq(Mux(control.double, self.fitted(2 * added), added)),
-            doubled_over.eq(added_over | (control.double & fits.overflows(2 * added))),
+            doubled.eq(Mux(control.double, self.fitted(added << gates.shift), added)),
+            doubled_over.eq(added_over | (control.double & fits.overflows(added << gates.shift))),
         ]
         ends = control.last & gates.restart
         with m.If(control.enable):
@@ -164,6 +164,10 @@ def never_begin_anew(patch: pytest.MonkeyPatch) -> None:
     )
 
 
+def shift_once(patch: pytest.MonkeyPatch) -> None:
+    edit(patch, Accumulate, "elaborate", "total << self.shift", "total << 1")
+
+
 def clamp_one_too_far(patch: pytest.MonkeyPatch) -> None:
     right = requantize._ends
 
@@ -224,6 +228,18 @@ def _accumulators() -> Iterator[Proof]:
             never_begin_anew,
             "`last` does not arrive",
             quick=fabric == "ice40",
+        )
+    for fabric in ("any fabric", "ice40"):
+        yield Proof(
+            f"Accumulate, {fabric}, slices of 2 bits",
+            "every sum, shifted where told",
+            partial(
+                AccumulateSpec, Accumulator(5), 3, doubling=True, slice=2, fabric=FABRICS[fabric]
+            ),
+            "prove",
+            2,
+            shift_once,
+            "it is doubled",
         )
     yield Proof(
         "Accumulate, ice40, without restart",

@@ -9,10 +9,10 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from amaranth.hdl import Array, Const, Module, Signal, Value, signed
+from amaranth.hdl import Array, Const, Module, Mux, Signal, Value, signed
 
+from narrowgauge.hw.gates import adder, popcount
 from narrowgauge.hw.gates import multiplier as recoding
-from narrowgauge.hw.gates import popcount
 from narrowgauge.hw.gates.adder import Term
 from narrowgauge.hw.gates.multiplier import recoded_product
 from narrowgauge.hw.mac import dot
@@ -20,11 +20,12 @@ from narrowgauge.hw.mac import dsp_packed as blocks_dot
 from narrowgauge.hw.mac.choice import dot_product
 from narrowgauge.hw.mac.dot import DotProduct
 from narrowgauge.hw.mac.dsp_packed import PackedMultiply
+from narrowgauge.hw.mac.slices import SliceProduct
 from narrowgauge.hw.numbers.formats import Fixed, Format, parse
 from narrowgauge.hw.numbers.operands import Operands
 
 from ..hw.fabrics import FABRICS
-from .proof import Assert, Proof, Spec, delayed, free
+from .proof import Assert, Proof, Spec, delayed, edit, free
 
 __all__ = ["PROOFS"]
 
@@ -62,6 +63,27 @@ class DotSpec(Spec):
         m.d.comb += Assert(gates.o == sum(w * a for w, a in zip(*levels, strict=True)))
 
 
+class SliceSpec(DotSpec):
+    """The same of slices, whose top bit is negative where they are signed."""
+
+    def properties(self, m: Module) -> None:
+        m.submodules.dot = gates = self.make()
+        sign, words = Signal(), []
+        for port in (gates.i_weights, gates.i_activations):
+            word = Signal(len(Value.cast(port)))
+            m.d.comb += [word.eq(free(len(word))), port.as_value().eq(word)]
+            words.append(delayed(m, word, gates.latency))
+        m.d.comb += [sign.eq(free(1)), gates.i_signed.eq(sign)]
+        before = delayed(m, sign, gates.latency - gates.sign_latency)
+        bits, activation = gates.operands.weight.width, gates.operands.activation
+        total: Value = Const(0)
+        for lane in range(gates.lanes):
+            code = words[0].word_select(lane, bits)
+            weight = Mux(before, code.as_signed(), code)
+            total = total + weight * level(activation, words[1].word_select(lane, activation.width))
+        m.d.comb += Assert(gates.o == total)
+
+
 class RecodedSpec(Spec):
     """`recoded_product` of two unsigned values."""
 
@@ -93,7 +115,7 @@ def forget_the_borrow(patch: pytest.MonkeyPatch) -> None:
 
 
 def exchange_selects(patch: pytest.MonkeyPatch) -> None:
-    right = dot._selected_terms
+    right = dot.selected_terms
 
     def wrong(m, pairs):
         if len(pairs) == 1:
@@ -101,11 +123,17 @@ def exchange_selects(patch: pytest.MonkeyPatch) -> None:
         (a, select_a), (b, select_b) = pairs
         return right(m, [(a, select_b), (b, select_a)])
 
-    patch.setattr(dot, "_selected_terms", wrong)
+    patch.setattr(dot, "selected_terms", wrong)
 
 
 def leave_out_a_register(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(dot, "delay", lambda m, value: value)
+
+
+def subtract_nothing(patch: pytest.MonkeyPatch) -> None:
+    right = adder._flipped
+    patch.setattr(adder, "_flipped", lambda term, flip: right(term, Const(0, 1)))
+    edit(patch, SliceProduct, "_subtracted", "other.eq(self.i_signed)", "other.eq(0)")
 
 
 def forget_a_carry(patch: pytest.MonkeyPatch) -> None:
@@ -153,6 +181,14 @@ POPCOUNTS = {
     "gowin": (7, 20),
     "xc7": (3, 16, 33),
 }
+SLICED = [
+    ("ice40", 1, "uint3", 2),
+    ("ice40", 2, "uint3", 2),
+    ("ice40", 4, "int2", 2),
+    ("ecp5", 1, "uint3", 2),
+    ("ecp5", 2, "int3", 2),
+    ("ecp5", 4, "uint2", 2),
+]
 INTEGERS = [
     (dot_product, "AddSubtract", "bipolar x uint3", 4, forget_the_borrow, "no one is added"),
     (dot_product, "AddSubtract", "bipolar x int3", 3, forget_the_borrow, "no one is added"),
@@ -205,6 +241,19 @@ def _proofs() -> Iterator[Proof]:
             fault,
             broken,
             quick=pair == "bipolar x int3",
+        )
+    for fabric, bits, activation, lanes in SLICED:
+        make = partial(SliceProduct, fabric=FABRICS[fabric])
+        pair = f"uint{bits} x {activation}"
+        yield Proof(
+            f"SliceProduct on {fabric}, {pair}, {lanes} lanes",
+            f"{SUM}, signed or not",
+            partial(SliceSpec, make, pair, lanes),
+            "window",
+            _latency(make, pair, lanes) + 1,
+            subtract_nothing,
+            "no slice is signed",
+            quick=fabric == "ice40" and bits == 2,
         )
     for widths in [(4, 4), (5, 3)]:
         yield Proof(

@@ -28,9 +28,10 @@ def sliced(bits, activation):
     return Operands(Fixed(bits, signed=False), activation)
 
 
-def products(bits, activation, lanes, seed=0, count=40):
+def products(bits, activation, lanes, fabric, seed=0, count=40):
     """Sums from the gates, and what they should be: corners first, signs at random."""
-    dot, rng = SliceProduct(sliced(bits, activation), lanes), np.random.default_rng(seed)
+    dot = SliceProduct(sliced(bits, activation), lanes, fabric=FABRICS[fabric])
+    rng = np.random.default_rng(seed)
     codes = rng.integers(0, 1 << bits, (count, lanes))
     levels, signs = random_levels(rng, activation, (count, lanes)), rng.integers(0, 2, count)
     codes[:4], codes[4:8], signs[:8] = (1 << bits) - 1, 1 << (bits - 1), [0, 1] * 4
@@ -49,15 +50,21 @@ def products(bits, activation, lanes, seed=0, count=40):
 
 @pytest.mark.parametrize("lanes", [1, 2, 3, 8])
 @pytest.mark.parametrize("bits", SLICES)
-def test_every_slice_times_activations(bits, lanes):
-    got, expected = products(bits, parse("uint8"), lanes)
+@pytest.mark.parametrize("fabric", ["ice40", "ecp5"])
+def test_every_slice_times_activations(fabric, bits, lanes):
+    got, expected = products(bits, parse("uint8"), lanes, fabric)
     assert got == expected
 
 
 @settings(max_examples=12)
-@given(bits=st.sampled_from(SLICES), activation=activations, lanes=st.integers(1, 9))
-def test_any_activations(bits, activation, lanes):
-    got, expected = products(bits, activation, lanes, seed=lanes, count=16)
+@given(
+    bits=st.sampled_from(SLICES),
+    activation=activations,
+    lanes=st.integers(1, 9),
+    fabric=st.sampled_from(["ice40", "ecp5"]),
+)
+def test_any_activations(bits, activation, lanes, fabric):
+    got, expected = products(bits, activation, lanes, fabric, seed=lanes, count=16)
     assert got == expected
 
 
@@ -110,7 +117,7 @@ def sums(operands, signed, width, lanes, fabric, seed):
     signed=st.booleans(),
     width=widths,
     lanes=st.integers(1, 4),
-    fabric=st.sampled_from(["any fabric", "ice40"]),
+    fabric=st.sampled_from(["any fabric", "ice40", "ecp5"]),
     seed=st.integers(0, 99),
 )
 def test_slices_sum_to_whole_weights(bits, activation, signed, width, lanes, fabric, seed):
@@ -119,17 +126,20 @@ def test_slices_sum_to_whole_weights(bits, activation, signed, width, lanes, fab
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("fabric", "method", "old", "new"),
     [
-        ("flip=delay(m, self.i_signed, name=\"subtracts\")", "flip=self.i_signed"),
-        ("_sum(m, top).shifted(1)", "_sum(m, top)"),
-        ("lower[-1], flip=self.i_signed", "lower[-1]"),
+        ("ice40", "_complemented", 'delay(m, self.i_signed, name="subtracts")', "self.i_signed"),
+        ("ice40", "_complemented", "below, flip=self.i_signed", "below"),
+        ("ice40", "_complemented", "top).shifted(1)", "top)"),
+        ("ecp5", "_subtracted", "added.value >> 1", "added.value"),
+        ("ecp5", "_subtracted", "other.eq(self.i_signed)", "other.eq(0)"),
     ],
-    ids=["the sign comes a cycle early", "the top bit counts once", "one complement is missing"],
+    ids=["the sign comes a cycle early", "one complement is missing", "the top bit counts once",
+         "what is below it counts twice", "nothing is subtracted"],
 )  # fmt: skip
-def test_a_planted_fault_is_found(monkeypatch, old, new):
-    edit(monkeypatch, SliceProduct, "elaborate", old, new)
-    got, expected = products(2, parse("uint4"), 3)
+def test_a_planted_fault_is_found(monkeypatch, fabric, method, old, new):
+    edit(monkeypatch, SliceProduct, method, old, new)
+    got, expected = products(2, parse("uint4"), 3, fabric)
     assert got != expected
 
 
