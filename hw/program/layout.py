@@ -28,6 +28,7 @@ __all__ = ["Program"]
 
 MAX_WORDS = 1 << 20
 MAX_LAYERS = 64
+WORTH = 1 / 8  # of a network's cycles, that strips save where they take gates
 
 
 class Program:
@@ -50,8 +51,8 @@ class Program:
         The weights are loaded, and may be others than the network's: nothing is made narrower
         because these weights do not reach further.
     regroup : bool
-        Convolutions in groups may run in other groups and in strips (`regrouping`), where that is
-        faster; False runs each as the layer says.
+        Convolutions may run in other groups and in strips (`regrouping`), where that is faster;
+        False runs each as the layer says.
 
     Attributes
     ----------
@@ -115,7 +116,7 @@ class Program:
         self._allocation = allocate(network, self._tensor_words())
         self.image_words = self._allocation.words
         if regroup:
-            self.mapped = tuple(map(self._regrouped, self.mapped))
+            self.mapped = self._regroup()
         self.segment = self._find_segment()
         self.records, self.weight_words = self._make_records()
         self._check_limits()
@@ -152,11 +153,29 @@ class Program:
         modes = [each.mode for each in self.mapped if each.on_array]
         return (*dict.fromkeys(modes[:-1]), modes[-1])
 
+    def _regroup(self) -> tuple[MappedLayer, ...]:
+        """Return the ways to run the layers that take the fewest cycles.
+
+        Strips take gates, of which those of a depthwise convolution are always worth it; where only
+        others would have them, they have to save `WORTH` of the network's cycles.
+        """
+        ways = tuple(map(self._regrouped, self.mapped))
+        pairs = list(zip(self.mapped, ways, strict=True))
+        without = tuple(own if own.patch.groups == 1 else way for own, way in pairs)
+        if any(way.patch.shifts > 1 for way in without):
+            return ways
+        before, after = (sum(max(self._work(way)) for way in all_) for all_ in (without, ways))
+        return ways if after <= (1 - WORTH) * before else without
+
     def _regrouped(self, mapped: MappedLayer) -> MappedLayer:
         """Return the way to run a layer that takes the fewest cycles; the layer's own among equals.
 
         Where several chains write side by side, a group that gives them too few channels is none.
+        A layer without groups only gains where fetching takes longer than computing.
         """
+        fetching, computing = self._work(mapped)
+        if mapped.patch.groups == 1 and fetching <= computing:
+            return mapped
         others = alternatives(
             mapped,
             self.geometry.lanes,
@@ -176,13 +195,17 @@ class Program:
         longer one of fetching and computing. The other one counts an eighth, since not all of it is
         hidden.
         """
-        geometry, record = self.geometry, self._record(mapped, 0, 0)
-        fetching = fetch_cycles(
-            record, geometry, whole=aligned([record], geometry.lanes), batch=self.batch
-        )
-        computing = compute_cycles(record, geometry.drain_cycles + geometry.skew)
-        shorter, longer = sorted([fetching, computing])
+        shorter, longer = sorted(self._work(mapped))
         return longer + shorter / 8, mapped.words
+
+    def _work(self, mapped: MappedLayer) -> tuple[int, int]:
+        """Return the cycles a context of fetching, and of computing."""
+        geometry, record = self.geometry, self._record(mapped, 0, 0)
+        whole = aligned([record], geometry.lanes)
+        return (
+            fetch_cycles(record, geometry, whole=whole, batch=self.batch),
+            compute_cycles(record, geometry.drain_cycles + geometry.skew),
+        )
 
     def _segment_of(self, mapped: MappedLayer) -> int:
         """Return the codes of a layer that can be written at once."""

@@ -10,8 +10,9 @@ them. A word is read for all of its channels, and all columns have one.
 **Strips.** Windows overlap: of the 9 pixels of a 3x3 kernel 3 are new. The positions of a strip
 share a patch that is read once, and the array takes it from another word on for each of them.
 
-A layer is regrouped where that takes fewer cycles, and where no order of its products can make the
-accumulator overflow: then the order is not part of the result.
+Strips serve convolutions without groups, too. A layer is regrouped where that takes fewer cycles,
+and where no order of its products can make the accumulator overflow: then the order is not part of
+the result.
 """
 
 from collections.abc import Iterator
@@ -55,7 +56,7 @@ def alternatives(
         Its levels can be written strip by strip.
     """
     layer = mapped.layer
-    if not isinstance(layer, Conv2d) or layer.groups == 1 or mapped.operands is None:
+    if not isinstance(layer, Conv2d) or mapped.operands is None or mapped.bitwise:
         return
     if not mapped.operands.weight.holds(0) or not cannot_overflow(mapped, accumulator, any_weights):
         return

@@ -170,6 +170,7 @@ def test_several_chains_equal_the_reference(
     family=st.sampled_from([FAMILIES[k] for k in (8, 10, 12, 13, 14)]),  # their sums fit
     sides=st.tuples(st.integers(2, 5), st.sampled_from([2, 3, 4, 6])),
     channels=st.sampled_from([2, 4, 6, 8]),
+    depthwise=st.booleans(),
     multiplier=st.integers(1, 2),
     stride=st.integers(1, 2),
     padding=st.tuples(*[st.integers(0, 2)] * 4),
@@ -178,14 +179,14 @@ def test_several_chains_equal_the_reference(
     single_port=st.sampled_from(PLACES),
     pause=pauses,
 )
-def test_depthwise_convolutions_equal_the_reference(
-    seed, family, sides, channels, multiplier, stride, padding, geometry, contexts, single_port,
-    pause,
+def test_convolutions_that_share_patches_equal_the_reference(
+    seed, family, sides, channels, depthwise, multiplier, stride, padding, geometry, contexts,
+    single_port, pause,
 ):  # fmt: skip
     window = Window((3, 3), (stride, stride), (2, 2, 2, 2) if min(sides) < 3 else padding)
     outputs = multiplier * channels
     spec = (
-        Size(sides[0], sides[1], channels), ("conv", outputs, window, channels),
+        Size(*sides, channels), ("conv", outputs, window, channels if depthwise else 1),
         ("conv", 4, Window((1, 1)), 1), ("dense", 3),
     )  # fmt: skip
     network = random_convnet(seed, family, spec, Accumulator(32))
@@ -196,6 +197,15 @@ def test_depthwise_convolutions_equal_the_reference(
 
 
 STRIPS = (Size(4, 6, 4), ("conv", 4, Window((3, 3), (1, 1), (1, 1, 1, 1)), 4), ("dense", 3))
+
+
+def test_strips_without_groups_equal_the_reference():
+    spec = (STRIPS[0], (*STRIPS[1][:3], 1), STRIPS[2])
+    network = random_convnet(1, ("int4", "uint4", "uint4"), spec, Accumulator(20))
+    geometry = Geometry(4, 4, 4, chains=2)
+    assert Program(network, geometry, batch=1).records[0].place.shifts > 1
+    _, comparison = check(network, geometry, random_images(1, network, 2), batch=1)
+    assert comparison, str(comparison.first)
 
 
 @pytest.mark.parametrize(

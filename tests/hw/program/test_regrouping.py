@@ -5,13 +5,13 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.network.layers import Conv2d, Size, Window
 from narrowgauge.hw.numbers.arithmetic import Accumulator
-from narrowgauge.hw.program import regrouping
+from narrowgauge.hw.program import layout, regrouping
 from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.program.mapping import map_network
 from narrowgauge.hw.program.regrouping import alternatives, grouped
@@ -77,16 +77,20 @@ def sums(mapped, lanes, image):
 
 @st.composite
 def cases(draw):
-    """A convolution in groups with a 0 among its weights, and lanes."""
+    """A convolution with a 0 among its weights, in groups or without, and lanes."""
     channels = draw(st.sampled_from([2, 3, 4, 6, 8, 12]))
     size = Size(draw(st.integers(1, 6)), draw(st.integers(1, 6)), channels)
-    outputs, groups = draw(convolutions(channels).filter(lambda each: each[1] > 1))
+    outputs, groups = draw(convolutions(channels))
     family = draw(st.sampled_from([each for each in FAMILIES if each[0] != "bipolar"]))
     network = network_of(family, size, outputs, draw(windows(size)), groups, Accumulator(32))
     return network, draw(st.integers(1, 9))
 
 
+DEPTHWISE = network_of(INT4, Size(4, 5, 4), 4, SAME, 4), 4
+
+
 @settings(max_examples=25)
+@example(DEPTHWISE, 0)
 @given(cases(), st.integers(0, 99))
 def test_every_way_has_the_same_sums(case, seed):
     network, lanes = case
@@ -127,6 +131,31 @@ def test_depthwise_layers_are_read_a_word_for_all_of_its_channels():
     assert made.cycles.compute(record) * 6 < plain.cycles.compute(plain.records[0])
     assert max(way.patch.shifts for way in ways(network, 8)[1]) == 5
     assert max(way.patch.shifts for way in ways(network, 8, strips=False)[1]) == 1
+
+
+NARROW = Size(8, 8, 4), ("conv", 8, SAME, 1), ("conv", 4, SAME, 1), ("dense", 4)
+
+
+def strips(spec, geometry, **options):
+    """Positions of a strip, of each layer."""
+    made = Program(random_convnet(1, INT4, spec, WIDE), geometry, **options)
+    return [record.place.shifts for record in made.records]
+
+
+def test_strips_of_layers_without_groups_serve_where_fetching_is_slow():
+    """A tile of 4 positions takes 9 steps; to fetch them, 4 times as long and more."""
+    assert strips(NARROW, Geometry(4, 8, 4, chains=4)) == [8, 8, 1]
+    assert strips(NARROW, Geometry(4, 8, 4, chains=4), regroup=False) == [1, 1, 1]
+    assert strips(NARROW, Geometry(4, 1, 4)) == [1, 1, 1]  # 8 tiles: the array is slower
+    spec = Size(8, 8, 3), *NARROW[1:2], ("dense", 4)
+    assert strips(spec, Geometry(4, 8, 4, chains=4)) == [1, 1]  # a column is 9 codes, no words
+
+
+def test_strips_that_save_little_are_not_worth_their_gates(monkeypatch):
+    spec = *NARROW[:-1], ("dense", 2000)  # which takes longer than all that they save
+    assert strips(spec, Geometry(4, 8, 4, chains=4), batch=1) == [1, 1, 1]
+    monkeypatch.setattr(layout, "WORTH", 0)
+    assert strips(spec, Geometry(4, 8, 4, chains=4), batch=1) == [8, 8, 1]
 
 
 def test_weights_at_the_place_of_another_group_are_found(monkeypatch):
