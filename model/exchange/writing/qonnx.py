@@ -35,6 +35,7 @@ from ....hw.numbers.formats import Bipolar, Fixed, Format
 from ....hw.program.mapping import accumulator_bits
 from ..extra import require
 from ..preparation import KEY
+from .ending import ended
 from .float32 import MulAdd, Plan, plan, sums_of
 from .writer import DOMAIN, GraphWriter, is_sayable
 
@@ -131,7 +132,7 @@ class _Export:
         given = graph.given(INPUT, (self.batch, *shape))
         self.tensors[INPUT] = self._quantised(given, network.input, f"{INPUT}/levels")
         reports = tuple(self._layer(layer) for layer in network)
-        output = graph.vector(reports[-1].tensor)
+        output = ended(graph, reports[-1].tensor, network)
         model = graph.model(network.name, given, output, _metadata(network))
         return Exported(model, reports)
 

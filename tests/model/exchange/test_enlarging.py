@@ -11,6 +11,8 @@ from narrowgauge.model.exchange.agree import agree
 from narrowgauge.model.exchange.executor import Executor
 from narrowgauge.model.exchange.importer import import_model
 from narrowgauge.model.exchange.output_values import OutputValues
+from narrowgauge.model.exchange.writing.qonnx import export
+from narrowgauge.model.integers.reference import evaluate
 from narrowgauge.scripts.runs.checked import simulate_and_compare
 
 from .refusals import Cases
@@ -216,3 +218,40 @@ def some_channels():
 
 
 test_refused, _ = cases.tests()
+
+
+def in_rows(graph, x):
+    """Blocks of two columns, side by side."""
+    x = graph.node("Reshape", x, graph.integers(1, 2, 2, 2, 3))
+    return graph.node("Transpose", x, perm=[0, 1, 3, 4, 2])
+
+
+@pytest.mark.parametrize(
+    ("end", "operator"),
+    [
+        (lambda graph, x: graph.node("DepthToSpace", x, blocksize=2), "DepthToSpace"),
+        (lambda graph, x: graph.node("DepthToSpace", x, blocksize=2, mode="CRD"), "DepthToSpace"),
+        (lambda graph, x: enlarged(graph, x, 1, 3), "Resize"),
+        (lambda graph, x: graph.node("Transpose", x, perm=[0, 2, 3, 1]), "Transpose"),
+        (lambda graph, x: x, "Quant"),
+        (in_rows, "Reshape"),
+    ],
+)
+def test_what_the_host_moves_is_written(end, operator):
+    graph, x = image((2, 4, 5))
+    x = graph.quant(graph.conv(x, graph.weights((4, 3, 3, 3))), 6, 0.1234)
+    imported = import_model(graph.model(end(graph, x)), name="net")
+    written = export(imported.network).model
+    assert written.graph.node[-1].op_type == operator
+    again = import_model(written, name="again")
+    levels = np.random.default_rng(0).integers(-8, 8, (5, *imported.network.input_size))
+    first, second = (evaluate(each.network, levels, 4).levels.numpy() for each in (imported, again))
+    right, found = (
+        OutputValues.of(each.network).values(given)
+        for each, given in ((imported, first), (again, second))
+    )
+    card = imported.network.about["result"]
+    assert np.allclose(right, card["scale"] * (found + card["offset"]))
+    batch = np.float32(levels[:1].transpose(0, 3, 1, 2))
+    executed = Executor(again.model).run(batch)[again.output]
+    assert np.array_equal(executed, found[:1])
