@@ -182,7 +182,7 @@ def _ending(
     if not isinstance(result, Levels | Sums) or (not context.layers and isinstance(result, Levels)):
         raise NetworkError("the graph has no layers")
     producer = context.model.find_producer(output)
-    values = result.size.positions == 1 and int(np.prod(result.index.shape[2:])) > 1
+    values = _is_image(result)
     if not values:
         _check_class_order(result)
     last: Levels | Sums = result
@@ -256,9 +256,18 @@ def _output(found: Mapping[str, Tensor | Ranks]) -> str:
     return telling[-1]
 
 
+def _is_image(result: Tensor) -> bool:
+    """Tell whether channels of one position are the elements of an image, its channels last."""
+    return result.index.ndim == 4 and result.size.positions == 1 and not _ascends(result)
+
+
+def _ascends(result: Tensor) -> bool:
+    return bool((np.diff(result.index.ravel()) >= 0).all())
+
+
 def _check_class_order(result: Tensor) -> None:
     """Refuse classes that the graph moved about behind the last layer."""
-    if result.size.positions == 1 and (np.diff(result.index.ravel()) < 0).any():
+    if result.size.positions == 1 and not _ascends(result):
         raise NetworkError(
             "the graph moves the classes of its result into another order; leave that out, or "
             "order the weights of the last layer"
