@@ -23,7 +23,7 @@ class BlockMove(NamedTuple):
 class _Axis(NamedTuple):
     """An axis of an output: its length, and the step in the input; 0 repeats."""
 
-    count: int
+    size: int
     step: int
 
 
@@ -49,7 +49,7 @@ def moves_of(order: np.ndarray, elements: int) -> tuple[BlockMove, ...] | None:
     kept = [axis for axis in axes if axis.step]
     source = sorted(kept, key=lambda axis: -axis.step)
     ends = [*(axis.step for axis in source), 1]
-    dense = all(outer == inner * axis.count for (outer, inner), axis in zip(
+    dense = all(outer == inner * axis.size for (outer, inner), axis in zip(
         pairwise([elements, *ends[:-1]]), source, strict=True))  # fmt: skip
     if not dense or (source[-1].step if source else elements) != 1 or len(kept) > MOST_AXES:
         return None
@@ -88,7 +88,7 @@ def _transpositions(source: Sequence[_Axis], wanted: Sequence[_Axis]) -> list[Bl
                 found = (*axes[first:behind], *axes[:first], *axes[behind:])
                 if found not in ways:
                     one, two, block = (
-                        prod(axis.count for axis in part)
+                        prod(axis.size for axis in part)
                         for part in (axes[:first], axes[first:behind], axes[behind:])
                     )
                     move = BlockMove((two, one), (block, two * block), block)
@@ -102,7 +102,7 @@ def _repetitions(axes: Sequence[_Axis]) -> list[BlockMove]:
     moves = []
     for place in range(len(axes) - 1, -1, -1):
         if not axes[place].step:
-            outer = prod(axis.count for axis in axes[:place] if axis.step)
-            inner = prod(axis.count for axis in axes[place + 1 :])
-            moves.append(BlockMove((outer, axes[place].count), (inner, 0), inner))
+            outer = prod(axis.size for axis in axes[:place] if axis.step)
+            inner = prod(axis.size for axis in axes[place + 1 :])
+            moves.append(BlockMove((outer, axes[place].size), (inner, 0), inner))
     return moves

@@ -224,7 +224,8 @@ class SidedMaxPool(nn.MaxPool2d):
     def forward(self, input: Tensor) -> Tensor:
         """Return the largest values."""
         top, left, bottom, right = self.sides
-        return super().forward(functional.pad(input, (left, right, top, bottom), value=-inf))
+        padded = functional.pad(input, (left, right, top, bottom), value=-inf)
+        return functional.max_pool2d(padded, self.kernel_size, self.stride)
 
 
 class PoolBefore(NamedTuple):

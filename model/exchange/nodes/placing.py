@@ -5,6 +5,7 @@ convolution or a pool. What neither can say becomes moves of blocks, or a layer 
 0 and 1.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import permutations
 from typing import NamedTuple
@@ -39,6 +40,7 @@ __all__ = [
     "padded_sides",
     "padding_reason",
     "roles_of",
+    "seen_as",
     "settle",
     "settled",
     "shifted",
@@ -327,30 +329,47 @@ def _moved(
     scale, offset = levels.scale[channels], levels.offset[channels]
     if (scale != scale[0]).any() or (offset != offset[0]).any():
         refuse(node, f"moves channels of {levels.source} that have other scales or zero points")
-    source = levels.source
+    found = _moved_to(context, node, levels, moves, size)
+    found = replace(found, index=index, scale=scale[0], offset=offset[0])
+    if np.array_equal(levels.index.shape, index.shape):
+        # whoever else reads the same tensor reads the same layer
+        same = [key for key, value in context.values.items() if value is levels]
+        context.values |= dict.fromkeys(same, found)
+    return found
+
+
+def _moved_to(
+    context: ImportContext,
+    node: NodeProto,
+    levels: Levels,
+    moves: Sequence[BlockMove],
+    size: Size,
+) -> Levels:
+    """Plan moves, or a copy where there are none; of the tensor that it gives see to the rest."""
     whole = BlockMove((size.positions, 1), (size.channels, 0), size.channels)
-    for move in moves or (whole,):
-        name = context.unique(f"{node.name}/move")
+    source, *others = levels.source, *(moves or (whole,))
+    for place, move in enumerate(others):
+        name, last = context.unique(f"{node.name}/move"), place == len(others) - 1
         context.layers.append(
             Move(
                 name=name,
                 sources=(source,),
                 input=levels.format,
                 output=levels.format,
-                size=Size(*move.blocks, move.length),
+                size=size if last else Size(*move.blocks, move.length),
                 **move._asdict(),
             )
         )
         source = name
-    last = context.layers[-1]
-    assert isinstance(last, Move)
-    context.layers[-1] = replace(last, size=size)
-    found = replace(levels, source=source, size=size, index=index, scale=scale[0], offset=offset[0])
-    if np.array_equal(levels.index.shape, index.shape):
-        # whoever else reads the same tensor reads the same layer
-        same = [key for key, value in context.values.items() if value is levels]
-        context.values |= dict.fromkeys(same, found)
-    return found
+    return replace(levels, source=source, size=size)
+
+
+def seen_as(context: ImportContext, node: NodeProto, levels: Levels, size: Size) -> Levels:
+    """Return the same elements in the same order as a tensor of another size; a move copies them.
+
+    Its index, and scales of its channels, are what they were and mean nothing.
+    """
+    return _moved_to(context, node, levels, (), size)
 
 
 def in_order(tensor: Tensor, is_line: bool = False) -> bool:

@@ -31,6 +31,7 @@ from .placing import (
     padded_sides,
     padding_reason,
     roles_of,
+    seen_as,
     settled,
     with_roles,
 )  # fmt: skip
@@ -55,9 +56,63 @@ def max_pool(context: ImportContext, node: NodeProto) -> None:
     else:
         kernel = tuple(values["kernel_shape"])
         _check_axes(node, tensor, kernel)
+        if any(each != 1 for each in values.get("dilations", [])):
+            found = _dilated(context, node, tensor, kernel)
+            context.values[node.output[0]] = replace(found, index=image_index(found.size, is_line))
+            return
         window = window_of(node, kernel, padded_sides(tensor))
     found = _largest(context, node, tensor, window)
     context.values[node.output[0]] = replace(found, index=image_index(found.size, is_line))
+
+
+def _dilated(
+    context: ImportContext, node: NodeProto, tensor: NetworkTensor, kernel: tuple[int, ...]
+) -> Levels:
+    """Return the largest elements of windows whose taps are apart, rows first.
+
+    Rows that are ``apart`` rows from each other are neighbours where so many rows are seen as one,
+    and so are columns where pixels are seen as one: a move copies the image, and pools do not know.
+    """
+    if not isinstance(tensor, Levels):
+        refuse(node, "is dilated and reads what is not quantised yet; put its Quant before")
+    levels = settled(context, node, tensor)
+    taps, apart = (
+        (1, *each) if len(each) == 1 else each
+        for each in (kernel, tuple(map(int, attributes(node)["dilations"])))
+    )
+    if len(apart) != len(taps) or min(apart) < 1:
+        refuse(node, f"dilations {apart} are not {len(taps)} numbers of at least 1")
+    wide = tuple((count - 1) * step + 1 for count, step in zip(taps, apart, strict=True))
+    own = wide[-len(kernel) :]
+    window = window_of(node, own, (levels.size.height, levels.size.width), dilated=True)
+    window.positions(levels.size)
+    for axis in (HEIGHT, WIDTH):
+        step, size, sides = apart[axis], levels.size, window.padding[axis::2]
+        if any(each % step for each in (size[axis], *sides)):
+            refuse(
+                node,
+                f"of dilation {step} reads {size[axis]} rows or columns with padding {sides}; only "
+                f"multiples of {step} are supported",
+            )
+        height, width, channels = size
+        if step > 1 and axis == HEIGHT:
+            levels = seen_as(context, node, levels, Size(height // step, step * width, channels))
+        elif step > 1:
+            levels = seen_as(context, node, levels, Size(height, width // step, step * channels))
+        padding, sizes = [0] * 4, [1, 1]
+        padding[axis::2], sizes[axis] = (each // step for each in sides), taps[axis]
+        along = Window((sizes[0], sizes[1]), (1, 1), tuple(padding))  # type: ignore[arg-type]
+        levels = _largest(context, node, levels, along)
+        assert isinstance(levels, Levels)
+        left = size[axis] + sum(sides) - wide[axis] + 1
+        size = Size(left, width, channels) if axis == HEIGHT else Size(height, left, channels)
+        if step > 1:
+            levels = seen_as(context, node, levels, size)
+    if window.stride == (1, 1):
+        return levels
+    found = _largest(context, node, levels, Window((1, 1), window.stride))
+    assert isinstance(found, Levels)
+    return found
 
 
 def _largest(

@@ -356,6 +356,7 @@ class Oracle:
     def _resize(self, values, x, roi=None, scales=None, sizes=None):
         """Nearest, by whole factors: each output place reads the one that it lies in."""
         if sizes is None:
+            assert scales is not None
             sizes = [round(n * float(s)) for n, s in zip(x.shape, scales, strict=True)]
         for axis, wide in enumerate(int(each) for each in sizes):
             x = x.take([place * x.shape[axis] // wide for place in range(wide)], axis)

@@ -241,6 +241,7 @@ def test_what_the_host_moves_is_written(end, operator):
     graph, x = image((2, 4, 5))
     x = graph.quant(graph.conv(x, graph.weights((4, 3, 3, 3))), 6, 0.1234)
     imported = import_model(graph.model(end(graph, x)), name="net")
+    assert imported.network.input_size is not None
     written = export(imported.network).model
     assert written.graph.node[-1].op_type == operator
     again = import_model(written, name="again")
@@ -252,6 +253,6 @@ def test_what_the_host_moves_is_written(end, operator):
     )
     card = imported.network.about["result"]
     assert np.allclose(right, card["scale"] * (found + card["offset"]))
-    batch = np.float32(levels[:1].transpose(0, 3, 1, 2))
+    batch = levels[:1].transpose(0, 3, 1, 2).astype(np.float32)
     executed = Executor(again.model).run(batch)[again.output]
     assert np.array_equal(executed, found[:1])

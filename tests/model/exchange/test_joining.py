@@ -117,8 +117,8 @@ def a_product_of_two_tensors():
     return graph, graph.node("Mul", one, other)
 
 
-@cases.refused("MaxPool_0", "dilations")
-def a_dilated_pool():
+@cases.refused("MaxPool_0", "of dilation 2 reads 5 rows", "multiples of 2")
+def a_dilated_pool_of_an_odd_image():
     graph, one, _ = two()
     return graph, graph.max_pool(one, dilations=[2, 2])
 
@@ -139,6 +139,27 @@ def test_dilated_convolutions(steps, pads, stride):
     x = graph.conv(graph.quant(graph.input), weights, group=2, **values)
     x = graph.node("GlobalAveragePool", graph.quant(x, 5, 0.3))
     check(graph.model(graph.node("Flatten", graph.quant(x, 6, 0.05))))
+
+
+@pytest.mark.parametrize(
+    ("steps", "pads", "stride", "kernel"),
+    [
+        ((2, 2), [0] * 4, (1, 1), (3, 2)),
+        ((2, 3), [2, 0, 2, 0], (2, 1), (3, 2)),
+        ((1, 3), [1, 0, 0, 0], (1, 2), (2, 3)),
+        ((2, 1), [2, 0, 0, 1], (3, 2), (3, 2)),
+    ],
+)
+def test_dilated_pools(steps, pads, stride, kernel):
+    graph = Graph((1, 2, 8, 9 if steps[1] == 3 else 6))
+    values = {"dilations": steps, "pads": pads, "strides": stride, "kernel_shape": kernel}
+    x = graph.quant(graph.conv(graph.quant(graph.input), graph.weights((3, 2, 1, 1))), 5, 0.3)
+    x = graph.quant(graph.node("GlobalAveragePool", graph.node("MaxPool", x, **values)), 6, 0.037)
+    imported, found = check(graph.model(graph.node("Flatten", x)), 4)
+    accelerator = Accelerator(Program(imported.network, Geometry(2, 2, 4)))
+    if stride == (2, 1):
+        _, comparison, _ = simulate_and_compare(accelerator, found.levels[:1], "amaranth")
+        assert comparison, comparison.first
 
 
 def test_a_dilated_line():

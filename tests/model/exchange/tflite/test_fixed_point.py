@@ -105,7 +105,7 @@ RULES = {
     "large": Rescaling(np.array([5]), (FixedPoint.of(3.7),), 0, (-128, 127)),
     "dense": Rescaling(np.array([5]), (RealFactor(0.0437),), 9, (-128, 127)),
     "dead": Rescaling(np.array([900]), (FixedPoint.of(1e-6),), 9, (-128, 127)),
-    "average": Averaging(6, (-128, 127)),
+    "average": Averaging(np.array([6]), (-128, 127)),
 }
 REACH = 4000
 
