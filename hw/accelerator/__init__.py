@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from .job import LOOPS, Bank, Batch, ContextBatch, Job, Tag
     from .memories import ActivationMemory, ActivationMemoryConfig, WeightMemory, WeightMemoryConfig
     from .outputs.drain import Drain, DrainConfig, DrainLayer
-    from .outputs.emitter import Emitter, EmitterConfig, OutputMemory
+    from .outputs.emitter import Emitter, EmitterConfig, EmitterOutput, OutputMemory
     from .outputs.levels import LevelUnit, LevelUnitConfig
     from .outputs.requantize import Requantize, RequantizeConfig
     from .outputs.thresholds import Thresholds, ThresholdsConfig
-    from .outputs.writer import Writer, WriterConfig, WriterLayer
+    from .outputs.writer import Writer, WriterConfig, WriterLayer, WriterOutput
     from .probe import Probe, ProbeConfig, ProbeLayer
     from .scoreboard import Scoreboard, ScoreboardConfig
     from .sequencer import Sequencer, SequencerConfig, SequencerLayer
@@ -43,6 +43,7 @@ __all__ = [
     "Edges",
     "Emitter",
     "EmitterConfig",
+    "EmitterOutput",
     "Feeder",
     "FeederConfig",
     "Implementation",
@@ -81,6 +82,7 @@ __all__ = [
     "Writer",
     "WriterConfig",
     "WriterLayer",
+    "WriterOutput",
     "element_layout",
     "entry_layout",
     "result_layout",

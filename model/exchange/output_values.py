@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from ...hw.network.ends import End
 from ...hw.network.network import Network
 from ..exact.tensors import Tensor
 
-__all__ = ["OutputErrors", "OutputValues", "result_order"]
+__all__ = ["OutputErrors", "OutputValues", "result_card", "result_order"]
 
 
 def result_order(tensor: Tensor) -> dict[str, object]:
@@ -44,6 +44,23 @@ class OutputErrors:
         return f"mean error {self.mean:.3g}, largest {self.largest:.3g}"
 
 
+def result_card(network: Network, end: End) -> Mapping[str, Any]:
+    """Return what a network's card says of an output.
+
+    Raises
+    ------
+    NetworkError
+        Where the card is damaged.
+    """
+    plain = network.about.get("result", {})
+    if len(network.ends) > 1:
+        results = network.about.get("results", {})
+        plain = results.get(end.name, {}) if isinstance(results, Mapping) else results
+    if not isinstance(plain, Mapping):
+        raise NetworkError(f"the network's result is damaged ({plain!r:.40} is no mapping)")
+    return plain
+
+
 @dataclass(frozen=True)
 class OutputValues:
     """Map of output levels to values: ``scale * (level + offset)``.
@@ -72,12 +89,9 @@ class OutputValues:
         """
         if end is None and len(network.ends) > 1:
             raise NetworkError(f"network {network.name} has several outputs: name one of them")
-        end, plain = end or network.ends[0], network.about.get("result", {})
+        end = end or network.ends[0]
+        plain = result_card(network, end)
         try:
-            if len(network.ends) > 1:
-                plain = dict(network.about.get("results", {})).get(end.name, {})
-            if not isinstance(plain, Mapping):
-                raise TypeError(f"{plain!r:.40} is no mapping")
             shape = tuple(int(each) for each in plain.get("shape", end.size))
             order = tuple(int(each) for each in plain["order"]) if "order" in plain else None
             found = cls(shape, float(plain.get("scale", 1)), float(plain.get("offset", 0)), order)

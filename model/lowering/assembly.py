@@ -433,6 +433,11 @@ class Assembly(StepBuilder):
         if not any(each.kind == "block" for each in self.steps):
             raise NetworkError(f"the network has no convolution or linear layer; {SUPPORTED}")
         end = node.args[0]
+        if isinstance(end, tuple | list | dict):
+            raise NetworkError(
+                f"the module returns {len(end)} tensors, as of an early exit; it is trained and "
+                "lowered with one tensor of logits: import the ONNX file of a quantised one"
+            )
         if not isinstance(end, fx.Node) or end not in self.views:
             raise NetworkError(f"the network's output is one tensor of logits; {SUPPORTED}")
         view = self._settled(end, end)

@@ -9,8 +9,8 @@ from ...hw.errors import NetworkError
 from ..data import load
 from ..exchange.extra import require
 from ..layers.blocks import Model
-from ..lowering.topologies import NETWORKS
 from ..lowering.own_module import is_own_module, own_module
+from ..lowering.topologies import NETWORKS
 from ..training.checkpoint import Checkpoint
 from ..training.recipe import Recipe
 from ..training.train import untrained

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ...hw.sim.compare import Comparison
     from ...hw.sim.run import Run
     from ...model.exchange.agree import Agreement
+    from ...model.exchange.classes import ClassAgreement
     from ...model.exchange.importer import Imported
     from ...model.exchange.tflite.agree import TfliteAgreement
     from ...model.exchange.tflite.importer import ImportedTflite
@@ -184,11 +185,23 @@ def _summary(
 
 def _ending(imported: "Imported", agreement: "Agreement") -> dict[str, Any]:
     """Return how what the graph ends with agrees: classes, or values."""
-    classes = asdict(agreement.classes)
+    ends = [
+        _end(agreement, found, end.classes > 0)
+        for end, found in zip(imported.network.ends, agreement.ends, strict=True)
+    ]
+    if len(ends) == 1:
+        return ends[0]
+    names = [end.name for end in imported.network.ends]
+    return {"ends": dict(zip(names, ends, strict=True))}
+
+
+def _end(agreement: "Agreement", found: "ClassAgreement", has_classes: bool) -> dict[str, Any]:
+    """Return how one result agrees."""
+    classes = asdict(found)
     errors = classes.pop("errors")
-    if imported.network.classes:
-        return {"same_class": agreement.same_class, "classes": classes}
-    return {"outputs": {"values": agreement.classes.logits, **errors}}
+    if has_classes:
+        return {"same_class": len(agreement.levels) - found.different, "classes": classes}
+    return {"outputs": {"values": found.logits, **errors}}
 
 
 def _print(summary: dict[str, Any], imported: "Imported") -> None:
@@ -207,12 +220,10 @@ def _print(summary: dict[str, Any], imported: "Imported") -> None:
         table.add_row(imports.short(each["layer"]), method, f"{each['elements']:,}", _verdict(each))
     standard_output().print(table)
     right = in_words(summary, "accuracy_hardware")
-    if "outputs" in summary:
-        errors = summary["outputs"]
-        errors = {f"{name}_error": errors[name] for name in ("mean", "largest")}
-        end = f"outputs against the float graph: {in_words(errors)}"
+    if "ends" in summary:
+        end = "; ".join(f"{name}: {_end_in_words(each)}" for name, each in summary["ends"].items())
     else:
-        end = f"the same class in {summary['same_class']}{_reasons(summary['classes'])}"
+        end = _end_in_words(summary)
     print(
         f"{summary['network']}: {images} images; executor and integers: all levels the same in "
         f"{summary['same_levels']}, {end}\n"
@@ -220,6 +231,16 @@ def _print(summary: dict[str, Any], imported: "Imported") -> None:
         f"differ; {summary['cycles_per_image']:,.1f} cycles an image"
         + (f"; {right}" if right else "")
     )
+
+
+def _end_in_words(end: dict[str, Any]) -> str:
+    """Return how a result agrees, in words."""
+    from ..runs.scores import in_words
+
+    if "outputs" not in end:
+        return f"the same class in {end['same_class']}{_reasons(end['classes'])}"
+    errors = {f"{name}_error": end["outputs"][name] for name in ("mean", "largest")}
+    return f"outputs against the float graph: {in_words(errors)}"
 
 
 REASONS = {

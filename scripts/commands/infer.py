@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ...boards.host.driver import Driver
+    from ...boards.protocol.info import Info
     from ...boards.protocol.outcome import Inference
 
 __all__ = ["InferOptions", "command"]
@@ -148,19 +149,28 @@ def _summary(
     if driver.network is not None:
         right = scores(driver.network, done.labels, done.levels, labels)
     elif labels is not None and done.labels is not None:
-        right = {"accuracy": float((done.labels == labels).mean())}
+        right = {"accuracy": _accuracy(info, done.labels, labels)}
     return {
         "images": images,
         **right,
         "seconds": done.seconds,
         "images_per_second": images / done.seconds,
         "cycles_per_image": cycles,
+        **({"outputs": [count for count, _ in info.ends]} if len(info.ends) > 1 else {}),
         "network": driver.network.name if driver.network else None,
         "digest": info.digest.hex(),
         "array": f"{info.rows}x{info.columns}x{info.lanes}",
         "clock_frequency": info.clock_frequency,
         **asdict(done.counts),
     }
+
+
+def _accuracy(info: "Info", found: "np.ndarray", labels: "np.ndarray") -> float | dict[str, float]:
+    """Return the share of right classes; of several outputs that of each, by its number."""
+    if len(info.ends) == 1:
+        return float((found == labels).mean())
+    shares = (found == labels[:, None]).mean(axis=0).tolist()
+    return {f"output {k}": shares[k] for k, (_, classes) in enumerate(info.ends) if classes}
 
 
 def _answers(done: "Inference") -> dict[str, Any]:

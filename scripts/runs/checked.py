@@ -35,7 +35,7 @@ class Reference:
     Attributes
     ----------
     levels : int64 array of shape (images, outputs)
-    labels : int64 array of shape (images,)
+    labels : int64 array of shape (images,), or (images, outputs of the network)
     layers : tuple of LayerTrace
         Sums and levels of the images that were traced.
     overflows : tuple of int
@@ -138,8 +138,8 @@ def _compare_whole(engine: BatchEngine, work: Stimulus) -> tuple[Run, Comparison
 class Checked:
     """Result of simulating and comparing a network on test images.
 
-    There is no accuracy where the network gives values. ``layer_cycles`` are those of all images;
-    ``first`` describes the first difference, empty where there is none.
+    There is no accuracy where the network gives values, or has several outputs. ``layer_cycles``
+    are those of all images; ``first`` describes the first difference, empty where there is none.
     """
 
     images: int
@@ -165,7 +165,8 @@ def check_levels(
 ) -> Checked:
     """Run input levels through hardware and reference and compare them; labels are the classes."""
     run, comparison, expected = simulate_and_compare(accelerator, levels, engine, note=note)
-    has_classes = accelerator.program.network.classes > 0
+    network = accelerator.program.network
+    has_classes = network.classes > 0 and len(network.ends) == 1
     return Checked(
         images=len(levels),
         accuracy_reference=float((expected.labels == labels).mean()) if has_classes else None,

@@ -1,9 +1,10 @@
-"""The end of a written graph: its result in the shape and order that the network's card says."""
+"""The ends of a written graph: results in the shape and order that the network's card says."""
 
 import numpy as np
 
+from ....hw.network.ends import End
 from ....hw.network.network import Network
-from ..output_values import OutputValues
+from ..output_values import OutputValues, result_card
 from .writer import GraphWriter
 
 __all__ = ["ended"]
@@ -11,18 +12,18 @@ __all__ = ["ended"]
 MOST_BLOCKS = 16  # rows and columns of a block that are tried
 
 
-def ended(graph: GraphWriter, tensor: str, network: Network) -> str:
-    """Return a network's result: a vector, or values as the model that was imported gave them.
+def ended(graph: GraphWriter, tensor: str, network: Network, end: End) -> str:
+    """Return the result of an output: a vector, or values as the imported model gave them.
 
     What a DepthToSpace or a Resize moved to the host is that again; any other order is a Gather.
     """
-    card = network.about.get("result")
-    if not isinstance(card, dict) or "shape" not in card:
+    if "shape" not in result_card(network, end):
         return graph.vector(tensor)
-    values, (height, width, channels) = OutputValues.of(network), network.output_size
-    places = np.arange(network.outputs) if values.order is None else np.array(values.order)
+    values, levels = OutputValues.of(network, end), end.size.elements
+    height, width, channels = end.size
+    places = np.arange(levels) if values.order is None else np.array(values.order)
     wanted = places.reshape(values.shape)
-    given = np.arange(network.outputs).reshape(height, width, channels).transpose(2, 0, 1)
+    given = np.arange(levels).reshape(height, width, channels).transpose(2, 0, 1)
     image = graph.image(tensor)
     shape, name = (graph.shapes[image][0], *values.shape), f"{tensor}/result"
     if np.array_equal(given, wanted):
@@ -37,8 +38,8 @@ def ended(graph: GraphWriter, tensor: str, network: Network) -> str:
         factors = [max(1, shape[2] // height), max(1, shape[3] // width)]
         if np.array_equal(given.repeat(factors[0], 1).repeat(factors[1], 2), wanted):
             return _resized(graph, image, name, shape, factors)
-    place = np.empty(network.outputs, np.int64)
-    place[given.ravel()] = np.arange(network.outputs)
+    place = np.empty(levels, np.int64)
+    place[given.ravel()] = np.arange(levels)
     picks = graph.constant(f"{name}/picks", place[wanted.ravel()], np.int64)
     flat = graph.node(
         "Gather", [graph.vector(tensor), picks], f"{name}/flat", (shape[0], wanted.size), axis=1

@@ -132,8 +132,8 @@ class _Export:
         given = graph.given(INPUT, (self.batch, *shape))
         self.tensors[INPUT] = self._quantised(given, network.input, f"{INPUT}/levels")
         reports = tuple(self._layer(layer) for layer in network)
-        output = ended(graph, reports[-1].tensor, network)
-        model = graph.model(network.name, given, output, _metadata(network))
+        outputs = [ended(graph, self.tensors[end.name], network, end) for end in network.ends]
+        model = graph.model(network.name, given, outputs, _metadata(network))
         return Exported(model, reports)
 
     def _layer(self, layer: Layer) -> ExportedLayer:

@@ -177,7 +177,9 @@ class GraphWriter:
 
     # --- the whole -------------------------------------------------------------------------------
 
-    def model(self, name: str, inputs: str, output: str, metadata: dict[str, str]) -> "ModelProto":
+    def model(
+        self, name: str, inputs: str, outputs: Sequence[str], metadata: dict[str, str]
+    ) -> "ModelProto":
         """Return the ``ModelProto``."""
         from onnx import TensorProto, helper
 
@@ -188,12 +190,12 @@ class GraphWriter:
             )
             for tensor, shape in self.shapes.items()
         }
-        ends = {end: infos.pop(end) for end in (inputs, output)}
+        ends = {end: infos.pop(end) for end in (inputs, *outputs)}
         graph = helper.make_graph(
             self._nodes,
             name or "network",
             [ends[inputs]],
-            [ends[output]],
+            [ends[output] for output in outputs],
             self._constants,
             value_info=list(infos.values()),
         )

@@ -20,6 +20,7 @@ from narrowgauge.model.zoo import networks as zoo
 from ...hw.networks import (
     convnets,
     random_convnet,
+    random_exits,
     random_images,
     random_levels,
     random_network,
@@ -75,6 +76,16 @@ def test_formats(weight, inputs, hidden, output):
     check(exact(network), random_images(2, network, 4))
 
 
+def test_several_outputs_come_in_their_order():
+    spec = (Size(4, 4, 2), ("conv", 3, Window((2, 2)), 1), ("dense", 5))
+    exits, order = {"layer0": (("dense", 4), "int5")}, ["layer1", "layer0_exit"]
+    family = ("int4", "uint4", "uint4")
+    network = exact(random_exits(3, family, spec, exits, Accumulator(20), order=order))
+    exported = check(network, random_images(2, network, 4))
+    tensors = {each.layer: each.tensor for each in exported.layers}
+    assert [each.name for each in exported.model.graph.output] == [tensors[name] for name in order]
+
+
 @pytest.mark.parametrize("weight", ["pow2_6", "e5m10"])
 def test_all_weights_pass_their_quantiser(weight):
     from narrowgauge.model.exchange.writing.writer import GraphWriter
@@ -84,7 +95,7 @@ def test_all_weights_pass_their_quantiser(weight):
     graph = GraphWriter()
     given_ = graph.given("input", levels.shape)
     graph.quantised(given_, fmt, "output")
-    model = graph.model("n", "input", "output", {"narrowgauge.version": "0"})
+    model = graph.model("n", "input", ["output"], {"narrowgauge.version": "0"})
     context = execute(model, levels.reshape(1, 1, 1, -1))
     assert (context["output"] == levels).all()
 

@@ -559,6 +559,7 @@ IDIOMS = {
     "softmax inside": inner(lambda x: x.softmax(1), "is not the last call"),
     "softmax of images": last(lambda x: x.softmax(0), "over dimension 0, not over the classes"),
     "argmax": last(lambda x: x.argmax(1), "argmax .* give the logits themselves"),
+    "an early exit": last(lambda x: (x, x), "returns 2 tensors, as of an early exit"),
     "Sigmoid at the end": last(torch.sigmoid, "sigmoid .* is not supported"),
     "ReLU at the end": last(functional.relu, "the network ends with fc: the last layer is"),
 }  # fmt: skip

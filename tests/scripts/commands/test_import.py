@@ -308,6 +308,42 @@ def test_values_have_errors_and_no_accuracy(invoke, tmp_path):
         finished.fails_with(1, "wrong.npz: the network gives values", "(3, 1, 8, 8)", "(3,)")
 
 
+def test_several_outputs_have_an_accuracy_each(invoke, tmp_path):
+    """Classes twice, and an image, which has errors."""
+    require()
+    graph = graphs.Graph((1, 1, 4, 4))
+    x = graph.quant(graph.input, 8, 1 / 256, signed=False)
+    x = graph.quant(graph.conv(x, graph.weights((2, 1, 3, 3)), pads=[1, 1, 1, 1]), 4, 0.25)
+    image = graph.quant(graph.conv(x, graph.weights((1, 2, 1, 1))), 8, 0.1)
+    heads = [graph.gemm(graph.node("Flatten", x), graph.weights((32, n))) for n in (3, 4)]
+    path, out = tmp_path / "ends.onnx", tmp_path / "out"
+    path.write_bytes(graph.model(heads[0], image, heads[1]).SerializeToString())
+    images = np.random.default_rng(0).random((3, 1, 4, 4)).astype(np.float32)
+    executed = Executor(import_qonnx(path).model).run(images)["Gemm_1.out"].argmax(axis=1)
+    np.savez(tmp_path / "data.npz", inputs=images, labels=executed)
+    data = ("--data", tmp_path / "data.npz", "--engine", "amaranth")
+
+    found = json.loads(invoke("check", path, *data, "--json").out)
+    assert list(found["ends"]) == ["Gemm_0", "Conv_1", "Gemm_1"]
+    assert [found["ends"][name]["same_class"] for name in ("Gemm_0", "Gemm_1")] == [3, 3]
+    assert found["ends"]["Conv_1"]["outputs"]["largest"] < 1e-6
+    assert (found["hardware_mismatches"], found["accuracy_hardware"]["Gemm_1"]) == (0, 1)
+    text = invoke("check", path, *data).out
+    assert "Gemm_0: the same class in 3; Conv_1: outputs against the float graph" in text
+
+    assert invoke("import", path, "-o", out).status == 0
+    found = json.loads(invoke("simulate", out, *data, "--json").out)
+    assert found["mismatches"] == 0
+    assert set(found["accuracy_hardware"]) == {"Gemm_0", "Gemm_1"}
+    assert "Gemm_1 100.00 % right" in invoke("simulate", out, *data).out
+    assert invoke("export", out, "-o", tmp_path / "again.onnx").status == 0
+    assert len(import_qonnx(tmp_path / "again.onnx", lanes=4).network.ends) == 3
+
+    assert invoke("import", path, "-o", out, "--values").status == 0
+    finished = invoke("simulate", out, *data)
+    finished.fails_with(1, "the network gives values", "(3, 23)")
+
+
 def test_a_format_of_the_input_needs_its_scale(invoke, raw, tmp_path):
     finished = invoke("import", raw, "-o", tmp_path / "out", "--input-format", "uint8")
     assert finished.status == 1

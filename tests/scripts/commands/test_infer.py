@@ -7,10 +7,18 @@ import subprocess
 import numpy as np
 import pytest
 
-from narrowgauge.hw.network.file import load
+from narrowgauge.boards.proof import VirtualBoard
+from narrowgauge.boards.proof.virtual import virtual_device
+from narrowgauge.hw.accelerator.top import Accelerator
+from narrowgauge.hw.geometry import Geometry
+from narrowgauge.hw.network.file import load, save
+from narrowgauge.hw.network.layers import Size, Window
+from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.program.layout import Program
 from narrowgauge.model.data import load as load_dataset
 from narrowgauge.model.integers.reference import evaluate
 
+from ...hw.networks import random_exits, random_images
 from ..conftest import COMMAND, write_network
 
 pytestmark = pytest.mark.slow
@@ -111,3 +119,24 @@ def test_a_wrong_argument_is_one_line(board, invoke, arguments, status, words):
     finished = invoke(*(board if each == "PORT" else each for each in arguments))
     finished.fails_with(status, *words)
     assert not finished.out
+
+
+def test_several_outputs_have_an_accuracy_each(tmp_path, invoke):
+    spec, exits = (Size(2, 2, 1), ("conv", 2, Window((1, 1)), 1), ("dense", 4)), ("dense", 3)
+    network = random_exits(
+        4, ("int4", "uint3", "uint4"), spec, {"layer0": (exits, "int6")}, Accumulator(14)
+    )
+    save(network, tmp_path / "two")
+    images = random_images(3, network, 5)
+    right = evaluate(network, images, 1)
+    np.savez(tmp_path / "data.npz", inputs=images, labels=right.labels[:, 1])
+    program = Program(network, Geometry(2, 1, 1))
+    with VirtualBoard(virtual_device(Accelerator(program))) as virtual:
+        given = (virtual.port, tmp_path / "data.npz", "--json")
+        named = json.loads(invoke("infer", *given, "--network", tmp_path / "two").out)
+        assert named["accuracy"]["layer1"] == 1
+        assert set(named["accuracy"]) == {"layer0_exit", "layer1"}
+        found = json.loads(invoke("infer", *given, "--levels").out)
+        assert (found["accuracy"]["output 1"], found["outputs"]) == (1, [3, 4])
+        assert found["labels"] == named["labels"] == right.labels.tolist()
+        assert found["levels"] == right.levels.tolist()
