@@ -40,6 +40,7 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "qonnx": (QONNX, networks.exported),
     "brevitas": (BREVITAS, networks.trained),
     "post_training": (POST_TRAINING, networks.quantised),
+    "untrained": (POST_TRAINING, networks.untrained),
     "values": (OUTPUTS, networks.images),
     "macs": (COSTS, costs.macs),
     "lanes": (COSTS, costs.lanes),

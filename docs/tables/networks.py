@@ -11,6 +11,7 @@ EXPORTED = FOLDER / "qonnx.json"
 TRAINED = FOLDER / "brevitas.json"
 POST_TRAINING = FOLDER / "post_training.json"
 IMAGES = FOLDER / "values.json"
+KEYWORDS = "float_kws"  # the network of the first table of what was quantised without training
 COLUMNS: Columns = {
     "weights": lambda row: row["weight"],
     "activations": lambda row: row.get("activation"),
@@ -74,11 +75,27 @@ POST_TRAINING_COLUMNS: Columns = {
     "weights": lambda row: row["weight"],
     "activations": lambda row: row["activation"],
     "rounding": lambda row: row["rounding"],
+    "scales": lambda row: _scales(row),
     "weights, bits": lambda row: f"{row['parameter_bits']:,}",
     "sums, bits": lambda row: row["accumulator_bits"],
     "right": lambda row: percent(row["accuracy"]),
     "labelled as in float": lambda row: percent(row["same"]),
     "right of the others": lambda row: percent(row["accuracy_others"]),
+    "images that differ in hardware": lambda row: row.get("simulated", {}).get("mismatches"),
+    "LUT": lambda row: row.get("routed", {}).get("lut"),
+    "Fmax, MHz": lambda row: speed(row.get("routed", {})),
+}
+UNTRAINED_COLUMNS: Columns = {
+    "network": lambda row: row["network"],
+    "weights": lambda row: row["weight"],
+    "activations": lambda row: row["activation"],
+    "trained at the format": lambda row: "yes" if row.get("trained") else "no",
+    "rounding": lambda row: row.get("rounding"),
+    "scales": lambda row: _scales(row) if "scales" in row else None,
+    "float": lambda row: percent(row["accuracy_float"]),
+    "integers": lambda row: percent(row["accuracy"]),
+    "points lost": lambda row: f"{100 * (row['accuracy_float'] - row['accuracy']):.2f}",
+    "images that differ in hardware": lambda row: row.get("simulated", {}).get("mismatches"),
 }
 IMAGES_COLUMNS: Columns = {
     "network": lambda row: row["network"],
@@ -98,6 +115,12 @@ IMAGES_COLUMNS: Columns = {
     "images that differ": lambda row: row["mismatches"],
     "cycles an image": lambda row: rounded(row, "cycles_per_image"),
 }
+
+
+def _scales(row: Row) -> str:
+    """Say how the scales of weights were chosen."""
+    equalised = ", equalised" if row["equalize"] else ""
+    return f"{row['scales']}, {row['weight_range']}{equalised}"
 
 
 def _extremes(layers: Sequence[Row]) -> str:
@@ -173,15 +196,45 @@ def trained() -> str:
 
 def quantised() -> str:
     """Return the table of float networks that were quantised without training."""
-    rows = sorted(read(POST_TRAINING), key=lambda row: -row["accuracy"])
+    rows = [row for row in read(POST_TRAINING) if row["network"] == KEYWORDS]
+    rows.sort(key=lambda row: -row["accuracy"])
     first = rows[0]
-    commands = " and ".join(sorted({f"`{row['command']}`" for row in rows}))
+    routed = next((row["routed"] for row in rows if "routed" in row), None)
+    array = ""
+    if routed is not None:
+        array = (
+            f"LUTs and clock are of one element of 4 lanes on {routed['target']}, seed "
+            f"{', '.join(map(str, routed['seeds']))}; {versions(routed['tools'])}. "
+        )
     caption = (
         f"{first['network']}, {percent(first['accuracy_float'])} in float "
-        f"({percent(first['accuracy_float_others'])} of the others). "
-        f"{versions(first['versions'])}. Made by {commands}."
+        f"({percent(first['accuracy_float_others'])} of the others). {array}"
+        f"{versions(first['versions'])}. Made by:"
     )
-    return f"{table(POST_TRAINING_COLUMNS, rows, 3)}\n\n{caption}\n"
+    return f"{table(POST_TRAINING_COLUMNS, rows, 4)}\n\n{caption}\n\n{_commands(rows)}"
+
+
+def untrained() -> str:
+    """Return the table of trained float networks beside those of the zoo, trained at a format."""
+    from narrowgauge.model.zoo import networks as animals
+
+    rows = [row for row in read(POST_TRAINING) if row["network"] != KEYWORDS]
+    shapes = {(row["data"], row["network"]) for row in rows}
+    entries = [animals.entry(animals.load(name)) for name in animals.names()]
+    trained = [
+        {**entry.plain(), "accuracy": entry.accuracy_integer, "trained": True}
+        for entry in entries
+        if (entry.dataset, entry.network) in shapes
+    ]
+    both = sorted([*rows, *trained], key=lambda row: (row["network"], -row["accuracy"]))
+    caption = f"All test images. {versions(rows[0]['versions'])}. Made by:"
+    return f"{table(UNTRAINED_COLUMNS, both, 6)}\n\n{caption}\n\n{_commands(rows)}"
+
+
+def _commands(rows: Sequence[Row]) -> str:
+    """Return the commands that made rows, once each."""
+    lines = "\n".join(dict.fromkeys(sorted(row["command"] for row in rows)))
+    return f"```sh\n{lines}\n```\n"
 
 
 def images() -> str:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from narrowgauge.hw.network.layers import Weighted
 from narrowgauge.model.layers.affine import Shift
 from narrowgauge.model.lowering.lower import lower
 from narrowgauge.model.post_training import NetworkImages, PostTraining, quantize
@@ -25,8 +26,8 @@ def uneven():
     net = copy.deepcopy(fitted())
     factors = torch.logspace(-1.5, 1.5, 12)
     with torch.no_grad():
-        net[1].weight.mul_(factors)
-        net[1].bias.mul_(factors)
+        for parameter in net[1].parameters():
+            parameter.mul_(factors)
         reader = layer_of(net, 4).weight
         reader.div_(factors.reshape(4, 1, 3, 1, 1).expand(4, 4, 3, 1, 1).reshape(16, 3, 1, 1))
     return net
@@ -97,7 +98,7 @@ def test_folded_norms_change_nothing_with_a_scale_a_channel(images):
     def levels(norms):
         method = PostTraining(weight="int4", norms=norms, weight_range="minmax")
         found = quantize(fitted(), images, method, figures=False)
-        return [abs(layer.weights) for layer in found.network if hasattr(layer, "weights")]
+        return [abs(layer.weights) for layer in found.network if isinstance(layer, Weighted)]
 
     kept, folded = levels("kept"), levels("folded")
     differ = sum(int((one != two).sum()) for one, two in zip(kept, folded, strict=True))
