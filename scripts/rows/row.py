@@ -131,7 +131,7 @@ class LayerRow(Part):
 
     layer: str = column(TEXT, "its name", required=True)
     kind: str = column(
-        TEXT, "`dense`, `conv2d`, `max_pool`, `average_pool` or `add`", required=True
+        TEXT, "`dense`, `conv2d`, `max_pool`, `average_pool`, `add` or `move`", required=True
     )
     weight: str | None = column(TEXT, "format of its weights, null where it has none")
     input: str = column(TEXT, "format of the levels that it reads", required=True)

@@ -198,7 +198,8 @@ class ImportContext:
             refuse(
                 node,
                 f"its {what} of shape {values.shape} is not one number, or one a channel, of a "
-                f"tensor of shape {tensor.index.shape}; only those can be folded",
+                f"tensor of shape {tensor.index.shape}; only those can be folded, or others right "
+                "behind a Quant node",
             )
         return spread(fractions(found), tensor.size.channels)
 

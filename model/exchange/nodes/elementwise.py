@@ -10,6 +10,7 @@ from onnx import NodeProto, TensorProto, helper
 
 from ....hw.errors import NetworkError
 from ....hw.network.layers import MAX_SUMMAND
+from ....hw.network.window import Size
 from ...exact.tensors import Levels, Sums, Tensor, Weights
 from ...exact.transfer import INFINITY, Number, Transfer, column, fractions
 from ...exact.unsolved import Accumulation
@@ -19,6 +20,8 @@ from .context import ImportContext, NetworkTensor, Raw
 from .levels import levels_of, sums_of
 from .placing import arranged, as_image, settled, upside_down
 from .quantise import whole_levels
+
+MOST_CHANNELS = 1 << 14  # elements that may have constants of their own
 
 __all__ = [
     "NONLINEAR",
@@ -86,6 +89,8 @@ def arithmetic(context: ImportContext, node: NodeProto) -> None:
     tensor = context.tensor(node, place)
     values = context.constant(node, 1 - place, "operand")
     assert values is not None
+    if isinstance(tensor, Levels):
+        tensor = _by_element(context, node, tensor, values)
     constant = context.channels(node, tensor, fractions(values), "constant")
     ones = np.full(len(constant), Fraction(1), object)
     match node.op_type:
@@ -104,6 +109,25 @@ def arithmetic(context: ImportContext, node: NodeProto) -> None:
                 refuse(node, "divides by a tensor of the network, or by zero")
             found = affine(node, tensor, 1 / constant, 0 * ones)
     context.values[node.output[0]] = found
+
+
+def _by_element(
+    context: ImportContext, node: NodeProto, levels: Levels, values: np.ndarray
+) -> Levels:
+    """Return a tensor whose elements are channels of one pixel where a constant needs that."""
+    shape = levels.index.shape
+    fits = np.broadcast_shapes(values.shape, shape) == shape
+    if not fits or levels.repeats or levels.per_channel(values) is not None:
+        return levels
+    levels = settled(context, node, levels)
+    if levels.size.elements > MOST_CHANNELS or shape != levels.index.shape:
+        refuse(
+            node,
+            f"its constant of shape {values.shape} differs within the channels of a tensor of "
+            f"{shape}, which has more than {MOST_CHANNELS:,} elements; use one number a channel",
+        )
+    line = Size(1, 1, levels.size.elements)
+    return arranged(context, node, levels, line, levels.index, what="changes elements that")
 
 
 def _scaled_weights(context: ImportContext, node: NodeProto) -> Weights:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from narrowgauge.hw.accelerator.top import Accelerator
+from narrowgauge.hw.errors import NetworkError
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.program.layout import Program
 from narrowgauge.model.exchange.agree import agree
@@ -109,6 +110,27 @@ def test_at_the_end_it_is_an_image():
     executed = Executor(imported.model).run(given.images)[imported.output]
     assert values.shape == executed.shape[1:] == (3, 3, 3)
     assert np.allclose(values.values(agreed.result.levels.numpy()), executed, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("operator", "shape"),
+    [("Add", (1, 3, 4, 5)), ("Sub", (4, 5)), ("Mul", (1, 5)), ("Div", (3, 4, 1))],
+)
+def test_constants_of_each_element(operator, shape):
+    graph, x = image()
+    values = np.random.default_rng(0).choice([0.5, 0.75, 1, 2], shape).astype(np.float32)
+    x = graph.quant(graph.node(operator, x, values), 4, 0.3)
+    given = drawn(ended(graph, conv(graph, x)))
+    found = import_model(given.model, name="net")
+    assert against_oracle(given, found) == []
+    assert [each.first for each in agree(found, given.images).tensors if each.first] == []
+
+
+def test_constants_of_too_many_elements():
+    graph, x = image((1, 80, 80))
+    values = np.linspace(0, 1, 6400, dtype=np.float32).reshape(1, 80, 80)
+    with pytest.raises(NetworkError, match=r"Add_0.*more than 16,384 elements; use one number"):
+        import_model(graph.model(graph.quant(graph.node("Add", x, values))), name="net")
 
 
 def test_another_divisor_is_found(monkeypatch):
