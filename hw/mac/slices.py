@@ -23,9 +23,10 @@ class SliceProduct(DotProduct):
     """Slices of weights times integer activations.
 
     As in `Multiply`, two lanes share their partial products, and those of a bit are summed over all
-    lanes first. A signed slice takes the sum of its top bits away. It has no subtractor: with ``s``
-    the sum of the bits below it, ``s - 2 * t`` is ``~(~s + 2 * t)``, and both complements are other
-    functions of LUTs that add.
+    lanes first. A signed slice takes the sum of its top bits away, in an adder that subtracts where
+    the fabric has such (`ChoosingAdder`). If not, there is no subtractor either: with ``s`` the sum
+    of the bits below, ``s - 2 * t`` is ``~(~s + 2 * t)``, and both complements are other functions
+    of LUTs that add.
 
     Parameters
     ----------
@@ -59,7 +60,9 @@ class SliceProduct(DotProduct):
                 f"{operands.activation}"
             )
         if dsp:
-            raise GeometryError("slices are not multiplied in DSP blocks; multiply in logic")
+            raise GeometryError(
+                "slices are not multiplied in DSP blocks; multiply in logic, or take no slice"
+            )
         super().__init__(operands, lanes, fabric=fabric, dsp=dsp)
         self._columns = tree_latency((lanes + 1) // 2)  # cycles of the sums of each bit
         self.latency = self._columns + tree_latency(max(bits, 2))

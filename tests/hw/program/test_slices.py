@@ -7,7 +7,7 @@ import pytest
 
 from narrowgauge.hw.errors import GeometryError, NetworkError
 from narrowgauge.hw.geometry import SLICES, Geometry
-from narrowgauge.hw.network.layers import Size, Window
+from narrowgauge.hw.network.layers import Size, Weighted, Window
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.numbers.formats import parse
 from narrowgauge.hw.program.layout import Program
@@ -48,6 +48,7 @@ def test_words_hold_slices_from_the_highest(bits):
     program = Program(network, Geometry(1, 2, 4, slice=bits))
     words = iter(program.contents.weights)
     for layer, record in zip(network, program.records, strict=True):
+        assert isinstance(layer, Weighted)
         count = record.tiles.planes
         codes = np.pad(layer.weights, ((0, 0), (0, 2))).reshape(3, 2, 2, 4)  # tiles, columns, steps
         found = np.zeros_like(codes)
