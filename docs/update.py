@@ -15,6 +15,10 @@ from pathlib import Path
 from tables import boards, columns, costs, networks, simulators
 
 from narrowgauge.hw.files import write_atomically
+from narrowgauge.scripts.papers.kept import KeptRows, kept
+from narrowgauge.scripts.papers.page import page, write_page
+from narrowgauge.scripts.papers.perform import STUDIES
+from narrowgauge.scripts.papers.study import Study
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -32,6 +36,7 @@ BOARDS = ROOT / "docs" / "boards.md"
 VERIFY = ROOT / "docs" / "verify.md"
 SIMULATION = ROOT / "docs" / "simulation.md"
 COLUMNS = ROOT / "docs" / "reading-a-report.md"
+PAPERS = ROOT / "docs" / "studies"
 
 SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "results": (README, networks.results),
@@ -85,7 +90,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             status = 1
         else:
             write_atomically(path, wanted)
+    for study in STUDIES.values():
+        status |= _study(study, only_check)
     return status
+
+
+def _study(study: Study, only_check: bool) -> int:
+    """Write the page of a study from the rows that are kept of it; return 1 where it is old."""
+    rows = KeptRows.read(kept(study.name))
+    path = PAPERS / f"{study.name}.md"
+    current = path.exists() and path.read_text(encoding="utf-8") == page(study, rows)
+    if not current and only_check:
+        print(f"{path.name} is not current: run python docs/update.py", file=sys.stderr)
+        return 1
+    if not current:
+        write_page(study, rows, PAPERS)
+    return 0
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ COMMANDS = {
     "run": "The main job: train, build, simulate, place and route, compare.",
     "compare": "Measure a comparison that comes along: macs, arrays, accumulators, networks.",
     "sweep": "Measure what a plan says: formats, accumulators, geometries, targets.",
+    "study": "Run the study of a paper: measure, test its claims, write a page.",
     "train": "Train one network and write its network file.",
     "quantize": "Turn a float network into integers, without training.",
     "zoo": "List the trained networks that come with narrowgauge.",
@@ -39,7 +40,7 @@ COMMANDS = {
     "board": "Run a board in simulation, for programs that want a serial port.",
     "doctor": "Show tools and versions, and what is missing.",
 }
-RESUMED = frozenset({"run", "compare", "sweep", "train", "synthesize", "build", "verify"})
+RESUMED = frozenset({"run", "compare", "sweep", "study", "train", "synthesize", "build", "verify"})
 """Commands that keep their steps in the result store, and go on from there."""
 UNREAD = 141
 """Exit status where nobody reads the output to its end: that of a program killed by SIGPIPE."""

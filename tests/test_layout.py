@@ -65,7 +65,12 @@ ARROWS = {  # what each folder may import, beside its own modules and the files 
         "boards.build boards.catalogue boards.gateware boards.host boards.proof "
         "boards.protocol hw.accelerator hw.network hw.numbers hw.program hw.sim hw.synth hw.tools "
         "model.data model.exchange model.integers model.post_training model.training model.zoo "
-        "scripts.reporting scripts.rows scripts.runs scripts.sweeps scripts.terminal"
+        "scripts.papers scripts.reporting scripts.rows scripts.runs scripts.sweeps scripts.terminal"
+    ),
+    "scripts.papers": (
+        "hw.accelerator hw.numbers hw.program hw.synth hw.tools model.data model.layers "
+        "model.lowering model.post_training model.training scripts.runs scripts.sweeps "
+        "scripts.terminal"
     ),
     "scripts.reporting": "hw.numbers hw.synth scripts.rows",
     "scripts.rows": "hw.synth",

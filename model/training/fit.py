@@ -47,8 +47,8 @@ class Fit:
     ----------
     recipe : Recipe
         What to do.
-    model : Model
-        The float model, untrained.
+    model : Module
+        The float model, untrained; it may have layers that only training has, such as dropout.
     dataset : Dataset
         What it learns.
     device : torch.device
@@ -62,7 +62,7 @@ class Fit:
         Stochastic rounding.
     """
 
-    def __init__(self, recipe: Recipe, model: Model, dataset: Dataset, device: torch.device):
+    def __init__(self, recipe: Recipe, model: nn.Module, dataset: Dataset, device: torch.device):
         self.recipe, self.schedule, self.device = recipe, recipe.schedule, device
         self.model = model.to(device)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -111,8 +111,8 @@ def train(
     state = checkpoint.load() or {}
     fmt = None if recipe.is_float else recipe.input_format(dataset)
     with deterministic(recipe.seed):
-        fit = Fit(recipe, untrained(recipe, dataset), dataset, device)
-        model = fit.model
+        model = untrained(recipe, dataset)
+        fit = Fit(recipe, model, dataset, device)
         _check_batch(recipe, model, len(dataset.train_labels))
         feed = TrainingFeed(dataset, dataset.train_images, dataset.train_labels, fmt, device)
         if start is not None:
