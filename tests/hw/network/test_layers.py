@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from narrowgauge.hw.errors import NetworkError
-from narrowgauge.hw.network.layers import Add, AveragePool, Conv2d, Dense, MaxPool, Size, Window
+from narrowgauge.hw.network.layers import (
+    Add,
+    AveragePool,
+    Conv2d,
+    Dense,
+    MaxPool,
+    Move,
+    Size,
+    Window,
+)
 from narrowgauge.hw.numbers.formats import parse
 
 FOUR, EIGHT, POWER, BIT = (parse(name) for name in ("uint4", "int8", "pow2_3", "bipolar"))
@@ -187,3 +196,32 @@ def test_impossible_layers_are_refused_by_name(make, change, text):
 def test_sizes_that_do_not_fit_are_refused_by_name(layer, sizes, text):
     with pytest.raises(NetworkError, match=f"layer first.*{re.escape(text)}"):
         layer.output_size(*sizes)
+
+
+def move(**changes):
+    given = {"blocks": (4, 2), "steps": (3, 0), "length": 3, "size": Size(4, 2, 3)}
+    return Move(**{"name": "first", "input": FOUR, "output": FOUR} | given | changes)
+
+
+def test_moves_by_hand():
+    assert move().output_size(Size(2, 2, 3)) == (4, 2, 3)
+    assert move(size=[1, 8, 3]).size == Size(1, 8, 3)
+    with pytest.raises(NetworkError, match=r"first reads 12 elements, but gets 9 \(1x1x9\)"):
+        move().output_size(Size(1, 1, 9))
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"output": parse("uint8")}, "a move keeps its format"),
+        ({"size": Size(4, 2, 4)}, "4x2 blocks of 3 elements are not 4x2x4"),
+        ({"length": 0}, "blocks of 0 elements"),
+        ({"blocks": (0, 2)}, "blocks is 2 numbers of at least 1"),
+        ({"steps": (3, -1)}, "steps is 2 numbers of at least 0"),
+        ({"steps": (3,)}, "steps is 2 numbers"),
+        ({"size": (8, 3)}, "size is 3 numbers"),
+    ],
+)
+def test_moves_that_are_none(changes, text):
+    with pytest.raises(NetworkError, match=text):
+        move(**changes)

@@ -133,6 +133,12 @@ def test_ends_of_networks_are_refused():
         NetworkError, match="the last layer, largest, is a max pool: a network ends"
     ):
         replace(network, layers=(conv, add, largest))
+    moved = Move(
+        name="moved", input=Fixed(8), output=Fixed(8), blocks=(1, 1), steps=(0, 0), length=12,
+        size=Size(1, 1, 12),
+    )  # fmt: skip
+    with pytest.raises(NetworkError, match="the last layer, moved, is a move: a network ends"):
+        replace(network, layers=(conv, add, largest, moved))
     with pytest.raises(NetworkError, match="last takes 2 inputs, but gets 12"):
         replace(network, layers=(conv, add, largest, replace(last, input=Fixed(8))))
     assert replace(network, layers=(conv, add, largest, mean)).outputs == 2
