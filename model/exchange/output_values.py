@@ -87,9 +87,10 @@ class OutputValues:
 
         Raises `NetworkError` where the card is damaged, or where it is not said which of several.
         """
-        if end is None and len(network.ends) > 1:
+        first, *others = network.ends
+        if end is None and others:
             raise NetworkError(f"network {network.name} has several outputs: name one of them")
-        end = end or network.ends[0]
+        end = end or first
         plain = result_card(network, end)
         try:
             shape = tuple(int(each) for each in plain.get("shape", end.size))

@@ -57,7 +57,7 @@ Examples:
 @click.option(
     "--levels",
     is_flag=True,
-    help="Ask for the levels of the last layer too; where it gives no classes they come anyway.",
+    help="Ask for the levels too; where an output has no classes they come anyway.",
 )
 @click.option(
     "--baud", type=click.IntRange(1, 100_000_000), help="Bits a second [default: 1000000]."

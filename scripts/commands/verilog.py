@@ -86,9 +86,9 @@ _INPUT = {
     "batch. Not at the end of every image, which costs as many cycles as a whole batch each time",
 }
 _OUTPUT = {
-    "level": "the next level of the last layer, in the code of its format",
-    "label": "the class, with the last level of an image: the first of the highest levels",
-    "last": "1 with the last level of every image",
+    "level": "the next level of the output, in the code of its format",
+    "label": "the class, with the last level of an output: the first of the highest levels",
+    "last": "1 with the last level of every image, or of each of its outputs",
 }
 
 

@@ -121,7 +121,7 @@ def random_exits(seed, family, spec, exits, accumulator, *, order=None, values=F
     ends = order or [*ends, builder.before]
     layers = tuple(builder.layers)
     return Network(
-        "exits", layers, accumulator, input_size=spec[0], values=values, output_layers=ends
+        "exits", layers, accumulator, input_size=spec[0], values=values, output_layers=tuple(ends)
     )
 
 

@@ -406,7 +406,8 @@ class Writer(wiring.Component):
         config = self.config
         modes = {config.layers[output.layer].mode for output in config.outputs}
         if len(modes) == 1:
-            levels: list[Value] = list(self.levels[modes.pop()])
+            given = self.levels[modes.pop()]
+            levels: list[Value] = [given[chain] for chain in range(config.chains)]
             if config.levels[config.layers[-1].mode] == config.output:
                 return levels
         else:

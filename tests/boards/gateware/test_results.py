@@ -76,7 +76,7 @@ def answered(program, wants, seed):
     return seen[: len(wants)], right
 
 
-WANTS = [1, 0, 0, 1, 1]
+WANTS = [True, False, False, True, True]
 
 
 @pytest.mark.parametrize("values", [False, True])

@@ -159,15 +159,14 @@ def test_errors_are_of_one_family():
         assert issubclass(error, ValueError)
 
 
-def branched(**options):
+def branched(output_layers=("exit", "last"), values: bool | tuple[str, ...] = False):
     """A layer that two others read, which are the outputs."""
     layers = (
         dense("first", "int8", "uint4", "uint4", 3, 5),
         replace(dense("exit", "int8", "uint4", "int5", 2, 3), sources=("first",)),
         replace(dense("last", "int8", "uint4", "uint8", 4, 3), sources=("first",)),
     )
-    given = {"output_layers": ("exit", "last")} | options
-    return Network("branched", layers, Accumulator(20), **given)
+    return Network("branched", layers, Accumulator(20), values=values, output_layers=output_layers)
 
 
 def test_several_outputs_come_in_their_order():
