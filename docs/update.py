@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 ZOO = ROOT / "docs" / "zoo.md"
 QONNX = ROOT / "docs" / "qonnx.md"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
 BREVITAS = ROOT / "docs" / "brevitas.md"
 POST_TRAINING = ROOT / "docs" / "post-training.md"
 OUTPUTS = ROOT / "docs" / "outputs.md"
@@ -47,6 +48,7 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "post_training": (POST_TRAINING, networks.quantised),
     "untrained": (POST_TRAINING, networks.untrained),
     "values": (OUTPUTS, networks.images),
+    "depthwise": (ARCHITECTURE, networks.depthwise),
     "macs": (COSTS, costs.macs),
     "lanes": (COSTS, costs.lanes),
     "options": (SYNTHESIS, costs.options),

@@ -11,7 +11,15 @@ EXPORTED = FOLDER / "qonnx.json"
 TRAINED = FOLDER / "brevitas.json"
 POST_TRAINING = FOLDER / "post_training.json"
 IMAGES = FOLDER / "values.json"
+DEPTHWISE = FOLDER / "depthwise.json"
 KEYWORDS = "float_kws"  # the network of the first table of what was quantised without training
+
+
+def slots(row: Row) -> int:
+    """Return the products that an array can make a cycle."""
+    return row["rows"] * row["columns"] * row["lanes"]
+
+
 COLUMNS: Columns = {
     "weights": lambda row: row["weight"],
     "activations": lambda row: row.get("activation"),
@@ -25,6 +33,17 @@ COLUMNS: Columns = {
     "DSP": lambda row: row.get("dsp"),
     "Fmax, MHz": speed,
     "images/s": lambda row: rounded(row, "images_per_second"),
+}
+DEPTHWISE_COLUMNS: Columns = {
+    "array": lambda row: f"{row['rows']}x{row['columns']}x{row['lanes']}",
+    "chains": lambda row: row["chains"],
+    "slots": slots,
+    "channels of a group": lambda row: row["together"],
+    "fetching": lambda row: f"{row['fetch']:,}",
+    "computing": lambda row: f"{row['compute']:,}",
+    "simulated": lambda row: f"{row['cycles']:,.0f}",
+    "share": lambda row: percent(row["share"]),
+    "ceiling": lambda row: percent(row["ceiling"]),
 }
 ZOO_COLUMNS: Columns = {
     "name": lambda row: f"`{row['name']}`",
@@ -235,6 +254,13 @@ def _commands(rows: Sequence[Row]) -> str:
     """Return the commands that made rows, once each."""
     lines = "\n".join(dict.fromkeys(sorted(row["command"] for row in rows)))
     return f"```sh\n{lines}\n```\n"
+
+
+def depthwise() -> str:
+    """Return the table of arrays, and how much of each a depthwise convolution uses."""
+    rows = sorted(read(DEPTHWISE), key=lambda row: (slots(row), row["rows"]))
+    commands = " and ".join(sorted({f"`{row['command']}`" for row in rows}))
+    return f"{table(DEPTHWISE_COLUMNS, rows, 1)}\n\nMade by {commands}.\n"
 
 
 def images() -> str:

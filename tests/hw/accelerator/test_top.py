@@ -186,7 +186,8 @@ def test_convolutions_that_share_patches_equal_the_reference(
     window = Window((3, 3), (stride, stride), (2, 2, 2, 2) if min(sides) < 3 else padding)
     outputs = multiplier * channels
     spec = (
-        Size(*sides, channels), ("conv", outputs, window, channels if depthwise else 1),
+        Size(sides[0], sides[1], channels),
+        ("conv", outputs, window, channels if depthwise else 1),
         ("conv", 4, Window((1, 1)), 1), ("dense", 3),
     )  # fmt: skip
     network = random_convnet(seed, family, spec, Accumulator(32))
