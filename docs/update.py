@@ -27,6 +27,7 @@ QONNX = ROOT / "docs" / "qonnx.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 BREVITAS = ROOT / "docs" / "brevitas.md"
 POST_TRAINING = ROOT / "docs" / "post-training.md"
+TFLITE = ROOT / "docs" / "tflite.md"
 OUTPUTS = ROOT / "docs" / "outputs.md"
 COSTS = ROOT / "docs" / "costs.md"
 SYNTHESIS = ROOT / "docs" / "synthesis.md"
@@ -47,6 +48,7 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "brevitas": (BREVITAS, networks.trained),
     "post_training": (POST_TRAINING, networks.quantised),
     "untrained": (POST_TRAINING, networks.untrained),
+    "tflite": (TFLITE, networks.tflite),
     "values": (OUTPUTS, networks.images),
     "depthwise": (ARCHITECTURE, networks.depthwise),
     "macs": (COSTS, costs.macs),

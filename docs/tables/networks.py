@@ -11,6 +11,7 @@ EXPORTED = FOLDER / "qonnx.json"
 TRAINED = FOLDER / "brevitas.json"
 POST_TRAINING = FOLDER / "post_training.json"
 IMAGES = FOLDER / "values.json"
+TFLITE = FOLDER / "tflite_models.json"
 DEPTHWISE = FOLDER / "depthwise.json"
 KEYWORDS = "float_kws"  # the network of the first table of what was quantised without training
 
@@ -133,6 +134,23 @@ IMAGES_COLUMNS: Columns = {
     "sums compared in hardware": lambda row: f"{row['sums_compared']:,}",
     "images that differ": lambda row: row["mismatches"],
     "cycles an image": lambda row: rounded(row, "cycles_per_image"),
+}
+TFLITE_COLUMNS: Columns = {
+    "model": lambda row: f"`{row['model']}`",
+    "array": lambda row: "{rows}x{columns}x{lanes}, {chains} chain{s}".format(
+        **row, s="s" if row["chains"] > 1 else ""
+    ),
+    "right": lambda row: f"{row['right']:,} of {row['images']:,}" if "right" in row else None,
+    "codes compared": lambda row: f"{row['codes_compared']:,}",
+    "codes that differ": lambda row: "some" if row["first_difference"] else "none",
+    "inputs in hardware": lambda row: f"{row['simulated']:,}",
+    "inputs that differ": lambda row: row["mismatches"],
+    "cycles an image": lambda row: rounded(row, "cycles_per_image"),
+    "device": lambda row: f"`{row['target']}`" + ("" if row["routed"] else ", mapped only"),
+    "LUT": lambda row: f"{row['lut']:,}",
+    "block RAM": lambda row: row["bram"],
+    "DSP": lambda row: row["dsp"],
+    "Fmax, MHz": speed,
 }
 
 
@@ -272,3 +290,13 @@ def images() -> str:
     )
     commands = "\n".join(row["command"] for row in rows)
     return f"{table(IMAGES_COLUMNS, rows, 4)}\n\n{caption}\n\n```sh\n{commands}\n```\n"
+
+
+def tflite() -> str:
+    """Return the table of MLPerf Tiny's models as TFLite files."""
+    rows = read(TFLITE)
+    caption = (
+        "Array of rows x columns x lanes that multiplies in DSP blocks, one image in a group; "
+        f"{versions(rows[0]['versions'])}. Made by `{rows[0]['command']}`."
+    )
+    return f"{table(TFLITE_COLUMNS, rows)}\n\n{caption}\n"
