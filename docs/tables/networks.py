@@ -237,9 +237,9 @@ def quantised() -> str:
     rows.sort(key=lambda row: -row["accuracy"])
     first = rows[0]
     routed = next((row["routed"] for row in rows if "routed" in row), None)
-    array = ""
+    array = f"Images ran in hardware on an array of {_array(rows)} elements and lanes. "
     if routed is not None:
-        array = (
+        array += (
             f"LUTs and clock are of one element of 4 lanes on {routed['target']}, seed "
             f"{', '.join(map(str, routed['seeds']))}; {versions(routed['tools'])}. "
         )
@@ -264,13 +264,20 @@ def untrained() -> str:
         if (entry.dataset, entry.network) in shapes
     ]
     both = sorted([*rows, *trained], key=lambda row: (row["network"], -row["accuracy"]))
-    caption = f"All test images. {versions(rows[0]['versions'])}. Made by:"
+    array = f"They ran in hardware on an array of {_array(rows)} elements and lanes."
+    caption = f"All test images. {array} {versions(rows[0]['versions'])}. Made by:"
     return f"{table(UNTRAINED_COLUMNS, both, 6)}\n\n{caption}\n\n{_commands(rows)}"
+
+
+def _array(rows: Sequence[Row]) -> str:
+    """Return the array that images ran on."""
+    return ", ".join(sorted({row["simulated"]["array"] for row in rows if "simulated" in row}))
 
 
 def _commands(rows: Sequence[Row]) -> str:
     """Return the commands that made rows, once each."""
-    lines = "\n".join(dict.fromkeys(sorted(row["command"] for row in rows)))
+    routed = [row["routed"]["command"] for row in rows if "command" in row.get("routed", {})]
+    lines = "\n".join([*sorted({row["command"] for row in rows}), *routed])
     return f"```sh\n{lines}\n```\n"
 
 
