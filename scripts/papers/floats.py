@@ -64,10 +64,10 @@ class FloatNetwork:
     @property
     def recipe(self) -> Recipe:
         """Its recipe, but for the dropout."""
-        widths = {"widths": self.widths} if self.widths else {}
-        return Recipe(
-            dataset=self.dataset, network=self.network, epochs=self.epochs, seed=self.seed, **widths
+        recipe = Recipe(
+            dataset=self.dataset, network=self.network, epochs=self.epochs, seed=self.seed
         )
+        return replace(recipe, widths=self.widths) if self.widths else recipe
 
     def module(self) -> nn.Sequential:
         """Return the network as it is before the first step."""

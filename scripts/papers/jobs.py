@@ -63,7 +63,7 @@ class Job:
                 "needs": [each.key for each in self.needs],
                 "images": images_digest(self.data or None),
                 "sources": source_digest(self.function),
-                "torch": version("torch"),
+                "torch": _torch(),
             }
             self._key.append(key(KIND, parts))
         return self._key[0]
@@ -89,6 +89,11 @@ class About:
 
     machine: str
     seconds: float
+
+
+@cache
+def _torch() -> str:
+    return version("torch")  # which reads files, and there are thousands of jobs
 
 
 def run_job(

@@ -3,9 +3,10 @@
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import torch
 
@@ -16,6 +17,7 @@ from .jobs import About, Job, Value, run_job
 
 __all__ = ["executor", "missing", "run_jobs"]
 
+Done: TypeAlias = Future[tuple[Value, Mapping[str, str | float]]]
 AHEAD = 2  # jobs that wait in a process's queue, for each that runs
 
 
@@ -57,7 +59,7 @@ def run_jobs(
     """
     waiting = missing(jobs, store)
     failed: dict[str, str] = {}
-    running: dict[Future[tuple[Value, dict[str, str | float]]], Job] = {}
+    running: dict[Done, Job] = {}
     try:
         while waiting or running:
             _submit(waiting, running, failed, store, workers, threads * AHEAD)
@@ -81,7 +83,7 @@ def run_jobs(
 
 def _submit(
     waiting: list[Job],
-    running: dict[Future[tuple[Value, dict[str, str | float]]], Job],
+    running: dict[Done, Job],
     failed: dict[str, str],
     store: Store,
     workers: Executor,
@@ -97,7 +99,8 @@ def _submit(
             failed[job.key] = failed[broken]
             waiting.remove(job)
         elif not any(each.key in pending for each in job.needs):
-            needed = tuple(each.get(store) for each in job.needs)
+            values = [each.get(store) for each in job.needs]
+            needed = tuple(value for value in values if value is not None)
             sources = source_digest(job.function)
             future = workers.submit(run_job, job.function, job.arguments, needed, sources)
             running[future] = job

@@ -30,11 +30,12 @@ def _networks(rows: Rows) -> str:
     for kind in KINDS:
         for dropout in DROPOUT:
             shares: dict[Any, float] = {}
-            for row in select(rows, part="accuracy", kind=kind, dropout=dropout, draws=None):
+            for row in select(
+                rows, part="accuracy", kind=kind, dropout=dropout, rounding="nearest"
+            ):
                 one: dict[str, Any] = row
-                if one["rounding"] == "nearest":
-                    right = one["right"][0] - one["gained"][0] + one["lost"][0]
-                    shares[one["seed"]] = 100 * right / one["images"]
+                right = one["right"][0] - one["gained"][0] + one["lost"][0]
+                shares[one["seed"]] = 100 * right / one["images"]
             if shares:
                 each = ", ".join(f"{shares[seed]:.2f}" for seed in sorted(shares))
                 lines.append([kind, f"{dropout:g}", str(KINDS[kind].network.epochs), each])
@@ -99,10 +100,8 @@ def _simulated(rows: Rows) -> str:
 
 def _routed(rows: Rows) -> str:
     lines = []
-    for row in sorted(
-        select(rows, part="routed"), key=lambda row: (row["target"], row["e"] + row["m"])
-    ):  # type: ignore[operator,index]
-        one: dict[str, Any] = row
+    found_rows: list[dict[str, Any]] = select(rows, part="routed")
+    for one in sorted(found_rows, key=lambda row: (row["target"], row["e"] + row["m"])):
         wanted = {name: one[name] for name in ("kind", "dropout", "e", "m")}
         found = lost(select(rows, part="accuracy", rounding="nearest", **wanted))
         cells = [str(1 + one["e"] + one["m"]), f"e{one['e']}m{one['m']}"]

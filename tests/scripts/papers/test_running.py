@@ -1,6 +1,7 @@
 """Jobs of studies: each once, kept at once, and gone on with after an interruption."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -51,11 +52,12 @@ def test_an_interrupted_study_goes_on_and_repeats_nothing(tmp_path):
     with Counting() as workers:
         run_jobs(plan(), store, workers, 1)
     assert workers.count == 0
-    values = [job.get(store) for job in plan()]
+    values: list[Any] = [job.get(store) for job in plan()]
     assert all(set(value) >= {"right", "gained", "lost", "right_validation"} for value in values)
     ternary, int4 = (value["right"][0] for value in values[:2])
     assert ternary < int4
     about = plan()[0].about(store)
+    assert about is not None
     assert about.machine.endswith("cores")
     assert about.seconds > 0
 

@@ -8,7 +8,7 @@ import pytest
 from narrowgauge.scripts.papers.evidence import share_lost
 from narrowgauge.scripts.papers.kept import KeptRows, kept
 from narrowgauge.scripts.papers.page import page
-from narrowgauge.scripts.papers.study import Verdict
+from narrowgauge.scripts.papers.study import StudyRow, Verdict
 from narrowgauge.scripts.papers.tostado2019 import STUDY
 from narrowgauge.scripts.papers.tostado_plan import DROPOUT, KINDS, SEEDS, formats, levels
 from narrowgauge.scripts.papers.winners import chosen
@@ -91,6 +91,7 @@ def test_few_seeds_and_no_rows_are_not_tested():
 def test_a_tie_is_below_twice_the_error():
     rows = [row for row in planted() if (row["e"], row["m"]) == (0, 7)][:9:3]
     change = share_lost(rows)
+    assert change is not None
     assert (change.seeds, change.images) == (3, 10_000)
     assert change.points == pytest.approx(-0.07)
     assert change.is_tie == (abs(change.points) < 2 * change.error)
@@ -105,7 +106,7 @@ def test_the_page_is_written_from_the_rows():
 
 
 def test_rows_join_by_their_columns(tmp_path):
-    made = [{"command": "one"}, {"command": "two"}]
+    made: list[StudyRow] = [{"command": "one"}, {"command": "two"}]
     old = KeptRows([{"kind": "a", "right": [1], "made": 0}, {"kind": "b", "made": 0}], made[:1])
     new = KeptRows([{"kind": "a", "right": [2], "made": 0}], made[1:])
     joined = old.joined(new, ("kind",))
