@@ -1,11 +1,12 @@
 """MLPerf Tiny's models as TFLite files: kernels, integers, hardware, and a device; run by hand.
 
-``studies tflite_models [FOLDER] [--model NAME]... [--seeds N]`` looks in a folder, by default in ``mlperf-tiny``
-of ``NARROWGAUGE_DATA``, for the reference models of keyword spotting, image classification, anomaly
-detection and visual wake words. Each runs in LiteRT's reference kernels and in integers, which are
-compared in every code, and its first images in the compiled simulation, compared in every sum and
-level. Its accelerator is placed and routed, or mapped where no routed device has its memories. A
-row each is kept in ``docs/results/tflite_models.json``. Exits with 1 where anything differs.
+``studies tflite_models [FOLDER] [--model NAME]... [--seeds N]`` looks in a folder, by default in
+``mlperf-tiny`` of ``NARROWGAUGE_DATA``, for the reference models of keyword spotting, image
+classification, anomaly detection and visual wake words. Each runs in LiteRT's reference kernels and
+in integers, which are compared in every code, and its first images in the compiled simulation,
+compared in every sum and level. Its accelerator is placed and routed, or mapped where no routed
+device has its memories. A row each is kept in ``docs/results/tflite_models.json``. Exits with 1
+where anything differs.
 """
 
 import os
