@@ -63,8 +63,8 @@ class ShareChange:
     def __str__(self) -> str:
         tie = ", a tie" if self.is_tie else ""
         return (
-            f"{self.points:+.2f} points (s.d. {self.deviation:.2f}, error {self.error:.2f}{tie}; "
-            f"{self.seeds} seeds, {self.images:,} images)"
+            f"{self.points:+.2f} points (s.d. {self.deviation:.2f}, error {self.error:.2f}{tie}), "
+            f"{self.seeds} seeds, {self.images:,} images"
         )
 
 

@@ -86,8 +86,9 @@ def _near_optimal(bits: int) -> Callable[[Rows], Finding]:
                 found[text] = lost, "e{}m{}".format(*best)
         near = [text for text, (lost, _) in found.items() if lost.above(-NEAR)]
         far = [text for text, (lost, _) in found.items() if lost.below(-NEAR)]
-        figures = "; ".join(f"{text}, {fmt}: {lost}" for text, (lost, fmt) in found.items())
-        return Finding(_verdict(len(near), len(far), len(found)), figures or "no rows")
+        said = [f"{text}, {fmt}: {lost}" for text, (lost, fmt) in found.items()]
+        said += [f"{text}: no rows of {bits} bits" for *_, text in _groups() if text not in found]
+        return Finding(_verdict(len(near), len(far), len(found)), "; ".join(said))
 
     return test
 
