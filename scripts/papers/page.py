@@ -68,9 +68,14 @@ def _made(study: Study, kept: KeptRows) -> str:
         lines.append(
             f"- {len(own):,} rows by `{each['command']}`, {each['date']}: {versions}; "
             f"{each['machine']}; {seconds / 3600:.1f} hours of one core, beside its trainings; "
-            f"data {data}"
+            f"data {data}{_note(each)}"
         )
     return "\n".join(lines)
+
+
+def _note(made: dict[str, Any]) -> str:
+    """Return what else there is to say of how rows were made."""
+    return f". Note: {made['note']}" if "note" in made else ""
 
 
 def _wrapped(text: str) -> str:

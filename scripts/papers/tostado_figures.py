@@ -86,7 +86,7 @@ def _curves(rows: Rows) -> bytes:
             place.set_xlabel("bits of a weight, its sign among them")
             place.set_ylabel("points lost")
             place.set_yscale("symlog", linthresh=1)
-            place.invert_yaxis()
+            place.set(xlim=(BITS[0] - 0.5, BITS[-1] + 0.5), xticks=BITS, ylim=(100, -1))
             place.grid(alpha=0.25)
             place.legend(fontsize=6)
         return _svg(sheet)
