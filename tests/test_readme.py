@@ -46,7 +46,7 @@ def shown():
                     yield page.name, [Path(words[0]).name, *words[1:]]
     for page in sorted((ROOT / "docs" / "results").glob("*.json")):
         for command in dict.fromkeys(re.findall(r'"command": "(.+)"', read(page))):
-            yield page.name, shlex.split(command)
+            yield from ((page.name, shlex.split(part)) for part in command.split(" && "))
 
 
 def commands(*start):

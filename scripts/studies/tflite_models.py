@@ -31,14 +31,14 @@ from ..runs.tflite_check import random_images
 from .keywords import found
 from .record import Row, RowFile, command, output, parser, provenance
 
-__all__ = ["MODELS", "Model", "main", "measure"]
+__all__ = ["MODELS", "ReferenceModel", "main", "measure"]
 
 OUTPUT = output("tflite_models")
 TOOLS = ("narrowgauge", "ai-edge-litert", "flatbuffers", "numpy", "amaranth", "yosys")
 
 
 @dataclass(frozen=True)
-class Model:
+class ReferenceModel:
     """What is measured of a file.
 
     Attributes
@@ -65,14 +65,16 @@ class Model:
 
 
 MODELS = (
-    Model("kws_ref_model", "kws", 1000, 1000, Geometry(4, 4, 4, chains=4), 1, "ecp5-85k"),
-    Model("pretrainedResnet_quant", "cifar10", 2000, 128, Geometry(4, 4, 4), 1, "ecp5-85k"),
-    Model("ad01_int8", None, 200, 100, Geometry(4, 4, 4), 1, "ecp5-85k"),
-    Model("vww_96_int8", None, 20, 20, Geometry(4, 4, 4, chains=4), 1, "xc7"),
+    ReferenceModel("kws_ref_model", "kws", 1000, 1000, Geometry(4, 4, 4, chains=4), 1, "ecp5-85k"),
+    ReferenceModel(
+        "pretrainedResnet_quant", "cifar10", 2000, 128, Geometry(4, 4, 4), 1, "ecp5-85k"
+    ),
+    ReferenceModel("ad01_int8", None, 200, 100, Geometry(4, 4, 4), 1, "ecp5-85k"),
+    ReferenceModel("vww_96_int8", None, 20, 20, Geometry(4, 4, 4, chains=4), 1, "xc7"),
 )
 
 
-def measure(model: Model, path: Path, seeds: Sequence[int]) -> Row:
+def measure(model: ReferenceModel, path: Path, seeds: Sequence[int]) -> Row:
     """Return the row of a file: what differs, who is right how often, and what it costs."""
     started = time.perf_counter()
     lanes = model.geometry.lanes

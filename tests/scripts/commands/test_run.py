@@ -23,7 +23,7 @@ SMALL = (
 PNG = b"\x89PNG\r\n\x1a\n"
 ALWAYS = {"weight", "activation", "network", "dataset", "images", "accuracy_float"}
 HEAD = [name for name, column in COLUMNS.items() if column.always]
-MEASURED = set(HEAD) - {"failure", "remark"}
+MEASURED = set(HEAD) - {"failure", "remark", "slice"}
 
 
 def stored(cache):

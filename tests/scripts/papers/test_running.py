@@ -59,7 +59,7 @@ def test_an_interrupted_study_goes_on_and_repeats_nothing(tmp_path):
     about = plan()[0].about(store)
     assert about is not None
     assert about.machine.endswith("cores")
-    assert about.seconds > 0
+    assert 0 <= about.seconds < 60
 
 
 def test_other_arguments_are_another_job():

@@ -53,7 +53,7 @@ def test_hardware_gives_the_images_of_an_autoencoder(study, tmp_path):
 
 def test_a_wrong_pixel_is_found_and_the_study_fails(study, monkeypatch):
     """The twin: the accelerator of super-resolution has one wrong bit in a channel."""
-    edit(monkeypatch, Emitter, "_send", "sent.eq(code)", "sent.eq(code ^ (channel == 2))")
+    edit(monkeypatch, Emitter, "_send", "sent.eq(code)", "sent.eq(code ^ (loops.channel == 2))")
     status, said, row = study("super-resolution")
     assert (status, row["mismatches"], row["first_difference"]) == (1, 1, "")
     assert "channel 2" in row["first_mismatch"]
