@@ -304,6 +304,6 @@ def tflite() -> str:
     rows = read(TFLITE)
     caption = (
         "Array of rows x columns x lanes that multiplies in DSP blocks, one image in a group; "
-        f"{versions(rows[0]['versions'])}. Made by `{rows[0]['command']}`."
+        f"{versions({**rows[0]['versions'], **rows[0]['tools']})}. Made by `{rows[0]['command']}`."
     )
     return f"{table(TFLITE_COLUMNS, rows)}\n\n{caption}\n"
