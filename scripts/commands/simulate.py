@@ -221,7 +221,7 @@ def _window(path: Path | None, text: str) -> "CycleWindow | None":
 def _print(summary: dict[str, Any]) -> None:
     from ..runs.scores import in_words
 
-    overflows = "not observed in DSP blocks"
+    overflows = "not observed in DSP blocks and by slices"
     if "overflows" in summary:
         counts = summary["overflows"].items()
         overflows = ", ".join(f"{name} {count}" for name, count in counts if count) or "none"
