@@ -29,6 +29,7 @@ BREVITAS = ROOT / "docs" / "brevitas.md"
 POST_TRAINING = ROOT / "docs" / "post-training.md"
 TFLITE = ROOT / "docs" / "tflite.md"
 OUTPUTS = ROOT / "docs" / "outputs.md"
+ARRAY = ROOT / "docs" / "array.md"
 COSTS = ROOT / "docs" / "costs.md"
 SYNTHESIS = ROOT / "docs" / "synthesis.md"
 POPCOUNT = ROOT / "docs" / "popcount.md"
@@ -53,6 +54,7 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "depthwise": (ARCHITECTURE, networks.depthwise),
     "macs": (COSTS, costs.macs),
     "lanes": (COSTS, costs.lanes),
+    "slices": (ARRAY, costs.slices),
     "options": (SYNTHESIS, costs.options),
     "popcounts": (POPCOUNT, costs.popcounts),
     "peaks": (PEAKS, costs.peaks),

@@ -9,6 +9,7 @@ from .base import Columns, Row, percent, read, speed, table, versions
 MACS = FOLDER / "macs.json"
 OPTIONS = FOLDER / "options.json"
 POPCOUNTS = FOLDER / "popcounts.json"
+SLICES = FOLDER / "slices.json"
 PEAK_ROWS = FOLDER / "peaks.json"
 POPCOUNT_COLUMNS: Columns = {
     "target": lambda row: row["target"],
@@ -160,3 +161,20 @@ def _option(row: Row) -> str:
         "{lut} LUT, {fmax_mhz:.0f} ({fmax_mhz_min:.0f} to {fmax_mhz_max:.0f}); "
         "{map_seconds:.0f} + {route_seconds:.0f} s".format(**row)
     )
+
+
+def slices() -> str:
+    """Return the table of arrays of slices beside those of whole weights."""
+    rows = read(SLICES)
+    pairs = list(zip(rows[::2], rows[1::2], strict=True))
+    columns: Columns = {
+        "device": lambda pair: f"`{pair[0]['target']}`",
+        "weights": lambda pair: pair[0]["weight"],
+        "LUT": lambda pair: pair[0]["lut"],
+        "LUT of slices of as many bits": lambda pair: pair[1]["lut"],
+        "times": lambda pair: f"{pair[1]['lut'] / pair[0]['lut']:.2f}",
+        "Fmax, MHz": lambda pair: speed(pair[0]),
+        "Fmax of slices, MHz": lambda pair: speed(pair[1]),
+    }
+    tools = {name: text for row in rows for name, text in row["tools"].items()}
+    return f"{table(columns, pairs)}\n\n{versions(tools)}. Made by `{rows[0]['command']}`.\n"

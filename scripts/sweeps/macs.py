@@ -23,7 +23,7 @@ from ...hw.tools.store import Store
 from ..rows.row import ResultRow, geometry_columns
 from .points import BUILDING, GEOMETRY, Built, Point, check_blocks, shape
 
-__all__ = ["Array", "Mac"]
+__all__ = ["Array", "ArraySums", "Mac"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,10 +160,10 @@ class Array(Mac):
         array = SystolicArray(
             self.geometry, self.operands, self._accumulator(), fabric=self._fabric
         )
-        return Shell(_Sums(array))
+        return Shell(ArraySums(array))
 
 
-class _Sums(wiring.Component):
+class ArraySums(wiring.Component):
     """An array whose overflow flags nothing reads, as in an accelerator."""
 
     i_activations: data.View
@@ -181,10 +181,17 @@ class _Sums(wiring.Component):
                 "i_control": In(CONTROL),
                 "o": Out(data.ArrayLayout(array.accumulator.width, array.geometry.chains)),
                 "o_valid": Out(1),
+                **self._slices(),
             }
         )
 
+    def _slices(self) -> dict[str, Any]:
+        """Return the port that only an array of slices has."""
+        members = self.array.signature.members
+        return {"i_signed": members["i_signed"]} if "i_signed" in members else {}
+
     def elaborate(self, platform: Any) -> Module:
+        """Join the array with the ports."""
         m = Module()
         m.submodules.array = array = self.array
         m.d.comb += [
@@ -192,6 +199,7 @@ class _Sums(wiring.Component):
             array.i_weights.eq(self.i_weights),
             array.i_control.eq(self.i_control),
             self.o_valid.eq(array.o_valid),
+            *(getattr(array, name).eq(getattr(self, name)) for name in self._slices()),
         ]
         m.d.comb += [self.o[chain].eq(array.o[chain].sum) for chain in range(self._chains)]
         return m
