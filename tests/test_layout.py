@@ -83,7 +83,7 @@ ARROWS = {  # what each folder may import, beside its own modules and the files 
         "boards.build boards.catalogue boards.host boards.proof hw.accelerator hw.array "
         "hw.gates hw.mac hw.network hw.numbers hw.program hw.sim hw.synth hw.tools "
         "model.data model.exchange model.integers model.post_training model.training model.zoo "
-        "scripts.commands scripts.rows scripts.runs scripts.terminal"
+        "scripts.commands scripts.rows scripts.runs scripts.sweeps scripts.terminal"
     ),
     "scripts.sweeps": (
         "hw.accelerator hw.array hw.mac hw.network hw.numbers hw.program hw.synth "
