@@ -166,15 +166,15 @@ def _option(row: Row) -> str:
 def slices() -> str:
     """Return the table of arrays of slices beside those of whole weights."""
     rows = read(SLICES)
-    pairs = list(zip(rows[::2], rows[1::2], strict=True))
+    pairs = [{"whole": one, "sliced": two} for one, two in zip(rows[::2], rows[1::2], strict=True)]
     columns: Columns = {
-        "device": lambda pair: f"`{pair[0]['target']}`",
-        "weights": lambda pair: pair[0]["weight"],
-        "LUT": lambda pair: pair[0]["lut"],
-        "LUT of slices of as many bits": lambda pair: pair[1]["lut"],
-        "times": lambda pair: f"{pair[1]['lut'] / pair[0]['lut']:.2f}",
-        "Fmax, MHz": lambda pair: speed(pair[0]),
-        "Fmax of slices, MHz": lambda pair: speed(pair[1]),
+        "device": lambda pair: f"`{pair['whole']['target']}`",
+        "weights": lambda pair: pair["whole"]["weight"],
+        "LUT": lambda pair: pair["whole"]["lut"],
+        "LUT of slices of as many bits": lambda pair: pair["sliced"]["lut"],
+        "times": lambda pair: f"{pair['sliced']['lut'] / pair['whole']['lut']:.2f}",
+        "Fmax, MHz": lambda pair: speed(pair["whole"]),
+        "Fmax of slices, MHz": lambda pair: speed(pair["sliced"]),
     }
     tools = {name: text for row in rows for name, text in row["tools"].items()}
     return f"{table(columns, pairs)}\n\n{versions(tools)}. Made by `{rows[0]['command']}`.\n"
