@@ -2,10 +2,10 @@
 
 import io
 from collections.abc import Callable
-from statistics import mean
+from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
-from .evidence import select
+from .evidence import FEWEST_SEEDS, select
 from .rounded import ROUNDINGS
 from .study import Rows, StudyFigure
 from .tostado_plan import DROPOUT, EXPONENTS, KINDS, MANTISSAS
@@ -22,24 +22,25 @@ BITS = range(2, 9)
 
 
 def lost(rows: Rows) -> tuple[float, float] | None:
-    """Return the mean of the points that rounding costs, and their deviation over the rows."""
+    """Return the mean of the points that rounding costs, and their standard deviation over seeds.
+
+    None where there are fewer than three seeds.
+    """
+    if len(rows) < FEWEST_SEEDS:
+        return None
     each = []
     for row in rows:
         one: dict[str, Any] = row
         change = (sum(one["lost"]) - sum(one["gained"])) / len(one["right"])
         each.append(100 * change / one["images"])
-    if not each:
-        return None
-    middle = mean(each)
-    spread = (sum((one - middle) ** 2 for one in each) / max(len(each) - 1, 1)) ** 0.5
-    return middle, spread
+    return mean(each), stdev(each)
 
 
 def _heat(dropout: float) -> Callable[[Rows], bytes]:
     def draw(rows: Rows) -> bytes:
         kinds = [kind for kind in KINDS if select(rows, part="accuracy", kind=kind)]
         with _sheet(len(kinds), len(ROUNDINGS)) as (sheet, axes):
-            for row, kind in zip(axes, kinds, strict=True):
+            for row, kind in zip(axes, kinds, strict=False):  # an empty row where there are none
                 for place, rounding in zip(row, ROUNDINGS, strict=True):
                     wanted = {"kind": kind, "dropout": dropout, "rounding": rounding}
                     _map(place, select(rows, part="accuracy", **wanted), f"{kind}, {rounding}")
@@ -76,7 +77,7 @@ def _map(axes: "Axes", rows: Rows, title: str) -> None:
 def _curves(rows: Rows) -> bytes:
     kinds = [kind for kind in KINDS if select(rows, part="accuracy", kind=kind)]
     with _sheet(1, len(kinds)) as (sheet, axes):
-        for place, kind in zip(axes[0], kinds, strict=True):
+        for place, kind in zip(axes[0], kinds, strict=False):
             for dropout, line in zip(DROPOUT, ("-", "--"), strict=True):
                 for rounding, colour in zip(
                     ROUNDINGS, ("#0072b2", "#d55e00", "#009e73"), strict=True
@@ -148,7 +149,7 @@ def _svg(sheet: "Sheet") -> bytes:
 _CELLS = (
     "Points of accuracy lost by rounding weights to `eEmM`, the mean over seeds and ± their "
     "standard deviation (over seeds of the mean of ten draws where rounding is stochastic); "
-    "formats without a number have no rows"
+    "formats without a number have fewer than three seeds"
 )
 FIGURES = (
     StudyFigure("heat", f"{_CELLS}. Trained without dropout", _heat(DROPOUT[0])),

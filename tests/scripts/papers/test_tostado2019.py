@@ -10,6 +10,7 @@ from narrowgauge.scripts.papers.kept import KeptRows, kept
 from narrowgauge.scripts.papers.page import page
 from narrowgauge.scripts.papers.study import StudyRow, Verdict
 from narrowgauge.scripts.papers.tostado2019 import STUDY
+from narrowgauge.scripts.papers.tostado_figures import lost
 from narrowgauge.scripts.papers.tostado_plan import DROPOUT, KINDS, SEEDS, formats, levels
 from narrowgauge.scripts.papers.winners import chosen
 
@@ -41,6 +42,19 @@ def planted(costs=COSTS, gain=200, dropped=300):
 
 def verdicts(rows):
     return [finding.verdict for finding in STUDY.findings(rows)]
+
+
+def test_fewer_than_three_seeds_have_no_deviation():
+    """Of one seed a figure would say that networks do not differ."""
+    rows = [row for row in planted() if (row["e"], row["m"]) == (0, 3)][:3]
+    assert lost(rows) is not None
+    assert lost(rows[:2]) is None
+    assert lost([]) is None
+
+
+def test_figures_of_no_rows_are_empty():
+    for figure in STUDY.figures:
+        assert figure.draw([]).startswith(b"<?xml")
 
 
 def test_claims_hold_of_rows_that_say_so():
