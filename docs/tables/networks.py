@@ -102,8 +102,8 @@ POST_TRAINING_COLUMNS: Columns = {
     "labelled as in float": lambda row: percent(row["same"]),
     "right of the others": lambda row: percent(row["accuracy_others"]),
     "images that differ in hardware": lambda row: row.get("simulated", {}).get("mismatches"),
-    "LUT": lambda row: row.get("routed", {}).get("lut"),
-    "Fmax, MHz": lambda row: speed(row.get("routed", {})),
+    "LUT": lambda row: row.get("design", {}).get("lut"),
+    "Fmax, MHz": lambda row: speed(row.get("design", {})),
 }
 UNTRAINED_COLUMNS: Columns = {
     "network": lambda row: row["network"],
@@ -236,7 +236,7 @@ def quantised() -> str:
     rows = [row for row in read(POST_TRAINING) if row["network"] == KEYWORDS]
     rows.sort(key=lambda row: -row["accuracy"])
     first = rows[0]
-    routed = next((row["routed"] for row in rows if "routed" in row), None)
+    routed = next((row["design"] for row in rows if "design" in row), None)
     array = f"Images ran in hardware on an array of {_array(rows)} elements and lanes. "
     if routed is not None:
         array += (
@@ -276,7 +276,7 @@ def _array(rows: Sequence[Row]) -> str:
 
 def _commands(rows: Sequence[Row]) -> str:
     """Return the commands that made rows, once each."""
-    routed = [row["routed"]["command"] for row in rows if "command" in row.get("routed", {})]
+    routed = [row["design"]["command"] for row in rows if "command" in row.get("design", {})]
     lines = "\n".join([*sorted({row["command"] for row in rows}), *routed])
     return f"```sh\n{lines}\n```\n"
 

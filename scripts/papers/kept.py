@@ -20,7 +20,7 @@ from ...hw.tools.store import Store
 from ...model.data import load
 from .study import Cell, Rows, Study, StudyRow
 
-__all__ = ["KeptRows", "gathered", "kept"]
+__all__ = ["KeptRows", "gathered", "kept", "study_of"]
 
 LIBRARIES = ("narrowgauge", "numpy", "torch")
 
@@ -95,6 +95,17 @@ def _place(row: StudyRow, names: Sequence[str]) -> tuple[Any, ...]:
 def kept(name: str) -> Path:
     """Return the file of rows that the repository keeps of a study; there may be none."""
     return Path(__file__).parents[2] / "docs" / "results" / "studies" / f"{name}.json"
+
+
+def study_of(path: Path) -> str | None:
+    """Return the name of the study whose rows a file keeps; None for any other file, or none."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return (
+        found["study"] if isinstance(found, dict) and isinstance(found.get("study"), str) else None
+    )
 
 
 def gathered(study: Study, cells: Sequence[Cell], store: Store, command: str) -> KeptRows:

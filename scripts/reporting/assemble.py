@@ -23,10 +23,17 @@ def figures(rows: Sequence[ResultRow]) -> list[Figure]:
 
 
 def build(
-    title: str, rows: Sequence[ResultRow], sources: Sequence[ResultsFile], folder: Path
+    title: str,
+    rows: Sequence[ResultRow],
+    sources: Sequence[ResultsFile],
+    folder: Path,
+    studies: Sequence[tuple[str, str]] = (),
 ) -> list[Path]:
-    """Write page, ``rows.csv``, and PNG, SVG and CSV of each figure; return the paths."""
-    drawn = figures(rows)
+    """Write page, ``rows.csv``, and PNG, SVG and CSV of each figure; return the paths.
+
+    Without a row there are no figures. ``studies`` are names and pages, as HTML.
+    """
+    drawn = figures(rows) if rows else []
     written: list[Path] = []
     downloads: dict[str, dict[str, bytes]] = {}
     for figure in drawn:
@@ -39,6 +46,6 @@ def build(
                 path.suffix[1:]: path.read_bytes() for path in (*pictures, table)
             }
     write_atomically(folder / "rows.csv", all_rows_csv(rows))
-    html = page(title, rows, sources, drawn, downloads)
+    html = page(title, rows, sources, drawn, downloads, studies)
     write_atomically(folder / "report.html", html)
     return [folder / "report.html", *written, folder / "rows.csv"]

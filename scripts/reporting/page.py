@@ -24,6 +24,7 @@ def page(
     sources: Sequence[ResultsFile],
     figures: Sequence[Figure],
     downloads: Mapping[str, Mapping[str, bytes]],
+    studies: Sequence[tuple[str, str]] = (),
 ) -> str:
     """Return the report as HTML.
 
@@ -37,6 +38,8 @@ def page(
         What is drawn; those without panels say how to measure what they need.
     downloads : mapping
         For each figure's name, by suffix, the files that the page offers.
+    studies : sequence
+        Names of studies, and their pages as HTML, figures and all.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -56,6 +59,7 @@ def page(
         title=title,
         summary=summary(rows, sources),
         figures=figures,
+        studies=studies,
         drawn=drawn,
         links={name: _links(name, files) for name, files in downloads.items()},
         formats=[(name, colour(name)) for name in formats],

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import pairwise
@@ -48,8 +48,15 @@ class ResultsFile:
     rows: tuple[ResultRow, ...]
 
 
-def read(paths: Iterable[Path]) -> tuple[list[ResultsFile], list[str]]:
+def read(
+    paths: Iterable[Path], others: Collection[Path] = ()
+) -> tuple[list[ResultsFile], list[str]]:
     """Read files, and the results among the ``*.json`` of folders.
+
+    Parameters
+    ----------
+    others : collection of Path
+        Files that hold something else, for which the report has a place.
 
     Returns
     -------
@@ -66,10 +73,12 @@ def read(paths: Iterable[Path]) -> tuple[list[ResultsFile], list[str]]:
     sources: list[ResultsFile] = []
     left_out: list[str] = []
     for path in paths:
+        if path in others:
+            continue
         if not path.is_dir():
             sources.append(_source(path, _load(path)))
             continue
-        files = sorted(path.glob("*.json"))
+        files = [file for file in sorted(path.glob("*.json")) if file not in others]
         found = []
         for file in files:
             content = _load(file)
@@ -77,7 +86,7 @@ def read(paths: Iterable[Path]) -> tuple[list[ResultsFile], list[str]]:
                 found.append(_source(file, content))
             except _NoRows as error:
                 left_out.append(str(error))
-        if not found:
+        if not found and not any(path in other.parents for other in others):
             what = f"none of its {len(files)} JSON files has any" if files else "no JSON file"
             raise ReportError(f"no results in {path}: {what}; `narrowgauge run` writes them")
         sources += found

@@ -117,7 +117,7 @@ class _Job:
         if self.simulate:
             row["simulated"] = _simulated(found.network, self.store)
         if self.route is not None:
-            row["routed"] = _routed(found.network, self.route, range(1, self.seeds + 1), self.store)
+            row["design"] = _routed(found.network, self.route, range(1, self.seeds + 1), self.store)
         return row
 
 

@@ -100,7 +100,7 @@ class RowFile:
     def has(self, row: Mapping[str, Any], *more: str) -> bool:
         """Tell whether there is a row that agrees in ``names``, and in other columns."""
         names = (*self.names, *more)
-        return any(all(each.get(name) == row[name] for name in names) for each in self.rows())
+        return any(all(each.get(name) == row.get(name) for name in names) for each in self.rows())
 
     def keep(self, rows: Sequence[Row], *, instead: Sequence[str] = ()) -> None:
         """Put rows in the places of those that agree in ``names``, or in the columns ``instead``.
@@ -129,4 +129,4 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _place(row: Row, names: Sequence[str]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in names)
+    return tuple(row.get(name) for name in names)

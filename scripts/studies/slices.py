@@ -41,7 +41,8 @@ def row(weight: str, bits: int | None, on: Target) -> Row:
     text = convert(shell, platform=on)
     found = measure(text, on, seeds=SEEDS if routed else (), shell=shell, store=Store())
     about: Row = {"target": on.name, "weight": weight, **geometry_columns(geometry)}
-    return about | {"slice": bits} | found.row() | provenance(command("slices"))
+    about |= {} if bits is None else {"slice": bits}
+    return about | found.row() | provenance(command("slices"))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -63,4 +64,4 @@ def main(arguments: Sequence[str]) -> int:
 
 def _order(row: Row) -> tuple[object, ...]:
     weights = [weight for weight, _ in ARRAYS]
-    return TARGETS.index(row["target"]), weights.index(row["weight"]), row["slice"] or 0
+    return TARGETS.index(row["target"]), weights.index(row["weight"]), row.get("slice", 0)

@@ -4,21 +4,31 @@ import copy
 import csv
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from narrowgauge.hw.errors import NarrowgaugeError
 from narrowgauge.hw.synth.targets import target
+from narrowgauge.scripts.commands.report import command
+from narrowgauge.scripts.papers.html_page import html_page
+from narrowgauge.scripts.papers.kept import KeptRows
+from narrowgauge.scripts.papers.perform import STUDIES
+from narrowgauge.scripts.papers.tostado2019 import STUDY as TOSTADO
 from narrowgauge.scripts.reporting.assemble import figures
 from narrowgauge.scripts.reporting.palette import colour
 from narrowgauge.scripts.reporting.quantities import cost, density, intensity, kind, peak, sustained
 from narrowgauge.scripts.reporting.roofline import memory_bits
+from narrowgauge.scripts.reporting.rows import read
 from narrowgauge.scripts.rows.row import ResultRow
 
 from .reports import NETWORKS, PLAIN, ROWS, UNITS, write_report
 
+MADE = {"command": "x", "date": "y", "versions": {}, "machine": "z", "data": {}}
 NAMES = ["cost", "accuracy", "throughput", "clock", "roofline"]
 
 
@@ -324,3 +334,59 @@ def test_a_folder_without_results_is_one_line(invoke, tmp_path):
     (tmp_path / "empty").mkdir()
     finished = invoke("report", tmp_path / "empty", "-o", tmp_path / "out")
     finished.fails_with(1, "empty", "no JSON file", "narrowgauge run")
+
+
+# --- studies -------------------------------------------------------------------------------------
+
+
+def study_folder(folder, note=""):
+    """A folder of results with rows of a study in its own folder, as `study` writes."""
+    (folder / "studies").mkdir(parents=True)
+    kept = json.loads((NETWORKS.parent / "studies" / "tostado2019.json").read_text())
+    kept["made"][0]["note"] = note
+    (folder / "studies" / "tostado2019.json").write_text(json.dumps(kept))
+    return folder
+
+
+def test_a_study_has_a_section(tmp_path, monkeypatch):
+    study = replace(TOSTADO, figures=TOSTADO.figures[-1:])  # heat maps take seconds
+    monkeypatch.setitem(STUDIES, "tostado2019", study)
+    planted = '<img src="https://x/y.png">\n\n<script src="https://x/y.js"></script>\n\n'
+    folder = study_folder(tmp_path / "results", planted)
+    done = CliRunner().invoke(command, [str(folder), "-o", str(tmp_path / "report")])
+    assert done.exit_code == 0, done.output
+    assert "0 rows; studies: tostado2019" in done.output
+    assert "left out" not in done.output
+    text = (tmp_path / "report" / "report.html").read_text()
+    section = re.search(r'<section id="tostado2019" class="study">.*?</section>', text, re.S)
+    assert section is not None
+    for claim in study.claims:
+        assert f"<strong>{claim.text}: " in section[0]
+    assert section[0].count("data:image/svg+xml;base64,") == 1
+    tags = {tag for tag, _ in Page(section[0]).tags}
+    assert {"table", "h2", "h3", "img"} <= tags
+    assert not {"h1", "script"} & tags
+    assert [link for link in Page(section[0]).outside() if "doi.org" not in link] == []
+    assert "note" in html_page(study, KeptRows([], [{**MADE, "note": "note"}]))
+
+
+def test_what_the_repository_keeps_can_be_shown():
+    sources, left_out = read([NETWORKS.parent])
+    assert {"results.json", "macs.json", "slices.json"} <= {each.path.name for each in sources}
+    assert not any("macs" in each for each in left_out)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"study": "other", "rows": [], "made": []}, "no study 'other'; there is tostado2019"),
+        ({"study": "tostado2019", "rows": [{"e": 1}], "made": []}, "do not say how they were made"),
+        ({"study": "tostado2019"}, "not a file of a study's rows"),
+    ],
+)
+def test_a_damaged_study_is_said_in_one_line(tmp_path, content, said):
+    path = tmp_path / "study.json"
+    path.write_text(json.dumps(content))
+    done = CliRunner().invoke(command, [str(path), "-o", str(tmp_path / "report")])
+    assert isinstance(done.exception, NarrowgaugeError)
+    assert said in str(done.exception)

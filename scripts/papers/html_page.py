@@ -1,0 +1,60 @@
+"""The page of a study as HTML, a part of the report: its figures are in it."""
+
+from base64 import b64encode
+from collections.abc import Iterable
+from pathlib import Path
+
+from ...hw.errors import DataError
+from .kept import KeptRows, study_of
+from .page import page
+from .perform import find_study
+from .study import Study
+
+__all__ = ["html_page", "study_files", "study_page"]
+
+LEVELS = {"h1": "h2", "h2": "h3"}
+"""A page is a section of the report: its heads are a level below those of a page."""
+
+
+def study_files(paths: Iterable[Path]) -> list[Path]:
+    """Return the files of studies' rows among files, in folders, and in their ``studies``."""
+    found = []
+    for path in paths:
+        inside = sorted([*path.glob("*.json"), *path.glob("studies/*.json")])
+        found += [each for each in inside or [path] if study_of(each)]
+    return found
+
+
+def study_page(path: Path) -> tuple[str, str]:
+    """Return the name of a study, and the page of the rows that a file keeps of it, as HTML.
+
+    Raises
+    ------
+    DataError
+        For what is no file of a study's rows.
+    NarrowgaugeError
+        For a study that this version does not have.
+    """
+    study, kept = find_study(study_of(path) or path.stem), KeptRows.read(path)
+    if not all(row.get("made") in range(len(kept.made)) for row in kept.rows):
+        raise DataError(f"{path}: its rows do not say how they were made")
+    return study.name, html_page(study, kept)
+
+
+def html_page(study: Study, kept: KeptRows) -> str:
+    """Return the page of a study as HTML; what is HTML in its rows is left out."""
+    from markdown_it import MarkdownIt
+
+    pictures = {
+        f"{study.name}-{figure.name}.svg": figure.draw(kept.rows) for figure in study.figures
+    }
+    reader = MarkdownIt("commonmark").enable("table")
+    tokens = [each for each in reader.parse(page(study, kept)) if each.type != "html_block"]
+    for token in tokens:
+        token.tag = LEVELS.get(token.tag, token.tag)
+        token.children = [each for each in token.children or () if each.type != "html_inline"]
+        for child in token.children:
+            if child.type == "image":
+                image = b64encode(pictures[str(child.attrs["src"])]).decode()
+                child.attrs["src"] = f"data:image/svg+xml;base64,{image}"
+    return reader.renderer.render(tokens, reader.options, {})
