@@ -1,7 +1,8 @@
 """The network file: one safe file that carries a network's integers.
 
 It is a ``safetensors`` file. Layer ``N`` has up to four arrays: ``N.weights``, the weight codes
-side by side without gaps, the first in the lowest bits of the first byte; ``N.bias``,
+side by side without gaps, the first in the lowest bits of the first byte, each as wide as its
+output channel's; ``N.bias``,
 ``N.multiplier`` and ``N.thresholds``, plain integers. A JSON header under the key ``narrowgauge``
 has everything else, the shape of the weights included. The file holds no code and can be read
 without this package.
@@ -10,12 +11,13 @@ The header's last entry is a digest over the rest of it and all arrays. A file o
 changed is refused; one without a digest, as files once were, is read.
 
 A header has the oldest version that knows everything in it: version 3 brought the ends of the
-clamp, the rounding and the thresholds. ``values`` is there where it is true, or names outputs, and
-``output_layers`` where there are several; who does not know them refuses the file.
+clamp, the rounding and the thresholds, version 4 the widths of channels. ``values`` is there where
+it is true, or names outputs, and ``output_layers`` where there are several; who does not know them
+refuses the file.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from hashlib import sha256
 from pathlib import Path
@@ -35,10 +37,11 @@ from .network import Network
 
 __all__ = ["VERSIONS", "from_bytes", "load", "save", "to_bytes"]
 
-VERSIONS = (2, 3)
+VERSIONS = (2, 3, 4)
 ARRAYS = ("weights", "bias", "multiplier", "thresholds")
 SINCE_3 = ("low", "high", "rounding", "thresholds")
-"""Fields that version 2 does not have; they are left out where they say nothing."""
+SINCE_4 = ("widths",)
+"""Fields that the version before does not have; they are left out where they say nothing."""
 FORMATS = ("input", "output", "weight", "other")
 HEADER = (
     "version",
@@ -63,7 +66,7 @@ def to_bytes(network: Network, *, digest: bool = True) -> bytes:
     Without its ``digest`` it is what earlier versions wrote.
     """
     header: dict[str, object] = {
-        "version": 3 if any(_new_fields(layer) for layer in network) else 2,
+        "version": max(map(_version, network)),
         "name": network.name,
         "accumulator": asdict(network.accumulator),
         "about": dict(network.about),
@@ -96,18 +99,23 @@ def _digest(header: Mapping[str, object], arrays: Mapping[str, np.ndarray]) -> s
     return sha256(b"".join(len(each).to_bytes(8, "little") + each for each in parts)).hexdigest()
 
 
+def _version(layer: Layer) -> int:
+    """Return the oldest version that can say everything of a layer."""
+    given = _new_fields(layer)
+    return 4 if given & set(SINCE_4) else 3 if given else 2
+
+
 def _new_fields(layer: Layer) -> set[str]:
-    """Return the fields of a layer that only version 3 can say."""
-    if not isinstance(layer, Requantised):
-        return set()
-    given = {name for name in SINCE_3 if getattr(layer, name) is not None}
-    return given - {"rounding"} if layer.rounding == "half_up" else given
+    """Return the fields of a layer that version 2 cannot say."""
+    named = (*SINCE_3, *SINCE_4)
+    given = {name for name in named if getattr(layer, name, None) is not None}
+    return given - {"rounding"} if getattr(layer, "rounding", None) == "half_up" else given
 
 
 def _record(layer: Layer) -> dict[str, object]:
     """Return everything of a layer but its arrays, as plain JSON data."""
     record: dict[str, object] = {"kind": layer.kind}
-    left_out = set(SINCE_3) - _new_fields(layer)
+    left_out = {*SINCE_3, *SINCE_4} - _new_fields(layer)
     for field in fields(layer):
         if field.name in left_out:
             continue
@@ -123,22 +131,42 @@ def _record(layer: Layer) -> dict[str, object]:
     return record
 
 
+def _used(widths: Sequence[int], fmt: Format, inputs: int) -> np.ndarray:
+    """Return which bits of weight codes are stored, of shape (weights, bits of the format)."""
+    return np.arange(fmt.width) < np.repeat(widths, inputs)[:, None]
+
+
 def _packed(layer: Weighted) -> np.ndarray:
     """Return the weight codes of a layer as bytes."""
     codes = layer.weight.to_code(layer.weights).reshape(-1, 1)
     bits = (codes >> np.arange(layer.weight.width)) & 1
-    return np.packbits(bits.astype(np.uint8), bitorder="little")
+    stored = bits[_used(layer.channel_widths, layer.weight, layer.weights[0].size)]
+    return np.packbits(stored.astype(np.uint8), bitorder="little")
 
 
-def _unpacked(octets: np.ndarray, fmt: Format, shape: list[int]) -> np.ndarray:
+def _unpacked(
+    octets: np.ndarray, fmt: Format, shape: list[int], widths: Sequence[int] | None
+) -> np.ndarray:
     """Return the weight levels that `_packed` made bytes of."""
-    count = int(np.prod([int(each) for each in shape]))
-    wanted = -(-count * fmt.width // 8)
-    if octets.dtype != np.uint8 or octets.shape != (wanted,):
-        raise ValueError(f"weights of shape {shape} take {wanted} bytes, not {octets.shape}")
-    bits = np.unpackbits(octets, count=count * fmt.width, bitorder="little")
-    codes = bits.reshape(count, fmt.width).astype(np.int64) << np.arange(fmt.width)
-    return fmt.to_level(codes.sum(axis=1)).reshape(shape)
+    outputs, *others = map(int, shape)
+    if widths is not None and (
+        len(widths) != outputs or not all(1 <= each <= fmt.width for each in widths)
+    ):
+        raise ValueError(f"widths are 1 to {fmt.width}, one for each of {outputs} output channels")
+    inputs = int(np.prod(others))
+    stored = inputs * (outputs * fmt.width if widths is None else sum(widths))
+    if octets.dtype != np.uint8 or octets.shape != (-(-stored // 8),):
+        raise ValueError(
+            f"weights of shape {shape} take {-(-stored // 8)} bytes, not {octets.shape}"
+        )
+    used = _used([fmt.width] * outputs if widths is None else widths, fmt, inputs)
+    bits = np.zeros(used.shape, np.int64)
+    bits[used] = np.unpackbits(octets, count=stored, bitorder="little")
+    if fmt.min_level < 0:  # what is narrower is extended by its sign
+        sign = np.take_along_axis(bits, used.sum(axis=1, keepdims=True) - 1, axis=1)
+        bits = np.where(used, bits, sign)
+    codes = (bits << np.arange(fmt.width)).sum(axis=1)
+    return fmt.to_level(codes).reshape(shape)
 
 
 def _smallest(levels: np.ndarray) -> np.ndarray:
@@ -253,5 +281,6 @@ def _layer(index: int, record: dict[str, Any], arrays: dict[str, np.ndarray]) ->
         elif field.name == "window" and record["window"] is not None:
             values["window"] = Window(**record["window"])
     if issubclass(kind, Weighted):
-        values["weights"] = _unpacked(values["weights"], values["weight"], shape)
+        given = values["weights"], values["weight"], shape, record.get("widths")
+        values["weights"] = _unpacked(*given)
     return kind(**values)

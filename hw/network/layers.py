@@ -13,6 +13,7 @@ level is the lowest of ``output`` and one more for each of ``thresholds[c]`` wit
 Outside the image a window reads level 0, or -1 where the layer's input is bipolar.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -47,14 +48,27 @@ MAX_SUMMAND = 16383  # the largest multiplier of a summand of `Add`
 class Weighted(Requantised):
     """A layer with weights: an integer array ``weights`` of levels of the format ``weight``.
 
+    Parameters
+    ----------
+    weight : Format
+        Format of all weights.
+    weights : int array
+        Their levels, output channels first.
+    widths : tuple of int, optional
+        Bits of each output channel's integer weights, the sign included: at most those of
+        ``weight``, which may be more than the widest needs. None means that all channels are as
+        wide as ``weight``, and is what such widths become.
+
     Raises
     ------
     NetworkError
-        For weights of another shape, or that are no levels of their format.
+        For weights of another shape, or that are no levels of their format; for widths that are
+        not one a channel, of weights that are no integers, or that do not hold their weights.
     """
 
     weight: Format
     weights: np.ndarray
+    widths: tuple[int, ...] | None = None
 
     axes: ClassVar[tuple[str, ...]]
 
@@ -71,6 +85,30 @@ class Weighted(Requantised):
             self.weight.to_code(self.weights)
         except FormatError as error:
             raise NetworkError(f"layer {self.name}: {error}") from error
+        if self.widths is not None:
+            object.__setattr__(self, "widths", self._checked_widths(self.widths))
+
+    def _checked_widths(self, widths: Sequence[int]) -> tuple[int, ...] | None:
+        """Return the widths of channels, or None where all are those of ``weight``."""
+        fmt, name = self.weight, f"layer {self.name}"
+        if not isinstance(fmt, Fixed):
+            raise NetworkError(f"{name}: widths of channels are of integer weights, not of {fmt}")
+        if len(widths) != self.channels:
+            raise NetworkError(f"{name}: {len(widths)} widths for {self.channels} output channels")
+        least = min(2, fmt.width) if fmt.signed else 1
+        for channel, (width, row) in enumerate(zip(widths, self.weights, strict=True)):
+            integer = isinstance(width, int | np.integer) and not isinstance(width, bool)
+            if not integer or not least <= width <= fmt.width:
+                raise NetworkError(
+                    f"{name}: the width of channel {channel} of {fmt} weights is {least} to "
+                    f"{fmt.width}, not {width!r}"
+                )
+            try:
+                Fixed(int(width), signed=fmt.signed).to_code(row)
+            except FormatError as error:
+                raise NetworkError(f"{name}: channel {channel}: {error}") from error
+        given = tuple(map(int, widths))
+        return None if set(given) == {fmt.width} else given
 
     @property
     def channels(self) -> int:
@@ -78,9 +116,19 @@ class Weighted(Requantised):
         return self.weights.shape[0]
 
     @property
+    def channel_widths(self) -> tuple[int, ...]:
+        """Bits of the weights of each output channel."""
+        return self.widths or (self.weight.width,) * self.channels
+
+    @property
     def weight_bits(self) -> int:
         """Bits that its weight codes take."""
-        return self.weights.size * self.weight.width
+        return self.weights[0].size * sum(self.channel_widths)
+
+    @property
+    def mean_bits(self) -> float:
+        """Bits of a weight, in the mean."""
+        return self.weight_bits / self.weights.size
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -18,6 +18,7 @@ from narrowgauge.hw.network.file import from_bytes, load, save, to_bytes
 from narrowgauge.hw.network.layers import Size, Window
 from narrowgauge.hw.network.network import Network
 from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.numbers.formats import Fixed
 from narrowgauge.model.zoo import networks as zoo
 
 from ..networks import convnets, random_exits
@@ -101,6 +102,39 @@ def test_what_version_2_cannot_say_is_version_3(change):
     new = {"low", "high", "rounding", "thresholds"}
     assert new & read["layers"][0].keys() == new & change.keys() - {"thresholds"}
     assert not any(new & layer.keys() for layer in read["layers"][1:])
+
+
+@given(
+    st.lists(st.integers(2, 8), min_size=1, max_size=5), st.booleans(), st.integers(1, 9),
+    st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_widths_of_channels_are_version_4_and_take_their_bits(widths, signed, inputs, seed):
+    fmt = Fixed(8, signed=signed)
+    formats, random = [Fixed(each, signed=signed) for each in widths], np.random.default_rng(seed)
+    rows = [random.integers(each.min_level, each.max_level + 1, inputs) for each in formats]
+    layer = dense("first", str(fmt), "uint4", "int32", len(widths), inputs)
+    layer = replace(layer, weights=np.stack(rows), widths=widths)
+    network = Network("wide", (layer,), Accumulator(20))
+    content = to_bytes(network)
+    same(from_bytes(content, origin="wide"), network)
+    assert to_bytes(from_bytes(content, origin="wide")) == content
+    read, size = header(content), from_safetensors(content)["0.weights"].size
+    all_wide = set(widths) == {8}
+    assert (read["version"], "widths" in read["layers"][0]) == (
+        (2, False) if all_wide else (4, True)
+    )
+    assert size == -(-sum(widths) * inputs // 8)
+
+
+@pytest.mark.parametrize("widths", [[2], [9, 2], [0, 2], ["4", 2], 3, [2, 2.0], [4, 8]])
+def test_damaged_widths_are_refused(tmp_path, widths):
+    def narrow():
+        layer = replace(dense("first", "int8", "uint4", "int32", 2, 3), weights=np.ones((2, 3)))
+        return Network("wide", (replace(layer, widths=(4, 2)),), Accumulator(20))
+
+    path = written(tmp_path / "a", lambda header: header["layers"][0].update(widths=widths), narrow)
+    with pytest.raises(NetworkError, match="a: "):
+        load(path)
 
 
 @pytest.mark.parametrize(

@@ -79,11 +79,41 @@ def test_costs_by_hand():
     assert average().inputs == (FOUR,)
 
 
+def test_widths_of_channels_by_hand():
+    rows = np.tile([[7], [-128], [-2]], (1, 5))
+    layer = dense(weights=rows, widths=np.array([4, 8, 2]))
+    assert (layer.widths, layer.channel_widths) == ((4, 8, 2), (4, 8, 2))
+    assert (layer.weight_bits, layer.mean_bits) == (14 * 5, 14 / 3)
+    assert (dense().channel_widths, dense().mean_bits) == ((8, 8, 8), 8.0)
+    assert dense(widths=[8, 8, 8]).widths is None
+    assert dense(widths=[4, 4, 2]).widths == (4, 4, 2)  # the widest may be narrower
+    assert dense(weight=parse("uint4"), widths=[1, 2, 4]).widths == (1, 2, 4)
+
+
 def test_arrays_become_levels():
     layer = dense(weights=np.ones((3, 5)), bias=[1, 2, 3], multiplier=np.ones(3, np.int8))
     for array in (layer.weights, layer.bias, layer.multiplier):
         assert array.dtype == np.int64
     assert add(summands=np.array([2, 3])).summands == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"widths": [2, 8]}, "layer first: 2 widths for 3 output channels"),
+        ({"widths": []}, "layer first: 0 widths for 3 output channels"),
+        ({"widths": [2, 9, 8]}, "channel 1 of int8 weights is 2 to 8, not 9"),
+        ({"widths": [2, 8, 1]}, "channel 2 of int8 weights is 2 to 8, not 1"),
+        ({"widths": [2, 8, True]}, "channel 2 of int8 weights is 2 to 8, not True"),
+        ({"widths": [2.5, 8, 8]}, "channel 0 of int8 weights is 2 to 8, not 2.5"),
+        ({"weight": FOUR, "widths": [0, 4, 4]}, "channel 0 of uint4 weights is 1 to 4, not 0"),
+        ({"widths": [2, 8, 8], "weights": np.full((3, 5), 2)}, "channel 0: int2"),
+        ({"weight": POWER, "widths": [2, 2, 2]}, "are of integer weights, not of pow2_3"),
+    ],
+)
+def test_widths_of_channels_that_cannot_be(change, text):
+    with pytest.raises(NetworkError, match=re.escape(text)):
+        dense(**change)
 
 
 def test_clamps_and_thresholds_by_hand():
