@@ -253,7 +253,7 @@ def sequencer_config(program: Program, interval: int) -> SequencerConfig:
     """
 
     def layer(record: Record) -> SequencerLayer:
-        return _taken(SequencerLayer, record.tiles, tiles=record.tiles.rounds)
+        return _taken(SequencerLayer, record.tiles, runs=record.tiles.runs or ((1, 1),))
 
     return SequencerConfig(
         job=job_of(program),

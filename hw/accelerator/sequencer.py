@@ -24,11 +24,13 @@ class SequencerLayer:
 
     Attributes
     ----------
-    tiles, planes, steps : int
-        Rounds of these loops, from the outside, at least 1 each.
+    runs : sequence of pairs of int
+        Tiles, and planes of each of them, at least 1 each: one after the other.
+    steps : int
+        Steps of a plane, at least 1.
     bitwise : bool
         Planes are bits of the same codes: each meets the weights of the one before, and the sum is
-        doubled in between.
+        doubled in between. Such a layer has one run.
     signed : bool
         The first one of several slices is signed.
     weight_base : int
@@ -40,8 +42,7 @@ class SequencerLayer:
         further on. A layer with bit planes has no shifts.
     """
 
-    tiles: int
-    planes: int
+    runs: Sequence[tuple[int, int]]
     steps: int
     bitwise: bool
     weight_base: int
@@ -80,8 +81,8 @@ class SequencerConfig:
 class Sequencer(wiring.Component):
     """Walk through the steps of one bank of patches after the other, a step a cycle.
 
-    A bank takes ``shifts * tiles * planes * steps`` cycles and one more to start, unless a tile is
-    shorter than the array needs to drain the last one; then the last step of the tile waits.
+    A bank takes ``shifts * steps`` cycles for each plane of each tile and one more to start, unless
+    a tile is shorter than the array needs to drain the last one; then its last step waits.
 
     Parameters
     ----------
@@ -203,14 +204,45 @@ class Sequencer(wiring.Component):
 
     def _loops(self, m: Module, go, start) -> list[Value]:
         """Count steps, planes, tiles and, if any, shifts; return whether each is at its last."""
-        ends, move = [], go
+        layer = self.banks.payload.job.layer
+        runs = [run for each in self.config.layers for run in each.runs]
+        several = len(runs) > len(self.config.layers)
+        run = Signal(range(len(runs))) if several else layer  # of the tile that begins
+
+        def last(name: str, limits: list[int], move: Value, at: Value) -> Value:
+            return count_down(m, f"{name}_left", limits, move, layer=at, start=start)[1]
+
+        ends = [last("steps", self._numbers("steps"), go, layer)]
+        ends.append(last("planes", [planes for _, planes in runs], go & ends[0], run))
+        tile_ends = go & ends[0] & ends[1]
+        ends.append(last("tiles", [tiles for tiles, _ in runs], tile_ends, run))
         strips = max(self._numbers("shifts")) > 1
-        for name in ("steps", "planes", "tiles", *(["shifts"] if strips else [])):
-            limits, layer = self._numbers(name), self.banks.payload.job.layer
-            _, last = count_down(m, f"{name}_left", limits, move, layer=layer, start=start)
-            ends.append(last)
-            move = move & last
+        if several:
+            ends[2] = self._follow(m, run, ends[2], start, tile_ends, again=strips)
+        if strips:
+            ends.append(last("shifts", self._numbers("shifts"), tile_ends & ends[2], layer))
         return ends
+
+    def _follow(
+        self, m: Module, run: Signal, last_of_run, start, tile_ends, *, again: bool
+    ) -> Value:
+        """Tell of which run the next tile is; return whether this one is the last of all.
+
+        Runs are numbered through all layers. ``again`` follows the first one upon the last.
+        """
+        counts = [len(layer.runs) for layer in self.config.layers]
+        first = field(
+            [sum(counts[:index]) for index in range(len(counts))], self.banks.payload.job.layer
+        )
+        lasts = [left == 1 for count in counts for left in range(count, 0, -1)]
+        current, last_run = Signal.like(run), Signal()
+        following: Value = current + last_of_run
+        if again:
+            following = Mux(last_of_run & last_run, first, following)
+        m.d.comb += run.eq(Mux(start, first, following))
+        with m.If(start | tile_ends):
+            m.d.sync += [current.eq(run), last_run.eq(field(lasts, run))]
+        return last_of_run & last_run
 
     def _free(self, m: Module, ends) -> Signal:
         """Return whether the array may end a tile: it drains one in ``interval`` cycles."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .layout import Program
     from .mapping import MappedLayer, accumulator_bits, map_network, operands
     from .patch import Patch, patch_of
-    from .records import Feed, Place, Record, Tiles, feed_of
+    from .records import Feed, Place, Record, TileRun, Tiles, feed_of
 
 __all__ = [
     "Contents",
@@ -22,6 +22,7 @@ __all__ = [
     "Program",
     "Record",
     "ThresholdTable",
+    "TileRun",
     "Tiles",
     "accumulator_bits",
     "feed_of",

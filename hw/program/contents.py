@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 from amaranth.hdl import signed, unsigned
@@ -13,6 +14,7 @@ from ..numbers.arithmetic import Accumulator, bits_for
 from ..numbers.formats import Bipolar, Format
 from ..numbers.mode import Mode
 from .mapping import MappedLayer
+from .records import runs_of
 
 __all__ = [
     "Contents",
@@ -151,22 +153,26 @@ def weight_words(mapped: Sequence[MappedLayer], fmt: Format, geometry: Geometry)
     for layer in mapped:
         if layer.operands is None:
             continue
-        if geometry.slice:
-            stored = _slices(layer.weights, layer.slices(geometry.slice), geometry.slice)
-        else:
+        stored, slices = layer.weights, runs_of(layer.slices(geometry))
+        if geometry.slice is None:
             stored = _widened(layer.weight_codes, layer.operands.weight, fmt)
         for rows in _groups(layer, stored):
             whole = np.pad(rows, ((0, -len(rows) % columns), (0, 0)), mode="edge")
-            codes = whole.reshape(-1, columns, whole.shape[1] // lanes, lanes)
-            codes = codes.transpose(0, 2, 1, 3).reshape(-1, columns * lanes)
-            words += _packed(codes, fmt.width)
+            tiles = iter(whole.reshape(-1, columns, whole.shape[1]))
+            for count, planes in slices:
+                codes = np.stack(list(islice(tiles, count)))
+                if geometry.slice:
+                    codes = _slices(codes, planes, geometry.slice)
+                codes = codes.reshape(count, columns, -1, lanes).transpose(0, 2, 1, 3)
+                words += _packed(codes.reshape(-1, columns * lanes), fmt.width)
     return words
 
 
 def _slices(levels: np.ndarray, count: int, bits: int) -> np.ndarray:
     """Return the slices of weights in two's complement, those of a row after each other."""
     shifts = bits * np.arange(count)[::-1, None]
-    return ((levels[:, None] >> shifts) & ((1 << bits) - 1)).reshape(len(levels), -1)
+    found = (levels[..., None, :] >> shifts) & ((1 << bits) - 1)
+    return found.reshape(*levels.shape[:-1], -1)
 
 
 def _widened(codes: np.ndarray, own: Format, fmt: Format) -> np.ndarray:

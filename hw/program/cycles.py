@@ -44,8 +44,8 @@ def compute_cycles(record: Record, interval: int) -> int:
     """
     if not record.on_array:
         return 0
-    tiles = record.tiles.shifts * record.tiles.tiles
-    return record.banks * (1 + tiles * max(record.tiles.words, interval))
+    tiles = sum(max(steps, interval) for steps in record.tiles.lengths)
+    return record.banks * (1 + record.tiles.shifts * tiles)
 
 
 @dataclass(frozen=True)

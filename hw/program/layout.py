@@ -20,7 +20,7 @@ from .contents import Contents
 from .cycles import CycleModel, compute_cycles, fetch_cycles
 from .fetching import aligned
 from .mapping import MappedLayer, map_network
-from .records import Feed, OutputArea, Place, Record, Tiles, feed_of
+from .records import Feed, OutputArea, Place, Record, Tiles, feed_of, runs_of
 from .regrouping import alternatives, cannot_overflow
 from .timeline import Latencies, TimelineConfig
 
@@ -257,32 +257,30 @@ class Program:
             thresholds = mapped.thresholds is not None
             record = self._record(mapped, weight_base, parameter_bases[thresholds])
             copies = 1 if mapped.shared else mapped.patch.groups
-            weight_base += copies * record.tiles.tiles * self._stored_words(mapped)
+            weight_base += copies * self._stored_words(mapped)
             parameter_bases[thresholds] += copies * record.tiles.tiles * self.geometry.columns
             records.append(record)
         return tuple(records), weight_base
 
     def _stored_words(self, mapped: MappedLayer) -> int:
-        """Return the words of weights of a tile."""
-        slices = mapped.slices(self.geometry.slice)
+        """Return the words of weights of a group of channels."""
+        slices = sum(mapped.slices(self.geometry))
         return slices * (mapped.weights.shape[1] // self.geometry.lanes) if mapped.on_array else 0
 
     def _record(self, mapped: MappedLayer, weight_base: int, parameter_base: int) -> Record:
-        columns = self.geometry.columns
-        tiles = -(-mapped.group_channels // columns) if mapped.on_array else 0
+        slices = mapped.slices(self.geometry)
         own = 0 if mapped.shared else 1
         return Record(
             mapped,
             self._feed(mapped),
             Tiles(
-                planes=mapped.planes * mapped.slices(self.geometry.slice),
+                runs=runs_of([mapped.planes * count for count in slices]),
                 bitwise=mapped.bitwise,
                 steps=mapped.steps,
-                tiles=tiles,
                 weight_base=weight_base,
-                group_weights=own * tiles * self._stored_words(mapped),
+                group_weights=own * self._stored_words(mapped),
                 parameter_base=parameter_base,
-                group_parameters=own * tiles * columns,
+                group_parameters=own * len(slices) * self.geometry.columns,
                 shifts=mapped.patch.shifts,
                 shift_words=mapped.shift_words,
                 bank_words=mapped.words,
@@ -416,7 +414,7 @@ class Program:
     @property
     def doubling(self) -> bool:
         """Whether sums are doubled, or shifted: a layer reads bit planes, or has several slices."""
-        slices = max(each.slices(self.geometry.slice) for each in self.mapped)
+        slices = max(max(each.slices(self.geometry), default=1) for each in self.mapped)
         return slices > 1 or any(record.tiles.bitwise for record in self.records)
 
     @property

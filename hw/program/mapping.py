@@ -24,6 +24,7 @@ from typing import NotRequired, TypedDict
 import numpy as np
 
 from ..errors import FormatError, NetworkError
+from ..geometry import Geometry
 from ..network.layers import Add, Layer, MaxPool, Move, Requantised, Weighted
 from ..network.network import INPUT, Network
 from ..numbers.arithmetic import bits_for
@@ -220,11 +221,21 @@ class MappedLayer:
             self.thresholds is not None,
         )
 
-    def slices(self, bits: int | None) -> int:
-        """Return how many slices of ``bits`` a weight has: its passes, in an array of slices."""
-        return (
-            1 if bits is None or self.operands is None else -(-self.operands.weight.width // bits)
-        )
+    def slices(self, geometry: Geometry) -> tuple[int, ...]:
+        """Return how many slices the weights of each tile of a group have; 1 where they are whole.
+
+        Tiles of several groups are alike: they have those of the widest channel at their place.
+        """
+        if self.operands is None:
+            return ()
+        columns, bits = geometry.columns, geometry.slice
+        tiles = -(-self.group_channels // columns)
+        own = self.layer.widths if isinstance(self.layer, Weighted) else None
+        if bits is None or own is None:
+            return (1 if bits is None else -(-self.operands.weight.width // bits),) * tiles
+        widest = np.reshape(own, (-1, self.group_channels)).max(axis=0)
+        widest = np.pad(widest, (0, -len(widest) % columns)).reshape(tiles, columns).max(axis=1)
+        return tuple((-(-widest // bits)).tolist())
 
     @property
     def weight_codes(self) -> np.ndarray:

@@ -4,11 +4,15 @@ Addresses and steps are in codes and count from the start of an image's region; 
 into words with `gates.address.CodeAddress`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from typing import NamedTuple
 
 from .mapping import MappedLayer
 
-__all__ = ["Feed", "OutputArea", "Place", "Record", "Tiles", "feed_of"]
+__all__ = ["Feed", "OutputArea", "Place", "Record", "TileRun", "Tiles", "feed_of", "runs_of"]
 
 
 @dataclass(frozen=True)
@@ -79,22 +83,37 @@ class Feed:
         )  # fmt: skip
 
 
+class TileRun(NamedTuple):
+    """Tiles one after the other with equally many passes each.
+
+    ``planes`` are bit planes, or passes with weights of their own: those of slices read the same
+    words.
+    """
+
+    tiles: int
+    planes: int
+
+
+def runs_of(planes: Sequence[int]) -> tuple[TileRun, ...]:
+    """Return the runs of tiles that have so many passes, one after the other."""
+    return tuple(TileRun(len(list(same)), count) for count, same in groupby(planes))
+
+
 @dataclass(frozen=True)
 class Tiles:
     """Tiles of output channels that the array computes; bases are word addresses.
 
     ``parameter_base`` is one in the parameter memory, or in those of the thresholds.
-    ``planes`` are bit planes, or passes with weights of their own: those of slices read the same
-    words, and the first one is ``signed`` where the weights are.
+    Every group of channels has the tiles of ``runs``; a max pool has none. The first one of several
+    slices is ``signed`` where the weights are.
     ``group_weights`` and ``group_parameters`` lead from one group of channels to the next; both
     are 0 where groups share them. A bank has ``bank_words`` of a row, which serve ``shifts``
     positions of a strip, each of which begins ``shift_words`` after the one before.
     """
 
-    planes: int
+    runs: tuple[TileRun, ...]
     bitwise: bool
     steps: int
-    tiles: int
     weight_base: int
     group_weights: int
     parameter_base: int
@@ -105,14 +124,24 @@ class Tiles:
     signed: bool = False
 
     @property
+    def tiles(self) -> int:
+        """Tiles of a group of channels; none of a max pool."""
+        return sum(run.tiles for run in self.runs)
+
+    @property
     def rounds(self) -> int:
         """Rounds of the loop over tiles: 1 where there are none, as of a max pool."""
         return max(1, self.tiles)
 
     @property
-    def words(self) -> int:
-        """Steps of a tile."""
-        return self.planes * self.steps
+    def planes(self) -> int:
+        """Passes of the tile that has most."""
+        return max((run.planes for run in self.runs), default=1)
+
+    @cached_property
+    def lengths(self) -> tuple[int, ...]:
+        """Steps of each tile."""
+        return tuple(run.planes * self.steps for run in self.runs for _ in range(run.tiles))
 
 
 @dataclass(frozen=True)

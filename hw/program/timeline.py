@@ -355,8 +355,9 @@ class _Sequencer:
         tiles, latencies = record.tiles, config.latencies
         delay = 1 + latencies.array + latencies.levels + config.segment
         end = start
-        for pattern in self._patterns(layer, index) * tiles.shifts:
-            end = self.tile_end = max(end + tiles.words, self.tile_end + latencies.interval)
+        pairs = list(zip(tiles.lengths, self._patterns(layer, index), strict=True))
+        for steps, pattern in pairs * tiles.shifts:
+            end = self.tile_end = max(end + steps, self.tile_end + latencies.interval)
             self.timeline.write(end + delay, pattern)
         self.released = end
         self.drained = end + latencies.array + config.geometry.drain_cycles

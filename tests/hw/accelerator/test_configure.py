@@ -90,7 +90,11 @@ def test_layers_have_what_they_need():
     assert (loops[0].length, loops[0].outer) == (6, 3)
     pools = [layer and layer.positions for layer in pool_unit_config(program).layers]
     assert pools == [None, pool.place.positions, None]
-    assert [layer.tiles for layer in sequencer_config(program, 4).layers] == [2, 1, 2]
+    assert [layer.runs for layer in sequencer_config(program, 4).layers] == [
+        ((2, 1),),
+        ((1, 1),),
+        ((2, 1),),
+    ]
     assert [layer.tiles for layer in drain_config(program).layers] == [2, 1, 2]
     written = writer_config(program).layers
     assert (written[0].row_step, written[0].chunk_step) == (4, 8)

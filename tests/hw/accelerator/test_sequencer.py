@@ -28,8 +28,7 @@ class Step(NamedTuple):
 
 layers = st.builds(
     SequencerLayer,
-    tiles=st.integers(1, 3),
-    planes=st.integers(1, 3),
+    runs=st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=1, max_size=3),
     steps=st.integers(1, 3),
     bitwise=st.booleans(),
     weight_base=st.integers(0, 9),
@@ -37,7 +36,7 @@ layers = st.builds(
     shifts=st.sampled_from([1, 1, 2, 3]),
     shift_words=st.integers(0, 3),
     signed=st.booleans(),
-).filter(lambda layer: not layer.bitwise or layer.shifts == 1)
+).filter(lambda layer: not layer.bitwise or (layer.shifts == 1 and len(layer.runs) == 1))
 banks = st.lists(  # context, layer, the first of its job, of another group than the one before
     st.tuples(st.integers(0, 1), st.integers(0, 1), st.booleans(), st.booleans()),
     min_size=1, max_size=5,
@@ -48,7 +47,7 @@ def config_of(layers, interval, sliced=False):
     if sliced:  # each slice has weights of its own
         layers = [replace(layer, bitwise=False) for layer in layers]
     return SequencerConfig(
-        Job(2, len(layers)), interval, weight_words=128, bank_words=16, layers=layers,
+        Job(2, len(layers)), interval, weight_words=256, bank_words=16, layers=layers,
         sliced=sliced,
     )  # fmt: skip
 
@@ -68,18 +67,27 @@ def expected(config, banks):
     for _, number, first, next_group in banks:
         layer = config.layers[number]
         base = layer.weight_base if first else base + next_group * layer.group_weights
-        stored = layer.steps * (1 if layer.bitwise else layer.planes)
         steps = []
-        loops = layer.shifts, layer.tiles, layer.planes, layer.steps
-        for shift, tile, plane, step in product(*map(range, loops)):
-            ends_plane, ends_sum = step == layer.steps - 1, plane == layer.planes - 1
+        for shift, plane, step, planes, begin in loops_of(layer):
+            ends_plane, ends_sum = step == layer.steps - 1, plane == planes - 1
             word = plane * layer.steps + step
-            weight = base + tile * stored + word % stored
+            weight = base + begin + (step if layer.bitwise else word)
             double = (layer.bitwise or config.sliced) and ends_plane and not ends_sum
             word = shift * layer.shift_words + (step if config.sliced else word)
             signed = config.sliced and layer.signed and not plane
             steps.append(Step(weight, word, double, ends_plane and ends_sum, signed))
         yield steps
+
+
+def loops_of(layer):
+    """The steps of a bank: shift, plane and step, planes of the tile, where it begins."""
+    tiles = [planes for count, planes in layer.runs for _ in range(count)]
+    for shift in range(layer.shifts):
+        begin = 0
+        for planes in tiles:
+            for plane, step in product(range(planes), range(layer.steps)):
+                yield shift, plane, step, planes, begin
+            begin += layer.steps * (1 if layer.bitwise else planes)
 
 
 def walk(config, banks, seed=None):
@@ -146,10 +154,10 @@ def test_nothing_waits_but_for_the_drain(layer, interval, count):
     """A bank takes a cycle and its steps; tiles shorter than a drain take as long as the drain."""
     banks = [(0, 0, index == 0, False) for index in range(count)]
     steps, _ = walk(config_of([layer], interval), banks)
-    words = layer.planes * layer.steps
+    words = [planes * layer.steps for tiles, planes in layer.runs for _ in range(tiles)]
     ends = [cycle for cycle, step in steps if step.last]
-    tiles = layer.shifts * layer.tiles
-    least = [words + 1 if index % tiles == 0 else words for index in range(len(ends))]
+    bank = words * layer.shifts
+    least = [each + (not index) for index, each in enumerate(bank)] * count
     assert [b - a for a, b in pairwise(ends)] == [max(interval, each) for each in least[1:]]
 
 
@@ -182,9 +190,28 @@ def test_a_fault_of_slices_is_found(monkeypatch, method, old, new):
     finds(monkeypatch, method, old, new, sliced=True)
 
 
-def finds(monkeypatch, method, old, new, *, sliced):
-    layer = SequencerLayer(2, 2, 2, bitwise=True, weight_base=3, group_weights=4, signed=True)
-    config = config_of([layer, layer], 5, sliced)
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("current + last_of_run", "current + 1"),
+        ("current + last_of_run", "current"),
+        ("Mux(start, first, following)", "Mux(start, 0, following)"),
+        ("Mux(last_of_run & last_run, first, following)", "following"),
+        ("return last_of_run & last_run", "return last_of_run"),
+    ],
+    ids=["a run a tile", "one run", "runs of layer 0", "no first run again", "one run in all"],
+)
+def test_a_fault_of_runs_is_found(monkeypatch, old, new):
+    finds(monkeypatch, "_follow", old, new, sliced=True, runs=[(2, 3), (1, 2), (2, 1)], shifts=2)
+
+
+def finds(monkeypatch, method, old, new, *, sliced, runs=(), shifts=1):
+    layer = SequencerLayer(
+        runs or [(2, 2)], 2, bitwise=not runs, weight_base=3, group_weights=4, signed=True,
+        shifts=shifts,
+    )  # fmt: skip
+    other = replace(layer, runs=layer.runs[::-1])
+    config = config_of([layer, other], 5, sliced)
     banks = [(0, 0, True, False), (0, 0, False, True), (0, 0, False, False), (1, 1, True, False)]
     assert all(is_right(config, banks, seed) for seed in range(4))
     edit(monkeypatch, Sequencer, method, old, new)

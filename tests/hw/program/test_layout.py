@@ -55,7 +55,7 @@ def test_a_bipolar_network_reads_a_wide_input_as_planes():
     made = program([6, 4, 3], Geometry(1, 2, 4), family=("bipolar", "uint3", "bipolar"))
     assert made.doubling
     assert [record.tiles.planes for record in made.records] == [3, 1]
-    assert made.records[0].tiles.words == 6
+    assert made.records[0].tiles.lengths[0] == 6
 
 
 def test_layers_with_one_shift_share_a_mode():

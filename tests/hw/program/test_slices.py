@@ -33,7 +33,9 @@ def test_a_layer_takes_as_many_passes_as_its_weights_have_slices(bits, slices):
     program = Program(mixed(), Geometry(1, 2, 2, slice=bits))
     assert str(program.operands.weight) == f"uint{bits}"
     assert [record.tiles.planes for record in program.records] == slices
-    assert [record.tiles.words for record in program.records] == [3 * each for each in slices]
+    assert [record.tiles.lengths for record in program.records] == [
+        (3 * each,) * 3 for each in slices
+    ]
     assert [record.tiles.signed for record in program.records] == [True, False, True, True, True]
     assert {record.tiles.bank_words for record in program.records} == {3}  # read again
     assert program.memories["weights"] == (2 * 2 * bits, 3 * 3 * sum(slices))
