@@ -96,6 +96,19 @@ def with_weights(seed, network, formats):
     return replace(network, layers=tuple(layers))
 
 
+def with_widths(seed, network, widths, *, signed=True):
+    """The same network with random integer weights whose channels have any of ``widths``."""
+    rng, layers = np.random.default_rng(seed), []
+    for layer in network.layers:
+        if isinstance(layer, Weighted):
+            fmt, given = Fixed(max(widths), signed=signed), rng.choice(widths, layer.channels)
+            formats = [Fixed(int(each), signed=signed) for each in given]
+            rows = [random_levels(rng, each, layer.weights.shape[1:]) for each in formats]
+            layer = replace(layer, weight=fmt, weights=np.stack(rows), widths=tuple(given))
+        layers.append(layer)
+    return replace(network, layers=tuple(layers))
+
+
 def random_exits(seed, family, spec, exits, accumulator, *, order=None, values=False, varied=False):
     """A network as `random_convnet` makes, with several outputs.
 
