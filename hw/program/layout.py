@@ -257,10 +257,14 @@ class Program:
             thresholds = mapped.thresholds is not None
             record = self._record(mapped, weight_base, parameter_bases[thresholds])
             copies = 1 if mapped.shared else mapped.patch.groups
-            weight_base += copies * self._stored_words(mapped)
+            weight_base += self.words_of(mapped)
             parameter_bases[thresholds] += copies * record.tiles.tiles * self.geometry.columns
             records.append(record)
         return tuple(records), weight_base
+
+    def words_of(self, mapped: MappedLayer) -> int:
+        """Return the words of the weight memory that a layer takes."""
+        return (1 if mapped.shared else mapped.patch.groups) * self._stored_words(mapped)
 
     def _stored_words(self, mapped: MappedLayer) -> int:
         """Return the words of weights of a group of channels."""

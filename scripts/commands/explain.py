@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -83,6 +83,8 @@ def _print(found: "Explanation", console: "Console") -> None:
     if found.network is not None:
         shown = found.plain()
         _table(console, shown["layers"], LAYERS)
+        if any(each.slices for each in found.layers):
+            _table(console, list(map(_used, shown["layers"])), SLICES)
         _table(console, shown["targets"], TARGETS)
     for remark in found.remarks:
         console.print(remark, markup=False, soft_wrap=True)
@@ -100,6 +102,13 @@ LAYERS = {
     "macs": "MACs",
     "cycles": "cycles",
 }
+SLICES = {
+    "layer": "layer",
+    "bits_a_weight": "bits a weight",
+    "slices": "tiles x slices",
+    "weight_memory": "weight memory, bits",
+    "utilisation": "used",
+}
 TARGETS = {
     "target": "target",
     "bram": "block RAM",
@@ -109,6 +118,12 @@ TARGETS = {
     "fits": "memory fits",
     "cycles_per_image": "cycles an image",
 }
+
+
+def _used(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what is known of a layer, with its utilisation as a percentage."""
+    share = row["utilisation"]
+    return row | {"utilisation": None if share is None else f"{100 * share:.0f} %"}
 
 
 def _table(console: "Console", rows: object, columns: dict[str, str]) -> None:

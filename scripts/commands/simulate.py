@@ -106,6 +106,7 @@ def command(given: SimulateOptions) -> int:
         from ..runs.checked import simulate_and_compare
         from ..runs.loading import load_inputs, load_network, set_accumulator
         from ..runs.row_parts import layer_use
+        from ..runs.tiles import tile_use
 
     loaded = load_network(given.network, given.geometry.lanes)
     loaded = set_accumulator(loaded, given.accumulator, given.overflow)
@@ -129,12 +130,14 @@ def command(given: SimulateOptions) -> int:
             _write_activity(accelerator, levels, run.levels, given, step)
     summary = _summary(program, run, comparison, expected, labels)
     layers = layer_use(program, run.layer_cycles, len(run.labels))
+    tiles = tile_use(program)
     if given.as_json:
-        plain = [asdict(layer) for layer in layers]
+        plain = [asdict(row) | asdict(tile) for row, tile in zip(layers, tiles, strict=True)]
         print(json.dumps({**summary, "layers": plain}, indent=2))
     else:
         _print(summary)
-        print_layers(layers, standard_output())
+        slices = [each.slices for each in tiles]
+        print_layers(layers, standard_output(), slices if any(slices) else None)
     if comparison.first:
         raise NarrowgaugeError(str(comparison.first))
     return 0

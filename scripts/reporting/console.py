@@ -24,13 +24,22 @@ LAYER_COLUMNS: dict[str, Callable[[LayerRow], Cell]] = {
 }
 
 
-def print_layers(layers: Iterable[LayerRow], console: Console) -> None:
-    """Print what the layers took, a line each; pools and sums have no MACs to use the array for."""
+def print_layers(
+    layers: Sequence[LayerRow], console: Console, slices: Sequence[str] | None = None
+) -> None:
+    """Print what the layers took, a line each; pools and sums have no MACs to use the array for.
+
+    In an array of ``slices`` these are told too, and the bits of a weight in the mean.
+    """
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, collapse_padding=True)
     for name in LAYER_COLUMNS:
         table.add_column(name, justify="left" if name in ("layer", "kind") else "right")
-    for row in layers:
-        table.add_row(*(_shown(function(row)) for function in LAYER_COLUMNS.values()))
+    for name in ("bits", "tiles x slices") if slices else ():
+        table.add_column(name, justify="right")
+    for row, more in zip(layers, slices or [""] * len(layers), strict=True):
+        cells = [function(row) for function in LAYER_COLUMNS.values()]
+        bits = _number(row.weight_bits / row.weights, 2) if row.weights else None
+        table.add_row(*map(_shown, [*cells, bits, more] if slices else cells))
     console.print(table)
 
 

@@ -13,6 +13,7 @@ from ...hw.program.mapping import MappedLayer, map_network
 from ...hw.synth.placement import fits, memory_use
 from ...hw.synth.targets import TARGETS, Target
 from ..terminal.options import ArrayOptions
+from .tiles import TileUse, tile_use
 
 __all__ = ["ExplainedLayer", "Explanation", "TargetUse", "requantisation"]
 
@@ -33,6 +34,14 @@ class ExplainedLayer:
         Multiply-accumulates of an image.
     cycles : int or None
         That it keeps the array, or its fetching, busy, an image; None where it is not laid out.
+    utilisation : float or None
+        MACs, by what the array multiplies in these cycles; None where there are none.
+    bits_a_weight : float or None
+        In the mean; None where there are no weights.
+    slices : str
+        How many tiles have how many slices, such as ``2x4 1x2``; empty where weights are whole.
+    weight_memory : int or None
+        Bits of it that the layer takes; None where it is not laid out.
     """
 
     layer: str
@@ -45,6 +54,10 @@ class ExplainedLayer:
     method: str
     macs: int
     cycles: int | None
+    utilisation: float | None
+    bits_a_weight: float | None
+    slices: str
+    weight_memory: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,18 +130,29 @@ class Explanation:
         network, program = self.network, self.laid_out
         if network is None:
             return ()
-        cycles: list[int | None] = [None] * len(network.layers)
-        if isinstance(program, Program):
-            model = program.cycles
-            busy = [max(model.fetch(each), model.compute(each)) for each in program.records]
-            cycles = [-(-each // program.batch) for each in busy]
         sliced = isinstance(program, Program) and program.geometry.slice is not None
         mapped = map_network(network, self.array.lanes, sliced=sliced)
-        pairs = zip(mapped, cycles, strict=True)
-        return tuple(self._layer(network, each, took) for each, took in pairs)
+        return tuple(self._layer(network, index, each) for index, each in enumerate(mapped))
 
-    def _layer(self, network: Network, mapped: MappedLayer, cycles: int | None) -> ExplainedLayer:
-        layer = mapped.layer
+    @cached_property
+    def _cycles(self) -> list[int] | None:
+        """The cycles of each layer, an image; None where it is not laid out."""
+        program = self.laid_out
+        if not isinstance(program, Program):
+            return None
+        model = program.cycles
+        busy = [max(model.fetch(each), model.compute(each)) for each in program.records]
+        return [-(-each // program.batch) for each in busy]
+
+    @cached_property
+    def _tiles(self) -> tuple[TileUse, ...] | None:
+        """What the weights of each layer take; None where it is not laid out."""
+        return tile_use(self.laid_out) if isinstance(self.laid_out, Program) else None
+
+    def _layer(self, network: Network, index: int, mapped: MappedLayer) -> ExplainedLayer:
+        layer, macs = mapped.layer, network.macs(mapped.layer)
+        cycles = self._cycles and self._cycles[index]
+        tiles = self._tiles and self._tiles[index]
         weight, bits = "", bits_for(*mapped.accumulator_range()) if mapped.on_array else 0
         if isinstance(layer, Weighted):
             weight = str(layer.weight)
@@ -142,8 +166,12 @@ class Explanation:
             size=str(network.sizes[layer.name]),
             sum_bits=bits,
             method=requantisation(layer) if isinstance(layer, Requantised) else "",
-            macs=network.macs(layer),
+            macs=macs,
             cycles=cycles,
+            utilisation=macs / (self.array.geometry.macs * cycles) if macs and cycles else None,
+            bits_a_weight=layer.mean_bits if isinstance(layer, Weighted) else None,
+            slices=tiles.slices if tiles else "",
+            weight_memory=tiles.weight_memory if tiles else None,
         )
 
     @cached_property
