@@ -120,7 +120,10 @@ class Driver:
         if wanted != self.info.digest:
             info, more = self.info, ""
             if info.any_weights:
-                more = "; weights alone are loaded, the biases and scales of both must be the same"
+                more = (
+                    "; weights alone are loaded, the biases, scales and widths of channels of both "
+                    "must be the same"
+                )
             raise LinkError(
                 f"{self._port.name}: its bitstream is of another network ({info.inputs} inputs in "
                 f"{info.input}, {info.outputs} outputs, digest {info.digest.hex()[:8]}) than "

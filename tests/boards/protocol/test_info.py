@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from narrowgauge.boards.protocol.info import Info
+from narrowgauge.boards.protocol.info import Info, device_digest, network_digest
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.program.layout import Program
 
-from ...hw.networks import random_network
+from ...hw.networks import random_network, with_widths
 
 
 @pytest.mark.parametrize("bits", [None, 2, 4])
@@ -24,3 +24,20 @@ def test_weights_are_laid_out_from_an_answer(bits):
     if bits == 2:  # whole weights lie otherwise
         other = replace(info, sliced=False)
         assert other.program(network).contents.weights != program.contents.weights
+
+
+def test_widths_of_channels_are_part_of_what_a_device_is():
+    network = random_network(1, ("int8", "uint4", "uint4"), [6, 5, 3], Accumulator(20))
+    network = with_widths(1, network, [2, 4, 8])
+    first, *others = network.layers
+    assert first.widths
+    zeros = replace(first, weights=0 * first.weights)
+    moved = replace(zeros, widths=first.widths[::-1])
+    one, two = (replace(network, layers=(each, *others)) for each in (zeros, moved))
+    geometry = Geometry(2, 2, 2, slice=2)
+    programs = [Program(each, geometry, any_weights=True) for each in (network, one, two)]
+    digests = [device_digest(each) for each in programs]
+    assert digests[0] == digests[1] != digests[2]  # other weights, and other widths
+    assert network_digest(one) != network_digest(two)
+    info = Info.of(programs[0], loads_weights=True, window=4, clock_frequency=12e6)
+    assert info.program(one).contents.weights == programs[1].contents.weights
