@@ -221,6 +221,11 @@ class Network:
         """Bits that all weight codes take."""
         return sum(layer.weight_bits for layer in self.layers)
 
+    @property
+    def mean_weight_bits(self) -> float:
+        """Bits of a weight, in the mean; 0 without weights."""
+        return self.parameter_bits / max(self.parameters, 1)
+
     def with_accumulator(self, accumulator: Accumulator) -> "Network":
         """Return the same integers on another accumulator."""
         return replace(self, accumulator=accumulator)

@@ -60,11 +60,12 @@ class Logits:
 def logits(unsolved: UnsolvedLayer, bits: int) -> Logits:
     """Return parameters of a last layer without a quantiser.
 
-    Where all channels have one scale and biases are whole sums, they are exact; else multipliers
-    have ``bits`` bits. Levels of more than 32 bits lose the lowest ones. Logits of one scale are
-    given less the fraction of a sum that the first one's bias has. A clip becomes the clamp; one of
-    exact logits that lies between two levels becomes the next level outside, which keeps the order
-    of all logits, and which of them are equal.
+    Where the scales of all channels are multiples of the least, by numbers of up to ``bits`` bits,
+    and biases are whole sums at that one, they are exact; else multipliers have ``bits`` bits.
+    Levels of more than 32 bits lose the lowest ones. Logits of one scale are given less the
+    fraction of a sum that the first one's bias has. A clip becomes the clamp; one of exact logits
+    that lies between two levels becomes the next level outside, which keeps the order of all
+    logits, and which of them are equal.
 
     Raises
     ------
@@ -79,22 +80,23 @@ def logits(unsolved: UnsolvedLayer, bits: int) -> Logits:
     if min(gain) <= 0:
         raise NetworkError(f"layer {unsolved.name}: a logit is multiplied by zero")
     clip = _clip(unsolved, rows)
-    units = offset / gain
+    least = min(gain)
+    times, units = gain / least, offset / least
     common = Fraction(0)
     if len(gain) > 1 and len({*gain.tolist()}) == 1:  # what all have in common changes no class
         common = units[0] % 1
         units = units - common
-        offset = units * gain
-    exact = len({*gain.tolist()}) == 1 and all(Fraction(each).denominator == 1 for each in units)
-    if _are_values(unsolved):  # and not an order: their clip must be exact, too
-        exact = exact and all(Fraction(end / gain[0]).denominator == 1 for end in _finite(clip))
-    one = np.ones(len(gain), np.int64)
+        offset = units * least
     room = 60 - bits_for(int(low.min()), int(high.max()))  # products stay within 64 bits
-    unit = gain[0] if exact else max(gain) / ((1 << max(min(bits, room), 1)) - 1)
+    most = (1 << max(min(bits, room), 1)) - 1
+    exact = max(times) <= most and _are_whole([*times, *units])
+    if _are_values(unsolved):  # and not an order: their clip must be exact, too
+        exact = exact and _are_whole([end / least for end in _finite(clip)])
+    unit = least if exact else max(gain) / most
     if max(abs(offset / unit)) > FARTHEST_BIAS:
         raise NetworkError(f"layer {unsolved.name}: a bias is far beyond all sums; not supported")
     if exact:
-        multiplier, bias = one, units.astype(np.int64)
+        multiplier, bias = times.astype(np.int64), units.astype(np.int64)
     else:
         multiplier = np.array([max(1, round(each / unit)) for each in gain], np.int64)
         bias = np.array([round(each / unit) for each in offset], np.int64)
@@ -103,7 +105,7 @@ def logits(unsolved: UnsolvedLayer, bits: int) -> Logits:
     is_rounded = not exact or bool(shift)
     scale = Fraction(unit) * 2**shift
     output = Fixed(_width(found) - shift)
-    clamp, error = _clamp(unsolved.name, clip, scale, common * gain[0], output, not is_rounded)
+    clamp, error = _clamp(unsolved.name, clip, scale, common * least, output, not is_rounded)
     low_high = np.stack([low, high], axis=1).astype(object)
     if not exact:
         own_gain, own = (each.astype(object) * unit for each in (multiplier, bias))
@@ -118,7 +120,7 @@ def logits(unsolved: UnsolvedLayer, bits: int) -> Logits:
     return Logits(
         parameters,
         is_rounded,
-        Meaning(scale, common * gain[0] / scale, error),
+        Meaning(scale, common * least / scale, error),
         float(error) / max(largest, 1e-300),
     )
 
@@ -132,6 +134,10 @@ def _are_values(unsolved: UnsolvedLayer) -> bool:
 def _width(ends: tuple[int, int]) -> int:
     """Return the bits of signed levels."""
     return bits_for(min(ends[0], -1), max(ends[1], 0))
+
+
+def _are_whole(numbers: list[Number]) -> bool:
+    return all(Fraction(each).denominator == 1 for each in numbers)
 
 
 def _finite(ends: tuple[Number, Number]) -> list[Number]:

@@ -1,12 +1,15 @@
 """Ranges of levels, and the narrowest formats that hold them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ...hw.errors import NetworkError
+from ...hw.numbers.arithmetic import bits_for
 from ...hw.numbers.formats import Fixed, Format
 from ...hw.numbers.operands import narrowest
 
-__all__ = ["narrowest", "reach", "weight_format"]
+__all__ = ["channel_formats", "narrowest", "reach", "weight_format"]
 
 WIDEST = 62  # bits of sums, so that int64 holds them and what is added to them
 
@@ -37,3 +40,32 @@ def weight_format(stated: Format, levels: np.ndarray) -> Format:
         return stated
     found = narrowest(int(levels.min()), int(levels.max()))
     return Fixed(2) if found == Fixed(1) else found  # -1 and 0: nothing could be passed on
+
+
+def channel_formats(
+    stated: Format, widths: Sequence[int] | None, levels: np.ndarray
+) -> tuple[Format, tuple[int, ...] | None]:
+    """Return the format of weights, and the widths of channels where these are not all as wide.
+
+    Parameters
+    ----------
+    stated : Format
+        What they are said to have; integers where there are widths.
+    widths : sequence of int or None
+        What their output channels are said to have; a channel gets more where it needs more.
+    levels : int64 array of shape (outputs, ...)
+        The weights.
+    """
+    if widths is None:
+        return weight_format(stated, levels), None
+    rows = levels.reshape(len(levels), -1)
+    signed, was_signed = bool(rows.min() < 0), stated.min_level < 0
+    found = []
+    for width, row in zip(widths, rows, strict=True):
+        own, low, high = int(width), int(row.min()), int(row.max())
+        if signed or was_signed:
+            found.append(max(own + (not was_signed), bits_for(low, high), 2))
+        else:
+            found.append(max(own, high.bit_length(), 1))
+    common = Fixed(max(found), signed=signed or was_signed)
+    return common, None if len(set(found)) == 1 else tuple(found)

@@ -311,7 +311,8 @@ def _as_they_are(unsolved: UnsolvedLayer) -> Solution:
 def _logits(unsolved: UnsolvedLayer, bits: int) -> Solution:
     """Return parameters of a last layer without a quantiser: its levels are logits."""
     found = logits(unsolved, bits)
-    method = "multiplier" if found.is_rounded else "sums"
+    plain = not found.is_rounded and (found.parameters["multiplier"] == 1).all()
+    method = "sums" if plain else "multiplier"
     return Solution(method, found.parameters, 0, found.relative_error, found.meaning)
 
 

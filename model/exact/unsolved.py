@@ -10,7 +10,7 @@ from ...hw.errors import NetworkError
 from ...hw.network.layers import Add, AveragePool, Conv2d, Dense, Layer
 from ...hw.network.window import Size, Window
 from ...hw.numbers.formats import Fixed, Format
-from .ranges import weight_format
+from .ranges import channel_formats
 from .step_function import StepFunction
 from .transfer import Transfer
 
@@ -57,6 +57,8 @@ class Accumulation:
         Levels in the order of `Dense` or `Conv2d`; None for average pools and sums of tensors.
     weight : Format or None
         Their format.
+    widths : tuple of int or None
+        Bits of the weights of each channel, where they are not all those of the format.
     window : Window or None
         Of a convolution or a pool; None for dense layers and for pools of the whole image.
     groups : int
@@ -78,6 +80,7 @@ class Accumulation:
     high: np.ndarray
     weights: np.ndarray | None = None
     weight: Format | None = None
+    widths: tuple[int, ...] | None = None
     window: Window | None = None
     groups: int = 1
     summands: tuple[int, ...] = ()
@@ -126,10 +129,12 @@ class Accumulation:
         assert accumulation.weight is not None
         sign = np.where(channels, -1, 1).reshape(-1, *[1] * (accumulation.weights.ndim - 1))
         weights = accumulation.weights * sign
+        weight, widths = channel_formats(accumulation.weight, accumulation.widths, weights)
         return replace(
             accumulation,
             weights=weights,
-            weight=weight_format(accumulation.weight, weights),
+            weight=weight,
+            widths=widths,
             low=np.where(channels, -self.high, self.low),
             high=np.where(channels, -self.low, self.high),
         )
@@ -148,7 +153,7 @@ class Accumulation:
             return Add(**common, other=self.inputs[1], summands=(one, two))
         if self.weights is None:
             return AveragePool(**common, window=self.window)
-        common |= {"weights": self.weights, "weight": self.weight}
+        common |= {"weights": self.weights, "weight": self.weight, "widths": self.widths}
         if self.weights.ndim == 2:
             return Dense(**common)
         assert self.window is not None

@@ -140,7 +140,7 @@ def _name(recipe: Recipe) -> str:
     parts = [dataset] if recipe.network == "mlp" else [dataset, recipe.network]
     if recipe.width != 1:
         parts.append(f"x{recipe.width:g}")
-    parts.append(str(recipe.weight_format))
+    parts.append(str(recipe.weight_format) + ("-mixed" if recipe.channels else ""))
     assert recipe.weight_format is not None
     if recipe.activation_format != default_activation(recipe.weight_format):
         parts.append(str(recipe.activation_format))

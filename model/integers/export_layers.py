@@ -66,13 +66,19 @@ def hidden_layer(model: Model, node: Node, step: Step, sources: tuple[str, ...])
 
 
 def last_layer(model: Model, node: Node, step: Step, sources: tuple[str, ...]) -> UnsolvedLayer:
-    """Return the last step: its logits are plain sums, and a bias in their units."""
+    """Return the last step: its logits are plain sums, and a bias in their units.
+
+    Sums of narrower channels are multiplied by powers of two first.
+    """
     sums, bias = _accumulation(model, node, step, sources), np.zeros(1, np.int64)
+    gain = np.ones(1)
     if isinstance(step, Head):
         unit = step.unit(model.scales()[node.sources[0]])
         bias = BIAS.quantize(step.bias.detach() / unit).numpy()
-    one = np.full(len(bias), Fraction(1), object)
-    return UnsolvedLayer(node.name, sums, None, transfer=Transfer.linear(one, fractions(bias)))
+        quantizer, shadow = step.weights()
+        gain = quantizer.spread(torch.ones(len(bias), *[1] * (shadow.ndim - 1))).numpy().ravel()
+    transfer = Transfer.linear(fractions(gain), fractions(bias))
+    return UnsolvedLayer(node.name, sums, None, transfer=transfer)
 
 
 def max_pool(name: str, pool: nn.MaxPool2d, fmt: Format, sources: tuple[str, ...]) -> Layer:
@@ -162,7 +168,9 @@ def _weighted(step: WeightedStep, sums: Accumulation) -> Accumulation:
         sums = replace(sums, window=step.window, groups=step.op.groups)
     weights, (fmt,) = levels.cpu().numpy(), step.inputs
     low, high = reach(weights, fmt.min_level, fmt.max_level)
-    return replace(sums, weights=weights, weight=quantizer.format, low=low, high=high)
+    return replace(
+        sums, weights=weights, weight=quantizer.format, widths=quantizer.widths, low=low, high=high
+    )
 
 
 def _window(kernel: Lengths, stride: Lengths, padding: Lengths) -> Window:

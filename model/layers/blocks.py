@@ -13,7 +13,7 @@ from typing import NamedTuple, Unpack, cast
 import torch
 from torch import Tensor, nn
 
-from ...hw.errors import NetworkError
+from ...hw.errors import FormatError, NetworkError
 from ...hw.network.network import INPUT
 from ...hw.numbers.formats import Fixed, Format
 from .quantize import MAX_ACTIVATION_WIDTH, ActivationQuantizer, QuantizerOptions
@@ -24,10 +24,14 @@ __all__ = ["Formats", "Model", "Node", "signed_version"]
 
 
 class Formats(NamedTuple):
-    """Formats of one step: of its weights, and of what it gives."""
+    """Formats of one step: of its weights, and of what it gives.
+
+    ``widths`` are those of its channels, where they have their own.
+    """
 
     weight: Format
     activation: Format
+    widths: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,10 @@ class Model(nn.Module):
         """Return the steps with weights, in order."""
         return [(node, step) for node, step in self.items() if isinstance(step, WeightedStep)]
 
+    def channels(self) -> dict[str, int]:
+        """Return the output channels of the steps with weights, by name, in order."""
+        return {node.name: step.op.weight.shape[0] for node, step in self.weighted()}
+
     def quantize(
         self,
         formats: Mapping[str, Formats],
@@ -128,9 +136,10 @@ class Model(nn.Module):
                 activation = signed_version(activation)
             read = tuple(known[source] for source in node.sources)
             try:
-                step.quantize(wanted.weight, activation, read, **options)
-            except NetworkError as error:
-                raise NetworkError(f"layer {node.name}: {error}") from error
+                own = options | QuantizerOptions(widths=wanted.widths)
+                step.quantize(wanted.weight, activation, read, **own)
+            except (FormatError, NetworkError) as error:
+                raise type(error)(f"layer {node.name}: {error}") from error
             step.padding_value = float(read[0].zero_level)  # of bipolar values, whose scale is 1
             known[node.name] = step.output
         last = self.steps[-1]

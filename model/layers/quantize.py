@@ -5,6 +5,7 @@ float shadow through `torch.nn.utils.parametrize`; the optimiser moves the shado
 computes with its quantised image.
 """
 
+from collections.abc import Sequence
 from math import inf
 from typing import TypedDict
 
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 from ...hw.errors import FormatError
 from ...hw.numbers.formats import Bipolar, Fixed, Format, MiniFloat, PowerOfTwo
 from .limits import NO_LIMITS, RELU, Limits
-from .rounding import Chance, nearest, straight_through
+from .rounding import Chance, Ends, nearest, straight_through
+from .widths import check_widths
 
 __all__ = [
     "MAX_ACTIVATION_WIDTH",
@@ -40,6 +42,7 @@ class QuantizerOptions(TypedDict, total=False):
     scale: str
     rounding: str
     generator: torch.Generator | None
+    widths: Sequence[int] | None
 
 
 def check_weight(fmt: Format) -> Format:
@@ -96,6 +99,10 @@ class WeightQuantizer(nn.Module):
     "XNOR-Net", 2016) and gradients that always pass, because clipping them there would freeze half
     of the weights.
 
+    Channels of their own widths have fewer levels, at scales of their own. Where there is one scale
+    for all, level 1 of a channel that is ``n`` bits narrower than the widest is ``2**n`` times as
+    much, so that all reach about equally far.
+
     Parameters
     ----------
     fmt : Format
@@ -110,7 +117,19 @@ class WeightQuantizer(nn.Module):
         ``nearest`` or ``stochastic``, the latter in training mode only.
     generator : torch.Generator, optional
         Source of chance for ``stochastic``.
+    widths : sequence of int, optional
+        Bits of each output's weights, of an integer format at least as wide; see `check_widths`.
+
+    Attributes
+    ----------
+    format : Format
+        Format of the widest channel.
+    widths : tuple of int or None
+        Where not all channels are as wide.
     """
+
+    most: Tensor | None
+    steps: Tensor | None
 
     def __init__(
         self,
@@ -121,29 +140,59 @@ class WeightQuantizer(nn.Module):
         scale: str = "learned",
         rounding: str = "nearest",
         generator: torch.Generator | None = None,
+        widths: Sequence[int] | None = None,
     ):
         super().__init__()
         if scale not in SCALES:
             raise FormatError(f"scale is {' or '.join(SCALES)}, not {scale!r}")
         self.format, self.per_channel = check_weight(fmt), per_channel
         self.rounding, self.generator = rounding, generator
+        self._set_widths(widths, weight)
         self.log2_scale: nn.Parameter | None = None
         if scale == "learned" and fmt != Bipolar():
             # a logarithm stays positive, and its steps are relative under Adam
             self.log2_scale = nn.Parameter(self._statistics(weight.detach()).log2())
 
+    def _set_widths(self, given: Sequence[int] | None, weight: Tensor) -> None:
+        """Keep the widths of channels, and what follows from them: no state of a training."""
+        self.widths = most = steps = None
+        if given is not None:
+            widths = check_widths(self.format, given, len(weight))
+            self.format = Fixed(max(widths))
+            if len(set(widths)) > 1:
+                self.widths, shape = widths, (-1, *[1] * (weight.ndim - 1))
+                bits = torch.tensor(widths, device=weight.device).reshape(shape)
+                most = torch.exp2(bits - 1.0) - 1
+                if not self.per_channel:
+                    steps = torch.exp2(float(max(widths)) - bits)
+        self.register_buffer("most", most, persistent=False)
+        self.register_buffer("steps", steps, persistent=False)
+
+    def _rows(self, values: Tensor) -> Tensor:
+        """Return the values that share a scale, of shape (scales, values of each)."""
+        return values.flatten(1) if self.per_channel else values.reshape(1, -1)
+
     def _statistics(self, weight: Tensor) -> Tensor:
         """Return the scale that the weights themselves suggest, of shape (outputs or 1, 1, ...)."""
-        magnitude = weight.abs()
-        rows = magnitude.flatten(1) if self.per_channel else magnitude.reshape(1, -1)
+        rows, most = self._rows(weight.abs()), self.format.max_level
         if self.format == Bipolar() or rows.shape[1] == 1:  # a single weight is one level
             scale = rows.mean(dim=1)
-        elif self.format.max_level < 16:
+        elif self.most is not None and self.per_channel:
+            own = self.most.flatten()
+            scale = torch.where(own < 16, 2 * rows.mean(dim=1) / own**0.5, self.widest(weight))
+        elif most < 16:
             # few levels: clip the tails rather than spend levels on them
-            scale = 2 * rows.mean(dim=1) / self.format.max_level**0.5
+            scale = 2 * rows.mean(dim=1) / most**0.5
         else:
-            scale = rows.amax(dim=1) / self.largest_start
+            scale = self.widest(weight)
         return scale.clamp(min=1e-8).reshape(-1, *[1] * (weight.ndim - 1))
+
+    def widest(self, weight: Tensor) -> Tensor:
+        """Return the scales at which the largest weights start, of shape (outputs or 1,)."""
+        if self.most is None:
+            return self._rows(weight.abs()).amax(dim=1) / self.largest_start
+        reached = self.most if self.steps is None else self.most * self.steps
+        return self._rows(weight.abs() / reached).amax(dim=1)
 
     @property
     def largest_start(self) -> int:
@@ -162,14 +211,28 @@ class WeightQuantizer(nn.Module):
     def scale(self, weight: Tensor) -> Tensor:
         """Return the value of level 1, of shape (outputs, 1, ...), or (1, 1, ...) for one scale."""
         if self.log2_scale is None:
-            return self._statistics(weight.detach())
-        return torch.exp2(self.log2_scale)
+            return self.spread(self._statistics(weight.detach()))
+        return self.spread(torch.exp2(self.log2_scale))
+
+    def spread(self, scale: Tensor) -> Tensor:
+        """Return the value of level 1 in all channels, given that of the widest."""
+        return scale if self.steps is None else scale * self.steps
+
+    @property
+    def ends(self) -> Ends:
+        """The lowest and the highest level; of shape (outputs, 1, ...) where channels differ."""
+        if self.most is not None:
+            return -self.most, self.most
+        return -self.format.max_level, self.format.max_level
+
+    def nearest(self, levels: Tensor) -> Tensor:
+        """Return the levels nearest to real ones, as floats, within the ends."""
+        return nearest(levels.clamp(*self.ends), self.format)
 
     def levels(self, weight: Tensor) -> Tensor:
         """Return the integer levels of ``weight``, int64 of the same shape."""
-        limit = self.format.max_level
         with torch.no_grad():
-            return nearest((weight / self.scale(weight)).clamp(-limit, limit), self.format).long()
+            return self.nearest(weight / self.scale(weight)).long()
 
     def _chance(self) -> Chance | None:
         if self.training and self.rounding == "stochastic":
@@ -182,7 +245,7 @@ class WeightQuantizer(nn.Module):
             weight,
             self.scale(weight),
             self.format,
-            low=-self.format.max_level,
+            ends=self.ends,
             passes=self.format == Bipolar(),
             chance=self._chance(),
         )
@@ -249,8 +312,8 @@ class ActivationQuantizer(nn.Module):
         if self.training and self.rounding == "stochastic":
             chance = Chance(self.generator)
         scale = self.scale
-        low, high = self._ends(scale)
-        return straight_through(value, scale, self.format, low=low, high=high, chance=chance)
+        ends = self._ends(scale)
+        return straight_through(value, scale, self.format, ends=ends, chance=chance)
 
     @torch.no_grad()
     def fit(self, sample: Tensor) -> None:

@@ -7,7 +7,10 @@ from torch import Tensor
 
 from ...hw.numbers.formats import Bipolar, Fixed, Format
 
-__all__ = ["Chance", "nearest", "straight_through"]
+__all__ = ["Chance", "Ends", "nearest", "straight_through"]
+
+Ends = tuple[int, int] | tuple[Tensor, Tensor]
+"""Lowest and highest level: of all values, or tensors that broadcast against them."""
 
 
 class Chance(NamedTuple):
@@ -34,7 +37,8 @@ class _Context(torch.autograd.function.FunctionCtx):
 
     saved_tensors: tuple[Tensor, Tensor, Tensor]
     needs_input_grad: tuple[bool, ...]
-    limits: tuple[int, int, bool]
+    ends: Ends
+    passes: bool
 
 
 class _StraightThrough(torch.autograd.Function):
@@ -46,7 +50,7 @@ class _StraightThrough(torch.autograd.Function):
         value: Tensor,
         scale: Tensor,
         fmt: Format,
-        ends: tuple[int, int],
+        ends: Ends,
         passes: bool,
         chance: Chance | None,
     ) -> Tensor:
@@ -59,7 +63,7 @@ class _StraightThrough(torch.autograd.Function):
             drawn = fmt.quantize(clamped, rounding="stochastic", generator=chance.generator)
             levels = drawn.to(x.dtype)
         ctx.save_for_backward(x, levels, scale)
-        ctx.limits = (*ends, passes)
+        ctx.ends, ctx.passes = ends, passes
         return levels * scale
 
     @staticmethod
@@ -69,9 +73,9 @@ class _StraightThrough(torch.autograd.Function):
         """Return the gradients of value and scale."""
         (grad,) = grads
         x, levels, scale = ctx.saved_tensors
-        low, high, passes = ctx.limits
+        low, high = ctx.ends
         of_value = grad
-        inside = None if passes else (x >= low) & (x <= high)
+        inside = None if ctx.passes else (x >= low) & (x <= high)
         if inside is not None:
             of_value = grad * inside
         of_scale = None
@@ -86,8 +90,7 @@ def straight_through(
     scale: Tensor,
     fmt: Format,
     *,
-    low: int | None = None,
-    high: int | None = None,
+    ends: Ends | None = None,
     passes: bool = False,
     chance: Chance | None = None,
 ) -> Tensor:
@@ -104,7 +107,7 @@ def straight_through(
         Value of level 1; broadcasts against ``value``.
     fmt : Format
         Target format.
-    low, high : int, optional
+    ends : pair of int or of Tensor, optional
         Smallest and largest level used, where those are not the format's own.
     passes : bool
         Let gradients pass outside the range too.
@@ -116,5 +119,5 @@ def straight_through(
     Tensor
         ``scale * level``, of the shape of ``value``.
     """
-    ends = fmt.min_level if low is None else low, fmt.max_level if high is None else high
+    ends = ends or (fmt.min_level, fmt.max_level)
     return cast(Tensor, _StraightThrough.apply(value, scale, fmt, ends, passes, chance))

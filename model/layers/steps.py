@@ -336,7 +336,7 @@ class Head(WeightedStep):
     def unit(self, input_scale: Tensor) -> Tensor:
         """Return the value of accumulator level 1, a scalar, for inputs of that scale."""
         quantizer, shadow = self.weights()
-        return quantizer.scale(shadow).reshape(()) * input_scale
+        return quantizer.scale(shadow).amin() * input_scale  # narrower channels have multiples
 
     def forward(self, values: Sequence[Tensor], scales: Sequence[Tensor]) -> Tensor:
         """Return logits of shape (images, classes)."""

@@ -28,6 +28,8 @@ class LayerFigures:
         Its name.
     weight, activation : str
         Formats of its weights, empty without, and of what it gives; ``logits`` of the last layer.
+    weight_bits : float or None
+        Bits of a weight, in the mean over the channels.
     weight_noise : float or None
         Signal-to-quantisation-noise ratio of its weights, in dB.
     noise : float
@@ -44,6 +46,7 @@ class LayerFigures:
     layer: str
     weight: str
     activation: str
+    weight_bits: float | None
     weight_noise: float | None
     noise: float
     clipped_weights: float | None
@@ -99,19 +102,23 @@ def noise_ratio(signal: Tensor, noisy: Tensor) -> float:
 
 
 def _layer(pair: Pair, loss: float, *, last: bool) -> LayerFigures:
-    step, weight, weight_noise, outside = pair.step, "", None, None
+    step, weight, bits, weight_noise, outside = pair.step, "", None, None, None
     if isinstance(step, WeightedStep) and isinstance(pair.exact, WeightedStep):
         quantizer, _ = step.weights()
         signal = pair.exact.op.weight.detach()
         if signal.shape == step.op.weight.shape:
             weight_noise = noise_ratio(signal, step.op.weight.detach())
             levels = signal / quantizer.scale(signal).detach()
-            outside = float((levels.abs() > quantizer.format.max_level + 0.5).float().mean())
+            beyond = (levels - levels.clamp(*quantizer.ends)).abs() > 0.5
+            outside = float(beyond.float().mean())
         weight = str(quantizer.format)
+        widths = quantizer.widths or (quantizer.format.width,)
+        bits = sum(widths) / len(widths)
     return LayerFigures(
         layer=pair.node.name,
         weight=weight,
         activation="logits" if last else str(step.output),
+        weight_bits=bits,
         weight_noise=weight_noise,
         noise=noise_ratio(*pair.outputs()),
         clipped_weights=outside,

@@ -61,9 +61,9 @@ def _learn(each: Pair, step: WeightedStep, generator: torch.Generator) -> None:
         wanted = sums_before_bounds(each.exact, each.exact_inputs, each.scales)
         wanted = wanted.clamp(min=0) if each.exact.relu else wanted
         power = wanted.square().mean().clamp(min=1e-12)
-        real = (shadow / scale).clamp(-fmt.max_level, fmt.max_level)
+        real = (shadow / scale).clamp(*quantizer.ends)
         lower, upper = fmt.neighbours(real)
-        lower, upper = lower.clamp(min=-fmt.max_level), upper.clamp(max=fmt.max_level)
+        lower, upper = lower.clamp(*quantizer.ends), upper.clamp(*quantizer.ends)
         share = ((real - lower) / (upper - lower).clamp(min=1e-12)).clamp(0.01, 0.99)
         start = torch.logit((share - LOW) / (HIGH - LOW))
     with torch.enable_grad():

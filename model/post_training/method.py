@@ -1,13 +1,14 @@
 """Options of a post-training quantisation: formats, ranges, rounding, corrections."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 
 from ...hw.errors import FormatError, NetworkError
 from ...hw.numbers.formats import Bipolar, Fixed, Format, default_activation, parse
 from ..layers.blocks import Formats
 from ..layers.quantize import check_activation, check_weight
-from ..training.recipe import layer_formats, parse_formats
+from ..layers.widths import Channels, named_widths
+from ..training.recipe import CHANNELS_FILE, layer_formats, parse_formats
 
 __all__ = [
     "ACTIVATION_RANGES",
@@ -44,6 +45,8 @@ class PostTraining:
         ``WEIGHT/ACTIVATION`` of the first and the last layer with weights, either half optional.
     layers : sequence of pairs
         Layer names and their ``WEIGHT/ACTIVATION``; they win over ``first`` and ``last``.
+    channels : mapping
+        Widths of output channels, as in `Recipe`.
     scales : str
         ``channel`` for a weight scale a channel, ``tensor`` for one a layer. The last layer has one
         in any case, because its sums are compared with each other.
@@ -87,6 +90,7 @@ class PostTraining:
     first: str | None = None
     last: str | None = None
     layers: Sequence[tuple[str, str]] = ()
+    channels: Channels = ()
     scales: str = "channel"
     weight_range: str = "mse"
     norms: str = "kept"
@@ -100,6 +104,7 @@ class PostTraining:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple((name, text) for name, text in self.layers))
+        object.__setattr__(self, "channels", named_widths(self.channels))
         for name, known in (
             ("scales", SCALES),
             ("weight_range", WEIGHT_RANGES),
@@ -138,15 +143,24 @@ class PostTraining:
             raise FormatError(f"the format of images is bipolar, intN or uintN, not {fmt}")
         return fmt
 
-    def formats(self, names: Sequence[str], weighted: Sequence[str]) -> dict[str, Formats]:
+    def formats(self, names: Sequence[str], weighted: Mapping[str, int]) -> dict[str, Formats]:
         """Return the formats of every step; see `layer_formats`."""
         return layer_formats(
-            self.common, names, weighted, first=self.first, last=self.last, layers=self.layers
+            self.common,
+            names,
+            weighted,
+            first=self.first,
+            last=self.last,
+            layers=self.layers,
+            channels=self.channels,
         )
 
     def plain(self) -> dict[str, object]:
-        """Return all options as plain JSON data."""
-        return {**asdict(self), "layers": [list(each) for each in self.layers]}
+        """Return all options as plain JSON data; widths of channels where there are any."""
+        data = {**asdict(self), "layers": [list(each) for each in self.layers]}
+        del data["channels"]
+        widths = {name: list(each) for name, each in named_widths(self.channels)}
+        return data | {"channels": widths} if widths else data
 
     def words(self) -> list[str]:
         """Return the options of ``narrowgauge quantize`` that differ from its own."""
@@ -156,6 +170,8 @@ class PostTraining:
             option = each.name.replace("_", "-")
             if each.name == "layers":
                 words += [f"--layer {name}={text}" for name, text in value]
+            elif each.name == "channels":
+                words += [f"--channels {CHANNELS_FILE}"] if value else []
             elif value == each.default:
                 continue
             elif isinstance(value, bool):

@@ -259,12 +259,12 @@ def _work(
 def _formats(model: Model, method: PostTraining) -> dict[str, Formats]:
     """Return formats of all steps: behind a ReLU, the levels of signed ones from 0 on."""
     names = [node.name for node in model.nodes]
-    formats = method.formats(names, [node.name for node, _ in model.weighted()])
+    formats = method.formats(names, model.channels())
     for node, step in model.items():
-        weight, activation = formats[node.name]
+        activation = formats[node.name].activation
         if isinstance(activation, Fixed) and activation.signed and step.relu:
             activation = Fixed(activation.width - 1, signed=False)
-        formats[node.name] = Formats(weight, activation)
+        formats[node.name] = formats[node.name]._replace(activation=activation)
     return formats
 
 

@@ -7,9 +7,9 @@ pixels and channels far more than others, and a ReLU hides what is below 0.
 import torch
 from torch import Tensor
 
-from ...hw.numbers.formats import Bipolar, Format
+from ...hw.numbers.formats import Bipolar
 from ..layers.blocks import Model
-from ..layers.rounding import nearest
+from ..layers.quantize import WeightQuantizer
 from ..layers.steps import WeightedStep
 from .learned import sums_with
 from .method import PostTraining
@@ -58,13 +58,14 @@ def _search(each: Pair, step: WeightedStep, method: PostTraining) -> None:
     """Choose the scales of one step."""
     quantizer, shadow = step.weights()
     assert quantizer.log2_scale is not None
-    fmt, widest = quantizer.format, widest_scales(quantizer, shadow)
+    widest = widest_scales(quantizer, shadow)
     wanted = sums_before_bounds(each.exact, each.exact_inputs, each.scales)
     best, least = widest.clone(), torch.full((len(widest),), torch.inf)
     for octave in octaves(TRIED):
         scale = widest * 2.0**octave
-        levels = _levels((shadow / scale).clamp(-fmt.max_level, fmt.max_level), fmt, method)
-        found = sums_with(step, each.inputs[0], levels * scale)
+        own = quantizer.spread(scale)
+        levels = _levels(shadow / own, quantizer, method)
+        found = sums_with(step, each.inputs[0], levels * own)
         lost = _lost(wanted, found, relu=each.exact.relu)
         lost = lost if quantizer.per_channel else lost.sum(dim=0, keepdim=True)
         better = lost < least
@@ -73,8 +74,10 @@ def _search(each: Pair, step: WeightedStep, method: PostTraining) -> None:
     quantizer.log2_scale.copy_(best.log2())
 
 
-def _levels(real: Tensor, fmt: Format, method: PostTraining) -> Tensor:
-    return chop(real, fmt) if method.rounding == "chop" else nearest(real, fmt)
+def _levels(real: Tensor, quantizer: WeightQuantizer, method: PostTraining) -> Tensor:
+    if method.rounding == "chop":
+        return chop(real.clamp(*quantizer.ends), quantizer.format)
+    return quantizer.nearest(real)
 
 
 def _lost(wanted: Tensor, found: Tensor, *, relu: bool) -> Tensor:

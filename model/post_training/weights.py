@@ -6,7 +6,6 @@ from torch import Tensor
 from ...hw.errors import NetworkError
 from ...hw.numbers.formats import Bipolar, Fixed, Format
 from ..layers.quantize import WeightQuantizer
-from ..layers.rounding import nearest
 from ..layers.steps import WeightedStep
 from .method import PostTraining
 
@@ -78,7 +77,7 @@ def round_weights(step: WeightedStep, method: PostTraining, generator: torch.Gen
     if fmt == Bipolar() or method.rounding not in ("chop", "stochastic"):
         return
     scale = quantizer.scale(shadow)
-    levels = (shadow / scale).clamp(-fmt.max_level, fmt.max_level)
+    levels = (shadow / scale).clamp(*quantizer.ends)
     if method.rounding == "chop":
         levels = chop(levels, fmt)
     else:
@@ -98,9 +97,7 @@ def chop(x: Tensor, fmt: Format) -> Tensor:
 def widest_scales(quantizer: WeightQuantizer, weight: Tensor) -> Tensor:
     """Return the scales at which the largest weights are the largest levels."""
     assert quantizer.log2_scale is not None
-    magnitude = weight.abs()
-    rows = magnitude.flatten(1) if quantizer.per_channel else magnitude.reshape(1, -1)
-    largest = rows.amax(dim=1) / quantizer.largest_start
+    largest = quantizer.widest(weight)
     return largest.clamp(min=LARGEST_SCALE_FREE).reshape(quantizer.log2_scale.shape)
 
 
@@ -112,13 +109,15 @@ def octaves(count: int) -> list[float]:
 
 def _least_squares(quantizer: WeightQuantizer, weight: Tensor) -> Tensor:
     """Return the scales at which weights lose least in the mean square."""
-    widest, fmt = widest_scales(quantizer, weight), quantizer.format
+    widest = widest_scales(quantizer, weight)
     rows = len(widest)
     best, least = widest.clone(), torch.full((rows,), torch.inf)
     for octave in octaves(TRIED):
         scale = widest * 2.0**octave
-        levels = nearest((weight / scale).clamp(-fmt.max_level, fmt.max_level), fmt)
-        lost = (levels * scale - weight).square().reshape(rows, -1).sum(dim=1)
+        own = quantizer.spread(scale)
+        lost = (
+            (quantizer.nearest(weight / own) * own - weight).square().reshape(rows, -1).sum(dim=1)
+        )
         better = lost < least
         least = torch.where(better, lost, least)
         best = torch.where(better.reshape(best.shape), scale, best)

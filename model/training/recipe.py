@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
@@ -13,10 +13,11 @@ from ..data import Dataset, input_scale, is_file
 from ..data.arrays import arrays_digest
 from ..layers.blocks import Formats
 from ..layers.quantize import SCALES, check_activation, check_weight
+from ..layers.widths import Channels, check_widths, named_widths
 from ..lowering.topologies import NETWORKS
 from .schedule import Schedule, default_schedule
 
-__all__ = ["Recipe", "default_activation", "layer_formats", "parse_formats"]
+__all__ = ["CHANNELS_FILE", "Recipe", "default_activation", "layer_formats", "parse_formats"]
 
 ROUNDINGS = ("nearest", "stochastic")
 MAX_WIDTH = 1 << 16  # of a hidden layer, before there is no memory for its weights
@@ -43,11 +44,12 @@ def parse_formats(text: str, otherwise: Formats) -> Formats:
 def layer_formats(
     common: Formats,
     names: Sequence[str],
-    weighted: Sequence[str],
+    weighted: Mapping[str, int],
     *,
     first: str | None = None,
     last: str | None = None,
     layers: Sequence[tuple[str, str]] = (),
+    channels: Channels = (),
 ) -> dict[str, Formats]:
     """Return the formats of every step.
 
@@ -55,22 +57,38 @@ def layer_formats(
     ----------
     common : Formats
         Those of steps that have none of their own.
-    names, weighted : sequence of str
-        All steps, and those with weights, in order.
-    first, last, layers
+    names : sequence of str
+        All steps.
+    weighted : mapping
+        Those with weights, in order, and how many output channels they have.
+    first, last, layers, channels
         As in `Recipe`.
 
     Raises
     ------
+    FormatError
+        For widths that the channels of a layer cannot have.
     NetworkError
-        For a layer that does not exist.
+        For a layer that does not exist, or widths of one without weights.
     """
-    found = dict.fromkeys(names, common)
-    for name, text in [(weighted[0], first), (weighted[-1], last), *layers]:
+    found, (start, *_, end) = dict.fromkeys(names, common), [*weighted, *weighted]
+    for name, text in [(start, first), (end, last), *layers]:
         if name not in found:
             raise NetworkError(f"no layer {name!r}; there is {', '.join(names)}")
         if text is not None:
             found[name] = parse_formats(text, common)
+    for name, widths in named_widths(channels):
+        if name not in weighted:
+            what = "has no weights" if name in found else "does not exist"
+            raise NetworkError(
+                f"widths of channels are given for {name!r}, which {what}; there is "
+                f"{', '.join(weighted)}"
+            )
+        try:
+            own = check_widths(found[name].weight, widths, weighted[name])
+        except FormatError as error:
+            raise FormatError(f"layer {name}: {error}") from error
+        found[name] = found[name]._replace(widths=own)
     return found
 
 
@@ -98,6 +116,9 @@ class Recipe:
         ``WEIGHT/ACTIVATION`` of the first and the last layer with weights, either half optional.
     layers : sequence of pairs
         Layer names and their ``WEIGHT/ACTIVATION``; they win over ``first`` and ``last``.
+    channels : mapping
+        Layer names and a list each: the bits of the weights of every output channel, from 2 up to
+        those of the layer's integer format.
     input : str, optional
         Format of the pixels; None takes the data set's own.
     epochs, batch, rate, decay, smoothing, crop, flip, distill
@@ -132,6 +153,7 @@ class Recipe:
     first: str | None = None
     last: str | None = None
     layers: Sequence[tuple[str, str]] = ()
+    channels: Channels = ()
     epochs: int | None = None
     batch: int | None = None
     rate: float | None = None
@@ -148,6 +170,7 @@ class Recipe:
     def __post_init__(self) -> None:
         object.__setattr__(self, "widths", tuple(self.widths))
         object.__setattr__(self, "layers", tuple((name, text) for name, text in self.layers))
+        object.__setattr__(self, "channels", named_widths(self.channels))
         if self.network not in NETWORKS:
             raise NetworkError(f"unknown network {self.network!r}; there is {', '.join(NETWORKS)}")
         if not -(1 << 63) <= self.seed < 1 << 63:
@@ -209,29 +232,23 @@ class Recipe:
     def float_version(self) -> Self:
         """Return the recipe of the float network that the quantised one starts from."""
         quantised = ("weight", "activation", "first", "last", "input", "distill")
-        return replace(self, **dict.fromkeys(quantised), layers=(), **_PLAIN)
+        return replace(self, **dict.fromkeys(quantised), layers=(), channels=(), **_PLAIN)
 
     def input_format(self, dataset: Dataset) -> Format:
         """Format of the pixels of ``dataset`` in this recipe."""
         return dataset.input if self.input is None else parse(self.input)
 
-    def formats(self, names: Sequence[str], weighted: Sequence[str]) -> dict[str, Formats]:
-        """Return the formats of every step.
-
-        Parameters
-        ----------
-        names, weighted : sequence of str
-            All steps, and those with weights, in order.
-
-        Raises
-        ------
-        NetworkError
-            For a layer that does not exist.
-        """
+    def formats(self, names: Sequence[str], weighted: Mapping[str, int]) -> dict[str, Formats]:
+        """Return the formats of every step; parameters and errors are those of `layer_formats`."""
         assert self.weight_format is not None
-        common = Formats(self.weight_format, self.activation_format)
         return layer_formats(
-            common, names, weighted, first=self.first, last=self.last, layers=self.layers
+            Formats(self.weight_format, self.activation_format),
+            names,
+            weighted,
+            first=self.first,
+            last=self.last,
+            layers=self.layers,
+            channels=self.channels,
         )
 
     def plain(self) -> dict[str, object]:
@@ -246,6 +263,9 @@ class Recipe:
         """
         data = asdict(self) | asdict(self.schedule)
         data |= {"widths": list(self.widths), "layers": [list(each) for each in self.layers]}
+        data["channels"] = {name: list(widths) for name, widths in named_widths(self.channels)}
+        if not data["channels"]:  # as recipes once were
+            del data["channels"]
         if self.network != "mlp":
             del data["widths"]
         if self.weight is not None:
@@ -268,6 +288,8 @@ class Recipe:
             value = getattr(self, name)
             if name == "layers":
                 words += [f"--layer {layer}={text}" for layer, text in value]
+            elif name == "channels":
+                words += [f"--channels {CHANNELS_FILE}"] if value else []
             elif name == "widths" and self.network == "mlp":
                 words.append(f"--widths {','.join(map(str, value))}")
             elif name != "widths" and value is not None and value != OPTIONS[name]:
@@ -280,6 +302,9 @@ class Recipe:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
+CHANNELS_FILE = "channels.json"
+"""What commands call the file of the widths, which is not known; networks' headers have them."""
+
 # recipe's fields that are options of ``narrowgauge train``, and those defaults worth leaving out
 OPTIONS: dict[str, object] = {
     "dataset": None,
@@ -291,6 +316,7 @@ OPTIONS: dict[str, object] = {
     "first": None,
     "last": None,
     "layers": None,
+    "channels": None,
     "input": None,
     "epochs": None,
     "batch": None,

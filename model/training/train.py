@@ -169,6 +169,8 @@ def check_recipe(recipe: Recipe) -> None:
 
     Raises
     ------
+    FormatError
+        For widths that the channels of a layer cannot have.
     NetworkError
         For images that the network does not take, a layer that does not exist, or weight formats
         that no operand of an array holds together.
@@ -179,9 +181,8 @@ def check_recipe(recipe: Recipe) -> None:
     _check_batch(recipe, model, len(dataset.train_labels))
     if recipe.is_float:
         return
-    steps, weighted = _names(model)
-    formats = recipe.formats(steps, weighted)
-    weights = {formats[name].weight for name in weighted}
+    formats = recipe.formats(_names(model), model.channels())
+    weights = {formats[name].weight for name in model.channels()}
     try:
         common(weights)
     except FormatError as error:
@@ -205,9 +206,9 @@ def _check_batch(recipe: Recipe, model: Model, images: int) -> None:
         )
 
 
-def _names(model: Model) -> tuple[list[str], list[str]]:
-    """Return the names of all steps, and of those with weights."""
-    return [node.name for node, _ in model.items()], [node.name for node, _ in model.weighted()]
+def _names(model: Model) -> list[str]:
+    """Return the names of all steps."""
+    return [node.name for node in model.nodes]
 
 
 def _check_start(recipe: Recipe, start: Recipe) -> None:
@@ -231,7 +232,7 @@ def _quantize(
     images, _ = next(feed.batches(CALIBRATION, CALIBRATION))
     samples = model.calibrate(images)
     model.quantize(
-        recipe.formats(*_names(model)),
+        recipe.formats(_names(model), model.channels()),
         recipe.input_format(dataset),
         input_scale(recipe.input_format(dataset)),
         scale=recipe.scale,

@@ -11,11 +11,12 @@ from ...hw.network import file as network_file
 from ..runs.imports import Values, short
 from ..terminal import options
 from ..terminal.progress import ReportedStep, Reporter, standard_output, time_left
-from .train import LayerFormats
+from .train import LayerFormats, channel_widths
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from ...model.layers.widths import Channels
     from ...model.post_training.figures import LayerFigures
     from ...model.post_training.images import NetworkImages
     from ...model.post_training.progress import Progress
@@ -26,9 +27,9 @@ __all__ = ["QuantizeOptions", "command"]
 INFINITY = float("inf")
 
 METHOD = (
-    *("weight", "activation", "input", "first", "last", "layers", "scales", "weight_range"),
-    *("norms", "equalize", "activation_range", "percentile", "bias_correction", "rounding"),
-    *("seed", "multiplier_bits"),
+    *("weight", "activation", "input", "first", "last", "layers", "channels", "scales"),
+    *("weight_range", "norms", "equalize", "activation_range", "percentile", "bias_correction"),
+    *("rounding", "seed", "multiplier_bits"),
 )
 
 
@@ -46,6 +47,7 @@ class QuantizeOptions:
     first: str | None
     last: str | None
     layers: tuple[tuple[str, str], ...]
+    channels: "Channels"
     scales: str
     weight_range: str
     norms: str
@@ -97,6 +99,7 @@ Examples:
 @click.option(
     "--layer", "layers", type=LayerFormats(), multiple=True, help="Formats of a layer; repeatable."
 )
+@channel_widths
 @click.option(
     "--scales",
     type=click.Choice(("channel", "tensor")),
@@ -223,7 +226,11 @@ def command(given: QuantizeOptions) -> int:
         print(json.dumps(_row(given, found), indent=2))
         return 0
     _print_layers(found.layers)
-    print(f"{given.output}: {name}, {found.network.accumulator.width}-bit accumulator")
+    print(
+        f"{given.output}: {name}, {found.network.accumulator.width}-bit accumulator, "
+        f"{found.network.parameter_bits:,} bits of weights, {found.network.mean_weight_bits:.3g} "
+        "each"
+    )
     for line in _accuracies(found.shares, given.calibration):
         print(line)
     return 0
@@ -300,6 +307,7 @@ def _row(given: QuantizeOptions, found: "Quantised") -> dict[str, object]:
         "network": found.network.name,
         "accumulator_bits": found.network.accumulator.width,
         "parameter_bits": found.network.parameter_bits,
+        "mean_weight_bits": found.network.mean_weight_bits,
         "calibration": given.calibration,
         "accuracy": None if found.shares is None else asdict(found.shares),
         "layers": layers,
@@ -314,13 +322,14 @@ def _print_layers(layers: "tuple[LayerFigures, ...]") -> None:
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, collapse_padding=True)
     for name in ("layer", "weights", "gives"):
         table.add_column(name)
-    for name in ("weights, dB", "output, dB", "clipped, %", "loss alone"):
+    for name in ("bits", "weights, dB", "output, dB", "clipped, %", "loss alone"):
         table.add_column(name, justify="right")
     for row in layers:
         table.add_row(
             short(row.layer),
             row.weight,
             row.activation,
+            "" if row.weight_bits is None else f"{row.weight_bits:.4g}",
             _decibels(row.weight_noise),
             _decibels(row.noise),
             "" if row.clipped is None else f"{100 * row.clipped:.2f}",

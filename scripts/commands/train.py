@@ -4,17 +4,20 @@ import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..terminal import options
 from ..terminal.progress import Reporter
 
-__all__ = ["LayerFormats", "TrainOptions", "command"]
+if TYPE_CHECKING:
+    from ...model.layers.widths import Channels
+
+__all__ = ["ChannelWidths", "LayerFormats", "TrainOptions", "channel_widths", "command"]
 
 RECIPE = (
-    *("dataset", "network", "widths", "width", "first", "last", "layers", "input"),
+    *("dataset", "network", "widths", "width", "first", "last", "layers", "channels", "input"),
     *("weight", "activation", "epochs", "batch", "rate", "multiplier_bits", "seed"),
 )
 
@@ -32,6 +35,7 @@ class TrainOptions:
     first: str | None
     last: str | None
     layers: tuple[tuple[str, str], ...]
+    channels: "Channels"
     input: str | None
     accumulator: int | None
     overflow: str | None
@@ -63,13 +67,48 @@ class LayerFormats(click.ParamType):
         return name, formats
 
 
+class ChannelWidths(click.ParamType):
+    """A JSON file of ``{"layer": [bits of each output channel, ...], ...}``."""
+
+    name = "FILE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[tuple[str, Any], ...]:
+        """Return names of layers and what is given for each."""
+        if isinstance(value, tuple):
+            return value
+
+        def pairs(found: list[tuple[str, Any]]) -> tuple[tuple[str, Any], ...]:
+            return tuple(found)  # a layer that is named twice stays so, and is refused
+
+        try:
+            found = json.loads(Path(value).read_bytes(), object_pairs_hook=pairs)
+        except OSError as error:
+            self.fail(f"{value}: cannot be read ({error.strerror})")
+        except (ValueError, RecursionError) as error:
+            self.fail(f"{value}: no JSON ({error})")
+        if not isinstance(found, tuple):
+            self.fail(f'{value}: widths of channels are JSON such as {{"conv1": [2, 4, 8], ...}}')
+        return found
+
+
+channel_widths = click.option(
+    "--channels",
+    type=ChannelWidths(),
+    default=(),
+    help='JSON file, {"layer": [2, 4, 8, ...]}: bits of the weights of each output channel.',
+)
+
+
 @click.command(
     "train",
     epilog="""\b
 Examples:
   narrowgauge train --weight int4 -o digits.safetensors
   narrowgauge train --weight bipolar --widths 256,256 --accumulator 12 -o wide.safetensors
-  narrowgauge train --dataset mnist --network lenet5 --weight int4 --first int8 -o l.safetensors""",
+  narrowgauge train --dataset mnist --network lenet5 --weight int4 --first int8 -o l.safetensors
+  narrowgauge train --weight int8 --channels widths.json -o mixed.safetensors""",
 )
 @click.option("--dataset", default="digits", show_default=True, help="Data set, or FILE.npz.")
 @click.option(
@@ -93,6 +132,7 @@ Examples:
 @click.option(
     "--layer", "layers", type=LayerFormats(), multiple=True, help="Formats of a layer; repeatable."
 )
+@channel_widths
 @click.option("--input", help="Format of the pixels [default: the data set's].")
 @options.accumulator
 @options.accumulator_lanes
@@ -155,6 +195,7 @@ def command(given: TrainOptions) -> int:
         "network": network.name,
         "accumulator_bits": network.accumulator.width,
         "parameter_bits": network.parameter_bits,
+        "mean_weight_bits": network.mean_weight_bits,
         "accuracy_float": network.about["accuracy_float"],
         "accuracy_reference": share,
     }
@@ -164,6 +205,7 @@ def command(given: TrainOptions) -> int:
         print(
             f"{given.output}: {network.name}, {100 * summary['accuracy_reference']:.2f} % "
             f"(float {100 * summary['accuracy_float']:.2f} %), "
-            f"{network.accumulator.width}-bit accumulator"
+            f"{network.accumulator.width}-bit accumulator, {network.parameter_bits:,} bits of "
+            f"weights, {network.mean_weight_bits:.3g} each"
         )
     return 0

@@ -49,7 +49,7 @@ def outline(
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(IMAGES, channels, height, width, generator=generator)
     names = [node.name for node, _ in model.items()]
-    formats = recipe.formats(names, [node.name for node, _ in model.weighted()])
+    formats = recipe.formats(names, model.channels())
     samples = model.calibrate(images)
     model.quantize(formats, fmt, input_scale(fmt), scale=recipe.scale)
     model.fit_scales(samples)

@@ -7,12 +7,16 @@ from math import ceil
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from narrowgauge.hw.errors import NetworkError
-from narrowgauge.hw.network.layers import Requantised
-from narrowgauge.hw.numbers.formats import Bipolar, parse
+from narrowgauge.hw.network.file import from_bytes, to_bytes
+from narrowgauge.hw.network.layers import Requantised, Weighted
+from narrowgauge.hw.numbers.formats import Bipolar, Fixed, parse
 from narrowgauge.model.integers.export import export
+from narrowgauge.model.integers.reference import evaluate
 from narrowgauge.model.layers.affine import constants
 from narrowgauge.model.layers.blocks import Formats
 from narrowgauge.model.layers.norm import round_norms, units
@@ -46,8 +50,11 @@ def module():
     return nn.Sequential(OrderedDict(layers))
 
 
-def network(weight, activation, input, *, bits, scale="learned", seed=0):
-    """A model of random parameters, as training would leave it."""
+def network(weight, activation, input, *, bits, scale="learned", seed=0, widths=None, one=False):
+    """A model of random parameters, as training would leave it.
+
+    ``widths`` are those of the channels of layers by name, with ``one`` scale a layer or more.
+    """
     chance = torch.Generator().manual_seed(seed)
     float_module = module()
     with torch.no_grad():
@@ -67,8 +74,13 @@ def network(weight, activation, input, *, bits, scale="learned", seed=0):
         samples = model.calibrate(torch.rand(16, 1, 6, 6, generator=chance))
         formats = Formats(parse(weight), parse(activation))
         fmt = parse(input)
-        names = [node.name for node in model.nodes]
-        model.quantize(dict.fromkeys(names, formats), fmt, 1 / fmt.max_level, scale=scale)
+        each = {
+            node.name: formats._replace(widths=(widths or {}).get(node.name))
+            for node in model.nodes
+        }
+        for _, step in model.weighted() if one else ():
+            step.per_channel = False
+        model.quantize(each, fmt, 1 / fmt.max_level, scale=scale)
         model.fit_scales(samples)
         model.eval()
         if bits is not None:
@@ -129,6 +141,60 @@ def test_integers_step_where_the_model_does(weight, activation, input, bits):
     assert wrong(model, found) == []
     assert all(each.levels_compared >= 3 for each in reports[:-1])
     assert len({each.shift for each in reports[:-1] if each.multiplier_bits > 1}) <= 1
+
+
+WIDTHS = {"conv1": 4, "block1.conv1": 6, "block1.conv2": 6, "conv2": 8, "dense": 3}
+
+
+@torch.no_grad()
+def off(model, found, seed=0):
+    """How far torch's logits are from the last layer's levels, of what those can be."""
+    levels = np.random.default_rng(seed).integers(0, 16, (20, 6, 6, 1))
+    images = torch.from_numpy(levels).permute(0, 3, 1, 2) * torch.tensor(model.input_scale)
+    step, scales = model.steps[-1], model.scales()
+    logits = model(images).numpy() / float(step.unit(scales[model.nodes[-1].sources[0]]))
+    return abs(logits - evaluate(found, levels, 3).levels.numpy().reshape(logits.shape)).max()
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {
+            name: st.lists(st.integers(2, 8), min_size=count, max_size=count)
+            for name, count in WIDTHS.items()
+        }
+    ),
+    st.sampled_from(["learned", "statistics"]),
+    st.booleans(),
+    st.integers(0, 99),
+)
+def test_channels_of_any_widths_are_the_integers(widths, scale, one, seed):
+    """Torch and integers are equal, whatever the width and the scale of each channel."""
+    given_ = {name: tuple(each) for name, each in widths.items()}
+    parts = ("int8", "uint4", "uint4")
+    model, (found, _) = network(*parts, bits=10, scale=scale, seed=seed, widths=given_, one=one)
+    assert wrong(model, found) == []
+    assert off(model, found, seed) < 0.1
+    for layer in found:
+        if isinstance(layer, Weighted):
+            asked = given_.get(layer.name, (8,) * layer.channels)
+            assert layer.channel_widths == asked
+            assert str(layer.weight) == f"int{max(asked)}"
+            limits = [Fixed(width).max_level for width in asked]
+            assert (abs(layer.weights.reshape(layer.channels, -1)).max(axis=1) <= limits).all()
+    content = to_bytes(found)
+    assert to_bytes(from_bytes(content, origin="it")) == content
+
+
+def test_a_level_that_is_wrong_in_a_narrow_channel_is_seen():
+    widths = {"conv2": (2, 4) * 4, "dense": (2, 8, 4)}
+    model, (found, _) = network("int8", "uint4", "uint4", bits=10, widths=widths)
+    assert off(model, found) < 0.1
+    last = found.layers[-1]
+    assert isinstance(last, Weighted)
+    assert last.multiplier.tolist() == [64, 1, 16]
+    last.multiplier[0] = 32
+    assert off(model, found) > 1
 
 
 @pytest.mark.parametrize("what", ["bias", "multiplier"])

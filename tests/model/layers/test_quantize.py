@@ -23,7 +23,7 @@ WEIGHTS = ["bipolar", "pow2_2", "pow2_4", "e2m1", "e3m2", "e5m2", "int2", "int4"
 def test_straight_through_by_hand():
     value = torch.tensor([-3.0, -0.6, 0.2, 0.6, 9.0], requires_grad=True)
     scale = torch.tensor(0.5, requires_grad=True)
-    out = straight_through(value, scale, parse("int3"), low=-3)
+    out = straight_through(value, scale, parse("int3"), ends=(-3, 3))
     assert out.tolist() == [-1.5, -0.5, 0.0, 0.5, 1.5]
     out.sum().backward()
     assert value.grad is not None
