@@ -183,21 +183,42 @@ class Ranks:
 class Weights:
     """A quantised constant: ``scale * levels``.
 
-    The scale is an object array of as many axes, each as long as in the levels or 1.
+    The scale is an object array of as many axes, each as long as in the levels or 1; and so are the
+    bits of integers that have not all those of ``format``, else None.
     """
 
     levels: np.ndarray
     scale: np.ndarray
     format: Format
+    bits: np.ndarray | None = None
 
     @classmethod
-    def of(cls, levels: np.ndarray, scale: np.ndarray, stated: Format) -> "Weights":
-        """Return weights whose scale broadcasts against the levels; raises `ValueError` if not."""
+    def of(
+        cls,
+        levels: np.ndarray,
+        scale: np.ndarray,
+        stated: Format,
+        bits: np.ndarray | None = None,
+    ) -> "Weights":
+        """Return weights whose scale and bits broadcast against the levels.
+
+        Raises
+        ------
+        ValueError
+            Where they do not.
+        """
         scale = np.asarray(scale, object)  # arithmetic makes scalars of arrays without axes
         scale = scale.reshape((1,) * (levels.ndim - scale.ndim) + scale.shape)
         if np.broadcast_shapes(scale.shape, levels.shape) != levels.shape:
             raise ValueError(f"a scale of {scale.shape} is larger than weights of {levels.shape}")
-        return cls(levels, scale, stated)
+        if bits is not None:
+            bits = np.broadcast_to(bits, levels.shape)
+        return cls(levels, scale, stated, bits)
+
+    def transposed(self) -> "Weights":
+        """Return the same with its axes in the other order."""
+        bits = None if self.bits is None else self.bits.T
+        return Weights(self.levels.T, self.scale.T, self.format, bits)
 
     def values(self) -> np.ndarray:
         """Return its values, as Fractions."""

@@ -15,6 +15,7 @@ import onnxruntime
 from onnx import NodeProto, helper, numpy_helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op import registry
+from qonnx.custom_op.base import CustomOp
 
 from ...hw.errors import NetworkError
 from .graph.codes import takes_new_codes
@@ -213,8 +214,12 @@ class Executor:
         """Execute an operator of QONNX as its own package does."""
         version = self._opsets.get(node.domain, 1)
         context.setdefault(node.output[0], np.zeros([1] * context[node.input[0]].ndim, np.float32))
+        operator = registry.getCustomOp(node, version)
         with np.errstate(all="ignore"):  # the logarithm of zero in FloatQuant
-            registry.getCustomOp(node, version).execute_node(context, self._graph)
+            if node.op_type in ("Quant", "IntQuant") and context[node.input[3]].size > 1:
+                _execute_widths(operator, node, context, self._graph)
+            else:
+                operator.execute_node(context, self._graph)
         for name in node.output:
             if context[name].dtype == np.float64:  # numpy's doing: QONNX has no such values
                 context[name] = context[name].astype(np.float32)
@@ -271,6 +276,18 @@ def _proto(model: ModelWrapper | onnx.ModelProto | bytes) -> onnx.ModelProto:
     if isinstance(model, bytes):
         return onnx.load_from_string(model)
     return model.model if isinstance(model, ModelWrapper) else model
+
+
+def _execute_widths(
+    operator: CustomOp, node: NodeProto, context: Arrays, graph: onnx.GraphProto
+) -> None:
+    """Execute a quantiser of several bit widths, one after the other: QONNX's own takes one."""
+    bits, found = context[node.input[3]], np.zeros((), np.float32)
+    for width in np.unique(bits):
+        alone = {**context, node.input[3]: np.asarray(width)}
+        operator.execute_node(alone, graph)
+        found = np.where(bits == width, alone[node.output[0]], found)
+    context[node.output[0]] = found
 
 
 def _shape(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:

@@ -143,7 +143,7 @@ def _scaled_weights(context: ImportContext, node: NodeProto) -> Weights:
         refuse(node, "multiplies quantised weights by what is not positive")
     scale = weights.scale * factor if node.op_type == "Mul" else weights.scale / factor
     try:
-        return Weights.of(weights.levels, scale, weights.format)
+        return Weights.of(weights.levels, scale, weights.format, weights.bits)
     except ValueError as error:
         refuse(node, str(error))
 

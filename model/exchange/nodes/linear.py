@@ -7,7 +7,7 @@ from onnx import NodeProto
 
 from ....hw.network.window import Size, Window
 from ....hw.numbers.formats import Bipolar
-from ...exact.ranges import narrowest, reach, weight_format
+from ...exact.ranges import channel_formats, narrowest, reach
 from ...exact.tensors import Levels, Sums, Weights
 from ...exact.transfer import Transfer, fractions
 from ...exact.unsolved import Accumulation
@@ -21,8 +21,7 @@ __all__ = ["conv", "gemm", "matmul"]
 
 def matmul(context: ImportContext, node: NodeProto) -> None:
     """Run a product of a tensor and a constant matrix of shape (inputs, outputs)."""
-    weights = _weights(context, node, 1)
-    _dense(context, node, weights.levels.T, weights.scale.T, weights, None, Fraction(1))
+    _dense(context, node, _weights(context, node, 1).transposed(), None, Fraction(1))
 
 
 def gemm(context: ImportContext, node: NodeProto) -> None:
@@ -31,20 +30,11 @@ def gemm(context: ImportContext, node: NodeProto) -> None:
     if values.get("transA", 0):
         refuse(node, "transA is not supported")
     weights = _weights(context, node, 1)
-    levels, scale = weights.levels, weights.scale
     if not values.get("transB", 0):
-        levels, scale = levels.T, scale.T
+        weights = weights.transposed()
     alpha, beta = (Fraction(float(values.get(name, 1.0))) for name in ("alpha", "beta"))
     bias = context.constant(node, 2, "bias")
-    _dense(
-        context,
-        node,
-        levels,
-        scale,
-        weights,
-        None if bias is None else fractions(bias) * beta,
-        alpha,
-    )
+    _dense(context, node, weights, None if bias is None else fractions(bias) * beta, alpha)
 
 
 def _weights(context: ImportContext, node: NodeProto, place: int) -> Weights:
@@ -86,16 +76,29 @@ def _output_scale(node: NodeProto, scale: np.ndarray, outputs: int) -> np.ndarra
     return spread(rows[:, 0], outputs)
 
 
+def _output_bits(node: NodeProto, bits: np.ndarray | None) -> np.ndarray | None:
+    """Return the bits of each output's weights, from those of all in the shape (outputs, ...)."""
+    if bits is None:
+        return None
+    rows = bits.reshape(len(bits), -1)
+    if (rows != rows[:, :1]).any():
+        refuse(
+            node,
+            "its weights have bit widths that differ between inputs; there is one for each output "
+            "channel, or one for all",
+        )
+    return rows[:, 0]
+
+
 def _dense(
     context: ImportContext,
     node: NodeProto,
-    levels: np.ndarray,
-    scale: np.ndarray,
     weights: Weights,
     bias: np.ndarray | None,
     factor: Fraction,
 ) -> None:
-    """Run a dense layer; ``levels`` has shape (outputs, inputs) in the order of ONNX."""
+    """Run a dense layer; ``weights`` have shape (outputs, inputs) in the order of ONNX."""
+    levels = weights.levels
     tensor = levels_of(context, node, context.tensor(node))
     if (
         levels.ndim != 2
@@ -109,7 +112,8 @@ def _dense(
     levels = _by_element(tensor, levels)
     channel = np.arange(tensor.size.elements) % tensor.size.channels
     gain, constant, levels = _folded_input(node, tensor, levels, channel[None, :])
-    out = _output_scale(node, scale, len(levels)) * factor
+    out = _output_scale(node, weights.scale, len(levels)) * factor
+    fmt, widths = channel_formats(weights.format, _output_bits(node, weights.bits), levels)
     gain, offset = gain * out, constant * out
     size = Size(1, 1, len(levels))
     low, high = reach(levels, tensor.low, tensor.high)
@@ -122,7 +126,8 @@ def _dense(
         low=low,
         high=high,
         weights=levels,
-        weight=weight_format(weights.format, levels),
+        weight=fmt,
+        widths=widths,
     )
     index = np.arange(len(levels)).reshape(*tensor.index.shape[:-1], -1)
     _give(context, node, accumulation, gain, offset, bias, index)
@@ -170,6 +175,7 @@ def conv(context: ImportContext, node: NodeProto) -> None:
     )
     out = _output_scale(node, scale, len(levels))
     zero = (0,) if any(window.padding) else ()
+    fmt, widths = channel_formats(weights.format, _output_bits(node, weights.bits), levels)
     low, high = reach(levels, min([tensor.low, *zero]), max([tensor.high, *zero]))
     positions = window.positions(size)
     accumulation = Accumulation(
@@ -181,7 +187,8 @@ def conv(context: ImportContext, node: NodeProto) -> None:
         low=low,
         high=high,
         weights=levels,
-        weight=weight_format(weights.format, levels),
+        weight=fmt,
+        widths=widths,
         window=window,
         groups=groups,
     )

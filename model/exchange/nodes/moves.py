@@ -29,7 +29,8 @@ def moved(context: ImportContext, node: NodeProto) -> None:
     try:
         if isinstance(value, Weights):
             scale = np.broadcast_to(value.scale, value.levels.shape)
-            found: Value = Weights(move(value.levels), move(scale), value.format)
+            bits = None if value.bits is None else move(value.bits)
+            found: Value = Weights(move(value.levels), move(scale), value.format, bits)
         elif isinstance(value, np.ndarray):
             found = move(value)
         else:

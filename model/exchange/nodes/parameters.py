@@ -17,6 +17,7 @@ from .context import ImportContext, NetworkTensor
 __all__ = [
     "WIDEST",
     "bit_width",
+    "bit_widths",
     "one_number",
     "positive_scale",
     "quantizer_of",
@@ -28,6 +29,7 @@ __all__ = [
 WIDEST = 16  # bits of an activation
 FARTHEST_ZERO = 1 << 16
 WIDEST_RESULT = 32  # bits of what the last layer gives
+WIDEST_BITS = 32  # of what QONNX says
 
 
 def one_number(context: ImportContext, node: NodeProto, place: int, what: str) -> Fraction:
@@ -43,9 +45,33 @@ def one_number(context: ImportContext, node: NodeProto, place: int, what: str) -
 def bit_width(context: ImportContext, node: NodeProto, place: int) -> int:
     """Return a constant bit width."""
     bits = one_number(context, node, place, "bit width")
-    if bits.denominator != 1 or not 1 <= bits <= 32:
-        refuse(node, f"a bit width of {float(bits):g} is not an integer from 1 to 32")
+    if bits.denominator != 1 or not 1 <= bits <= WIDEST_BITS:
+        refuse(node, f"a bit width of {float(bits):g} is not an integer from 1 to {WIDEST_BITS}")
     return int(bits)
+
+
+def bit_widths(
+    context: ImportContext, node: NodeProto, place: int, shape: tuple[int, ...]
+) -> np.ndarray:
+    """Return constant bit widths of weights of ``shape``, int64: one, or many that broadcast."""
+    value = context.constant(node, place, "bit width")
+    if value is None or np.unique(value).size < 2:
+        return np.full(1, bit_width(context, node, place), np.int64)
+    exact = np.asarray(value, np.float64)
+    wrong = exact[(exact != np.rint(exact)) | (exact < 1) | (exact > WIDEST_BITS)]
+    if wrong.size:
+        refuse(node, f"a bit width of {wrong[0]:g} is not an integer from 1 to {WIDEST_BITS}")
+    try:
+        fits = np.broadcast_shapes(exact.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        refuse(
+            node,
+            f"bit widths of {exact.shape} do not fit weights of {shape}; there is one for each "
+            "output channel, or one for all",
+        )
+    return exact.astype(np.int64)
 
 
 def reduced_axes(context: ImportContext, node: NodeProto, count: int) -> list[int]:

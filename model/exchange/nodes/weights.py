@@ -14,7 +14,7 @@ from ...exact.tensors import Weights
 from ...exact.transfer import fractions
 from ..graph.node import attributes, refuse
 from .context import ImportContext
-from .parameters import bit_width, one_number, positive_scale, rounding_mode
+from .parameters import bit_widths, one_number, positive_scale, rounding_mode
 
 __all__ = ["quantised_weights"]
 
@@ -60,20 +60,22 @@ def _integer_weights(
 ) -> Weights:
     """Quantise to integers; their levels are codes less the zero point."""
     attribute = attributes(node)
-    zero, bits = _zero_points(context, node), bit_width(context, node, 3)
+    zero, bits = _zero_points(context, node), bit_widths(context, node, 3, given.shape)
     signed, narrow = bool(attribute.get("signed", 1)), bool(attribute.get("narrow", 0))
-    codes = int_quant(
-        given / scale, np.float32(1), zero, np.float32(bits), signed, narrow,
-        rounding_mode(node, attribute, "ROUND"),
-    )  # fmt: skip
+    rounding = rounding_mode(node, attribute, "ROUND")
+    codes = np.empty(np.broadcast_shapes(given.shape, scale.shape, zero.shape), np.float32)
+    for width in np.unique(bits):  # QONNX's own function takes one
+        of_width = int_quant(
+            given / scale, np.float32(1), zero, np.float32(width), signed, narrow, rounding
+        )
+        codes = np.where(bits == width, of_width, codes)
     levels = np.rint(codes).astype(np.int64)
-    exact = fractions(scale)
-    if bits == 1 and signed:
+    exact, widest = fractions(scale), int(bits.max())
+    if widest == 1 and signed:
         return Weights.of(levels, exact, Bipolar())
-    stated: Format = Fixed(bits, signed)
     if zero.any():
-        stated = narrowest(int(levels.min()), int(levels.max()))
-    return Weights.of(levels, exact, stated)
+        return Weights.of(levels, exact, narrowest(int(levels.min()), int(levels.max())))
+    return Weights.of(levels, exact, Fixed(widest, signed), bits if bits.size > 1 else None)
 
 
 def _zero_points(context: ImportContext, node: NodeProto) -> np.ndarray:

@@ -176,8 +176,13 @@ class _Export:
     def _multiplied(self, layer: Dense, tensor: str, size: Size, name: str) -> str:
         # our vectors run through height, width, channels; those of ONNX have the channels first
         weights = layer.weights.reshape(layer.channels, *size).transpose(3, 1, 2, 0)
-        weights = self._weights(layer, weights.reshape(-1, layer.channels))
-        return self.graph.node("MatMul", [tensor, weights], name, (self.batch, layer.channels))
+        matrix = weights.reshape(-1, layer.channels)
+        if layer.widths is None:
+            factor = self._weights(layer, matrix)
+        else:  # with the output channels first, as others write them
+            graph, rows = self.graph, self._weights(layer, matrix.T)
+            factor = graph.node("Transpose", [rows], f"{rows}/matrix", matrix.shape, perm=[1, 0])
+        return self.graph.node("MatMul", [tensor, factor], name, (self.batch, layer.channels))
 
     def _convolved(self, layer: Conv2d, tensor: str, name: str) -> str:
         weights = self._weights(layer, layer.weights.transpose(0, 3, 1, 2))
@@ -187,7 +192,10 @@ class _Export:
 
     def _weights(self, layer: Weighted, levels: np.ndarray) -> str:
         name = f"{layer.name}/weights"
-        return self._quantised(self.graph.constant(f"{name}/levels", levels), layer.weight, name)
+        given = self.graph.constant(f"{name}/levels", levels)
+        if layer.widths is not None:
+            return self.graph.quantised(given, layer.weight, name, widths=layer.widths)
+        return self._quantised(given, layer.weight, name)
 
     def _pooled(
         self, kind: str, layer: Layer, window: Window, tensor: str, name: str, **attributes: int

@@ -86,15 +86,29 @@ class GraphWriter:
 
     # --- numbers ---------------------------------------------------------------------------------
 
-    def quantised(self, tensor: str, fmt: Format, name: str, *, narrow: bool = False) -> str:
-        """Add the quantiser of a format, scale 1, which lets the format's levels pass."""
+    def quantised(
+        self,
+        tensor: str,
+        fmt: Format,
+        name: str,
+        *,
+        narrow: bool = False,
+        widths: Sequence[int] | None = None,
+    ) -> str:
+        """Add the quantiser of a format, scale 1, which lets the format's levels pass.
+
+        ``widths`` are those of rows along the first axis, where they are not all the format's.
+        """
         scale = self.constant(f"{name}/scale", 1.0)
         if fmt == Bipolar():
             return self.node("BipolarQuant", [tensor, scale], name, domain=DOMAIN)
         if not isinstance(fmt, Fixed):
             return self._float_quantised(tensor, fmt, name, scale)
         zero = self.constant(f"{name}/zero", 0)
-        bits = self.constant(f"{name}/bits", fmt.width + (not is_sayable(fmt)))
+        width: ArrayLike = fmt.width + (not is_sayable(fmt))
+        if widths is not None:
+            width = np.reshape(widths, (-1, *[1] * (len(self.shapes[tensor]) - 1)))
+        bits = self.constant(f"{name}/bits", width)
         return self.node(
             "Quant",
             [tensor, scale, zero, bits],

@@ -96,6 +96,84 @@ def a_bit_width_computed_from_the_input():
     return graph, graph.quant(x, bits, name="act")
 
 
+def convolved(bits, **more):
+    """A convolution of three channels whose weights have these bit widths."""
+    graph, x = images()
+    weights = graph.quant(graph.real(3, 2, 3, 3), bits, 0.1, name="weight", **more)
+    return graph, graph.quant(graph.conv(x, weights))
+
+
+EACH = np.array([2, 4, 8]).reshape(3, 1, 1, 1)
+
+
+@accepted
+def a_bit_width_for_each_output_of_weights():
+    return convolved(EACH)
+
+
+@accepted
+def a_bit_width_for_each_output_without_signs():
+    return convolved(EACH, signed=False, narrow=True)
+
+
+@accepted
+def a_bit_width_for_each_output_and_a_zero_point():
+    return convolved(EACH, zero=1.0)
+
+
+@accepted
+def channels_of_one_bit_among_others():
+    return convolved(np.array([1, 1, 3]).reshape(3, 1, 1, 1))
+
+
+@accepted
+def equal_bit_widths():
+    return convolved(np.full((3, 1, 1, 1), 3))
+
+
+@accepted
+def bit_widths_of_a_transposed_matrix():
+    graph, x = vectors()
+    rows = graph.quant(graph.real(3, 4), np.array([[2], [5], [3]]), 0.1)
+    return graph, graph.matmul(x, graph.node("Transpose", rows, perm=[1, 0]))
+
+
+@accepted
+def bit_widths_of_a_gemm_and_scales():
+    graph, x = vectors()
+    scale = np.array([[0.5], [0.25], [0.125]])
+    rows = graph.quant(graph.real(3, 4), np.array([[2], [3], [4]]), scale, narrow=True)
+    return graph, graph.quant(graph.gemm(x, graph.node("Mul", rows, 0.5), transB=1))
+
+
+@refused("node Conv_0 (Conv)", "bit widths that differ between inputs", "one for each output")
+def a_bit_width_for_each_input_of_weights():
+    return convolved(np.array([2, 4]).reshape(1, 2, 1, 1))
+
+
+@refused("node MatMul_0 (MatMul)", "bit widths that differ between inputs")
+def a_bit_width_for_each_row_of_a_matrix():
+    graph, x = vectors()
+    return graph, graph.matmul(x, graph.quant(graph.real(4, 2), np.array([[2], [4], [2], [4]])))
+
+
+@refused("node weight (Quant)", "a bit width of 2.5 is not an integer from 1 to 32")
+def a_bit_width_between_integers():
+    return convolved(EACH + 0.5)
+
+
+@refused("node weight (Quant)", "a bit width of 40 is not an integer from 1 to 32")
+def a_bit_width_of_a_channel_beyond_the_widest():
+    return convolved(5 * EACH)
+
+
+@refused("node weight (Quant)", "bit widths of (3,) do not fit weights of (2, 2)")
+def bit_widths_that_do_not_fit():
+    graph, x = vectors(2)
+    weight = graph.quant(graph.real(2, 2), np.array([2, 3, 4]), name="weight")
+    return graph, graph.matmul(x, weight)
+
+
 def weighted(**values):
     graph, x = vectors()
     return graph, graph.matmul(x, graph.weights((4, 2), name="w", **values))
@@ -126,7 +204,7 @@ def weights_around_half():
     return weighted(zero=0.5)
 
 
-@refused("node w (Quant): its bit width is not one number")
+@accepted
 def weights_of_a_width_for_each_output():
     graph, x = vectors()
     values = graph.real(4, 2)
