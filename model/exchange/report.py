@@ -21,6 +21,8 @@ class ImportedLayer:
         Its name, which is its node's, and its kind; ``requantise`` is an average of one pixel.
     weight, input, output : str
         Formats; no weight where there are none.
+    weight_bits : float or None
+        Bits of a weight, in the mean over the channels.
     accumulator_bits : int
         Bits that its sums need, from the weights themselves; 0 for a max pool.
     method : str
@@ -41,6 +43,7 @@ class ImportedLayer:
     layer: str
     kind: str
     weight: str
+    weight_bits: float | None
     input: str
     output: str
     accumulator_bits: int
@@ -64,6 +67,7 @@ def imported_layers(
                 layer=layer.name,
                 kind=_kind(layer),
                 weight=str(layer.weight) if isinstance(layer, Weighted) else "",
+                weight_bits=layer.mean_bits if isinstance(layer, Weighted) else None,
                 input=str(layer.input),
                 output=str(layer.output),
                 accumulator_bits=bits_for(*mapped.accumulator_range()) if mapped.on_array else 0,

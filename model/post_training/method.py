@@ -8,7 +8,7 @@ from ...hw.numbers.formats import Bipolar, Fixed, Format, default_activation, pa
 from ..layers.blocks import Formats
 from ..layers.quantize import check_activation, check_weight
 from ..layers.widths import Channels, named_widths
-from ..training.recipe import CHANNELS_FILE, layer_formats, parse_formats
+from ..training.recipe import layer_formats, parse_formats
 
 __all__ = [
     "ACTIVATION_RANGES",
@@ -163,16 +163,14 @@ class PostTraining:
         return data | {"channels": widths} if widths else data
 
     def words(self) -> list[str]:
-        """Return the options of ``narrowgauge quantize`` that differ from its own."""
+        """Return the options of ``narrowgauge quantize`` that differ from its own, but channels."""
         words = [f"--weight {self.weight}"]
         for each in fields(self)[1:]:
             value = getattr(self, each.name)
             option = each.name.replace("_", "-")
             if each.name == "layers":
                 words += [f"--layer {name}={text}" for name, text in value]
-            elif each.name == "channels":
-                words += [f"--channels {CHANNELS_FILE}"] if value else []
-            elif value == each.default:
+            elif each.name == "channels" or value == each.default:  # a file that is not known
                 continue
             elif isinstance(value, bool):
                 words.append(f"--{option}" if value else f"--no-{option}")

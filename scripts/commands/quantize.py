@@ -11,12 +11,11 @@ from ...hw.network import file as network_file
 from ..runs.imports import Values, short
 from ..terminal import options
 from ..terminal.progress import ReportedStep, Reporter, standard_output, time_left
-from .train import LayerFormats, channel_widths
+from .train import LayerFormats
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ...model.layers.widths import Channels
     from ...model.post_training.figures import LayerFigures
     from ...model.post_training.images import NetworkImages
     from ...model.post_training.progress import Progress
@@ -27,7 +26,7 @@ __all__ = ["QuantizeOptions", "command"]
 INFINITY = float("inf")
 
 METHOD = (
-    *("weight", "activation", "input", "first", "last", "layers", "channels", "scales"),
+    *("weight", "activation", "input", "first", "last", "layers", "scales"),
     *("weight_range", "norms", "equalize", "activation_range", "percentile", "bias_correction"),
     *("rounding", "seed", "multiplier_bits"),
 )
@@ -47,7 +46,7 @@ class QuantizeOptions:
     first: str | None
     last: str | None
     layers: tuple[tuple[str, str], ...]
-    channels: "Channels"
+    channels: Path | None
     scales: str
     weight_range: str
     norms: str
@@ -99,7 +98,7 @@ Examples:
 @click.option(
     "--layer", "layers", type=LayerFormats(), multiple=True, help="Formats of a layer; repeatable."
 )
-@channel_widths
+@options.channels
 @click.option(
     "--scales",
     type=click.Choice(("channel", "tensor")),
@@ -204,7 +203,10 @@ def command(given: QuantizeOptions) -> int:
             from ...model.post_training.quantization import quantize
             from ...model.post_training.sources import normalised
 
-        method = PostTraining(**{name: getattr(given, name) for name in METHOD})
+        method = PostTraining(
+            **{name: getattr(given, name) for name in METHOD},
+            channels=options.channel_widths(given.channels),
+        )
         with reporter.step("load the images"):
             images = NetworkImages.load(given.data, given.calibration)
         network = _network(given, images, reporter)
@@ -287,6 +289,8 @@ def _command(given: QuantizeOptions, words: list[str]) -> str:
         values = getattr(given, name)
         if values is not None:
             words = [*words, f"--{name} {','.join(map(str, values))}"]
+    if given.channels is not None:
+        words = [*words, f"--channels {given.channels}"]
     if given.widths != (64, 32):
         words = [*words, f"--widths {','.join(map(str, given.widths))}"]
     if given.width != 1:

@@ -4,20 +4,17 @@ import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from ..terminal import options
 from ..terminal.progress import Reporter
 
-if TYPE_CHECKING:
-    from ...model.layers.widths import Channels
-
-__all__ = ["ChannelWidths", "LayerFormats", "TrainOptions", "channel_widths", "command"]
+__all__ = ["LayerFormats", "TrainOptions", "command"]
 
 RECIPE = (
-    *("dataset", "network", "widths", "width", "first", "last", "layers", "channels", "input"),
+    *("dataset", "network", "widths", "width", "first", "last", "layers", "input"),
     *("weight", "activation", "epochs", "batch", "rate", "multiplier_bits", "seed"),
 )
 
@@ -35,7 +32,7 @@ class TrainOptions:
     first: str | None
     last: str | None
     layers: tuple[tuple[str, str], ...]
-    channels: "Channels"
+    channels: Path | None
     input: str | None
     accumulator: int | None
     overflow: str | None
@@ -65,40 +62,6 @@ class LayerFormats(click.ParamType):
         if not (name and separator and formats):
             self.fail(f"{value!r} is not a layer and its formats such as conv1=int8/uint8")
         return name, formats
-
-
-class ChannelWidths(click.ParamType):
-    """A JSON file of ``{"layer": [bits of each output channel, ...], ...}``."""
-
-    name = "FILE"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[tuple[str, Any], ...]:
-        """Return names of layers and what is given for each."""
-        if isinstance(value, tuple):
-            return value
-
-        def pairs(found: list[tuple[str, Any]]) -> tuple[tuple[str, Any], ...]:
-            return tuple(found)  # a layer that is named twice stays so, and is refused
-
-        try:
-            found = json.loads(Path(value).read_bytes(), object_pairs_hook=pairs)
-        except OSError as error:
-            self.fail(f"{value}: cannot be read ({error.strerror})")
-        except (ValueError, RecursionError) as error:
-            self.fail(f"{value}: no JSON ({error})")
-        if not isinstance(found, tuple):
-            self.fail(f'{value}: widths of channels are JSON such as {{"conv1": [2, 4, 8], ...}}')
-        return found
-
-
-channel_widths = click.option(
-    "--channels",
-    type=ChannelWidths(),
-    default=(),
-    help='JSON file, {"layer": [2, 4, 8, ...]}: bits of the weights of each output channel.',
-)
 
 
 @click.command(
@@ -132,7 +95,7 @@ Examples:
 @click.option(
     "--layer", "layers", type=LayerFormats(), multiple=True, help="Formats of a layer; repeatable."
 )
-@channel_widths
+@options.channels
 @click.option("--input", help="Format of the pixels [default: the data set's].")
 @options.accumulator
 @options.accumulator_lanes
@@ -176,7 +139,10 @@ def command(given: TrainOptions) -> int:
             from ..runs.loading import set_accumulator
             from ..runs.pipeline import Trainer
 
-        recipe = Recipe(**{name: getattr(given, name) for name in RECIPE})
+        recipe = Recipe(
+            **{name: getattr(given, name) for name in RECIPE},
+            channels=options.channel_widths(given.channels),
+        )
         trainer = Trainer(recipe, Store(), reporter, checkpoints=given.checkpoints)
         network = trainer.network(given.weight, given.activation, lanes)
         network = set_accumulator(network, bits, given.overflow)

@@ -273,13 +273,20 @@ NAME = 19  # characters, so that a table fits 80 columns
 REPORT: "dict[str, tuple[str, Callable[[ImportedLayer], object]]]" = {
     "layer": ("left", lambda row: short(row.layer)),
     "kind": ("left", lambda row: row.kind),
-    "weights": ("left", lambda row: row.weight),
+    "weights": ("left", lambda row: weights(row)),
     "input": ("left", lambda row: row.input),
     "output": ("left", lambda row: row.output),
     "sums": ("right", lambda row: row.accumulator_bits or ""),
     "method": ("left", lambda row: method(row)),
     "compared": ("right", lambda row: f"{row.levels_compared:,}" if row.levels_compared else ""),
 }
+
+
+def weights(row: "ImportedLayer") -> str:
+    """Return the format of a layer's weights, and their mean bits where channels have fewer."""
+    if row.weight_bits is None or row.weight_bits == parse(row.weight).width:
+        return row.weight
+    return f"{row.weight} ({row.weight_bits:.3g})"
 
 
 def method(row: "ImportedLayer") -> str:

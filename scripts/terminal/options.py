@@ -1,9 +1,10 @@
 """Options that several commands share."""
 
+import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import wraps
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from ...hw.errors import NarrowgaugeError
+from ...hw.errors import DataError, NarrowgaugeError
 from ...hw.files import check_writable, is_standard_output
 from ...hw.geometry import Geometry
 from ...hw.numbers.arithmetic import OVERFLOWS
@@ -35,6 +36,8 @@ __all__ = [
     "OutputFile",
     "accumulator",
     "accumulator_lanes",
+    "channel_widths",
+    "channels",
     "check_files",
     "check_folder",
     "engine",
@@ -171,6 +174,42 @@ multiplier = click.option(
     show_default=True,
     help="Multiply in logic cells, or in the target's DSP blocks, as far as there are any.",
 )
+channels = click.option(
+    "--channels",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help='JSON file, {"layer": [2, 4, 8, ...]}: bits of the weights of each output channel.',
+)
+
+
+def channel_widths(path: Path | None) -> tuple[tuple[str, Sequence[int]], ...]:
+    """Return names of layers and what a file of ``--channels`` gives for each.
+
+    Raises
+    ------
+    DataError
+        For a file that cannot be read, or is no JSON of an object.
+    """
+    if path is None:
+        return ()
+
+    def pairs(found: list[tuple[str, Sequence[int]]]) -> tuple[tuple[str, Sequence[int]], ...]:
+        return tuple(found)  # a layer that is named twice stays so, and is refused
+
+    try:
+        found = json.loads(path.read_bytes(), object_pairs_hook=pairs)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: no JSON ({error})") from error
+    if not isinstance(found, tuple):
+        raise DataError(
+            f'{path}: widths of channels are JSON such as {{"conv1": [2, 4, 8]}}, one for each '
+            "output channel"
+        )
+    return found
+
+
 load_weights = click.option(
     "--load-weights",
     "any_weights",

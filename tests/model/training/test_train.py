@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import pytest
@@ -5,6 +6,7 @@ import torch
 from torch import nn
 
 from narrowgauge.hw.errors import DataError, FormatError, NarrowgaugeError, NetworkError
+from narrowgauge.hw.network.layers import Weighted
 from narrowgauge.hw.numbers.formats import parse
 from narrowgauge.model.data import load
 from narrowgauge.model.integers.export import export
@@ -63,6 +65,24 @@ def test_every_family_trains_and_its_integers_agree(weight, quick_float, digits)
     assert integer_accuracy(network, digits) > 0.8
     # the torch model sums in float32, where equal logits are told apart by rounding errors
     assert abs(integer_accuracy(network, digits) - trained.accuracy) < 0.01
+
+
+def test_channels_of_their_own_widths_train_and_their_integers_agree(quick_float, digits):
+    widths = {"hidden0": [2, 3, 4, 4] * 6, "head": [8, 4, 4, 4, 2] * 2}
+    layers = (("hidden0", "int4"),)
+    recipe = replace(QUICK, weight="int8", layers=layers, channels=widths)
+    trained = train(recipe, start=quick_float)
+    network, _ = export(trained, lanes=16)
+    found = {each.name: each for each in network if isinstance(each, Weighted)}
+    assert {name: list(each.channel_widths) for name, each in found.items()} == widths
+    assert [str(each.weight) for each in found.values()] == ["int4", "int8"]
+    assert integer_accuracy(network, digits) > 0.8
+    assert abs(integer_accuracy(network, digits) - trained.accuracy) < 0.01
+    assert network.about["recipe"]["channels"] == widths  # type: ignore[index]
+    assert "--channels channels.json" in str(network.about["command"])
+    again = Recipe(**json.loads(json.dumps(recipe.plain())))  # as checkpoints keep it
+    assert again.channels == recipe.channels
+    assert again.digest() == recipe.digest()
 
 
 def test_exact_folding_without_rounded_norms(quick_float, digits):
@@ -197,6 +217,10 @@ def test_all_formats_share_one_float_training():
         Recipe(widths=(3,)),
     ]
     assert len({other.digest() for other in others}) == 5
+    mixed = replace(recipe, channels={"hidden0": [2] * 64})
+    assert mixed.float_version() == Recipe()
+    assert mixed.digest() != recipe.digest()
+    assert "channels" not in recipe.plain()  # digests are those of before there were any
     assert Recipe(epochs=40).digest() == Recipe().digest()
 
 
@@ -284,6 +308,7 @@ def test_the_rate_rises_and_falls():
         ({"decay": -1.0}, NetworkError, "0 or more"),
         ({"distill": 2.0}, NetworkError, "shares"),
         ({"seed": 1 << 64}, NetworkError, "64 bits"),
+        ({"weight": "int4", "channels": {"hidden0": 4}}, FormatError, "layer hidden0: widths of"),
     ],
 )
 def test_impossible_recipes_are_refused(changes, error, message):
@@ -333,6 +358,12 @@ def test_impossible_trainings_are_refused(quick_float):
         check_recipe(Recipe(weight="int4", layers=(("conv", "int8"),)))
     with pytest.raises(NetworkError, match="no operand holds all weights, which are e5m2, int4"):
         check_recipe(Recipe(weight="e5m2", first="int4"))
+    with pytest.raises(NetworkError, match="for 'conv', which does not exist; there is hidden0, h"):
+        check_recipe(Recipe(weight="int4", channels={"conv": [2]}))
+    with pytest.raises(FormatError, match="layer head: 3 widths for 10 output channels"):
+        check_recipe(Recipe(weight="int4", channels={"head": [2, 4, 4]}))
+    with pytest.raises(FormatError, match=r"layer head: .* these are bipolar: give the layer i"):
+        check_recipe(Recipe(weight="bipolar", channels={"head": [2] * 10}))
     with pytest.raises(NetworkError, match="8x8x1"):
         check_recipe(Recipe(network="lenet5"))
     with pytest.raises(NetworkError, match=r"norm of hidden0 .* at least 3"):

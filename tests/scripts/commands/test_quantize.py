@@ -113,3 +113,44 @@ def test_normalised_images_are_pixels_again(invoke, nets, tmp_path):
     row = json.loads(finished.out)
     assert row["accuracy"]["same"] > 0.97
     assert str(load(tmp_path / "small.safetensors").input) == "uint4"
+
+
+def test_channels_have_the_widths_of_a_file(invoke, nets, tmp_path):
+    widths = {"1": [2, 4, 8] * 4, "3": [2, 3, 4, 5, 6] * 2}
+    (tmp_path / "widths.json").write_text(json.dumps(widths))
+    wanted = ("quantize", nets, "-o", "s.safetensors", "--data", "digits", "--calibration", 50)
+    finished = invoke(*wanted, "--channels", "widths.json", "--json")
+    assert finished.status == 0, finished.err
+    row, network = json.loads(finished.out), load(tmp_path / "s.safetensors")
+    assert [list(layer.channel_widths) for layer in network if isinstance(layer, Weighted)] == [
+        *widths.values()
+    ]
+    assert [each["weight"] for each in row["layers"]] == ["int8", "int6"]
+    assert [each["weight_bits"] for each in row["layers"]] == [pytest.approx(14 / 3), 4]
+    bits = 64 * sum(widths["1"]) + 12 * sum(widths["3"])
+    assert (row["parameter_bits"], row["mean_weight_bits"]) == (bits, bits / (64 * 12 + 12 * 10))
+    assert str(network.about["command"]).endswith("--calibration 50 --channels widths.json")
+    assert network.about["post_training"]["channels"] == widths  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"1": [2, 4]}', "layer 1: 2 widths for 12 output channels"),
+        ('{"2": [2]}', "given for '2', which does not exist; there is 1, 3"),
+        ('{"1": [2], "1": [2]}', "layer 1: widths of its channels are given twice"),
+        ('{"1": {"a": 2}}', "layer 1: widths of channels are a list of integers"),
+        ("[2, 4]", 'widths.json: widths of channels are JSON such as {"conv1": [2, 4, 8]}'),
+        ("{", "widths.json: no JSON"),
+        ("[" * 100_000, "widths.json: no JSON"),
+        (None, "widths.json: cannot be read (No such file or directory)"),
+    ],
+)
+def test_a_file_of_other_than_widths_is_refused(invoke, nets, tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "widths.json").write_text(text)
+    wanted = ("quantize", nets, "-o", "s.safetensors", "--data", "digits", "--calibration", 50)
+    finished = invoke(*wanted, "--channels", "widths.json")
+    assert finished.status == 1
+    assert message in finished.err
+    assert not (tmp_path / "s.safetensors").exists()

@@ -1,0 +1,93 @@
+"""Channels of 2 and 4 bits beside layers of one width, without training; run by hand.
+
+``studies channel_widths lenet5 FILE.npz [--epochs N]`` trains a float network as ``narrowgauge
+quantize`` does, quantises it with weights of 2, 3, 4 and 8 bits, and with half of the channels of
+each layer at 2 bits and half at 4: every other one, and those at 2 that lose least of their weights
+there. Of a file of images a quarter is left out of the training, and the accuracy is told of these:
+made of a data set's training images it has no test images. Rows are kept in
+``docs/results/channel_widths.json``, each as soon as it is there.
+"""
+
+import copy
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from ...hw.tools.store import Store
+from ...model.layers.blocks import Model
+from ...model.post_training.images import NetworkImages
+from ...model.post_training.method import PostTraining
+from ...model.post_training.quantization import quantize, quantize_model
+from ...model.training.recipe import Recipe
+from ..runs.pipeline import Trainer
+from ..terminal.progress import Reporter
+from .record import Row, RowFile, command, output, parser, provenance
+
+__all__ = ["main", "methods"]
+
+OUTPUT = output("channel_widths")
+UNIFORM = ("int2", "int3", "int4", "int8")
+NARROW, WIDE = 2, 4
+ACTIVATION = "uint8"
+CALIBRATION = 200
+
+
+def methods(exact: Model, images: NetworkImages) -> Iterator[tuple[str, PostTraining]]:
+    """Yield what is compared, and its name."""
+    for weight in UNIFORM:
+        yield weight, PostTraining(weight=weight, activation=ACTIVATION)
+    counts = exact.channels()
+    every = {name: [WIDE if at % 2 else NARROW for at in range(counts[name])] for name in counts}
+    for name, widths in (("every other", every), ("least lost", _least_lost(exact, images))):
+        given = PostTraining(weight=f"int{WIDE}", activation=ACTIVATION, channels=widths)
+        yield f"{NARROW} and {WIDE}, {name}", given
+
+
+@torch.no_grad()
+def _least_lost(exact: Model, images: NetworkImages) -> dict[str, list[int]]:
+    """Return widths: narrow are the half of the channels that lose least by it, relative to all."""
+    method = PostTraining(weight=f"int{NARROW}", activation=ACTIVATION)
+    model, _, _ = quantize_model(copy.deepcopy(exact), images, method)
+    found = {}
+    for (node, step), (_, whole) in zip(model.weighted(), exact.weighted(), strict=True):
+        weight = whole.op.weight.flatten(1)
+        lost = (step.op.weight.flatten(1) - weight).square().sum(dim=1) / weight.square().sum(dim=1)
+        narrow = set(lost.argsort()[: (len(lost) + 1) // 2].tolist())
+        found[node.name] = [NARROW if at in narrow else WIDE for at in range(len(lost))]
+    return found
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the study; return the exit status."""
+    options = parser(__doc__, OUTPUT)
+    options.add_argument("network")
+    options.add_argument("data")
+    options.add_argument("--epochs", type=int)
+    given = options.parse_args(arguments)
+    kept = RowFile(given.output, ("network", "weights"), order=lambda row: row["bits"])
+    with Reporter() as reporter:
+        recipe = Recipe(dataset=given.data, network=given.network, epochs=given.epochs)
+        exact = Trainer(recipe, Store(), reporter).trained_float().model
+        images = NetworkImages.load(given.data, CALIBRATION)
+        for name, method in methods(exact, images):
+            with reporter.step(f"quantise to {name}"):
+                found = quantize(exact, images, method, figures=False)
+            assert found.shares is not None
+            row: Row = {
+                "network": given.network,
+                "weights": name,
+                "activations": ACTIVATION,
+                "bits": found.network.mean_weight_bits,
+                "parameter_bits": found.network.parameter_bits,
+                "accumulator_bits": found.network.accumulator.width,
+                "accuracy_float": found.shares.exact,
+                "accuracy": found.shares.integer,
+                "same": found.shares.same,
+                "images": found.shares.images,
+            }
+            words = [given.network, given.data]
+            words += [] if given.epochs is None else ["--epochs", given.epochs]
+            made = provenance(command("channel_widths", *words), "narrowgauge", "numpy", "torch")
+            kept.keep([row | made])
+            print(f"{name}: {100 * row['accuracy']:.2f} %, {row['bits']:.3g} bits a weight")
+    return 0
