@@ -122,3 +122,26 @@ def test_the_channels_of_an_activation_have_one_width():
     model = graph.model(graph.matmul(x, graph.weights((3, 2))))
     with pytest.raises(NetworkError, match="its bit width is not one number"):
         import_model(model, name="it")
+
+
+@pytest.mark.parametrize(
+    ("scale", "multipliers", "exact_"),
+    [
+        ([[1.0], [0.25], [0.5]], [4, 1, 2], True),
+        ([[0.75], [0.25], [0.25]], [3, 1, 1], True),
+        ([[0.5], [0.5], [0.5]], [1, 1, 1], True),
+        ([[1.0], [0.375], [0.5]], None, False),
+        ([[2.0**20], [1.0], [1.0]], None, False),
+    ],
+)
+def test_logits_of_scales_that_are_multiples_are_exact(scale, multipliers, exact_):
+    graph = Graph((1, 3))
+    x = graph.quant(graph.input, 4, 1.0)
+    rows = graph.quant(graph.real(3, 3) * 4, np.array([[2], [3], [5]]), np.array(scale))
+    matrix = graph.node("Transpose", rows, perm=[1, 0])
+    imported = import_model(graph.model(graph.matmul(x, matrix)), name="it")
+    (row,), (layer,) = imported.report, weighted(imported.network)
+    assert (row.logit_error == 0) is exact_
+    assert row.method == ("sums" if multipliers == [1, 1, 1] else "multiplier")
+    if multipliers is not None:
+        assert layer.multiplier.tolist() == multipliers
