@@ -1,4 +1,4 @@
-"""Popcount of agreeing lanes: counters of 3, 7, 15, ... lanes, few cells each.
+"""Popcount of lanes that agree, or are both 1: counters of 3, 7, 15, ... lanes, few cells each.
 
 A counter of ``2**k - 1`` lanes is two counters of half as many, and one lane more as the carry-in
 of the adder that joins them: no value of its ``k`` bits is wasted. The smallest ones are logic:
@@ -6,6 +6,7 @@ of the adder that joins them: no value of its ``k`` bits is wasted. The smallest
 - Three lanes are three 4-input LUTs. With ``p`` the parity of two lanes and ``s`` that of all
   three, the carry is the third lane where ``p`` is 1, and any of the first two where it is 0. The
   third lane is ``s ^ p``, so the carry is a function of ``p``, ``s`` and the operands of one lane.
+  A lane may be any function of its two operands.
 - Seven lanes are two of those and a lane, joined by two full adders of two LUTs each; the first
   one takes the operands of its lane, not the lane.
 
@@ -16,18 +17,21 @@ three lanes are two LUTs, and carry chains join them at once.
 lanes are filled with constants, as many ones as zeros, so that their sum needs no adder.
 """
 
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import TypeAlias
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..errors import GeometryError
 from .attributes import MAP_ALONE
 from .pipeline import delay
 
-__all__ = ["PLAIN", "Structure", "bipolar_sum", "bipolar_sum_latency"]
+__all__ = ["PLAIN", "Structure", "bipolar_sum", "bipolar_sum_latency", "count_both"]
 
 Lane: TypeAlias = tuple[Value, Value] | None
 """Weight and activation code; None where a constant takes the lane's place."""
@@ -87,6 +91,35 @@ def bipolar_sum(m: Module, lanes: Sequence[tuple[Value, Value]], structure: Stru
     return _Tree(m, lanes, structure).build()
 
 
+def count_both(m: Module, lanes: Sequence[tuple[Value, Value]], structure: Structure) -> Value:
+    """Return in how many lanes both bits are 1, unsigned, `bipolar_sum_latency` cycles later.
+
+    Raises
+    ------
+    GeometryError
+        For lanes that are no power of two: constants would fill them, and be counted.
+    """
+    if len(lanes) & (len(lanes) - 1):
+        raise GeometryError(
+            f"pairs of bits are counted in 1, 2, 4, 8, ... lanes, not in {len(lanes)}; fill them "
+            "with zeros"
+        )
+    tree = _Tree(m, lanes, structure, _not_both)
+    return delay(m, tree.count().as_unsigned(), name="count")
+
+
+def _unlike(*bits: Value) -> Value:
+    """Return the parity of lanes that differ, two bits each, and of a bit in front of them."""
+    return reduce(operator.xor, bits)
+
+
+def _not_both(*bits: Value) -> Value:
+    """Return the parity of lanes that are not both 1, and of a bit in front of them."""
+    begin = len(bits) % 2
+    lanes = zip(bits[begin::2], bits[begin + 1 :: 2], strict=True)
+    return reduce(operator.xor, [*bits[:begin], *(~(a & b) for a, b in lanes)])
+
+
 def _levels(lanes: int) -> int:
     """Return the bits of the count, without the one that only a full power of two needs."""
     return max(1, (lanes - 1).bit_length())
@@ -133,8 +166,15 @@ class _Tree:
     that differ.
     """
 
-    def __init__(self, m: Module, lanes: Sequence[tuple[Value, Value]], structure: Structure):
+    def __init__(
+        self,
+        m: Module,
+        lanes: Sequence[tuple[Value, Value]],
+        structure: Structure,
+        differ: Callable[..., Value] = _unlike,
+    ):
         self.m, self.structure = m, structure
+        self.differ = differ  # of one lane, whether it does not count
         self.odd = len(lanes) % 2
         self.levels = _levels(len(lanes))
         slots = [*lanes, *[None] * ((1 << self.levels) - len(lanes))]
@@ -168,11 +208,12 @@ class _Tree:
         """Return whether a lane agrees, or ``filler`` for a constant; ``inverted``, whether not."""
         if lane is None:
             return Const(filler != inverted, 1)
-        return lane[0] ^ lane[1] if inverted else ~(lane[0] ^ lane[1])
+        differs = self.differ(*lane)
+        return differs if inverted else ~differs
 
     def build(self) -> Value:
         """Return the sum, signed: twice the count, less ``2**levels``, and 1 if that is odd."""
-        count = self._small() if self.base < 3 else self._large()
+        count = self.count()
         top = self.levels - 1
         # less half of all slots: the top bit is turned round, and extends as a sign
         if self.extra is None:
@@ -180,6 +221,10 @@ class _Tree:
         else:
             count = Cat(count[:top], ~count[top], ~(count[top] | count[top + 1]))
         return Cat(Const(self.odd, 1), self._stored(count)).as_signed()
+
+    def count(self) -> Value:
+        """Return how many lanes count, those of constants among them."""
+        return self._small() if self.base < 3 else self._large()
 
     def _small(self) -> Value:
         """Return the count of at most four lanes."""
@@ -213,6 +258,7 @@ class _Tree:
 
     def _triples(self, triples: list[list[Lane]]) -> list[tuple[Value, Value]]:
         """Return sum and carry of three lanes each; inverted, unless LUTs are wide."""
+        differ = self.differ
         # constants: ones and zeros in turn, a one more
         fillers = [(Const(0, 1), Const(bit, 1)) for bit in (0, 1, 0)]
         filled = [
@@ -223,16 +269,17 @@ class _Tree:
             Cat(*(triple[n][side] for triple in filled)) for n in range(3) for side in (0, 1)
         ]
         if self.structure.wide:
-            total = self._bitwise(lambda a, b, c, d, e, f: ~(a ^ b ^ c ^ d ^ e ^ f), *operands)
+            total = self._bitwise(lambda *bits: ~differ(*bits), *operands)
             carry = self._bitwise(
-                lambda a, b, c, d, e, f: _majority(~(a ^ b), ~(c ^ d), ~(e ^ f)), *operands
+                lambda a, b, c, d, e, f: _majority(~differ(a, b), ~differ(c, d), ~differ(e, f)),
+                *operands,
             )
         else:
             first, second, third = operands[:2], operands[2:4], operands[4:]
-            parity = self._bitwise(lambda a, b, c, d: a ^ b ^ c ^ d, *first, *second)
-            total = self._bitwise(lambda p, a, b: p ^ a ^ b, parity, *third)
+            parity = self._bitwise(differ, *first, *second)
+            total = self._bitwise(differ, parity, *third)
             carry = self._bitwise(
-                lambda p, s, a, b: (p & ~s) | (~p & (a ^ b)), parity, total, *first
+                lambda p, s, a, b: (p & ~s) | (~p & differ(a, b)), parity, total, *first
             )
         return [(total[n], carry[n]) for n in range(len(triples))]
 

@@ -244,6 +244,14 @@ class Multiply(DotProduct):
     first and shifted afterwards, which keeps the adders narrow. With ``dsp`` every lane is one
     ``*``, which synthesis maps to a DSP block. A single lane takes Booth recoding
     of the narrower operand instead, if that is not too narrow (`recoded_product`).
+
+    Parameters
+    ----------
+    operands, lanes, fabric, dsp
+        As of all dot products.
+    registered : bool
+        A register behind the selected terms, where there is none: of more than two lanes, not
+        recoded. It is a cycle of latency, and takes few cells.
     """
 
     multiplies = True
@@ -255,8 +263,10 @@ class Multiply(DotProduct):
         *,
         fabric: Fabric = ANY,
         dsp: bool = False,
+        registered: bool = False,
     ):
         super().__init__(operands, lanes, fabric=fabric, dsp=dsp)
+        self.registered = registered and lanes > 2
         shapes = operands.weight.level_shape, operands.activation.level_shape
         narrow = min(shape.width for shape in shapes)
         self.recoded = lanes == 1 and narrow >= fabric.recoding and not dsp
@@ -265,7 +275,8 @@ class Multiply(DotProduct):
         elif self.recoded:
             self.latency = recoded_latency(*shapes)
         else:
-            self.latency = tree_latency((lanes + 1) // 2) + tree_latency(narrow)
+            columns = tree_latency((lanes + 1) // 2) + self.registered
+            self.latency = columns + tree_latency(narrow)
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -279,7 +290,10 @@ class Multiply(DotProduct):
             return m
         # the narrower operand selects, so that there are fewer rows
         levels = [tuple(sorted(pair, key=len, reverse=True)) for pair in levels]
-        rows = [selected_terms(m, levels[lane : lane + 2]) for lane in range(0, self.lanes, 2)]
+        rows = [
+            selected_terms(m, levels[lane : lane + 2], registered=self.registered)
+            for lane in range(0, self.lanes, 2)
+        ]
         sums = []
         for bit, column in enumerate(zip(*rows, strict=True)):
             low, high = sum(t.low for t in column), sum(t.high for t in column)
@@ -290,8 +304,11 @@ class Multiply(DotProduct):
         return m
 
 
-def selected_terms(m: Module, pairs: list) -> list[Term]:
+def selected_terms(m: Module, pairs: list, *, registered: bool = False) -> list[Term]:
     """Return the partial products of one or two (wide, narrow) pairs, one for each narrow bit."""
+    if registered:
+        selected = selected_terms(m, pairs)
+        return [replace(term, value=delay(m, term.value, name="selected")) for term in selected]
     if len(pairs) == 1:
         return partial_products(*pairs[0])
     (a, select_a), (b, select_b) = pairs

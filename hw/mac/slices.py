@@ -34,6 +34,8 @@ class SliceProduct(DotProduct):
         An unsigned integer of the slice's bits, and the activations, which are integers.
     lanes, fabric, dsp
         As of all dot products; slices are not for DSP blocks.
+    registered : bool
+        A register behind the selected terms, as of `Multiply`.
 
     Raises
     ------
@@ -50,6 +52,7 @@ class SliceProduct(DotProduct):
         *,
         fabric: Fabric = ANY,
         dsp: bool = False,
+        registered: bool = False,
     ):
         bits = operands.weight.width
         if operands.weight != Fixed(bits, signed=False) or not isinstance(
@@ -64,7 +67,9 @@ class SliceProduct(DotProduct):
                 "slices are not multiplied in DSP blocks; multiply in logic, or take no slice"
             )
         super().__init__(operands, lanes, fabric=fabric, dsp=dsp)
-        self._columns = tree_latency((lanes + 1) // 2)  # cycles of the sums of each bit
+        self.registered = registered and lanes > 2
+        # cycles of the sums of each bit
+        self._columns = tree_latency((lanes + 1) // 2) + self.registered
         self.latency = self._columns + tree_latency(max(bits, 2))
         self.sign_latency = self._columns - (bits > 1 and not fabric.chooses)
 
@@ -77,7 +82,10 @@ class SliceProduct(DotProduct):
     def elaborate(self, platform) -> Module:
         m = Module()
         pairs = [(activation.level, weight.level) for weight, activation in self.pairs]
-        rows = [selected_terms(m, pairs[lane : lane + 2]) for lane in range(0, self.lanes, 2)]
+        rows = [
+            selected_terms(m, pairs[lane : lane + 2], registered=self.registered)
+            for lane in range(0, self.lanes, 2)
+        ]
         columns = [list(column) for column in zip(*rows, strict=True)]
         *lower, top = columns
         below = lower.pop() if lower else None
