@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tables import boards, columns, costs, networks, simulators
+from tables import boards, columns, costs, elements, networks, simulators
 
 from narrowgauge.hw.files import write_atomically
 from narrowgauge.scripts.papers.kept import KeptRows, kept
@@ -55,6 +55,7 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "macs": (COSTS, costs.macs),
     "lanes": (COSTS, costs.lanes),
     "slices": (ARRAY, costs.slices),
+    "scalable": (ARRAY, elements.scalable),
     "options": (SYNTHESIS, costs.options),
     "popcounts": (POPCOUNT, costs.popcounts),
     "peaks": (PEAKS, costs.peaks),

@@ -4,10 +4,11 @@ import importlib
 import sys
 from pathlib import Path
 
-__all__ = ["columns", "costs", "networks", "update"]
+__all__ = ["columns", "costs", "elements", "networks", "update"]
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
 update = importlib.import_module("update")
 columns = importlib.import_module("tables.columns")
 costs = importlib.import_module("tables.costs")
+elements = importlib.import_module("tables.elements")
 networks = importlib.import_module("tables.networks")

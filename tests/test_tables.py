@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from .pages import costs
+from .pages import costs, elements
 
 MAC = {"weight": "int4", "activation": "uint4", "accumulator_bits": 16, "lanes": 1, "tools": {}}
 MAC |= {"multiplier": "logic", "target": "up5k", "lut": 76, "dsp": 0, "routed": True}
@@ -53,3 +53,21 @@ def test_lut4_before_packing_are_not_called_cells():
     cells = costs.PEAK_COLUMNS["cells"]
     assert cells({"lut": 1687, "lut4": 1005}) == "1,687"
     assert cells({"lut4": 3008}) == "3,008 LUT4"
+
+
+def test_elements_have_products_a_cycle_and_1000_lut(tmp_path, monkeypatch):
+    row = {"structure": "serial", "weight": "int8", "slice": 2, "accumulator_bits": 24, "lanes": 8}
+    row |= {"target": "up5k", "lut": 320, "ff": 101, "fmax_mhz": 43.4, "seeds": [1], "routed": True}
+    row |= {"tools": {"yosys": "0.70"}}
+    row |= {"products": {"int8 x uint8": 2.0, "int4 x uint8": 4.0, "int2 x uint8": 8.0}}
+    whole = row | {"structure": "whole", "weight": "int4", "lanes": 4, "lut": 160, "routed": False}
+    whole |= {"products": {"int4 x uint8": 4.0}}
+    del whole["slice"], whole["fmax_mhz"]
+    path = tmp_path / "scalable.json"
+    path.write_text(json.dumps([row, whole]))
+    monkeypatch.setattr(elements, "SCALABLE", path)
+    rates, placements, taken, _ = elements.scalable().split("\n\n")
+    assert "| in time, summed together | 2 | 2 | 4 | 8 |  |  | 16 + 64 | 1 |" in rates
+    assert "Fmax is of 1 placement each" in placements
+    assert "| 320 LUT, 101 FF, 43 MHz<br>6.2, 12.5, 25.0 |" in taken
+    assert "| whole weights | 4 | 160 LUT, 101 FF<br>-, 25.0, - |" in taken

@@ -74,6 +74,8 @@ SWEEPS: Columns = {
     "over-\nflow": (8, lambda row: row.overflow),
     "array": (0, lambda row: _array(row)),
     "lanes": (0, lambda row: row.lanes if row.rows is None else None),
+    "element": (0, lambda row: row.structure),
+    "slice": (0, lambda row: row.slice),
     "multi-\nplier": (7, lambda row: row.multiplier),
     "accuracy": (0, lambda row: _percent(accuracy(row))),
     "target": (0, lambda row: row.target),
@@ -83,11 +85,15 @@ SWEEPS: Columns = {
     "DSP": (1, lambda row: row.dsp),
     "Fmax\nMHz": (0, lambda row: _number(row.fmax_mhz)),
     "slowest,\nfastest": (5, lambda row: _range(row)),
+    **{
+        f"int{bits} a\n1,000 LUT": (6 - bits // 4, lambda row, bits=bits: _dense(row, bits))
+        for bits in (8, 4, 2)
+    },
     "failure": (0, lambda row: "failed" if row.failure is not None else None),
 }
 """Columns of a sweep's table."""
 
-_TEXTS = ("network", "weights", "acti-\nvations", "target", "failure")
+_TEXTS = ("network", "weights", "acti-\nvations", "element", "target", "failure")
 
 
 def print_table(
@@ -131,6 +137,12 @@ def _range(row: ResultRow) -> str | None:
     if row.fmax_mhz is None:
         return None
     return f"{row.fmax_mhz_min:.1f}, {row.fmax_mhz_max:.1f}"
+
+
+def _dense(row: ResultRow, bits: int) -> str | None:
+    """Return products a cycle of such weights with 8-bit activations, of 1,000 LUT."""
+    products, lut = (row.products or {}).get(f"int{bits} x uint8"), area(row)
+    return _number(1000 * products / lut) if products and lut else None
 
 
 def _array(row: ResultRow) -> str | None:

@@ -45,6 +45,7 @@ class Kind(Enum):
     CLOCK = "a frequency"
     LIST = "a list"
     NAMES = "names with versions"
+    NUMBERS = "names with numbers"
     FLAG = "true or false"
     LAYERS = "a list of layers with all of their columns"
 
@@ -65,6 +66,10 @@ class Kind(Enum):
                 good = isinstance(value, list)
             case Kind.NAMES:
                 good = isinstance(value, dict)
+            case Kind.NUMBERS:
+                good = isinstance(value, dict) and all(
+                    _number(each, -LARGEST, LARGEST) is None for each in value.values()
+                )
             case Kind.FLAG:
                 good = isinstance(value, bool)
         return None if good else self.value

@@ -80,8 +80,16 @@ class Asked(Part):
     structure: str | None = column(
         TEXT,
         "how the popcount of a bipolar multiply-accumulate is built, in rows that compare "
-        "[popcounts](popcount.md)",
+        "[popcounts](popcount.md); the kind of an element, in rows that compare "
+        "[slices](array.md#other-kinds-of-slices)",
         label="structure",
+        always=False,
+    )
+    products: Mapping[str, float] | None = column(
+        Kind.NUMBERS,
+        "products of a weight and an activation that an element for several widths does a cycle, "
+        "by the widths",
+        label="products a cycle",
         always=False,
     )
 

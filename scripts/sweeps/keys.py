@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...hw.errors import NarrowgaugeError
+from ...hw.mac.scalable.kinds import KINDS
 from ...hw.numbers.arithmetic import OVERFLOWS
 from ...hw.numbers.formats import default_activation, parse
 from ...hw.synth.build import MULTIPLIERS
@@ -13,7 +14,7 @@ from ...hw.synth.targets import target
 
 __all__ = ["KEYS", "MEASURES", "REQUIRED", "Key", "settings"]
 
-MEASURES = ("mac", "array", "network")
+MEASURES = ("mac", "array", "network", "scalable")
 REQUIRED = object()
 """Stands for the default of a key that has none."""
 
@@ -138,6 +139,13 @@ KEYS: Mapping[str, Mapping[str, Key]] = {
     "mac": _MAC,
     "array": _MAC | _GEOMETRY,
     "network": _NETWORK,
+    "scalable": _SHARED
+    | {
+        "element": Key(", ".join(KINDS), _choice(*KINDS)),
+        "slice": Key("bits of a weight in a slice: 1, 2, 4, or 8 of whole weights", _number(1, 8)),
+        "accumulator": Key("bits, 2 to 48", _number(2, 48)),
+        "work": Key("products of two bits a cycle: 64, 128, 256 or 512", _number(64, 512), 128),
+    },
 }
 """The keys of a part of a plan, by what it measures."""
 

@@ -3,7 +3,7 @@
 import re
 import tomllib
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -15,9 +15,15 @@ from ...hw.errors import FormatError, GeometryError, NarrowgaugeError, NetworkEr
 from .keys import settings
 from .macs import Array, Mac
 from .points import Point
+from .scalable import Scalable
 
 __all__ = ["LARGEST", "SweepPlan", "make_plan", "read_plan"]
 
+_KINDS: dict[str, Callable[..., Point]] = {
+    "mac": Mac.of,
+    "array": Array.of,
+    "scalable": Scalable,
+}
 LARGEST = 10_000
 """Rows that a plan may have: more is more likely a mistake than a plan."""
 
@@ -118,12 +124,13 @@ def _points(table: Mapping[str, Any], folder: Path) -> Iterator[Point]:
 
         yield from points(values, folder)
         return
-    kind = Array if measure == "array" else Mac
+    make = _KINDS[measure]
     names = [*(name for name in values if name != "target"), "target"]
     for chosen in product(*(values[name] for name in names)):
         one = dict(zip(names, chosen, strict=True))
-        weight, activation = one.pop("formats")
-        yield kind.of(weight=weight, activation=activation, **one)
+        if "formats" in one:
+            one["weight"], one["activation"] = one.pop("formats")
+        yield make(**one)
 
 
 def _impossible(point: Point) -> str | None:

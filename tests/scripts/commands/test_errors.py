@@ -42,6 +42,8 @@ TINY = (
         (["run", "--dataset", "nope"], 1, ["'nope'", "digits"]),
         (["run", "--target", "nope"], 2, ["'nope'", "'up5k'"]),
         (["run", "--engine", "nope"], 2, ["'nope'", "'compiled'"]),
+        (["compare", "scalable", "--target", "no"], 2, ["not on no, but up5k, hx8k, ecp5-25k"]),
+        (["compare", "macs", "--plan", "--target", "up5k"], 2, ["--plan", "leave out --target"]),
         (["train"], 2, ["--output"]),
         (["train", "--weight", "int99", "-o", "x"], 1, ["99"]),
         (["train", "--accumulator", "99", "-o", "x"], 1, ["2 to 48 bits"]),

@@ -30,6 +30,7 @@ VALUES = {  # of each kind: one that it holds, and one that it does not
     Kind.CLOCK: (43.5, 0),
     Kind.LIST: ([1, 2], "1, 2"),
     Kind.NAMES: ({"yosys": "0.70"}, "yosys 0.70"),
+    Kind.NUMBERS: ({"int8 x uint8": 2.0}, {"int8 x uint8": "2"}),
     Kind.FLAG: (False, 0),
     Kind.LAYERS: ([LAYER], [{"layer": "fc"}]),
 }

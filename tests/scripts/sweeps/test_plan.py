@@ -165,8 +165,8 @@ def test_a_float_accumulates_in_a_float(read):
         ({"lanes": 0}, ["lanes: it is 1 to 1024, not 0"]),
         ({"seeds": [1, 2]}, ["seeds: [1, 2] is no whole number", "placements"]),
         ({"seeds": 101}, ["seeds: it is 0 to 100, not 101"]),
-        ({"measure": "pe"}, ["measure: it is mac, array, network, not 'pe'"]),
-        ({"measure": ["mac"]}, ["measure: it is mac, array, network, not ['mac']"]),
+        ({"measure": "pe"}, ["measure: it is mac, array, network, scalable, not 'pe'"]),
+        ({"measure": ["mac"]}, ["measure: it is mac, array, network, scalable, not ['mac']"]),
         ({"targets": "up5k"}, ["targets: there is no such key (is it target?)", "formats"]),
         ({"rows": 2}, ["rows: there is no such key", "measures mac"]),
         ({"title": 5}, ["title: 5 is no text"]),
@@ -288,6 +288,25 @@ def test_the_comparison_of_macs_has_what_is_compared():
     found = {(row["weight"], row["accumulator_bits"], row["target"]) for row in rows}
     wanted = {(name, bits, target) for name in formats for bits in (16, 32) for target in targets}
     assert found == wanted - {("fp32", 16, target) for target in targets}
+
+
+def test_elements_are_of_one_size(read):
+    plan = read_plan(PLANS / "scalable.toml")
+    rows = [point.row() for point in plan.points if point.target == "up5k" and point.seeds]
+    assert len(rows) == 16
+    products = {(row.structure, row.slice or row.weight): row.products for row in rows}
+    assert {found.get("int8 x uint8", 2) for found in products.values()} == {2}
+    assert products["both", 2]["int2 x uint2"] == products["bits", 1]["int2 x uint2"] == 32
+    assert products["serial", 4]["int2 x uint2"] == products["together", 4]["int4 x uint8"] == 4
+    assert set(products["whole", "int4"]) == set(products["serial", 2]) - {"int8 x uint8"}
+    other = {"measure": "scalable", "element": ["bits", "both"], "slice": [2, 1], "accumulator": 24}
+    plan = read(other | {"target": "up5k"})
+    assert [point.text for point in plan.points] == [
+        "bits, slices of 1 bit, 24 bits, work 128",
+        "both, slices of 2 bits, 24 bits, work 128",
+        "both, slices of 1 bit, 24 bits, work 128",
+    ]
+    assert list(plan.left_out) == ["slices of this kind have 1 bit, not 2"]
 
 
 def test_every_key_says_what_it_takes():
