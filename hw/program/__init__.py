@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 from ..lazy import face
 
 if TYPE_CHECKING:
+    from .bounds import accumulator_bits
     from .contents import Contents, ThresholdTable
     from .cycles import CycleModel
     from .layout import Program
-    from .mapping import MappedLayer, accumulator_bits, map_network, operands
+    from .mapping import MappedLayer, map_network, operands
     from .patch import Patch, patch_of
     from .records import Feed, Place, Record, TileRun, Tiles, feed_of
 

@@ -13,6 +13,7 @@ from ..geometry import Geometry
 from ..numbers.arithmetic import Accumulator, bits_for
 from ..numbers.formats import Bipolar, Format
 from ..numbers.mode import Mode
+from .bounds import exact_bound
 from .mapping import MappedLayer
 from .records import runs_of
 
@@ -257,10 +258,10 @@ def threshold_table(
 
 def _reach(layer: MappedLayer, accumulator: Accumulator, any_weights: bool) -> tuple[int, int]:
     """Return the lowest and the highest sum that a layer's requantiser can meet."""
-    low, high = layer.accumulator_range()
-    if any_weights or accumulator.overflows(low) or accumulator.overflows(high):
+    bound = exact_bound(layer)
+    if any_weights or not bound.needed(accumulator.overflow).fits(accumulator):
         return accumulator.min_level, accumulator.max_level
-    return low, high
+    return bound.final.ends
 
 
 def _groups(layer: MappedLayer, rows: np.ndarray) -> list[np.ndarray]:

@@ -16,12 +16,13 @@ from ..numbers.formats import Fixed
 from ..numbers.mode import Mode
 from ..numbers.operands import Operands, widest
 from .allocation import allocate
+from .bounds import exact_bound, type_bound
 from .contents import Contents
 from .cycles import CycleModel, compute_cycles, fetch_cycles
 from .fetching import aligned
 from .mapping import MappedLayer, map_network
 from .records import Feed, OutputArea, Place, Record, Tiles, feed_of, runs_of
-from .regrouping import alternatives, cannot_overflow
+from .regrouping import alternatives
 from .timeline import Latencies, TimelineConfig
 
 __all__ = ["Program"]
@@ -133,7 +134,10 @@ class Program:
         if bits is None or accumulator.overflow == "wrap":
             return
         for mapped in self.mapped:
-            if mapped.on_array and not cannot_overflow(mapped, accumulator, self.any_weights):
+            if not mapped.on_array:
+                continue
+            bound = type_bound(mapped) if self.any_weights else exact_bound(mapped)
+            if not bound.partial.fits(accumulator):
                 raise GeometryError(
                     f"layer {mapped.layer.name}: sums can saturate in {accumulator.width} bits, "
                     f"and slices of {bits} bits would do it elsewhere; take a wider accumulator, "

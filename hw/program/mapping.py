@@ -18,7 +18,7 @@ read everything twice, the second time with the signs of the other lanes flipped
 them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NotRequired, TypedDict
 
 import numpy as np
@@ -27,7 +27,6 @@ from ..errors import FormatError, NetworkError
 from ..geometry import Geometry
 from ..network.layers import Add, Layer, MaxPool, Move, Requantised, Weighted
 from ..network.network import INPUT, Network
-from ..numbers.arithmetic import bits_for
 from ..numbers.formats import Bipolar, Fixed, Format
 from ..numbers.mode import Mode
 from ..numbers.operands import Operands, common, narrowest, widest
@@ -35,7 +34,7 @@ from .patch import Patch, patch_of
 
 FAR = 1 << 54  # beyond every sum that the reference takes, with room for a gain in 64 bits
 
-__all__ = ["MappedLayer", "accumulator_bits", "map_network", "map_weighted", "operands"]
+__all__ = ["MappedLayer", "map_network", "map_weighted", "operands"]
 
 
 def operands(network: Network, *, sliced: bool = False) -> Operands:
@@ -168,6 +167,9 @@ class MappedLayer:
         The same; a shift that only takes back a gain never meets a half.
     channels : int
         Output channels, of which each group of the patch gives `group_channels`.
+    levels : tuple of pairs of int
+        The lowest and the highest level of each tensor that it reads, after the clamp of what gives
+        it; empty where the ends are those of its format.
     """
 
     layer: Layer
@@ -185,6 +187,7 @@ class MappedLayer:
     rounding: str = "half_up"
     thresholds: np.ndarray | None = None
     shift_words: int = 0
+    levels: tuple[tuple[int, int], ...] = ()
 
     @property
     def on_array(self) -> bool:
@@ -243,40 +246,37 @@ class MappedLayer:
         assert self.operands is not None
         return self.operands.weight.to_code(self.weights)
 
-    def accumulator_range(self) -> tuple[int, int]:
-        """Return the lowest and the highest sum that any input can reach at any step."""
-        if self.bitwise:
-            reach = ((1 << self.planes) - 1) * int(abs(self.weights).sum(axis=1).max())
-            return -reach, reach
-        # Bounds that include 0: the extremes of any part of a sum meet the positive and negative
-        # weights apart. In Python integers, because 32-bit weights and inputs leave no room in 64
-        # bits.
-        lows = [min(fmt.min_level, self.pad, 0) for fmt in self.layer.inputs]
-        highs = [max(fmt.max_level, self.pad, 0) for fmt in self.layer.inputs]
-        positive = self._by_source(self.weights.clip(min=0))
-        negative = self._by_source(self.weights.clip(max=0))
-        pairs = [
-            list(zip(*each, lows, highs, strict=True))
-            for each in zip(positive, negative, strict=True)
-        ]
-        return (
-            min(sum(p * low + n * high for p, n, low, high in each) for each in pairs),
-            max(sum(p * high + n * low for p, n, low, high in each) for each in pairs),
-        )
-
-    def _by_source(self, weights: np.ndarray) -> list[list[int]]:
-        """Return, for each row and source, the sum of its weights.
-
-        Every pass reads its sources one after the other, equally often.
-        """
-        shape = (len(weights), self.planes, len(self.layer.inputs), -1)
-        return weights.reshape(shape).sum(axis=(1, 3)).tolist()
+    @property
+    def ranges(self) -> tuple[tuple[int, int], ...]:
+        """The lowest and the highest level of each tensor that it reads."""
+        formats = tuple((each.min_level, each.max_level) for each in self.layer.inputs)
+        return self.levels or formats
 
 
 def map_network(network: Network, lanes: int, *, sliced: bool = False) -> tuple[MappedLayer, ...]:
     """Lay every layer of ``network`` on the array that `operands` chooses."""
-    array = operands(network, sliced=sliced)
-    return tuple(_map_layer(network, layer, lanes, array, sliced) for layer in network)
+    array, levels = operands(network, sliced=sliced), _level_ranges(network)
+    return tuple(
+        replace(
+            _map_layer(network, layer, lanes, array, sliced),
+            levels=tuple(levels[source] for source in network.sources(layer)),
+        )
+        for layer in network
+    )
+
+
+def _level_ranges(network: Network) -> dict[str, tuple[int, int]]:
+    """Return the lowest and the highest level of every tensor: its format's, or its clamp's."""
+    found = {INPUT: (network.input.min_level, network.input.max_level)}
+    for layer in network:
+        if not isinstance(layer, Requantised):  # it gives what it reads
+            found[layer.name] = found[network.sources(layer)[0]]
+        elif layer.thresholds is not None:
+            low = layer.output.min_level
+            found[layer.name] = low, low + layer.thresholds.shape[1]
+        else:
+            found[layer.name] = layer.clamp
+    return found
 
 
 def _map_layer(
@@ -414,13 +414,3 @@ def _taps(summands: tuple[int, ...], fmt: Format) -> tuple[list[list[int]], int]
         while len(levels) < length:
             levels += [0] if fmt.holds(0) else [1, -1]
     return taps, doubling
-
-
-def accumulator_bits(network: Network, lanes: int) -> int:
-    """Return the narrowest accumulator that no input can overflow, from the weights themselves.
-
-    The exact interval of each channel over all inputs of its type, at every step (the kernel-aware
-    bound of de Bruin et al. 2020, with the signs of the weights); at least 2.
-    """
-    ranges = [layer.accumulator_range() for layer in map_network(network, lanes) if layer.on_array]
-    return max(2, *(bits_for(low, high) for low, high in ranges))

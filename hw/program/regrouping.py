@@ -23,6 +23,7 @@ import numpy as np
 from ..network.layers import Conv2d
 from ..numbers.arithmetic import Accumulator
 from ..numbers.formats import Bipolar, Fixed
+from .bounds import any_order, type_bound
 from .mapping import MappedLayer, map_weighted
 from .patch import Patch, patch_of
 
@@ -66,6 +67,7 @@ def alternatives(
             together = grouped(layer, count)
             patch = patch_of(together, mapped.patch.size, lanes)
             way = map_weighted(together, patch, lanes, mapped.operands)
+            way = replace(way, levels=mapped.levels)
             if count > 1:
                 yield replace(way, layer=layer)
             for shifts in range(2, patch.positions[1] + 1):
@@ -133,11 +135,5 @@ def _strips(layer: Conv2d, way: MappedLayer, shifts: int, lanes: int) -> MappedL
 
 def cannot_overflow(mapped: MappedLayer, accumulator: Accumulator, any_weights: bool) -> bool:
     """Tell whether no products, in whatever order, can make the accumulator overflow."""
-    low, high = mapped.accumulator_range()
-    if any_weights:
-        assert mapped.operands is not None
-        fmt, levels = mapped.operands.weight, [mapped.pad]
-        levels += [mapped.layer.input.min_level, mapped.layer.input.max_level]
-        high = mapped.patch.codes * max(-fmt.min_level, fmt.max_level) * max(map(abs, levels))
-        low = -high
+    low, high = type_bound(mapped).partial.ends if any_weights else any_order(mapped)
     return not (accumulator.overflows(low) or accumulator.overflows(high))

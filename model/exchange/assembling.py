@@ -7,7 +7,7 @@ from ...hw.network.layers import Layer
 from ...hw.network.network import Network
 from ...hw.network.window import Size
 from ...hw.numbers.arithmetic import Accumulator
-from ...hw.program.mapping import accumulator_bits
+from ...hw.program.bounds import accumulator_bits
 from ..exact.solving import Solution, build
 from ..exact.unsolved import UnsolvedLayer
 from .report import ImportedLayer, imported_layers

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ...hw.network.layers import AveragePool, Layer, Requantised, Weighted, Window
 from ...hw.network.network import Network
-from ...hw.numbers.arithmetic import bits_for
+from ...hw.program.bounds import exact_bound
 from ...hw.program.mapping import map_network
 from ..exact.solving import Solution
 
@@ -70,7 +70,7 @@ def imported_layers(
                 weight_bits=layer.mean_bits if isinstance(layer, Weighted) else None,
                 input=str(layer.input),
                 output=str(layer.output),
-                accumulator_bits=bits_for(*mapped.accumulator_range()) if mapped.on_array else 0,
+                accumulator_bits=exact_bound(mapped).partial.bits if mapped.on_array else 0,
                 method=solution.method if solution else "",
                 multiplier_bits=_multiplier_bits(layer),
                 shift=layer.shift if isinstance(layer, Requantised) else 0,

@@ -10,7 +10,7 @@ Products run in floating point, which is exact here: every sum of any of their t
 below 2**24 in float32, or below 2**53 in float64, and that is checked for each layer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor
 from ...hw.errors import NetworkError
 from ...hw.network.layers import Weighted
 from ...hw.numbers.arithmetic import Accumulator
+from ...hw.program.bounds import any_order, exact_bound
 from ...hw.program.mapping import MappedLayer
 from .words import over_window, padded, words
 
@@ -72,13 +73,13 @@ class AccumulatorTrace:
 
     def __init__(self, mapped: MappedLayer, lanes: int, accumulator: Accumulator):
         self.mapped, self.lanes, self.accumulator = mapped, lanes, accumulator
-        low, high = mapped.accumulator_range()
+        low, high = any_order(mapped)
         self.reach = max(-low, high)  # no sum of any of the terms is larger
         if self.reach + (1 << accumulator.width) >= EXACT64:
             raise NetworkError(
                 f"layer {mapped.layer.name}: sums up to {self.reach} are beyond exact float64"
             )
-        self.fits = not (accumulator.overflows(low) or accumulator.overflows(high))
+        self.fits = exact_bound(mapped).partial.fits(accumulator)
         self.held = self.reach if self.fits else -accumulator.min_level
         # twice, for the doubling between planes, and room for the arithmetic that wraps
         largest = 2 * self.reach + (0 if self.fits else 1 << accumulator.width)
@@ -134,7 +135,13 @@ class AccumulatorTrace:
             limit = min(limit, FOLLOWED // self._registers)
         return max(1, limit)
 
-    def registers(self, tensors: Sequence[Tensor], *, flags: bool) -> Registers:
+    def registers(
+        self,
+        tensors: Sequence[Tensor],
+        *,
+        flags: bool,
+        watch: Callable[[Tensor], None] | None = None,
+    ) -> Registers:
         """Run the layer.
 
         Parameters
@@ -143,9 +150,11 @@ class AccumulatorTrace:
             Levels of its sources.
         flags : bool
             Whether to tell what overflowed.
+        watch : callable, optional
+            Gets what all registers hold after each step, of the shape of `Registers.values`.
         """
-        if not self._exact(flags):
-            return self._step_by_step(tensors, flags)
+        if watch is not None or not self._exact(flags):
+            return self._step_by_step(tensors, flags, watch)
         total = self._total(tensors)
         if not self.fits:
             total = self.accumulator.fit(total)
@@ -167,9 +176,11 @@ class AccumulatorTrace:
         image = padded(tensors[0], patch, mapped.channels, mapped.pad, self.integer)
         return self._own[0] * over_window(image, patch, torch.add)
 
-    def _step_by_step(self, tensors: Sequence[Tensor], flags: bool) -> Registers:
+    def _step_by_step(
+        self, tensors: Sequence[Tensor], flags: bool, watch: Callable[[Tensor], None] | None
+    ) -> Registers:
         """Follow the registers through every step of every pass."""
-        mapped, patch = self.mapped, self.mapped.patch
+        mapped, patch, images = self.mapped, self.mapped.patch, len(tensors[0])
         rows = len(tensors[0]) * patch.count
         register = torch.zeros(patch.groups, rows, mapped.group_channels, dtype=self._followed)
         overflowed = torch.zeros_like(register, dtype=torch.bool) if flags else None
@@ -177,13 +188,16 @@ class AccumulatorTrace:
             if mapped.bitwise and index:
                 # between planes the register doubles, and can overflow in doing so
                 self._fit(register.mul_(2), overflowed)
+                if watch is not None:
+                    watch(self._places(register, images))
             read = self._pass(tensors, index)
             weights = self._step_weights[0 if mapped.bitwise else index]
             weights = weights.expand(patch.groups, -1, -1)
             for step in range(0, read.shape[2], self.lanes):
                 chunk = slice(step, step + self.lanes)
                 self._fit(register.baddbmm_(read[:, :, chunk], weights[:, chunk]), overflowed)
-        images = len(tensors[0])
+                if watch is not None:
+                    watch(self._places(register, images))
         flagged = None if overflowed is None else self._places(overflowed, images)
         return Registers(self._places(register, images).to(self.integer), flagged)
 
@@ -198,6 +212,8 @@ class AccumulatorTrace:
 
     def _fit(self, register: Tensor, overflowed: Tensor | None) -> None:
         """Put exact sums into the register, in place."""
+        if self.fits and overflowed is None:
+            return
         exact = None if overflowed is None else register.clone()
         low, span = self.accumulator.min_level, 1 << self.accumulator.width
         if self.accumulator.overflow == "wrap":

@@ -10,7 +10,7 @@ from ...hw.errors import NetworkError
 from ...hw.network.layers import Layer, Requantised, Size
 from ...hw.network.network import Network
 from ...hw.numbers.arithmetic import Accumulator, bits_for
-from ...hw.program.mapping import accumulator_bits
+from ...hw.program.bounds import accumulator_bits
 from ..exact.solving import build, solve_together
 from ..exact.unsolved import UnsolvedLayer
 from ..layers.blocks import Model

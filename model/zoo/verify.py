@@ -3,7 +3,7 @@
 from ...hw.errors import MismatchError
 from ...hw.network.network import Network
 from ...hw.numbers.arithmetic import Accumulator
-from ...hw.program.mapping import accumulator_bits
+from ...hw.program.bounds import accumulator_bits
 from ..data import load
 from ..integers.reference import accuracy, evaluate
 from . import networks as zoo

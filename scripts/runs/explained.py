@@ -8,6 +8,7 @@ from ...hw.network.layers import Requantised, Weighted
 from ...hw.network.network import Network
 from ...hw.numbers.arithmetic import bits_for
 from ...hw.numbers.formats import Bipolar, Format
+from ...hw.program.bounds import exact_bound
 from ...hw.program.layout import Program
 from ...hw.program.mapping import MappedLayer, map_network
 from ...hw.synth.placement import fits, memory_use
@@ -153,7 +154,7 @@ class Explanation:
         layer, macs = mapped.layer, network.macs(mapped.layer)
         cycles = self._cycles and self._cycles[index]
         tiles = self._tiles and self._tiles[index]
-        weight, bits = "", bits_for(*mapped.accumulator_range()) if mapped.on_array else 0
+        weight, bits = "", exact_bound(mapped).partial.bits if mapped.on_array else 0
         if isinstance(layer, Weighted):
             weight = str(layer.weight)
             bits = bits if self.is_trained else _most_bits(layer)

@@ -10,7 +10,7 @@ from ...hw.errors import DataError, NetworkError
 from ...hw.network import file as network_file
 from ...hw.network.network import INPUT, Network
 from ...hw.numbers.arithmetic import Accumulator
-from ...hw.program.mapping import accumulator_bits
+from ...hw.program.bounds import accumulator_bits
 from ...model.data import Dataset, is_file, load
 from ...model.exchange.preparation import Preparation
 from ...model.zoo import networks as zoo

@@ -26,8 +26,8 @@ from ...hw.network.layers import AveragePool, Conv2d, Dense, Layer, Size, Window
 from ...hw.network.network import INPUT, Network
 from ...hw.numbers.arithmetic import Accumulator
 from ...hw.numbers.formats import Fixed
+from ...hw.program.bounds import accumulator_bits
 from ...hw.program.layout import Program
-from ...hw.program.mapping import accumulator_bits
 from ...hw.sim.batch.engine import BatchEngine
 from ...hw.sim.compare import compare
 from ...hw.sim.run import Stimulus

@@ -20,8 +20,8 @@ from ...hw.network.layers import Dense
 from ...hw.network.network import Network
 from ...hw.numbers.arithmetic import Accumulator
 from ...hw.numbers.formats import Bipolar, Fixed, parse
+from ...hw.program.bounds import accumulator_bits
 from ...hw.program.layout import Program
-from ...hw.program.mapping import accumulator_bits
 from ...hw.sim.compiled import CompiledEngine
 from ...hw.sim.compiler import find_compiler
 from ...hw.sim.interpreted import AmaranthEngine

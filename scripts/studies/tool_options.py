@@ -28,8 +28,8 @@ from ...hw.network.network import Network
 from ...hw.numbers.arithmetic import Accumulator
 from ...hw.numbers.formats import Fixed, parse
 from ...hw.numbers.operands import Operands
+from ...hw.program.bounds import accumulator_bits
 from ...hw.program.layout import Program
-from ...hw.program.mapping import accumulator_bits
 from ...hw.synth import report
 from ...hw.synth.flow import pack, place_and_route, synthesize
 from ...hw.synth.shell import Shell

@@ -9,8 +9,8 @@ from ...hw.accelerator.top import Accelerator
 from ...hw.errors import GeometryError
 from ...hw.geometry import Geometry
 from ...hw.network.network import Network
+from ...hw.program.bounds import accumulator_bits
 from ...hw.program.layout import Program
-from ...hw.program.mapping import accumulator_bits
 from ...hw.synth.build import accelerator_for, infers_blocks
 from ...hw.synth.placement import check_memories
 from ...hw.synth.shell import Shell

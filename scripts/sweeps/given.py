@@ -8,7 +8,7 @@ from ...hw.network.file import to_bytes
 from ...hw.network.layers import Weighted
 from ...hw.network.network import Network
 from ...hw.numbers.arithmetic import Accumulator
-from ...hw.program.mapping import accumulator_bits
+from ...hw.program.bounds import accumulator_bits
 from ...hw.tools.store import Store
 from ..rows.row import ResultRow
 from .accelerators import NetworkSource

@@ -32,7 +32,7 @@ from ....hw.network.layers import (
 )
 from ....hw.network.network import INPUT, Network
 from ....hw.numbers.formats import Bipolar, Fixed, Format
-from ....hw.program.mapping import accumulator_bits
+from ....hw.program.bounds import accumulator_bits
 from ..extra import require
 from ..preparation import KEY
 from .ending import ended

@@ -8,7 +8,7 @@ from narrowgauge.hw.network.layers import Dense
 from narrowgauge.hw.network.network import INPUT, Network
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.numbers.formats import parse
-from narrowgauge.hw.program.mapping import accumulator_bits
+from narrowgauge.hw.program.bounds import accumulator_bits
 from narrowgauge.model.exchange.extra import require
 from narrowgauge.model.exchange.writing.qonnx import export
 from narrowgauge.model.integers.reference import evaluate

@@ -15,7 +15,7 @@ from narrowgauge.hw.network.file import save
 from narrowgauge.hw.network.layers import Conv2d, Dense
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.numbers.formats import parse
-from narrowgauge.hw.program.mapping import accumulator_bits
+from narrowgauge.hw.program.bounds import accumulator_bits
 from narrowgauge.model.data import load
 from narrowgauge.model.integers.export import export
 from narrowgauge.model.integers.reference import evaluate

@@ -11,7 +11,7 @@ from narrowgauge.hw.network.layers import Dense, Size, Window
 from narrowgauge.hw.network.network import INPUT, Network
 from narrowgauge.hw.numbers.arithmetic import OVERFLOWS, Accumulator, count_thresholds
 from narrowgauge.hw.numbers.formats import parse
-from narrowgauge.hw.program.mapping import accumulator_bits
+from narrowgauge.hw.program.bounds import accumulator_bits
 from narrowgauge.model.integers import accumulate, reference
 from narrowgauge.model.integers.reference import accuracy, evaluate
 
