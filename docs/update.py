@@ -57,6 +57,7 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "slices": (ARRAY, costs.slices),
     "scalable": (ARRAY, elements.scalable),
     "options": (SYNTHESIS, costs.options),
+    "estimator": (SYNTHESIS, costs.estimator),
     "popcounts": (POPCOUNT, costs.popcounts),
     "peaks": (PEAKS, costs.peaks),
     "link": (LINK, boards.link),

@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .base import RESULTS as FOLDER
-from .base import Columns, Row, percent, read, speed, table, versions
+from .base import ROOT, Columns, Row, percent, read, speed, table, versions
 
 MACS = FOLDER / "macs.json"
 OPTIONS = FOLDER / "options.json"
 POPCOUNTS = FOLDER / "popcounts.json"
+ESTIMATES = ROOT / "hw" / "synth" / "estimate.json"
 SLICES = FOLDER / "slices.json"
 PEAK_ROWS = FOLDER / "peaks.json"
 POPCOUNT_COLUMNS: Columns = {
@@ -178,3 +179,29 @@ def slices() -> str:
     }
     tools = {name: text for row in rows for name, text in row["tools"].items()}
     return f"{table(columns, pairs)}\n\n{versions(tools)}. Made by `{rows[0]['command']}`.\n"
+
+
+def estimator() -> str:
+    """Return the table of errors of estimates, by family."""
+    content = read(ESTIMATES)
+    columns: Columns = {
+        "family": lambda row: f"`{row['family']}`",
+        "designs": lambda row: row["designs"],
+        "LUT, median": lambda row: percent(row["lut_median"]),
+        "LUT, 95 of 100": lambda row: percent(row["lut_error"]),
+        "of which random": lambda row: row["random"],
+        "LUT, median ": lambda row: percent(row["random_median"]),
+        "LUT, 95 of 100 ": lambda row: percent(row["random_error"]),
+        "registers, 95 of 100": lambda row: percent(row["ff_error"]),
+        "block RAMs equal": lambda row: percent(row["bram_equal"]),
+        "within two": lambda row: percent(row["bram_near"]),
+        "routed": lambda row: (row["clock"] or {}).get("designs", ""),
+        "Fmax, 95 of 100": lambda row: percent(row["clock"]["error"]) if row["clock"] else "",
+    }
+    models = [{"family": name, **model} for name, model in content["families"].items()]
+    every = content["all"]
+    return (
+        f"{table(columns, models, left=1)}\n\nAll {every['designs']} designs: median "
+        f"{percent(every['median'])}, 95 of 100 within {percent(every['error'])}. "
+        f"{versions(content['versions'])}. Made by `{content['command']}`.\n"
+    )

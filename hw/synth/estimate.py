@@ -1,27 +1,65 @@
-"""What an accelerator takes of a device, and how fast it is, without synthesis."""
+"""What an accelerator takes of a device, and how fast it is, without synthesis.
+
+Terms that `counting` finds in the program's accelerator are weighted by what each cost in
+accelerators that were mapped: `estimate.json` has the weights of each family, how they were fitted,
+and the errors of designs that the fit had not seen. ``studies estimator`` makes it.
+"""
 
 import json
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from math import log2
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
-from amaranth.hdl import Instance, Module
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In
-
-from ..accelerator.top import Accelerator
-from ..array.systolic import PE
 from ..errors import FitError
 from ..program.layout import Program
 from .build import accelerator_for
-from .gates import count_gates
+from .counting import count_accelerator
 from .placement import memory_use
 from .targets import Target
 
-__all__ = ["Estimate", "estimate", "features"]
+__all__ = ["PATH", "ClockModel", "Estimate", "FamilyModel", "estimate", "has_estimates"]
+
+PATH = Path(__file__).with_name("estimate.json")
+
+
+class ClockModel(TypedDict):
+    """The period in ns: ``base``, more a doubling of logic cells, and more a memory block.
+
+    ``designs`` were routed; ``error`` is what 95 of 100 of them kept to, each left out of its fit.
+    """
+
+    base: float
+    doubling: float
+    block: float
+    designs: int
+    error: float
+
+
+class FamilyModel(TypedDict):
+    """What is known of a family: weights of terms, and how far estimates were off.
+
+    Errors are relative, of designs that were left out of the fit: the median, and what 95 of 100
+    kept to. ``random`` designs are those that vary in everything, and not only in array and
+    formats. ``largest`` has the most logic cells. Of ``bram_equal`` block RAMs were as estimated,
+    and of ``bram_near`` within two.
+    """
+
+    lut: dict[str, float]
+    ff: dict[str, float]
+    designs: int
+    largest: int
+    lut_median: float
+    lut_error: float
+    random: int
+    random_median: float
+    random_error: float
+    ff_error: float
+    bram_equal: float
+    bram_near: float
+    clock: ClockModel | None
 
 
 @dataclass(frozen=True)
@@ -33,11 +71,12 @@ class Estimate:
     lut, ff, bram, spram, dsp : int
         As in `report.Report`.
     fmax_mhz : float or None
-        Clock; None where the family is not routed.
-    lut_error, fmax_error : float
-        Relative errors that 95 of 100 designs kept to that the fit had not seen.
+        Clock; None where too few accelerators of the family were routed.
+    lut_error, fmax_error : float or None
+        Relative errors that 95 of 100 designs kept to that their fit had not seen; of logic cells,
+        those of the designs that were harder to estimate.
     remark : str
-        What of the design was never measured; empty where all was.
+        In what the design is beyond those that were measured; empty where it is not.
     """
 
     lut: int
@@ -52,82 +91,68 @@ class Estimate:
 
 
 def estimate(program: Program, target: Target, *, multiplier: str = "logic") -> Estimate:
-    """Estimate what the accelerator of a program takes of a target.
+    """Estimate what the accelerator of a program takes of a target, in less than a second.
+
+    Parameters
+    ----------
+    program : Program
+    target : Target
+    multiplier : str
+        As `build.accelerator_for` takes it.
 
     Raises
     ------
     FitError
-        Where no design of the family was measured.
+        For a family of which nothing was measured.
     GeometryError
-        As `build.accelerator_for`.
+        As `build.accelerator_for` does.
     """
-    model = _models().get(target.family.name)
+    family = target.family.name
+    model = _models().get(family)
     if model is None:
         raise FitError(
-            f"no design was measured on {target.family.name}, of which {target.name} is: there is "
-            f"nothing to estimate from; families are {', '.join(_models())}; use synthesize"
+            f"no accelerator was measured on {family}, of which {target.name} is, so there is no "
+            f"estimate; there is one for {', '.join(_models())}, and synthesize without --estimate"
         )
-    accelerator = accelerator_for(program, target, multiplier=multiplier)
-    found = features(accelerator, target)
-    uses = memory_use(program, target)
-    blocks = {
-        kind: sum(use.blocks for use in uses if use.kind == kind) for kind in ("bram", "spram")
-    }
+    found = count_accelerator(accelerator_for(program, target, multiplier=multiplier), target)
+    lut = _weighted(model["lut"], found)
+    singles = [use.blocks for use in memory_use(program, target) if use.kind == "spram"]
+    clock = model["clock"]
     return Estimate(
-        lut=round(_weighted(model["lut"], found)),
+        lut=round(lut),
         ff=round(_weighted(model["ff"], found)),
-        bram=blocks["bram"],
-        spram=blocks["spram"],
-        dsp=round(_weighted(model["dsp"], found)),
-        fmax_mhz=model["fmax_mhz"],
-        lut_error=model["lut_error"],
-        fmax_error=model["fmax_error"],
+        bram=found["bram"],
+        spram=sum(singles),
+        dsp=found["dsp"],
+        fmax_mhz=_fmax(clock, lut, found["bram"]) if clock else None,
+        lut_error=max(model["lut_error"], model["random_error"]),
+        fmax_error=clock["error"] if clock else None,
+        remark=_beyond(model, lut),
     )
 
 
-def _weighted(costs: Mapping[str, float], found: Mapping[str, float]) -> float:
-    return sum(cost * found.get(name, 0) for name, cost in costs.items())
+def has_estimates(target: Target) -> bool:
+    """Tell whether there are estimates for a target."""
+    return target.family.name in _models()
+
+
+def _weighted(weights: Mapping[str, float], found: Mapping[str, int]) -> float:
+    terms = {**found, "one": 1}
+    return sum(weight * terms.get(name, 0) for name, weight in weights.items())
+
+
+def _fmax(clock: ClockModel, lut: float, bram: int) -> float:
+    period = clock["base"] + clock["doubling"] * log2(max(lut, 1)) + clock["block"] * bram
+    return 1e3 / period
+
+
+def _beyond(model: FamilyModel, lut: float) -> str:
+    """Say where a design is beyond all that were measured."""
+    if lut > model["largest"]:
+        return f"beyond what was measured, at most {model['largest']:,} logic cells"
+    return ""
 
 
 @cache
-def _models() -> dict[str, Any]:
-    path = Path(__file__).with_name("estimate.json")
-    return json.loads(path.read_text(encoding="utf-8"))["families"]
-
-
-class _Hole(wiring.Component):
-    """The place of a processing element, of which nothing is known but its ports."""
-
-    def __init__(self, element: PE):
-        self.mac = element.mac
-        super().__init__(element.signature)
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        ports: dict[str, Any] = {}
-        for path, member, value in self.signature.flatten(self):
-            ports[f"{'i' if member.flow is In else 'o'}_{'_'.join(map(str, path))}"] = value
-        m.submodules.hole = Instance("element", **ports)
-        return m
-
-
-def features(accelerator: Accelerator, target: Target) -> dict[str, float]:
-    """Return what is counted of an accelerator, by name; those of elements begin with their name.
-
-    The accelerator is elaborated, and has holes for elements afterwards: take another one to build.
-    """
-    inputs = 6 if target.family.name == "xc7" else 4
-    array = accelerator.array
-    found: Counter[str] = Counter()
-    if not accelerator.implementation.fabric.blocks.used:
-        element = array.elements[0][0]
-        own, _ = count_gates(element, target, inputs)
-        found.update({f"element {name}": count * array.geometry.elements for name, count in own.items()})
-        array.elements = [[_Hole(each) for each in row] for row in array.elements]
-    rest, memories = count_gates(accelerator, target, inputs)
-    rest.pop("cell element", None)
-    found.update(rest)
-    found["one"] = 1
-    for width, depth, ports in memories:
-        found["memory_bits_small"] += width * depth if width * depth < 1024 else 0
-    return dict(found)
+def _models() -> dict[str, FamilyModel]:
+    return json.loads(PATH.read_text(encoding="utf-8"))["families"]

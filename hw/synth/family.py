@@ -50,6 +50,8 @@ class Family:
         Yosys commands in place of the step ``map_luts``, with Yosys's older ABC instead of ABC9.
     after_luts : str
         The step that follows it.
+    lut_inputs : int
+        Of the LUT that it is made of.
     feeds : mapping of str to str
         Cells, and their output that a register in the same logic cell takes, where registers that
         are fed by others take a cell that the tool does not count before it has routed.
@@ -70,6 +72,7 @@ class Family:
     finish: tuple[str, ...] = ()
     without_abc9: tuple[str, ...] = ("abc -dress -lut 4", "clean")
     after_luts: str = "map_cells"
+    lut_inputs: int = 4
     feeds: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def brams(self, width: int, depth: int) -> int:
@@ -264,4 +267,5 @@ XC7 = Family(
         "opt_lut_ins -tech xilinx",
     ),
     after_luts="finalize",
+    lut_inputs=6,
 )

@@ -22,6 +22,7 @@ COLUMNS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 LANES = (1, 2, 4, 8, 16, 32, 64)
 FULL = 0.95  # of the logic cells; beyond that, routing fails or becomes slow
 TRIES = 6
+ESTIMATES = 40
 PROBES = (5, 2)  # lanes of the arrays to learn from; the fewer, the more noise in what they tell
 
 
@@ -34,13 +35,15 @@ def largest_geometry(
     contexts: int = 2,
     batch: int | None = None,
     chains: int = 1,
+    predict: Callable[[Program], float] | None = None,
 ) -> Geometry:
     """Return the geometry that classifies most images a cycle and fits ``target``.
 
     Three small arrays are measured to learn what an element and a lane cost of this network's
     arithmetic. The best candidate that should fit is then measured; what it takes, where it does
     not fit after all, is learned from before the next. So the answer was always seen to fit; where
-    `TRIES` candidates did not, it is the best of the small ones.
+    `TRIES` candidates did not, it is the best of the small ones. With estimates none of the small
+    ones is measured, as long as a candidate that should fit does.
 
     Parameters
     ----------
@@ -52,6 +55,8 @@ def largest_geometry(
     hop, contexts, batch, chains
         As in `Geometry` and `Program`; a batch or chains that an array of few rows cannot have
         leave those arrays out.
+    predict : callable, optional
+        Returns the logic cells that `cells` should find, in less than a second.
 
     Raises
     ------
@@ -62,9 +67,14 @@ def largest_geometry(
     ranking = _Ranking(network, target, contexts, batch, chains)
     # a batch moves no logic
     tried = _Tried(lambda each: cells(Program(network, each, contexts=contexts)))
-    tried.probe(hop)
     grid = list(_grid(network, hop, chains))
     room = FULL * target.budget["lut"]
+    if predict is not None:
+        estimates = _Estimates(lambda each: predict(Program(network, each, contexts=contexts)))
+        found = estimates.largest(ranking, tried, _probes(hop) + grid, room)
+        if found is not None:
+            return found
+    tried.probe(hop)
     for _ in range(TRIES):
         predict = _learned(tried.cells)
         chosen = ranking.best(
@@ -146,7 +156,8 @@ class _Tried:
     def probe(self, hop: int) -> None:
         """Measure arrays to learn from; raises `FitError` where the smallest does not fit."""
         smallest = Geometry(1, 1, 1, hop=hop)
-        self.cells[smallest] = self._measure(smallest)
+        if smallest not in self.cells or smallest in self.refused:
+            self.cells[smallest] = self._measure(smallest)
         for lanes in PROBES:
             probes = [Geometry(side, side, lanes, hop=hop) for side in (1, 2)]
             for each in probes:
@@ -166,7 +177,47 @@ class _Tried:
         return geometry not in self.refused
 
 
-def _learned(measured: Mapping[Geometry, int]) -> Callable[[Geometry], float]:
+class _Estimates:
+    """Logic cells of arrays, estimated one by one."""
+
+    def __init__(self, predict: Callable[[Geometry], float]):
+        self._predict = predict
+        self._known: dict[Geometry, float] = {}
+
+    def largest(
+        self, ranking: _Ranking, tried: _Tried, grid: list[Geometry], room: float
+    ) -> Geometry | None:
+        """Return the best array that should fit and does; None where none of `TRIES` did.
+
+        Which are worth an estimate tells a plane through those that there are. Where one takes more
+        than its estimate and does not fit, so do all others, in the same ratio.
+        """
+        self._known |= {each: self._predict(each) for each in grid[: 1 + len(PROBES)]}
+        low = 1.0  # what estimates are to be multiplied by
+        for _ in range(ESTIMATES):
+            plane = _learned(self._known)
+            chosen = ranking.best(
+                each
+                for each in grid
+                if each not in tried.refused and low * self._known.get(each, plane(each)) <= room
+            )
+            if chosen is None or len(tried.refused) == TRIES:
+                return None
+            if chosen not in self._known:
+                self._known[chosen] = self._predict(chosen)
+            elif tried.fits(chosen):
+                return chosen
+            elif chosen in tried.cells:
+                low = max(low, tried.cells[chosen] / self._known[chosen])
+        return None
+
+
+def _probes(hop: int) -> list[Geometry]:
+    """Return the arrays to estimate first: of one element and one lane, and of several."""
+    return [Geometry(1, 1, 1, hop=hop), *(Geometry(2, 2, lanes, hop=hop) for lanes in PROBES)]
+
+
+def _learned(measured: Mapping[Geometry, float]) -> Callable[[Geometry], float]:
     """Return what predicts logic cells: those of elements, and those of all their lanes.
 
     By least squares; where that would make one of the two negative, without it.

@@ -1,466 +1,460 @@
-"""Gates that a design takes before anything is mapped: a rough synthesis, in milliseconds.
+"""Gates that a design is made of, before anything is mapped: a rough synthesis in less than a second.
 
-A design's cells, of words, become single gates with equal ones made once, constants folded, and
-enables taken into registers; a greedy cover by LUTs counts what is left. Adders, memories and
-vendors' cells are counted beside them. Nothing here is exact: `estimate` fits families to it.
+Cells of words become single gates: equal ones are made once, constants folded, enables and resets
+taken into registers, and memories and registers that nothing changes are constants. What is left
+is covered by LUTs, as long as one gate has only one reader; adders, comparisons, multipliers,
+memories and vendors' cells are counted beside them. No count is exact: `estimate` fits families
+to them.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
 
-from amaranth.hdl import Fragment, Value
-from amaranth.hdl._ir import PortDirection, build_netlist
-from amaranth.hdl import _nir as nir
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In
+from amaranth.hdl import Const, Fragment, Value, _ir, _nir
+from amaranth.lib.wiring import Component, In
 
-__all__ = ["count_gates"]
+from .gate_graph import FALSE, LEAF, TRUE, GateGraph
 
-FALSE, TRUE = 0, 1
-_LEAF, _AND, _XOR, _MUX = range(4)
+__all__ = ["CountedMemory", "Counts", "count_gates"]
+
+Counts: TypeAlias = "Counter[str]"
+Net: TypeAlias = int
+"""One bit of Amaranth's netlist: a cell in the upper bits, a bit of what it gives in the lower."""
+
+_BITS = 16
+_IDLE = "i_activations"
+"""A port of instances; those to which it brings nothing but constants are idle."""
 
 
-def count_gates(component: Any, platform: object, inputs: int) -> tuple[Counter[str], list[Any]]:
-    """Return what a component takes, by name.
+class CountedMemory(NamedTuple):
+    """A memory: bits of a word, words, parts of a word that are written alone, and its attributes.
+
+    Of a memory that is never written ``parts`` is 0.
+    """
+
+    width: int
+    depth: int
+    parts: int
+    single_port: bool
+
+
+def count_gates(
+    component: Component, platform: object, inputs: int
+) -> tuple[Counts, list[CountedMemory]]:
+    """Return what a component takes, by name, and its memories.
 
     Parameters
     ----------
     component : wiring.Component
-        The design, one clock domain.
+        A design with one clock domain; it is elaborated.
     platform : object
-        As of its elaboration.
+        What it is elaborated with.
     inputs : int
-        Of a LUT.
+        Those of a LUT.
+
+    Returns
+    -------
+    Counter of str
+        ``lut``; ``ff``, of which ``ff_lone`` follow no LUT or adder and ``ff_shared`` one that has
+        other readers, too; ``add`` bits of ``adders``, with ``sub_inverted`` bits to invert;
+        ``compare`` bits, of which both sides vary in ``compare_both``; ``multiplier AxB`` by the
+        bits of its operands; ``cell NAME`` for instances, ``idle cell NAME`` for idle ones.
     """
     ports = {}
     for path, member, value in component.signature.flatten(component):
         bits = Value.cast(value)
-        if type(bits).__name__ != "Const":
-            flow = PortDirection.Input if member.flow is In else PortDirection.Output
+        if not isinstance(bits, Const):  # a stream's constant ready or valid is no port
+            flow = _ir.PortDirection.Input if member.flow is In else _ir.PortDirection.Output
             ports["__".join(map(str, path))] = (bits, flow)
-    netlist = build_netlist(Fragment.get(component, platform), ports)
-    gates = _Gates(netlist)
-    found = gates.counted(inputs)
-    return found, gates.memories
+    netlist = _ir.build_netlist(Fragment.get(component, platform), ports)
+    constant: frozenset[Net] = frozenset()
+    while True:
+        design = _Design(netlist, constant)
+        found = design.constants()
+        if found == constant:
+            return design.counts(inputs), design.memories
+        constant = found
 
 
-class _Graph:
-    """Gates of two and three inputs; a literal is twice a node, plus one where it is inverted."""
+@dataclass
+class _Word:
+    """An adder, comparison or multiplier: its kind, operands, and leaves for what it gives."""
 
-    def __init__(self) -> None:
-        self.kinds: list[int] = [_LEAF]
-        self.fans: list[tuple[int, ...]] = [()]
-        self._known: dict[tuple[int, ...], int] = {}
-
-    def leaf(self) -> int:
-        self.kinds.append(_LEAF)
-        self.fans.append(())
-        return 2 * len(self.kinds) - 2
-
-    def _node(self, *key: int) -> int:
-        found = self._known.get(key)
-        if found is None:
-            self.kinds.append(key[0])
-            self.fans.append(key[1:])
-            found = self._known[key] = 2 * len(self.kinds) - 2
-        return found
-
-    def conjunction(self, a: int, b: int) -> int:
-        if a > b:
-            a, b = b, a
-        if a == FALSE or a == b ^ 1:
-            return FALSE
-        if a == TRUE or a == b:
-            return b
-        return self._node(_AND, a, b)
-
-    def disjunction(self, a: int, b: int) -> int:
-        return self.conjunction(a ^ 1, b ^ 1) ^ 1
-
-    def parity(self, a: int, b: int) -> int:
-        inverted = (a & 1) ^ (b & 1)
-        a, b = sorted((a & ~1, b & ~1))
-        if a == b:
-            return inverted
-        if a == FALSE:
-            return b ^ inverted
-        return self._node(_XOR, a, b) ^ inverted
-
-    def mux(self, s: int, a: int, b: int) -> int:
-        """Return ``a if s else b``."""
-        if s <= TRUE:
-            return a if s else b
-        if a == b:
-            return a
-        if s & 1:
-            s, a, b = s ^ 1, b, a
-        if a == b ^ 1:
-            return self.parity(s, b)
-        if a == s:
-            a = TRUE
-        if b == s:
-            b = FALSE
-        if a == s ^ 1:
-            a = FALSE
-        if b == s ^ 1:
-            b = TRUE
-        if a == TRUE:
-            return self.disjunction(s, b)
-        if a == FALSE:
-            return self.conjunction(s ^ 1, b)
-        if b == FALSE:
-            return self.conjunction(s, a)
-        if b == TRUE:
-            return self.disjunction(s ^ 1, a)
-        if a & 1:  # complement at the output, as a normal form
-            return self._node(_MUX, s, a ^ 1, b ^ 1) ^ 1
-        return self._node(_MUX, s, a, b)
+    kind: str
+    operands: list[list[int]]
+    results: list[int]
 
 
-class _Gates:
-    def __init__(self, netlist: nir.Netlist):
-        self.cells, self.graph = netlist.cells, _Graph()
-        self.known: dict[int, int] = {0: FALSE, 1: TRUE}
-        self.words: list[tuple[str, list[int], list[int]]] = []  # arithmetic: kind, inputs, outputs
-        self.reset: set[int] = set()
-        top = self.cells[0]
-        for name, (start, width) in top.ports_i.items():
+class _Register(NamedTuple):
+    data: int
+    enable: int
+
+
+class _Design:
+    """The gates of a netlist, in which some nets are constant."""
+
+    def __init__(self, netlist: Any, constant: frozenset[Net]):
+        self._cells, self._constant, self._graph = netlist.cells, constant, GateGraph()
+        self._known: dict[Net, int] = {0: FALSE, 1: TRUE}
+        self._words: list[_Word] = []
+        self._equal: dict[object, list[int]] = {}
+        self._resets: set[int] = set()
+        self._registers: dict[int, _Register] = {}
+        self._roots: list[int] = []
+        self._instances: Counts = Counter()
+        self.memories: list[CountedMemory] = []
+        for name, (start, width) in self._cells[0].ports_i.items():
             for bit in range(start, start + width):
-                net = nir.Net.from_cell(0, bit)
-                self.known[net] = self.graph.leaf()
+                self._known[_net(0, bit)] = literal = self._graph.leaf()
                 if name == "rst":
-                    self.reset.add(self.known[net])
-        self.flops: dict[int, tuple[int, int]] = {}  # leaf literal to D and enable
+                    self._resets.add(literal)
 
-    # --- from cells to gates ---
+    # --- from cells to gates ---------------------------------------------------------------------
 
-    def literal(self, wanted: int) -> int:
-        known, cells = self.known, self.cells
-        if wanted in known:
-            return known[wanted]
-        stack = [wanted]
+    def _literal(self, wanted: Net) -> int:
+        """Return the literal of a net, and make the gates that it needs."""
+        known, stack = self._known, [wanted]
         while stack:
             net = stack[-1]
+            cell = self._cells[net >> _BITS]
             if net in known:
                 stack.pop()
-                continue
-            cell = cells[net >> 16]
-            if isinstance(cell, _SOURCES):
-                known[net] = self.graph.leaf()
-                stack.pop()
-                continue
-            missing = [n for n, _ in cell.comb_edges_to(net & 0xFFFF) if n not in known]
-            if missing:
+            elif isinstance(cell, _SOURCES):
+                known[net] = self._source(net, cell)
+            else:
+                edges = cell.comb_edges_to(net & 0xFFFF)
+                missing = [read for read, _ in edges if read not in known]
                 stack.extend(missing)
-                continue
-            self._make(net >> 16, net & 0xFFFF, cell)
-            stack.pop()
+                if not missing:
+                    self._make(net >> _BITS, net & 0xFFFF, cell)
         return known[wanted]
 
+    def _source(self, net: Net, cell: Any) -> int:
+        if net in self._constant:
+            return cell.init >> (net & 0xFFFF) & 1
+        if -getattr(cell, "memory", 0) in self._constant:
+            return FALSE
+        return self._graph.leaf()
+
+    def _literals(self, nets: Iterable[Net]) -> list[int]:
+        return [self._literal(net) for net in nets]
+
     def _make(self, index: int, bit: int, cell: Any) -> None:
-        known, graph = self.known, self.graph
-        if isinstance(cell, nir.AssignmentList):
-            value = known[cell.default[bit]]
-            for each in cell.assignments:
-                at = bit - each.start
-                if 0 <= at < len(each.value):
-                    value = graph.mux(known[each.cond], known[each.value[at]], value)
-            known[nir.Net.from_cell(index, bit)] = value
-        elif isinstance(cell, nir.Operator):
-            self._operator(index, bit, cell)
-        elif isinstance(cell, nir.Matches):
-            value = [known[n] for n in cell.value]
-            found = FALSE
-            for pattern in cell.patterns:
-                found = graph.disjunction(found, self._match(value, pattern))
-            known[nir.Net.from_cell(index, 0)] = found
-        elif isinstance(cell, nir.PriorityMatch):
-            free = known[cell.en]
-            for n in cell.inputs[:bit]:
-                free = graph.conjunction(free, known[n] ^ 1)
-            known[nir.Net.from_cell(index, bit)] = graph.conjunction(free, known[cell.inputs[bit]])
-        elif isinstance(cell, nir.Part):
-            value, offset = [known[n] for n in cell.value], [known[n] for n in cell.offset]
-            fill = value[-1] if cell.value_signed else FALSE
-            for position, s in enumerate(offset):
-                step = cell.stride << position
-                last = len(value) + 0
-                shifted = [value[i + step] if i + step < last else fill for i in range(last)]
-                value = [graph.mux(s, a, b) for a, b in zip(shifted, value, strict=True)]
-            value = (value + [fill] * cell.width)[: cell.width]
-            for at, each in enumerate(value):
-                known[nir.Net.from_cell(index, at)] = each
-        else:
-            known[nir.Net.from_cell(index, bit)] = graph.leaf()
+        """Make the gates of one bit of a cell, or of all, whose operands are known."""
+        known, graph = self._known, self._graph
+        match cell:
+            case _nir.AssignmentList():
+                value = known[cell.default[bit]]
+                for condition, given in _given(cell, bit):
+                    value = graph.choose(known[condition], known[given], value)
+                known[_net(index, bit)] = value
+            case _nir.Operator(operator="&" | "|" | "^" | "~" | "m"):
+                known[_net(index, bit)] = self._bitwise(cell, bit)
+            case _nir.Operator():
+                words = [[known[net] for net in word] for word in cell.inputs]
+                self._put(index, self._operate(cell.operator, words, cell.width))
+            case _nir.Matches():
+                value = [known[net] for net in cell.value]
+                matches = [self._match(value, pattern) for pattern in cell.patterns]
+                known[_net(index, 0)] = _all(graph.either, matches, FALSE)
+            case _nir.PriorityMatch():
+                before = [known[net] ^ 1 for net in cell.inputs[:bit]]
+                free = _all(graph.both, before, known[cell.en])
+                known[_net(index, bit)] = graph.both(free, known[cell.inputs[bit]])
+            case _nir.Part():
+                self._put(index, self._part(cell))
+            case _:
+                known[_net(index, bit)] = graph.leaf()
+
+    def _put(self, index: int, word: Sequence[int]) -> None:
+        for bit, literal in enumerate(word):
+            self._known[_net(index, bit)] = literal
+
+    def _bitwise(self, cell: Any, bit: int) -> int:
+        known, graph = self._known, self._graph
+        if cell.operator == "~":
+            return known[cell.inputs[0][bit]] ^ 1
+        if cell.operator == "m":
+            chosen, one, other = cell.inputs
+            return graph.choose(known[chosen[0]], known[one[bit]], known[other[bit]])
+        make = {"&": graph.both, "|": graph.either, "^": graph.differ}[cell.operator]
+        one, other = cell.inputs
+        return make(known[one[bit]], known[other[bit]])
 
     def _match(self, value: Sequence[int], pattern: str) -> int:
-        found = TRUE
-        for each, wanted in zip(value, reversed(pattern), strict=True):
-            if wanted != "-":
-                found = self.graph.conjunction(found, each if wanted == "1" else each ^ 1)
-        return found
+        wanted = zip(value, reversed(pattern), strict=True)
+        bits = [literal ^ (bit == "0") for literal, bit in wanted if bit != "-"]
+        return _all(self._graph.both, bits, TRUE)
 
-    def _operator(self, index: int, bit: int, cell: Any) -> None:
-        known, graph, kind = self.known, self.graph, cell.operator
-        put = lambda at, value: known.__setitem__(nir.Net.from_cell(index, at), value)
-        if kind in ("&", "|", "^"):
-            a, b = (known[each[bit]] for each in cell.inputs)
-            make = {"&": graph.conjunction, "|": graph.disjunction, "^": graph.parity}[kind]
-            return put(bit, make(a, b))
-        if kind == "~":
-            return put(bit, known[cell.inputs[0][bit]] ^ 1)
-        if kind == "m":
-            s, a, b = cell.inputs
-            return put(bit, graph.mux(known[s[0]], known[a[bit]], known[b[bit]]))
-        words = [[known[n] for n in each] for each in cell.inputs]
-        if kind in ("b", "r|"):
-            return put(0, _tree(graph.disjunction, words[0], FALSE))
-        if kind == "r&":
-            return put(0, _tree(graph.conjunction, words[0], TRUE))
-        if kind == "r^":
-            return put(0, _tree(graph.parity, words[0], FALSE))
-        if kind in ("==", "!="):
-            same = [graph.parity(a, b) ^ 1 for a, b in zip(*words, strict=True)]
-            return put(0, _tree(graph.conjunction, same, TRUE) ^ (kind == "!="))
-        if kind in ("<<", "u>>", "s>>"):
-            value, offset = words
-            fill = value[-1] if kind == "s>>" else FALSE
-            width = len(value)
-            for position, s in enumerate(offset):
-                step = min(1 << position, width)
-                if kind == "<<":
-                    shifted = [FALSE] * step + value[: width - step]
-                else:
-                    shifted = value[step:] + [fill] * step
-                value = [graph.mux(s, a, b) for a, b in zip(shifted, value, strict=True)]
-        else:
-            value = self._arithmetic(kind, words, cell.width)
-        for at, each in enumerate(value):
-            put(at, each)
-        return None
+    def _part(self, cell: Any) -> list[int]:
+        known = self._known
+        value = [known[net] for net in cell.value]
+        fill = value[-1] if cell.value_signed else FALSE
+        for place, net in enumerate(cell.offset):
+            shifted = _shifted(value, cell.stride << place, fill)
+            value = self._choose(known[net], shifted, value)
+        return (value + [fill] * cell.width)[: cell.width]
 
-    def _arithmetic(self, kind: str, words: list[list[int]], width: int) -> list[int]:
-        """Keep an adder, comparison or multiplier, and return leaves for what comes out."""
-        if all(each <= TRUE for word in words for each in word):
-            return self._constant(kind, words, width)
-        if kind in ("+", "-") and width == 1:
-            return [self.graph.parity(words[0][0], words[1][0] if len(words) > 1 else FALSE)]
-        key = (kind, *map(tuple, words))
-        if key in self._same:
-            return self._same[key]
+    def _choose(self, chosen: int, one: Sequence[int], other: Sequence[int]) -> list[int]:
+        pairs = zip(one, other, strict=True)
+        return [self._graph.choose(chosen, a, b) for a, b in pairs]
+
+    def _operate(self, kind: str, words: list[list[int]], width: int) -> list[int]:
+        """Return what an operator gives whose bits depend on each other."""
+        graph = self._graph
+        match kind:
+            case "b" | "r|":
+                return [_all(graph.either, words[0], FALSE)]
+            case "r&":
+                return [_all(graph.both, words[0], TRUE)]
+            case "r^":
+                return [_all(graph.differ, words[0], FALSE)]
+            case "==" | "!=":
+                equal = [graph.differ(a, b) ^ 1 for a, b in zip(*words, strict=True)]
+                return [_all(graph.both, equal, TRUE) ^ (kind == "!=")]
+            case "<<" | "u>>" | "s>>":
+                value, offset = words
+                fill = value[-1] if kind == "s>>" else FALSE
+                for place, chosen in enumerate(offset):
+                    step = (1 << place) * (-1 if kind == "<<" else 1)
+                    value = self._choose(chosen, _shifted(value, step, fill), value)
+                return value
+        return self._compute(kind, words, width)
+
+    def _compute(self, kind: str, words: list[list[int]], width: int) -> list[int]:
+        """Keep an adder, a comparison or a multiplier, and return leaves for what it gives."""
+        if len(words) == 1:
+            words = [[FALSE] * width, *words]  # a sign is taken from nothing
+        if all(literal <= TRUE for word in words for literal in word):
+            return _constant(kind, words, width)
         low: list[int] = []
-        if kind == "+":  # the lowest bits, where one operand has zeros there
-            while words[0] and (words[0][0] == FALSE or words[1][0] == FALSE):
-                low.append(words[0][0] | words[1][0])
-                words = [word[1:] for word in words]
-            if not words[0]:
-                return low
-        elif kind == "-" and len(words) == 2:
-            while words[0] and words[1][0] == FALSE:
-                low.append(words[0][0])
-                words = [word[1:] for word in words]
-            if not words[0]:
-                return low
-        out = [self.graph.leaf() for _ in range(width - len(low))]
-        self.words.append((kind, [each for word in words for each in word], out))
-        self._same[key] = low + out
-        self._shapes.append((kind, words))
-        return low + out
+        while kind in ("+", "-") and words[0] and _passes(kind, words[0][0], words[1][0]):
+            low.append(words[0][0] | words[1][0])
+            words = [word[1:] for word in words]
+        if len(words[0]) == 1 and kind in ("+", "-"):
+            return [*low, self._graph.differ(words[0][0], words[1][0])]
+        key = kind, *map(tuple, words)
+        if words[0] and key not in self._equal:
+            self._equal[key] = [self._graph.leaf() for _ in range(width - len(low))]
+            self._words.append(_Word(kind, words, self._equal[key]))
+        return low + self._equal.get(key, [])
 
-    def _constant(self, kind: str, words: list[list[int]], width: int) -> list[int]:
-        numbers = [sum(bit << at for at, bit in enumerate(word)) for word in words]
-        if kind[0] == "s":
-            numbers = [
-                n - (1 << len(w)) if w and w[-1] else n for n, w in zip(numbers, words, strict=True)
-            ]
-        a, b = (numbers + [0])[:2]
-        if kind == "-" and len(words) == 1:
-            a, b = 0, a
-        found = {
-            "+": lambda: a + b,
-            "-": lambda: a - b,
-            "*": lambda: a * b,
-            "<": lambda: a < b,
-            ">": lambda: a > b,
-            "<=": lambda: a <= b,
-            ">=": lambda: a >= b,
-            "//": lambda: a // b if b else 0,
-            "%": lambda: a % b if b else 0,
-        }[kind.lstrip("us")]()
-        return [int(found) >> at & 1 for at in range(width)]
+    # --- registers, memories and instances -------------------------------------------------------
 
-    _same: dict[Any, list[int]]
-    _shapes: list[Any]
+    def constants(self) -> frozenset[Net]:
+        """Make all gates; return what never changes: registers, and memories by their negative."""
+        found = set(self._constant)
+        self._roots += self._literals(n for w in self._cells[0].ports_o.values() for n in w)
+        writes: dict[int, list[Net]] = {}
+        for index, cell in enumerate(self._cells):
+            match cell:
+                case _nir.FlipFlop():
+                    found |= self._register(index, cell)
+                case _nir.Instance():
+                    self._instance(cell)
+                case _nir.SyncWritePort():
+                    writes.setdefault(cell.memory, []).extend(cell.en)
+                    self._roots += self._literals([*cell.data, *cell.addr, *cell.en])
+                case _nir.SyncReadPort():
+                    writes.setdefault(cell.memory, [])
+                    self._roots += self._literals([*cell.addr, cell.en])
+                case _nir.AsyncReadPort():
+                    writes.setdefault(cell.memory, [])
+                    self._roots += self._literals(cell.addr)
+        for index, enables in writes.items():
+            cell = self._cells[index]
+            if enables and set(self._literals(enables)) == {FALSE} and not any(cell.init):
+                found.add(-index)
+            else:
+                single = cell.attributes.get("ram_style") == "huge"
+                parts = len(set(enables))
+                self.memories.append(CountedMemory(cell.width, cell.depth, parts, single))
+        return frozenset(found)
 
-    # --- what is used ---
+    def _instance(self, cell: Any) -> None:
+        literals = {name: self._literals(port) for name, port in cell.ports_i.items()}
+        idle = "idle " if _IDLE in literals and max(literals[_IDLE]) <= TRUE else ""
+        self._instances[f"{idle}cell {cell.type}"] += 1
+        self._roots += [literal for port in literals.values() for literal in port]
 
-    def counted(self, inputs: int) -> Counter[str]:
-        self._same, self._shapes = {}, []
-        graph, found = self.graph, Counter[str]()
-        roots: list[int] = []
-        top = self.cells[0]
-        roots += [self.literal(n) for word in top.ports_o.values() for n in word]
-        memories: dict[int, list[Any]] = {}
-        flops: list[tuple[int, Any]] = []
-        for index, cell in enumerate(self.cells):
-            if isinstance(cell, nir.FlipFlop):
-                flops.append((index, cell))
-            elif isinstance(cell, nir.Instance):
-                found[f"cell {cell.type}"] += 1
-                roots += [self.literal(n) for port in cell.ports_i.values() for n in port[0:]]
-            elif isinstance(cell, nir.SyncWritePort):
-                memories.setdefault(cell.memory, []).append(cell)
-                nets = [*cell.data, *cell.addr, *cell.en]
-                roots += [self.literal(n) for n in nets]
-            elif isinstance(cell, nir.SyncReadPort):
-                memories.setdefault(cell.memory, []).append(cell)
-                roots += [self.literal(n) for n in [*cell.addr, cell.en]]
-            elif isinstance(cell, nir.AsyncReadPort):
-                memories.setdefault(cell.memory, []).append(cell)
-                roots += [self.literal(n) for n in cell.addr]
-        data, enables = {}, set()
-        for index, cell in flops:
-            for bit, net in enumerate(cell.data):
-                q = self.literal(nir.Net.from_cell(index, bit))
-                data[q] = self._register(q, net)
-        self._live(roots, data, found, inputs)
-        found["memories"] = len(memories)
-        self.memories = [
-            (self.cells[m].width, self.cells[m].depth, ports) for m, ports in memories.items()
-        ]
+    def _register(self, index: int, cell: Any) -> set[Net]:
+        """Find what the bits of a register take, and when; return those that never change."""
+        never = set()
+        for bit, net in enumerate(cell.data):
+            own = _net(index, bit)
+            if own in self._constant:
+                continue
+            output = self._literal(own)
+            data, enable = self._taken(output, net)
+            self._registers[output] = _Register(data, enable)
+            if enable == FALSE or data == (cell.init >> bit & 1):
+                never.add(own)
+        return never
+
+    def _taken(self, output: int, net: Net) -> tuple[int, int]:
+        """Return data and enable of a register: holding and its reset need no gates."""
+        cell, graph = self._cells[net >> _BITS] if net > TRUE else None, self._graph
+        if not isinstance(cell, _nir.AssignmentList):
+            return graph.without_reset(self._literal(net)), TRUE
+        bit = net & 0xFFFF
+        value = self._literal(cell.default[bit])
+        enable = FALSE if value == output else TRUE
+        for condition, given in _given(cell, bit):
+            chosen, literal = self._literal(condition), self._literal(given)
+            if chosen in self._resets:
+                continue
+            if literal == output:
+                enable = graph.both(enable, chosen ^ 1)
+                continue
+            value = literal if enable == FALSE else graph.choose(chosen, literal, value)
+            enable = graph.either(enable, chosen)
+        return graph.without_reset(value), enable
+
+    # --- what is used, and how -------------------------------------------------------------------
+
+    def counts(self, inputs: int) -> Counts:
+        """Count what outputs, memories and instances need."""
+        found, used = Counter(self._instances), self._used()
+        graph = self._graph
+        readers = Counter(fan >> 1 for node in used.nodes for fan in graph.fans[node])
+        readers.update(literal >> 1 for literal in used.ends)
+        gates = sorted(node for node in used.nodes if graph.kinds[node] != LEAF)
+        found["lut"] = graph.cover(gates, readers, inputs)
+        found["ff"] = len(used.registers)
+        driving = set(gates) | used.results
+        for output in used.registers:
+            node = self._registers[output].data >> 1
+            if node not in driving:
+                found["ff_lone"] += 1
+            elif readers[node] > 1:
+                found["ff_shared"] += 1
+        for word, bits in used.words:
+            found.update(_word_counts(word.kind, [each[:bits] for each in word.operands]))
         return found
 
-    def _register(self, q: int, net: int) -> tuple[int, int]:
-        """Return what a register takes, and when; the reset and holding cost nothing."""
-        cell, graph, known = self.cells[net >> 16] if net >= 2 else None, self.graph, self.known
-        if not isinstance(cell, nir.AssignmentList):
-            return self.literal(net), TRUE
-        bit = net & 0xFFFF
-        value, enable = self.literal(cell.default[bit]), TRUE
-        if value == q:
-            enable = FALSE
-        for each in cell.assignments:
-            at = bit - each.start
-            if not 0 <= at < len(each.value):
-                continue
-            cond, given = self.literal(each.cond), self.literal(each.value[at])
-            if cond in self.reset:
-                continue
-            if given == q:
-                enable = graph.conjunction(enable, cond ^ 1)
-                continue
-            value = given if enable == FALSE else graph.mux(cond, given, value)
-            enable = graph.disjunction(enable, cond)
-        return value, enable
-
-    def _live(
-        self,
-        roots: Iterable[int],
-        data: dict[int, tuple[int, int]],
-        found: Counter[str],
-        inputs: int,
-    ) -> None:
-        graph = self.graph
-        made = {out >> 1: at for at, (_, _, outs) in enumerate(self.words) for out in outs}
-        uses: Counter[int] = Counter()
-        seen: set[int] = set()
-        words: set[int] = set()
-        ends: list[int] = []
-        stack = list(roots)
-        ends += stack
-        flops: list[int] = []
+    def _used(self) -> "_Used":
+        """Return what is used; of adders and multipliers, as many low bits as are read."""
+        graph = self._graph
+        made = {
+            r >> 1: (at, b) for at, w in enumerate(self._words) for b, r in enumerate(w.results)
+        }
+        used, depths = _Used(set(), list(self._roots), [], set(), []), Counter[int]()
+        stack = list(self._roots)
         while stack:
             node = stack.pop() >> 1
-            if node in seen:
+            if node in used.nodes:
                 continue
-            seen.add(node)
-            if graph.kinds[node] != _LEAF:
+            used.nodes.add(node)
+            if graph.kinds[node] != LEAF:
                 stack += graph.fans[node]
-            elif 2 * node in data:
-                flops.append(2 * node)
-                pair = data[2 * node]
-                stack += pair
-                ends += pair
-            elif node in made and made[node] not in words:
-                words.add(made[node])
-                stack += self.words[made[node]][1]
-                ends += self.words[made[node]][1]
-        for node in seen:
-            for each in graph.fans[node]:
-                uses[each >> 1] += 1
-        # distinct uses from outside: a register's data, and operands
-        for each in ends:
-            uses[each >> 1] += 1
-        outer = set(each >> 1 for each in ends)
-        cuts: dict[int, frozenset[int]] = {}
-        absorbed: set[int] = set()
-        for node in sorted(seen):
-            if graph.kinds[node] == _LEAF:
                 continue
-            cut = {each >> 1 for each in graph.fans[node]}
-            for fan in sorted(
-                (each >> 1 for each in graph.fans[node]), key=lambda n: len(cuts.get(n, ()))
-            ):
-                if fan in cuts and uses[fan] == 1 and fan in cut:
-                    wider = (cut - {fan}) | cuts[fan]
-                    if len(wider) <= inputs:
-                        cut = wider
-                        absorbed.add(fan)
-            cuts[node] = frozenset(cut)
-        found["lut"] = len(cuts) - len(absorbed)
-        found["ff"] = len(flops)
-        # equal registers are one
-        found["ff_distinct"] = len({data[q] if data[q][0] > 1 else q for q in flops})
-        for q in flops:
-            d, enable = data[q]
-            node = d >> 1
-            if node == 0:
-                found["ff_constant"] += 1
-            elif (node in cuts or node in made) and uses[node] == 1:
-                found["ff_packed"] += 1
-            elif node in cuts or node in made:
-                found["ff_shared"] += 1
-            else:
-                found["ff_lone"] += 1
-        found["enables"] = len({data[q][1] for q in flops} - {TRUE})
-        for at in words:
-            self._word(found, *self._shapes[at])
-
-    def _word(self, found: Counter[str], kind: str, words: list[list[int]]) -> None:
-        if kind in ("+", "-"):
-            if len(words) == 1:
-                words = [[FALSE] * len(words[0]), words[0]]
-            a, b = words
-            both = sum(x > 1 and y > 1 for x, y in zip(a, b, strict=True))
-            found["add"] += len(a)
-            found["add_both"] += both
-            if kind == "-":
-                found["sub_inverted"] += sum(y > 1 for y in b)
-            found["adders"] += 1
-        elif kind == "*":
-            a, b = (sum(x > 1 for x in word) for word in words)
-            found["product"] += a * b
-            found["products"] += 1
-            found["product_widths"] += a + b
-        else:
-            a, b = words
-            variable = [x > 1 and y > 1 for x, y in zip(a, b, strict=True)]
-            found["compare"] += len(a)
-            found["compare_both"] += sum(variable)
+            read: list[int] = []
+            if 2 * node in self._registers:
+                used.registers.append(2 * node)
+                read = list(self._registers[2 * node])
+            elif node in made:
+                used.results.add(node)
+                at, bit = made[node]
+                word, done = self._words[at], depths[at]
+                needs = bit + 1 if word.kind in "+-*" else len(word.operands[0])
+                depths[at] = max(needs, done)
+                read = [each for operand in word.operands for each in operand[done:needs]]
+            stack += read
+            used.ends.extend(read)
+        used.words.extend((self._words[at], bits) for at, bits in depths.items())
+        return used
 
 
-_SOURCES = (
-    nir.FlipFlop,
-    nir.SyncReadPort,
-    nir.AsyncReadPort,
-    nir.Instance,
-    nir.Memory,
-)
+class _Used(NamedTuple):
+    """Nodes of the graph, what is read from outside of it, registers, results of words, words."""
+
+    nodes: set[int]
+    ends: list[int]
+    registers: list[int]
+    results: set[int]
+    words: list[tuple[_Word, int]]
 
 
-def _tree(make: Any, literals: Sequence[int], empty: int) -> int:
-    found = empty
-    for each in literals:
-        found = make(found, each)
+_SOURCES = _nir.FlipFlop, _nir.SyncReadPort, _nir.AsyncReadPort, _nir.Instance, _nir.Memory
+
+
+def _net(cell: int, bit: int) -> Net:
+    return cell << _BITS | bit
+
+
+def _given(cell: Any, bit: int) -> list[tuple[Net, Net]]:
+    """Return conditions and values of the assignments to a bit, in order."""
+    places = ((each, bit - each.start) for each in cell.assignments)
+    return [(each.cond, each.value[at]) for each, at in places if 0 <= at < len(each.value)]
+
+
+def _all(make: Any, literals: Iterable[int], first: int) -> int:
+    found = first
+    for literal in literals:
+        found = make(found, literal)
     return found
+
+
+def _shifted(value: list[int], step: int, fill: int) -> list[int]:
+    """Return a word whose bits move down by ``step``, or up where it is negative."""
+    width = len(value)
+    if step < 0:
+        return ([fill] * min(-step, width) + value)[:width]
+    return (value[step:] + [fill] * min(step, width))[:width]
+
+
+def _passes(kind: str, one: int, other: int) -> bool:
+    """Tell whether the lowest bit of a sum is that of one operand, and nothing is carried."""
+    return other == FALSE or (kind == "+" and one == FALSE)
+
+
+def _constant(kind: str, words: list[list[int]], width: int) -> list[int]:
+    one, other = (_number(word, signed=kind[0] == "s") for word in words)
+    match kind.lstrip("us"):
+        case "+":
+            found = one + other
+        case "-":
+            found = one - other
+        case "*":
+            found = one * other
+        case "//":
+            found = one // other if other else 0
+        case "%":
+            found = one % other if other else 0
+        case "<":
+            found = one < other
+        case ">":
+            found = one > other
+        case "<=":
+            found = one <= other
+        case _:
+            found = one >= other
+    return [int(found) >> bit & 1 for bit in range(width)]
+
+
+def _number(word: list[int], *, signed: bool) -> int:
+    value = sum(bit << place for place, bit in enumerate(word))
+    return value - (1 << len(word)) if signed and word and word[-1] else value
+
+
+def _bits(word: list[int]) -> int:
+    """Return the bits of an operand, without those that repeat its sign."""
+    width = len(word)
+    while width > 1 and word[width - 1] in (word[width - 2], FALSE):
+        width -= 1
+    return width if word[0] > TRUE or width > 1 else 0
+
+
+def _word_counts(kind: str, operands: list[list[int]]) -> Counts:
+    varying = [[literal > TRUE for literal in word] for word in operands]
+    both = sum(a and b for a, b in zip(*varying, strict=True))
+    width = len(operands[0])
+    if kind in ("+", "-"):
+        inverted = sum(varying[1]) if kind == "-" else 0
+        return Counter(add=width, adders=1, sub_inverted=inverted)
+    if kind == "*":
+        larger, smaller = sorted(map(_bits, operands), reverse=True)
+        return Counter({f"multiplier {larger}x{smaller}": 1})
+    return Counter(compare=width, compare_both=both)

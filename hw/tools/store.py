@@ -162,6 +162,11 @@ class Store:
         """Return how many results of each kind there are."""
         return dict(self._execute("SELECT kind, count(*) FROM results GROUP BY kind ORDER BY kind"))
 
+    def keys(self, kind: str) -> list[str]:
+        """Return the keys of the results of a kind that are no failures, oldest first."""
+        query = "SELECT key FROM results WHERE kind = ? AND form != 'failure' ORDER BY created"
+        return [key for (key,) in self._execute(query, (kind,))]
+
     def _write(self, key: str, kind: str, form: str, value: bytes) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         packed = zlib.compress(value)

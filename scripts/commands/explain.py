@@ -1,16 +1,19 @@
 """``narrowgauge explain``: what a model would become, before it is trained or mapped."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ...hw.errors import NetworkError
+from ...hw.synth.targets import TARGETS as DEVICES
 from ..runs import imports
 from ..runs.readers import ExplainOptions, reader_of
 from ..terminal import options
 from ..terminal.progress import Reporter, standard_output
+from .synthesize import described
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,6 +49,10 @@ Examples:
 @click.option("--activation", help="Its activations [default: what goes with the weights].")
 @click.option("--input", default="uint8", show_default=True, help="Format of its pixels.")
 @options.geometry
+@click.option(
+    "--target",
+    help="Estimate logic cells, registers, DSP blocks and the clock on this one, too.",
+)
 @options.json_output
 @options.gathered(ExplainOptions)
 def command(given: ExplainOptions) -> int:
@@ -58,14 +65,19 @@ def command(given: ExplainOptions) -> int:
     status 1.
     """
     reader = reader_of(given.model)
+    device = DEVICES.find(given.target) if given.target else None
     for name in reader.ignored:
         options.refuse(name, f"says nothing about {given.model} ({reader.kind})")
     with Reporter() as reporter:
         found = reader.explain(given, reporter)
+    estimated = found.estimate(device) if device else None
     if given.as_json:
-        print(json.dumps(found.plain(), indent=2))
+        also = {"estimate": {"target": given.target, **asdict(estimated)}} if estimated else {}
+        print(json.dumps(found.plain() | also, indent=2))
     else:
         _print(found, standard_output())
+        if device and estimated:
+            print(f"{found.name} on {device.name}, estimated: {described(estimated, device)}")
     if isinstance(found.laid_out, Exception):
         raise found.laid_out
     if found.refusals:

@@ -1,7 +1,7 @@
 """``narrowgauge synthesize``: what a network's accelerator costs on a device."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ...hw.program.layout import Program
+    from ...hw.synth.estimate import Estimate
     from ...hw.synth.targets import Target
 
-__all__ = ["SynthesizeOptions", "command"]
+__all__ = ["SynthesizeOptions", "command", "described"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,7 @@ class SynthesizeOptions(options.AcceleratorOptions):
 
     network: Path
     seeds: int
+    estimate: bool
     as_json: bool
 
 
@@ -34,13 +36,19 @@ class SynthesizeOptions(options.AcceleratorOptions):
 Examples:
   narrowgauge synthesize digits.safetensors
   narrowgauge synthesize mnist-lenet5-int4 --target ecp5-85k --contexts 1 --batch 1
-  narrowgauge synthesize digits.safetensors --target ecp5-25k --rows 4 --columns 4 --seeds 5""",
+  narrowgauge synthesize digits.safetensors --target ecp5-25k --rows 4 --columns 4 --seeds 5
+  narrowgauge synthesize digits.safetensors --rows 4 --columns 4 --estimate""",
 )
 @options.network_file
 @options.geometry
 @options.target
 @options.multiplier
 @options.seeds
+@click.option(
+    "--estimate",
+    is_flag=True,
+    help="Only estimate, with the errors of estimates: a second, and no tools.",
+)
 @options.json_output
 @options.gathered(SynthesizeOptions)
 def command(given: SynthesizeOptions) -> int:
@@ -54,6 +62,9 @@ def command(given: SynthesizeOptions) -> int:
 
     device, numbers = given.device, options.seed_range(given.seeds)
     program = given.program(load_network(given.network, given.geometry.lanes))
+    if given.estimate:
+        options.refuse("seeds", "is of placements, and --estimate has none")
+        return _estimate(given, program)
     step = "place and route on" if device.family.router else "map to"
     with Reporter() as reporter, reporter.step(f"{step} {given.target}"):
         measured = cost(given.accelerator(program), device, Store(), numbers)
@@ -64,6 +75,38 @@ def command(given: SynthesizeOptions) -> int:
     else:
         _print(row, dict(device.budget))
     return 0
+
+
+def _estimate(given: SynthesizeOptions, program: "Program") -> int:
+    """Print what the accelerator should take; return the exit status."""
+    from ...hw.synth.estimate import estimate
+    from ...hw.synth.placement import check_memories
+
+    check_memories(program, given.device)
+    found = estimate(program, given.device, multiplier=given.multiplier)
+    row = {"network": program.network.name, "target": given.target, **asdict(found)}
+    row["memories"] = _memories(program, given.device)
+    if given.as_json:
+        print(json.dumps(row, indent=2))
+        return 0
+    print(f"{row['network']} on {row['target']}, estimated: {described(found, given.device)}")
+    _print_memories(row, dict(given.device.budget))
+    return 0
+
+
+def described(found: "Estimate", device: "Target") -> str:
+    """Return an estimate in words, with its errors."""
+    budget = device.budget
+    parts = [f"{found.lut:,} of {budget['lut']:,} LUT (+-{100 * found.lut_error:.0f} %)"]
+    parts += [
+        f"{getattr(found, name)} of {budget[name]} {name.upper()}"
+        for name in ("bram", "spram", "dsp")
+        if budget.get(name)
+    ]
+    parts += [f"{found.ff:,} registers"]
+    if found.fmax_mhz is not None and found.fmax_error is not None:
+        parts += [f"{found.fmax_mhz:.0f} MHz (+-{100 * found.fmax_error:.0f} %)"]
+    return ", ".join(parts) + (f"; {found.remark}" if found.remark else "")
 
 
 def _memories(program: "Program", device: "Target") -> list[dict[str, Any]]:
@@ -94,6 +137,10 @@ def _print(row: dict[str, Any], budget: dict[str, int]) -> None:
         print("not routed: mapped by Yosys only, no clock frequency")
     if "remark" in row:
         print(row["remark"])
+    _print_memories(row, budget)
+
+
+def _print_memories(row: dict[str, Any], budget: dict[str, int]) -> None:
     console, table = standard_output(), _memory_table()
     for memory in row["memories"]:
         blocks, kind = memory["blocks"], memory["kind"]

@@ -11,6 +11,7 @@ from ...hw.numbers.formats import Bipolar, Format
 from ...hw.program.bounds import exact_bound
 from ...hw.program.layout import Program
 from ...hw.program.mapping import MappedLayer, map_network
+from ...hw.synth.estimate import Estimate, estimate
 from ...hw.synth.placement import fits, memory_use
 from ...hw.synth.targets import TARGETS, Target
 from ..terminal.options import ArrayOptions
@@ -181,6 +182,17 @@ class Explanation:
         if not isinstance(self.laid_out, Program):
             return ()
         return tuple(_use(self.laid_out, each) for each in map(TARGETS.find, TARGETS))
+
+    def estimate(self, target: Target) -> Estimate | None:
+        """Return what it should take of a target; None where it is not laid out.
+
+        Raises
+        ------
+        FitError
+            For a target of which nothing was measured.
+        """
+        program = self.laid_out
+        return estimate(program, target) if isinstance(program, Program) else None
 
     def plain(self) -> dict[str, object]:
         """Return it as JSON data."""

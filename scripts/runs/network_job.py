@@ -13,6 +13,7 @@ from ...hw.network.network import Network
 from ...hw.numbers.formats import parse
 from ...hw.program.layout import Program
 from ...hw.synth.build import accelerator_for, cost
+from ...hw.synth.estimate import estimate, has_estimates
 from ...hw.synth.fit import largest_geometry
 from ...hw.synth.placement import check_memories
 from ...model.training.train import check_recipe
@@ -95,6 +96,7 @@ class NetworkJob:
                     contexts=plan.contexts,
                     batch=plan.batch,
                     chains=geometry.chains,
+                    predict=self._predict if has_estimates(plan.device) else None,
                 )
                 step.note(str(geometry))
         self._know(**geometry_columns(geometry))
@@ -108,6 +110,10 @@ class NetworkJob:
         """Return the logic cells of an accelerator; raises `FitError` where it does not fit."""
         plan = self.plan
         return cost(accelerator_for(program, plan.device), plan.device, plan.store).lut or 0
+
+    def _predict(self, program: Program) -> float:
+        """Return the logic cells that an accelerator should take."""
+        return estimate(program, self.plan.device).lut
 
     def _map(self, accelerator: Accelerator, reporter: Reporter) -> None:
         """Map and pack: what cannot be is found before a simulation that may take long."""

@@ -26,6 +26,7 @@ class ExplainOptions(ArrayOptions, ReadingOptions):
     weight: str
     activation: str | None
     input: str
+    target: str | None
     as_json: bool
 
 

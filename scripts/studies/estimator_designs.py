@@ -1,4 +1,4 @@
-"""Random accelerators that the estimator learns from: networks, geometries and options of all kinds.
+"""Random accelerators that estimates are fitted to: networks, geometries and options of all kinds.
 
 `design` gives the one of a number, the same one every time; what is drawn where depends on nothing
 but the number. Weights are random: what block RAM holds takes no logic cells.
@@ -41,7 +41,7 @@ NETWORKS = (
 )
 SIDES = (1, 1, 2, 2, 2, 3, 4, 4, 5, 6, 8)
 LANES = (1, 2, 2, 3, 4, 4, 4, 6, 8, 8, 8, 12, 16, 16, 32)
-MOST_BITS = 5000  # of products a cycle, so that an array is mapped within seconds
+MOST_BITS = 2000  # of products a cycle, so that an array is mapped within seconds
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,16 @@ class SampledDesign:
     geometry: Geometry
     multiplier: str
     options: dict[str, int | bool | None]
+
+    @property
+    def text(self) -> str:
+        """Its name."""
+        return f"{self.kind} {self.number}"
+
+    @property
+    def without_blocks(self) -> bool:
+        """Whether an iCE40 that it is mapped for has no DSP blocks."""
+        return random.Random(f"target {self.number}").random() < 0.3
 
     @cached_property
     def program(self) -> Program:
@@ -288,8 +298,6 @@ class _Builder:
         name = f"layer{len(self.layers)}"
         common = {"name": name, "input": self.formats[self.before], "output": output}
         layer = kind(**{**common, **others})
-        if not layer.sources and self.before != INPUT:
-            pass
         read = [self.sizes[source] for source in layer.sources or (self.before,)]
         self.layers.append(layer)
         self.before, self.formats[name] = name, output

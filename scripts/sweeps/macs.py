@@ -92,11 +92,12 @@ class Mac(Point):
     def build(self, store: Store) -> Built:
         """Return the design."""
         with BUILDING:
-            shell = self._shell()
+            shell = self.shell()
             text = rtlil.convert(shell, platform=self.device)
         return Built(text, shell, dsp=self._inferred)
 
-    def _shell(self) -> Shell:
+    def shell(self) -> Shell:
+        """Return the design in its shell."""
         # nothing reads the overflow flag of an accelerator either
         return Shell(self._mac(), ignore=["o_overflow"])
 
@@ -156,7 +157,8 @@ class Array(Mac):
         """Return the row as far as it is known before anything is measured."""
         return super().row() | geometry_columns(self.geometry)
 
-    def _shell(self) -> Shell:
+    def shell(self) -> Shell:
+        """Return the design in its shell."""
         array = SystolicArray(
             self.geometry, self.operands, self._accumulator(), fabric=self._fabric
         )

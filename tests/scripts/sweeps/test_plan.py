@@ -110,7 +110,7 @@ def test_what_is_not_left_out_can_be_made(read, measure):
     plan = read(MAC | change)
     assert plan.left_out
     for point in plan.points:
-        point._shell()
+        point.shell()
 
 
 def test_networks_multiply_in_logic_or_in_blocks(read):
