@@ -1,4 +1,4 @@
-"""Gates that a design is made of, before anything is mapped: a rough synthesis in less than a second.
+"""Gates that a design is made of, before anything is mapped: a rough synthesis in a second.
 
 Cells of words become single gates: equal ones are made once, constants folded, enables and resets
 taken into registers, and memories and registers that nothing changes are constants. What is left

@@ -1,12 +1,13 @@
 """What `synthesize --estimate` is fitted to, and how far off it is; run by hand.
 
-``studies estimator [--measure 150] [--targets up5k,xc7] [--recount]`` fits weights of gates to
-accelerators that were mapped and packed, prints the errors of estimates by fits that had not seen
-the design, and writes the weights to ``hw/synth/estimate.json``. With ``--measure`` the first random
-accelerators (`estimator_designs`) are mapped before, as far as they are not there. The rows of
-``studies mapped``, elements of ``macs.json`` and the routed accelerators of other studies are fitted
-to as well. Rows are kept in ``docs/results/estimator.json`` with their gates, each as soon as it is there; ``--recount`` counts
-the gates of all again, and ``--store FILE`` keeps what a store has of routed accelerators.
+``studies estimator [--measure 150] [--targets up5k,xc7] [--store FILE] [--recount]`` fits weights
+of gates to accelerators that were mapped and packed, prints the errors of estimates by fits that
+had not seen the design, and writes the weights to ``hw/synth/estimate.json``. With ``--measure``
+the first random accelerators (`estimator_designs`) are mapped before, as far as they are not there.
+The rows of ``studies mapped``, elements of ``macs.json`` and routed accelerators of other studies
+join them, with ``--store`` those of a store as well. Rows are kept in
+``docs/results/estimator.json`` with their gates, each as soon as it is there; ``--recount`` counts
+the gates of all again.
 """
 
 import json
@@ -226,7 +227,7 @@ def _described(family: str, model: FamilyModel) -> str:
     speed = f"; clock {100 * clock['error']:.0f} % ({clock['designs']} routed)" if clock else ""
     return (
         f"{family}: {model['designs']} designs, each by a fit without it: LUT "
-        f"{100 * model['lut_median']:.1f} % median, {100 * model['lut_error']:.1f} % for 95 of 100; "
+        f"{100 * model['lut_median']:.1f} % median, {100 * model['lut_error']:.1f} % of 95 in 100; "
         f"registers {100 * model['ff_error']:.1f} %; block RAMs equal for "
         f"{100 * model['bram_equal']:.0f} %{speed}"
     )
@@ -247,7 +248,7 @@ def _clock(family: str, routed: Sequence[Row]) -> ClockModel | None:
 
 
 def _routed_rows(store: Store) -> Iterator[Row]:
-    """Yield the routed accelerators of a store, those of a design as one; arrays have no memories."""
+    """Yield the routed accelerators of a store: what has memories, and once for all placements."""
     clocks: dict[tuple[str, int, int], list[float]] = {}
     for key in store.keys("routed"):
         report = store.get(key)

@@ -17,7 +17,7 @@ from scipy.optimize import nnls
 from ...hw.synth.estimate import ClockModel, FamilyModel
 from .record import Row
 
-__all__ = ["Fitted", "clock_model", "family_model", "held_out"]
+__all__ = ["Fitted", "clock_model", "estimated", "family_model", "held_out", "weights"]
 
 SEED, FOLDS = 17, 10
 PULL = 0.3  # of a term's expected weight
@@ -73,9 +73,9 @@ def held_out(family: str, rows: Sequence[Row], elements: Sequence[Row]) -> Fitte
     for fold in range(FOLDS):
         others = [row for row, each in zip(kept, folds, strict=True) if each != fold]
         for name, estimates in found.items():
-            weights = _weights(family, name, others, elements)
+            found_weights = weights(family, name, others, elements)
             for at in np.flatnonzero(folds == fold):
-                estimates[at] = _estimate(weights, kept[at])
+                estimates[at] = estimated(found_weights, kept[at])
     return Fitted(kept, **found)
 
 
@@ -89,8 +89,8 @@ def family_model(
     off = np.array([abs(row["bram"] - row["counts"].get("bram", 0)) for row in rows])
 
     def rounded(name: str) -> dict[str, float]:
-        weights = _weights(family, name, rows, elements)
-        return {term: round(weight, 4) for term, weight in weights.items() if weight > 5e-5}
+        found_weights = weights(family, name, rows, elements)
+        return {term: round(weight, 4) for term, weight in found_weights.items() if weight > 5e-5}
 
     return FamilyModel(
         lut=rounded("lut"),
@@ -138,9 +138,10 @@ def clock_model(rows: Sequence[Row]) -> ClockModel | None:
     )
 
 
-def _weights(
+def weights(
     family: str, name: str, rows: Sequence[Row], elements: Sequence[Row]
 ) -> dict[str, float]:
+    """Return the weights of terms that fit ``name``, ``lut`` or ``ff``, of designs and elements."""
     expected = _expected(family) if name == "lut" else _REGISTERS
     terms = list(expected)
     designs = _relative(rows, terms, name)
@@ -165,5 +166,6 @@ def _count(counts: Mapping[str, int], term: str) -> int:
     return 1 if term == "one" and "ff" in counts else counts.get(term, 0)
 
 
-def _estimate(weights: Mapping[str, float], row: Row) -> float:
-    return sum(weight * _count(row["counts"], term) for term, weight in weights.items())
+def estimated(costs: Mapping[str, float], row: Row) -> float:
+    """Return what a design should take, by the weights of its terms."""
+    return sum(weight * _count(row["counts"], term) for term, weight in costs.items())

@@ -133,6 +133,32 @@ def test_hop_and_chains_are_those_that_were_asked_for():
         Measured(360).largest(chains=2)
 
 
+def predicted(ratio=1.0):
+    return lambda program: linear(program.geometry) * ratio
+
+
+@pytest.mark.parametrize("budget", [800, 2500, 5280])
+def test_estimates_choose_the_same_and_one_array_is_measured(budget):
+    measured, by_measuring = Measured(budget), Measured(budget).largest()
+    assert measured.largest(predict=predicted()) == by_measuring
+    assert measured.calls == [by_measuring]
+
+
+def test_estimates_that_are_too_low_are_learned_from():
+    measured = Measured(2500)
+    found = measured.largest(predict=predicted(0.7))
+    assert 1 <= len(measured.refused) < fit.TRIES
+    assert found in measured.calls
+    assert linear(found) <= 2500
+
+
+def test_where_estimates_find_nothing_arrays_are_measured():
+    """Planted: by the estimates not even the smallest array fits."""
+    assert Measured(800).largest(predict=predicted(100)) == Measured(800).largest()
+    with pytest.raises(FitError, match="352 of 100 logic cells"):
+        Measured(100).largest(predict=predicted())
+
+
 def test_memory_of_others_is_left_free():
     """What is not in the target's budget is not taken."""
 

@@ -37,6 +37,7 @@ def test_values_come_back(store):
     assert store.get("b") == b"\0\1"
     assert store.get("c") is None
     assert store.count() == {"bytes": 1, "json": 1}
+    assert store.keys("json") == ["a"]
 
 
 def test_a_store_travels_to_another_process_as_its_path(store):

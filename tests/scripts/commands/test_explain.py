@@ -71,6 +71,12 @@ def test_a_network_file(invoke, tmp_path):
     text = invoke("explain", path).out
     assert "memory fits" in text
     assert "up5k" in text
+    assert "estimate" not in found
+    estimated = json.loads(invoke("explain", path, "--target", "hx8k", "--json").out)["estimate"]
+    assert estimated["target"] == "hx8k"
+    text = invoke("explain", path, "--target", "hx8k").out
+    assert f"on hx8k, estimated: {estimated['lut']:,} of 7,680 LUT (+-" in text
+    invoke("explain", path, "--target", "no").fails_with(1, "unknown target 'no'", "hx8k")
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,18 @@ def test_verilog_takes_a_name(invoke, small_zoo, tmp_path):
     assert (tmp_path / "n.v").exists()
 
 
+def test_synthesize_estimates(invoke, small_zoo):
+    options = ["--rows", "1", "--columns", "1", "--lanes", "2", "--estimate"]
+    row = json.loads(invoke("synthesize", NAME, *options, "--json").out)
+    assert row["lut"] > 100
+    assert 0 < row["lut_error"] < 0.5
+    assert row["memories"]
+    text = invoke("synthesize", NAME, *options).out
+    assert f"estimated: {row['lut']:,} of 5,280 LUT (+-" in text
+    finished = invoke("synthesize", NAME, *options, "--seeds", "2")
+    finished.fails_with(1, "--seeds", "--estimate has none")
+
+
 @pytest.mark.parametrize("command", ["simulate", "synthesize", "verilog"])
 def test_neither_a_file_nor_in_the_zoo(invoke, small_zoo, tmp_path, command):
     output = ["-o", tmp_path / "x.v"] if command == "verilog" else []
