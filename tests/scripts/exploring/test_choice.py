@@ -55,6 +55,11 @@ def check(seed, groups, widths, tightness):
     assert total(costs, chosen) == wanted
 
 
+def check_all(seeds):
+    for seed in seeds:
+        check(seed, 3, 3, 0.6)
+
+
 @given(st.integers(0, 1 << 30), st.integers(1, 4), st.integers(1, 4), st.floats(0.1, 0.9))
 @settings(max_examples=40, deadline=None)
 def test_it_is_the_best_of_all_choices(seed, groups, widths, tightness):
@@ -66,8 +71,7 @@ def test_a_program_without_its_limits_is_found(monkeypatch):
     solve = choice._solve
     monkeypatch.setattr(choice, "_solve", lambda costs, limits: solve(costs, []))
     with pytest.raises(AssertionError):
-        for seed in range(20):
-            check(seed, 3, 3, 0.6)
+        check_all(range(20))
 
 
 def test_among_equals_the_second_costs_are_least():
