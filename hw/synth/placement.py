@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from ..errors import FitError
 from ..network.network import Network
-from ..program.layout import Program
+from ..program.layout import MAX_WORDS, Program
 from .targets import Target
 
-__all__ = ["MemoryUse", "check_memories", "fits", "memory_use", "single_port"]
+__all__ = ["MemoryUse", "check_memories", "fits", "memory_use", "single_port", "weight_room"]
 
 ROW_BUFFER = "row buffer "
 CHOICES = ((), ("activations",), ("weights",), ("activations", "weights"))
@@ -70,12 +70,17 @@ def memory_use(program: Program, target: Target) -> list[MemoryUse]:
     return _use(program, target, single_port(program, target))
 
 
-def _use(program: Program, target: Target, choice: tuple[str, ...]) -> list[MemoryUse]:
+def _use(
+    program: Program, target: Target, choice: tuple[str, ...], weight_words: int | None = None
+) -> list[MemoryUse]:
+    """Return the use; with another number of weight words than the program has, where asked."""
     family = target.family
     bits = {"bram": max(width * depth for width, depth in family.bram_shapes), "spram": 16 << 14}
     shapes: dict[str, list[tuple[int, int]]] = {}
     for name, shape in program.memories.items():
         kind = "row buffers" if name.startswith(ROW_BUFFER) else name.partition(",")[0]
+        if name == "weights" and weight_words is not None:
+            shape = shape[0], weight_words
         shapes.setdefault(kind, []).append(shape)
     found = []
     for name, each in shapes.items():
@@ -101,6 +106,27 @@ def _missing(uses: list[MemoryUse], target: Target) -> bool:
 def fits(program: Program, target: Target) -> bool:
     """Tell whether all memories of ``program`` find a place on ``target``."""
     return not _missing(memory_use(program, target), target)
+
+
+def weight_room(program: Program, target: Target) -> int:
+    """Return the most words of weights for which there is a place beside the other memories.
+
+    They are as wide as the program's. 0 where the other memories alone do not fit.
+    """
+    choices = [each for each in CHOICES if _possible(program, each)]
+    if not target.budget.get("spram"):
+        choices = choices[:1]
+
+    def possible(words: int) -> bool:
+        return not all(_missing(_use(program, target, each, words), target) for each in choices)
+
+    low, high = 0, 1  # there is room for the first, and at the end none for the second
+    while high <= MAX_WORDS and possible(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if possible(middle) else (low, middle)
+    return min(low, MAX_WORDS)
 
 
 def check_memories(program: Program, target: Target) -> None:

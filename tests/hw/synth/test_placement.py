@@ -11,7 +11,7 @@ from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.synth.build import accelerator_for
 from narrowgauge.hw.synth.measure import measure
-from narrowgauge.hw.synth.placement import fits, memory_use, single_port
+from narrowgauge.hw.synth.placement import fits, memory_use, single_port, weight_room
 from narrowgauge.hw.synth.shell import Shell
 from narrowgauge.hw.synth.targets import target
 from narrowgauge.hw.tools.store import Store
@@ -64,6 +64,24 @@ def test_where_nothing_helps_nothing_moves():
     assert single_port(program, target("up5k")) == ()
     assert fits(program, target("ecp5-85k"))
     assert single_port(program, target("ecp5-85k")) == ()
+
+
+@pytest.mark.parametrize("name", ["up5k", "hx8k", "ecp5-25k"])
+def test_room_for_weights_is_the_most_that_fits(name):
+    device = target(name)
+    for network, geometry in (
+        (lenet5(BITS), Geometry(2, 4, 8)),
+        (random_network(1, BYTES, [64, 64, 10], Accumulator(16)), Geometry(2, 2, 4)),
+    ):
+        program = Program(network, geometry, contexts=1, batch=1)
+        room = weight_room(program, device)
+        program.weight_words = 0
+        assert (room > 0) == fits(program, device)  # LeNet-5's activations do not fit every device
+        if room:
+            program.weight_words = room
+            assert fits(program, device)
+            program.weight_words = room + 1
+            assert not fits(program, device)
 
 
 @pytest.mark.parametrize("name", ["up5k", "ecp5-25k"])

@@ -1,0 +1,196 @@
+"""Candidates: widths that the integer program chooses on each array, as far as none is better."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .arrays import FittingArray, Shape
+from .choice import Limit, choose_widths, refuse_limits
+from .quantised import Numbers, Versions
+from .request import Objective, Request, weight_format
+
+__all__ = ["Candidate", "budgets", "candidates_of", "front", "limits_of", "place", "thinned"]
+
+BUDGETS = 12  # of losses, on each array
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """Widths on an array, with what they should come to.
+
+    Attributes
+    ----------
+    array : FittingArray
+    chosen : tuple of int
+        Index of the width of each group.
+    """
+
+    array: FittingArray
+    chosen: tuple[int, ...]
+
+    @property
+    def versions(self) -> Versions:
+        """The versions that its layers are of."""
+        return self.array.versions
+
+    @property
+    def numbers(self) -> Numbers:
+        """Formats that its layers share."""
+        return self.versions.numbers
+
+    @property
+    def shape(self) -> Shape:
+        """Its array, and how images share it."""
+        return self.array.shape
+
+    @property
+    def widths(self) -> Mapping[str, int]:
+        """The width of each group."""
+        widths = (self.versions.widths[index] for index in self.chosen)
+        return dict(zip(self.versions.groups, widths, strict=True))
+
+    @property
+    def identity(self) -> tuple[Numbers, tuple[int, ...]]:
+        """What decides its accuracy."""
+        return self.numbers, tuple(self.widths.values())
+
+    @property
+    def formats(self) -> str:
+        """The formats of its weights, layer by layer, or the one that all have."""
+        found = [weight_format(width) for width in self.widths.values()]
+        return found[0] if self.is_uniform else ", ".join(found)
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether all layers have one width."""
+        return len(set(self.chosen)) == 1
+
+    def _sum(self, costs: np.ndarray) -> float:
+        return float(costs[np.arange(len(costs)), list(self.chosen)].sum())
+
+    @cached_property
+    def loss(self) -> float:
+        """Sum of what each layer alone costs."""
+        return self._sum(self.versions.losses)
+
+    @cached_property
+    def cycles(self) -> float:
+        """Cycles that count."""
+        return self.array.fixed + self._sum(self.array.cycles)
+
+    @cached_property
+    def bits(self) -> float:
+        """Bits of all weights."""
+        return self._sum(self.versions.bits)
+
+    def value(self, goal: Objective) -> float:
+        """Return the figure of the objective."""
+        if goal.name == "bits":
+            return self.bits
+        if goal.name == "images":
+            return 1e6 * self.array.fmax_mhz / self.cycles
+        return self.cycles / self.array.fmax_mhz
+
+
+def limits_of(request: Request, array: FittingArray) -> list[Limit]:
+    """Return the limits of the array and of the request, but for that of losses."""
+    found = [Limit("the weight memory", array.words, array.room, " words")]
+    if request.accumulator is not None:
+        bits = array.versions.accumulators
+        # a layer has a sum of its own, so this limits each choice, and no sum over layers
+        wide = np.where(bits > request.accumulator, np.inf, 0.0)
+        found.append(Limit("--accumulator", wide, 0.0))
+    return found
+
+
+def budgets(request: Request, array: FittingArray) -> list[float]:
+    """Return limits of the sum of losses, from the least that is possible to none.
+
+    Raises
+    ------
+    FitError
+        Where no widths meet the other limits, with the nearest that would do.
+    """
+    limits, losses = limits_of(request, array), array.versions.losses
+    least = choose_widths(losses, limits)
+    if least is None:
+        raise _refused(request, array, limits)
+    fastest = choose_widths(array.cycles, limits, then=losses)
+    assert fastest is not None
+    low, high = (Candidate(array, each).loss for each in (least, fastest))
+    return np.geomspace(max(low, 1e-9), max(high, low, 1e-9), BUDGETS).tolist()
+
+
+def _refused(request: Request, array: FittingArray, limits: Sequence[Limit]) -> Exception:
+    """Return the error of limits that nothing meets; of accumulators, the least that would do."""
+    bits = array.versions.accumulators
+    if request.accumulator is not None:
+        needed = int(np.where(np.isfinite(array.cycles), bits, np.inf).min(axis=1).max())
+        if needed > request.accumulator:
+            from ...hw.errors import FitError
+
+            return FitError(
+                f"no widths meet the limits: --accumulator is at most {request.accumulator} bits, "
+                f"and at least {needed} bits with any widths"
+            )
+    return refuse_limits(limits)
+
+
+def candidates_of(request: Request, array: FittingArray) -> list[Candidate]:
+    """Return what the integer program chooses on an array, under each budget of losses."""
+    limits, losses, goal = limits_of(request, array), array.versions.losses, request.goal
+    costs = array.cycles if goal.name != "bits" else array.versions.bits
+    costs = np.where(np.isfinite(array.cycles), costs, np.inf)
+    then = losses if goal.name != "bits" else array.cycles
+    found = []
+    for budget in budgets(request, array):
+        chosen = choose_widths(costs, [*limits, Limit("losses", losses, budget)], then=then)
+        if chosen is not None:
+            found.append(chosen)
+    return [Candidate(array, chosen) for chosen in dict.fromkeys(found)]
+
+
+def place(value: float, quality: float, goal: Objective) -> tuple[float, float]:
+    """Return where something stands: less is better of both."""
+    return goal.sign * value, -quality
+
+
+def front(places: Sequence[tuple[float, float]]) -> list[int]:
+    """Return which places are on the front, the best of the first kind first: less is better.
+
+    >>> front([(1, 5), (2, 5), (3, 1), (2, 3)])
+    [0, 3, 2]
+    """
+    order = sorted(range(len(places)), key=lambda index: places[index])
+    found: list[int] = []
+    for index in order:
+        if not found or places[index][1] < places[found[-1]][1]:
+            found.append(index)
+    return found
+
+
+def thinned(found: Iterable[Candidate], goal: Objective, count: int) -> list[Candidate]:
+    """Return as many candidates of the front of values and losses, spread evenly, ends included.
+
+    Where the front has fewer, those that it hides come next, front by front.
+    """
+    left = _distinct(found, goal)
+    kept: list[Candidate] = []
+    while left and len(kept) < count:
+        places = [place(each.value(goal), -each.loss, goal) for each in left]
+        on = front(places)
+        take = min(len(on), count - len(kept))
+        spread = np.linspace(0, len(on) - 1, take).round().astype(int)
+        kept += [left[on[index]] for index in spread]
+        left = [each for index, each in enumerate(left) if index not in set(on)]
+    return kept
+
+
+def _distinct(found: Iterable[Candidate], goal: Objective) -> list[Candidate]:
+    """Return the candidate of each identity whose value is best."""
+    best: dict[tuple[Numbers, tuple[int, ...]], Candidate] = {}
+    for each in sorted(found, key=lambda one: goal.sign * one.value(goal)):
+        best.setdefault(each.identity, each)
+    return list(best.values())
