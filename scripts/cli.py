@@ -23,6 +23,7 @@ COMMANDS = {
     "study": "Run the study of a paper: measure, test its claims, write a page.",
     "train": "Train one network and write its network file.",
     "quantize": "Turn a float network into integers, without training.",
+    "explore": "Choose widths of layers under a device's limits, and build the best.",
     "zoo": "List the trained networks that come with narrowgauge.",
     "simulate": "Run a network's accelerator and compare it with the reference.",
     "synthesize": "Place and route a network's accelerator.",
@@ -40,7 +41,9 @@ COMMANDS = {
     "board": "Run a board in simulation, for programs that want a serial port.",
     "doctor": "Show tools and versions, and what is missing.",
 }
-RESUMED = frozenset({"run", "compare", "sweep", "study", "train", "synthesize", "build", "verify"})
+RESUMED = frozenset(
+    {"run", "compare", "sweep", "study", "train", "synthesize", "build", "verify", "explore"}
+)
 """Commands that keep their steps in the result store, and go on from there."""
 UNREAD = 141
 """Exit status where nobody reads the output to its end: that of a program killed by SIGPIPE."""

@@ -242,25 +242,23 @@ def _cycles(size: tuple[int, int, int, int, int], geometry: Geometry, batched: b
     return ceil(positions / geometry.rows) * tiles
 
 
-def _shape(request: Request, network: Network, geometry: Geometry) -> "Shape | FitError | None":
+def _shape(request: Request, network: Network, geometry: Geometry) -> Shape | FitError | None:
     """Return how images share an array: as many in flight as memories allow; or why none can be."""
-    single = request.objective == "latency"
-    modes = [(1, 1)] if single else [(2, geometry.rows), (2, 1), (1, geometry.rows), (1, 1)]
-    program = None
-    for contexts, batch in dict.fromkeys(modes):
-        shape = Shape(geometry, contexts, batch)
-        try:
-            program = shape.program(network)
-        except (GeometryError, NetworkError):
-            return None
-        if fits(program, request.device):
-            return shape
-    assert program is not None
+    try:
+        program = Shape(geometry, 1, 1).program(network)
+    except (GeometryError, NetworkError):
+        return None
     try:
         check_memories(program, request.device)
     except FitError as error:
         return error
-    return None
+    single = request.objective == "latency"
+    modes = [] if single else [(2, geometry.rows), (2, 1), (1, geometry.rows)]
+    for contexts, batch in dict.fromkeys(modes):
+        shape = Shape(geometry, contexts, batch)
+        if fits(shape.program(network), request.device):
+            return shape
+    return Shape(geometry, 1, 1) if fits(program, request.device) else None
 
 
 def _costs(

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ...hw.errors import FitError
 from .arrays import FittingArray, Shape
 from .choice import Limit, choose_widths, refuse_limits
 from .quantised import Numbers, Versions
@@ -123,14 +124,12 @@ def budgets(request: Request, array: FittingArray) -> list[float]:
     return np.geomspace(max(low, 1e-9), max(high, low, 1e-9), BUDGETS).tolist()
 
 
-def _refused(request: Request, array: FittingArray, limits: Sequence[Limit]) -> Exception:
+def _refused(request: Request, array: FittingArray, limits: Sequence[Limit]) -> FitError:
     """Return the error of limits that nothing meets; of accumulators, the least that would do."""
     bits = array.versions.accumulators
     if request.accumulator is not None:
         needed = int(np.where(np.isfinite(array.cycles), bits, np.inf).min(axis=1).max())
         if needed > request.accumulator:
-            from ...hw.errors import FitError
-
             return FitError(
                 f"no widths meet the limits: --accumulator is at most {request.accumulator} bits, "
                 f"and at least {needed} bits with any widths"

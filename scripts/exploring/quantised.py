@@ -6,7 +6,7 @@ what is reported of the points that are left.
 
 import copy
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
@@ -172,18 +172,14 @@ class Quantiser:
             weight_range="output",
         )
 
-    def versions(
-        self, numbers: Numbers, widths: tuple[int, ...], say: Callable[[int], None]
-    ) -> Versions:
-        """Return the network at each width; ``say`` is told how many are done."""
+    def versions(self, numbers: Numbers, widths: Iterable[int]) -> Versions:
+        """Return the network at each width, the same in all layers."""
         networks, losses = {}, []
-        for count, width in enumerate(widths):
-            say(count)
-            network = self._version(numbers, width)
-            found = network.about[LOSSES]
+        for width in widths:
+            networks[width] = self._version(numbers, width)
+            found = networks[width].about[LOSSES]
             losses.append([found[name] for name in self.groups])
-            networks[width] = network
-        return Versions(numbers, self.groups, widths, networks, np.array(losses).T)
+        return Versions(numbers, self.groups, tuple(networks), networks, np.array(losses).T)
 
     def _version(self, numbers: Numbers, width: int) -> Network:
         method = self.method(numbers, dict.fromkeys(self.groups, width))
