@@ -14,7 +14,7 @@ from ..terminal.progress import Reporter, standard_output
 
 if TYPE_CHECKING:
     from ..exploring.exploration import Explored
-    from ..exploring.floats import FloatNetwork
+    from ..exploring.floats import FloatStart
     from ..exploring.measured import Maker, Measured
     from ..exploring.quantised import Quantiser
     from ..exploring.request import Request
@@ -49,7 +49,7 @@ class ExploreOptions:
     as_json: bool
 
 
-class Formats(click.ParamType):
+class FormatNames(click.ParamType):
     """Formats between commas."""
 
     name = "F,F,..."
@@ -99,7 +99,7 @@ Examples:
 )
 @click.option(
     "--activations",
-    type=Formats(),
+    type=FormatNames(),
     default="uint8,uint4",
     show_default=True,
     help="Formats that hidden activations may have, one for all layers.",
@@ -193,7 +193,7 @@ def _find_tools(request: "Request") -> None:
 
 def _quantiser(
     given: ExploreOptions, request: "Request", reporter: Reporter
-) -> "tuple[Quantiser, FloatNetwork]":
+) -> "tuple[Quantiser, FloatStart]":
     """Return what quantises the network, and the network."""
     from ...model.post_training.quantization import lowered
     from ..exploring.floats import data_of, float_network
@@ -211,7 +211,7 @@ def _maker(
     given: ExploreOptions,
     request: "Request",
     quantiser: "Quantiser",
-    network: "FloatNetwork",
+    network: "FloatStart",
     reporter: Reporter,
 ) -> "Maker":
     """Return what makes the network of a candidate: by training, where that is asked for."""

@@ -9,12 +9,13 @@ import numpy as np
 from ...hw.errors import FitError
 from .arrays import FittingArray, Shape
 from .choice import Limit, choose_widths, refuse_limits
-from .quantised import Numbers, Versions
+from .quantised import SharedFormats, Versions
 from .request import Objective, Request, weight_format
 
 __all__ = ["Candidate", "budgets", "candidates_of", "front", "limits_of", "place", "thinned"]
 
 BUDGETS = 12  # of losses, on each array
+SMALLEST = 1e-9  # loss that is more than none
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +38,7 @@ class Candidate:
         return self.array.versions
 
     @property
-    def numbers(self) -> Numbers:
+    def numbers(self) -> SharedFormats:
         """Formats that its layers share."""
         return self.versions.numbers
 
@@ -53,7 +54,7 @@ class Candidate:
         return dict(zip(self.versions.groups, widths, strict=True))
 
     @property
-    def identity(self) -> tuple[Numbers, tuple[int, ...]]:
+    def identity(self) -> tuple[SharedFormats, tuple[int, ...]]:
         """What decides its accuracy."""
         return self.numbers, tuple(self.widths.values())
 
@@ -121,7 +122,8 @@ def budgets(request: Request, array: FittingArray) -> list[float]:
     fastest = choose_widths(array.cycles, limits, then=losses)
     assert fastest is not None
     low, high = (Candidate(array, each).loss for each in (least, fastest))
-    return np.geomspace(max(low, 1e-9), max(high, low, 1e-9), BUDGETS).tolist()
+    ends = max(low, SMALLEST), max(high, low, SMALLEST)
+    return sorted({*np.geomspace(*ends, BUDGETS).tolist()} if ends[1] > ends[0] else {ends[1]})
 
 
 def _refused(request: Request, array: FittingArray, limits: Sequence[Limit]) -> FitError:
@@ -189,7 +191,7 @@ def thinned(found: Iterable[Candidate], goal: Objective, count: int) -> list[Can
 
 def _distinct(found: Iterable[Candidate], goal: Objective) -> list[Candidate]:
     """Return the candidate of each identity whose value is best."""
-    best: dict[tuple[Numbers, tuple[int, ...]], Candidate] = {}
+    best: dict[tuple[SharedFormats, tuple[int, ...]], Candidate] = {}
     for each in sorted(found, key=lambda one: goal.sign * one.value(goal)):
         best.setdefault(each.identity, each)
     return list(best.values())

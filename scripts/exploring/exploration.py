@@ -9,7 +9,7 @@ from .arrays import FittingArray, fitting, kinds
 from .candidates import Candidate, candidates_of, thinned
 from .measured import Measured
 from .points import (
-    Point,
+    PredictedPoint,
     best_front,
     chosen_points,
     noted,
@@ -33,9 +33,9 @@ class Explored:
     request : Request
     accuracy_float : float
         Of the float network on validation images.
-    points : tuple of Point
+    points : tuple of PredictedPoint
         Within the accuracy that may be lost; the best front first.
-    uniform, random : tuple of Point
+    uniform, random : tuple of PredictedPoint
         One width for all layers, on arrays of whole weights; widths by chance.
     measured : tuple of Measured
         What was built.
@@ -43,9 +43,9 @@ class Explored:
 
     request: Request
     accuracy_float: float
-    points: tuple[Point, ...]
-    uniform: tuple[Point, ...]
-    random: tuple[Point, ...]
+    points: tuple[PredictedPoint, ...]
+    uniform: tuple[PredictedPoint, ...]
+    random: tuple[PredictedPoint, ...]
     measured: tuple[Measured, ...] = ()
 
     @property
@@ -53,7 +53,7 @@ class Explored:
         """Accuracy that is not lost."""
         return self.accuracy_float - self.request.accuracy_drop / 100
 
-    def best(self, points: Sequence[Point]) -> Point | None:
+    def best(self, points: Sequence[PredictedPoint]) -> PredictedPoint | None:
         """Return the best of some points within the accuracy that may be lost."""
         good = [each for each in points if each.accuracy >= self.least_accuracy]
         goal = self.request.goal
@@ -99,12 +99,12 @@ def choose(request: Request, quantiser: Quantiser, reporter: Reporter) -> Explor
     return Explored(request, exact, tuple(ordered), tuple(uniform), tuple(random))
 
 
-def _distinct(points: Sequence[Point]) -> list[Point]:
+def _distinct(points: Sequence[PredictedPoint]) -> list[PredictedPoint]:
     """Return each identity once."""
     return list({each.candidate.identity: each for each in reversed(points)}.values())
 
 
-def _lost(request: Request, exact: float, points: Sequence[Point]) -> FitError:
+def _lost(request: Request, exact: float, points: Sequence[PredictedPoint]) -> FitError:
     """Return the error of an accuracy that nothing keeps, with the nearest that would do."""
     if not points:
         return FitError(

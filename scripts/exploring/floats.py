@@ -22,11 +22,11 @@ from ..terminal.progress import Reporter, time_left
 from .candidates import Candidate
 from .request import weight_format
 
-__all__ = ["FloatNetwork", "data_of", "float_network", "train_on"]
+__all__ = ["FloatStart", "data_of", "float_network", "train_on"]
 
 
 @dataclass(frozen=True, eq=False)
-class FloatNetwork:
+class FloatStart:
     """A float network.
 
     Attributes
@@ -57,17 +57,17 @@ def data_of(network: str, data: str | None) -> str:
 
 def float_network(
     network: str, images: NetworkImages, store: Store, reporter: Reporter
-) -> FloatNetwork:
+) -> FloatStart:
     """Return the float network, trained now where it is the name of one; raises as `read`."""
     if is_trained_first(network):
         recipe = Recipe(dataset=images.name, network=network)
         trained = Trainer(recipe, store, reporter).trained_float()
-        return FloatNetwork(trained.model, trained)
+        return FloatStart(trained.model, trained)
     with reporter.step("load the network"):
         module = read(network, images)
     recipe = _recipe(Path(network))
     if recipe is None or not isinstance(module, Model):
-        return FloatNetwork(module, None)
+        return FloatStart(module, None)
     state = Checkpoint(Path(network).parent, Path(network).stem).load() or {}
     trained = Trained(
         recipe=recipe,
@@ -79,7 +79,7 @@ def float_network(
         input=recipe.input_format(load_dataset(recipe.dataset)),
         device=state["device"],
     )
-    return FloatNetwork(module, trained)
+    return FloatStart(module, trained)
 
 
 def _recipe(path: Path) -> Recipe | None:

@@ -18,7 +18,7 @@ from ..runs.run_plan import RunPlan, Training
 from ..terminal.progress import Reporter
 from .arrays import cycles_of
 from .candidates import Candidate
-from .points import Point, figure
+from .points import PredictedPoint, figure
 from .request import Request
 
 __all__ = ["Maker", "Measured", "measure_points", "point_name", "predicted"]
@@ -33,7 +33,7 @@ class Measured:
 
     Attributes
     ----------
-    point : Point
+    point : PredictedPoint
     row : ResultRow
         What was measured; what was predicted is beside it, under names of its own.
     path : Path
@@ -42,7 +42,7 @@ class Measured:
         Measured figure of the objective; None where it was not routed.
     """
 
-    point: Point
+    point: PredictedPoint
     row: ResultRow
     path: Path
     value: float | None
@@ -56,7 +56,7 @@ def point_name(stem: str, candidate: Candidate) -> str:
     return file_name(f"{stem}-{widths}-{candidate.numbers.activation}")
 
 
-def predicted(point: Point, request: Request) -> Mapping[str, JSON]:
+def predicted(point: PredictedPoint, request: Request) -> Mapping[str, JSON]:
     """Return what was predicted of a point, as plain data."""
     goal = request.goal
     return {
@@ -73,7 +73,7 @@ def predicted(point: Point, request: Request) -> Mapping[str, JSON]:
 
 def measure_points(
     request: Request,
-    points: Sequence[Point],
+    points: Sequence[PredictedPoint],
     make: Maker,
     stem: str,
     output: Path,
@@ -114,7 +114,12 @@ def measure_points(
 
 
 def _job(
-    request: Request, point: Point, make: Maker, stem: str, output: Path, reporter: Reporter
+    request: Request,
+    point: PredictedPoint,
+    make: Maker,
+    stem: str,
+    output: Path,
+    reporter: Reporter,
 ) -> GivenJob:
     """Make a point's network, write its file, and return what measures it."""
     candidate = point.candidate
@@ -142,7 +147,9 @@ def _job(
     return job
 
 
-def _measure(request: Request, point: Point, job: GivenJob, reporter: Reporter) -> Measured:
+def _measure(
+    request: Request, point: PredictedPoint, job: GivenJob, reporter: Reporter
+) -> Measured:
     """Simulate and route a point."""
     job.measure(reporter)
     assert job.row is not None

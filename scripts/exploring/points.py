@@ -15,14 +15,21 @@ from .candidates import Candidate, candidates_of, front, limits_of, place
 from .quantised import Quantiser
 from .request import Objective, Request
 
-__all__ = ["Point", "best_front", "chosen_points", "noted", "random_points", "uniform_points"]
+__all__ = [
+    "PredictedPoint",
+    "best_front",
+    "chosen_points",
+    "noted",
+    "random_points",
+    "uniform_points",
+]
 
 DRAWN = 200  # assignments for each random one that is wanted, at most
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
-class Point:
+class PredictedPoint:
     """A candidate with what was predicted of it.
 
     Attributes
@@ -65,7 +72,7 @@ def noted(things: Sequence[T], note: Callable[[str], None]) -> Iterator[T]:
     note(f"{len(things)}")
 
 
-def _point(request: Request, quantiser: Quantiser, candidate: Candidate) -> Point | None:
+def _point(request: Request, quantiser: Quantiser, candidate: Candidate) -> PredictedPoint | None:
     """Return the point of a candidate; None where it should not fit after all."""
     lanes = candidate.shape.geometry.lanes
     network = candidate.versions.mixed(candidate.widths, lanes)
@@ -74,7 +81,7 @@ def _point(request: Request, quantiser: Quantiser, candidate: Candidate) -> Poin
     if found.lut > FULL * request.device.budget["lut"]:
         return None
     accuracy = quantiser.accuracy(candidate.numbers, candidate.widths)
-    return Point(candidate, cycles_of(program.cycles, request.objective), found, accuracy)
+    return PredictedPoint(candidate, cycles_of(program.cycles, request.objective), found, accuracy)
 
 
 def chosen_points(
@@ -82,7 +89,7 @@ def chosen_points(
     quantiser: Quantiser,
     candidates: Sequence[Candidate],
     note: Callable[[str], None],
-) -> list[Point]:
+) -> list[PredictedPoint]:
     """Return the points of candidates that should fit, whatever their accuracy."""
     found = (_point(request, quantiser, each) for each in noted(candidates, note))
     return [each for each in found if each is not None]
@@ -93,7 +100,7 @@ def uniform_points(
     quantiser: Quantiser,
     arrays: Iterable[FittingArray],
     note: Callable[[str], None],
-) -> list[Point]:
+) -> list[PredictedPoint]:
     """Return for each uniform format the best point on an array of whole weights."""
     best: dict[object, list[Candidate]] = {}
     for array in arrays:
@@ -117,7 +124,7 @@ def random_points(
     quantiser: Quantiser,
     arrays: Sequence[FittingArray],
     note: Callable[[str], None],
-) -> list[Point]:
+) -> list[PredictedPoint]:
     """Return points of random widths, each on the array on which it does best.
 
     Widths are drawn until some array meets all limits but that of the accuracy.
@@ -150,7 +157,9 @@ def _meets(request: Request, candidate: Candidate) -> bool:
     )
 
 
-def best_front(points: Sequence[Point], goal: Objective, count: int) -> list[Point]:
+def best_front(
+    points: Sequence[PredictedPoint], goal: Objective, count: int
+) -> list[PredictedPoint]:
     """Return points from the front of values and accuracies on, front by front.
 
     At most ``count`` of each front, spread evenly: those of the first one come first.

@@ -31,14 +31,14 @@ from ...model.post_training.sensitivity import sensitivities
 from ..runs.sources import source_digest
 from .request import weight_format
 
-__all__ = ["Numbers", "Quantiser", "Versions", "numbers_of", "split"]
+__all__ = ["Quantiser", "SharedFormats", "Versions", "numbers_of", "split"]
 
 BATCH = 256  # images at once
 LOSSES = "sensitivities"  # in what is kept of a version
 
 
 @dataclass(frozen=True)
-class Numbers:
+class SharedFormats:
     """Formats that all layers share: of hidden activations, and of the images."""
 
     activation: str
@@ -78,7 +78,7 @@ def split(data: str, calibration: int, validation: int) -> tuple[NetworkImages, 
 
 def numbers_of(
     activations: tuple[str, ...], input: str | None, images: NetworkImages
-) -> list[Numbers]:
+) -> list[SharedFormats]:
     """Return the formats to try: pixels get no wider than what behind them makes the array."""
     found = []
     for name in activations:
@@ -86,7 +86,7 @@ def numbers_of(
         narrow = isinstance(fmt, Fixed) and isinstance(own, Fixed) and not own.signed
         wide = narrow and 1 < fmt.width - fmt.signed < own.width and images.pixels is not None
         pixels = str(Fixed(fmt.width - fmt.signed, signed=False)) if wide else str(own)
-        found.append(Numbers(name, input or pixels))
+        found.append(SharedFormats(name, input or pixels))
     return list(dict.fromkeys(found))
 
 
@@ -96,7 +96,7 @@ class Versions:
 
     Attributes
     ----------
-    numbers : Numbers
+    numbers : SharedFormats
     groups : tuple of str
         Layers with weights, each of which gets a width of its own.
     widths : tuple of int
@@ -107,7 +107,7 @@ class Versions:
         Divergence of the outputs where this group alone has this width.
     """
 
-    numbers: Numbers
+    numbers: SharedFormats
     groups: tuple[str, ...]
     widths: tuple[int, ...]
     networks: Mapping[int, Network]
@@ -162,7 +162,7 @@ class Quantiser:
         self._digest = _digest_of(exact)
         self.groups = tuple(node.name for node, _ in exact.weighted())
 
-    def method(self, numbers: Numbers, widths: Mapping[str, int]) -> PostTraining:
+    def method(self, numbers: SharedFormats, widths: Mapping[str, int]) -> PostTraining:
         """Return how a network with these widths is quantised."""
         return PostTraining(
             weight=weight_format(max(widths.values())),
@@ -172,7 +172,7 @@ class Quantiser:
             weight_range="output",
         )
 
-    def versions(self, numbers: Numbers, widths: Iterable[int]) -> Versions:
+    def versions(self, numbers: SharedFormats, widths: Iterable[int]) -> Versions:
         """Return the network at each width, the same in all layers."""
         networks, losses = {}, []
         for width in widths:
@@ -181,7 +181,7 @@ class Quantiser:
             losses.append([found[name] for name in self.groups])
         return Versions(numbers, self.groups, tuple(networks), networks, np.array(losses).T)
 
-    def _version(self, numbers: Numbers, width: int) -> Network:
+    def _version(self, numbers: SharedFormats, width: int) -> Network:
         method = self.method(numbers, dict.fromkeys(self.groups, width))
 
         def compute() -> bytes:
@@ -199,7 +199,7 @@ class Quantiser:
         parts = {"model": self._digest, "images": self._images, "torch": version("torch")}
         return self.store.compute("validated float", parts, lambda: self._share(self.exact, None))
 
-    def accuracy(self, numbers: Numbers, widths: Mapping[str, int]) -> float:
+    def accuracy(self, numbers: SharedFormats, widths: Mapping[str, int]) -> float:
         """Return the accuracy on validation images."""
         method = self.method(numbers, widths)
 
@@ -211,7 +211,7 @@ class Quantiser:
         return self.store.compute("validated", parts, compute)
 
     def network(
-        self, numbers: Numbers, widths: Mapping[str, int], lanes: int, name: str, about: str
+        self, numbers: SharedFormats, widths: Mapping[str, int], lanes: int, name: str, about: str
     ) -> Network:
         """Return the integers, with the accuracy on test images; ``about`` is their command."""
         method = self.method(numbers, widths)

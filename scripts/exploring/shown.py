@@ -15,7 +15,7 @@ from ..rows.writing import write_results
 from .candidates import front, place
 from .exploration import Explored
 from .measured import Measured, predicted
-from .points import Point
+from .points import PredictedPoint
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,7 +33,7 @@ def rows_of(explored: Explored) -> list[ResultRow]:
     return [*(each.row for each in explored.measured), *compared]
 
 
-def _row(explored: Explored, kind: str, point: Point) -> ResultRow:
+def _row(explored: Explored, kind: str, point: PredictedPoint) -> ResultRow:
     """Return the row of what was predicted only."""
     candidate, request = point.candidate, explored.request
     geometry = candidate.shape.geometry
