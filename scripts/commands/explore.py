@@ -159,7 +159,7 @@ def command(given: ExploreOptions) -> int:
             from ..exploring.exploration import choose
             from ..exploring.measured import measure_points
             from ..exploring.request import Request
-            from ..exploring.shown import FILES, write
+            from ..exploring.shown import FILES, write, write_rows
 
         request = Request(**{name: getattr(given, name) for name in ASKED})
         _find_tools(request)
@@ -170,7 +170,7 @@ def command(given: ExploreOptions) -> int:
         explored = choose(request, quantiser, reporter)
 
         def keep(found: "list[Measured]") -> None:
-            write(replace(explored, measured=tuple(found)), given.output)
+            write_rows(replace(explored, measured=tuple(found)), given.output)
 
         make = _maker(given, request, quantiser, network, reporter)
         stem = given.network.partition(":")[2] or Path(given.network).stem

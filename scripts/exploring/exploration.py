@@ -21,7 +21,7 @@ from .request import Request
 
 __all__ = ["Explored", "choose"]
 
-VALIDATED = 4  # candidates for each point that is wanted, whose accuracy is taken
+VALIDATED = 24  # candidates whose accuracy is taken, or 4 for each point that is wanted
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,4 +160,4 @@ def _candidates(
     if not found:
         assert refused is not None
         raise refused
-    return thinned(found, request.goal, VALIDATED * request.points)
+    return thinned(found, request.goal, max(VALIDATED, 4 * request.points))

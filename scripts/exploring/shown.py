@@ -20,7 +20,7 @@ from .points import PredictedPoint
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["FILES", "NAME", "rows_of", "table", "verdict", "write"]
+__all__ = ["FILES", "NAME", "rows_of", "table", "verdict", "write", "write_rows"]
 
 NAME = "explore"
 FILES = (f"{NAME}.json", f"{NAME}.csv", f"{NAME}.html", f"{NAME}.png", f"{NAME}.svg", f"{NAME}.md")
@@ -179,7 +179,7 @@ def _figure(explored: Explored, rows: Sequence[ResultRow]) -> Figure:
         target=explored.request.target,
         series=tuple(Series(name, tuple(each)) for name, each in series.items()),
         lines=(
-            Line("front", tuple(sorted(on))),
+            *((Line("front", tuple(sorted(on))),) if on else ()),
             Line("level", level, label="least accuracy", place=level[-1]),
         ),
         x_range=x_range,
@@ -202,10 +202,16 @@ def _figure(explored: Explored, rows: Sequence[ResultRow]) -> Figure:
     )
 
 
-def write(explored: Explored, folder: Path) -> list[str]:
-    """Write rows, table, figure and page; return the files' names."""
+def write_rows(explored: Explored, folder: Path) -> list[ResultRow]:
+    """Write the rows, and return them."""
     rows = rows_of(explored)
     write_results(rows, folder, NAME)
+    return rows
+
+
+def write(explored: Explored, folder: Path) -> list[str]:
+    """Write rows, table, figure and page; return the files' names."""
+    rows = write_rows(explored, folder)
     figure = _figure(explored, rows)
     source = folder / f"{NAME}.json"
     digest = sha256(source.read_bytes()).hexdigest()
