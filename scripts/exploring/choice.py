@@ -118,6 +118,9 @@ def _solve(costs: np.ndarray, limits: Sequence[Limit]) -> tuple[int, ...] | None
         possible &= np.isfinite(limit.costs)
     if not possible.any(axis=1).all():
         return None
+    if possible.sum() == groups:  # nothing to choose
+        chosen = tuple(possible.argmax(axis=1).tolist())
+        return chosen if _kept(chosen, limits) else None
     one_each = csr_array(np.kron(np.eye(groups), np.ones(widths)))
     constraints = [LinearConstraint(one_each, 1, 1)]
     for limit in limits:
@@ -137,5 +140,8 @@ def _solve(costs: np.ndarray, limits: Sequence[Limit]) -> tuple[int, ...] | None
     if found.x is None:
         return None
     chosen = tuple(int(each) for each in found.x.reshape(groups, widths).argmax(axis=1))
-    kept = all(not _above(_sum(limit.costs, chosen), limit.most) for limit in limits)
-    return chosen if kept else None
+    return chosen if _kept(chosen, limits) else None
+
+
+def _kept(chosen: tuple[int, ...], limits: Sequence[Limit]) -> bool:
+    return not any(_above(_sum(limit.costs, chosen), limit.most) for limit in limits)

@@ -14,9 +14,10 @@ from narrowgauge.hw.synth.estimate import Estimate
 from narrowgauge.hw.synth.measure import Measurement
 from narrowgauge.model.data import load as load_data
 from narrowgauge.model.post_training import quantization
-from narrowgauge.scripts.exploring import arrays, quantised
+from narrowgauge.scripts.exploring import arrays, quantised, shown
 from narrowgauge.scripts.exploring.shown import FILES
 from narrowgauge.scripts.runs import network_job
+from narrowgauge.scripts.runs.checked import Checked
 
 from ..commands.test_quantize import SOURCE
 
@@ -36,7 +37,13 @@ def nets(tmp_path, monkeypatch):
     (tmp_path / "own_nets.py").write_text(SOURCE)
     monkeypatch.setattr(arrays, "estimate", estimate_of)
     monkeypatch.setattr(arrays, "source_digest", lambda *used: "none")
-    for name, value in (("SLICES", (2,)), ("ROWS", (1, 2)), ("COLUMNS", (2,)), ("LANES", (4, 8))):
+    for name, value in (
+        ("SLICES", (2,)),
+        ("ROWS", (1, 2)),
+        ("COLUMNS", (2,)),
+        ("LANES", (4, 8)),
+        ("KEPT", 2),
+    ):
         monkeypatch.setattr(arrays, name, value)
     yield "own_nets:small"
     sys.modules.pop("own_nets", None)
@@ -44,7 +51,7 @@ def nets(tmp_path, monkeypatch):
 
 @pytest.fixture
 def routed(monkeypatch):
-    """Routing that takes no time; of the arrays in it, those refused do not fit."""
+    """Simulation and routing that take no time; what is refused does not fit."""
     refused, lock = [], threading.Lock()
 
     def cost(accelerator, target, store, seeds=()):
@@ -55,7 +62,13 @@ def routed(monkeypatch):
         fmax = {"fmax_mhz": 41.0, "fmax_mhz_min": 41.0, "fmax_mhz_max": 41.0} if seeds else {}
         return Measurement(target.name, lut=cells, seeds=tuple(seeds), routed=bool(seeds), **fmax)
 
+    def check(accelerator, dataset, store, **_):
+        cycles = round(4 * accelerator.program.cycles.per_image)
+        layers = [cycles // 2] * len(accelerator.program.network.layers)
+        return Checked(4, 0.5, 0.5, 0, 0, 0, cycles, cycles, layers, 0.1, "none", "")
+
     monkeypatch.setattr(network_job, "cost", cost)
+    monkeypatch.setattr(network_job, "check", check)
     return refused
 
 
@@ -82,13 +95,17 @@ def test_it_writes_a_front_of_networks(invoke, nets, routed, tmp_path, monkeypat
         raise AssertionError("it is kept")
 
     monkeypatch.setattr(quantization, "_quantise_weights", anew)
+    monkeypatch.setattr(shown, "draw", lambda *_: None)
     again = invoke("explore", nets, *ASKED, "--points", 2, "--accuracy-drop", 100, "--json")
     assert again.status == 0, again.err
     assert [row for row in json.loads(again.out) if row["routed"]] == built
 
 
-def test_a_point_that_does_not_fit_is_said_and_replaced(invoke, nets, routed, tmp_path):
+def test_a_point_that_does_not_fit_is_said_and_replaced(
+    invoke, nets, routed, tmp_path, monkeypatch
+):
     routed.append("too many cells")
+    monkeypatch.setattr(shown, "draw", lambda *_: None)
     finished = invoke("explore", nets, *ASKED, "--points", 1, "--accuracy-drop", 100)
     assert finished.status == 0, finished.err
     assert "too many cells" in finished.err
