@@ -65,7 +65,13 @@ ARROWS = {  # what each folder may import, beside its own modules and the files 
         "boards.build boards.catalogue boards.gateware boards.host boards.proof "
         "boards.protocol hw.accelerator hw.network hw.numbers hw.program hw.sim hw.synth hw.tools "
         "model.data model.exchange model.integers model.post_training model.training model.zoo "
-        "scripts.papers scripts.reporting scripts.rows scripts.runs scripts.sweeps scripts.terminal"
+        "scripts.exploring scripts.papers scripts.reporting scripts.rows scripts.runs "
+        "scripts.sweeps scripts.terminal"
+    ),
+    "scripts.exploring": (
+        "hw.network hw.numbers hw.program hw.synth hw.tools model.data model.integers model.layers "
+        "model.post_training model.training scripts.reporting scripts.rows scripts.runs "
+        "scripts.terminal"
     ),
     "scripts.papers": (
         "hw.accelerator hw.numbers hw.program hw.synth hw.tools model.data model.layers "
