@@ -59,8 +59,16 @@ def routed(monkeypatch):
         with lock:
             if refused:
                 raise FitError(refused.pop())
-        fmax = {"fmax_mhz": 41.0, "fmax_mhz_min": 41.0, "fmax_mhz_max": 41.0} if seeds else {}
-        return Measurement(target.name, lut=cells, seeds=tuple(seeds), routed=bool(seeds), **fmax)
+        clock = 41.0 if seeds else None
+        return Measurement(
+            target.name,
+            lut=cells,
+            seeds=tuple(seeds),
+            routed=bool(seeds),
+            fmax_mhz=clock,
+            fmax_mhz_min=clock,
+            fmax_mhz_max=clock,
+        )
 
     def check(accelerator, dataset, store, **_):
         cycles = round(4 * accelerator.program.cycles.per_image)
