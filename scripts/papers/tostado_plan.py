@@ -30,7 +30,7 @@ __all__ = [
 EXPONENTS, MANTISSAS = range(6), range(9)
 SEEDS = (0, 1, 2)
 DROPOUT = (0.0, 0.5)
-NARROW = 8  # bits, sign included, up to which stochastic rounding is drawn and choices are made
+NARROW = 8  # bits, sign included, up to which choices are made, and nothing is wide
 DRAWS = 10
 TESTS = 10_000
 NAMES = ("part", "kind", "dropout", "seed", "e", "m", "rounding", "target")
@@ -46,7 +46,7 @@ class StudyNetwork:
     network : FloatNetwork
         The first of its seeds, without dropout.
     few : int
-        Test images where rounding is stochastic; elsewhere all are taken.
+        Test images where rounding is stochastic or formats are wide; elsewhere all are taken.
     validation : int
         Images of those that were left out in training.
     training, image : float
@@ -77,28 +77,28 @@ KINDS = {
         cycle=4e-3,
     ),
     "MLP, CIFAR-10": StudyNetwork(
-        FloatNetwork("cifar10", "mlp", 3, widths=(128, 64)),
+        FloatNetwork("cifar10", "mlp", 8, widths=(128, 64)),
         10_000,
         5000,
-        training=35,
+        training=93,
         image=3e-5,
         simulated=2000,
         cycle=1.2e-2,
     ),
     "LeNet-5, MNIST": StudyNetwork(
-        FloatNetwork("mnist", "lenet5", 2),
+        FloatNetwork("mnist", "lenet5", 5),
         2000,
         2500,
-        training=25,
+        training=62,
         image=1.2e-4,
-        simulated=10_000,
+        simulated=1000,
         cycle=0.12,
     ),
     "cifar10_full, CIFAR-10": StudyNetwork(
-        FloatNetwork("cifar10", "cifar10_full", 4),
+        FloatNetwork("cifar10", "cifar10_full", 8),
         2000,
         2500,
-        training=140,
+        training=280,
         image=5e-4,
         simulated=200,
         cycle=0.5,
@@ -156,7 +156,7 @@ def _cell(name: str, network: FloatNetwork, e: int, m: int, rounding: str) -> Ce
     narrow = width(e, m) <= NARROW
     nearest = rounding == "nearest"
     draws = DRAWS if rounding == "stochastic" else 1
-    images = kind.few if rounding == "stochastic" else TESTS
+    images = TESTS if narrow and rounding != "stochastic" else kind.few
     validation = kind.validation if narrow and nearest else 0
     fmt = "e{}m{}".format(*levels(e, m))
     job = Job(
