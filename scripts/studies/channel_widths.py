@@ -1,15 +1,15 @@
 """Channels of 2 and 4 bits beside layers of one width, without training; run by hand.
 
-``studies channel_widths lenet5 FILE.npz [--epochs N]`` trains a float network as ``narrowgauge
-quantize`` does, quantises it with weights of 2, 3, 4 and 8 bits, and with half of the channels of
-each layer at 2 bits and half at 4: every other one, and those at 2 that lose least of their weights
-there. Of a file of images a quarter is left out of the training, and the accuracy is told of these:
-made of a data set's training images it has no test images. Rows are kept in
-``docs/results/channel_widths.json``, each as soon as it is there.
+``studies channel_widths MODEL DATA`` takes a float network as ``studies post_training`` does, and
+quantises it with weights of 2, 3, 4 and 8 bits, and with half of the channels of each layer at 2
+bits and half at 4: every other one, and those at 2 that lose least of their weights there. It is
+tested with 2,000 training images that are not calibrated on, and with no test images. Rows are kept
+in ``docs/results/channel_widths.json``, each as soon as it is there.
 """
 
 import copy
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import torch
 
@@ -17,10 +17,9 @@ from ...hw.tools.store import Store
 from ...model.layers.blocks import Model
 from ...model.post_training.images import NetworkImages
 from ...model.post_training.method import PostTraining
-from ...model.post_training.quantization import quantize, quantize_model
-from ...model.training.recipe import Recipe
-from ..runs.pipeline import Trainer
+from ...model.post_training.quantization import lowered, quantize, quantize_model
 from ..terminal.progress import Reporter
+from .post_training import float_network, validation
 from .record import Row, RowFile, command, output, parser, provenance
 
 __all__ = ["main", "methods"]
@@ -60,21 +59,20 @@ def _least_lost(exact: Model, images: NetworkImages) -> dict[str, list[int]]:
 def main(arguments: Sequence[str]) -> int:
     """Run the study; return the exit status."""
     options = parser(__doc__, OUTPUT)
-    options.add_argument("network")
+    options.add_argument("model")
     options.add_argument("data")
-    options.add_argument("--epochs", type=int)
     given = options.parse_args(arguments)
     kept = RowFile(given.output, ("network", "weights"), order=lambda row: row["bits"])
     with Reporter() as reporter:
-        recipe = Recipe(dataset=given.data, network=given.network, epochs=given.epochs)
-        exact = Trainer(recipe, Store(), reporter).trained_float().model
         images = NetworkImages.load(given.data, CALIBRATION)
+        exact = lowered(float_network(given.model, given.data, images, Store()), images)
+        images = validation(images)
         for name, method in methods(exact, images):
             with reporter.step(f"quantise to {name}"):
                 found = quantize(exact, images, method, figures=False)
             assert found.shares is not None
             row: Row = {
-                "network": given.network,
+                "network": Path(given.model).stem,
                 "weights": name,
                 "activations": ACTIVATION,
                 "bits": found.network.mean_weight_bits,
@@ -85,9 +83,7 @@ def main(arguments: Sequence[str]) -> int:
                 "same": found.shares.same,
                 "images": found.shares.images,
             }
-            words = [given.network, given.data]
-            words += [] if given.epochs is None else ["--epochs", given.epochs]
-            made = provenance(command("channel_widths", *words), "narrowgauge", "numpy", "torch")
-            kept.keep([row | made])
+            made = command("channel_widths", given.model, given.data)
+            kept.keep([row | provenance(made, "narrowgauge", "numpy", "torch")])
             print(f"{name}: {100 * row['accuracy']:.2f} %, {row['bits']:.3g} bits a weight")
     return 0

@@ -39,7 +39,7 @@ from ..runs.pipeline import Trainer
 from ..terminal.progress import Reporter
 from .record import Row, RowFile, command, output, parser, provenance
 
-__all__ = ["METHODS", "WEIGHTS", "main"]
+__all__ = ["METHODS", "WEIGHTS", "float_network", "main", "validation"]
 
 WEIGHTS = "int8,int6,int5,int4,pow2_5,e2m1,e3m2,e4m3"
 OUTPUT = output("post_training")
@@ -93,7 +93,7 @@ class _Job:
 
     def chosen(self, weight: str, activation: str) -> tuple[PostTraining, list[Row]]:
         """Return the method that is best on training images, and what each of them reached."""
-        held, tried = _validation(self.images), []
+        held, tried = validation(self.images), []
         for options in self.methods:
             method = PostTraining(weight=weight, activation=activation, **options)  # type: ignore[arg-type]
             shares = quantize(self.network, held, method, figures=False).shares
@@ -121,7 +121,7 @@ class _Job:
         return row
 
 
-def _validation(images: NetworkImages) -> NetworkImages:
+def validation(images: NetworkImages) -> NetworkImages:
     """Return images that are tested with training images which are not calibrated on."""
     data = load(images.name)
     data.check_trainable()
@@ -167,7 +167,7 @@ def _routed(network: Network, on: str, seeds: Sequence[int], store: Store) -> Ro
     return {"array": str(ROUTED), **{name: found[name] for name in COST if name in found}}
 
 
-def _network(source: str, data: str, images: NetworkImages, store: Store) -> nn.Module:
+def float_network(source: str, data: str, images: NetworkImages, store: Store) -> nn.Module:
     """Return the float network: read, or trained by the kept recipe where it is a name."""
     if not is_trained_first(source):
         return read(source, images)
@@ -197,7 +197,7 @@ def main(arguments: Sequence[str]) -> int:
     if images.test_labels is None:
         print(f"{given.data} has no labels", file=sys.stderr)
         return 1
-    network = _network(given.model, given.data, images, store)
+    network = float_network(given.model, given.data, images, store)
     methods = [each for each in METHODS if not (given.quick and "rounding" in each)]
     job = _Job(network, images, store, given.simulate, given.route, given.seeds, methods)
     name, file, status = Path(given.model).stem, RowFile(given.output, NAMES), 0
