@@ -7,14 +7,13 @@ tested with 2,000 training images that are not calibrated on, and with no test i
 in ``docs/results/channel_widths.json``, each as soon as it is there.
 """
 
-import copy
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from ...hw.tools.store import Store
-from ...model.layers.blocks import Model
 from ...model.post_training.images import NetworkImages
 from ...model.post_training.method import PostTraining
 from ...model.post_training.quantization import lowered, quantize, quantize_model
@@ -31,22 +30,23 @@ ACTIVATION = "uint8"
 CALIBRATION = 200
 
 
-def methods(exact: Model, images: NetworkImages) -> Iterator[tuple[str, PostTraining]]:
+def methods(network: nn.Module, images: NetworkImages) -> Iterator[tuple[str, PostTraining]]:
     """Yield what is compared, and its name."""
     for weight in UNIFORM:
         yield weight, PostTraining(weight=weight, activation=ACTIVATION)
-    counts = exact.channels()
+    counts = lowered(network, images).channels()
     every = {name: [WIDE if at % 2 else NARROW for at in range(counts[name])] for name in counts}
-    for name, widths in (("every other", every), ("least lost", _least_lost(exact, images))):
+    for name, widths in (("every other", every), ("least lost", _least_lost(network, images))):
         given = PostTraining(weight=f"int{WIDE}", activation=ACTIVATION, channels=widths)
         yield f"{NARROW} and {WIDE}, {name}", given
 
 
 @torch.no_grad()
-def _least_lost(exact: Model, images: NetworkImages) -> dict[str, list[int]]:
+def _least_lost(network: nn.Module, images: NetworkImages) -> dict[str, list[int]]:
     """Return widths: narrow are the half of the channels that lose least by it, relative to all."""
     method = PostTraining(weight=f"int{NARROW}", activation=ACTIVATION)
-    model, _, _ = quantize_model(copy.deepcopy(exact), images, method)
+    exact = lowered(network, images)
+    model, _, _ = quantize_model(lowered(network, images), images, method)
     found = {}
     for (node, step), (_, whole) in zip(model.weighted(), exact.weighted(), strict=True):
         weight = whole.op.weight.flatten(1)
