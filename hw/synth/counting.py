@@ -3,11 +3,11 @@
 from collections import Counter
 from math import ceil
 
-from amaranth.hdl import Instance, Module
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.hdl import Instance, Module, Value
+from amaranth.lib.wiring import Component, In, Out, Signature
 
 from ..accelerator.top import Accelerator
-from ..array.systolic import PE
+from ..mac.base import MAC
 from ..tools.rtlil import uncollected
 from .build import infers_blocks
 from .family import Family
@@ -49,11 +49,14 @@ def count_accelerator(accelerator: Accelerator, target: Target) -> Counts:
     element = array.elements[0][0]
     with uncollected():
         if not accelerator.implementation.fabric.blocks.used:
-            array.elements = [[_Place(each) for each in row] for row in array.elements]  # type: ignore[misc]
+            places = [[_Place(each.signature, each.mac) for each in row] for row in array.elements]
+            vars(array)["elements"] = places
         found, memories = count_gates(accelerator, target, inputs)
         for idle in (False, True):
             if number := found.pop("idle cell element" if idle else "cell element", 0):
-                own, _ = count_gates(_Element(element, idle=idle), target, inputs)
+                own, _ = count_gates(
+                    _Element(element, element.o_drain.sum, idle=idle), target, inputs
+                )
                 found.update({f"element {name}": number * count for name, count in own.items()})
     for memory in memories:
         found.update(_memory_terms(memory, target.family))
@@ -95,13 +98,13 @@ class _Element(Component):
     An ``idle`` one is in a row to which no image comes: its activations are 0.
     """
 
-    def __init__(self, element: PE, *, idle: bool):
-        self.element = element
+    def __init__(self, element: Component, total: Value, *, idle: bool):
+        self.element, self.total = element, total
         members = dict(element.signature.members)
         del members["o_drain"]
         if idle:
             del members["i_activations"]
-        super().__init__({**members, "o": Out(element.mac.accumulator.width)})
+        super().__init__({**members, "o": Out(len(total))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -109,16 +112,16 @@ class _Element(Component):
         for name, member in element.signature.members.items():
             if member.flow is In and hasattr(self, name):
                 m.d.comb += getattr(element, name).eq(getattr(self, name))
-        m.d.comb += self.o.eq(element.o_drain.sum)
+        m.d.comb += self.o.eq(self.total)
         return m
 
 
 class _Place(Component):
     """The place of a processing element, of which nothing is known but its ports."""
 
-    def __init__(self, element: PE):
-        self.mac = element.mac
-        super().__init__(element.signature)
+    def __init__(self, signature: Signature, mac: MAC):
+        self.mac = mac
+        super().__init__(signature)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
