@@ -30,6 +30,7 @@ POST_TRAINING = ROOT / "docs" / "post-training.md"
 TFLITE = ROOT / "docs" / "tflite.md"
 OUTPUTS = ROOT / "docs" / "outputs.md"
 ARRAY = ROOT / "docs" / "array.md"
+ACCUMULATORS = ROOT / "docs" / "accumulators.md"
 COSTS = ROOT / "docs" / "costs.md"
 SYNTHESIS = ROOT / "docs" / "synthesis.md"
 POPCOUNT = ROOT / "docs" / "popcount.md"
@@ -51,6 +52,7 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "untrained": (POST_TRAINING, networks.untrained),
     "tflite": (TFLITE, networks.tflite),
     "values": (OUTPUTS, networks.images),
+    "fitting": (ACCUMULATORS, networks.fitting),
     "depthwise": (ARCHITECTURE, networks.depthwise),
     "macs": (COSTS, costs.macs),
     "lanes": (COSTS, costs.lanes),

@@ -24,6 +24,7 @@ COMMANDS = {
     "train": "Train one network and write its network file.",
     "quantize": "Turn a float network into integers, without training.",
     "explore": "Choose widths of layers under a device's limits, and build the best.",
+    "fit-accumulator": "Choose formats whose sums fit an accumulator of given width.",
     "zoo": "List the trained networks that come with narrowgauge.",
     "simulate": "Run a network's accelerator and compare it with the reference.",
     "synthesize": "Place and route a network's accelerator.",
@@ -58,8 +59,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        # a module cannot have the name of a keyword, as a command may
-        module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        # a module cannot have the name of a keyword, or a hyphen, as a command may
+        module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name.replace("-", "_")
         return importlib.import_module(f".commands.{module}", __package__).command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -37,6 +37,10 @@ ARROWS = {  # what each folder may import, beside its own modules and the files 
     "model.data": "hw.numbers",
     "model.exact": "hw.network hw.numbers",
     "model.exchange": "hw.network hw.numbers hw.program model.exact model.integers",
+    "model.fitting": (
+        "hw.network hw.numbers hw.program model.exact model.integers model.layers "
+        "model.post_training"
+    ),
     "model.integers": "hw.network hw.numbers hw.program model.exact model.layers model.training",
     "model.layers": "hw.network hw.numbers",
     "model.lowering": "hw.network model.layers",
@@ -64,9 +68,9 @@ ARROWS = {  # what each folder may import, beside its own modules and the files 
     "scripts.commands": (
         "boards.build boards.catalogue boards.gateware boards.host boards.proof "
         "boards.protocol hw.accelerator hw.network hw.numbers hw.program hw.sim hw.synth hw.tools "
-        "model.data model.exchange model.integers model.post_training model.training model.zoo "
-        "scripts.exploring scripts.papers scripts.reporting scripts.rows scripts.runs "
-        "scripts.sweeps scripts.terminal"
+        "model.data model.exchange model.fitting model.integers model.post_training "
+        "model.training model.zoo scripts.exploring scripts.papers scripts.reporting "
+        "scripts.rows scripts.runs scripts.sweeps scripts.terminal"
     ),
     "scripts.exploring": (
         "hw.network hw.numbers hw.program hw.synth hw.tools model.data model.integers model.layers "
@@ -88,7 +92,8 @@ ARROWS = {  # what each folder may import, beside its own modules and the files 
     "scripts.studies": (
         "boards.build boards.catalogue boards.host boards.proof hw.accelerator hw.array "
         "hw.gates hw.mac hw.network hw.numbers hw.program hw.sim hw.synth hw.tools "
-        "model.data model.exchange model.integers model.post_training model.training model.zoo "
+        "model.data model.exchange model.fitting model.integers model.post_training "
+        "model.training model.zoo "
         "scripts.commands scripts.rows scripts.runs scripts.sweeps scripts.terminal"
     ),
     "scripts.sweeps": (

@@ -13,6 +13,7 @@ POST_TRAINING = FOLDER / "post_training.json"
 IMAGES = FOLDER / "values.json"
 TFLITE = FOLDER / "tflite_models.json"
 DEPTHWISE = FOLDER / "depthwise.json"
+FITTING = FOLDER / "fitting.json"
 KEYWORDS = "float_kws"  # the network of the first table of what was quantised without training
 
 
@@ -307,3 +308,37 @@ def tflite() -> str:
         f"{versions({**rows[0]['versions'], **rows[0]['tools']})}. Made by `{rows[0]['command']}`."
     )
     return f"{table(TFLITE_COLUMNS, rows)}\n\n{caption}\n"
+
+
+def fitting() -> str:
+    """Return the table of networks that were fitted to accumulators, and what fits with no pair."""
+    rows = sorted(read(FITTING), key=lambda row: (row["network"], -row["bits"], row["bound"]))
+    columns: Columns = {
+        "network": lambda row: row["network"],
+        "bound": lambda row: row["bound"],
+        "accumulator, bits": lambda row: row["bits"],
+        "activation and weight bits by layer": _pairs,
+        "float": lambda row: percent(row["accuracy_float"]),
+        "fitted": lambda row: percent(row["accuracy"]),
+        "pairs tried": lambda row: f"{row['tried']} of {row['grid']}",
+        "sums that do not fit": lambda row: row["overflows"],
+        "images that differ in hardware": _differing,
+    }
+    found = [row for row in rows if "refused" not in row]
+    refused = [
+        f"{row['network']} at {row['bits']} bits, {row['bound']}: {row['refused']}.\n"
+        for row in rows
+        if "refused" in row
+    ]
+    made = "\n".join(dict.fromkeys(row["command"] for row in rows))
+    text = f"{table(columns, found)}\n\n{versions(rows[0]['versions'])}. Made by:\n\n"
+    return "\n".join([f"{text}```sh\n{made}\n```\n", *refused])
+
+
+def _pairs(row: Row) -> str:
+    return ", ".join(f"{activation}/{weight}" for activation, weight in row["pairs"].values())
+
+
+def _differing(row: Row) -> str | None:
+    found = row["simulated"]
+    return None if found is None else f"{found['mismatches']} of {found['images']}"

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from ...hw.network.network import INPUT, Network
 from ...hw.numbers.arithmetic import Accumulator
-from ...hw.program.bounds import Interval, SumBound, calibrated_bound, exact_bound
+from ...hw.program.bounds import Interval, SumBound, calibrated_bound, layer_bounds
 from ...hw.program.mapping import MappedLayer, map_network
 from .accumulate import AccumulatorTrace
 from .reference import evaluate
 
-__all__ = ["SeenSums", "calibrated_bounds", "layer_sums", "seen_sums"]
+__all__ = ["SeenSums", "layer_sums", "network_bounds", "seen_sums"]
 
 WIDE = Accumulator(48)
 IMAGES = 32  # at a time
@@ -44,7 +44,12 @@ class SeenSums:
 
 
 def seen_sums(
-    network: Network, images: np.ndarray, lanes: int, *, steps: bool | None = None
+    network: Network,
+    images: np.ndarray,
+    lanes: int,
+    *,
+    steps: bool | None = None,
+    sliced: bool = False,
 ) -> dict[str, SeenSums]:
     """Return the sums of every layer that runs on the array, by its name.
 
@@ -59,6 +64,8 @@ def seen_sums(
     steps : bool, optional
         Whether to look at partial sums, which takes longer; else they are as the last ones. By
         default where the accumulator saturates.
+    sliced : bool
+        As `evaluate` takes it.
 
     Raises
     ------
@@ -68,11 +75,11 @@ def seen_sums(
     register = network.accumulator
     steps = register.overflow == "saturate" if steps is None else steps
     wide = network.with_accumulator(WIDE)
-    mapped = [each for each in map_network(network, lanes) if each.on_array]
+    mapped = [each for each in map_network(network, lanes, sliced=sliced) if each.on_array]
     watched = {each.layer.name: _Watched(each, lanes, register, steps) for each in mapped}
     for start in range(0, len(images), IMAGES):
         batch = torch.as_tensor(images[start : start + IMAGES])
-        traced = evaluate(wide, batch, lanes, trace=True)
+        traced = evaluate(wide, batch, lanes, sliced=sliced, trace=True)
         levels = {INPUT: batch.reshape(-1, *network.sizes[INPUT])}
         levels |= {
             each.name: each.levels.reshape(-1, *network.sizes[each.name]) for each in traced.layers
@@ -93,21 +100,34 @@ def layer_sums(
     return watched.seen
 
 
-def calibrated_bounds(
-    network: Network, images: np.ndarray, lanes: int, *, steps: bool | None = None
-) -> dict[str, SumBound]:
-    """Return what the sums of every layer were on images, with the usual margin, by its name.
+def network_bounds(
+    network: Network, lanes: int, images: np.ndarray | None = None, *, sliced: bool = False
+) -> dict[str, dict[str, SumBound]]:
+    """Return all bounds of every layer that runs on the array, by its name, and by their kind.
 
-    Parameters and errors are those of `seen_sums`.
+    Parameters
+    ----------
+    network : Network
+        Its accumulator says whether partial sums are looked at on images.
+    lanes : int
+        Pairs a step.
+    images : integer array of shape (images, height, width, channels), optional
+        Input levels for the calibrated bounds; without any there are none.
+    sliced : bool
+        Whether the array multiplies slices of weights.
+
+    Raises
+    ------
+    FormatError, NetworkError
+        As `evaluate`.
     """
-    seen = seen_sums(network, images, lanes, steps=steps)
-    return {
-        each.layer.name: calibrated_bound(
-            exact_bound(each), seen[each.layer.name].final, seen[each.layer.name].partial
-        )
-        for each in map_network(network, lanes)
-        if each.on_array
-    }
+    mapped = [each for each in map_network(network, lanes, sliced=sliced) if each.on_array]
+    found = {each.layer.name: layer_bounds(each) for each in mapped}
+    seen = {} if images is None else seen_sums(network, images, lanes, sliced=sliced)
+    for name, sums in seen.items():
+        bound = calibrated_bound(found[name]["exact"], sums.final, sums.partial)
+        found[name][bound.kind] = bound
+    return found
 
 
 class _Watched:

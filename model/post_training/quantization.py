@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ...hw.errors import DataError, NetworkError
 from ...hw.network.network import Network
+from ...hw.numbers.arithmetic import Accumulator
 from ...hw.numbers.formats import Fixed, Format
 from ..exchange.preparation import KEY
 from ..integers.export import FoldReport, export_model
@@ -97,6 +98,7 @@ def quantize(
     figures: bool = True,
     progress: Progress | None = None,
     about: Mapping[str, object] | None = None,
+    accumulator: Accumulator | None = None,
 ) -> Quantised:
     """Turn a float network into integers, without training.
 
@@ -118,6 +120,8 @@ def quantize(
         Told what is done now, and the seconds that are left, None while they are unknown.
     about : mapping, optional
         More of the network's origin, plain data.
+    accumulator : Accumulator, optional
+        Register of the sums; None takes the narrowest that cannot overflow, wrapping.
 
     Raises
     ------
@@ -138,7 +142,7 @@ def quantize(
     if figures:
         layers = _figures(exact, model, images, fmt, scale, course.part("measure the layers"))
     course.part("solve for integers")
-    integers, folds = export_model(model, name=name, lanes=lanes)
+    integers, folds = export_model(model, name=name, lanes=lanes, accumulator=accumulator)
     course.part("evaluate the integers")
     shares = _shares(network, integers, images, fmt, scale, lanes)
     origin = _about(images, method, shares, len(images.calibration)) | dict(about or {})

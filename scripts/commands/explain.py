@@ -11,6 +11,7 @@ from ...hw.errors import NetworkError
 from ...hw.synth.targets import TARGETS as DEVICES
 from ..runs import imports
 from ..runs.readers import ExplainOptions, reader_of
+from ..runs.sums import SEEN, print_sums
 from ..terminal import options
 from ..terminal.progress import Reporter, standard_output
 from .synthesize import described
@@ -48,6 +49,10 @@ Examples:
 @click.option("--weight", default="int8", show_default=True, help="Weights of a torch module.")
 @click.option("--activation", help="Its activations [default: what goes with the weights].")
 @click.option("--input", default="uint8", show_default=True, help="Format of its pixels.")
+@click.option("--data", help="Data set, or file, of images on which sums are looked at.")
+@click.option(
+    "--calibration", default=SEEN, show_default=True, metavar="N", help="How many of them."
+)
 @options.geometry
 @click.option(
     "--target",
@@ -97,6 +102,8 @@ def _print(found: "Explanation", console: "Console") -> None:
         _table(console, shown["layers"], LAYERS)
         if any(each.slices for each in found.layers):
             _table(console, list(map(_used, shown["layers"])), SLICES)
+        if found.sums:
+            print_sums(found.sums, console)
         _table(console, shown["targets"], TARGETS)
     for remark in found.remarks:
         console.print(remark, markup=False, soft_wrap=True)

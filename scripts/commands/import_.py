@@ -8,6 +8,7 @@ import click
 
 from ...hw.network import file as network_file
 from ..runs import imports
+from ..runs.sums import SEEN, calibration_levels, print_sums, sums_rows
 from ..terminal import options
 from ..terminal.progress import Reporter, standard_output
 
@@ -71,9 +72,12 @@ def command(given: ImportOptions) -> int:
     if data is not None:
         about["dataset"] = data
     name = _text(given.name or network.name)
-    network_file.save(replace(network, name=name, about=about), output)
+    network = replace(network, name=name, about=about)
+    network_file.save(network, output)
+    levels = None if data is None else calibration_levels(network, output, data, SEEN)
+    sums = sums_rows(network, given.lanes, levels)
     if given.as_json:
-        row = {"network": name, "file": str(output)}
+        row: dict[str, object] = {"network": name, "file": str(output), "sums": sums}
         row |= {"layers": [asdict(each) for each in imported.report]}
         row |= {"accumulator_bits": network.accumulator.width, "dropped": list(imported.dropped)}
         print(json.dumps(row, indent=2))
@@ -83,6 +87,7 @@ def command(given: ImportOptions) -> int:
         f"{network.sizes['input']}, {network.accumulator.width}-bit sums"
     )
     imports.print_report(imported, standard_output())
+    print_sums(sums, standard_output())
     return 0
 
 

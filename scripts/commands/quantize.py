@@ -1,6 +1,7 @@
 """``narrowgauge quantize``: a float network becomes a network file without training."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ import click
 
 from ...hw.network import file as network_file
 from ..runs.imports import Values, short
+from ..runs.sums import SEEN, print_sums, sums_rows
 from ..terminal import options
 from ..terminal.progress import ReportedStep, Reporter, standard_output, time_left
 from .train import LayerFormats
@@ -21,7 +23,16 @@ if TYPE_CHECKING:
     from ...model.post_training.progress import Progress
     from ...model.post_training.quantization import Quantised, Shares
 
-__all__ = ["QuantizeOptions", "command"]
+__all__ = [
+    "FloatNetworkOptions",
+    "QuantizeOptions",
+    "accuracies",
+    "command",
+    "float_network",
+    "float_network_options",
+    "shown_progress",
+    "stem",
+]
 
 INFINITY = float("inf")
 
@@ -33,12 +44,23 @@ METHOD = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuantizeOptions:
-    """Options of the command."""
+class FloatNetworkOptions:
+    """Options that `float_network_options` gives, and what names the network and its data."""
 
     model: str
-    output: Path
     data: str
+    mean: tuple[float, ...] | None
+    deviation: tuple[float, ...] | None
+    widths: tuple[int, ...]
+    width: float
+    epochs: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizeOptions(FloatNetworkOptions):
+    """Options of the command."""
+
+    output: Path
     calibration: int
     weight: str
     activation: str | None
@@ -57,14 +79,43 @@ class QuantizeOptions:
     rounding: str
     seed: int
     multiplier_bits: int
-    mean: tuple[float, ...] | None
-    deviation: tuple[float, ...] | None
     name: str | None
-    widths: tuple[int, ...]
-    width: float
-    epochs: int | None
     lanes: int
     as_json: bool
+
+
+def float_network_options(function: Callable) -> Callable:
+    """Add the options that say how images become the input, and how MODEL is trained first."""
+    for option in reversed(
+        (
+            click.option(
+                "--mean", type=Values(), help="Taken off pixels, 0 to 1; one, or one a channel."
+            ),
+            click.option(
+                "--deviation",
+                type=Values(positive=True),
+                help="What they are divided by then; likewise.",
+            ),
+            click.option(
+                "--widths",
+                type=options.Numbers(),
+                default="64,32",
+                show_default=True,
+                help="Widths of the hidden layers of MODEL mlp.",
+            ),
+            click.option(
+                "--width",
+                default=1.0,
+                show_default=True,
+                help="Multiplies the channels of a trained MODEL.",
+            ),
+            click.option(
+                "--epochs", type=int, help="Training epochs of MODEL [default: the recipe's]."
+            ),
+        )
+    ):
+        function = option(function)
+    return function
 
 
 @click.command(
@@ -163,21 +214,7 @@ Examples:
     show_default=True,
     help="Bits of the multipliers that rescale sums.",
 )
-@click.option("--mean", type=Values(), help="Taken off pixels, 0 to 1; one, or one a channel.")
-@click.option(
-    "--deviation", type=Values(positive=True), help="What they are divided by then; likewise."
-)
-@click.option(
-    "--widths",
-    type=options.Numbers(),
-    default="64,32",
-    show_default=True,
-    help="Widths of the hidden layers of MODEL mlp.",
-)
-@click.option(
-    "--width", default=1.0, show_default=True, help="Multiplies the channels of a trained MODEL."
-)
-@click.option("--epochs", type=int, help="Training epochs of MODEL [default: the recipe's].")
+@float_network_options
 @click.option("--name", help="Name of the network [default: made of model and formats].")
 @options.accumulator_lanes
 @options.json_output
@@ -201,7 +238,6 @@ def command(given: QuantizeOptions) -> int:
             from ...model.post_training.images import NetworkImages
             from ...model.post_training.method import PostTraining
             from ...model.post_training.quantization import quantize
-            from ...model.post_training.sources import normalised
 
         method = PostTraining(
             **{name: getattr(given, name) for name in METHOD},
@@ -209,9 +245,8 @@ def command(given: QuantizeOptions) -> int:
         )
         with reporter.step("load the images"):
             images = NetworkImages.load(given.data, given.calibration)
-        network = _network(given, images, reporter)
-        network = normalised(network, given.mean, given.deviation, images.image_shape[2])
-        name = given.name or f"{_stem(given.model)}-{method.weight}-{method.common.activation}"
+        network = float_network(given, images, reporter)
+        name = given.name or f"{stem(given.model)}-{method.weight}-{method.common.activation}"
         with reporter.step("quantise") as step:
             found = quantize(
                 network,
@@ -219,27 +254,42 @@ def command(given: QuantizeOptions) -> int:
                 method,
                 name=name,
                 lanes=given.lanes,
-                progress=_shown(step),
-                about={"network": _stem(given.model), "command": _command(given, method.words())},
+                progress=shown_progress(step),
+                about={"network": stem(given.model), "command": _command(given, method.words())},
             )
             step.note(f"{len(images.calibration)} images to calibrate on")
     network_file.save(found.network, given.output)
+    seen = images.calibration[:SEEN]
+    levels = images.levels(seen, found.network.input, found.model.input_scale)
+    sums = sums_rows(found.network, given.lanes, levels)
     if given.as_json:
-        print(json.dumps(_row(given, found), indent=2))
+        print(json.dumps({**_row(given, found), "sums": sums}, indent=2))
         return 0
     _print_layers(found.layers)
+    print_sums(sums, standard_output())
     print(
         f"{given.output}: {name}, {found.network.accumulator.width}-bit accumulator, "
         f"{found.network.parameter_bits:,} bits of weights, {found.network.mean_weight_bits:.3g} "
         "each"
     )
-    for line in _accuracies(found.shares, given.calibration):
+    for line in accuracies(found.shares, given.calibration):
         print(line)
     return 0
 
 
-def _network(given: QuantizeOptions, images: "NetworkImages", reporter: Reporter) -> "nn.Module":
+def float_network(
+    given: FloatNetworkOptions, images: "NetworkImages", reporter: Reporter
+) -> "nn.Module":
     """Return the float network, trained now where MODEL is the name of one."""
+    from ...model.post_training.sources import normalised
+
+    network = _network(given, images, reporter)
+    return normalised(network, given.mean, given.deviation, images.image_shape[2])
+
+
+def _network(
+    given: FloatNetworkOptions, images: "NetworkImages", reporter: Reporter
+) -> "nn.Module":
     from ...model.post_training.sources import is_trained_first, read
 
     if not is_trained_first(given.model):
@@ -266,7 +316,7 @@ def _network(given: QuantizeOptions, images: "NetworkImages", reporter: Reporter
     return Trainer(recipe, Store(), reporter).trained_float().model
 
 
-def _shown(step: ReportedStep) -> "Progress":
+def shown_progress(step: ReportedStep) -> "Progress":
     """Return a callback that says what a quantisation does, and how long it takes yet."""
 
     def show(text: str, left: float | None) -> None:
@@ -275,7 +325,7 @@ def _shown(step: ReportedStep) -> "Progress":
     return show
 
 
-def _stem(model: str) -> str:
+def stem(model: str) -> str:
     """Return a short name of a model."""
     return model.partition(":")[2] or Path(model).stem
 
@@ -348,7 +398,7 @@ def _decibels(ratio: float | None) -> str:
     return "exact" if ratio == INFINITY else f"{ratio:.1f}"
 
 
-def _accuracies(shares: "Shares | None", calibration: int) -> list[str]:
+def accuracies(shares: "Shares | None", calibration: int) -> list[str]:
     """Return what is said of the accuracy."""
     if shares is None:
         return ["the images have no labels: no accuracy"]

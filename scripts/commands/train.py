@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..terminal import options
-from ..terminal.progress import Reporter
+from ..terminal.progress import Reporter, standard_output
 
 __all__ = ["LayerFormats", "TrainOptions", "command"]
 
@@ -138,6 +138,7 @@ def command(given: TrainOptions) -> int:
             from ...model.training.recipe import Recipe
             from ..runs.loading import set_accumulator
             from ..runs.pipeline import Trainer
+            from ..runs.sums import SEEN, calibration_levels, print_sums, sums_rows
 
         recipe = Recipe(
             **{name: getattr(given, name) for name in RECIPE},
@@ -165,8 +166,10 @@ def command(given: TrainOptions) -> int:
         "accuracy_float": network.about["accuracy_float"],
         "accuracy_reference": share,
     }
+    levels = calibration_levels(network, given.output, given.dataset, SEEN)
+    sums = sums_rows(network, given.lanes, levels)
     if given.as_json:
-        print(json.dumps(summary, indent=2))
+        print(json.dumps({**summary, "sums": sums}, indent=2))
     else:
         print(
             f"{given.output}: {network.name}, {100 * summary['accuracy_reference']:.2f} % "
@@ -174,4 +177,5 @@ def command(given: TrainOptions) -> int:
             f"{network.accumulator.width}-bit accumulator, {network.parameter_bits:,} bits of "
             f"weights, {network.mean_weight_bits:.3g} each"
         )
+        print_sums(sums, standard_output())
     return 0

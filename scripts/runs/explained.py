@@ -3,18 +3,20 @@
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
+import numpy as np
+
 from ...hw.errors import GeometryError, NetworkError, Refusal
 from ...hw.network.layers import Requantised, Weighted
 from ...hw.network.network import Network
-from ...hw.numbers.arithmetic import bits_for
-from ...hw.numbers.formats import Bipolar, Format
-from ...hw.program.bounds import exact_bound
+from ...hw.numbers.formats import Bipolar
+from ...hw.program.bounds import exact_bound, type_bound
 from ...hw.program.layout import Program
 from ...hw.program.mapping import MappedLayer, map_network
 from ...hw.synth.estimate import Estimate, estimate
 from ...hw.synth.placement import fits, memory_use
 from ...hw.synth.targets import TARGETS, Target
 from ..terminal.options import ArrayOptions
+from .sums import sums_rows
 from .tiles import TileUse, tile_use
 
 __all__ = ["ExplainedLayer", "Explanation", "TargetUse", "requantisation"]
@@ -106,6 +108,8 @@ class Explanation:
         What else there is to say.
     is_trained : bool
         Whether weights are what they will be; sums of others are bounded by their formats.
+    images : integer array of shape (images, height, width, channels), or None
+        Input levels on which sums are looked at.
     """
 
     name: str
@@ -115,6 +119,7 @@ class Explanation:
     refusals: tuple[Refusal, ...] = ()
     remarks: tuple[str, ...] = ()
     is_trained: bool = True
+    images: np.ndarray | None = None
 
     @cached_property
     def laid_out(self) -> "Program | GeometryError | NetworkError | None":
@@ -132,8 +137,7 @@ class Explanation:
         network, program = self.network, self.laid_out
         if network is None:
             return ()
-        sliced = isinstance(program, Program) and program.geometry.slice is not None
-        mapped = map_network(network, self.array.lanes, sliced=sliced)
+        mapped = map_network(network, self.array.lanes, sliced=self._sliced)
         return tuple(self._layer(network, index, each) for index, each in enumerate(mapped))
 
     @cached_property
@@ -155,10 +159,12 @@ class Explanation:
         layer, macs = mapped.layer, network.macs(mapped.layer)
         cycles = self._cycles and self._cycles[index]
         tiles = self._tiles and self._tiles[index]
-        weight, bits = "", exact_bound(mapped).partial.bits if mapped.on_array else 0
+        weight, bits = "", 0
+        if mapped.on_array:
+            bound = exact_bound(mapped) if self.is_trained else type_bound(mapped)
+            bits = bound.partial.bits
         if isinstance(layer, Weighted):
             weight = str(layer.weight)
-            bits = bits if self.is_trained else _most_bits(layer)
         return ExplainedLayer(
             layer=layer.name,
             kind=layer.kind,
@@ -175,6 +181,18 @@ class Explanation:
             slices=tiles.slices if tiles else "",
             weight_memory=tiles.weight_memory if tiles else None,
         )
+
+    @property
+    def _sliced(self) -> bool:
+        program = self.laid_out
+        return isinstance(program, Program) and program.geometry.slice is not None
+
+    @cached_property
+    def sums(self) -> list[dict[str, str | int | None]]:
+        """Bits of sums by each bound, see `sums_rows`; nothing where weights are not trained."""
+        if self.network is None or not self.is_trained:
+            return []
+        return sums_rows(self.network, self.array.lanes, self.images, sliced=self._sliced)
 
     @cached_property
     def targets(self) -> tuple[TargetUse, ...]:
@@ -200,6 +218,7 @@ class Explanation:
             "model": self.name,
             "kind": self.kind,
             "layers": [asdict(each) for each in self.layers],
+            "sums": self.sums,
             "unsupported": [each._asdict() for each in self.refusals],
             "targets": [asdict(each) for each in self.targets],
             "remarks": list(self.remarks),
@@ -216,16 +235,6 @@ def requantisation(layer: Requantised) -> str:
     if (layer.multiplier == 1).all():
         return f"shift {layer.shift}{even}" if layer.shift else "sums"
     return f"multiply {int(layer.multiplier.max()).bit_length()}{even}"
-
-
-def _most_bits(layer: Weighted) -> int:
-    """Return the bits of sums that no weights of the layer's format exceed."""
-    most = layer.weights[0].size * _reach(layer.weight) * _reach(layer.input)
-    return bits_for(-most, most)
-
-
-def _reach(fmt: Format) -> int:
-    return max(-fmt.min_level, fmt.max_level)
 
 
 def _use(program: Program, target: Target) -> TargetUse:

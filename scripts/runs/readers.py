@@ -3,9 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from ...hw.errors import FormatError, NetworkError, Refusal
+from ...hw.network.network import Network
 from ...hw.numbers.formats import Bipolar, Fixed, parse
 from ...model.exchange.tflite.reading import is_tflite
 from ...model.lowering.own_module import is_own_module, own_module
@@ -13,6 +16,11 @@ from ..terminal.options import ArrayOptions
 from ..terminal.progress import Reporter
 from .explained import Explanation
 from .imports import ReadingOptions, load_model
+from .sums import calibration_levels
+
+if TYPE_CHECKING:
+    from ...model.exchange.importer import Imported
+    from ...model.exchange.tflite.importer import ImportedTflite
 
 __all__ = ["READERS", "ExplainOptions", "ModelReader", "reader_of"]
 
@@ -27,6 +35,8 @@ class ExplainOptions(ArrayOptions, ReadingOptions):
     activation: str | None
     input: str
     target: str | None
+    data: str | None
+    calibration: int
     as_json: bool
 
 
@@ -114,7 +124,14 @@ def _explain_network(given: ExplainOptions, reporter: Reporter) -> Explanation:
     with reporter.step("load PyTorch"):
         from .loading import load_network
     network = load_network(given.model, given.lanes)
-    return Explanation(network.name, "network", given, network)
+    return Explanation(network.name, "network", given, network, images=_calibration(given, network))
+
+
+def _calibration(given: ExplainOptions, network: Network) -> np.ndarray | None:
+    """Return images on which sums are looked at, where there are any."""
+    if given.data is None:
+        return None
+    return calibration_levels(network, given.model, given.data, given.calibration)
 
 
 # --- files of other tools ------------------------------------------------------------------------
@@ -127,7 +144,20 @@ def _explain_onnx(given: ExplainOptions, reporter: Reporter) -> Explanation:
         imported = load_model(given, given.lanes, reporter)
     except NetworkError as error:
         return Explanation(name, kind, given, refusals=_refused(given, error))
-    return Explanation(name, kind, given, imported.network, remarks=_remarks(imported.dropped))
+    return _explain_imported(given, kind, imported)
+
+
+def _explain_imported(
+    given: ExplainOptions, kind: str, imported: "Imported | ImportedTflite"
+) -> Explanation:
+    return Explanation(
+        given.model.stem,
+        kind,
+        given,
+        imported.network,
+        remarks=_remarks(imported.dropped),
+        images=_calibration(given, imported.network),
+    )
 
 
 def _explain_tflite(given: ExplainOptions, reporter: Reporter) -> Explanation:
@@ -142,7 +172,7 @@ def _explain_tflite(given: ExplainOptions, reporter: Reporter) -> Explanation:
         text = str(error).removeprefix(f"{given.model}: ")
         refusals = found or (Refusal.of(NetworkError(text)),)
         return Explanation(name, kind, given, refusals=refusals)
-    return Explanation(name, kind, given, imported.network, remarks=_remarks(imported.dropped))
+    return _explain_imported(given, kind, imported)
 
 
 def _remarks(dropped: Sequence[str]) -> tuple[str, ...]:
@@ -165,10 +195,11 @@ def _is_any(path: Path) -> bool:
 
 
 OF_MODULES = ("image_shape", "classes", "weight", "activation", "input")
-OF_FILES = ("input_format", "input_scale", "logit_bits", "mean", "deviation", "values")
+READ = ("input_format", "input_scale", "logit_bits", "mean", "deviation", "values")
+OF_FILES = (*READ, "data", "calibration")
 READERS: tuple[ModelReader, ...] = (
     ModelReader("torch module", _is_module, _explain_module, OF_FILES),
-    ModelReader("network file", _is_network, _explain_network, OF_MODULES + OF_FILES),
+    ModelReader("network file", _is_network, _explain_network, OF_MODULES + READ),
     ModelReader("TFLite file", is_tflite, _explain_tflite, (*OF_MODULES, "logit_bits")),
     ModelReader("ONNX file", _is_any, _explain_onnx, OF_MODULES),
 )

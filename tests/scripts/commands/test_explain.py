@@ -68,8 +68,16 @@ def test_a_network_file(invoke, tmp_path):
     assert {each["cycles_per_image"] for each in found["targets"]} == {program.cycles.per_image}
     assert all(each["fits"] for each in found["targets"])
     assert not found["unsupported"]
+    sums = {each["layer"]: each for each in found["sums"]}
+    bits = [sums["layer0"][kind] for kind in ("type", "l1", "exact")]
+    assert bits == sorted(bits, reverse=True)
+    assert bits[2] == found["layers"][0]["sum_bits"]
+    assert (sums["layer0"]["accumulator"], sums["layer0"]["calibrated"]) == (14, None)
+    _, seen = explained(invoke, path, "--data", "digits", "--calibration", 8)
+    assert all(each["calibrated"] <= each["exact"] for each in seen["sums"])
     text = invoke("explain", path).out
     assert "memory fits" in text
+    assert "holds by" in text
     assert "up5k" in text
     assert "estimate" not in found
     estimated = json.loads(invoke("explain", path, "--target", "hx8k", "--json").out)["estimate"]
