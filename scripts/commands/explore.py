@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..exploring.quantised import Quantiser
     from ..exploring.request import Request
 
-__all__ = ["ExploreOptions", "command"]
+__all__ = ["ExploreOptions", "FormatNames", "command"]
 
 ASKED = ("target", "objective", "accuracy_drop", "widths", "activations", "input", "accumulator")
 ASKED += ("points", "random", "seeds", "images")

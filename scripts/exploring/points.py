@@ -19,6 +19,7 @@ __all__ = [
     "PredictedPoint",
     "best_front",
     "chosen_points",
+    "figure",
     "noted",
     "random_points",
     "uniform_points",

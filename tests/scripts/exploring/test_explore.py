@@ -27,7 +27,16 @@ ASKED += ("--validation", 100, "--random", 2, "--images", 4)
 
 def estimate_of(program, target):
     cells = 900 + 30 * program.geometry.macs
-    return Estimate(cells, cells // 2, 8, 0, 0, 40.0, 0.2, 0.2)
+    return Estimate(
+        lut=cells,
+        ff=cells // 2,
+        bram=8,
+        spram=0,
+        dsp=0,
+        fmax_mhz=40.0,
+        lut_error=0.2,
+        fmax_error=0.2,
+    )
 
 
 @pytest.fixture
