@@ -30,10 +30,10 @@ def _networks(rows: Rows) -> str:
     for kind in KINDS:
         for dropout in DROPOUT:
             shares: dict[Any, float] = {}
-            for row in select(
+            found: list[dict[str, Any]] = select(
                 rows, part="accuracy", kind=kind, dropout=dropout, rounding="nearest"
-            ):
-                one: dict[str, Any] = row
+            )
+            for one in sorted(found, key=lambda row: row["images"]):  # those of most images stay
                 right = one["right"][0] - one["gained"][0] + one["lost"][0]
                 shares[one["seed"]] = 100 * right / one["images"]
             if shares:

@@ -134,7 +134,7 @@ class Explanation:
     @cached_property
     def layers(self) -> tuple[ExplainedLayer, ...]:
         """What each layer becomes."""
-        network, program = self.network, self.laid_out
+        network = self.network
         if network is None:
             return ()
         mapped = map_network(network, self.array.lanes, sliced=self._sliced)
