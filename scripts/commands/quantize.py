@@ -235,6 +235,7 @@ def command(given: QuantizeOptions) -> int:
         options.refuse("norms", "is what --equalize folds")
     with Reporter() as reporter:
         with reporter.step("load the libraries"):
+            from ...hw.program.ordering import sorted_by_width
             from ...model.post_training.images import NetworkImages
             from ...model.post_training.method import PostTraining
             from ...model.post_training.quantization import quantize
@@ -258,7 +259,7 @@ def command(given: QuantizeOptions) -> int:
                 about={"network": stem(given.model), "command": _command(given, method.words())},
             )
             step.note(f"{len(images.calibration)} images to calibrate on")
-    network_file.save(found.network, given.output)
+    network_file.save(sorted_by_width(found.network), given.output)
     seen = images.calibration[:SEEN]
     levels = images.levels(seen, found.network.input, found.model.input_scale)
     sums = sums_rows(found.network, given.lanes, levels)

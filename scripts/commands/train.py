@@ -123,6 +123,7 @@ def command(given: TrainOptions) -> int:
     from ...hw.geometry import Geometry
     from ...hw.network.file import save
     from ...hw.numbers.arithmetic import Accumulator
+    from ...hw.program.ordering import sorted_by_width
     from ...hw.tools.store import Store
 
     bits, lanes = given.accumulator, given.lanes
@@ -154,6 +155,7 @@ def command(given: TrainOptions) -> int:
                 levels = dataset.levels(dataset.test_images, network.input)
                 share = accuracy(evaluate(network, levels, lanes), dataset.test_labels)
             network = replace(network, about={**network.about, "accuracy_reference": share})
+    network = sorted_by_width(network)
     save(network, given.output)
     for remark in network.about.get("remarks", ()):
         print(remark, file=sys.stderr)
