@@ -50,6 +50,7 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "brevitas": (BREVITAS, networks.trained),
     "post_training": (POST_TRAINING, networks.quantised),
     "untrained": (POST_TRAINING, networks.untrained),
+    "channel_widths": (POST_TRAINING, networks.channel_widths),
     "tflite": (TFLITE, networks.tflite),
     "values": (OUTPUTS, networks.images),
     "fitting": (ACCUMULATORS, networks.fitting),

@@ -10,6 +10,7 @@ TESTSETS = FOLDER / "testsets.json"
 EXPORTED = FOLDER / "qonnx.json"
 TRAINED = FOLDER / "brevitas.json"
 POST_TRAINING = FOLDER / "post_training.json"
+CHANNEL_WIDTHS = FOLDER / "channel_widths.json"
 IMAGES = FOLDER / "values.json"
 TFLITE = FOLDER / "tflite_models.json"
 DEPTHWISE = FOLDER / "depthwise.json"
@@ -268,6 +269,25 @@ def untrained() -> str:
     array = f"They ran in hardware on an array of {_array(rows)} elements and lanes."
     caption = f"All test images. {array} {versions(rows[0]['versions'])}. Made by:"
     return f"{table(UNTRAINED_COLUMNS, both, 6)}\n\n{caption}\n\n{_commands(rows)}"
+
+
+def channel_widths() -> str:
+    """Return the table of channels of two widths beside layers of one."""
+    rows = read(CHANNEL_WIDTHS)
+    columns: Columns = {
+        "network": lambda row: row["network"],
+        "weights": lambda row: row["weights"],
+        "bits of a weight": lambda row: f"{row['bits']:.3g}",
+        "bits of all weights": lambda row: f"{row['parameter_bits']:,}",
+        "right": lambda row: percent(row["accuracy"]),
+        "labelled as in float": lambda row: percent(row["same"]),
+    }
+    one = rows[0]
+    caption = (
+        f"{one['images']:,} training images; float {percent(one['accuracy_float'])}, activations "
+        f"{one['activations']}. {versions(one['versions'])}. Made by `{one['command']}`."
+    )
+    return f"{table(columns, rows)}\n\n{caption}\n"
 
 
 def _array(rows: Sequence[Row]) -> str:

@@ -43,7 +43,7 @@ def weight_format(stated: Format, levels: np.ndarray) -> Format:
 
 
 def channel_formats(
-    stated: Format, widths: Sequence[int] | None, levels: np.ndarray
+    stated: Format, widths: Sequence[int] | np.ndarray | None, levels: np.ndarray
 ) -> tuple[Format, tuple[int, ...] | None]:
     """Return the format of weights, and the widths of channels where these are not all as wide.
 
@@ -51,7 +51,7 @@ def channel_formats(
     ----------
     stated : Format
         What they are said to have; integers where there are widths.
-    widths : sequence of int or None
+    widths : integers or None
         What their output channels are said to have; a channel gets more where it needs more.
     levels : int64 array of shape (outputs, ...)
         The weights.

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ...hw.errors import FormatError
 from ...hw.numbers.formats import Bipolar, Fixed, Format, MiniFloat, PowerOfTwo
 from .limits import NO_LIMITS, RELU, Limits
-from .rounding import Chance, Ends, nearest, straight_through
+from .rounding import Chance, Ends, nearest, straight_through, within
 from .widths import check_widths
 
 __all__ = [
@@ -227,7 +227,7 @@ class WeightQuantizer(nn.Module):
 
     def nearest(self, levels: Tensor) -> Tensor:
         """Return the levels nearest to real ones, as floats, within the ends."""
-        return nearest(levels.clamp(*self.ends), self.format)
+        return nearest(within(levels, self.ends), self.format)
 
     def levels(self, weight: Tensor) -> Tensor:
         """Return the integer levels of ``weight``, int64 of the same shape."""

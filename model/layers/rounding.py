@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ...hw.numbers.formats import Bipolar, Fixed, Format
 
-__all__ = ["Chance", "Ends", "nearest", "straight_through"]
+__all__ = ["Chance", "Ends", "nearest", "straight_through", "within"]
 
 Ends = tuple[int, int] | tuple[Tensor, Tensor]
 """Lowest and highest level: of all values, or tensors that broadcast against them."""
@@ -17,6 +17,12 @@ class Chance(NamedTuple):
     """Stochastic rounding, and its source of chance; None is torch's own."""
 
     generator: torch.Generator | None
+
+
+def within(x: Tensor, ends: Ends) -> Tensor:
+    """Return ``x`` clamped to ends."""
+    low, high = cast("tuple[int, int]", ends)  # tensors as well
+    return x.clamp(low, high)
 
 
 def nearest(x: Tensor, fmt: Format) -> Tensor:
@@ -56,7 +62,7 @@ class _StraightThrough(torch.autograd.Function):
     ) -> Tensor:
         """Return ``scale * level``."""
         x = value / scale
-        clamped = x.clamp(*ends)
+        clamped = within(x, ends)
         if chance is None:
             levels = nearest(clamped, fmt)
         else:

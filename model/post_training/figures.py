@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from ..layers.blocks import Model
 from ..layers.quantize import ActivationQuantizer
+from ..layers.rounding import within
 from ..layers.steps import Step, WeightedStep
 from .progress import Say
 from .walk import Pair, mixed, sums_before_bounds, walk
@@ -109,7 +110,7 @@ def _layer(pair: Pair, loss: float, *, last: bool) -> LayerFigures:
         if signal.shape == step.op.weight.shape:
             weight_noise = noise_ratio(signal, step.op.weight.detach())
             levels = signal / quantizer.scale(signal).detach()
-            beyond = (levels - levels.clamp(*quantizer.ends)).abs() > 0.5
+            beyond = (levels - within(levels, quantizer.ends)).abs() > 0.5
             outside = float(beyond.float().mean())
         weight = str(quantizer.format)
         widths = quantizer.widths or (quantizer.format.width,)

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from ...hw.numbers.formats import Bipolar
 from ..layers.blocks import Model
+from ..layers.rounding import within
 from ..layers.steps import Block, WeightedStep, pair
 from .progress import Say, work_before
 from .walk import Pair, sums_before_bounds, walk
@@ -61,9 +62,9 @@ def _learn(each: Pair, step: WeightedStep, generator: torch.Generator) -> None:
         wanted = sums_before_bounds(each.exact, each.exact_inputs, each.scales)
         wanted = wanted.clamp(min=0) if each.exact.relu else wanted
         power = wanted.square().mean().clamp(min=1e-12)
-        real = (shadow / scale).clamp(*quantizer.ends)
+        real = within(shadow / scale, quantizer.ends)
         lower, upper = fmt.neighbours(real)
-        lower, upper = lower.clamp(*quantizer.ends), upper.clamp(*quantizer.ends)
+        lower, upper = (within(each, quantizer.ends) for each in (lower, upper))
         share = ((real - lower) / (upper - lower).clamp(min=1e-12)).clamp(0.01, 0.99)
         start = torch.logit((share - LOW) / (HIGH - LOW))
     with torch.enable_grad():

@@ -10,6 +10,7 @@ from torch import Tensor
 from ...hw.numbers.formats import Bipolar
 from ..layers.blocks import Model
 from ..layers.quantize import WeightQuantizer
+from ..layers.rounding import within
 from ..layers.steps import WeightedStep
 from .learned import sums_with
 from .method import PostTraining
@@ -76,7 +77,7 @@ def _search(each: Pair, step: WeightedStep, method: PostTraining) -> None:
 
 def _levels(real: Tensor, quantizer: WeightQuantizer, method: PostTraining) -> Tensor:
     if method.rounding == "chop":
-        return chop(real.clamp(*quantizer.ends), quantizer.format)
+        return chop(within(real, quantizer.ends), quantizer.format)
     return quantizer.nearest(real)
 
 

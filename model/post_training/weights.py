@@ -6,6 +6,7 @@ from torch import Tensor
 from ...hw.errors import NetworkError
 from ...hw.numbers.formats import Bipolar, Fixed, Format
 from ..layers.quantize import WeightQuantizer
+from ..layers.rounding import within
 from ..layers.steps import WeightedStep
 from .method import PostTraining
 
@@ -77,7 +78,7 @@ def round_weights(step: WeightedStep, method: PostTraining, generator: torch.Gen
     if fmt == Bipolar() or method.rounding not in ("chop", "stochastic"):
         return
     scale = quantizer.scale(shadow)
-    levels = (shadow / scale).clamp(*quantizer.ends)
+    levels = within(shadow / scale, quantizer.ends)
     if method.rounding == "chop":
         levels = chop(levels, fmt)
     else:

@@ -273,7 +273,7 @@ NAME = 19  # characters, so that a table fits 80 columns
 REPORT: "dict[str, tuple[str, Callable[[ImportedLayer], object]]]" = {
     "layer": ("left", lambda row: short(row.layer)),
     "kind": ("left", lambda row: row.kind),
-    "weights": ("left", lambda row: weights(row)),
+    "weights": ("left", lambda row: _weights(row)),
     "input": ("left", lambda row: row.input),
     "output": ("left", lambda row: row.output),
     "sums": ("right", lambda row: row.accumulator_bits or ""),
@@ -282,7 +282,7 @@ REPORT: "dict[str, tuple[str, Callable[[ImportedLayer], object]]]" = {
 }
 
 
-def weights(row: "ImportedLayer") -> str:
+def _weights(row: "ImportedLayer") -> str:
     """Return the format of a layer's weights, and their mean bits where channels have fewer."""
     if row.weight_bits is None or row.weight_bits == parse(row.weight).width:
         return row.weight

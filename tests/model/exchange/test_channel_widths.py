@@ -111,7 +111,7 @@ def test_widths_that_are_read_wrong_give_other_levels():
     given_ = network(1, (2, 3, 4, 9), (2, 2, 5))
     model = export(given_).model
     bits = initializer(model, "layer0/weights/bits")
-    bits.raw_data = np.float32([2, 3, 3, 9]).tobytes()
+    bits.raw_data = np.array([2, 3, 3, 9], np.float32).tobytes()
     first, *_ = weighted(import_model(model, name="back").network)
     assert not np.array_equal(first.weights, given_.layers[0].weights)  # type: ignore[attr-defined]
 
