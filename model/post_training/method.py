@@ -157,7 +157,7 @@ class PostTraining:
 
     def plain(self) -> dict[str, object]:
         """Return all options as plain JSON data; widths of channels where there are any."""
-        data: dict[str, object] = asdict(self) | {"layers": [list(each) for each in self.layers]}
+        data: dict[str, object] = {**asdict(self), "layers": [list(each) for each in self.layers]}
         del data["channels"]
         widths = {name: list(each) for name, each in named_widths(self.channels)}
         return data | {"channels": widths} if widths else data
