@@ -26,7 +26,7 @@ from .quantize import (
 
 if TYPE_CHECKING:
     from ...hw.network.network import Network
-    from ...model.fitting import AccumulatorFit
+    from ...model.fitting.options import AccumulatorFit
     from ...model.fitting.search import FittedNetwork
 
 __all__ = ["FitOptions", "command"]
@@ -109,7 +109,7 @@ def command(given: FitOptions) -> int:
     """
     with Reporter() as reporter:
         with reporter.step("load the libraries"):
-            from ...model.fitting import AccumulatorFit
+            from ...model.fitting.options import AccumulatorFit
         fit = AccumulatorFit(
             bits=given.bits,
             overflow=given.overflow,
@@ -140,7 +140,7 @@ def _is_network(model: str) -> bool:
 
 def _settle(given: FitOptions, fit: "AccumulatorFit") -> int:
     """Write a network whose formats are settled, with the accumulator."""
-    from ...model.fitting import settled
+    from ...model.fitting.settled import settled
     from ..runs.loading import load_network
     from ..runs.sums import calibration_levels
 
@@ -172,7 +172,7 @@ def _settled_row(given: FitOptions, found: "Network") -> dict[str, object]:
 
 
 def _fit(given: FitOptions, fit: "AccumulatorFit", reporter: Reporter) -> "FittedNetwork":
-    from ...model.fitting import fit_accumulator
+    from ...model.fitting.search import fit_accumulator
     from ...model.post_training.images import NetworkImages
 
     assert given.data is not None

@@ -21,7 +21,8 @@ from ...hw.numbers.arithmetic import OVERFLOWS
 from ...hw.program.bounds import BOUNDS
 from ...hw.program.layout import Program
 from ...hw.tools.store import Store
-from ...model.fitting import AccumulatorFit, fit_accumulator
+from ...model.fitting.options import AccumulatorFit
+from ...model.fitting.search import fit_accumulator
 from ...model.integers.partial_sums import seen_sums
 from ...model.post_training.images import NetworkImages
 from ...model.post_training.sources import is_trained_first, read
