@@ -133,7 +133,7 @@ def _solve(costs: np.ndarray, limits: Sequence[Limit]) -> tuple[int, ...] | None
     found = milp(
         goal.ravel() / (float(abs(goal).max()) or 1.0),
         integrality=np.ones(costs.size),
-        bounds=Bounds(0, possible.ravel().astype(float)),
+        bounds=Bounds(np.zeros(costs.size), possible.ravel().astype(float)),  # pyright: ignore[reportArgumentType]
         constraints=constraints,
         options={"mip_rel_gap": 0.0},
     )

@@ -83,9 +83,11 @@ def numbers_of(
     found = []
     for name in activations:
         fmt, own = parse(name), images.default
-        narrow = isinstance(fmt, Fixed) and isinstance(own, Fixed) and not own.signed
-        wide = narrow and 1 < fmt.width - fmt.signed < own.width and images.pixels is not None
-        pixels = str(Fixed(fmt.width - fmt.signed, signed=False)) if wide else str(own)
+        pixels = str(own)
+        if isinstance(fmt, Fixed) and isinstance(own, Fixed) and not own.signed:
+            bits = fmt.width - fmt.signed
+            if 1 < bits < own.width and images.pixels is not None:
+                pixels = str(Fixed(bits, signed=False))
         found.append(SharedFormats(name, input or pixels))
     return list(dict.fromkeys(found))
 
