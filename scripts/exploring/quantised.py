@@ -19,7 +19,8 @@ from ...hw.network.layers import Layer, Weighted
 from ...hw.network.network import Network
 from ...hw.numbers.arithmetic import Accumulator, bits_for
 from ...hw.numbers.formats import Fixed, parse
-from ...hw.program.mapping import accumulator_bits, map_network
+from ...hw.program.bounds import accumulator_bits
+from ...hw.program.mapping import map_network
 from ...hw.tools.store import Store
 from ...model.data import load as load_dataset
 from ...model.integers.export import export_model

@@ -18,8 +18,8 @@ from ...hw.network.layers import Add, AveragePool, Conv2d, Dense, Layer, MaxPool
 from ...hw.network.network import INPUT, Network
 from ...hw.numbers.arithmetic import Accumulator
 from ...hw.numbers.formats import Bipolar, Fixed, Format, parse
+from ...hw.program.bounds import accumulator_bits
 from ...hw.program.layout import Program
-from ...hw.program.mapping import accumulator_bits
 from ...model.zoo.networks import load
 
 __all__ = ["SampledDesign", "design", "designs"]
