@@ -100,7 +100,7 @@ def limits_of(request: Request, array: FittingArray) -> list[Limit]:
     """Return the limits of the array and of the request, but for that of losses."""
     found = [Limit("the weight memory", array.words, array.room, " words")]
     if request.accumulator is not None:
-        bits = array.versions.accumulators
+        bits = array.versions.accumulators(array.shape.geometry.lanes)
         # a layer has a sum of its own, so this limits each choice, and no sum over layers
         wide = np.where(bits > request.accumulator, np.inf, 0.0)
         found.append(Limit("--accumulator", wide, 0.0))
@@ -128,8 +128,8 @@ def budgets(request: Request, array: FittingArray) -> list[float]:
 
 def _refused(request: Request, array: FittingArray, limits: Sequence[Limit]) -> FitError:
     """Return the error of limits that nothing meets; of accumulators, the least that would do."""
-    bits = array.versions.accumulators
     if request.accumulator is not None:
+        bits = array.versions.accumulators(array.shape.geometry.lanes)
         needed = int(np.where(np.isfinite(array.cycles), bits, np.inf).min(axis=1).max())
         if needed > request.accumulator:
             return FitError(

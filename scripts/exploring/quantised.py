@@ -17,9 +17,9 @@ from ...hw.errors import DataError
 from ...hw.network.file import from_bytes, to_bytes
 from ...hw.network.layers import Layer, Weighted
 from ...hw.network.network import Network
-from ...hw.numbers.arithmetic import Accumulator, bits_for
+from ...hw.numbers.arithmetic import Accumulator
 from ...hw.numbers.formats import Fixed, parse
-from ...hw.program.bounds import accumulator_bits
+from ...hw.program.bounds import accumulator_bits, exact_bound
 from ...hw.program.mapping import map_network
 from ...hw.tools.store import Store
 from ...model.data import load as load_dataset
@@ -126,15 +126,13 @@ class Versions:
         sizes = [layer.weights.size for layer in self.layers(self.widths[0])]
         return np.outer(sizes, self.widths).astype(float)
 
-    @property
-    def accumulators(self) -> np.ndarray:
-        """Bits of the accumulator that each needs, of shape (groups, widths)."""
+    def accumulators(self, lanes: int) -> np.ndarray:
+        """Return the bits of the accumulator that each needs, of shape (groups, widths)."""
         found = np.zeros(self.losses.shape)
         for column, width in enumerate(self.widths):
-            mapped = map_network(self.networks[width], 1)
-            ranges = {each.layer.name: each.accumulator_range() for each in mapped if each.on_array}
+            mapped = {each.layer.name: each for each in map_network(self.networks[width], lanes)}
             for row, name in enumerate(self.groups):
-                found[row, column] = bits_for(*ranges[name])
+                found[row, column] = exact_bound(mapped[name]).partial.bits
         return found
 
     def mixed(self, widths: Mapping[str, int], lanes: int) -> Network:

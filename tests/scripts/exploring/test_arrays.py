@@ -138,4 +138,7 @@ def test_limits_that_nothing_meets_are_named(store_path, plane):
     limited = candidates_of(request(store_path, accumulator=14), array)
     rows = np.arange(3)
     for each in limited:
-        assert array.versions.accumulators[rows, list(each.chosen)].max() <= 14
+        assert (
+            array.versions.accumulators(array.shape.geometry.lanes)[rows, list(each.chosen)].max()
+            <= 14
+        )
