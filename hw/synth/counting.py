@@ -2,8 +2,9 @@
 
 from collections import Counter
 from math import ceil
+from typing import Protocol
 
-from amaranth.hdl import Instance, Module, Value
+from amaranth.hdl import Instance, Module, Signal, Value
 from amaranth.lib.wiring import Component, In, Out, Signature
 
 from ..accelerator.top import Accelerator
@@ -92,13 +93,24 @@ def count_element(component: Component, target: Target) -> Counts:
     return Counter({f"element {name}": count for name, count in found.items()})
 
 
+class _Elaborated(Protocol):
+    """A component, of which stubs do not say that it is elaborated."""
+
+    @property
+    def signature(self) -> Signature: ...
+
+    def elaborate(self, platform: object) -> Module: ...
+
+
 class _Element(Component):
     """A processing element whose flag of overflow nothing reads, as in an accelerator.
 
     An ``idle`` one is in a row to which no image comes: its activations are 0.
     """
 
-    def __init__(self, element: Component, total: Value, *, idle: bool):
+    o: Signal
+
+    def __init__(self, element: _Elaborated, total: Value, *, idle: bool):
         self.element, self.total = element, total
         members = dict(element.signature.members)
         del members["o_drain"]

@@ -76,11 +76,11 @@ def largest_geometry(
             return found
     tried.probe(hop)
     for _ in range(TRIES):
-        predict = _learned(tried.cells)
+        learned = _learned(tried.cells)
         chosen = ranking.best(
             each
             for each in dict.fromkeys([*grid, *tried.cells])
-            if each not in tried.refused and tried.cells.get(each, predict(each)) <= room
+            if each not in tried.refused and tried.cells.get(each, learned(each)) <= room
         )
         if chosen is None:
             break

@@ -8,20 +8,34 @@ to them.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from amaranth.hdl import Const, Fragment, Value, _ir, _nir
+from amaranth.hdl import Const, Fragment, Value, _ir
 from amaranth.lib.wiring import Component, In
 
+from .cells import (
+    AssignmentList,
+    AsyncReadPort,
+    Cell,
+    FlipFlop,
+    Instance,
+    Matches,
+    Memory,
+    Net,
+    Netlist,
+    Operator,
+    Part,
+    PriorityMatch,
+    SyncReadPort,
+    SyncWritePort,
+)
 from .gate_graph import FALSE, LEAF, TRUE, GateGraph
 
 __all__ = ["CountedMemory", "Counts", "count_gates"]
 
 Counts: TypeAlias = "Counter[str]"
-Net: TypeAlias = int
-"""One bit of Amaranth's netlist: a cell in the upper bits, a bit of what it gives in the lower."""
 
 _BITS = 16
 _IDLE = "i_activations"
@@ -95,8 +109,9 @@ class _Register(NamedTuple):
 class _Design:
     """The gates of a netlist, in which some nets are constant."""
 
-    def __init__(self, netlist: Any, constant: frozenset[Net]):
-        self._cells, self._constant, self._graph = netlist.cells, constant, GateGraph()
+    def __init__(self, netlist: Netlist, constant: frozenset[Net]):
+        self._cells, self._top = netlist.cells, netlist.top
+        self._constant, self._graph = constant, GateGraph()
         self._known: dict[Net, int] = {0: FALSE, 1: TRUE}
         self._words: list[_Word] = []
         self._equal: dict[object, list[int]] = {}
@@ -105,7 +120,7 @@ class _Design:
         self._roots: list[int] = []
         self._instances: Counts = Counter()
         self.memories: list[CountedMemory] = []
-        for name, (start, width) in self._cells[0].ports_i.items():
+        for name, (start, width) in self._top.ports_i.items():
             for bit in range(start, start + width):
                 self._known[_net(0, bit)] = literal = self._graph.leaf()
                 if name == "rst":
@@ -131,8 +146,8 @@ class _Design:
                     self._make(net >> _BITS, net & 0xFFFF, cell)
         return known[wanted]
 
-    def _source(self, net: Net, cell: Any) -> int:
-        if net in self._constant:
+    def _source(self, net: Net, cell: Cell) -> int:
+        if isinstance(cell, FlipFlop) and net in self._constant:
             return cell.init >> (net & 0xFFFF) & 1
         if -getattr(cell, "memory", 0) in self._constant:
             return FALSE
@@ -141,29 +156,29 @@ class _Design:
     def _literals(self, nets: Iterable[Net]) -> list[int]:
         return [self._literal(net) for net in nets]
 
-    def _make(self, index: int, bit: int, cell: Any) -> None:
+    def _make(self, index: int, bit: int, cell: Cell) -> None:
         """Make the gates of one bit of a cell, or of all, whose operands are known."""
         known, graph = self._known, self._graph
         match cell:
-            case _nir.AssignmentList():
+            case AssignmentList():
                 value = known[cell.default[bit]]
                 for condition, given in _given(cell, bit):
                     value = graph.choose(known[condition], known[given], value)
                 known[_net(index, bit)] = value
-            case _nir.Operator(operator="&" | "|" | "^" | "~" | "m"):
+            case Operator(operator="&" | "|" | "^" | "~" | "m"):
                 known[_net(index, bit)] = self._bitwise(cell, bit)
-            case _nir.Operator():
+            case Operator():
                 words = [[known[net] for net in word] for word in cell.inputs]
                 self._put(index, self._operate(cell.operator, words, cell.width))
-            case _nir.Matches():
+            case Matches():
                 value = [known[net] for net in cell.value]
                 matches = [self._match(value, pattern) for pattern in cell.patterns]
                 known[_net(index, 0)] = _all(graph.either, matches, FALSE)
-            case _nir.PriorityMatch():
+            case PriorityMatch():
                 before = [known[net] ^ 1 for net in cell.inputs[:bit]]
                 free = _all(graph.both, before, known[cell.en])
                 known[_net(index, bit)] = graph.both(free, known[cell.inputs[bit]])
-            case _nir.Part():
+            case Part():
                 self._put(index, self._part(cell))
             case _:
                 known[_net(index, bit)] = graph.leaf()
@@ -172,7 +187,7 @@ class _Design:
         for bit, literal in enumerate(word):
             self._known[_net(index, bit)] = literal
 
-    def _bitwise(self, cell: Any, bit: int) -> int:
+    def _bitwise(self, cell: Operator, bit: int) -> int:
         known, graph = self._known, self._graph
         if cell.operator == "~":
             return known[cell.inputs[0][bit]] ^ 1
@@ -188,7 +203,7 @@ class _Design:
         bits = [literal ^ (bit == "0") for literal, bit in wanted if bit != "-"]
         return _all(self._graph.both, bits, TRUE)
 
-    def _part(self, cell: Any) -> list[int]:
+    def _part(self, cell: Part) -> list[int]:
         known = self._known
         value = [known[net] for net in cell.value]
         fill = value[-1] if cell.value_signed else FALSE
@@ -246,25 +261,26 @@ class _Design:
     def constants(self) -> frozenset[Net]:
         """Make all gates; return what never changes: registers, and memories by their negative."""
         found = set(self._constant)
-        self._roots += self._literals(n for w in self._cells[0].ports_o.values() for n in w)
+        self._roots += self._literals(n for w in self._top.ports_o.values() for n in w)
         writes: dict[int, list[Net]] = {}
         for index, cell in enumerate(self._cells):
             match cell:
-                case _nir.FlipFlop():
+                case FlipFlop():
                     found |= self._register(index, cell)
-                case _nir.Instance():
+                case Instance():
                     self._instance(cell)
-                case _nir.SyncWritePort():
+                case SyncWritePort():
                     writes.setdefault(cell.memory, []).extend(cell.en)
                     self._roots += self._literals([*cell.data, *cell.addr, *cell.en])
-                case _nir.SyncReadPort():
+                case SyncReadPort():
                     writes.setdefault(cell.memory, [])
                     self._roots += self._literals([*cell.addr, cell.en])
-                case _nir.AsyncReadPort():
+                case AsyncReadPort():
                     writes.setdefault(cell.memory, [])
                     self._roots += self._literals(cell.addr)
         for index, enables in writes.items():
             cell = self._cells[index]
+            assert isinstance(cell, Memory)
             if enables and set(self._literals(enables)) == {FALSE} and not any(cell.init):
                 found.add(-index)
             else:
@@ -273,13 +289,13 @@ class _Design:
                 self.memories.append(CountedMemory(cell.width, cell.depth, parts, single))
         return frozenset(found)
 
-    def _instance(self, cell: Any) -> None:
+    def _instance(self, cell: Instance) -> None:
         literals = {name: self._literals(port) for name, port in cell.ports_i.items()}
         idle = "idle " if _IDLE in literals and max(literals[_IDLE]) <= TRUE else ""
         self._instances[f"{idle}cell {cell.type}"] += 1
         self._roots += [literal for port in literals.values() for literal in port]
 
-    def _register(self, index: int, cell: Any) -> set[Net]:
+    def _register(self, index: int, cell: FlipFlop) -> set[Net]:
         """Find what the bits of a register take, and when; return those that never change."""
         never = set()
         for bit, net in enumerate(cell.data):
@@ -296,7 +312,7 @@ class _Design:
     def _taken(self, output: int, net: Net) -> tuple[int, int]:
         """Return data and enable of a register: holding and its reset need no gates."""
         cell, graph = self._cells[net >> _BITS] if net > TRUE else None, self._graph
-        if not isinstance(cell, _nir.AssignmentList):
+        if not isinstance(cell, AssignmentList):
             return graph.without_reset(self._literal(net)), TRUE
         bit = net & 0xFFFF
         value = self._literal(cell.default[bit])
@@ -377,20 +393,20 @@ class _Used(NamedTuple):
     words: list[tuple[_Word, int]]
 
 
-_SOURCES = _nir.FlipFlop, _nir.SyncReadPort, _nir.AsyncReadPort, _nir.Instance, _nir.Memory
+_SOURCES = FlipFlop, SyncReadPort, AsyncReadPort, Instance, Memory
 
 
 def _net(cell: int, bit: int) -> Net:
     return cell << _BITS | bit
 
 
-def _given(cell: Any, bit: int) -> list[tuple[Net, Net]]:
+def _given(cell: AssignmentList, bit: int) -> list[tuple[Net, Net]]:
     """Return conditions and values of the assignments to a bit, in order."""
     places = ((each, bit - each.start) for each in cell.assignments)
     return [(each.cond, each.value[at]) for each, at in places if 0 <= at < len(each.value)]
 
 
-def _all(make: Any, literals: Iterable[int], first: int) -> int:
+def _all(make: Callable[[int, int], int], literals: Iterable[int], first: int) -> int:
     found = first
     for literal in literals:
         found = make(found, literal)

@@ -173,8 +173,9 @@ def _mapped(model: Model, node: Node, lanes: int) -> MappedLayer:
     assert isinstance(step, WeightedStep)
     function = last_layer if node == model.nodes[-1] else hidden_layer
     sums = function(model, node, step, node.sources).accumulation
-    one = {"multiplier": np.ones(sums.size.channels), "bias": np.zeros(sums.size.channels)}
-    layer = sums.layer(node.name, Fixed(32), Parameters(**one))
+    channels = sums.size.channels
+    one = Parameters(multiplier=np.ones(channels), bias=np.zeros(channels))
+    layer = sums.layer(node.name, Fixed(32), one)
     assert isinstance(layer, Weighted)
     patch = patch_of(layer, sums.input_sizes[0], lanes)
     return map_weighted(layer, patch, lanes, Operands(layer.weight, layer.input))

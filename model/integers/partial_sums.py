@@ -159,22 +159,21 @@ class _Watched:
             self._run(parts)
 
     def _run(self, tensors: Sequence[Tensor]) -> None:
-        over: Tensor | None = None
+        over: list[Tensor] = []  # of any step, in one tensor
         most: list[tuple[Tensor, Tensor]] = []
 
         def watch(held: Tensor) -> None:
-            nonlocal over
             most.append(self._ends(held))
             flags = self.register.overflows(held)
-            over = flags if over is None else over | flags
+            over[:] = [over[0] | flags] if over else [flags]
 
         registers = self._trace.registers(
             tensors, flags=False, watch=watch if self.steps else None
         ).values
         final = self._ends(registers)
-        if over is None or self.register.overflow == "wrap":
-            over = self.register.overflows(registers)
-        self._beyond += int(over.sum())
+        if not over or self.register.overflow == "wrap":
+            over = [self.register.overflows(registers)]
+        self._beyond += int(over[0].sum())
         lows, highs = zip(*(most or [final]), strict=True)
         partial = torch.stack(lows).amin(dim=0), torch.stack(highs).amax(dim=0)
         self._final = self._joined(self._final, final)

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,7 +19,7 @@ from .synthesize import described
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..runs.explained import Explanation
+    from ..runs.explained import ExplainedLayer, Explanation
 
 __all__ = ["command"]
 
@@ -101,7 +101,7 @@ def _print(found: "Explanation", console: "Console") -> None:
         shown = found.plain()
         _table(console, shown["layers"], LAYERS)
         if any(each.slices for each in found.layers):
-            _table(console, list(map(_used, shown["layers"])), SLICES)
+            _table(console, [_used(each) for each in found.layers], SLICES)
         if found.sums:
             print_sums(found.sums, console)
         _table(console, shown["targets"], TARGETS)
@@ -139,10 +139,11 @@ TARGETS = {
 }
 
 
-def _used(row: dict[str, Any]) -> dict[str, Any]:
+def _used(layer: "ExplainedLayer") -> dict[str, object]:
     """Return what is known of a layer, with its utilisation as a percentage."""
-    share = row["utilisation"]
-    return row | {"utilisation": None if share is None else f"{100 * share:.0f} %"}
+    share = layer.utilisation
+    shown = None if share is None else f"{100 * share:.0f} %"
+    return {**asdict(layer), "utilisation": shown}
 
 
 def _table(console: "Console", rows: object, columns: dict[str, str]) -> None:

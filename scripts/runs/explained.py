@@ -157,8 +157,8 @@ class Explanation:
 
     def _layer(self, network: Network, index: int, mapped: MappedLayer) -> ExplainedLayer:
         layer, macs = mapped.layer, network.macs(mapped.layer)
-        cycles = self._cycles and self._cycles[index]
-        tiles = self._tiles and self._tiles[index]
+        cycles = self._cycles[index] if self._cycles else None
+        tiles = self._tiles[index] if self._tiles else None
         weight, bits = "", 0
         if mapped.on_array:
             bound = exact_bound(mapped) if self.is_trained else type_bound(mapped)

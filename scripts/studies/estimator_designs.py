@@ -88,7 +88,8 @@ class SampledDesign:
         if self.kind in NETWORKS:
             network = load(self.kind)
         else:
-            network = _network(rng, self.kind, *map(parse, self.formats), self.geometry)
+            weight, first, hidden = map(parse, self.formats)
+            network = _network(rng, self.kind, weight, first, hidden, self.geometry)
         return Program(network, self.geometry, **self.options)  # type: ignore[arg-type]
 
 
@@ -161,7 +162,8 @@ def _mlp(rng: random.Random, to: "_Builder") -> None:
 
 
 def _convolutions(rng: random.Random, to: "_Builder") -> None:
-    to.begin(*[rng.choice([8, 12, 16, 28])] * 2, rng.choice([1, 1, 2, 3, 4]))
+    side = rng.choice([8, 12, 16, 28])
+    to.begin(side, side, rng.choice([1, 1, 2, 3, 4]))
     for _ in range(rng.randint(1, 3)):
         kernel = rng.choice([1, 3, 3, 5])
         around = rng.choice([0, kernel // 2])
@@ -180,7 +182,8 @@ def _convolutions(rng: random.Random, to: "_Builder") -> None:
 
 
 def _residual(rng: random.Random, to: "_Builder") -> None:
-    to.begin(*[rng.choice([8, 12, 16])] * 2, rng.choice([2, 3, 4]))
+    side = rng.choice([8, 12, 16])
+    to.begin(side, side, rng.choice([2, 3, 4]))
     to.conv(rng.choice([4, 8, 16]), 3, 1, 1)
     for _ in range(rng.randint(1, 3)):
         other = to.before
@@ -195,7 +198,8 @@ def _residual(rng: random.Random, to: "_Builder") -> None:
 
 
 def _depthwise(rng: random.Random, to: "_Builder") -> None:
-    to.begin(*[rng.choice([8, 12, 16])] * 2, rng.choice([1, 3]))
+    side = rng.choice([8, 12, 16])
+    to.begin(side, side, rng.choice([1, 3]))
     to.conv(rng.choice([4, 8, 16]), 3, rng.choice([1, 2]), 1)
     for _ in range(rng.randint(1, 3)):
         to.conv(to.size.channels, 3, 1, 1, groups=to.size.channels)
@@ -231,7 +235,7 @@ class _Builder:
         self._requantised(Dense, outputs, fmt, **weights)
 
     def conv(self, channels: int, kernel: int, stride: int, around: int, groups: int = 1) -> None:
-        window = Window((kernel, kernel), (stride, stride), (around,) * 4)
+        window = Window((kernel, kernel), (stride, stride), (around, around, around, around))
         weights = self._weights(channels, kernel, kernel, self.size.channels // groups)
         self._requantised(Conv2d, channels, None, window=window, groups=groups, **weights)
 

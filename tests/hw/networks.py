@@ -84,6 +84,11 @@ def random_convnet(seed, family, spec, accumulator, *, output=None, varied=False
     return Network("random", tuple(builder.layers), accumulator, input_size=spec[0])
 
 
+def weighted(network):
+    """The layers that have weights."""
+    return [layer for layer in network if isinstance(layer, Weighted)]
+
+
 def with_weights(seed, network, formats):
     """The same network with random weights of other formats, taken by the layers in turn."""
     rng, names, layers = np.random.default_rng(seed), cycle(formats), []

@@ -9,7 +9,7 @@ from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.program.layout import Program
 
-from ...hw.networks import random_network, with_widths
+from ...hw.networks import random_network, weighted, with_widths
 
 
 @pytest.mark.parametrize("bits", [None, 2, 4])
@@ -29,7 +29,7 @@ def test_weights_are_laid_out_from_an_answer(bits):
 def test_widths_of_channels_are_part_of_what_a_device_is():
     network = random_network(1, ("int8", "uint4", "uint4"), [6, 5, 3], Accumulator(20))
     network = with_widths(1, network, [2, 4, 8])
-    first, *others = network.layers
+    first, *others = weighted(network)
     assert first.widths
     zeros = replace(first, weights=0 * first.weights)
     moved = replace(zeros, widths=first.widths[::-1])

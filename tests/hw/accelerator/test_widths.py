@@ -30,6 +30,7 @@ from ..networks import (
     random_images,
     random_network,
     seeds,
+    weighted,
     with_widths,
 )
 
@@ -99,7 +100,7 @@ def test_other_weights_of_the_same_widths_can_be_loaded():
     network = with_widths(1, random_network(1, FAMILY, [8, 9, 4], Accumulator(18)), [2, 4, 8])
     other = [
         replace(layer, weights=0 * layer.weights - 2 + (index % 2))
-        for index, layer in enumerate(network.layers)
+        for index, layer in enumerate(weighted(network))
     ]
     geometry = Geometry(1, 2, 4, slice=2)
     built = Program(network, geometry, any_weights=True)
@@ -113,7 +114,8 @@ def test_other_weights_of_the_same_widths_can_be_loaded():
 def test_cycles_of_a_layer_are_as_its_slices():
     """Of 16 tiles, 8, 4 and 4 have 1, 2 and 4 slices: 32 in all, instead of 64."""
     network = random_network(1, FAMILY, [64, 64], Accumulator(20))
-    layer = replace(network.layers[0], weights=network.layers[0].weights % 2)
+    (layer,) = weighted(network)
+    layer = replace(layer, weights=layer.weights % 2)
     widths = [8] * 16 + [4] * 16 + [2] * 32
     network = replace(network, layers=(replace(layer, widths=widths),))
     geometry = Geometry(1, 4, 4, slice=2)

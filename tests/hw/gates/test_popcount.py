@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module
+from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,6 +15,10 @@ from ..simulation import clocked
 
 
 class Both(wiring.Component):
+    a: Signal
+    b: Signal
+    o: Signal
+
     def __init__(self, lanes, structure):
         self.lanes, self.structure = lanes, structure
         super().__init__({"a": In(lanes), "b": In(lanes), "o": Out(lanes.bit_length())})
@@ -59,4 +63,4 @@ def test_other_leaves_are_found(monkeypatch, fabric):
 
 def test_lanes_that_constants_would_fill_are_refused():
     with pytest.raises(GeometryError, match=r"1, 2, 4, 8, ... lanes, not in 12; fill them"):
-        popcount.count_both(Module(), [(1, 1)] * 12, popcount.PLAIN)
+        popcount.count_both(Module(), [(Const(1), Const(1))] * 12, popcount.PLAIN)

@@ -8,14 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from narrowgauge.hw.errors import NetworkError
-from narrowgauge.hw.network.layers import Size, Weighted, Window
+from narrowgauge.hw.network.layers import Size, Window
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.program import ordering
 from narrowgauge.hw.program.ordering import sorted_by_width
 from narrowgauge.model.integers.reference import evaluate
 
 from ...formal.proof import edit
-from ..networks import convnets, random_convnet, random_exits, random_images, seeds, with_widths
+from ..networks import (
+    convnets,
+    random_convnet,
+    random_exits,
+    random_images,
+    seeds,
+    weighted,
+    with_widths,
+)
 
 INT4 = ("int8", "uint4", "int13")
 SAME, POINT = Window((3, 3), (1, 1), (1, 1, 1, 1)), Window((1, 1))
@@ -32,7 +40,7 @@ def made(spec, accumulator=None, widths=(2, 4, 8), seed=1):
 
 
 def widths_of(network):
-    return [layer.widths for layer in network if isinstance(layer, Weighted)]
+    return [layer.channel_widths for layer in weighted(network)]
 
 
 def same(network, lanes=3):
@@ -44,10 +52,10 @@ def same(network, lanes=3):
     for layer, before, after in zip(network, one.layers, other.layers, strict=True):
         if before.accumulators is not None:
             shape = (2, *network.sizes[layer.name])
-            sums = [
+            first, second = (
                 np.sort(np.asarray(x.accumulators).reshape(shape), axis=3) for x in (before, after)
-            ]
-            if not np.array_equal(*sums):
+            )
+            if not np.array_equal(first, second):
                 return False
     return True
 
@@ -70,11 +78,9 @@ def test_channels_of_one_width_keep_their_order():
     network = made((Size(1, 1, 3), ("dense", 12), ("dense", 2)))
     moved = sorted_by_width(network)
     for width in (2, 4, 8):
-        rows = [
-            each.layers[0].bias[np.array(each.layers[0].widths) == width]
-            for each in (network, moved)
-        ]
-        assert np.array_equal(*rows)
+        first, second = (weighted(each)[0] for each in (network, moved))
+        one, other = (each.bias[np.array(each.widths) == width] for each in (first, second))
+        assert np.array_equal(one, other)
     plain = random_convnet(1, INT4, RESIDUAL, Accumulator(24))
     assert sorted_by_width(plain) is plain
 

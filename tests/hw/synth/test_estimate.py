@@ -35,6 +35,8 @@ def test_more_of_everything_takes_more():
     large = estimate(Program(NETWORK, Geometry(2, 2, 4)), ECP5)
     assert small.lut < large.lut
     assert small.ff < large.ff
+    assert small.fmax_mhz
+    assert large.fmax_mhz
     assert small.fmax_mhz >= large.fmax_mhz > 0
     assert not small.remark
 

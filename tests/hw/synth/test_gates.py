@@ -14,6 +14,11 @@ from narrowgauge.hw.synth.gates import count_gates
 class Circuit(wiring.Component):
     """What ``make`` gives of ``a`` and ``b``, four bits each, and ``c``."""
 
+    a: Signal
+    b: Signal
+    c: Signal
+    o: Signal
+
     def __init__(self, make, width=4):
         self.make = make
         super().__init__({"a": In(4), "b": In(4), "c": In(1), "o": Out(width)})
@@ -83,6 +88,11 @@ def test_what_has_two_readers_is_a_lut_of_its_own():
 
 class Stored(wiring.Component):
     """A memory whose writing may be off."""
+
+    address: Signal
+    data: Signal
+    enable: Signal
+    o: Signal
 
     def __init__(self, *, written):
         self.written = written

@@ -1,6 +1,7 @@
 """Networks fitted to accumulators: what is guaranteed, what is tried, and what is refused."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -154,20 +155,20 @@ def test_bad_images(network, images):
 
 
 def test_a_network_whose_formats_are_settled():
-    family, options = ("int4", "uint4", "uint4"), {"validation": 8}
-    own = random_network(1, family, (6, 4, 3), fit(bits=20).accumulator)
+    wanted = partial(AccumulatorFit, validation=8)
+    own = random_network(1, ("int4", "uint4", "uint4"), (6, 4, 3), fit(bits=20).accumulator)
     needed = max(each["exact"].final.bits for each in search.network_bounds(own, 4).values())
-    found = settled(own, None, AccumulatorFit(bits=needed, **options))
+    found = settled(own, None, wanted(bits=needed))
     assert found.accumulator.width == needed
     assert found.about["accumulator_fit"]["bound"] == "exact"
     with pytest.raises(NetworkError, match=rf"layer layer. .* {needed} would do"):
-        settled(own, None, AccumulatorFit(bits=needed - 1, **options))
+        settled(own, None, wanted(bits=needed - 1))
     with pytest.raises(NetworkError, match="no wider than 20 bits already"):
-        settled(own, None, AccumulatorFit(bits=20, **options))
+        settled(own, None, wanted(bits=20))
     with pytest.raises(NetworkError, match="needs images: give --data"):
-        settled(own, None, AccumulatorFit(bits=needed, bound="calibrated", **options))
+        settled(own, None, wanted(bits=needed, bound="calibrated"))
     levels = np.zeros((2, 1, 1, 6), int)
     bounds = search.network_bounds(own, 4, levels)
     seen = max(each["calibrated"].final.bits for each in bounds.values())
     assert seen < needed
-    settled(own, levels, AccumulatorFit(bits=seen, bound="calibrated", **options))
+    settled(own, levels, wanted(bits=seen, bound="calibrated"))

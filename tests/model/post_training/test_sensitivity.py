@@ -40,6 +40,7 @@ def test_a_layer_is_alone():
     before = sensitivities(exact, model, images)
     with torch.no_grad():
         quantizer, _ = dict((node.name, step) for node, step in model.weighted())["4"].weights()
+        assert quantizer.log2_scale is not None
         quantizer.log2_scale.add_(1.0)
     after = sensitivities(exact, model, images)
     assert after["4"] != before["4"]

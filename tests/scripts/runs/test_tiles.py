@@ -7,12 +7,12 @@ from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.program.layout import Program
 from narrowgauge.scripts.runs.tiles import TileUse, tile_use
 
-from ...hw.networks import random_network
+from ...hw.networks import random_network, weighted
 
 
 def test_slices_and_memory_by_hand():
     network = random_network(1, ("int8", "uint4", "uint4"), [6, 5, 2], Accumulator(20))
-    first, last = network.layers
+    first, last = weighted(network)
     mixed = replace(first, weights=first.weights % 2, widths=[8, 2, 2, 2, 4])
     network = replace(network, layers=(mixed, last))
     sliced = tile_use(Program(network, Geometry(1, 2, 4, slice=2)))

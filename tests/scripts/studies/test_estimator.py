@@ -82,6 +82,7 @@ def test_a_design_is_left_out_on_all_devices(monkeypatch, fits):
 def test_clocks_of_few_designs_have_no_model():
     rows = [{"lut": 1000 + 100 * at, "bram": at, "fmax_mhz": 50 - at} for at in range(9)]
     model = estimator_fit.clock_model(rows)
+    assert model is not None
     assert model["designs"] == 9
     assert model["error"] < 0.05
     assert estimator_fit.clock_model(rows[:5]) is None

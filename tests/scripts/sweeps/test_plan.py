@@ -294,7 +294,8 @@ def test_elements_are_of_one_size(read):
     plan = read_plan(PLANS / "scalable.toml")
     rows = [point.row() for point in plan.points if point.target == "up5k" and point.seeds]
     assert len(rows) == 16
-    products = {(row.structure, row.slice or row.weight): row.products for row in rows}
+    assert all(row.products for row in rows)
+    products = {(row.structure, row.slice or row.weight): row.products or {} for row in rows}
     assert {found.get("int8 x uint8", 2) for found in products.values()} == {2}
     assert products["both", 2]["int2 x uint2"] == products["bits", 1]["int2 x uint2"] == 32
     assert products["serial", 4]["int2 x uint2"] == products["together", 4]["int4 x uint8"] == 4
