@@ -132,10 +132,12 @@ class Accelerator(wiring.Component):
 
     @property
     def cycles(self) -> CycleModel:
-        """The cycles that it takes, where its activation memory has two ports."""
+        """The cycles that it takes."""
         array, levels = self.array, self.levels.config
         return self.program.cycles.built(
-            Latencies(array=array.latency, interval=array.interval, levels=levels.latency)
+            Latencies(array=array.latency, interval=array.interval, levels=levels.latency),
+            single_port=self.activation_memory.config.single_port,
+            loads_weights=self.loads_weights,
         )
 
     @property

@@ -50,10 +50,11 @@ def compute_cycles(record: Record, interval: int) -> int:
 
 @dataclass(frozen=True)
 class CycleModel:
-    """Cycles of an accelerator whose streams never pause, and whose memories have two ports.
+    """Cycles of an accelerator whose streams never pause.
 
-    Only `Latencies` depend on gates. With those of an accelerator (`Accelerator.cycles`) `run` is
-    exact; those of a program alone are usual ones, which a job waits for once.
+    Only `Latencies` and the ports of the activation memory depend on gates. With those of an
+    accelerator (`Accelerator.cycles`) `run` is exact. Of a program alone latencies are usual ones,
+    which a job waits for once, and memories have two ports.
 
     Parameters
     ----------
@@ -91,7 +92,10 @@ class CycleModel:
         return max(self.loading, fetching, computing, self.emitting)
 
     def run(self, images: int) -> int:
-        """Return the cycles from the first element offered to the last level taken."""
+        """Return the cycles from the first element offered to the last level taken.
+
+        Where weights are loaded the element is offered in the cycle after the last of them.
+        """
         *_, last = emissions(self.config, images)
         return last + 1
 
@@ -118,6 +122,14 @@ class CycleModel:
         """Cycles that the longest layer takes a context, as a bound for standing still."""
         return max(2 * self.fetch(each) + self.compute(each) for each in self.config.records)
 
-    def built(self, latencies: Latencies) -> "CycleModel":
-        """Return the same model with other latencies."""
-        return replace(self, config=replace(self.config, latencies=latencies))
+    def built(
+        self, latencies: Latencies, *, single_port: bool, loads_weights: bool
+    ) -> "CycleModel":
+        """Return the same model with what gates decide (`TimelineConfig`)."""
+        config = replace(
+            self.config,
+            latencies=latencies,
+            single_port=single_port,
+            loads_weights=loads_weights,
+        )
+        return replace(self, config=config)

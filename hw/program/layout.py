@@ -473,6 +473,7 @@ class Program:
             outputs=len(self.network.ends),
             last_input_layer=self.last_input_layer,
             first_output_layer=min(area.layer for area in self.output_areas),
+            loads_weights=self.any_weights,
         )
         return CycleModel(config)
 

@@ -5,13 +5,15 @@ that both know: a batch is loaded, a job is taken, a bank is full, or free again
 is written, a batch is emitted. What happens between two events is counted, not simulated.
 
 Nothing in it depends on data, so a stream that never pauses takes exactly these cycles. The memory
-of activations has a port to write and one to read.
+of activations has a port to write and one to read, or a single one, on which reading waits for all
+that is written. Then a job is followed as it is read: what is written meanwhile is known no sooner.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import heappop, heappush
+from typing import TypeAlias, TypeVar
 
 from ..geometry import Geometry
 from .fetching import aligned, bank_cycles, position_cycles
@@ -21,6 +23,11 @@ __all__ = ["Latencies", "TimelineConfig", "emissions"]
 
 
 FOREVER = 1 << 62
+
+T = TypeVar("T")
+Reads: TypeAlias = Generator[tuple[int, int] | None, int, T]
+"""Reading of a job: asks for words from a cycle on, and is told in which the last of them was read;
+or for none of them, to go on where the pool has written the last window of another job."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,11 @@ class TimelineConfig:
         Index of the last layer that reads the input.
     first_output_layer : int
         Index of the first layer that writes to the output area.
+    single_port : bool
+        The activation memory has one port, and reads where it does not write.
+    loads_weights : bool
+        Images wait until the weights are loaded, so the first element is taken when it is offered;
+        else a cycle after the reset.
     """
 
     geometry: Geometry
@@ -77,6 +89,8 @@ class TimelineConfig:
     outputs: int
     last_input_layer: int
     first_output_layer: int
+    single_port: bool = False
+    loads_weights: bool = False
 
     @cached_property
     def whole(self) -> bool:
@@ -126,7 +140,9 @@ class _Timeline:
         self._events: list[tuple[int, int, int, Callable[[int], None]]] = []
         self._count = 0
         self.emitted: list[int] = []
-        self.writes = bytearray()  # which cycles the activation memory's first two writers take
+        # which cycles the activation memory's first two writers take; with a single port also the
+        # third, the loader, for which nobody else waits
+        self.writes = bytearray()
         self.scoreboard = _Scoreboard(self)
         self.sequencer = _Sequencer(self)
         self.feeder = _Feeder(self)
@@ -171,7 +187,7 @@ class _Loader:
         self.words = -(-timeline.config.elements // self.lanes)
         self.context = 0
         self.waits = False  # for the area of a context
-        self._begin(1)
+        self._begin(0 if timeline.config.loads_weights else 1)
 
     def _begin(self, cycle: int) -> None:
         """Take the first element of a batch in this cycle, if there is one."""
@@ -191,19 +207,27 @@ class _Loader:
         self.timeline.at(self.pending + soonest + self.missing - 1, self._load, late=2)
 
     def _load(self, now: int) -> None:
+        """Write the words up to this cycle, and look whether the batch is complete."""
+        self.write(now)
+        if self.left:
+            self._expect()
+        else:
+            self._complete(now)
+
+    def write(self, now: int) -> None:
         """Write the words up to this cycle."""
-        while (cycle := self.timeline.granted(self.pending)) <= now:
+        while self.left and (cycle := self.timeline.granted(self.pending)) <= now:
+            if self.timeline.config.single_port:
+                self.timeline.write(cycle, b"\1")
             self.missing -= 1
             self.pending = cycle + 1
             if self.missing:
                 continue
             self.left -= 1
-            if not self.left:
-                return self._complete(cycle)
             self.missing = self.planes
             self.pending = cycle + self.lanes + (self.left % self.words == 0)
-        self.pending = cycle
-        self._expect()
+        if self.left:
+            self.pending = cycle
 
     def _complete(self, cycle: int) -> None:
         loaded, filled = self.timeline.scoreboard.loaded, self.context
@@ -305,17 +329,52 @@ class _Feeder:
         self.idle = 0  # the cycle from which on it takes a job
         self.free = [0, 0]  # the cycles from which on banks may be filled
         self.filling = 0
+        self.held: Reads[None] | None = None  # a job, by the last window of another
 
     def take(self, cycle: int, context: int, layer: int) -> None:
-        """Take a job in this cycle; what becomes of its banks depends on nothing later."""
-        config, sequencer = self.timeline.config, self.timeline.sequencer
-        if not config.records[layer].on_array:
-            self.idle = FOREVER
-            self.timeline.pool.take(cycle + 2, context, layer)
-            return
-        ready = last = cycle + 2
-        for index, words in enumerate(config.banks[layer]):
-            last = max(ready, self.free[self.filling]) + words
+        """Take a job in this cycle, and no other one before it is read."""
+        self.idle = FOREVER
+        on_array = self.timeline.config.records[layer].on_array
+        job = self._banks if on_array else self.timeline.pool.windows
+        self._follow(job(cycle + 2, context, layer))
+
+    def resume(self) -> None:
+        """Go on with a job that was held."""
+        held, self.held = self.held, None
+        if held:
+            self._follow(held)
+
+    def _follow(self, job: Reads[None], last: int | None = None) -> None:
+        """Read what a job asks for: at once, or with a single port as the cycles pass."""
+        try:
+            while request := next(job) if last is None else job.send(last):
+                first, words = request
+                if self.timeline.config.single_port:
+                    return self._expect(first, words, job)
+                last = first + words - 1
+            self.held = job
+        except StopIteration:
+            pass
+
+    def _expect(self, first: int, words: int, job: Reads[None]) -> None:
+        """Look when words can be read whose first one may be in this cycle."""
+        self.timeline.at(first + words - 1, lambda now: self._look(now, first, job), late=3)
+
+    def _look(self, now: int, first: int, job: Reads[None]) -> None:
+        """Read in cycles in which nobody writes, and as many more as somebody did."""
+        self.timeline.loader.write(now)
+        missing = self.timeline.writes.count(1, first, now + 1)
+        if missing:
+            self._expect(now + 1, missing, job)
+        else:
+            self._follow(job, now)
+
+    def _banks(self, cycle: int, context: int, layer: int) -> Reads[None]:
+        """Fill the banks of a job; what becomes of one depends on nothing later."""
+        sequencer = self.timeline.sequencer
+        ready = last = cycle
+        for index, words in enumerate(self.timeline.config.banks[layer]):
+            last = yield max(ready, self.free[self.filling]) + 1, words
             ready = last + 3
             self.free[self.filling] = sequencer.compute(ready, layer, index) + 1
             self.filling = 1 - self.filling
@@ -399,32 +458,36 @@ class _Pool:
     def __init__(self, timeline: _Timeline):
         self.timeline = timeline
         self.free = 0  # the cycle from which on a window may end
-        self.held: Callable[[], None] | None = None  # a job, by the last window of another
         self.writing = False
 
-    def take(self, cycle: int, context: int, layer: int) -> None:
-        """Read the first tap of a job in the next cycle.
+    def windows(self, cycle: int, context: int, layer: int) -> Reads[None]:
+        """Read the windows of a job, its first tap in the next cycle.
 
-        While its windows are read no other job is taken, so that all writes of the array are known;
-        those of the last window happen when it is time for them.
+        While they are read no other job is taken, so that all writes of the array are known; those
+        of the last window happen when it is time for them.
         """
-        if self.writing:
-            self.held = lambda: self.take(cycle, context, layer)
-            return
-        config = self.timeline.config
+        packing = self.timeline.config.packing
         *windows, (taps, left) = self._windows(layer)
-        last = cycle
         for count, segments in windows:
-            last = max(last + count, self.free)
-            self.free = last + config.packing + 1
+            cycle = yield from self._window(cycle, count)
+            self.free = cycle + packing + 1
             for _ in range(segments):
                 written = self.timeline.granted(self.free)
                 self.timeline.write(written, b"\1")
                 self.free = written + 1
-        last = max(last + taps, self.free)
+        last = yield from self._window(cycle, taps)
         self.writing = True
-        self.timeline.at(last + config.packing + 1, lambda now: self._finish(now, context, left))
+        self.timeline.at(last + packing + 1, lambda now: self._finish(now, context, left))
         self.timeline.feeder.end(last, context, layer)
+
+    def _window(self, cycle: int, taps: int) -> Reads[int]:
+        """Read a window from the next cycle on; return when its last tap is read."""
+        last = yield cycle + 1, taps
+        if self.writing:
+            yield None
+        if last < self.free:
+            last = yield self.free, 1
+        return last
 
     def _windows(self, layer: int) -> list[tuple[int, int]]:
         """Return the taps and the segments of each window of a job."""
@@ -448,9 +511,7 @@ class _Pool:
             return
         self.free, self.writing = now + 1, False
         self.timeline.scoreboard.written(now + 2, context)
-        held, self.held = self.held, None
-        if held:
-            held()
+        self.timeline.feeder.resume()
 
 
 class _Emitter:
