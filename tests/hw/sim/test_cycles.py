@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from narrowgauge.hw.accelerator.implementation import Implementation
 from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.errors import GeometryError
 from narrowgauge.hw.geometry import Geometry
@@ -24,6 +25,7 @@ from ..networks import convnets, geometries, networks, random_convnet, random_ex
 
 EXAMPLES = 200 if os.environ.get("NARROWGAUGE_LONG") else 3
 MOST = 3000  # cycles that are simulated of a random network, or an image
+MOST_SINGLE = 800  # the same, with a single port
 INT4 = ("int4", "uint4", "uint4")
 SAME, HALF = Window((3, 3), (1, 1), (1, 1, 1, 1)), Window((2, 2), (2, 2))
 POINT = Window((1, 1))
@@ -86,11 +88,29 @@ def cases():
 
 
 CASES = cases()
+SINGLE = {
+    "chains": (
+        made(
+            (Size(4, 4, 2), ("conv", 4, SAME, 1), ("max", HALF), ("dense", 3)),
+            Geometry(2, 2, 2, chains=2), batch=1,
+        ),
+        3, ("activations",),
+    ),
+    "one context": (
+        made(
+            (Size(2, 2, 2), ("conv", 2, SAME, 1), ("add", "input", (3, 2)), ("dense", 3)),
+            Geometry(2, 2, 2), contexts=1,
+        ),
+        3, ("activations", "weights"),
+    ),
+}  # fmt: skip
+"""Programs, images, and memories with a single port."""
 
 
-def simulated(program, images):
+def simulated(program, images, ports=()):
     stimulus = Stimulus(random_images(0, program.network, images))
-    return AmaranthEngine(Accelerator(program)).run(stimulus).cycles
+    accelerator = Accelerator(program, Implementation(single_port=ports))
+    return AmaranthEngine(accelerator).run(stimulus).cycles
 
 
 @cache
@@ -98,8 +118,13 @@ def known(name):
     return simulated(*CASES[name])
 
 
-def predicted(program, images):
-    return Accelerator(program).cycles.run(images)
+@cache
+def known_single(name):
+    return simulated(*SINGLE[name])
+
+
+def predicted(program, images, ports=()):
+    return Accelerator(program, Implementation(single_port=ports)).cycles.run(images)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -130,6 +155,28 @@ def test_cycles_of_any_network_are_as_predicted(program, images):
     assert predicted(program, images) == simulated(program, images)
 
 
+@pytest.mark.parametrize("name", SINGLE)
+def test_cycles_of_a_single_port_are_as_predicted(name):
+    program, images, ports = SINGLE[name]
+    assert predicted(program, images, ports) == known_single(name)
+    assert predicted(program, images) != known_single(name), "reads that wait"
+
+
+@settings(max_examples=max(2, EXAMPLES // 2))
+@given(programs(), st.integers(1, 5), st.booleans())
+def test_cycles_of_any_network_with_a_single_port_are_as_predicted(program, images, both):
+    ports = ("activations", "weights") if both else ("activations",)
+    images = min(images, max(1, int(MOST_SINGLE / program.cycles.least)))
+    assert predicted(program, images, ports) == simulated(program, images, ports)
+
+
+def test_an_element_is_taken_at_once_where_weights_are_loaded():
+    program, images, _ = SINGLE["one context"]
+    loaded = Program(program.network, program.geometry, contexts=1, any_weights=True)
+    assert predicted(loaded, images) == predicted(program, images) - 1
+    assert predicted(program, images, ("weights",)) == predicted(program, images) - 1
+
+
 def test_a_word_that_is_not_counted_is_found(monkeypatch):
     original = timeline.position_cycles
 
@@ -144,3 +191,17 @@ def test_a_write_that_is_not_counted_is_found(monkeypatch):
     monkeypatch.setattr(timeline._Timeline, "granted", lambda self, cycle: cycle)
     name = "loader beside a pool"
     assert predicted(*CASES[name]) < known(name)
+
+
+def test_a_read_that_waits_for_no_image_is_found(monkeypatch):
+    monkeypatch.setattr(timeline._Loader, "write", write_unseen)
+    assert predicted(*SINGLE["chains"]) != known_single("chains")
+
+
+def write_unseen(loader, now, original=timeline._Loader.write):
+    """Write words of images, and leave their cycles to readers."""
+    before = len(loader.timeline.writes)
+    writes = bytes(loader.timeline.writes)
+    original(loader, now)
+    loader.timeline.writes[:before] = writes
+    del loader.timeline.writes[before:]
