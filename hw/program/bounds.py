@@ -19,6 +19,7 @@ always wrap. Where every code is read once and its range holds 0, both are the s
 """
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -250,21 +251,26 @@ def _outside(mapped: MappedLayer) -> list[np.ndarray]:
     Where some position lies inside as a whole the others reach no further, if what is outside has a
     level that the codes have, too.
     """
-    patch = mapped.patch
+    patch, window = mapped.patch, mapped.patch.window
     nothing = np.zeros(_codes(mapped), bool)
-    if not patch.padded or patch.by_column:  # a strip's sums are those of its positions
+    if not patch.padded:
         return [nothing]
     sides = []
     for axis, size in enumerate((patch.size.height, patch.size.width)):
-        places = np.arange(patch.positions[axis])[:, None] * patch.window.stride[axis]
-        read = places + np.arange(patch.window.kernel[axis]) - patch.window.padding[axis]
+        strip = patch.shifts if axis else 1  # its sums are those of its positions
+        stride = window.stride[axis] // strip
+        kernel = window.kernel[axis] - (strip - 1) * stride
+        places = np.arange(patch.positions[axis] * strip)[:, None] * stride
+        read = places + np.arange(kernel) - window.padding[axis]
         sides.append(np.unique((read < 0) | (read >= size), axis=0))
     rows, columns = sides
     patterns = [row[:, None] | column[None, :] for row in rows for column in columns]
     within = all(low <= mapped.pad <= high for low, high in mapped.ranges)
     if within and not all(each.any() for each in patterns):
         return [nothing]
-    return [np.repeat(each.ravel(), patch.codes // each.size) for each in patterns]
+    codes = patch.codes // prod(window.kernel)
+    order = "F" if patch.by_column else "C"
+    return [np.repeat(each.ravel(order), codes) for each in patterns]
 
 
 def _by_step(mapped: MappedLayer, terms: np.ndarray) -> np.ndarray:

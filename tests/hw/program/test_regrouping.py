@@ -104,6 +104,20 @@ def test_every_way_has_the_same_sums(case, seed):
         assert exact_bound(other).partial.ends == exact_bound(mapped).partial.ends
 
 
+def test_strips_at_an_edge_have_the_sums_of_their_positions():
+    """A clamp leaves out the 0 that lies outside the image: sums at an edge are the least."""
+    network = random_convnet(
+        1, INT4, (Size(4, 4, 4), ("conv", 4, Window((1, 1)), 1), ("conv", 4, SAME, 4)), WIDE
+    )
+    first, second = network.layers
+    layers = replace(first, low=3, high=7), replace(second, weights=0 * second.weights + 1)
+    mapped = map_network(replace(network, layers=layers), 2)[1]
+    found = [*alternatives(mapped, 2, WIDE)]
+    assert max(way.patch.shifts for way in found) > 1
+    for way in (mapped, *found):
+        assert exact_bound(way).final.ends == (4 * 3, 9 * 7)
+
+
 @pytest.mark.parametrize(
     ("family", "accumulator", "any_weights"),
     [
