@@ -6,7 +6,7 @@ but the number. Weights are random: what block RAM holds takes no logic cells.
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
 
@@ -16,10 +16,11 @@ from ...hw.errors import GeometryError, NetworkError
 from ...hw.geometry import Geometry
 from ...hw.network.layers import Add, AveragePool, Conv2d, Dense, Layer, MaxPool, Move, Size, Window
 from ...hw.network.network import INPUT, Network
-from ...hw.numbers.arithmetic import Accumulator
+from ...hw.numbers.arithmetic import Accumulator, bits_for
 from ...hw.numbers.formats import Bipolar, Fixed, Format, parse
-from ...hw.program.bounds import accumulator_bits
+from ...hw.program.bounds import any_order
 from ...hw.program.layout import Program
+from ...hw.program.mapping import map_network
 from ...model.zoo.networks import load
 
 __all__ = ["SampledDesign", "design", "designs"]
@@ -149,9 +150,18 @@ def _network(
         "depthwise": _depthwise,
     }[kind](rng, builder)
     network = Network(kind, tuple(builder.layers), Accumulator(32), input_size=builder.sizes[INPUT])
-    bits = rng.choice([accumulator_bits(network, geometry.lanes), rng.choice([12, 16, 20, 24])])
+    bits = rng.choice([_sum_bits(network, geometry.lanes), rng.choice([12, 16, 20, 24])])
     overflow = "saturate" if geometry.slice is None and rng.random() < 0.15 else "wrap"
     return network.with_accumulator(Accumulator(bits, overflow))
+
+
+def _sum_bits(network: Network, lanes: int) -> int:
+    """Return the bits of all sums in any order of any input of its format.
+
+    Clamps have no part in it, nor have bounds that become narrower: a design stays what was mapped.
+    """
+    mapped = [replace(each, levels=()) for each in map_network(network, lanes) if each.on_array]
+    return max(2, *(bits_for(*any_order(each)) for each in mapped))
 
 
 def _mlp(rng: random.Random, to: "_Builder") -> None:
