@@ -218,7 +218,7 @@ def from_bytes(content: bytes, *, origin: str) -> Network:
         return _from_parts(header, arrays)
     except (NetworkError, FormatError, GeometryError) as error:
         raise NetworkError(f"{origin}: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise NetworkError(f"{origin}: damaged header ({reason})") from error
 
@@ -228,7 +228,7 @@ def _check(header: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     if header["version"] not in VERSIONS:
         raise NetworkError(
             f"network file version {header['version']}, this narrowgauge reads version "
-            f"{' and '.join(map(str, VERSIONS))}; export the network again"
+            f"{', '.join(map(str, VERSIONS))}; export the network again"
         )
     digest = header.pop("digest", None)
     if digest is not None and digest != _digest(header, arrays):

@@ -137,6 +137,13 @@ def test_damaged_widths_are_refused(tmp_path, widths):
         load(path)
 
 
+@pytest.mark.parametrize("shape", [[float("inf"), 3], [-2, -3], [2], [], 3, [2, 10**12]])
+def test_damaged_shapes_are_refused(tmp_path, shape):
+    path = written(tmp_path / "a", lambda header: header["layers"][0].update(shape=shape))
+    with pytest.raises(NetworkError, match="a: "):
+        load(path)
+
+
 @pytest.mark.parametrize(
     ("layer", "change"),
     [
