@@ -14,6 +14,7 @@ from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.network.layers import Window
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.program.layout import Program
+from narrowgauge.hw.program.ordering import sorted_by_width
 from narrowgauge.hw.synth.build import accelerator_for, infers_blocks
 from narrowgauge.hw.synth.shell import Shell
 from narrowgauge.hw.synth.targets import Target, target
@@ -21,7 +22,7 @@ from narrowgauge.hw.tools import rtlil
 from narrowgauge.hw.tools.store import Store
 from narrowgauge.scripts.sweeps.macs import Array, Mac
 
-from ..hw.networks import random_convnet
+from ..hw.networks import random_convnet, with_widths
 
 __all__ = ["DESIGNS", "Design"]
 
@@ -146,6 +147,12 @@ def _program(family, spec, sizes=(2, 2, 4), *, bits=18, overflow="wrap", varied=
     return Program(network, Geometry(*sizes), **options)
 
 
+def _of_widths(spec, sizes) -> Program:
+    """Channels of 2, 4 and 8 bits, on an array of slices of 2: tiles come in several runs."""
+    network = with_widths(1, random_convnet(1, INT8, spec, Accumulator(18)), [2, 4, 8])
+    return Program(sorted_by_width(network), Geometry(*sizes, slice=2))
+
+
 BIPOLAR, PLANES = ("bipolar", "bipolar", "bipolar"), ("bipolar", "uint4", "bipolar")
 INT4, INT8 = ("int4", "uint4", "uint4"), ("int8", "uint8", "uint8")
 POW2, MINI = ("pow2_4", "uint8", "uint8"), ("e3m2", "uint4", "uint8")
@@ -170,6 +177,7 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
     "int4, a single image": lambda: _program(INT4, DENSE, batch=1),
     "pow2_4, residual sum": lambda: _program(POW2, RESIDUAL, bits=22),
     "e3m2, dense": lambda: _program(MINI, DENSE, bits=24),
+    "slices of 2 bits, channels of 2, 4 and 8": lambda: _of_widths(POOLS, (2, 2, 4)),
     "odd sizes": lambda: _program(INT4, POOLS, (3, 5, 3, 2, 1)),
 }
 
