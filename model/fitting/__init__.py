@@ -11,7 +11,7 @@ from ...hw.lazy import face
 if TYPE_CHECKING:
     from .options import AccumulatorFit
     from .search import fit_accumulator
-    from .settled import settled
+    from .decided import settled
 
 __all__ = ["AccumulatorFit", "fit_accumulator", "settled"]
 

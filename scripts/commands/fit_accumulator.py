@@ -140,7 +140,7 @@ def _is_network(model: str) -> bool:
 
 def _settle(given: FitOptions, fit: "AccumulatorFit") -> int:
     """Write a network whose formats are settled, with the accumulator."""
-    from ...model.fitting.settled import settled
+    from ...model.fitting.decided import settled
     from ..runs.loading import load_network
     from ..runs.sums import calibration_levels
 

@@ -33,7 +33,7 @@ from ..runs.pipeline import Trainer
 from ..terminal.progress import Reporter
 from .record import Row, RowFile, command, output, parser, provenance
 
-__all__ = ["main"]
+__all__ = ["main", "row"]
 
 OUTPUT = output("fitting")
 NAMES = ("network", "data", "bits", "bound", "overflow")

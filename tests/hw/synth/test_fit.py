@@ -145,11 +145,11 @@ def test_estimates_choose_the_same_and_one_array_is_measured(budget):
 
 
 def test_estimates_that_are_too_low_are_learned_from():
-    measured = Measured(2500)
+    measured = Measured(1500)
     found = measured.largest(predict=predicted(0.7))
     assert 1 <= len(measured.refused) < fit.TRIES
     assert found in measured.calls
-    assert linear(found) <= 2500
+    assert linear(found) <= 1500
 
 
 def test_where_estimates_find_nothing_arrays_are_measured():

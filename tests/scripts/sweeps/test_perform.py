@@ -165,7 +165,8 @@ def test_a_killed_sweep_repeats_no_finished_job(command, cache, plan, fake):
     assert len(fake.log("begin")) == 6 + 1
     assert before < stored(cache)
     assert len(rows_in(out)) == 6
-    assert sorted(path.name for path in out.iterdir()) == ["plan.csv", "plan.json"]
+    left = {path.name for path in out.iterdir() if path.suffix != ".part"}  # of a write cut short
+    assert left == {"plan.csv", "plan.json"}
 
 
 def test_an_interrupted_sweep_keeps_what_was_done(command, plan, fake, cache):
