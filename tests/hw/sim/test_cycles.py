@@ -25,7 +25,7 @@ from ..networks import convnets, geometries, networks, random_convnet, random_ex
 
 EXAMPLES = 200 if os.environ.get("NARROWGAUGE_LONG") else 3
 MOST = 3000  # cycles that are simulated of a random network, or an image
-MOST_SINGLE = 800  # the same, with a single port
+MOST_SINGLE = 400  # the same, with a single port
 INT4 = ("int4", "uint4", "uint4")
 SAME, HALF = Window((3, 3), (1, 1), (1, 1, 1, 1)), Window((2, 2), (2, 2))
 POINT = Window((1, 1))
@@ -91,17 +91,17 @@ CASES = cases()
 SINGLE = {
     "chains": (
         made(
-            (Size(4, 4, 2), ("conv", 4, SAME, 1), ("max", HALF), ("dense", 3)),
+            (Size(4, 2, 2), ("conv", 4, SAME, 1), ("max", HALF), ("dense", 3)),
             Geometry(2, 2, 2, chains=2), batch=1,
         ),
-        3, ("activations",),
+        2, ("activations",),
     ),
     "one context": (
         made(
             (Size(2, 2, 2), ("conv", 2, SAME, 1), ("add", "input", (3, 2)), ("dense", 3)),
             Geometry(2, 2, 2), contexts=1,
         ),
-        3, ("activations", "weights"),
+        2, ("activations", "weights"),
     ),
 }  # fmt: skip
 """Programs, images, and memories with a single port."""
