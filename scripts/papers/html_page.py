@@ -31,14 +31,20 @@ def study_page(path: Path) -> tuple[str, str]:
     Raises
     ------
     DataError
-        For what is no file of a study's rows.
+        For what is no file of a study's rows, or holds others than this version's study has.
     NarrowgaugeError
         For a study that this version does not have.
     """
     study, kept = find_study(study_of(path) or path.stem), KeptRows.read(path)
     if not all(row.get("made") in range(len(kept.made)) for row in kept.rows):
         raise DataError(f"{path}: its rows do not say how they were made")
-    return study.name, html_page(study, kept)
+    try:
+        return study.name, html_page(study, kept)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{path}: its rows are not those that the study {study.name} has in this version "
+            f"({type(error).__name__}: {error})"
+        ) from error
 
 
 def html_page(study: Study, kept: KeptRows) -> str:

@@ -51,9 +51,13 @@ class KeptRows:
             return cls([], [])
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-            return cls(found["rows"], found["made"])
+            rows, made = found["rows"], found["made"]
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path}: not a file of a study's rows ({error})") from error
+        for name, each in (("rows", rows), ("made", made)):
+            if not isinstance(each, list) or not all(isinstance(one, dict) for one in each):
+                raise DataError(f"{path}: not a file of a study's rows ({name} is no list of such)")
+        return cls(rows, made)
 
     def write(self, path: Path, study: Study) -> None:
         """Write them, a line for each."""

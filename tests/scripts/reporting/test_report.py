@@ -382,6 +382,8 @@ def test_what_the_repository_keeps_can_be_shown():
         ({"study": "other", "rows": [], "made": []}, "no study 'other'; there is tostado2019"),
         ({"study": "tostado2019", "rows": [{"e": 1}], "made": []}, "do not say how they were made"),
         ({"study": "tostado2019"}, "not a file of a study's rows"),
+        ({"study": "tostado2019", "rows": [1], "made": []}, "rows is no list of such"),
+        ({"study": "tostado2019", "rows": [{"made": 0}], "made": [{}]}, "has in this version"),
     ],
 )
 def test_a_damaged_study_is_said_in_one_line(tmp_path, content, said):
