@@ -188,7 +188,7 @@ def channel_widths(path: Path | None) -> tuple[tuple[str, Sequence[int]], ...]:
     Raises
     ------
     DataError
-        For a file that cannot be read, or is no JSON of an object.
+        For a file that cannot be read, is no JSON of an object, or names no layer.
     """
     if path is None:
         return ()
@@ -202,7 +202,7 @@ def channel_widths(path: Path | None) -> tuple[tuple[str, Sequence[int]], ...]:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: no JSON ({error})") from error
-    if not isinstance(found, tuple):
+    if not isinstance(found, tuple) or not found:
         raise DataError(
             f'{path}: widths of channels are JSON such as {{"conv1": [2, 4, 8]}}, one for each '
             "output channel"

@@ -142,6 +142,7 @@ def test_channels_have_the_widths_of_a_file(invoke, nets, tmp_path):
         ('{"1": [2], "1": [2]}', "layer 1: widths of its channels are given twice"),
         ('{"1": {"a": 2}}', "layer 1: widths of channels are a list of integers"),
         ("[2, 4]", 'widths.json: widths of channels are JSON such as {"conv1": [2, 4, 8]}'),
+        ("{}", "widths.json: widths of channels are JSON such as"),
         ("{", "widths.json: no JSON"),
         ("[" * 100_000, "widths.json: no JSON"),
         (None, "widths.json: cannot be read (No such file or directory)"),
