@@ -20,7 +20,15 @@ from .counting import count_accelerator
 from .placement import memory_use
 from .targets import Target
 
-__all__ = ["PATH", "ClockModel", "Estimate", "FamilyModel", "estimate", "has_estimates"]
+__all__ = [
+    "PATH",
+    "ClockModel",
+    "Estimate",
+    "FamilyModel",
+    "estimate",
+    "has_clock",
+    "has_estimates",
+]
 
 PATH = Path(__file__).with_name("estimate.json")
 
@@ -134,6 +142,11 @@ def estimate(program: Program, target: Target, *, multiplier: str = "logic") -> 
 def has_estimates(target: Target) -> bool:
     """Tell whether there are estimates for a target."""
     return target.family.name in _models()
+
+
+def has_clock(target: Target) -> bool:
+    """Tell whether estimates for a target have a clock."""
+    return has_estimates(target) and _models()[target.family.name]["clock"] is not None
 
 
 def _weighted(weights: Mapping[str, float], found: Mapping[str, int]) -> float:

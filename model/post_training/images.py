@@ -57,7 +57,7 @@ class NetworkImages:
     default: Format
 
     @classmethod
-    def load(cls, data: str, count: int = 200) -> "NetworkImages":
+    def load(cls, data: str, count: int = 200, validation: int | None = None) -> "NetworkImages":
         """Return the images of a data set or of a file.
 
         Parameters
@@ -68,6 +68,8 @@ class NetworkImages:
         count : int
             Images to calibrate on. They are spread evenly over the training images; of a data set
             without any, and of a file of values, they are the first ones.
+        validation : int, optional
+            Images that are taken with them, to choose by.
 
         Raises
         ------
@@ -76,23 +78,26 @@ class NetworkImages:
         """
         if count < FEWEST:
             raise DataError(f"a calibration takes at least {FEWEST} images, not {count}")
+        if validation is not None and validation < FEWEST:
+            raise DataError(f"choices are made on at least {FEWEST} images, not {validation}")
         if is_file(data):
             arrays = read_arrays(Path(data))
             if arrays.labels is None or arrays.inputs.dtype != np.uint8:
-                return cls.of_arrays(data, arrays, count)
-        return cls.of_dataset(load(data), count)
+                return cls.of_arrays(data, arrays, count, validation or 0)
+        return cls.of_dataset(load(data), count, validation or 0)
 
     @classmethod
-    def of_dataset(cls, dataset: Dataset, count: int) -> "NetworkImages":
-        """Return the images of a data set, ``count`` of them to calibrate on."""
+    def of_dataset(cls, dataset: Dataset, count: int, validation: int = 0) -> "NetworkImages":
+        """Return the images of a data set, ``count`` of them to calibrate on; see `load`."""
         found = len(dataset.train_images)
         codes = dataset.unit is not None
+        asked, count = (count, validation), count + validation
         if not found:
             values = dataset.values(dataset.test_images) if codes else dataset.test_images
             images, labels, held_out = values[:count], dataset.test_labels[:count], count
-            _check_count(dataset.name, count, len(values) - 1, "test images beside one to test")
+            _check_count(dataset.name, asked, len(values) - 1, "test images beside one to test")
         else:
-            _check_count(dataset.name, count, found, "training images")
+            _check_count(dataset.name, asked, found, "training images")
             chosen = np.linspace(0, found - 1, count).round().astype(int)
             images, labels, held_out = dataset.train_images[chosen], dataset.train_labels[chosen], 0
             images = dataset.values(images) if codes else images
@@ -111,7 +116,9 @@ class NetworkImages:
         )
 
     @classmethod
-    def of_arrays(cls, name: str, arrays: Arrays, count: int) -> "NetworkImages":
+    def of_arrays(
+        cls, name: str, arrays: Arrays, count: int, validation: int = 0
+    ) -> "NetworkImages":
         """Return the images of arrays of values, the first ``count`` to calibrate on."""
         values, labels = arrays.inputs, arrays.labels
         if values.ndim not in (2, 3, 4) or values.dtype.kind not in "fiu" or 0 in values.shape:
@@ -119,7 +126,8 @@ class NetworkImages:
                 f"{name}: images are numbers of shape (images, channels, height, width), (images, "
                 f"height, width) or (images, inputs), not {values.dtype} of shape {values.shape}"
             )
-        _check_count(name, count, len(values), "images")
+        _check_count(name, (count, validation), len(values), "images")
+        count += validation
         values = values.astype(np.float32)
         if not np.isfinite(values).all():
             raise DataError(f"{name}: images hold infinities or what is not a number")
@@ -203,9 +211,14 @@ class NetworkImages:
         return self.shape == self.image_shape
 
 
-def _check_count(name: str, count: int, found: int, kind: str) -> None:
-    if count > found:
-        raise DataError(
-            f"{name} has {max(found, 0)} {kind}, fewer than the {count} to calibrate on; ask for "
-            "fewer with --calibration"
-        )
+def _check_count(name: str, asked: tuple[int, int], found: int, kind: str) -> None:
+    count, validation = asked
+    if count + validation <= found:
+        return
+    more, option = "", "--calibration"
+    if validation:
+        more, option = f" and the {validation} to validate on", "--calibration or --validation"
+    raise DataError(
+        f"{name} has {max(found, 0)} {kind}, fewer than the {count} to calibrate on{more}; ask for "
+        f"fewer with {option}"
+    )

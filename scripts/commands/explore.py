@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from ..rows.writing import to_json
 from ..terminal import options
@@ -23,6 +24,8 @@ __all__ = ["ExploreOptions", "FormatNames", "command"]
 
 ASKED = ("target", "objective", "accuracy_drop", "widths", "activations", "input", "accumulator")
 ASKED += ("points", "random", "seeds", "images")
+DECIDE = (*ASKED[:7], "calibration", "validation", "points", "epochs")
+"""What decides which networks there are, and their integers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +135,11 @@ Examples:
     help="Train the points that are built, from the float network.",
 )
 @click.option(
-    "--seeds", default=1, show_default=True, help="Placements; Fmax is given as their median."
+    "--seeds",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Placements; Fmax is given as their median.",
 )
 @options.images
 @click.option(
@@ -217,8 +224,7 @@ def _maker(
     """Return what makes the network of a candidate: by training, where that is asked for."""
     from ..exploring.floats import train_on
 
-    words = ["narrowgauge", "explore", given.network, f"--data {quantiser.report.name}"]
-    text = " ".join([*words, f"--target {given.target} --objective {given.objective}"])
+    text = _command(given, quantiser.report.name)
 
     def make(candidate, name):
         if given.epochs is not None and network.trained is not None:
@@ -228,6 +234,17 @@ def _maker(
             return quantiser.network(candidate.numbers, candidate.widths, lanes, name, text)
 
     return make
+
+
+def _command(given: ExploreOptions, data: str) -> str:
+    """Return the command, with the options that were given of those that decide its networks."""
+    context, words = click.get_current_context(), [given.network, f"--data {data}"]
+    for name in DECIDE:
+        if context.get_parameter_source(name) != ParameterSource.DEFAULT:
+            value = getattr(given, name)
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            words.append(f"--{name.replace('_', '-')} {text}")
+    return f"narrowgauge explore {' '.join(words)}"
 
 
 def _print(given: ExploreOptions, explored: "Explored", names: list[str]) -> int:

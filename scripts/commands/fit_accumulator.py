@@ -177,7 +177,7 @@ def _fit(given: FitOptions, fit: "AccumulatorFit", reporter: Reporter) -> "Fitte
 
     assert given.data is not None
     with reporter.step("load the images"):
-        images = NetworkImages.load(given.data, given.calibration + given.validation)
+        images = NetworkImages.load(given.data, given.calibration, given.validation)
     network = float_network(given, images, reporter)
     with reporter.step("fit") as step:
         found = fit_accumulator(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
+from ...hw.errors import FitError
 from ...hw.files import file_name, write_atomically
 from ...hw.network.file import to_bytes
 from ...hw.network.network import Network
@@ -150,10 +151,14 @@ def _job(
 def _measure(
     request: Request, point: PredictedPoint, job: GivenJob, reporter: Reporter
 ) -> Measured:
-    """Simulate and route a point."""
-    job.measure(reporter)
-    assert job.row is not None
+    """Simulate and route a point, unless its own integers need a wider accumulator."""
     assert job.network is not None
+    bits, most = job.network.accumulator.width, request.accumulator
+    if most is not None and bits > most:
+        job.fail(FitError(f"its sums take {bits} bits, and --accumulator allows {most}"))
+    else:
+        job.measure(reporter)
+    assert job.row is not None
     row = replace(job.row, more={**job.row.more, **predicted(point, request)})
     value = None
     if row.fmax_mhz and job.failure is None:

@@ -58,10 +58,10 @@ def split(data: str, calibration: int, validation: int) -> tuple[NetworkImages, 
     Raises
     ------
     DataError
-        For data without training images, or with too few.
+        For data without training images, or with too few; for too few that are asked for.
     """
     load_dataset(data).check_trainable()
-    both = NetworkImages.load(data, calibration + validation)
+    both = NetworkImages.load(data, calibration, validation)
     if both.held_out or both.calibration_labels is None:
         raise DataError(f"{data} has no training images with classes, by which widths are chosen")
     chosen = np.zeros(calibration + validation, bool)
@@ -212,9 +212,14 @@ class Quantiser:
         return self.store.compute("validated", parts, compute)
 
     def network(
-        self, numbers: SharedFormats, widths: Mapping[str, int], lanes: int, name: str, about: str
+        self,
+        numbers: SharedFormats,
+        widths: Mapping[str, int],
+        lanes: int,
+        name: str,
+        command: str,
     ) -> Network:
-        """Return the integers, with the accuracy on test images; ``about`` is their command."""
+        """Return the integers, with the accuracy on test images, and the command in their card."""
         method = self.method(numbers, widths)
 
         def compute() -> bytes:
@@ -223,12 +228,13 @@ class Quantiser:
                 exact, self.report, method, name=name, lanes=lanes, figures=False
             ).network
             formats = {weight_format(width) for width in widths.values()}
-            card = {"weight": "mixed" if len(formats) > 1 else formats.pop(), "command": about}
-            return to_bytes(replace(found, about={**found.about, **card}))
+            weight = "mixed" if len(formats) > 1 else formats.pop()
+            return to_bytes(replace(found, about={**found.about, "weight": weight}))
 
         parts = self._parts(method, source_digest(quantize))
-        parts |= {"lanes": lanes, "name": name, "about": about, "test": _bytes(self.report.test)}
-        return from_bytes(self.store.compute("explored", parts, compute), origin="the store")
+        parts |= {"lanes": lanes, "name": name, "test": _bytes(self.report.test)}
+        kept = from_bytes(self.store.compute("explored", parts, compute), origin="the store")
+        return replace(kept, about={**kept.about, "command": command})
 
     @torch.no_grad()
     def _share(self, model: Model, read: Callable[[np.ndarray], torch.Tensor] | None) -> float:

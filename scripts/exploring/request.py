@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from ...hw.errors import FormatError, NarrowgaugeError, NetworkError
 from ...hw.numbers.arithmetic import Accumulator
 from ...hw.numbers.formats import Bipolar, Fixed, parse
+from ...hw.synth.estimate import has_clock
 from ...hw.synth.targets import Target
 from ...hw.synth.targets import target as find_target
 from ...hw.tools.store import Store
@@ -122,6 +123,11 @@ class Request:
             raise NarrowgaugeError(
                 f"{self.target} is mapped only, so it has no clock to explore with; take a target "
                 "that is placed and routed"
+            )
+        if self.objective != "bits" and not has_clock(self.device):
+            raise NarrowgaugeError(
+                f"the clock of {self.target} cannot be foretold, because too few accelerators of "
+                "its family were routed: take --objective bits, or another target"
             )
         if self.accumulator is not None:
             Accumulator(self.accumulator)

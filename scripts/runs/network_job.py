@@ -62,7 +62,7 @@ class NetworkJob:
             if self.plan.route:
                 self._route(accelerator, reporter)
         except NarrowgaugeError as error:
-            self._fail(error)
+            self.fail(error)
 
     def _take(self, network: Network, output: Path, accuracy_float: float | None) -> None:
         """Put the network on the accumulator that was asked for, write it, and begin the row."""
@@ -149,7 +149,8 @@ class NetworkJob:
         assert self.row is not None
         self.row = self.row.with_rate()
 
-    def _fail(self, error: NarrowgaugeError) -> None:
+    def fail(self, error: NarrowgaugeError) -> None:
+        """End early: the row has the error."""
         self.failure = f"{self.text}: {error}"
         self._know(Ended.of_error(error))
 
@@ -181,7 +182,7 @@ class FormatJob(NetworkJob):
             network = plan.trainer.network(self.weight, self.activation, lanes)
             network = set_accumulator(network, plan.accumulator, plan.overflow)
         except NarrowgaugeError as error:
-            self._fail(error)
+            self.fail(error)
             return
         self._take(network, output, plan.accuracy_float)
 

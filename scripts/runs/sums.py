@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...hw.errors import DataError
 from ...hw.network.network import Network
 from ...hw.program.bounds import BOUNDS, SumBound
 from ...model.data import is_file
@@ -96,10 +97,13 @@ def calibration_levels(network: Network, origin: Path, data: str, count: int) ->
     Raises
     ------
     DataError
-        Where they are missing, or of another size.
+        Where they are missing, of another size, or too few are asked for.
     """
+    from ...model.post_training.images import FEWEST
     from .loading import input_levels, load_images, load_inputs
 
+    if count < FEWEST:
+        raise DataError(f"a calibration takes at least {FEWEST} images, not {count}")
     is_card = data == network.about.get("dataset") and "preparation" not in network.about
     if is_file(data) and not is_card:  # what a network was trained on is images, not levels
         return load_inputs(network, origin, data, count)[0]
