@@ -216,6 +216,7 @@ class _Loader:
 
     def write(self, now: int) -> None:
         """Write the words up to this cycle."""
+        cycle = self.pending
         while self.left and (cycle := self.timeline.granted(self.pending)) <= now:
             if self.timeline.config.single_port:
                 self.timeline.write(cycle, b"\1")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from ...hw.lazy import face
 
 if TYPE_CHECKING:
+    from .decided import settled
     from .options import AccumulatorFit
     from .search import fit_accumulator
-    from .decided import settled
 
 __all__ = ["AccumulatorFit", "fit_accumulator", "settled"]
 

@@ -110,6 +110,7 @@ def test_strips_at_an_edge_have_the_sums_of_their_positions():
         1, INT4, (Size(4, 4, 4), ("conv", 4, Window((1, 1)), 1), ("conv", 4, SAME, 4)), WIDE
     )
     first, second = network.layers
+    assert isinstance(second, Conv2d)
     layers = replace(first, low=3, high=7), replace(second, weights=0 * second.weights + 1)
     mapped = map_network(replace(network, layers=layers), 2)[1]
     found = [*alternatives(mapped, 2, WIDE)]
