@@ -150,9 +150,13 @@ def calibrated_bound(
     exact: SumBound, final: Interval, partial: Interval, margin: float = MARGIN
 ) -> SumBound:
     """Return what was seen, wider by ``margin``, and never wider than what is possible."""
-    seen = (
-        Interval(*(np.array([round(end * margin) for end in ends.tolist()]) for ends in pair))
-        for pair in ((final.low, final.high), (partial.low, partial.high))
+
+    def times(ends: np.ndarray) -> np.ndarray:
+        return np.array([round(end * margin) for end in ends.tolist()])
+
+    seen = (  # an end on the other side of 0 would move inwards, and stays
+        Interval(np.minimum(each.low, times(each.low)), np.maximum(each.high, times(each.high)))
+        for each in (final, partial)
     )
     ends, steps = (
         each.within(most) for each, most in zip(seen, (exact.final, exact.partial), strict=True)

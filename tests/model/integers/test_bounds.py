@@ -209,6 +209,14 @@ def test_what_was_seen_is_no_guarantee_and_never_wider_than_what_is_possible():
     assert (found.final.low.tolist(), found.final.high.tolist()) == ([-1, -9], [10, 0])
 
 
+def test_a_margin_leaves_out_nothing_that_was_seen():
+    """Sums of one sign: an end that is times the margin would be beyond what was seen."""
+    (mapped,) = map_network(dense("int4", "uint2", [[3, 3, 3], [-1, -1, -1]]), 2)
+    seen = Interval(np.array([20, -9]), np.array([27, -8]))
+    found = calibrated_bound(exact_bound(mapped), seen, seen)
+    assert (found.final.low.tolist(), found.final.high.tolist()) == ([20, -9], [27, -8])
+
+
 # --- planted faults ------------------------------------------------------------------------------
 
 
