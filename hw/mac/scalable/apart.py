@@ -84,7 +84,7 @@ class SumApart(ScalableElement):
         """Return how many slices make a weight."""
         return {"i_weight_slices": levels(self._slices(widths))}
 
-    def steps(
+    def _steps(
         self, widths: Widths, weights: Sequence[Sequence[int]], activations: Sequence[int]
     ) -> list[Beat]:
         """Return the steps: the weights of the first output at the lowest places."""

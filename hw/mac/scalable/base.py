@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
 from amaranth.hdl import Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, Signature
 
 from ...errors import GeometryError
 from ...numbers.arithmetic import Accumulator
+from ...numbers.formats import Fixed
 from ..control import CONTROL
 from ..fabric import ANY, Fabric
 
@@ -243,8 +245,26 @@ class ScalableElement(wiring.Component):
         Raises
         ------
         GeometryError
-            For widths that it does not have.
+            For widths that it does not have, and other numbers of operands.
+        FormatError
+            For operands that their widths do not hold.
         """
+        rate = self.rate(widths)
+        counts = [len(row) for row in weights]
+        if counts != [len(activations)] * rate.outputs or len(activations) % rate.inputs:
+            raise GeometryError(
+                f"{widths}: the element takes a multiple of {rate.inputs} activations, and as many "
+                f"weights for each of {rate.outputs} sums, not {len(activations)} and {counts}"
+            )
+        for row in weights:
+            Fixed(widths.weight).to_code(np.array(row))  # refuses what it does not hold
+        Fixed(widths.activation, signed=False).to_code(np.array(activations))
+        return self._steps(widths, weights, activations)
+
+    def _steps(
+        self, widths: Widths, weights: Sequence[Sequence[int]], activations: Sequence[int]
+    ) -> list[Beat]:
+        """Return the steps of operands that are as many as the element takes."""
         raise NotImplementedError
 
     def chosen(self, widths: Widths) -> dict[str, int]:

@@ -53,7 +53,7 @@ class BitSerial(ScalableElement):
         """Return how fast the element is: a cycle for each pair of planes."""
         return Rate(self.work, 1, self._slices(widths) * widths.activation)
 
-    def steps(
+    def _steps(
         self, widths: Widths, weights: Sequence[Sequence[int]], activations: Sequence[int]
     ) -> list[Beat]:
         """Return the steps: all activations for each pair of planes."""

@@ -71,7 +71,7 @@ class BothSliced(ScalableElement):
             "i_activation_slices": levels(widths.activation // self.slice),
         }
 
-    def steps(
+    def _steps(
         self, widths: Widths, weights: Sequence[Sequence[int]], activations: Sequence[int]
     ) -> list[Beat]:
         """Return the steps: pairs row by row, in it column by column, some at each place."""

@@ -50,7 +50,7 @@ class SerialSlices(ScalableElement):
         """Return how fast the element is: a cycle a slice."""
         return Rate(self.lanes, 1, self._slices(widths))
 
-    def steps(
+    def _steps(
         self, widths: Widths, weights: Sequence[Sequence[int]], activations: Sequence[int]
     ) -> list[Beat]:
         """Return the steps: all activations for each slice."""

@@ -58,7 +58,7 @@ class SumTogether(ScalableElement):
         """Return how many slices make a weight."""
         return {"i_weight_slices": levels(self._slices(widths))}
 
-    def steps(
+    def _steps(
         self, widths: Widths, weights: Sequence[Sequence[int]], activations: Sequence[int]
     ) -> list[Beat]:
         """Return the steps: weights at the lowest places first, each with its activation."""

@@ -48,12 +48,11 @@ class WholeWeights(ScalableElement):
         self._slices(widths)
         return Rate(self.lanes, 1, 1)
 
-    def steps(
+    def _steps(
         self, widths: Widths, weights: Sequence[Sequence[int]], activations: Sequence[int]
     ) -> list[Beat]:
         """Return the steps."""
         (row,), lanes = weights, self.lanes
-        self._slices(widths)
         return [
             Beat(
                 packed(row[end - lanes : end], self.slice),

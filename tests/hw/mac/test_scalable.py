@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 
-from narrowgauge.hw.errors import GeometryError
+from narrowgauge.hw.errors import FormatError, GeometryError
 from narrowgauge.hw.mac.scalable.apart import SumApart
 from narrowgauge.hw.mac.scalable.base import WORK, Widths
 from narrowgauge.hw.mac.scalable.bits import BitSerial
@@ -114,8 +114,8 @@ def test_sums_of_other_elements_are_exact(kind, bits, work):
 @pytest.mark.parametrize(
     ("kind", "fabric", "owner", "method", "old", "new"),
     [
-        ("serial", "ice40", SerialSlices, "steps", "index == count - 1", "False"),
-        ("serial", "ice40", SerialSlices, "steps", "end == ends[-1] and index > 0", "False"),
+        ("serial", "ice40", SerialSlices, "_steps", "index == count - 1", "False"),
+        ("serial", "ice40", SerialSlices, "_steps", "end == ends[-1] and index > 0", "False"),
         ("together", "ice40", SumTogether, "elaborate", "negative[place]", "negative[0]"),
         ("together", "ice40", Joins, "summed", "high << shift", "high << 1"),
         ("together", "ecp5", Joins, "_chosen", "i_c.eq(second[1])", "i_c.eq(second[0])"),
@@ -177,3 +177,21 @@ def test_what_is_not_there_is_refused():
         scalable("together", 4, BITS).rate(Widths(2))
     with pytest.raises(GeometryError, match="no int4 x uint4; it has int2 x uint8"):
         scalable("serial", 2, BITS).steps(Widths(4, 4), [[1]], [1])
+
+
+@pytest.mark.parametrize(("kind", "bits"), ELEMENTS)
+def test_operands_that_are_no_whole_steps_are_refused(kind, bits):
+    element = scalable(kind, bits, BITS)
+    widths = Widths(element.widths()[-1].weight)
+    rate = element.rate(widths)
+    rows, levels = [[1] * rate.inputs for _ in range(rate.outputs)], [1] * rate.inputs
+    element.steps(widths, rows, levels)
+    for more in ([row + [1] for row in rows], levels + [1]), (rows * 2, levels), (rows, levels[1:]):
+        with pytest.raises(GeometryError, match=f"a multiple of {rate.inputs} activations"):
+            element.steps(widths, *more)
+    low, high = [[-1 << widths.weight - 1] * rate.inputs] * rate.outputs, [255] * rate.inputs
+    element.steps(widths, low, high)
+    with pytest.raises(FormatError):
+        element.steps(widths, [[each - 1 for each in row] for row in low], high)
+    with pytest.raises(FormatError):
+        element.steps(widths, low, [each + 1 for each in high])
