@@ -20,6 +20,7 @@ __all__ = ["SEEN", "calibration_levels", "print_sums", "sums_row", "sums_rows"]
 
 SEEN = 64
 """Images on which sums are looked at, unless more are asked for."""
+FEWEST = 8  # of fewer no range can be told
 
 
 def sums_row(bounds: Mapping[str, SumBound], overflow: str) -> dict[str, int | None]:
@@ -99,7 +100,6 @@ def calibration_levels(network: Network, origin: Path, data: str, count: int) ->
     DataError
         Where they are missing, of another size, or too few are asked for.
     """
-    from ...model.post_training.images import FEWEST
     from .loading import input_levels, load_images, load_inputs
 
     if count < FEWEST:
