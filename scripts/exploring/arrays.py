@@ -37,7 +37,7 @@ LANES = (1, 2, 4, 8, 16, 32, 64)
 CHAINS = (1, 2, 4)
 FULL = 0.95  # of the logic cells; beyond that, routing fails or becomes slow
 LARGEST = 0.8  # products of bits that a logic cell does at most, with room for doubt
-TRIED, KEPT = 80, 10  # arrays of a kind, the fastest first: whose memories are looked at, and kept
+TRIED, KEPT = 400, 10  # arrays of a kind, the fastest first: whose memories are looked at, and kept
 PROBES = ((1, 1, 2), (2, 2, 2), (2, 2, 8), (4, 2, 4))
 """Rows, columns and lanes of the arrays whose estimates all others' follow from."""
 
@@ -190,9 +190,11 @@ class _Plane:
             except GeometryError:
                 continue
             found.append((shape.geometry, estimated(program, request.device, request.store)))
+        from scipy.optimize import nnls  # here: the import takes a while
+
         terms = np.array([self._terms(geometry) for geometry, _ in found], float)
         cells = np.array([each.lut for _, each in found], float)
-        self._costs = np.linalg.lstsq(terms, cells, rcond=None)[0]
+        self._costs = nnls(terms / cells[:, None], np.ones(len(cells)))[0]  # none is negative
         self.fmax_mhz = float(np.median([each.fmax_mhz or 0 for _, each in found]))
         self.least = float(cells.min())
 

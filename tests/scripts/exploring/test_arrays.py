@@ -8,6 +8,7 @@ import pytest
 
 from narrowgauge.hw.errors import FitError
 from narrowgauge.hw.geometry import Geometry
+from narrowgauge.hw.synth.estimate import Estimate
 from narrowgauge.hw.synth.placement import fits
 from narrowgauge.scripts.exploring import arrays
 from narrowgauge.scripts.exploring.arrays import ArrayKind, Shape, cycles_of
@@ -29,6 +30,9 @@ SHAPES = (
 )
 
 
+_Plane = arrays._Plane
+
+
 @pytest.fixture(scope="module", autouse=True)
 def plane():
     """No estimates: their own tests are elsewhere."""
@@ -46,6 +50,19 @@ def plane():
         patch.setattr(arrays, "_Plane", Plane)
         patch.setattr(arrays, "KEPT", 3)
         yield Plane()
+
+
+def test_nothing_costs_less_than_no_cells(store_path, monkeypatch):
+    """Estimates that fall with lanes, as of memories that are made of logic, promise nothing."""
+
+    def falling(program, *_):
+        return Estimate(2000 - 30 * program.geometry.macs, 0, 0, 0, 0, 40.0, 0.1, 0.1)
+
+    monkeypatch.setattr(arrays, "estimated", falling)
+    plane = _Plane(request(store_path), versions(store_path).networks[WIDTHS[0]], SLICED)
+    sizes = [plane.lut(Geometry(2, 2, lanes)) for lanes in (2, 8, 64)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] > 1000
 
 
 def made(path, plane, shape, objective="images"):
