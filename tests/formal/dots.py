@@ -117,11 +117,11 @@ def forget_the_borrow(patch: pytest.MonkeyPatch) -> None:
 def exchange_selects(patch: pytest.MonkeyPatch) -> None:
     right = dot.selected_terms
 
-    def wrong(m, pairs):
+    def wrong(m, pairs, **options):
         if len(pairs) == 1:
-            return right(m, pairs)
+            return right(m, pairs, **options)
         (a, select_a), (b, select_b) = pairs
-        return right(m, [(a, select_b), (b, select_a)])
+        return right(m, [(a, select_b), (b, select_a)], **options)
 
     patch.setattr(dot, "selected_terms", wrong)
 
