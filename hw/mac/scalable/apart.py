@@ -11,9 +11,8 @@ from ...numbers.arithmetic import Accumulator
 from ...numbers.formats import Fixed
 from ...numbers.operands import Operands
 from ..accumulator import Accumulate
-from ..fabric import ANY, Fabric
 from ..slices import SliceProduct
-from .base import WHOLE, WORK, Beat, Rate, ScalableElement, Widths, packed
+from .base import WHOLE, Beat, Rate, ScalableElement, Widths, packed
 from .joining import Joins, joins, levels, size, sum_bits
 
 __all__ = ["SumApart"]
@@ -26,22 +25,14 @@ class SumApart(ScalableElement):
     has an accumulator, with the bits that it needs for as many products as the widest weights have.
     """
 
-    def __init__(
-        self,
-        slice: int,
-        accumulator: Accumulator,
-        *,
-        work: int = WORK,
-        fabric: Fabric = ANY,
-    ):
-        super().__init__(slice, accumulator, work=work, fabric=fabric)
-        operands = Operands(Fixed(slice, signed=False), Fixed(WHOLE, signed=False))
+    def _build(self) -> None:
+        operands = Operands(Fixed(self.slice, signed=False), Fixed(WHOLE, signed=False))
         self._dots = [
-            SliceProduct(operands, self.units, fabric=fabric, registered=True)
+            SliceProduct(operands, self.units, fabric=self.fabric, registered=True)
             for _ in range(self.positions)
         ]
         self._accumulates = [
-            Accumulate(Accumulator(width), self._bits(level, place), fabric=fabric)
+            Accumulate(Accumulator(width), self._bits(level, place), fabric=self.fabric)
             for place, (width, level) in enumerate(zip(self._sums(), self._levels(), strict=True))
         ]
         self.latency = self._dots[0].latency

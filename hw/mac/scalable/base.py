@@ -186,6 +186,11 @@ class ScalableElement(wiring.Component):
                 }
             )
         )
+        self._build()
+
+    def _build(self) -> None:
+        """Make the parts of the element, and tell its latencies."""
+        raise NotImplementedError
 
     def _operands(self) -> dict[str, wiring.Member]:
         """Return the ports of operands."""

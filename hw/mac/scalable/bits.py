@@ -9,11 +9,9 @@ from amaranth.lib.wiring import In
 from ...gates.adder import Term, adder_tree
 from ...gates.pipeline import delay
 from ...gates.popcount import bipolar_sum_latency, count_both
-from ...numbers.arithmetic import Accumulator
 from ..accumulator import Accumulate
 from ..adder_cells import ChoosingAdder
-from ..fabric import ANY, Fabric
-from .base import WORK, Beat, Rate, ScalableElement, Widths, packed
+from .base import Beat, Rate, ScalableElement, Widths, packed
 
 __all__ = ["BitSerial"]
 
@@ -27,19 +25,11 @@ class BitSerial(ScalableElement):
 
     allowed = (1,)
 
-    def __init__(
-        self,
-        slice: int,
-        accumulator: Accumulator,
-        *,
-        work: int = WORK,
-        fabric: Fabric = ANY,
-    ):
-        super().__init__(slice, accumulator, work=work, fabric=fabric)
+    def _build(self) -> None:
         self._accumulate = Accumulate(
-            accumulator, self.work.bit_length() + 1, doubling=True, slice=1, fabric=fabric
+            self.accumulator, self.work.bit_length() + 1, doubling=True, slice=1, fabric=self.fabric
         )
-        self.sign_latency = bipolar_sum_latency(self.work, fabric.popcount)
+        self.sign_latency = bipolar_sum_latency(self.work, self.fabric.popcount)
         self.latency = self.sign_latency + 1
         self.delays = [self._accumulate.latency]
 

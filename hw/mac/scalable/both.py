@@ -6,13 +6,11 @@ from amaranth.hdl import Module, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from ...numbers.arithmetic import Accumulator
 from ...numbers.formats import Fixed
 from ...numbers.operands import Operands
 from ..accumulator import Accumulate
-from ..fabric import ANY, Fabric
 from ..slices import SliceProduct
-from .base import WHOLE, WORK, Beat, Rate, ScalableElement, Widths, packed
+from .base import WHOLE, Beat, Rate, ScalableElement, Widths, packed
 from .joining import Joins, joins, levels, size, sum_bits
 
 __all__ = ["BothSliced"]
@@ -26,23 +24,19 @@ class BothSliced(ScalableElement):
     those of one number are copies.
     """
 
-    def __init__(
-        self,
-        slice: int,
-        accumulator: Accumulator,
-        *,
-        work: int = WORK,
-        fabric: Fabric = ANY,
-    ):
-        super().__init__(slice, accumulator, work=work, fabric=fabric)
-        code = Fixed(slice, signed=False)
+    def _build(self) -> None:
+        code = Fixed(self.slice, signed=False)
         places = range(self.positions)
         self._places = [(row, column) for row in places for column in places]
         self._bricks = {
-            place: SliceProduct(Operands(code, code), self.units, fabric=fabric, registered=True)
+            place: SliceProduct(
+                Operands(code, code), self.units, fabric=self.fabric, registered=True
+            )
             for place in self._places
         }
-        self._accumulate = Accumulate(accumulator, self._width(WHOLE, True), fabric=fabric)
+        self._accumulate = Accumulate(
+            self.accumulator, self._width(WHOLE, True), fabric=self.fabric
+        )
         self.latency = self._bricks[0, 0].latency + 2 * levels(self.positions)
         self.delays = [self._accumulate.latency]
 

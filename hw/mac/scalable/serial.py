@@ -6,13 +6,11 @@ from amaranth.hdl import Module, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from ...numbers.arithmetic import Accumulator
 from ...numbers.formats import Fixed
 from ...numbers.operands import Operands
 from ..base import DotMAC
-from ..fabric import ANY, Fabric
 from ..slices import SliceProduct
-from .base import WHOLE, WORK, Beat, Rate, ScalableElement, Widths, packed
+from .base import WHOLE, Beat, Rate, ScalableElement, Widths, packed
 
 __all__ = ["SerialSlices"]
 
@@ -24,18 +22,10 @@ class SerialSlices(ScalableElement):
     the selected terms of `SliceProduct`, makes the pipeline as fine as that of other kinds.
     """
 
-    def __init__(
-        self,
-        slice: int,
-        accumulator: Accumulator,
-        *,
-        work: int = WORK,
-        fabric: Fabric = ANY,
-    ):
-        super().__init__(slice, accumulator, work=work, fabric=fabric)
-        operands = Operands(Fixed(slice, signed=False), Fixed(WHOLE, signed=False))
-        dot = SliceProduct(operands, self.lanes, fabric=fabric, registered=True)
-        self.mac = DotMAC(dot, accumulator, doubling=True)
+    def _build(self) -> None:
+        operands = Operands(Fixed(self.slice, signed=False), Fixed(WHOLE, signed=False))
+        dot = SliceProduct(operands, self.lanes, fabric=self.fabric, registered=True)
+        self.mac = DotMAC(dot, self.accumulator, doubling=True)
         self.latency, self.sign_latency = self.mac.latency, self.mac.sign_latency
         self.delays = [self.mac.delay]
 

@@ -6,13 +6,11 @@ from amaranth.hdl import Module, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from ...numbers.arithmetic import Accumulator
 from ...numbers.formats import Fixed
 from ...numbers.operands import Operands
 from ..accumulator import Accumulate
-from ..fabric import ANY, Fabric
 from ..slices import SliceProduct
-from .base import WHOLE, WORK, Beat, Rate, ScalableElement, Widths, packed
+from .base import WHOLE, Beat, Rate, ScalableElement, Widths, packed
 from .joining import joins, levels, size, sum_bits
 
 __all__ = ["SumTogether"]
@@ -25,21 +23,13 @@ class SumTogether(ScalableElement):
     Every slice has its own activation: slices of one weight are given the same.
     """
 
-    def __init__(
-        self,
-        slice: int,
-        accumulator: Accumulator,
-        *,
-        work: int = WORK,
-        fabric: Fabric = ANY,
-    ):
-        super().__init__(slice, accumulator, work=work, fabric=fabric)
-        operands = Operands(Fixed(slice, signed=False), Fixed(WHOLE, signed=False))
+    def _build(self) -> None:
+        operands = Operands(Fixed(self.slice, signed=False), Fixed(WHOLE, signed=False))
         self._dots = [
-            SliceProduct(operands, self.units, fabric=fabric, registered=True)
+            SliceProduct(operands, self.units, fabric=self.fabric, registered=True)
             for _ in range(self.positions)
         ]
-        self._accumulate = Accumulate(accumulator, self._bits(WHOLE, True), fabric=fabric)
+        self._accumulate = Accumulate(self.accumulator, self._bits(WHOLE, True), fabric=self.fabric)
         self.latency = self._dots[0].latency + levels(self.positions)
         self.delays = [self._accumulate.latency]
 

@@ -6,13 +6,11 @@ from amaranth.hdl import Module, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from ...numbers.arithmetic import Accumulator
 from ...numbers.formats import Fixed
 from ...numbers.operands import Operands
 from ..base import DotMAC
 from ..dot import Multiply
-from ..fabric import ANY, Fabric
-from .base import WHOLE, WORK, Beat, Rate, ScalableElement, Widths, packed
+from .base import WHOLE, Beat, Rate, ScalableElement, Widths, packed
 
 __all__ = ["WholeWeights"]
 
@@ -22,18 +20,10 @@ class WholeWeights(ScalableElement):
 
     allowed = (2, 4, 8)
 
-    def __init__(
-        self,
-        slice: int,
-        accumulator: Accumulator,
-        *,
-        work: int = WORK,
-        fabric: Fabric = ANY,
-    ):
-        super().__init__(slice, accumulator, work=work, fabric=fabric)
-        operands = Operands(Fixed(slice), Fixed(WHOLE, signed=False))
+    def _build(self) -> None:
+        operands = Operands(Fixed(self.slice), Fixed(WHOLE, signed=False))
         self.mac = DotMAC(
-            Multiply(operands, self.lanes, fabric=fabric, registered=True), accumulator
+            Multiply(operands, self.lanes, fabric=self.fabric, registered=True), self.accumulator
         )
         self.latency, self.delays = self.mac.latency, [self.mac.delay]
 
