@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...hw.errors import DataError
 from .kept import KeptRows, study_of
-from .page import page
+from .page import body
 from .perform import find_study
 from .study import Study
 
@@ -48,18 +48,17 @@ def study_page(path: Path) -> tuple[str, str]:
 
 
 def html_page(study: Study, kept: KeptRows) -> str:
-    """Return the page of a study as HTML; what is HTML in its rows is left out."""
+    """Return the page of a study as HTML; what looks like HTML in its rows is shown as text."""
     from markdown_it import MarkdownIt
 
     pictures = {
         f"{study.name}-{figure.name}.svg": figure.draw(kept.rows) for figure in study.figures
     }
-    reader = MarkdownIt("commonmark").enable("table")
-    tokens = [each for each in reader.parse(page(study, kept)) if each.type != "html_block"]
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = reader.parse(f"# {study.title}\n\n{body(study, kept)}")
     for token in tokens:
         token.tag = LEVELS.get(token.tag, token.tag)
-        token.children = [each for each in token.children or () if each.type != "html_inline"]
-        for child in token.children:
+        for child in token.children or ():
             if child.type == "image":
                 image = b64encode(pictures[str(child.attrs["src"])]).decode()
                 child.attrs["src"] = f"data:image/svg+xml;base64,{image}"

@@ -8,7 +8,7 @@ from ...hw.files import write_atomically
 from .kept import KeptRows
 from .study import Study
 
-__all__ = ["page", "write_page"]
+__all__ = ["body", "page", "write_page"]
 
 
 def write_page(study: Study, kept: KeptRows, folder: Path) -> list[Path]:
@@ -24,9 +24,13 @@ def write_page(study: Study, kept: KeptRows, folder: Path) -> list[Path]:
 
 def page(study: Study, kept: KeptRows) -> str:
     """Return the page as Markdown."""
+    comment = f"<!-- written by `narrowgauge study {study.name}`; not by hand -->"
+    return f"# {study.title}\n\n{comment}\n\n{body(study, kept)}"
+
+
+def body(study: Study, kept: KeptRows) -> str:
+    """Return what stands below the head of the page."""
     parts = [
-        f"# {study.title}",
-        f"<!-- written by `narrowgauge study {study.name}`; not by hand -->",
         _wrapped(study.question),
         "## Verdicts",
         _verdicts(study, kept),

@@ -367,7 +367,7 @@ def test_a_study_has_a_section(tmp_path, monkeypatch):
     assert {"table", "h2", "h3", "img"} <= tags
     assert not {"h1", "script"} & tags
     assert [link for link in Page(section[0]).outside() if "doi.org" not in link] == []
-    assert "note" in html_page(study, KeptRows([], [{**MADE, "note": "note"}]))
+    assert "a &lt;b&gt;" in html_page(study, KeptRows([], [{**MADE, "note": "a <b>"}]))
 
 
 def test_what_the_repository_keeps_can_be_shown():
