@@ -229,9 +229,9 @@ STUDY = Study(
     differs=(
         "Only the paper's abstract was at hand: its networks, its exponent bias, and whether it "
         "counts the sign among the 4 bits are not known to us, so both counts are tested. Our "
-        "networks have BatchNorm, which stays in float. Trainings are short, and of a length set "
-        "beforehand: {epochs}. The scale "
-        "is any number, not a power of two: hardware folds it into a multiplier either way."
+        "networks have BatchNorm, which stays in float. Trainings are short, so "
+        "that the study takes hours and not days: {epochs}. The scale is any number, not a power "
+        "of two: hardware folds it into a multiplier either way."
     ).format(
         epochs=", ".join(f"{kind} {each.network.epochs} epochs" for kind, each in KINDS.items())
     ),
