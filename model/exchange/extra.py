@@ -24,5 +24,5 @@ def require() -> None:
     except ImportError as error:
         missing = (error.name or "qonnx").partition(".")[0]
         raise ToolError(
-            f"QONNX needs the Python package {missing}: pip install 'narrowgauge[qonnx]'"
+            f"ONNX files need the Python package {missing}: pip install 'narrowgauge[qonnx]'"
         ) from error

@@ -46,6 +46,8 @@ def read(source: str, images: NetworkImages) -> nn.Module:
         For what is none of these, or cannot be read; the text says why.
     """
     path = Path(source)
+    if path.suffix in (".onnx", ".checkpoint") and not path.exists():
+        raise NetworkError(f"cannot read {path}: there is no such file")
     if path.suffix == ".onnx":
         require()
         from .onnx_file import read_onnx

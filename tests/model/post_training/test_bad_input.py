@@ -127,7 +127,7 @@ def test_a_module_that_cannot_be_traced(images):
         ("math:pi", "math:pi gives float, and no torch module"),
         ("math:sqrt", "fails: TypeError"),
         ("missing.checkpoint", "no such file"),
-        ("missing.onnx", "cannot be read"),
+        ("missing.onnx", "there is no such file"),
     ],
 )
 def test_networks_that_are_none(images, source, message):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from narrowgauge.hw.errors import NetworkError
-from narrowgauge.model.post_training import NetworkImages, PostTraining, quantize, read
+from narrowgauge.model.post_training import NetworkImages, PostTraining, quantize, read, sources
 from narrowgauge.model.post_training.sources import normalised
 from narrowgauge.model.training import Recipe
 from narrowgauge.model.training.train import train
@@ -49,3 +49,11 @@ def test_normalised_images_give_what_the_network_does(images):
         other = normalised(fitted(), (0.3,), None, 1)(values)
     assert torch.allclose(found, wanted, atol=1e-6)
     assert not torch.allclose(other, wanted, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["no.onnx", "no.checkpoint"])
+def test_a_file_that_is_not_there_is_said_first(images, name, monkeypatch):
+    """Before a package is asked for, without which it could not be read."""
+    monkeypatch.setattr(sources, "require", lambda: pytest.fail("asked for onnx"))
+    with pytest.raises(NetworkError, match=f"cannot read {name}: there is no such file"):
+        read(name, images)

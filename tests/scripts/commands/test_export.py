@@ -103,7 +103,7 @@ def test_an_accumulator_that_overflows_is_one_line(invoke, tmp_path):
 def test_without_the_extra_it_says_what_to_install(invoke, network_file, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     finished = invoke("export", network_file, "-o", tmp_path / "x.onnx")
-    finished.fails_with(1, "needs the Python package onnx", "pip install 'narrowgauge[qonnx]'")
+    finished.fails_with(1, "need the Python package onnx", "pip install 'narrowgauge[qonnx]'")
     assert not (tmp_path / "x.onnx").exists()
 
 
