@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
 from ..rows.writing import to_json
 from ..terminal import options
+from ..terminal.given import given_command
 from ..terminal.progress import Reporter, standard_output
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ __all__ = ["ExploreOptions", "FormatNames", "command"]
 
 ASKED = ("target", "objective", "accuracy_drop", "widths", "activations", "input", "accumulator")
 ASKED += ("points", "random", "seeds", "images")
-DECIDE = (*ASKED[:7], "calibration", "validation", "points", "epochs")
-"""What decides which networks there are, and their integers."""
+IDLE = ("random", "seeds", "images", "output", "as_json")
+"""What decides nothing of which networks there are, and of their integers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +224,7 @@ def _maker(
     """Return what makes the network of a candidate: by training, where that is asked for."""
     from ..exploring.floats import train_on
 
-    text = _command(given, quantiser.report.name)
+    text = given_command(IDLE)
 
     def make(candidate, name):
         if given.epochs is not None and network.trained is not None:
@@ -234,17 +234,6 @@ def _maker(
             return quantiser.network(candidate.numbers, candidate.widths, lanes, name, text)
 
     return make
-
-
-def _command(given: ExploreOptions, data: str) -> str:
-    """Return the command, with the options that were given of those that decide its networks."""
-    context, words = click.get_current_context(), [given.network, f"--data {data}"]
-    for name in DECIDE:
-        if context.get_parameter_source(name) != ParameterSource.DEFAULT:
-            value = getattr(given, name)
-            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            words.append(f"--{name.replace('_', '-')} {text}")
-    return f"narrowgauge explore {' '.join(words)}"
 
 
 def _print(given: ExploreOptions, explored: "Explored", names: list[str]) -> int:

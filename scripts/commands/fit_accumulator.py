@@ -14,6 +14,7 @@ from ...hw.program.bounds import BOUNDS
 from ..runs.imports import short
 from ..runs.sums import sums_row
 from ..terminal import options
+from ..terminal.given import given_command
 from ..terminal.progress import Reporter, standard_output
 from .quantize import (
     FloatNetworkOptions,
@@ -186,28 +187,10 @@ def _fit(given: FitOptions, fit: "AccumulatorFit", reporter: Reporter) -> "Fitte
             fit,
             name=given.name or f"{stem(given.model)}-{given.bits}",
             progress=shown_progress(step),
-            about={"network": stem(given.model), "command": _command(given)},
+            about={"network": stem(given.model), "command": given_command(("as_json",))},
         )
         step.note(f"{found.tried} pairs tried of {found.grid}")
     return found
-
-
-def _command(given: FitOptions) -> str:
-    """Return the command, with what differs from its own options."""
-    words = ["narrowgauge", "fit-accumulator", given.model, "-o", str(given.output)]
-    words += ["--data", str(given.data), "--bits", str(given.bits)]
-    for name, own in (
-        *(("overflow", "wrap"), ("bound", "exact"), ("accuracy_drop", None), ("calibration", 200)),
-        *(("validation", 1000), ("lanes", 4), ("width", 1.0), ("epochs", None)),
-    ):
-        value = getattr(given, name)
-        if value != own:
-            words += [f"--{name.replace('_', '-')}", str(value)]
-    for name, usual in (("mean", None), ("deviation", None), ("widths", (64, 32))):
-        values = getattr(given, name)
-        if values != usual:
-            words += [f"--{name}", ",".join(map(str, values))]
-    return " ".join(words)
 
 
 def _row(given: FitOptions, found: "FittedNetwork") -> dict[str, object]:

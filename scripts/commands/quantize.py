@@ -12,6 +12,7 @@ from ...hw.network import file as network_file
 from ..runs.imports import Values, short
 from ..runs.sums import SEEN, print_sums, sums_rows
 from ..terminal import options
+from ..terminal.given import given_command
 from ..terminal.progress import ReportedStep, Reporter, standard_output, time_left
 from .train import LayerFormats
 
@@ -256,7 +257,7 @@ def command(given: QuantizeOptions) -> int:
                 name=name,
                 lanes=given.lanes,
                 progress=shown_progress(step),
-                about={"network": stem(given.model), "command": _command(given, method.words())},
+                about={"network": stem(given.model), "command": given_command(("as_json",))},
             )
             step.note(f"{len(images.calibration)} images to calibrate on")
     network_file.save(sorted_by_width(found.network), given.output)
@@ -329,26 +330,6 @@ def shown_progress(step: ReportedStep) -> "Progress":
 def stem(model: str) -> str:
     """Return a short name of a model."""
     return model.partition(":")[2] or Path(model).stem
-
-
-def _command(given: QuantizeOptions, words: list[str]) -> str:
-    """Return the command, with what differs from its own options."""
-    start = ["narrowgauge", "quantize", given.model, "-o", str(given.output), "--data", given.data]
-    if given.calibration != 200:
-        words = [*words, f"--calibration {given.calibration}"]
-    for name in ("mean", "deviation"):
-        values = getattr(given, name)
-        if values is not None:
-            words = [*words, f"--{name} {','.join(map(str, values))}"]
-    if given.channels is not None:
-        words = [*words, f"--channels {given.channels}"]
-    if given.widths != (64, 32):
-        words = [*words, f"--widths {','.join(map(str, given.widths))}"]
-    if given.width != 1:
-        words = [*words, f"--width {given.width:g}"]
-    if given.epochs is not None:
-        words = [*words, f"--epochs {given.epochs}"]
-    return " ".join([*start, *words])
 
 
 def _row(given: QuantizeOptions, found: "Quantised") -> dict[str, object]:
