@@ -58,6 +58,7 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "macs": (COSTS, costs.macs),
     "lanes": (COSTS, costs.lanes),
     "slices": (ARRAY, costs.slices),
+    "channel_costs": (ARRAY, costs.channel_costs),
     "scalable": (ARRAY, elements.scalable),
     "options": (SYNTHESIS, costs.options),
     "estimator": (SYNTHESIS, costs.estimator),

@@ -11,6 +11,7 @@ OPTIONS = FOLDER / "options.json"
 POPCOUNTS = FOLDER / "popcounts.json"
 ESTIMATES = ROOT / "hw" / "synth" / "estimate.json"
 SLICES = FOLDER / "slices.json"
+CHANNEL_COSTS = FOLDER / "channel_costs.json"
 PEAK_ROWS = FOLDER / "peaks.json"
 POPCOUNT_COLUMNS: Columns = {
     "target": lambda row: row["target"],
@@ -205,3 +206,20 @@ def estimator() -> str:
         f"{percent(every['median'])}, 95 of 100 within {percent(every['error'])}. "
         f"{versions(content['versions'])}. Made by `{content['command']}`.\n"
     )
+
+
+def channel_costs() -> str:
+    """Return the table of channels of two widths: as they come, and sorted."""
+    rows = read(CHANNEL_COSTS)
+    columns: Columns = {
+        "device": lambda row: f"`{row['target']}`",
+        "part": lambda row: row["part"],
+        "channels": lambda row: row["channels"],
+        "words of weights": lambda row: f"{row['weight_words']:,}",
+        "cycles an image": lambda row: f"{row['cycles_per_image']:,.0f}",
+        "LUT": lambda row: f"{row['lut']:,}",
+        "FF": lambda row: f"{row['ff']:,}",
+    }
+    tools = {name: text for row in rows for name, text in row["tools"].items()}
+    made = f"{versions(tools)}. Made by `{rows[0]['command']}`."
+    return f"{table(columns, rows, 3)}\n\n{made}\n"
