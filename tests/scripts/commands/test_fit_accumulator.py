@@ -22,7 +22,7 @@ def test_it_writes_a_network_whose_sums_fit(invoke, nets, tmp_path):
     assert network.accumulator == Accumulator(9, "wrap")
     assert accumulator_bits(network, 4) <= 9
     assert network.about["command"] == (
-        "narrowgauge fit-accumulator own_nets:small -o s.safetensors --data digits --bits 9 "
+        "narrowgauge fit-accumulator own_nets:small -o s.safetensors --bits 9 --data digits "
         "--calibration 16 --validation 16"
     )
     assert "s.safetensors: small-9, 9-bit accumulator that wraps, which no input" in finished.out

@@ -50,8 +50,8 @@ def test_it_writes_a_network_and_says_how_accurate_it_is(invoke, nets, tmp_path)
     share = accuracy(result, digits.test_labels)
     assert share == row["accuracy"]["integer"] == network.about["accuracy_reference"]
     assert network.about["command"] == (
-        "narrowgauge quantize own_nets:small -o small.safetensors --data digits --weight int4 "
-        "--first int8 --calibration 50"
+        "narrowgauge quantize own_nets:small -o small.safetensors --data digits --calibration 50 "
+        "--weight int4 --first int8"
     )
     assert [each["layer"] for each in row["layers"]] == ["1", "3"]
 
