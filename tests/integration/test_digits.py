@@ -27,9 +27,14 @@ needs_compiler = pytest.mark.skipif(
 )
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """One for all networks: they begin at the same float network, which is trained once."""
+    return Store(tmp_path_factory.mktemp("store") / "results.sqlite")
+
+
 @pytest.fixture(scope="module", params=list(NARROW))
-def trained(request, tmp_path_factory):
-    store = Store(tmp_path_factory.mktemp("store") / "results.sqlite")
+def trained(request, store):
     trainer = Trainer(Recipe(), store, Reporter())
     network = trainer.network(request.param, None, GEOMETRY.lanes)
     return request.param, network, trainer.accuracy_float()

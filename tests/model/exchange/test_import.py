@@ -15,7 +15,7 @@ from narrowgauge.hw.errors import NetworkError
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.network.layers import Requantised
 from narrowgauge.hw.program.layout import Program
-from narrowgauge.model.exchange.agree import agree
+from narrowgauge.model.exchange.agree import Agreement, agree
 from narrowgauge.model.exchange.brevitas import import_brevitas
 from narrowgauge.model.exchange.importer import Imported, import_model, import_qonnx
 from narrowgauge.model.exchange.preparation import KEY, Preparation
@@ -47,16 +47,20 @@ def images() -> np.ndarray:
     return pixels[-IMAGES:].numpy()
 
 
-def assert_agreement(imported: Imported, inputs: np.ndarray) -> int:
-    """Every level is the same, but for ties; return how many of those there are."""
+def agreed(imported: Imported, inputs: np.ndarray, *, ties: int = 5) -> Agreement:
+    """Every level is the same, but for a few ties; return how all agree."""
     found = agree(imported, inputs, LANES)
     assert [each.first for each in found.tensors if each.first] == []
-    ties = sum(each.ties for each in found.tensors)
-    assert found.same_levels >= len(inputs) - ties
-    assert found.same_class >= len(inputs) - ties
+    assert ties_of(found) <= ties
+    assert found.same_levels >= len(inputs) - ties_of(found)
+    assert found.same_class >= len(inputs) - ties_of(found)
     assert all(each.distance < 1e-3 for each in found.tensors)
     assert sum(each.elements for each in found.tensors) > 10 * len(inputs)
-    return ties
+    return found
+
+
+def ties_of(found: Agreement) -> int:
+    return sum(each.ties for each in found.tensors)
 
 
 @pytest.mark.slow
@@ -66,13 +70,11 @@ def test_a_brevitas_network_in_executor_integers_and_hardware(name, tmp_path, re
     imported = import_qonnx(path, lanes=LANES)
     inputs = images()
 
-    ties = assert_agreement(imported, inputs)
-    record_property("ties", ties)
-    assert ties <= 5
+    found = agreed(imported, inputs)
+    record_property("ties", ties_of(found))
 
-    found = agree(imported, inputs, LANES)
     classes = infer(module, torch.from_numpy(inputs)).argmax(dim=1)
-    assert int((classes == found.result.labels).sum()) >= IMAGES - ties
+    assert int((classes == found.result.labels).sum()) >= IMAGES - ties_of(found)
 
     accelerator = Accelerator(Program(imported.network, Geometry(2, 2, LANES)))
     run, comparison, _ = simulate_and_compare(accelerator, found.levels, "auto", traced=IMAGES)
@@ -91,7 +93,7 @@ def test_one_scale_of_all_logits_takes_no_multiplier(tmp_path):
 def test_the_graphs_of_the_newer_exporter(name):
     module, _, test = brevitas_networks.train(name)
     imported = import_brevitas(module, test[:1], lanes=LANES)
-    assert assert_agreement(imported, images()) <= 5
+    agreed(imported, images())
 
 
 @pytest.mark.parametrize("of_input", [False, True])
@@ -104,16 +106,14 @@ def test_the_channels_last_operators_of_qonnx(name, of_input, tmp_path):
     assert any("channels_last" in node.domain for node in model.graph.node)
     imported = import_model(model.model, name="last", lanes=LANES)
     inputs = images()
-    assert assert_agreement(imported, np.moveaxis(inputs, 1, -1) if of_input else inputs) <= 5
+    agreed(imported, np.moveaxis(inputs, 1, -1) if of_input else inputs)
 
 
 @pytest.mark.parametrize("name", KERAS)
 def test_a_qkeras_network_gives_what_qkeras_gives(name):
     imported = import_qonnx(HERE / f"qkeras/{name}.onnx", lanes=LANES)
     stored = np.load(HERE / f"qkeras/{name}.npz")
-    assert assert_agreement(imported, stored["images"]) == 0
-
-    found = agree(imported, stored["images"], LANES)
+    found = agreed(imported, stored["images"], ties=0)
     assert (found.result.labels.numpy() == stored["output"].argmax(axis=1)).all()
     own = [stored[key] for key in stored if key not in ("images", "output")]
     compared = 0

@@ -370,15 +370,7 @@ def test_impossible_trainings_are_refused(quick_float):
         check_recipe(Recipe(batch=1))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("weight", "points"),
-    [("int8", 1.0), ("int4", 2.0), ("pow2_4", 2.0), ("e3m2", 1.0), ("bipolar", None)],
-)
-def test_default_recipe_meets_its_bars(weight, points, full_float, digits):
-    network, _ = export(train(Recipe(weight=weight), start=full_float), lanes=16)
-    measured = integer_accuracy(network, digits)
-    if points is None:
-        assert measured >= 0.92
-    else:
-        assert 100 * (full_float.accuracy - measured) <= points
+def test_minifloat_weights_meet_their_bar(full_float, digits):
+    """Of the default recipe; other formats meet theirs in tests/integration/test_digits.py."""
+    network, _ = export(train(Recipe(weight="e3m2"), start=full_float), lanes=16)
+    assert 100 * (full_float.accuracy - integer_accuracy(network, digits)) <= 1.0
