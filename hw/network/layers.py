@@ -130,6 +130,11 @@ class Weighted(Requantised):
         """Bits of a weight, in the mean."""
         return self.weight_bits / self.weights.size
 
+    @property
+    def sparsity(self) -> float:
+        """Share of weights that are 0."""
+        return float((self.weights == 0).mean())
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Dense(Weighted):

@@ -226,6 +226,14 @@ class Network:
         """Bits of a weight, in the mean; 0 without weights."""
         return self.parameter_bits / max(self.parameters, 1)
 
+    @property
+    def sparsity(self) -> float:
+        """Share of weights that are 0; 0 without weights."""
+        zeros = sum(
+            layer.sparsity * layer.weights.size for layer in self if isinstance(layer, Weighted)
+        )
+        return zeros / max(self.parameters, 1)
+
     def with_accumulator(self, accumulator: Accumulator) -> "Network":
         """Return the same integers on another accumulator."""
         return replace(self, accumulator=accumulator)

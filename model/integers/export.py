@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ...hw.errors import NetworkError
-from ...hw.network.layers import Layer, Requantised, Size
+from ...hw.network.layers import Layer, Requantised, Size, Weighted
 from ...hw.network.network import Network
 from ...hw.numbers.arithmetic import Accumulator, bits_for
 from ...hw.program.bounds import accumulator_bits
@@ -19,6 +19,7 @@ from ..layers.unweighted import MaxPoolStep, UpsampleStep
 from ..training.recipe import Recipe, default_activation
 from ..training.train import Trained
 from .export_layers import enlarged, hidden_layer, last_layer, max_pool
+from .guarantee import prove_sums
 
 __all__ = ["FoldReport", "export", "export_model"]
 
@@ -66,21 +67,53 @@ def export(
     lanes : int
         Lanes of the array, which decide how much padding the accumulator must hold.
     accumulator : Accumulator, optional
-        Register of the dot products; None takes the narrowest that cannot overflow, wrapping.
-        The integers do not depend on it.
+        Register of the dot products; None takes the one that the network was trained for if all of
+        it was, else the narrowest that cannot overflow, wrapping. The integers do not depend on it.
     name : str, optional
         Name of the network; None makes one from data set, network and formats.
 
     Raises
     ------
     NetworkError
-        For a float network; or when no shift is exact, with the layer and the channel.
+        For a float network; when no shift is exact, with the layer and the channel; of a network
+        that was trained for an accumulator, for the first channel whose integers overflow it.
     """
     if trained.recipe.is_float:
         raise NetworkError("a float network has no integers; train it with a weight format")
     name = name or _name(trained.recipe)
+    constraint = trained.recipe.constraint
+    if accumulator is None and constraint is not None and trained.recipe.ends == "constrained":
+        accumulator = Accumulator(constraint.bits)
     network, reports = export_model(trained.model, name=name, lanes=lanes, accumulator=accumulator)
-    return replace(network, about=_about(trained, reports, name)), reports
+    about = _about(trained, reports, name)
+    if constraint is not None:
+        about["constraint"] = _proven(network, trained.recipe, lanes)
+    return replace(network, about=about), reports
+
+
+def _proven(network: Network, recipe: Recipe, lanes: int) -> dict[str, object]:
+    """Prove that all layers that were trained for an accumulator fit it; return what was found.
+
+    Raises
+    ------
+    NetworkError
+        For the first channel that does not.
+    """
+    assert recipe.constraint is not None
+    weighted = [layer for layer in network if isinstance(layer, Weighted)]
+    names = recipe.constrained([layer.name for layer in weighted])
+    free = {layer.name for layer in network} - set(names) if recipe.ends == "free" else set()
+    needed = prove_sums(network, lanes, bits=recipe.constraint.bits, free=free)
+    return {
+        **recipe.constraint._asdict(),
+        "free": [layer.name for layer in weighted if layer.name not in names],
+        "sum_bits": {name: int(bits.max()) for name, bits in needed.items()},
+        "norms": {
+            layer.name: int(abs(layer.weights.reshape(layer.channels, -1)).sum(axis=1).max())
+            for layer in weighted
+        },
+        "sparsity": {layer.name: layer.sparsity for layer in weighted},
+    }
 
 
 def export_model(

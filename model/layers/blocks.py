@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ...hw.errors import FormatError, NetworkError
 from ...hw.network.network import INPUT
 from ...hw.numbers.formats import Fixed, Format
+from .norm_limited import Constraint
 from .quantize import MAX_ACTIVATION_WIDTH, ActivationQuantizer, QuantizerOptions
 from .steps import Head, Step, WeightedStep
 from .unweighted import AveragePoolStep
@@ -26,12 +27,14 @@ __all__ = ["Formats", "Model", "Node", "signed_version"]
 class Formats(NamedTuple):
     """Formats of one step: of its weights, and of what it gives.
 
-    ``widths`` are those of its channels, where they have their own.
+    ``widths`` are those of its channels, where they have their own; ``constraint`` is what its
+    weights are trained to keep to.
     """
 
     weight: Format
     activation: Format
     widths: tuple[int, ...] | None = None
+    constraint: Constraint | None = None
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,8 @@ class Model(nn.Module):
             if not step.relu:
                 activation = signed_version(activation)
             read = tuple(known[source] for source in node.sources)
+            if isinstance(step, WeightedStep):
+                step.constraint = wanted.constraint
             try:
                 own = options | QuantizerOptions(widths=wanted.widths)
                 step.quantize(wanted.weight, activation, read, **own)

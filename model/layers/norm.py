@@ -69,9 +69,30 @@ def _with_multipliers(model: Model) -> list[tuple[Step, Tensor, Tensor, Constant
     """Return the steps that need multipliers: unit of the sums, scale of the output, and norm."""
     unit, scales = units(model), model.scales()
     return [
-        (step, unit[node.name], scales[node.name].double(), constants(step.norm))
+        (step, unit[node.name], scales[node.name].double(), _living(step, constants(step.norm)))
         for node, step in model.items()
         if isinstance(step, Block | AveragePoolStep | AddStep)
         and step.activation is not None
         and step.output != Bipolar()
     ]
+
+
+def _living(step: Step, norm: Constants) -> Constants:
+    """Return a norm without the slopes of channels whose weights are all 0, and so their sums.
+
+    A norm that met nothing but 0 is as steep as its epsilon allows, and would take the grid of all.
+    """
+    if not isinstance(step, Block):
+        return norm
+    quantizer, shadow = step.weights()
+    dead = (quantizer.levels(shadow) == 0).flatten(1).all(dim=1)
+    if not bool(dead.any()):
+        return norm
+    offset = norm.beta - norm.mean * norm.gamma / norm.deviation
+    zero = torch.zeros_like(norm.mean)
+    return Constants(
+        torch.where(dead, zero, norm.mean),
+        norm.deviation,
+        torch.where(dead, zero, norm.gamma),
+        torch.where(dead, offset, norm.beta),
+    )

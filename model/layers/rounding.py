@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ...hw.numbers.formats import Bipolar, Fixed, Format
 
-__all__ = ["Chance", "Ends", "nearest", "straight_through", "within"]
+__all__ = ["Chance", "Ends", "nearest", "straight_through", "toward_zero", "within"]
 
 Ends = tuple[int, int] | tuple[Tensor, Tensor]
 """Lowest and highest level: of all values, or tensors that broadcast against them."""
@@ -36,6 +36,14 @@ def nearest(x: Tensor, fmt: Format) -> Tensor:
     if fmt == Bipolar():
         return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
     return fmt.quantize(x).to(x.dtype)
+
+
+def toward_zero(x: Tensor, fmt: Format) -> Tensor:
+    """Return the levels next to ``x``, which is clamped already, on the side of 0, as floats."""
+    if isinstance(fmt, Fixed):
+        return x.trunc()
+    lower, upper = fmt.neighbours(x)
+    return torch.where(x < 0, upper, lower)
 
 
 class _Context(torch.autograd.function.FunctionCtx):

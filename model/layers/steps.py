@@ -18,6 +18,7 @@ from ...hw.network.window import Window
 from ...hw.numbers.formats import Bipolar, Fixed, Format
 from .affine import constants
 from .limits import NO_LIMITS, Limits
+from .norm_limited import Constraint, NormLimitedQuantizer
 from .quantize import ActivationQuantizer, QuantizerOptions, WeightQuantizer
 from .rounding import straight_through
 
@@ -125,9 +126,15 @@ class WeightedStep(Step):
         See `Step`.
     padding : Sides
         Of a convolution.
+
+    Attributes
+    ----------
+    constraint : Constraint or None
+        What its weights are trained to keep to; set before they are quantised.
     """
 
     per_channel = True
+    constraint: Constraint | None = None
 
     def __init__(
         self,
@@ -162,8 +169,19 @@ class WeightedStep(Step):
             )
         super().quantize(weight, activation, inputs, **options)
         self.weight_format = weight
-        quantizer = WeightQuantizer(weight, self.op.weight, per_channel=self.per_channel, **options)
+        quantizer = self._quantizer(weight, inputs, options)
         parametrize.register_parametrization(self.op, "weight", quantizer)
+
+    def _quantizer(
+        self, weight: Format, inputs: tuple[Format, ...], options: QuantizerOptions
+    ) -> WeightQuantizer:
+        own, shared = self.op.weight, self.per_channel
+        if self.constraint is None:
+            return WeightQuantizer(weight, own, per_channel=shared, **options)
+        (read,), constraint = inputs, self.constraint
+        return NormLimitedQuantizer(
+            weight, own, inputs=read, constraint=constraint, per_channel=shared, **options
+        )
 
     @property
     def dilation(self) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ...hw.errors import NetworkError
 from ..data import Dataset
 from ..layers.blocks import Model
+from ..layers.norm_limited import norm_penalty
 from .checkpoint import Checkpoint, State
 from .feed import TrainingFeed
 from .recipe import Recipe
@@ -160,8 +161,9 @@ class Fit:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
                 logits = self.model(images)
             loss = self._loss(logits.float(), images, labels)
+            beyond = norm_penalty(self.model)
             self.optimizer.zero_grad()
-            loss.backward()
+            (loss if beyond is None else loss + beyond).backward()
             self.optimizer.step()
             loss_sum += loss.detach() * len(labels)
             right += (logits.argmax(dim=1) == labels).sum()
@@ -192,7 +194,7 @@ def _groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
     """Split the parameters: weights decay; biases, BatchNorm and scales do not."""
     decaying, others = [], []
     for name, parameter in model.named_parameters():
-        is_weight = parameter.ndim >= 2 and "log2_scale" not in name
+        is_weight = parameter.ndim >= 2 and "log2_" not in name
         (decaying if is_weight else others).append(parameter)
     return [{"params": decaying, "weight_decay": decay}, {"params": others}]
 

@@ -12,6 +12,7 @@ from ...hw.numbers.formats import Bipolar, Fixed, Format, default_activation, pa
 from ..data import Dataset, input_scale, is_file
 from ..data.arrays import arrays_digest
 from ..layers.blocks import Formats
+from ..layers.norm_limited import Constraint
 from ..layers.quantize import SCALES, check_activation, check_weight
 from ..layers.widths import Channels, check_widths, named_widths
 from ..lowering.topologies import NETWORKS
@@ -20,6 +21,7 @@ from .schedule import Schedule, default_schedule
 __all__ = ["CHANNELS_FILE", "Recipe", "default_activation", "layer_formats", "parse_formats"]
 
 ROUNDINGS = ("nearest", "stochastic")
+ENDS = ("constrained", "free")
 MAX_WIDTH = 1 << 16  # of a hidden layer, before there is no memory for its weights
 SCHEDULE = tuple(field.name for field in fields(Schedule))
 
@@ -131,13 +133,19 @@ class Recipe:
         Width that requantisation multipliers may have: the norms' slopes are rounded to it when
         training ends (`layers.norm.round_norms`). None leaves them, and the fold takes what it
         needs.
+    accumulator_bits, constrain : int and str, optional
+        Train weights so that sums fit an accumulator of so many bits, by ``a2q`` or ``a2q+``; see
+        `layers.norm_limited`. They go together.
+    ends : str
+        ``constrained``, or ``free``: the first and the last layer with weights are left out of it.
     seed : int
         Seed of initial weights, order of images and stochastic rounding.
 
     Raises
     ------
     FormatError
-        For a format, scale or rounding that does not exist or cannot be used in its place.
+        For a format, scale, rounding or constraint that does not exist or cannot be used in its
+        place.
     NetworkError
         For an unknown network, for widths, epochs or a batch that are not positive, a rate or
         another number of the schedule beyond its range, or multipliers beyond 1 to 24 bits.
@@ -165,6 +173,9 @@ class Recipe:
     scale: str = "learned"
     rounding: str = "nearest"
     multiplier_bits: int | None = 10
+    accumulator_bits: int | None = None
+    constrain: str | None = None
+    ends: str = "constrained"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -191,6 +202,7 @@ class Recipe:
                 f"scale is {' or '.join(SCALES)} and rounding {' or '.join(ROUNDINGS)}, "
                 f"not {self.scale!r} and {self.rounding!r}"
             )
+        self._check_constraint()
         if self.input is not None:
             fmt = parse(self.input)
             input_scale(fmt)
@@ -204,6 +216,47 @@ class Recipe:
             for text in (self.first, self.last, *(text for _, text in self.layers)):
                 if text is not None:
                     parse_formats(text, common)
+
+    def _check_constraint(self) -> None:
+        """Refuse half of a constraint, and one of float weights."""
+        if self.ends not in ENDS:
+            raise FormatError(f"ends are {' or '.join(ENDS)}, not {self.ends!r}")
+        if (self.accumulator_bits is None) != (self.constrain is None):
+            given, missing = ("accumulator_bits", "constrain")[:: -1 if self.constrain else 1]
+            raise FormatError(f"{given} goes with {missing}: give both, or neither")
+        if self.constraint is None:
+            if self.ends == "free":
+                raise FormatError("ends are free of a constraint; give constrain, too")
+            return
+        self.constraint.check()
+        if self.is_float:
+            raise FormatError("float weights have no accumulator of integers to be constrained for")
+
+    @property
+    def constraint(self) -> Constraint | None:
+        """What weights are trained to keep to, if anything."""
+        if self.constrain is None or self.accumulator_bits is None:
+            return None
+        return Constraint(self.constrain, self.accumulator_bits)
+
+    def constrained(self, weighted: Sequence[str]) -> tuple[str, ...]:
+        """Return which layers keep to the constraint, given those with weights, in order.
+
+        Raises
+        ------
+        NetworkError
+            Where a constraint that leaves the ends free is of no layer.
+        """
+        if self.constraint is None:
+            return ()
+        if self.ends == "constrained":
+            return tuple(weighted)
+        if len(weighted) < 3:
+            raise NetworkError(
+                f"of {len(weighted)} layers with weights, {', '.join(weighted)}, none lies between "
+                "the ends, and these are free: constrain the ends as well"
+            )
+        return tuple(weighted[1:-1])
 
     @property
     def weight_format(self) -> Format | None:
@@ -232,16 +285,18 @@ class Recipe:
     def float_version(self) -> Self:
         """Return the recipe of the float network that the quantised one starts from."""
         quantised = ("weight", "activation", "first", "last", "input", "distill")
-        return replace(self, **dict.fromkeys(quantised), layers=(), channels=(), **_PLAIN)
+        return replace(
+            self, **dict.fromkeys(quantised), layers=(), channels=(), **_PLAIN, **_CONSTRAINT
+        )
 
     def input_format(self, dataset: Dataset) -> Format:
         """Format of the pixels of ``dataset`` in this recipe."""
         return dataset.input if self.input is None else parse(self.input)
 
     def formats(self, names: Sequence[str], weighted: Mapping[str, int]) -> dict[str, Formats]:
-        """Return the formats of every step; parameters and errors are those of `layer_formats`."""
+        """Return the formats of every step; see `layer_formats` and `constrained`."""
         assert self.weight_format is not None
-        return layer_formats(
+        found = layer_formats(
             Formats(self.weight_format, self.activation_format),
             names,
             weighted,
@@ -250,6 +305,9 @@ class Recipe:
             layers=self.layers,
             channels=self.channels,
         )
+        for name in self.constrained(list(weighted)):
+            found[name] = found[name]._replace(constraint=self.constraint)
+        return found
 
     def plain(self) -> dict[str, object]:
         """Return all fields as plain JSON data, defaults resolved.
@@ -266,6 +324,9 @@ class Recipe:
         data["channels"] = {name: list(widths) for name, widths in named_widths(self.channels)}
         if not data["channels"]:  # as recipes once were
             del data["channels"]
+        if self.constraint is None:
+            for name in _CONSTRAINT:
+                del data[name]
         if self.network != "mlp":
             del data["widths"]
         if self.weight is not None:
@@ -322,8 +383,12 @@ OPTIONS: dict[str, object] = {
     "batch": None,
     "rate": None,
     "multiplier_bits": 10,
+    "accumulator_bits": None,
+    "constrain": None,
+    "ends": "constrained",
     "seed": None,
 }
 
 # what a float training has no use for, so that all formats share one
 _PLAIN: dict[str, Any] = {"scale": "learned", "rounding": "nearest", "multiplier_bits": 10}
+_CONSTRAINT: dict[str, Any] = {"accumulator_bits": None, "constrain": None, "ends": "constrained"}

@@ -21,6 +21,7 @@ from ..layers.norm import round_norms
 from ..lowering.lower import lower
 from ..lowering.topologies import build
 from .checkpoint import Checkpoint
+from .constrained import check_sums
 from .evaluation import accuracy, settle_statistics
 from .feed import TrainingFeed
 from .fit import Fit, deterministic, find_device
@@ -170,10 +171,12 @@ def check_recipe(recipe: Recipe) -> None:
     Raises
     ------
     FormatError
-        For widths that the channels of a layer cannot have.
+        For widths that the channels of a layer cannot have, weights that cannot be constrained, and
+        an accumulator that holds none of a layer's products.
     NetworkError
         For images that the network does not take, a layer that does not exist, or weight formats
-        that no operand of an array holds together.
+        that no operand of an array holds together; for pools and sums that no constraint makes
+        narrower.
     """
     dataset = load(recipe.dataset)
     dataset.check_trainable()
@@ -188,6 +191,11 @@ def check_recipe(recipe: Recipe) -> None:
     except FormatError as error:
         names = ", ".join(sorted(map(str, weights)))
         raise NetworkError(f"no operand holds all weights, which are {names}") from error
+    if recipe.constraint is not None:
+        model.quantize(
+            formats, recipe.input_format(dataset), 1.0, scale=recipe.scale, rounding=recipe.rounding
+        )
+        check_sums(model, recipe)
 
 
 def _check_batch(recipe: Recipe, model: Model, images: int) -> None:
