@@ -177,6 +177,8 @@ def _name(recipe: Recipe) -> str:
     assert recipe.weight_format is not None
     if recipe.activation_format != default_activation(recipe.weight_format):
         parts.append(str(recipe.activation_format))
+    if recipe.constraint is not None:
+        parts.append(f"{recipe.constrain}-{recipe.accumulator_bits}")
     if recipe.network == "mlp":
         parts += map(str, recipe.widths)
     return "-".join(parts)

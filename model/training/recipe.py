@@ -222,8 +222,11 @@ class Recipe:
         if self.ends not in ENDS:
             raise FormatError(f"ends are {' or '.join(ENDS)}, not {self.ends!r}")
         if (self.accumulator_bits is None) != (self.constrain is None):
-            given, missing = ("accumulator_bits", "constrain")[:: -1 if self.constrain else 1]
-            raise FormatError(f"{given} goes with {missing}: give both, or neither")
+            given = "constrain" if self.accumulator_bits is None else "accumulator_bits"
+            raise FormatError(
+                "a training for an accumulator has accumulator_bits, and constrain to say how: give "
+                f"both, such as 12 and a2q+, or neither; there is only {given}"
+            )
         if self.constraint is None:
             if self.ends == "free":
                 raise FormatError("ends are free of a constraint; give constrain, too")

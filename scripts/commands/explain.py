@@ -19,7 +19,7 @@ from .synthesize import described
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..runs.explained import ExplainedLayer, Explanation
+    from ..runs.explained import Explanation
 
 __all__ = ["command"]
 
@@ -99,9 +99,10 @@ def _print(found: "Explanation", console: "Console") -> None:
         _table(console, rows, {"where": "what", "reason": "why not", "nearest": "nearest"})
     if found.network is not None:
         shown = found.plain()
-        _table(console, shown["layers"], LAYERS)
+        layers = [_percent(asdict(each)) for each in found.layers]
+        _table(console, layers, LAYERS)
         if any(each.slices for each in found.layers):
-            _table(console, [_used(each) for each in found.layers], SLICES)
+            _table(console, layers, SLICES)
         if found.sums:
             print_sums(found.sums, console)
         _table(console, shown["targets"], TARGETS)
@@ -113,6 +114,7 @@ LAYERS = {
     "layer": "layer",
     "kind": "kind",
     "weight": "weights",
+    "sparsity": "zeros",
     "input": "input",
     "output": "output",
     "size": "size",
@@ -139,11 +141,13 @@ TARGETS = {
 }
 
 
-def _used(layer: "ExplainedLayer") -> dict[str, object]:
-    """Return what is known of a layer, with its utilisation as a percentage."""
-    share = layer.utilisation
-    shown = None if share is None else f"{100 * share:.0f} %"
-    return {**asdict(layer), "utilisation": shown}
+def _percent(layer: dict[str, object]) -> dict[str, object]:
+    """Return what is known of a layer, with shares as percentages."""
+    shares = {name: layer[name] for name in ("utilisation", "sparsity")}
+    return layer | {
+        name: None if share is None else f"{100 * float(str(share)):.0f} %"
+        for name, share in shares.items()
+    }
 
 
 def _table(console: "Console", rows: object, columns: dict[str, str]) -> None:

@@ -4,18 +4,22 @@ import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..terminal import options
 from ..terminal.progress import Reporter, standard_output
 
+if TYPE_CHECKING:
+    from ...hw.network.network import Network
+
 __all__ = ["LayerFormats", "TrainOptions", "command"]
 
 RECIPE = (
     *("dataset", "network", "widths", "width", "first", "last", "layers", "input"),
     *("weight", "activation", "epochs", "batch", "rate", "multiplier_bits", "seed"),
+    *("accumulator_bits", "constrain", "ends"),
 )
 
 
@@ -41,6 +45,9 @@ class TrainOptions:
     batch: int | None
     rate: float | None
     multiplier_bits: int
+    accumulator_bits: int | None
+    constrain: str | None
+    ends: str
     seed: int
     checkpoints: Path | None
     output: Path
@@ -71,7 +78,8 @@ Examples:
   narrowgauge train --weight int4 -o digits.safetensors
   narrowgauge train --weight bipolar --widths 256,256 --accumulator 12 -o wide.safetensors
   narrowgauge train --dataset mnist --network lenet5 --weight int4 --first int8 -o l.safetensors
-  narrowgauge train --weight int8 --channels widths.json -o mixed.safetensors""",
+  narrowgauge train --weight int8 --channels widths.json -o mixed.safetensors
+  narrowgauge train --weight int4 --accumulator-bits 10 --constrain a2q+ -o ten.safetensors""",
 )
 @click.option("--dataset", default="digits", show_default=True, help="Data set, or FILE.npz.")
 @click.option(
@@ -109,6 +117,19 @@ Examples:
     show_default=True,
     help="Bits of the multipliers that rescale sums.",
 )
+@click.option(
+    "--accumulator-bits",
+    type=int,
+    metavar="BITS",
+    help="Train weights so that an accumulator of so many bits holds every sum; with --constrain.",
+)
+@click.option("--constrain", metavar="HOW", help="a2q, or a2q+, which centres weights about 0.")
+@click.option(
+    "--ends",
+    default="constrained",
+    show_default=True,
+    help="Whether the first and the last layer are constrained, or free.",
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of the training.")
 @click.option(
     "--checkpoints",
@@ -129,6 +150,8 @@ def command(given: TrainOptions) -> int:
     bits, lanes = given.accumulator, given.lanes
     if given.network != "mlp":
         options.refuse("widths", f"is for mlp, and --network is {given.network}")
+    if given.constrain is not None:
+        options.refuse("accumulator", "is chosen by --accumulator-bits in a constrained training")
     Geometry(rows=1, columns=1, lanes=lanes)  # what no array has is refused
     if bits is not None:
         Accumulator(bits)  # refuses what there is none of
@@ -159,25 +182,44 @@ def command(given: TrainOptions) -> int:
     save(network, given.output)
     for remark in network.about.get("remarks", ()):
         print(remark, file=sys.stderr)
-    summary = {
+    levels = calibration_levels(network, given.output, given.dataset, SEEN)
+    sums = sums_rows(network, given.lanes, levels)
+    if given.as_json:
+        print(json.dumps({**_summary(given, network, share), "sums": sums}, indent=2))
+    else:
+        _print(given, network, share)
+        print_sums(sums, standard_output())
+    return 0
+
+
+def _summary(given: TrainOptions, network: "Network", share: float) -> dict[str, object]:
+    """Return what is said of the network, without its sums."""
+    return {
         "file": str(given.output),
         "network": network.name,
         "accumulator_bits": network.accumulator.width,
         "parameter_bits": network.parameter_bits,
         "mean_weight_bits": network.mean_weight_bits,
+        "sparsity": network.sparsity,
+        "constraint": network.about.get("constraint"),
         "accuracy_float": network.about["accuracy_float"],
         "accuracy_reference": share,
     }
-    levels = calibration_levels(network, given.output, given.dataset, SEEN)
-    sums = sums_rows(network, given.lanes, levels)
-    if given.as_json:
-        print(json.dumps({**summary, "sums": sums}, indent=2))
-    else:
+
+
+def _print(given: TrainOptions, network: "Network", share: float) -> None:
+    """Print the same in words."""
+    print(
+        f"{given.output}: {network.name}, {100 * share:.2f} % "
+        f"(float {100 * network.about['accuracy_float']:.2f} %), "
+        f"{network.accumulator.width}-bit accumulator, {network.parameter_bits:,} bits of "
+        f"weights, {network.mean_weight_bits:.3g} each, {100 * network.sparsity:.0f} % of them 0"
+    )
+    proven = network.about.get("constraint")
+    if proven:
+        free = " and ".join(proven["free"])
+        also = f"; {free} are free, and the register is as wide as it has to be" if free else ""
         print(
-            f"{given.output}: {network.name}, {100 * summary['accuracy_reference']:.2f} % "
-            f"(float {100 * summary['accuracy_float']:.2f} %), "
-            f"{network.accumulator.width}-bit accumulator, {network.parameter_bits:,} bits of "
-            f"weights, {network.mean_weight_bits:.3g} each"
+            f"{proven['kind']}: proven for every channel that no input overflows {proven['bits']} "
+            f"bits, at the end or on the way, so that wrapping and saturating are the same{also}"
         )
-        print_sums(sums, standard_output())
-    return 0

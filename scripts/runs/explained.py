@@ -42,6 +42,8 @@ class ExplainedLayer:
         MACs, by what the array multiplies in these cycles; None where there are none.
     bits_a_weight : float or None
         In the mean; None where there are no weights.
+    sparsity : float or None
+        Share of weights that are 0; None where there are none, or they are not trained.
     slices : str
         How many tiles have how many slices, such as ``2x4 1x2``; empty where weights are whole.
     weight_memory : int or None
@@ -60,6 +62,7 @@ class ExplainedLayer:
     cycles: int | None
     utilisation: float | None
     bits_a_weight: float | None
+    sparsity: float | None
     slices: str
     weight_memory: int | None
 
@@ -159,12 +162,13 @@ class Explanation:
         layer, macs = mapped.layer, network.macs(mapped.layer)
         cycles = self._cycles[index] if self._cycles else None
         tiles = self._tiles[index] if self._tiles else None
-        weight, bits = "", 0
+        weight, bits, sparsity = "", 0, None
         if mapped.on_array:
             bound = exact_bound(mapped) if self.is_trained else type_bound(mapped)
             bits = bound.partial.bits
         if isinstance(layer, Weighted):
             weight = str(layer.weight)
+            sparsity = layer.sparsity if self.is_trained else None
         return ExplainedLayer(
             layer=layer.name,
             kind=layer.kind,
@@ -178,6 +182,7 @@ class Explanation:
             cycles=cycles,
             utilisation=macs / (self.array.geometry.macs * cycles) if macs and cycles else None,
             bits_a_weight=layer.mean_bits if isinstance(layer, Weighted) else None,
+            sparsity=sparsity,
             slices=tiles.slices if tiles else "",
             weight_memory=tiles.weight_memory if tiles else None,
         )
