@@ -42,7 +42,7 @@ def check_sums(model: Model, recipe: Recipe) -> None:
         if bits_for(low, high) > constraint.bits:
             read = ", ".join(sorted({str(each) for each in step.inputs}))
             raise NetworkError(
-                f"layer {node.name}: a {what} of {terms} levels of {read} takes "
+                f"layer {node.name}: a {what} adds {terms} levels of {read} and takes "
                 f"{bits_for(low, high)} bits, and the accumulator has {constraint.bits}: take that "
                 "many, give it narrower activations, or leave the ends free"
             )

@@ -224,7 +224,7 @@ class Recipe:
         if (self.accumulator_bits is None) != (self.constrain is None):
             given = "constrain" if self.accumulator_bits is None else "accumulator_bits"
             raise FormatError(
-                "a training for an accumulator has accumulator_bits, and constrain to say how: give "
+                "a training for an accumulator has accumulator_bits, and constrain says how: give "
                 f"both, such as 12 and a2q+, or neither; there is only {given}"
             )
         if self.constraint is None:
