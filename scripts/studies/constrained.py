@@ -37,7 +37,7 @@ from ...model.training.train import Trained, train
 from ..runs.kept import check
 from .record import Row, RowFile, command, output, parser, provenance
 
-__all__ = ["METHODS", "Trainings", "main"]
+__all__ = ["METHODS", "Trainings", "main", "row"]
 
 OUTPUT = output("constrained")
 METHODS = ("plain", "unguarded", "a2q", "a2q+")

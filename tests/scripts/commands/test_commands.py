@@ -13,6 +13,7 @@ import pytest
 from narrowgauge.hw.accelerator.top import Accelerator
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.network.file import load
+from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.sim import compiled
 from narrowgauge.hw.sim.run import Stimulus
@@ -125,6 +126,22 @@ def test_networks_of_other_activations_have_other_names(invoke, tmp_path):
         for more in ([], ["--activation", "uint4"], ["--activation", "uint6"])
     ]
     assert names == ["digits-int4-4", "digits-int4-4", "digits-int4-uint6-4"]
+
+
+def test_a_training_for_an_accumulator_says_what_it_proves(invoke, tmp_path):
+    path = tmp_path / "x.safetensors"
+    options = ["--weight", "int4", "--widths", "4", "--epochs", "1", "-o", path]
+    asked = [*options, "--accumulator-bits", 9, "--constrain", "a2q", "--overflow", "saturate"]
+    found = json.loads(invoke("train", *asked, "--json").out)
+    network = load(path)
+    assert network.name == found["network"] == "digits-int4-a2q-9-4"
+    assert network.accumulator == Accumulator(9, "saturate")
+    assert found["sparsity"] == network.sparsity
+    assert max(found["constraint"]["sum_bits"].values()) <= 9
+    text = invoke("train", *asked).out
+    assert "a2q: proven for every channel that no input overflows 9 bits" in text
+    assert f"{100 * network.sparsity:.0f} % of them 0" in text
+    invoke("train", *asked, "--accumulator", 8).fails_with(1, "--accumulator is chosen by")
 
 
 def test_simulate_writes_waveforms(invoke, network_file, tmp_path):

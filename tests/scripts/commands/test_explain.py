@@ -7,6 +7,7 @@ import pytest
 
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.network.file import load
+from narrowgauge.hw.network.layers import Weighted
 from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.synth.targets import TARGETS
 from narrowgauge.model.exchange.extra import require
@@ -72,12 +73,16 @@ def test_a_network_file(invoke, tmp_path):
     bits = [sums["layer0"][kind] for kind in ("type", "l1", "exact")]
     assert bits == sorted(bits, reverse=True)
     assert bits[2] == found["layers"][0]["sum_bits"]
+    zeros = [each.sparsity if isinstance(each, Weighted) else None for each in load(path)]
+    assert [each["sparsity"] for each in found["layers"]] == zeros
+    assert 0 < zeros[0] < 1
     assert (sums["layer0"]["accumulator"], sums["layer0"]["calibrated"]) == (14, None)
     _, seen = explained(invoke, path, "--data", "digits", "--calibration", 8)
     assert all(each["calibrated"] <= each["exact"] for each in seen["sums"])
     text = invoke("explain", path).out
     assert "memory fits" in text
     assert "holds by" in text
+    assert f"{100 * zeros[0]:.0f} %" in text
     assert "up5k" in text
     assert "estimate" not in found
     estimated = json.loads(invoke("explain", path, "--target", "hx8k", "--json").out)["estimate"]
@@ -111,6 +116,7 @@ def test_a_torch_module_before_it_is_trained(invoke, folder):
     assert first["sum_bits"] == 1 + (9 * 8 * 255).bit_length()  # whatever the weights become
     assert first["method"].startswith("multiply")
     assert last["size"] == "1x1x10"
+    assert last["sparsity"] is None
     assert "not trained" in found["remarks"][-1]
 
 
