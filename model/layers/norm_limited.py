@@ -22,7 +22,7 @@ __all__ = ["CONSTRAINTS", "Constraint", "NormLimitedQuantizer", "norm_penalty"]
 
 CONSTRAINTS = ("a2q", "a2q+")
 PENALTY = 1e-3  # of a norm beyond its limit; the learning rate of a norm that the limit hides
-ROOM = 1e-9  # of a level: what float64 takes from a norm at its limit does not take a level
+ROOM = 1e-6  # of a level: what float32 takes from a norm at its limit does not take a level
 TINY = 1e-30
 STARTS_AN_OCTAVE = 2  # scales that are tried for the start
 
@@ -121,7 +121,7 @@ class NormLimitedQuantizer(WeightQuantizer):
 
     def _begin(self, weight: Tensor) -> None:
         """Start scales and norms, and put weights within the limit."""
-        rows, chosen = self._rows_of(weight), self._best_scales(weight)
+        rows, chosen = self._rows_of(weight.double()), self._best_scales(weight)
         assert self.log2_scale is not None
         self.log2_scale.copy_(chosen.log2().reshape(self.log2_scale.shape))
         scales = self.spread(chosen.reshape(self.log2_scale.shape)).double().reshape(-1, 1)
@@ -132,8 +132,8 @@ class NormLimitedQuantizer(WeightQuantizer):
         self.log2_norm = nn.Parameter(norms.to(weight.dtype).reshape(shape))
 
     def _rows_of(self, weight: Tensor) -> Tensor:
-        """Return the weights of each output, about 0 where they are centred; float64."""
-        rows = weight.flatten(1).double()
+        """Return the weights of each output, about 0 where they are centred."""
+        rows = weight.flatten(1)
         return rows - rows.mean(dim=1, keepdim=True) if self.centred else rows
 
     def _within_limit(self, levels: Tensor) -> Tensor:
@@ -147,7 +147,8 @@ class NormLimitedQuantizer(WeightQuantizer):
     def _best_scales(self, weight: Tensor) -> Tensor:
         """Return the scales, one or one an output, at which the start loses least."""
         least = self.widest(weight).double().clamp(min=TINY)
-        rows, best, lost = self._rows_of(weight), least, torch.full_like(least, torch.inf)
+        rows, best = self._rows_of(weight.double()), least
+        lost = torch.full_like(least, torch.inf)
         shape = (-1, *[1] * (weight.ndim - 1))
         for step in range(STARTS_AN_OCTAVE * max(self.largest_start, 1).bit_length() + 1):
             tried = least * 2 ** (step / STARTS_AN_OCTAVE)
@@ -162,14 +163,15 @@ class NormLimitedQuantizer(WeightQuantizer):
         return toward_zero(within(real * (1 + ROOM), self.ends), self.format)
 
     def _norm(self, scale: Tensor) -> Tensor:
-        """Return the norms in levels, of shape (outputs, 1, ...); never beyond the limit."""
+        """Return the norms in levels, of shape (outputs, 1, ...), float64; at most the limit."""
         return (torch.exp2(self.log2_norm.double()) / scale.double()).clamp(max=self.limit)
 
     def _real(self, weight: Tensor, scale: Tensor) -> Tensor:
-        """Return what is rounded to levels, of the shape of ``weight``; float64."""
+        """Return what is rounded to levels, of the shape of ``weight``."""
         rows = self._rows_of(weight)
-        directions = rows / rows.abs().sum(dim=1, keepdim=True).clamp(min=TINY)
-        return self._norm(scale) * directions.reshape(weight.shape)
+        sums = rows.abs().sum(dim=1, dtype=torch.float64).clamp(min=TINY)
+        factors = self._norm(scale) / sums.reshape(self.log2_norm.shape)
+        return rows.reshape(weight.shape) * factors.to(weight.dtype)
 
     def levels(self, weight: Tensor) -> Tensor:
         """Return the integer levels of ``weight``, int64 of the same shape."""
@@ -181,7 +183,7 @@ class NormLimitedQuantizer(WeightQuantizer):
         scale = self.scale(weight)
         real = within(self._real(weight, scale), self.ends)
         levels = real + (self._rounded(real) - real).detach()  # exact: they are within a factor 2
-        return levels.to(weight.dtype) * scale
+        return levels * scale
 
     def penalty(self) -> Tensor:
         """Return by how much learned norms are beyond their limits, a scalar.
