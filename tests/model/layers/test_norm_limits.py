@@ -96,6 +96,14 @@ def test_rows_are_projected_on_their_own():
 # --- weights -------------------------------------------------------------------------------------
 
 
+def learned(made):
+    """The scale and the norms, as parameters."""
+    scale, norm = made.log2_scale, made.log2_norm
+    assert isinstance(scale, nn.Parameter)
+    assert isinstance(norm, nn.Parameter)
+    return scale, norm
+
+
 def drawn(seed, kind, name, inputs, bits, shape=(5, 3, 2, 2), **options):
     torch.manual_seed(seed)
     weight = torch.randn(shape) * torch.rand(1) * 4
@@ -116,8 +124,8 @@ def test_no_input_overflows_whatever_the_weights_become(
     made, weight = drawn(seed, kind, name, inputs, bits, per_channel=per_channel)
     with torch.no_grad():  # anything may come of a training
         weight += torch.randn(weight.shape)
-        made.log2_scale += 4 * torch.randn(made.log2_scale.shape)
-        made.log2_norm += 20 * torch.rand(made.log2_norm.shape)
+        for each, by in zip(learned(made), (4, 20), strict=True):
+            each.add_(by * torch.randn(each.shape))
     levels, fmt, most = made.levels(weight), parse(inputs), (1 << (bits - 1)) - 1
     assert (worst(levels.numpy(), fmt) <= most).all()
     assert bool(parse(name).holds(levels).all())
@@ -154,20 +162,24 @@ def test_the_start_uses_the_limit_and_is_near_the_weights(kind):
 def test_scale_norm_and_weights_learn_and_a_hidden_norm_comes_back():
     made, weight = drawn(1, "a2q+", "int4", "uint4", 12)
     shadow = nn.Parameter(weight)
+    scale, norm = learned(made)
     with torch.no_grad():
-        made.log2_norm -= 1
+        norm.sub_(1)
     made(shadow).square().sum().backward()
-    for each in (shadow, made.log2_scale, made.log2_norm):
+    for each in (shadow, scale, norm):
         assert each.grad is not None
         assert each.grad.abs().sum() > 0
     assert norm_penalty(nn.Sequential(made)) == 0
     with torch.no_grad():
-        made.log2_norm += 12  # beyond the limit, where the loss does not see it
+        norm.add_(12)  # beyond the limit, where the loss does not see it
     made.zero_grad()
     made(shadow).square().sum().backward()
-    assert made.log2_norm.grad.abs().sum() == 0
-    norm_penalty(nn.Sequential(made)).backward()
-    assert (made.log2_norm.grad > 0).all()
+    assert norm.grad is not None
+    assert norm.grad.abs().sum() == 0
+    penalty = norm_penalty(nn.Sequential(made))
+    assert penalty is not None
+    penalty.backward()
+    assert (norm.grad > 0).all()
     assert norm_penalty(nn.Sequential(nn.ReLU())) is None
 
 

@@ -6,8 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from narrowgauge.hw.errors import FormatError, GeometryError, NetworkError
+from narrowgauge.hw.network.layers import Weighted
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.program.bounds import accumulator_bits
 from narrowgauge.model.data import load
@@ -34,6 +36,15 @@ def start():
     return train(QUICK)
 
 
+def quantiser(trained, index):
+    """The quantiser and the shadow weights of a step."""
+    _, step = trained.model.items()[index]
+    assert isinstance(step, WeightedStep)
+    found, shadow = step.weights()
+    assert isinstance(found, NormLimitedQuantizer)
+    return step, found, shadow
+
+
 def constrained(start, kind, bits, **changes):
     options = {"weight": "int4", "epochs": 2, "constrain": kind, "accumulator_bits": bits}
     return train(replace(QUICK, **(options | changes)), start=start)
@@ -52,17 +63,15 @@ def test_the_exported_integers_fit_and_are_those_of_torch(kind, start, digits):
         share = accuracy(evaluate(on, levels, LANES), digits.test_labels)
         assert share > 0.7
         assert abs(share - trained.accuracy) < 0.01
-    for node, step in trained.model.items():
-        assert isinstance(step, WeightedStep)
-        quantizer, shadow = step.weights()
-        assert isinstance(quantizer, NormLimitedQuantizer)
+    for index in range(3):
+        step, quantizer, shadow = quantiser(trained, index)
         values = quantizer.levels(shadow) * quantizer.scale(shadow)
-        assert torch.equal(step.op.weight, values), node.name
+        assert torch.equal(step.op.weight, values), index
     about = network.about["constraint"]
     assert (about["kind"], about["bits"], about["free"]) == (kind, 10, [])
     assert max(about["sum_bits"].values()) <= 10
     assert network.sparsity > 0
-    sizes = {layer.name: layer.weights.size for layer in network}
+    sizes = {layer.name: layer.weights.size for layer in network if isinstance(layer, Weighted)}
     zeros = sum(share * sizes[name] for name, share in about["sparsity"].items())
     assert zeros / network.parameters == pytest.approx(network.sparsity)
 
@@ -70,7 +79,7 @@ def test_the_exported_integers_fit_and_are_those_of_torch(kind, start, digits):
 def test_a_training_that_breaks_its_limit_is_refused_by_name(start):
     trained = constrained(start, "a2q+", 10, epochs=1)
     export(trained, lanes=LANES)
-    quantizer, shadow = trained.model.items()[1][1].weights()
+    _, quantizer, shadow = quantiser(trained, 1)
     quantizer.limit *= 8  # the twin: norms that no limit holds
     with torch.no_grad():
         quantizer.log2_norm[5] += 6
@@ -92,14 +101,18 @@ def test_ends_are_free_where_that_is_said(start):
 
 def test_channels_whose_weights_are_all_0_take_no_multiplier(start, digits):
     trained = constrained(start, "a2q", 10, epochs=1, multiplier_bits=None)
-    quantizer, _ = trained.model.items()[0][1].weights()
+    step, quantizer, _ = quantiser(trained, 0)
+    norm = step.norm
+    assert isinstance(norm, nn.BatchNorm1d)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     with torch.no_grad():
         quantizer.log2_norm[3] -= 30
-    norm = trained.model.items()[0][1].norm
-    norm.running_mean[3], norm.running_var[3] = 0, 0  # what such a channel settles at
+        norm.running_mean[3], norm.running_var[3] = 0, 0  # what such a channel settles at
     round_norms(trained.model, 8)
     network, reports = export(trained, lanes=LANES)
     first = network.layers[0]
+    assert isinstance(first, Weighted)
     assert not first.weights[3].any()
     assert first.multiplier[3] == 1
     assert np.median(first.multiplier) > 16  # the grid is that of the others

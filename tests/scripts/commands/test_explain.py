@@ -75,6 +75,7 @@ def test_a_network_file(invoke, tmp_path):
     assert bits[2] == found["layers"][0]["sum_bits"]
     zeros = [each.sparsity if isinstance(each, Weighted) else None for each in load(path)]
     assert [each["sparsity"] for each in found["layers"]] == zeros
+    assert zeros[0] is not None
     assert 0 < zeros[0] < 1
     assert (sums["layer0"]["accumulator"], sums["layer0"]["calibrated"]) == (14, None)
     _, seen = explained(invoke, path, "--data", "digits", "--calibration", 8)
