@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from narrowgauge.hw.errors import NetworkError
+from narrowgauge.hw.network.layers import Size, Window
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.program.bounds import accumulator_bits
 from narrowgauge.model.integers.guarantee import prove_sums
 from narrowgauge.model.integers.partial_sums import seen_sums
 
-from ...hw.networks import FAMILIES, random_network
+from ...hw.networks import FAMILIES, random_convnet, random_network
 
 
 def with_weights(network, name, weights):
@@ -30,6 +31,19 @@ def test_the_bits_proven_are_the_fewest(family):
     if bits > 2:
         with pytest.raises(NetworkError, match=f"and the accumulator has {bits - 1}; "):
             prove_sums(network, lanes=4, bits=bits - 1)
+
+
+def test_pools_and_sums_of_tensors_are_proven_with_the_rest():
+    spec = (Size(4, 4, 2), ("conv", 2, Window((1, 1)), 1), ("add", "input", (9, 1)))
+    spec = (*spec, ("average", Window((2, 2), (2, 2))), ("dense", 2))
+    network = random_convnet(0, ("int2", "uint4", "uint4"), spec, Accumulator(20))
+    found = prove_sums(network, lanes=4)
+    assert list(found) == ["layer0", "layer1", "layer2", "layer3"]
+    assert set(found["layer1"]) == {9}  # up to 10 * 15
+    assert set(found["layer2"]) == {7}  # up to 4 * 15
+    with pytest.raises(NetworkError, match=r"layer layer1 of .* from 0 to 150 and take 9 bits"):
+        prove_sums(network, lanes=4, bits=8)
+    assert "layer1" not in prove_sums(network, lanes=4, bits=8, free={"layer1", "layer3"})
 
 
 def test_one_code_more_breaks_the_proof_and_an_input_shows_it():
