@@ -53,7 +53,6 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "channel_widths": (POST_TRAINING, networks.channel_widths),
     "tflite": (TFLITE, networks.tflite),
     "values": (OUTPUTS, networks.images),
-    "constrained": (ACCUMULATORS, networks.constrained),
     "fitting": (ACCUMULATORS, networks.fitting),
     "depthwise": (ARCHITECTURE, networks.depthwise),
     "macs": (COSTS, costs.macs),

@@ -15,7 +15,6 @@ IMAGES = FOLDER / "values.json"
 TFLITE = FOLDER / "tflite_models.json"
 DEPTHWISE = FOLDER / "depthwise.json"
 FITTING = FOLDER / "fitting.json"
-CONSTRAINED = FOLDER / "constrained.json"
 KEYWORDS = "float_kws"  # the network of the first table of what was quantised without training
 
 
@@ -363,34 +362,3 @@ def _pairs(row: Row) -> str:
 def _differing(row: Row) -> str | None:
     found = row["simulated"]
     return None if found is None else f"{found['mismatches']} of {found['images']}"
-
-
-def constrained() -> str:
-    """Return the table of networks that were trained for accumulators, beside plain training."""
-
-    def place(row: Row) -> tuple[str, str, int, str, str]:
-        return row["network"], row["data"], -row["bits"], row["ends"], METHODS[row["method"]]
-
-    rows = sorted(read(CONSTRAINED), key=place)
-    columns: Columns = {
-        "network": lambda row: f"{row['network']}, {row['data']}",
-        "training": lambda row: row["method"] + (", ends free" if row["ends"] == "free" else ""),
-        "accumulator, bits": lambda row: row["bits"],
-        "weights/activations/pixels": lambda row: row.get("formats", "none fits"),
-        "float": lambda row: _share(row, "accuracy_float"),
-        "accuracy": lambda row: _share(row, "accuracy"),
-        "bits for any input": lambda row: row.get("needed"),
-        "sums that do not fit": lambda row: row.get("overflows"),
-        "weights that are 0": lambda row: _share(row, "sparsity", 0),
-        "images that differ in hardware": lambda row: _differing({"simulated": None} | dict(row)),
-    }
-    made = "\n".join(dict.fromkeys(row["command"] for row in rows))
-    text = f"{table(columns, rows)}\n\n{versions(rows[0]['versions'])}. Made by:\n\n"
-    return f"{text}```sh\n{made}\n```\n"
-
-
-METHODS = {"plain": "0", "unguarded": "1", "a2q": "2", "a2q+": "3"}  # their order
-
-
-def _share(row: Row, name: str, digits: int = 2) -> str | None:
-    return f"{100 * row[name]:.{digits}f} %" if name in row else None
