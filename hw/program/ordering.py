@@ -21,7 +21,7 @@ from ..network.network import INPUT, Network
 from .mapping import map_network
 from .regrouping import cannot_overflow
 
-__all__ = ["sorted_by_width"]
+__all__ = ["free_orders", "sorted_by_width"]
 
 
 def sorted_by_width(network: Network) -> Network:
@@ -34,6 +34,23 @@ def sorted_by_width(network: Network) -> Network:
     orders = _Ties(network).orders()
     layers = tuple(_moved(network, layer, orders) for layer in network)
     return replace(network, layers=layers)
+
+
+def free_orders(network: Network) -> dict[str, str]:
+    """Return the layers with weights whose channels may have any order, and whose order it is.
+
+    Layers whose channels have one order have the name of one tensor of it. Convolutions with groups
+    are not among them: a tile is as wide as the widest channel at its place in all groups.
+    """
+    ties = _Ties(network)
+    kept = {ties.find(name) for name in ties.kept()}
+    return {
+        layer.name: ties.find(layer.name)
+        for layer in network
+        if isinstance(layer, Weighted)
+        and getattr(layer, "groups", 1) == 1
+        and ties.find(layer.name) not in kept
+    }
 
 
 @dataclass
@@ -66,9 +83,10 @@ class _Ties:
         for layer in network:
             if _is_channelwise(network, layer):
                 for source in network.sources(layer):
-                    self.first[self._find(source)] = self._find(layer.name)
+                    self.first[self.find(source)] = self.find(layer.name)
 
-    def _find(self, name: str) -> str:
+    def find(self, name: str) -> str:
+        """Return the tensor by whose name those are known that have the order of this one."""
         while self.first[name] != name:
             name = self.first[name]
         return name
@@ -78,17 +96,17 @@ class _Ties:
         network = self.network
         tied: dict[str, _Tied] = {}
         for name, size in network.sizes.items():
-            tied.setdefault(self._find(name), _Tied(np.zeros(size.channels)))
-        for name, blocks in self._kept().items():
-            tied[self._find(name)].inside += blocks
+            tied.setdefault(self.find(name), _Tied(np.zeros(size.channels)))
+        for name, blocks in self.kept().items():
+            tied[self.find(name)].inside += blocks
         for layer in network:
             if isinstance(layer, Weighted):
                 macs = network.macs(layer) / layer.channels
-                tied[self._find(layer.name)].cost += macs * np.array(layer.channel_widths)
+                tied[self.find(layer.name)].cost += macs * np.array(layer.channel_widths)
         orders = {name: each.order() for name, each in tied.items()}
-        return {name: orders[self._find(name)] for name in network.sizes}
+        return {name: orders[self.find(name)] for name in network.sizes}
 
-    def _kept(self) -> dict[str, list[int]]:
+    def kept(self) -> dict[str, list[int]]:
         """Return, for each tensor, of how many channels the blocks are that keep theirs."""
         network = self.network
         kept: dict[str, list[int]] = defaultdict(list)

@@ -1,6 +1,6 @@
 """Walks through a float and a quantised model side by side, step by step."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -80,13 +80,44 @@ def sums_before_bounds(step: Step, inputs: list[Tensor], scales: list[Tensor]) -
 
 
 @torch.no_grad()
-def mixed(exact: Model, model: Model, images: Tensor, name: str) -> Tensor:
-    """Return the logits of the float model in which one step is the quantised one."""
+def mixed(
+    exact: Model,
+    model: Model,
+    images: Tensor,
+    name: str,
+    *,
+    channels: Tensor | None = None,
+    known: Mapping[str, Tensor] | None = None,
+) -> Tensor:
+    """Return the logits of the float model in which one step is the quantised one.
+
+    Parameters
+    ----------
+    exact, model : Model
+        In float, and quantised.
+    images : Tensor of shape (images, channels, height, width)
+        What they read.
+    name : str
+        The step.
+    channels : bool Tensor of shape (channels,), optional
+        Which channels that it gives are quantised; all by default.
+    known : mapping, optional
+        What the steps of the float model give, by name (`Model.run`): those before the one that
+        is quantised do not run again.
+    """
     scales, values = model.scales(), {INPUT: images}
+    before = known is not None
     for (node, one), (_, two) in zip(exact.items(), model.items(), strict=True):
-        step = two if node.name == name else one
-        values[node.name] = step(
-            [values[source] for source in node.sources],
-            [scales[source] for source in node.sources],
-        )
+        if before and known is not None and node.name != name:
+            values[node.name] = known[node.name]
+            continue
+        inputs = [values[source] for source in node.sources]
+        own = [scales[source] for source in node.sources]
+        given = (two if node.name == name else one)(inputs, own)
+        if node.name == name:
+            before = False
+            if channels is not None:
+                chosen = channels.reshape(-1, *[1] * (given.ndim - 2))
+                given = torch.where(chosen, given, one(inputs, own))
+        values[node.name] = given
     return values[exact.nodes[-1].name].flatten(1)

@@ -1,4 +1,4 @@
-"""``narrowgauge explore``: widths of layers under a device's limits, chosen, built and measured."""
+"""``narrowgauge explore``: widths of weights under a device's limits, chosen, built, measured."""
 
 import os
 import sys
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ExploreOptions", "FormatNames", "command"]
 
-ASKED = ("target", "objective", "accuracy_drop", "widths", "activations", "input", "accumulator")
-ASKED += ("points", "random", "seeds", "images")
+ASKED = ("target", "objective", "accuracy_drop", "widths", "per", "activations", "input")
+ASKED += ("accumulator", "points", "random", "seeds", "images")
 IDLE = ("random", "seeds", "images", "output", "as_json")
 """What decides nothing of which networks there are, and of their integers."""
 
@@ -38,6 +38,7 @@ class ExploreOptions:
     objective: str
     accuracy_drop: float
     widths: tuple[int, ...]
+    per: str
     activations: tuple[str, ...]
     input: str | None
     accumulator: int | None
@@ -72,6 +73,7 @@ class FormatNames(click.ParamType):
 Examples:
   narrowgauge explore lenet5.checkpoint --target up5k
   narrowgauge explore lenet5 --data mnist --target up5k --accuracy-drop 2 --activations uint4
+  narrowgauge explore lenet5.checkpoint --target up5k --per channel --widths 2,3,4,6
   narrowgauge explore mine.networks:small --data digits --target hx8k --objective latency
   narrowgauge explore resnet8 --data cifar10 --target ecp5-85k --objective bits --epochs 5""",
 )
@@ -98,7 +100,14 @@ Examples:
     type=options.Numbers(),
     default="1,2,3,4,6,8",
     show_default=True,
-    help="Bits that the weights of a layer may have; 1 is bipolar.",
+    help="Bits that weights may have; 1 is bipolar.",
+)
+@click.option(
+    "--per",
+    type=click.Choice(("layer", "channel")),
+    default="layer",
+    show_default=True,
+    help="What has a width of its own: a layer, or groups of its channels.",
 )
 @click.option(
     "--activations",
@@ -152,7 +161,7 @@ Examples:
 @options.json_output
 @options.gathered(ExploreOptions)
 def command(given: ExploreOptions) -> int:
-    """Choose a width of weights for every layer, under the limits of a device.
+    """Choose a width of weights for every layer, or channel, under the limits of a device.
 
     NETWORK is a float network: a torch module (PACKAGE.MODULE:FUNCTION), a .checkpoint that a float
     training left, an .onnx file, or the name of one that is trained first. What each layer loses at

@@ -7,6 +7,7 @@ of a kind: what is left of the choice is estimated itself, and what is left then
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from itertools import islice, product
 from math import ceil, inf
 from typing import Any
@@ -20,12 +21,13 @@ from ...hw.network.layers import Weighted
 from ...hw.network.network import Network
 from ...hw.program.cycles import CycleModel
 from ...hw.program.layout import Program
-from ...hw.program.records import Record
 from ...hw.synth.estimate import Estimate, estimate
 from ...hw.synth.placement import check_memories, fits, weight_room
 from ...hw.synth.targets import Target
 from ...hw.tools.store import Store
 from ..runs.sources import source_digest
+from .costs import LayerCosts, words_of
+from .groups import Groups
 from .quantised import Versions
 from .request import Request
 
@@ -101,11 +103,13 @@ class FittingArray:
     versions : Versions
         What runs on it.
     shape : Shape
-    cycles : float array of shape (groups, widths)
-        What each layer adds to `fixed` at each width, infinite where it cannot have it.
+    groups : tuple of Groups
+        Of the channels of each layer, and the widths that these may have.
+    cycles : float array of shape (layers, choices)
+        What each layer adds to `fixed` with each choice, infinite where it cannot be.
     fixed : float
         Cycles of an image, or of a single one where latency counts, with no layer's own.
-    words : float array of shape (groups, widths)
+    words : float array of shape (layers, choices)
         Words of weights.
     room : int
         Words of weights for which there is a place.
@@ -118,12 +122,40 @@ class FittingArray:
     kind: ArrayKind
     versions: Versions
     shape: Shape
+    groups: tuple[Groups, ...]
     cycles: np.ndarray
     fixed: float
     words: np.ndarray
     room: int
     lut: float
     fmax_mhz: float
+
+    @cached_property
+    def losses(self) -> np.ndarray:
+        """Sum of what groups lose alone, of shape (layers, choices)."""
+        each = zip(self.groups, self.versions.group_losses(self.groups), strict=True)
+        return _table([own.picked(costs).sum(axis=1) for own, costs in each])
+
+    @cached_property
+    def bits(self) -> np.ndarray:
+        """Bits of weights, of shape (layers, choices)."""
+        each = zip(self.groups, self.versions.bits, strict=True)
+        return _table(
+            [
+                own.picked(np.outer(own.sizes, bits / sum(own.sizes))).sum(axis=1)
+                for own, bits in each
+            ]
+        )
+
+    @cached_property
+    def accumulators(self) -> np.ndarray:
+        """Bits of the accumulator that are needed, of shape (layers, choices)."""
+        channels = self.versions.accumulators(self.shape.geometry.lanes)
+        found = []
+        for own, costs in zip(self.groups, channels, strict=True):
+            largest = np.array([each.max(axis=0) for each in own.split(costs)])
+            found.append(own.picked(largest).max(axis=1))
+        return _table(found)
 
 
 def cycles_of(model: CycleModel, objective: str) -> float:
@@ -267,56 +299,45 @@ def _costs(
     request: Request, versions: Versions, kind: ArrayKind, shape: Shape, plane: _Plane
 ) -> FittingArray | None:
     """Return an array with what each layer costs on it; None where a width cannot run."""
-    columns = [versions.widths.index(width) for width in kind.widths]
+    at = [versions.widths.index(width) for width in kind.widths]
     try:
         programs = [shape.program(versions.networks[width]) for width in kind.widths]
     except (GeometryError, NetworkError):
         return None
     base = programs[0]
-    fixed = cycles_of(base.cycles, request.objective)
-    cycles = np.full(versions.losses.shape, inf)
-    words = np.full(versions.losses.shape, inf)
-    index = {record.mapped.layer.name: at for at, record in enumerate(base.records)}
-    for row, name in enumerate(versions.groups):
-        known: dict[int, float] = {base.records[index[name]].tiles.planes: 0.0}
-        for column, program in zip(columns, programs, strict=True):
-            record = program.records[index[name]]
-            if record.tiles.planes not in known:
-                changed = _with(base, index[name], record)
-                known[record.tiles.planes] = cycles_of(changed, request.objective) - fixed
-            cycles[row, column] = known[record.tiles.planes]
-            words[row, column] = _words(program, index[name])
+    names = [record.mapped.layer.name for record in base.records]
+    groups = versions.groups_on(shape.geometry.columns if kind.slice else None)
+    found = [
+        LayerCosts(programs, names.index(name), partial(cycles_of, objective=request.objective)).of(
+            own, at
+        )
+        for name, own in zip(versions.names, groups, strict=True)
+    ]
     return FittingArray(
         kind=kind,
         versions=versions,
         shape=shape,
-        cycles=cycles,
-        fixed=fixed,
-        words=words,
-        room=weight_room(programs[-1], request.device) - _others(base, versions.groups),
+        groups=groups,
+        cycles=_table([cycles for cycles, _ in found]),
+        fixed=cycles_of(base.cycles, request.objective),
+        words=_table([words for _, words in found]),
+        room=weight_room(programs[-1], request.device) - _others(base, versions.names),
         lut=plane.lut(shape.geometry),
         fmax_mhz=plane.fmax_mhz,
     )
 
 
-def _with(program: Program, index: int, record: Record) -> CycleModel:
-    """Return the cycles of a program in which one layer is another's."""
-    model = program.cycles
-    records = (*program.records[:index], record, *program.records[index + 1 :])
-    return CycleModel(replace(model.config, records=records))
+def _table(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Return rows side by side; the shorter ones are infinite at their ends."""
+    most = max(map(len, rows))
+    return np.array([np.pad(row, (0, most - len(row)), constant_values=inf) for row in rows])
 
 
-def _words(program: Program, index: int) -> int:
-    """Return the words of weights of a layer."""
-    starts = [record.tiles.weight_base for record in program.records] + [program.weight_words]
-    return starts[index + 1] - starts[index]
-
-
-def _others(program: Program, groups: Iterable[str]) -> int:
+def _others(base: Program, names: Iterable[str]) -> int:
     """Return the words of weights that pick channels: of pools and sums."""
-    own = set(groups)
+    own = set(names)
     return sum(
-        _words(program, at)
-        for at, record in enumerate(program.records)
+        words_of(base, at)
+        for at, record in enumerate(base.records)
         if record.mapped.layer.name not in own
     )

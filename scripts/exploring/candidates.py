@@ -1,21 +1,25 @@
 """Candidates: widths that the integer program chooses on each array, as far as none is better."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 
 from ...hw.errors import FitError
 from .arrays import FittingArray, Shape
 from .choice import Limit, choose_widths, refuse_limits
+from .groups import Widths, common, formats_of
 from .quantised import SharedFormats, Versions
-from .request import Objective, Request, weight_format
+from .request import Objective, Request
 
 __all__ = ["Candidate", "budgets", "candidates_of", "front", "limits_of", "place", "thinned"]
 
 BUDGETS = 12  # of losses, on each array
 SMALLEST = 1e-9  # loss that is more than none
+
+Identity: TypeAlias = tuple[SharedFormats, tuple[int | tuple[int, ...], ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +30,7 @@ class Candidate:
     ----------
     array : FittingArray
     chosen : tuple of int
-        Index of the width of each group.
+        Index of the choice of each layer.
     """
 
     array: FittingArray
@@ -48,34 +52,35 @@ class Candidate:
         return self.array.shape
 
     @property
-    def widths(self) -> Mapping[str, int]:
-        """The width of each group."""
-        widths = (self.versions.widths[index] for index in self.chosen)
-        return dict(zip(self.versions.groups, widths, strict=True))
+    def widths(self) -> Widths:
+        """The width of each layer, or those of its channels."""
+        each = zip(self.array.groups, self.chosen, strict=True)
+        widths = (groups.chosen(index) for groups, index in each)
+        return dict(zip(self.versions.names, widths, strict=True))
 
     @property
-    def identity(self) -> tuple[SharedFormats, tuple[int, ...]]:
+    def identity(self) -> Identity:
         """What decides its accuracy."""
         return self.numbers, tuple(self.widths.values())
 
     @property
     def formats(self) -> str:
         """The formats of its weights, layer by layer, or the one that all have."""
-        found = [weight_format(width) for width in self.widths.values()]
+        found = [formats_of(width) for width in self.widths.values()]
         return found[0] if self.is_uniform else ", ".join(found)
 
     @property
     def is_uniform(self) -> bool:
-        """Whether all layers have one width."""
-        return len(set(self.chosen)) == 1
+        """Whether all weights have one width."""
+        return common(self.widths) != "mixed"
 
     def _sum(self, costs: np.ndarray) -> float:
         return float(costs[np.arange(len(costs)), list(self.chosen)].sum())
 
     @cached_property
     def loss(self) -> float:
-        """Sum of what each layer alone costs."""
-        return self._sum(self.versions.losses)
+        """Sum of what each group alone costs."""
+        return self._sum(self.array.losses)
 
     @cached_property
     def cycles(self) -> float:
@@ -85,7 +90,7 @@ class Candidate:
     @cached_property
     def bits(self) -> float:
         """Bits of all weights."""
-        return self._sum(self.versions.bits)
+        return self._sum(self.array.bits)
 
     def value(self, goal: Objective) -> float:
         """Return the figure of the objective."""
@@ -100,9 +105,8 @@ def limits_of(request: Request, array: FittingArray) -> list[Limit]:
     """Return the limits of the array and of the request, but for that of losses."""
     found = [Limit("the weight memory", array.words, array.room, " words")]
     if request.accumulator is not None:
-        bits = array.versions.accumulators(array.shape.geometry.lanes)
         # a layer has a sum of its own, so this limits each choice, and no sum over layers
-        wide = np.where(bits > request.accumulator, np.inf, 0.0)
+        wide = np.where(array.accumulators > request.accumulator, np.inf, 0.0)
         found.append(Limit("--accumulator", wide, 0.0))
     return found
 
@@ -115,7 +119,7 @@ def budgets(request: Request, array: FittingArray) -> list[float]:
     FitError
         Where no widths meet the other limits, with the nearest that would do.
     """
-    limits, losses = limits_of(request, array), array.versions.losses
+    limits, losses = limits_of(request, array), array.losses
     least = choose_widths(losses, limits)
     if least is None:
         raise _refused(request, array, limits)
@@ -129,8 +133,8 @@ def budgets(request: Request, array: FittingArray) -> list[float]:
 def _refused(request: Request, array: FittingArray, limits: Sequence[Limit]) -> FitError:
     """Return the error of limits that nothing meets; of accumulators, the least that would do."""
     if request.accumulator is not None:
-        bits = array.versions.accumulators(array.shape.geometry.lanes)
-        needed = int(np.where(np.isfinite(array.cycles), bits, np.inf).min(axis=1).max())
+        bits = np.where(np.isfinite(array.cycles), array.accumulators, np.inf)
+        needed = int(bits.min(axis=1).max())
         if needed > request.accumulator:
             return FitError(
                 f"no widths meet the limits: --accumulator is at most {request.accumulator} bits, "
@@ -141,8 +145,8 @@ def _refused(request: Request, array: FittingArray, limits: Sequence[Limit]) -> 
 
 def candidates_of(request: Request, array: FittingArray) -> list[Candidate]:
     """Return what the integer program chooses on an array, under each budget of losses."""
-    limits, losses, goal = limits_of(request, array), array.versions.losses, request.goal
-    costs = array.cycles if goal.name != "bits" else array.versions.bits
+    limits, losses, goal = limits_of(request, array), array.losses, request.goal
+    costs = array.cycles if goal.name != "bits" else array.bits
     costs = np.where(np.isfinite(array.cycles), costs, np.inf)
     then = losses if goal.name != "bits" else array.cycles
     found = []
@@ -191,7 +195,7 @@ def thinned(found: Iterable[Candidate], goal: Objective, count: int) -> list[Can
 
 def _distinct(found: Iterable[Candidate], goal: Objective) -> list[Candidate]:
     """Return the candidate of each identity whose value is best."""
-    best: dict[tuple[SharedFormats, tuple[int, ...]], Candidate] = {}
+    best: dict[Identity, Candidate] = {}
     for each in sorted(found, key=lambda one: goal.sign * one.value(goal)):
         best.setdefault(each.identity, each)
     return list(best.values())

@@ -1,7 +1,7 @@
-"""Chooses the width of every group under limits: an integer program.
+"""Chooses one of some choices for every layer under limits: an integer program.
 
-``x[g, w]`` is 1 where group ``g`` has width ``w``; each group has one. What is minimised and what
-is limited are sums over groups, so both are matrices of what each choice adds.
+``x[l, c]`` is 1 where layer ``l`` has choice ``c``; each layer has one. What is minimised and what
+is limited are sums over layers, so both are matrices of what each choice adds.
 """
 
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ SLACK = 1e-9  # of a limit, for what floating point sums differ in
 
 @dataclass(frozen=True, eq=False)
 class Limit:
-    """A sum over groups that has a most.
+    """A sum over layers that has a most.
 
     Attributes
     ----------
     name, unit : str
         What it is called, and counted in.
-    costs : float array of shape (groups, widths)
+    costs : float array of shape (layers, choices)
         What each choice adds; infinite where the choice cannot be.
     most : float
         The limit.
@@ -39,15 +39,15 @@ class Limit:
 def choose_widths(
     costs: np.ndarray, limits: Sequence[Limit], *, then: np.ndarray | None = None
 ) -> tuple[int, ...] | None:
-    """Return the index of the width of each group at which the sum of ``costs`` is least.
+    """Return the index of the choice of each layer at which the sum of ``costs`` is least.
 
     Parameters
     ----------
-    costs : float array of shape (groups, widths)
+    costs : float array of shape (layers, choices)
         What each choice adds to what is minimised; infinite where it cannot be.
     limits : sequence of Limit
         What other sums are at most.
-    then : float array of shape (groups, widths), optional
+    then : float array of shape (layers, choices), optional
         Minimised among choices that are equally good.
 
     Returns
@@ -112,21 +112,22 @@ def _solve(costs: np.ndarray, limits: Sequence[Limit]) -> tuple[int, ...] | None
     from scipy.optimize import Bounds, LinearConstraint, milp
     from scipy.sparse import csr_array
 
-    groups, widths = costs.shape
+    layers, choices = costs.shape
     possible = np.isfinite(costs)
     for limit in limits:
         possible &= np.isfinite(limit.costs)
     if not possible.any(axis=1).all():
         return None
-    if possible.sum() == groups:  # nothing to choose
+    if possible.sum() == layers:  # nothing to choose
         chosen = tuple(possible.argmax(axis=1).tolist())
         return chosen if _kept(chosen, limits) else None
-    one_each = csr_array(np.kron(np.eye(groups), np.ones(widths)))
+    one_each = csr_array(np.kron(np.eye(layers), np.ones(choices)))
     constraints = [LinearConstraint(one_each, 1, 1)]
+    possible &= _undominated([costs, *(limit.costs for limit in limits)], possible)
     for limit in limits:
         # a scale of 1, because the solver's tolerances are absolute
         row = np.where(possible, limit.costs, 0.0)
-        size = max(float(abs(row).max()), abs(limit.most) / groups) or 1.0
+        size = max(float(abs(row).max()), abs(limit.most) / layers) or 1.0
         most = limit.most + SLACK * max(1.0, abs(limit.most))
         constraints.append(LinearConstraint(row.reshape(1, -1) / size, -np.inf, most / size))
     goal = np.where(possible, costs, 0.0)
@@ -139,8 +140,24 @@ def _solve(costs: np.ndarray, limits: Sequence[Limit]) -> tuple[int, ...] | None
     )
     if found.x is None:
         return None
-    chosen = tuple(int(each) for each in found.x.reshape(groups, widths).argmax(axis=1))
+    chosen = tuple(int(each) for each in found.x.reshape(layers, choices).argmax(axis=1))
     return chosen if _kept(chosen, limits) else None
+
+
+def _undominated(costs: Sequence[np.ndarray], possible: np.ndarray) -> np.ndarray:
+    """Return the possible choices, but those than which another of the layer is better in nothing.
+
+    Of equal choices the first one stays. Others would take the solver's time only.
+    """
+    found = np.zeros_like(possible)
+    for layer, own in enumerate(possible):
+        among = np.flatnonzero(own)
+        values = np.array([each[layer, among] for each in costs])
+        order = np.lexsort(values[::-1])  # a better one is before, and so is the first of equals
+        values = values[:, order]
+        better = (values[:, :, None] <= values[:, None, :]).all(axis=0)
+        found[layer, among[order[~np.triu(better, 1).any(axis=0)]]] = True
+    return found
 
 
 def _kept(chosen: tuple[int, ...], limits: Sequence[Limit]) -> bool:

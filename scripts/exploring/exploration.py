@@ -127,7 +127,11 @@ def _arrays(request: Request, quantiser: Quantiser, reporter: Reporter) -> list[
     refused: list[FitError] = []
     for numbers in numbers_of(request.activations, request.input, quantiser.choose):
         with reporter.step(f"quantise, {numbers} activations") as step:
-            versions = quantiser.versions(numbers, noted(request.widths, step.note))
+            versions = quantiser.versions(
+                numbers,
+                noted(request.widths, step.note),
+                by_channel=request.per == "channel",
+            )
         with reporter.step(f"fit arrays, {numbers} activations") as step:
             before = len(found)
             for kind in noted(kinds(request.widths), step.note):

@@ -8,6 +8,7 @@ from torch import nn
 
 from ...hw.errors import NetworkError
 from ...hw.network.network import Network
+from ...hw.program.ordering import sorted_by_width
 from ...hw.tools.store import Store
 from ...model.data import load as load_dataset
 from ...model.integers.export import export
@@ -20,6 +21,7 @@ from ...model.training.train import Trained, train
 from ..runs.pipeline import Trainer
 from ..terminal.progress import Reporter, time_left
 from .candidates import Candidate
+from .groups import channel_widths, common, widest
 from .request import weight_format
 
 __all__ = ["FloatStart", "data_of", "float_network", "train_on"]
@@ -100,19 +102,19 @@ def train_on(
     widths = candidate.widths
     recipe = replace(
         start.recipe,
-        weight=weight_format(max(widths.values())),
+        weight=weight_format(max(map(widest, widths.values()))),
         activation=candidate.numbers.activation,
         input=candidate.numbers.input,
-        layers=[(layer, weight_format(width)) for layer, width in widths.items()],
+        layers=[(layer, weight_format(widest(width))) for layer, width in widths.items()],
+        channels=channel_widths(widths),
         epochs=epochs,
     )
     with reporter.step(f"train {name}") as step:
         folder = store.path.parent / "checkpoints"
         trained = train(recipe, _shown(step.note), start=start, checkpoints=folder)
         network, _ = export(trained, lanes=candidate.shape.geometry.lanes, name=name)
-    formats = {weight_format(width) for width in widths.values()}
-    weight = "mixed" if len(formats) > 1 else formats.pop()
-    return replace(network, about={**network.about, "weight": weight})
+    network = sorted_by_width(network)
+    return replace(network, about={**network.about, "weight": common(widths)})
 
 
 def _shown(note: Callable[[str], None]) -> Callable[[int, int, float, float, float], None]:

@@ -19,6 +19,7 @@ from ..runs.run_plan import RunPlan, Training
 from ..terminal.progress import Reporter
 from .arrays import cycles_of
 from .candidates import Candidate
+from .groups import short
 from .points import PredictedPoint, figure
 from .request import Request
 
@@ -51,7 +52,7 @@ class Measured:
 
 def point_name(stem: str, candidate: Candidate) -> str:
     """Return a name for a candidate's network, from its widths."""
-    widths = ".".join(map(str, candidate.widths.values()))
+    widths = ".".join(map(short, candidate.widths.values()))
     if len(widths) > 60:
         widths = sha256(widths.encode()).hexdigest()[:12]
     return file_name(f"{stem}-{widths}-{candidate.numbers.activation}")

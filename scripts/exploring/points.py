@@ -12,7 +12,7 @@ from ...hw.synth.estimate import Estimate
 from ..terminal.progress import time_left
 from .arrays import FULL, FittingArray, cycles_of, estimated
 from .candidates import Candidate, candidates_of, front, limits_of, place
-from .quantised import Quantiser
+from .quantised import Quantiser, SharedFormats
 from .request import Objective, Request
 
 __all__ = [
@@ -131,15 +131,15 @@ def random_points(
     Widths are drawn until some array meets all limits but that of the accuracy.
     """
     rng = np.random.default_rng(0)
-    numbers = list(dict.fromkeys(array.versions.numbers for array in arrays))
+    kinds = list(dict.fromkeys(map(_drawn_alike, arrays)))
     drawn: dict[object, Candidate] = {}
     for _ in range(DRAWN * request.random):
         if len(drawn) == request.random:
             break
-        mine = numbers[rng.integers(len(numbers))]
-        among = [array for array in arrays if array.versions.numbers == mine]
-        groups, widths = among[0].versions.losses.shape
-        chosen = tuple(rng.integers(widths, size=groups).tolist())
+        mine = kinds[rng.integers(len(kinds))]
+        among = [array for array in arrays if _drawn_alike(array) == mine]
+        counts = [len(groups.choices) for groups in among[0].groups]
+        chosen = tuple(rng.integers(counts).tolist())
         possible = [
             each for each in (Candidate(array, chosen) for array in among) if _meets(request, each)
         ]
@@ -147,6 +147,11 @@ def random_points(
             best = min(possible, key=lambda each: request.goal.sign * each.value(request.goal))
             drawn.setdefault(best.identity, best)
     return chosen_points(request, quantiser, list(drawn.values()), note)
+
+
+def _drawn_alike(array: FittingArray) -> tuple[SharedFormats, tuple[tuple[int, ...], ...]]:
+    """Return what arrays share whose layers have the same choices."""
+    return array.versions.numbers, tuple(groups.sizes for groups in array.groups)
 
 
 def _meets(request: Request, candidate: Candidate) -> bool:

@@ -1,4 +1,4 @@
-"""Versions of a float network: quantised at one width, or at one for each layer; all are kept.
+"""Versions of a float network: quantised at one width, or at chosen ones; all are kept.
 
 What is chosen is chosen with training images: some calibrate, others validate. Test images are for
 what is reported of the points that are left.
@@ -6,14 +6,14 @@ what is reported of the points that are left.
 
 import copy
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 
 import numpy as np
 import torch
 
-from ...hw.errors import DataError
+from ...hw.errors import DataError, NetworkError
 from ...hw.network.file import from_bytes, to_bytes
 from ...hw.network.layers import Layer, Weighted
 from ...hw.network.network import Network
@@ -21,6 +21,7 @@ from ...hw.numbers.arithmetic import Accumulator
 from ...hw.numbers.formats import Fixed, parse
 from ...hw.program.bounds import accumulator_bits, exact_bound
 from ...hw.program.mapping import map_network
+from ...hw.program.ordering import free_orders, sorted_by_width
 from ...hw.tools.store import Store
 from ...model.data import load as load_dataset
 from ...model.integers.export import export_model
@@ -28,14 +29,16 @@ from ...model.layers.blocks import Model
 from ...model.post_training.images import NetworkImages
 from ...model.post_training.method import PostTraining
 from ...model.post_training.quantization import quantize, quantize_model
-from ...model.post_training.sensitivity import sensitivities
+from ...model.post_training.sensitivity import channel_sensitivities, sensitivities
 from ..runs.sources import source_digest
-from .request import weight_format
+from .groups import Groups, Widths, channel_widths, common, cut, orders_of, whole, widest
+from .request import MIXABLE, weight_format
 
 __all__ = ["Quantiser", "SharedFormats", "Versions", "numbers_of", "split"]
 
 BATCH = 256  # images at once
-LOSSES = "sensitivities"  # in what is kept of a version
+LOSSES, CHANNELS = "sensitivities", "channels"  # in what is kept of a version
+SETS = 8  # of channels of a layer, whose sensitivities are measured
 
 
 @dataclass(frozen=True)
@@ -100,50 +103,90 @@ class Versions:
     Attributes
     ----------
     numbers : SharedFormats
-    groups : tuple of str
-        Layers with weights, each of which gets a width of its own.
+    names : tuple of str
+        Layers with weights.
     widths : tuple of int
-        Those that it may get.
+        Those that weights may have.
     networks : mapping of int to Network
         The integers, by width.
-    losses : float array of shape (groups, widths)
-        Divergence of the outputs where this group alone has this width.
+    losses : float array of shape (layers, widths)
+        Divergence of the outputs where this layer alone has this width.
+    channels : mapping of str to float array of shape (channels, widths)
+        What each channel has of that, of layers whose channels have widths of their own.
+    orders : mapping of str to integer array of shape (channels,)
+        The order of these, those first that lose most.
     """
 
     numbers: SharedFormats
-    groups: tuple[str, ...]
+    names: tuple[str, ...]
     widths: tuple[int, ...]
     networks: Mapping[int, Network]
     losses: np.ndarray
+    channels: Mapping[str, np.ndarray] = field(default_factory=dict)
+    orders: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def layers(self, width: int) -> list[Weighted]:
-        """Return the layers of the groups at a width."""
+        """Return the layers with weights at a width."""
         return [each for each in self.networks[width] if isinstance(each, Weighted)]
 
     @property
     def bits(self) -> np.ndarray:
-        """Bits of weights, of shape (groups, widths)."""
+        """Bits of weights, of shape (layers, widths)."""
         sizes = [layer.weights.size for layer in self.layers(self.widths[0])]
         return np.outer(sizes, self.widths).astype(float)
 
-    def accumulators(self, lanes: int) -> np.ndarray:
-        """Return the bits of the accumulator that each needs, of shape (groups, widths)."""
-        found = np.zeros(self.losses.shape)
-        for column, width in enumerate(self.widths):
-            mapped = {each.layer.name: each for each in map_network(self.networks[width], lanes)}
-            for row, name in enumerate(self.groups):
-                found[row, column] = exact_bound(mapped[name]).partial.bits
-        return found
+    def groups_on(self, columns: int | None) -> tuple[Groups, ...]:
+        """Return the groups of each layer on an array with so many columns; None for whole ones."""
+        counts = [layer.channels for layer in self.layers(self.widths[0])]
+        return tuple(
+            whole(count, self.widths)
+            if columns is None or name not in self.orders
+            else cut(self.orders[name], self.widths, columns)
+            for name, count in zip(self.names, counts, strict=True)
+        )
 
-    def mixed(self, widths: Mapping[str, int], lanes: int) -> Network:
-        """Return a network with the layers of several versions: right in shape, not in values."""
+    def group_losses(self, groups: Sequence[Groups]) -> list[np.ndarray]:
+        """Return what the groups of each layer lose alone, of shape (groups, widths)."""
+        return [
+            np.array([each.sum(axis=0) for each in own.split(self.channels[name])])
+            if len(own.channels) > 1
+            else losses[None]
+            for name, own, losses in zip(self.names, groups, self.losses, strict=True)
+        ]
+
+    def accumulators(self, lanes: int) -> list[np.ndarray]:
+        """Return the bits of the accumulator that channels need, by layer: (channels, widths)."""
+        found = []
+        for width in self.widths:
+            mapped = {each.layer.name: each for each in map_network(self.networks[width], lanes)}
+            found.append([exact_bound(mapped[name]).partial.channel_bits for name in self.names])
+        return [np.array(each, float).T for each in zip(*found, strict=True)]
+
+    def mixed(self, widths: Widths, lanes: int) -> Network:
+        """Return a network with layers and channels of several versions, sorted by width.
+
+        It is right in shape, not in values.
+        """
         base = self.networks[self.widths[-1]]
-        layers: list[Layer] = []
-        for index, layer in enumerate(base):
-            own = self.networks[widths[layer.name]] if layer.name in widths else base
-            layers.append(own.layers[index])
-        network = replace(base, layers=tuple(layers))
+        layers = [
+            self._layer(index, widths[layer.name]) if layer.name in widths else layer
+            for index, layer in enumerate(base)
+        ]
+        network = sorted_by_width(replace(base, layers=tuple(layers)))
         return network.with_accumulator(Accumulator(accumulator_bits(network, lanes)))
+
+    def _layer(self, index: int, width: int | tuple[int, ...]) -> Layer:
+        """Return a layer at a width, or with channels of several."""
+        layer = self.networks[widest(width)].layers[index]
+        if isinstance(width, int) or not isinstance(layer, Weighted):
+            return layer
+        others = {each: self.networks[each].layers[index] for each in width}
+        weights = [
+            other.weights[channel]
+            for channel, each in enumerate(width)
+            if isinstance(other := others[each], Weighted)
+        ]
+        return replace(layer, weights=np.array(weights), widths=width)
 
 
 class Quantiser:
@@ -161,38 +204,54 @@ class Quantiser:
     def __init__(self, exact: Model, choose: NetworkImages, report: NetworkImages, store: Store):
         self.exact, self.choose, self.report, self.store = exact, choose, report, store
         self._digest = _digest_of(exact)
-        self.groups = tuple(node.name for node, _ in exact.weighted())
+        self.names = tuple(node.name for node, _ in exact.weighted())
 
-    def method(self, numbers: SharedFormats, widths: Mapping[str, int]) -> PostTraining:
+    def method(self, numbers: SharedFormats, widths: Widths) -> PostTraining:
         """Return how a network with these widths is quantised."""
         return PostTraining(
-            weight=weight_format(max(widths.values())),
+            weight=weight_format(max(map(widest, widths.values()))),
             activation=numbers.activation,
             input=numbers.input,
-            layers=[(name, weight_format(width)) for name, width in widths.items()],
+            layers=[(name, weight_format(widest(width))) for name, width in widths.items()],
+            channels=channel_widths(widths),
             weight_range="output",
         )
 
-    def versions(self, numbers: SharedFormats, widths: Iterable[int]) -> Versions:
-        """Return the network at each width, the same in all layers."""
-        networks, losses = {}, []
-        for width in widths:
-            networks[width] = self._version(numbers, width)
-            found = networks[width].about[LOSSES]
-            losses.append([found[name] for name in self.groups])
-        return Versions(numbers, self.groups, tuple(networks), networks, np.array(losses).T)
+    def versions(
+        self, numbers: SharedFormats, widths: Iterable[int], *, by_channel: bool = False
+    ) -> Versions:
+        """Return the network at each width, the same in all layers.
 
-    def _version(self, numbers: SharedFormats, width: int) -> Network:
-        method = self.method(numbers, dict.fromkeys(self.groups, width))
+        Raises
+        ------
+        NetworkError
+            For channels that are to have widths of their own where no layer's can.
+        """
+        networks, losses, lost = {}, [], []
+        for width in widths:
+            networks[width] = self._version(numbers, width, by_channel)
+            found = networks[width].about[LOSSES]
+            losses.append([found[name] for name in self.names])
+            lost.append(networks[width].about.get(CHANNELS, {}))
+        found = Versions(numbers, self.names, tuple(networks), networks, np.array(losses).T)
+        return _by_channel(found, lost) if by_channel else found
+
+    def _version(self, numbers: SharedFormats, width: int, by_channel: bool) -> Network:
+        method = self.method(numbers, dict.fromkeys(self.names, width))
 
         def compute() -> bytes:
             exact = copy.deepcopy(self.exact)
             model, _, _ = quantize_model(exact, self.choose, method)
             network, _ = export_model(model, name=weight_format(width), lanes=1)
-            found = sensitivities(exact, model, self.choose.values(self.choose.calibration))
-            return to_bytes(replace(network, about={**network.about, LOSSES: found}))
+            images = self.choose.values(self.choose.calibration)
+            found: dict[str, object] = {LOSSES: sensitivities(exact, model, images)}
+            if by_channel:
+                names = free_orders(network) if width >= MIXABLE else ()
+                found[CHANNELS] = channel_sensitivities(exact, model, images, names, SETS)
+            return to_bytes(replace(network, about={**network.about, **found}))
 
-        parts = self._parts(method, source_digest(quantize_model, export_model, sensitivities))
+        sources = source_digest(quantize_model, export_model, sensitivities)
+        parts = self._parts(method, sources) | ({"sets": SETS} if by_channel else {})
         return from_bytes(self.store.compute("version", parts, compute), origin="the store")
 
     def accuracy_float(self) -> float:
@@ -200,7 +259,7 @@ class Quantiser:
         parts = {"model": self._digest, "images": self._images, "torch": version("torch")}
         return self.store.compute("validated float", parts, lambda: self._share(self.exact, None))
 
-    def accuracy(self, numbers: SharedFormats, widths: Mapping[str, int]) -> float:
+    def accuracy(self, numbers: SharedFormats, widths: Widths) -> float:
         """Return the accuracy on validation images."""
         method = self.method(numbers, widths)
 
@@ -214,7 +273,7 @@ class Quantiser:
     def network(
         self,
         numbers: SharedFormats,
-        widths: Mapping[str, int],
+        widths: Widths,
         lanes: int,
         name: str,
         command: str,
@@ -227,9 +286,8 @@ class Quantiser:
             found = quantize(
                 exact, self.report, method, name=name, lanes=lanes, figures=False
             ).network
-            formats = {weight_format(width) for width in widths.values()}
-            weight = "mixed" if len(formats) > 1 else formats.pop()
-            return to_bytes(replace(found, about={**found.about, "weight": weight}))
+            network = sorted_by_width(found)
+            return to_bytes(replace(network, about={**found.about, "weight": common(widths)}))
 
         parts = self._parts(method, source_digest(quantize))
         parts |= {"lanes": lanes, "name": name, "test": _bytes(self.report.test)}
@@ -260,6 +318,31 @@ class Quantiser:
             "torch": version("torch"),
             "sources": sources,
         }
+
+
+def _by_channel(versions: Versions, lost: Sequence[Mapping[str, Sequence[float]]]) -> Versions:
+    """Return versions with what channels lose, which comes to what their layers do.
+
+    Parameters
+    ----------
+    lost : sequence of mapping
+        What the channels of each layer lose at each width; nothing of one that is not mixed.
+    """
+    free = free_orders(versions.networks[versions.widths[-1]])
+    if not free:
+        raise NetworkError(
+            "no layer's channels can have widths of their own: those of the last layer and of "
+            "convolutions with groups have one, and so have those that such layers or moves of "
+            "parts of pixels read; take --per layer"
+        )
+    channels = {}
+    for name, losses in zip(versions.names, versions.losses, strict=True):
+        if name in free:
+            count = len(lost[-1][name])
+            own = np.array([each.get(name) or np.ones(count) for each in lost]).T
+            own[:, own.sum(axis=0) == 0] = 1
+            channels[name] = own / own.sum(axis=0) * losses
+    return replace(versions, channels=channels, orders=orders_of(free, channels))
 
 
 def _bytes(array: np.ndarray) -> bytes:

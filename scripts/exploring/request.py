@@ -12,9 +12,12 @@ from ...hw.synth.targets import target as find_target
 from ...hw.tools.store import Store
 from ...model.layers.quantize import check_activation
 
-__all__ = ["OBJECTIVES", "Objective", "Request", "weight_format"]
+__all__ = ["MIXABLE", "OBJECTIVES", "PER", "Objective", "Request", "weight_format"]
 
 WIDEST = 16  # bits of weights that slices multiply
+MIXABLE = 2  # bits of the narrowest weights of a layer that has others, too
+PER = ("layer", "channel")
+"""What has a width of its own."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,9 @@ class Request:
     accuracy_drop : float
         Points of accuracy that may be lost on validation images.
     widths : tuple of int
-        Bits that weights of a layer may have, 1 to 16; 1 is bipolar.
+        Bits that weights may have, 1 to 16; 1 is bipolar.
+    per : str
+        What has a width of its own, one of `PER`.
     activations : tuple of str
         Formats that hidden activations may have, one for all layers.
     input : str or None
@@ -90,6 +95,7 @@ class Request:
     objective: str = "images"
     accuracy_drop: float = 1.0
     widths: tuple[int, ...] = (1, 2, 3, 4, 6, 8)
+    per: str = "layer"
     activations: tuple[str, ...] = ("uint8", "uint4")
     input: str | None = None
     accumulator: int | None = None
@@ -110,6 +116,13 @@ class Request:
             raise NetworkError(
                 f"weights have 1 to {WIDEST} bits, which is what slices multiply, not "
                 f"{', '.join(wrong) or 'none'}"
+            )
+        if self.per not in PER:
+            raise NarrowgaugeError(f"widths are per {' or '.join(PER)}, not {self.per!r}")
+        if self.per == "channel" and sum(width >= MIXABLE for width in self.widths) < 2:
+            raise NetworkError(
+                "channels of a layer have different widths of 2 bits and more, and --widths has "
+                f"{', '.join(map(str, self.widths))}: give at least two, or take --per layer"
             )
         if not 0 <= self.accuracy_drop <= 100:
             raise NarrowgaugeError(

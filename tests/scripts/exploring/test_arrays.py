@@ -76,7 +76,7 @@ def made(path, plane, shape, objective="images"):
 def worst(array, objective="images"):
     """The largest share by which sums over layers miss what programs of all choices come to."""
     misses = []
-    for chosen in product(range(len(WIDTHS)), repeat=len(array.versions.groups)):
+    for chosen in product(range(len(WIDTHS)), repeat=len(array.versions.names)):
         each = Candidate(array, chosen)
         network = each.versions.mixed(each.widths, array.shape.geometry.lanes)
         program = array.shape.program(network)
@@ -155,7 +155,4 @@ def test_limits_that_nothing_meets_are_named(store_path, plane):
     limited = candidates_of(request(store_path, accumulator=14), array)
     rows = np.arange(3)
     for each in limited:
-        assert (
-            array.versions.accumulators(array.shape.geometry.lanes)[rows, list(each.chosen)].max()
-            <= 14
-        )
+        assert array.accumulators[rows, list(each.chosen)].max() <= 14

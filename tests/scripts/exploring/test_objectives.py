@@ -12,7 +12,8 @@ from narrowgauge.hw.program.cycles import CycleModel
 from narrowgauge.model.training import Recipe
 from narrowgauge.model.training.train import train
 from narrowgauge.scripts.exploring import shown
-from narrowgauge.scripts.exploring.quantised import Versions, split
+from narrowgauge.scripts.exploring.arrays import FittingArray
+from narrowgauge.scripts.exploring.quantised import split
 from narrowgauge.scripts.exploring.request import Request
 
 from ...model.post_training.networks import fitted
@@ -75,7 +76,7 @@ def test_fewest_bits_of_a_checkpoint_trained_further(explored, nets, tmp_path):
 
 def test_a_point_that_needs_a_wider_accumulator_is_not_built(invoke, nets, routed, monkeypatch):
     """Its integers are not those that were foretold with."""
-    monkeypatch.setattr(Versions, "accumulators", lambda self, lanes: 0 * self.losses + 5)
+    monkeypatch.setattr(FittingArray, "accumulators", property(lambda self: 0 * self.losses + 5))
     finished = invoke("explore", nets, *ASKED, "--widths", 4, "--accumulator", 5)
     assert finished.status == 1
     assert "bits, and --accumulator allows 5" in finished.err
