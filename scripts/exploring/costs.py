@@ -116,42 +116,39 @@ class LayerCosts:
             return cycles, words
         tiles = np.array([ceil(size / self.base.geometry.columns) for size in groups.sizes])
         share = np.outer(tiles, words / tiles.sum())
-        more = self._of_mixed(groups, at, tiles, cycles)
+        more = self._of_mixed(groups, tiles, cycles)
         return np.concatenate([cycles, more]), groups.picked(share).sum(axis=1)
 
-    def _of_mixed(
-        self, groups: Groups, at: Sequence[int], tiles: np.ndarray, cycles: np.ndarray
-    ) -> np.ndarray:
+    def _of_mixed(self, groups: Groups, tiles: np.ndarray, cycles: np.ndarray) -> np.ndarray:
         """Return the cycles of the choices behind those of one width."""
         mixed = groups.choices[len(groups.widths) :]
-        records = {
-            index: program.records[self.index]
-            for index, program in zip(at, self.programs, strict=True)
-        }
-        used = [records[index] for index in sorted(set(mixed.ravel().tolist()))]
-        if any(_way(each) != _way(used[0]) for each in used):  # theirs is not known
+        records = [program.records[self.index] for program in self.programs]
+        used = np.unique(mixed).tolist()
+        first = records[used[0]]
+        if any(_way(records[index]) != _way(first) for index in used):  # theirs is not known
             return np.full(len(mixed), inf)
         interval = self.base.cycles.config.latencies.interval
-        passes = np.array([records[index].tiles.planes for index in range(len(records))])
-        steps = passes * used[0].tiles.steps
-        line = Convex(
-            {
-                int(tiles.sum() * steps[index]): cycles[index]
-                for index in at
-                if steps[index] >= interval
-            },
-            exact=self.base.contexts == 1,
-        )
+        passes = np.array([record.tiles.planes for record in records])
+        steps = passes * first.tiles.steps
+        known = {
+            int(tiles.sum() * steps[index]): cycles[index]
+            for index in used
+            if steps[index] >= interval
+        }
+        line = Convex(known, exact=self.base.contexts == 1)
         found = []
         for choice in mixed:
             if steps[choice[0]] <= interval:  # all tiles take as long: the first one decides
                 found.append(cycles[choice[0]])
                 continue
-            runs = runs_of(np.repeat(passes[choice], tiles).tolist())
-            record = replace(used[0], tiles=replace(used[0].tiles, runs=runs))
             total = int((np.maximum(steps, interval)[choice] * tiles).sum())
-            found.append(line.at(total, partial(self._beyond, record)))
+            found.append(line.at(total, partial(self._of_tiles, first, passes[choice], tiles)))
         return np.array(found)
+
+    def _of_tiles(self, record: Record, passes: np.ndarray, tiles: np.ndarray) -> float:
+        """Return the cycles beyond those of the narrowest, where tiles have so many passes."""
+        runs = runs_of(np.repeat(passes, tiles).tolist())
+        return self._beyond(replace(record, tiles=replace(record.tiles, runs=runs)))
 
     def _beyond(self, record: Record) -> float:
         """Return the cycles beyond those of the narrowest, where the layer is this one."""

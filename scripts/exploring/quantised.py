@@ -250,8 +250,9 @@ class Quantiser:
                 found[CHANNELS] = channel_sensitivities(exact, model, images, names, SETS)
             return to_bytes(replace(network, about={**network.about, **found}))
 
-        sources = source_digest(quantize_model, export_model, sensitivities)
-        parts = self._parts(method, sources) | ({"sets": SETS} if by_channel else {})
+        parts = self._parts(method, source_digest(quantize_model, export_model, sensitivities))
+        if by_channel:
+            parts |= {"sets": SETS, "ordering": source_digest(free_orders)}
         return from_bytes(self.store.compute("version", parts, compute), origin="the store")
 
     def accuracy_float(self) -> float:
@@ -289,7 +290,7 @@ class Quantiser:
             network = sorted_by_width(found)
             return to_bytes(replace(network, about={**found.about, "weight": common(widths)}))
 
-        parts = self._parts(method, source_digest(quantize))
+        parts = self._parts(method, source_digest(quantize, sorted_by_width))
         parts |= {"lanes": lanes, "name": name, "test": _bytes(self.report.test)}
         kept = from_bytes(self.store.compute("explored", parts, compute), origin="the store")
         return replace(kept, about={**kept.about, "command": command})

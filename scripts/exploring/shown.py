@@ -16,6 +16,7 @@ from .candidates import front, place
 from .exploration import Explored
 from .measured import Measured, predicted
 from .points import PredictedPoint
+from .quantised import Versions
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -140,12 +141,24 @@ def verdict(explored: Explored) -> list[str]:
                 f"best {name}: {each.candidate.formats} with {each.candidate.numbers} activations, "
                 f"{each.value(goal):,.0f} {goal.unit} predicted, {100 * each.accuracy:.2f} %."
             )
+    if request.per == "channel":
+        lines.append(_cut(explored.points[0].candidate.versions))
     word = "beats" if explored.beats else "does not beat"
     lines.append(
         f"By prediction the best explored point {word} every uniform format that fits and the best "
         f"of {len(explored.random)} random assignments."
     )
     return lines
+
+
+def _cut(versions: Versions) -> str:
+    """Return which layers have channels of several widths, and which cannot have them."""
+    own = [name for name in versions.names if name in versions.orders]
+    others = [name for name in versions.names if name not in versions.orders]
+    text = f"channels may have widths of their own in {', '.join(own)}"
+    if others:
+        text += f"; one width each have {', '.join(others)}, whose channels cannot be sorted by it"
+    return f"{text}."
 
 
 def _figure(explored: Explored, rows: Sequence[ResultRow]) -> Figure:

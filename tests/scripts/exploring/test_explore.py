@@ -3,6 +3,7 @@
 import json
 import sys
 import threading
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -14,11 +15,12 @@ from narrowgauge.hw.synth.estimate import Estimate
 from narrowgauge.hw.synth.measure import Measurement
 from narrowgauge.model.data import load as load_data
 from narrowgauge.model.post_training import quantization
-from narrowgauge.scripts.exploring import arrays, quantised, shown
+from narrowgauge.scripts.exploring import arrays, candidates, quantised, shown
 from narrowgauge.scripts.exploring.shown import FILES
 from narrowgauge.scripts.runs import network_job
 from narrowgauge.scripts.runs.checked import Checked
 
+from ...hw.networks import weighted
 from ..commands.test_quantize import SOURCE
 
 ASKED = ("--data", "digits", "--widths", "2,4", "--activations", "uint4", "--calibration", 50)
@@ -118,6 +120,50 @@ def test_it_writes_a_front_of_networks(invoke, nets, routed, tmp_path, monkeypat
     assert [row for row in json.loads(again.out) if row["routed"]] == built
 
 
+def test_channels_have_widths_of_their_own(invoke, nets, routed, tmp_path, monkeypatch):
+    monkeypatch.setattr(shown, "draw", lambda *_: None)
+    monkeypatch.setattr(candidates, "BUDGETS", 4)
+    asked = (*ASKED, "--per", "channel", "--objective", "bits", "--points", 3)
+    asked += ("--accuracy-drop", 100)
+    finished = invoke("explore", nets, *asked)
+    assert finished.status == 0, finished.err
+    rows = json.loads((tmp_path / "explored" / "explore.json").read_text())
+    built = [row for row in rows if row["routed"]]
+    cut = 0
+    for row in built:
+        assert row["mismatches"] == 0
+        hidden, last = weighted(load(tmp_path / "explored" / f"{row['network']}.safetensors"))
+        counts = Counter(hidden.channel_widths)
+        cut += len(counts) > 1
+        assert list(hidden.channel_widths) == sorted(hidden.channel_widths, reverse=True)
+        assert row["weight_bits"] == 64 * counts[2] * 2 + 64 * counts[4] * 4 + last.weight_bits
+        if len(counts) > 1:
+            assert row["weight"] == "mixed"
+            text = f"{counts[4]} int4 + {counts[2]} int2, {last.weight}"
+            assert row["layer_weights"] == text
+            assert f"| {text} |" in (tmp_path / "explored" / "explore.md").read_text()
+        assert last.widths is None
+    assert 0 < cut < len(built)
+    assert "widths of their own in 1; one width each have 3" in finished.out
+
+    def anew(*_):
+        raise AssertionError("it is kept")
+
+    monkeypatch.setattr(quantization, "_quantise_weights", anew)
+    again = invoke("explore", nets, *asked, "--json")
+    assert again.status == 0, again.err
+    assert [row for row in json.loads(again.out) if row["routed"]] == built
+
+
+def test_a_network_without_channels_to_sort_is_refused(invoke, nets, tmp_path):
+    hidden = "nn.Linear(height * width * channels, 12), nn.ReLU(), nn.Linear(12, classes)"
+    assert hidden in SOURCE
+    alone = SOURCE.replace(hidden, "nn.Linear(height * width * channels, classes)")
+    (tmp_path / "one_layer.py").write_text(alone)
+    finished = invoke("explore", "one_layer:small", *ASKED, "--per", "channel")
+    finished.fails_with(1, "no layer's channels can have widths of their own", "take --per layer")
+
+
 def test_a_point_that_does_not_fit_is_said_and_replaced(
     invoke, nets, routed, tmp_path, monkeypatch
 ):
@@ -147,6 +193,8 @@ def test_an_accuracy_that_nothing_keeps_is_named(invoke, nets, routed, monkeypat
         (("--data", "nothing"), "unknown data set 'nothing'"),
         (("--epochs", 2), "--epochs is for networks that are trained here"),
         (("--accumulator", 3), "--accumulator is at most 3 bits, and at least"),
+        (("--accumulator", 3, "--per", "channel"), "--accumulator is at most 3 bits, and at least"),
+        (("--widths", "1,4", "--per", "channel"), "--widths has 1, 4: give at least two"),
     ],
 )
 def test_bad_input_is_one_line(invoke, nets, options, message):
