@@ -84,7 +84,8 @@ def whole(channels: int, widths: Sequence[int]) -> Groups:
 def cut(order: np.ndarray, widths: Sequence[int], columns: int) -> Groups:
     """Return groups of whole tiles of an array with so many columns.
 
-    They are about equally large, at most `GROUPS`, and as few as make at most `CHOICES`.
+    They are about equally large, at most `GROUPS`, and so few that there are at most `CHOICES`
+    beside those of one width.
     """
     tiles = np.arange(-(-len(order) // columns))
     mixable = [index for index, width in enumerate(widths) if width >= MIXABLE]

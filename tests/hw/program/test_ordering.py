@@ -11,7 +11,7 @@ from narrowgauge.hw.errors import NetworkError
 from narrowgauge.hw.network.layers import Size, Window
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.program import ordering
-from narrowgauge.hw.program.ordering import sorted_by_width
+from narrowgauge.hw.program.ordering import free_orders, sorted_by_width
 from narrowgauge.model.integers.reference import evaluate
 
 from ...formal.proof import edit
@@ -135,6 +135,25 @@ def test_what_comes_out_keeps_its_order():
     before, after = widths_of(network), widths_of(sorted_by_width(network))
     assert (after[0] == before[0], after[1] == before[1]) == (True, False)
     assert same(network)
+
+
+@pytest.mark.parametrize(
+    ("spec", "orders"),
+    [
+        (RESIDUAL, [{"layer0", "layer1"}]),
+        ((Size(2, 2, 3), ("conv", 6, POINT, 1), ("conv", 9, SAME, 3), ("dense", 4)), []),
+        (
+            (Size(3, 3, 4), ("conv", 8, POINT, 1), ("conv", 8, SAME, 8), ("conv", 6, POINT, 1),
+             ("average", None), ("dense", 3)),
+            [{"layer0"}, {"layer2"}],
+        ),
+        ((Size(1, 2, 2), ("conv", 6, POINT, 1), ("move", *HALVES), ("dense", 3)), []),
+    ],
+)  # fmt: skip
+def test_layers_whose_channels_may_have_any_order(spec, orders):
+    free = free_orders(made(spec))
+    found = [{name for name in free if free[name] == each} for each in dict.fromkeys(free.values())]
+    assert found == orders
 
 
 def test_what_sums_that_saturate_read_keeps_its_order():
