@@ -20,6 +20,7 @@ from narrowgauge.scripts.exploring.costs import Convex
 from narrowgauge.scripts.exploring.groups import cut, orders_of, whole
 from narrowgauge.scripts.exploring.quantised import SharedFormats, Versions
 
+from ...hw.accelerator.test_widths import check as simulated
 from ...hw.networks import FAMILIES, random_convnet, seeds, weighted, with_widths
 from .small import request, store_path
 
@@ -33,10 +34,13 @@ RESIDUAL = (
 )  # fmt: skip
 
 
-class Plane:
+class Plane(arrays._Plane):
     """No estimates: their own tests are elsewhere."""
 
-    fmax_mhz, least = 40.0, 100.0
+    fmax_mhz = 40.0
+
+    def __init__(self):
+        pass
 
     def lut(self, geometry):
         return 1000.0
@@ -64,7 +68,9 @@ def versions_of(network, seed=0):
 
 def array_of(path, versions, shape, objective="images"):
     kind = ArrayKind(shape.geometry.slice, WIDTHS)
-    return arrays._costs(request(path, objective=objective), versions, kind, shape, Plane())
+    found = arrays._costs(request(path, objective=objective), versions, kind, shape, Plane())
+    assert found is not None
+    return found
 
 
 def check(array, chosen, objective="images"):
@@ -151,6 +157,18 @@ def test_groups_that_are_no_whole_tiles_are_found(store_path, monkeypatch):
     array = array_of(store_path, residual(), Shape(Geometry(2, 3, 4, slice=2), 1, 1))
     with pytest.raises(AssertionError):
         check_some(array)
+
+
+def test_what_is_predicted_is_simulated(store_path):
+    """Levels, sums and cycles of a network of groups, on gates."""
+    shape = Shape(Geometry(2, 3, 4, slice=2), 1, 1)
+    array = array_of(store_path, residual(), shape, "latency")
+    each = Candidate(array, drawn(array, 3))
+    network = each.versions.mixed(each.widths, 4)
+    assert len({len(set(layer.channel_widths)) for layer in weighted(network)}) > 1
+    program, _, comparison = simulated(network, shape.geometry, 1, contexts=1, batch=1)
+    assert comparison, str(comparison.first)
+    assert cycles_of(program.cycles, "latency") == each.cycles
 
 
 def test_cycles_of_two_groups_of_images_are_near(store_path):
