@@ -28,7 +28,7 @@ from .timeline import Latencies, TimelineConfig
 __all__ = ["Program"]
 
 MAX_WORDS = 1 << 20
-MAX_LAYERS = 64
+MAX_LAYERS = 256
 WORTH = 1 / 8  # of a network's cycles, that strips save where they take gates
 
 

@@ -316,7 +316,9 @@ def map_weighted(layer: Weighted, patch: Patch, lanes: int, array: Operands) -> 
     pad = layer.input.zero_level
     pad_weight = 0 if array.weight.holds(0) else 1
     flat = layer.weights.reshape(layer.channels, -1)
-    weights = np.pad(flat, ((0, 0), (0, padding)), constant_values=pad_weight)
+    weights = flat  # without a copy, where it is whole words: networks have many millions
+    if padding:
+        weights = np.pad(flat, ((0, 0), (0, padding)), constant_values=pad_weight)
     if bitwise:
         doublings, offset = 1, -((1 << planes) - 1) * weights.sum(axis=1)
     else:

@@ -76,6 +76,7 @@ def cases():
             3,
         ),
         "several outputs": (several_outputs(), 5),
+        "many layers": (made((Size(1, 1, 1), *[("dense", 1)] * 66), Geometry(1, 1, 1)), 1),
         "one context": (
             made(
                 (Size(5, 5, 2), ("conv", 4, SAME, 1), ("max", HALF), ("average", None),
