@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tables import boards, columns, costs, elements, networks, simulators
+from tables import boards, columns, costs, elements, networks, shapes, simulators
 
 from narrowgauge.hw.files import write_atomically
 from narrowgauge.scripts.papers.kept import KeptRows, kept
@@ -40,6 +40,7 @@ BOARDS = ROOT / "docs" / "boards.md"
 VERIFY = ROOT / "docs" / "verify.md"
 SIMULATION = ROOT / "docs" / "simulation.md"
 COLUMNS = ROOT / "docs" / "reading-a-report.md"
+SHAPES = ROOT / "docs" / "resnet-shapes.md"
 PAPERS = ROOT / "docs" / "studies"
 
 SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
@@ -69,6 +70,12 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "proofs": (VERIFY, boards.proofs),
     "mutations": (VERIFY, boards.mutations),
     "simulators": (SIMULATION, simulators.simulators),
+    "shapes": (SHAPES, shapes.shapes),
+    "shapes_accelerators": (SHAPES, shapes.accelerators),
+    "shapes_kinds": (SHAPES, shapes.kinds),
+    "shapes_bandwidths": (SHAPES, shapes.bandwidths),
+    "shapes_layers": (SHAPES, shapes.layers),
+    "shapes_paper": (SHAPES, shapes.paper),
     "asked": (COLUMNS, columns.asked),
     "compared": (COLUMNS, columns.compared),
     "sized": (COLUMNS, columns.sized),

@@ -4,7 +4,7 @@ import importlib
 import sys
 from pathlib import Path
 
-__all__ = ["columns", "costs", "elements", "networks", "update"]
+__all__ = ["columns", "costs", "elements", "networks", "shapes", "update"]
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
 update = importlib.import_module("update")
@@ -12,3 +12,4 @@ columns = importlib.import_module("tables.columns")
 costs = importlib.import_module("tables.costs")
 elements = importlib.import_module("tables.elements")
 networks = importlib.import_module("tables.networks")
+shapes = importlib.import_module("tables.shapes")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from .pages import costs, elements
+from .pages import costs, elements, shapes
 
 MAC = {"weight": "int4", "activation": "uint4", "accumulator_bits": 16, "lanes": 1, "tools": {}}
 MAC |= {"multiplier": "logic", "target": "up5k", "lut": 76, "dsp": 0, "routed": True}
@@ -71,3 +71,21 @@ def test_elements_have_products_a_cycle_and_1000_lut(tmp_path, monkeypatch):
     assert "Fmax is of 1 placement each" in placements
     assert "| 320 LUT, 101 FF, 43 MHz<br>6.2, 12.5, 25.0 |" in taken
     assert "| whole weights | 4 | 160 LUT, 101 FF<br>-, 25.0, - |" in taken
+
+
+def test_figures_that_are_not_the_papers_own_are_marked(tmp_path, monkeypatch):
+    row = {"part": "shape", "device": "here", "weights": "by channel", "bits": 6.4}
+    rows = [
+        row | {"network": "resnet18", "gmacs": 1.8, "images_per_second": 9.0, "tops": 0.03},
+        row | {"network": "resnet152", "gmacs": 11.3, "images_per_second": 2.0, "tops": 0.045},
+    ]
+    path = tmp_path / "shapes.json"
+    path.write_text(json.dumps(rows))
+    monkeypatch.setattr(shapes, "SHAPES", path)
+    lines = shapes.paper().splitlines()
+    assert lines[0] == "|  | the paper, another device | here, here |"
+    assert "| ResNet-18, images/s | 245 | 9 |" in lines
+    assert "| ResNet-152, images/s | *50* | 2 |" in lines  # 1.13e12 / 2 / 11.3e9
+    assert "| ResNet-18, TOPS | *0.882* | 0.03 |" in lines
+    assert "| ResNet-152, weights smaller, times | 9.4 | 5 |" in lines
+    assert lines[-1].endswith("| 1.28 | 1.50 |")

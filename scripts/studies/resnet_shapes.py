@@ -7,8 +7,9 @@ array with a small residual network, whose memories fit; images a second follow 
 estimated, or stated, and at stated bandwidths of a memory outside, which no accelerator here has a
 port to (`resnet_traffic`). There are no trained weights, and no accuracy.
 
-``studies resnet_shapes --layers`` simulates single layers of these networks cycle by cycle, with
-several widths, beside the reference and the cycle model; it exits with 1 where anything differs.
+``studies resnet_shapes --layers`` simulates single layers of these networks cycle by cycle, on a
+smaller array and at fewer positions, with several widths, beside the reference and the cycle model;
+it exits with 1 where anything differs.
 Rows are kept in ``docs/results/resnet_shapes.json``, each as soon as it is there.
 """
 
@@ -80,17 +81,19 @@ DEVICES = {
     )
 }  # fmt: skip
 
+SIMULATED = Geometry(3, 8, 16, chains=3, slice=2)
+"""The array on which single layers are simulated: a smaller one, whose gates are fewer."""
 LAYERS = (
-    SimulatedLayers("7x7, stride 2, and max pool", 18, ("stem", "pool"), 16, 24, "by layer"),
-    SimulatedLayers("3x3 of 64", 18, ("s1b1conv1",), 8, 14, "by channel"),
-    SimulatedLayers("3x3, stride 2, of 128", 152, ("s2b1conv2",), 10, 10, "by channel"),
-    SimulatedLayers("1x1 of 2048", 152, ("s4b2conv1",), 2, 7, "by channel"),
-    SimulatedLayers("1x1 to 2048", 152, ("s4b2conv3",), 2, 7, "by layer"),
+    SimulatedLayers("7x7, stride 2, and max pool", 18, ("stem", "pool"), 8, 12, "by layer"),
+    SimulatedLayers("3x3 of 64", 18, ("s1b1conv1",), 4, 5, "by channel"),
+    SimulatedLayers("classifier", 18, ("classifier",), 1, 1, "by layer"),
+    SimulatedLayers("3x3, stride 2, of 128", 152, ("s2b1conv2",), 4, 6, "by channel"),
+    SimulatedLayers("1x1 of 2048", 152, ("s4b2conv1",), 1, 3, "by channel"),
+    SimulatedLayers("1x1 to 2048", 152, ("s4b2conv3",), 1, 3, "by layer"),
     SimulatedLayers(
         "bottleneck of 64 and its sum", 152,
-        ("s1b1conv1", "s1b1conv2", "s1b1conv3", "s1b1down", "s1b1add"), 4, 7, "by channel",
+        ("s1b1conv1", "s1b1conv2", "s1b1conv3", "s1b1down", "s1b1add"), 3, 4, "by channel",
     ),
-    SimulatedLayers("classifier", 18, ("classifier",), 1, 1, "by layer"),
 )  # fmt: skip
 ACCUMULATORS = {"by layer": Accumulator(28, "saturate"), "by channel": Accumulator(16)}
 """What single layers are simulated with, by how their widths are given."""
@@ -108,17 +111,16 @@ def widths_of(depth: int) -> Mapping[str, Widths]:
 # ------------------------------------------------------------------ rows
 
 
-def _about(part: str, device: Device) -> Row:
-    geometry = device.geometry
+def _about(part: str, device: str, geometry: Geometry) -> Row:
     names = ("rows", "columns", "lanes", "chains", "slice")
-    return {"part": part, "device": device.name} | {each: getattr(geometry, each) for each in names}
+    return {"part": part, "device": device} | {each: getattr(geometry, each) for each in names}
 
 
 def accelerator_row(device: Device) -> Row:
     """Estimate what the array takes, with a small network, and how fast it is."""
     program = Program(_small(), device.geometry, contexts=1, batch=1)
     found = estimate(program, device.target)
-    return _about("accelerator", device) | {
+    return _about("accelerator", device.name, device.geometry) | {
         "macs": device.geometry.macs,
         "lut": found.lut,
         "lut_error": found.lut_error,
@@ -142,7 +144,7 @@ def shape_row(device: Device, name: str, network: Network, clock_mhz: float) -> 
     program = Program(network, device.geometry, contexts=1, batch=1)
     cycles, clock = program.cycles.per_image, 1e6 * clock_mhz
     macs = sum(map(network.macs, network))
-    row = _about("shape", device) | {
+    row = _about("shape", device.name, device.geometry) | {
         "network": network.name,
         "weights": name,
         "bits": network.mean_weight_bits,
@@ -243,15 +245,18 @@ def _layer(network: Network, name: str) -> Layer:
 def _keep_layers(kept: RowFile) -> int:
     """Simulate single layers on the first device's array; return the exit status."""
     made = provenance(command("resnet_shapes", "--layers"), "narrowgauge", "amaranth", "yosys")
-    device, equal = next(iter(DEVICES.values())), True
+    networks: dict[tuple[int, str], Network] = {}
+    equal = True
     for layers in LAYERS:
-        shape = ResNet(layers.depth)
-        network = shape.network(widths_of(layers.depth)[layers.way])
+        key = layers.depth, layers.way
+        if key not in networks:
+            networks[key] = ResNet(layers.depth).network(widths_of(layers.depth)[layers.way])
+        network = networks[key]
         own = cut(network, layers, ACCUMULATORS[layers.way])
         whole = network.sizes[network.sources(_layer(network, layers.names[0]))[0]]
-        row = _about("layer", device) | {
-            "network": network.name, "layers": layers.text, "way": layers.way, "whole": list(whole)
-        } | simulated(own, device.geometry)  # fmt: skip
+        about = {"network": network.name, "layers": layers.text, "way": layers.way}
+        row = _about("layer", "simulated", SIMULATED) | about | {"whole": list(whole)}
+        row |= simulated(own, SIMULATED)
         kept.keep([row | made])
         same = row["cycles"] == row["predicted"] and not row["mismatches"]
         equal &= same
@@ -278,6 +283,6 @@ def _order(row: Row) -> tuple[object, ...]:
     ways = ["int8", "int4", "int2", "by layer", "by channel", None]
     texts = [None, *(layers.text for layers in LAYERS)]
     return (
-        row["part"], row.get("network", ""), list(DEVICES).index(row["device"]),
+        row["part"], row.get("network", ""), [*DEVICES, "simulated"].index(row["device"]),
         texts.index(row.get("layers")), ways.index(row.get("weights")),
     )  # fmt: skip
