@@ -28,6 +28,7 @@ def largest_on(
     contexts: int = 2,
     batch: int | None = None,
     chains: int = 1,
+    slice: int | None = None,
     store: Store | None = None,
     note: Callable[[str], None] = lambda text: None,
 ) -> Geometry:
@@ -40,7 +41,7 @@ def largest_on(
     ----------
     frequency, baud
         As `bitstream.build` takes them.
-    hop, contexts, batch, chains
+    hop, contexts, batch, chains, slice
         As in `largest_geometry`.
     note : callable
         Told what is being measured.
@@ -55,8 +56,16 @@ def largest_on(
         note(f"try {program.geometry}")
         return cells(program, board, frequency=frequency, baud=baud, store=store)
 
-    options = {"hop": hop, "contexts": contexts, "batch": batch, "chains": chains}
-    return largest_geometry(network, _left(network, board), measured, **options)
+    return largest_geometry(
+        network,
+        _left(network, board),
+        measured,
+        hop=hop,
+        contexts=contexts,
+        batch=batch,
+        chains=chains,
+        slice=slice,
+    )
 
 
 def _left(network: Network, board: Board) -> Target:

@@ -1,6 +1,7 @@
 """The array that makes the most of a target."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import product
 from math import inf
 
@@ -35,6 +36,7 @@ def largest_geometry(
     contexts: int = 2,
     batch: int | None = None,
     chains: int = 1,
+    slice: int | None = None,
     predict: Callable[[Program], float] | None = None,
 ) -> Geometry:
     """Return the geometry that classifies most images a cycle and fits ``target``.
@@ -52,7 +54,7 @@ def largest_geometry(
         missing in its budget.
     cells : callable
         Returns the logic cells of what is built with a program, or raises `FitError`.
-    hop, contexts, batch, chains
+    hop, contexts, batch, chains, slice
         As in `Geometry` and `Program`; a batch or chains that an array of few rows cannot have
         leave those arrays out.
     predict : callable, optional
@@ -63,18 +65,21 @@ def largest_geometry(
     FitError
         When not even the smallest array fits, with the numbers; when none that fits has the batch
         and the chains.
+    GeometryError
+        For a network that no array runs, such as one of slices.
     """
+    array = partial(Geometry, hop=hop, slice=slice)
     ranking = _Ranking(network, target, contexts, batch, chains)
     # a batch moves no logic
     tried = _Tried(lambda each: cells(Program(network, each, contexts=contexts)))
-    grid = list(_grid(network, hop, chains))
+    grid = list(_grid(network, array, chains))
     room = FULL * target.budget["lut"]
     if predict is not None:
         estimates = _Estimates(lambda each: predict(Program(network, each, contexts=contexts)))
-        found = estimates.largest(ranking, tried, _probes(hop) + grid, room)
+        found = estimates.largest(ranking, tried, _probes(array) + grid, room)
         if found is not None:
             return found
-    tried.probe(hop)
+    tried.probe(array)
     for _ in range(TRIES):
         learned = _learned(tried.cells)
         chosen = ranking.best(
@@ -153,13 +158,13 @@ class _Tried:
         self.cells: dict[Geometry, int] = {}
         self.refused: set[Geometry] = set()
 
-    def probe(self, hop: int) -> None:
+    def probe(self, array: Callable[..., Geometry]) -> None:
         """Measure arrays to learn from; raises `FitError` where the smallest does not fit."""
-        smallest = Geometry(1, 1, 1, hop=hop)
+        smallest = array(1, 1, 1)
         if smallest not in self.cells or smallest in self.refused:
             self.cells[smallest] = self._measure(smallest)
         for lanes in PROBES:
-            probes = [Geometry(side, side, lanes, hop=hop) for side in (1, 2)]
+            probes = [array(side, side, lanes) for side in (1, 2)]
             for each in probes:
                 self.fits(each)
             if self.cells.keys() >= set(probes):
@@ -212,9 +217,9 @@ class _Estimates:
         return None
 
 
-def _probes(hop: int) -> list[Geometry]:
+def _probes(array: Callable[..., Geometry]) -> list[Geometry]:
     """Return the arrays to estimate first: of one element and one lane, and of several."""
-    return [Geometry(1, 1, 1, hop=hop), *(Geometry(2, 2, lanes, hop=hop) for lanes in PROBES)]
+    return [array(1, 1, 1), *(array(2, 2, lanes) for lanes in PROBES)]
 
 
 def _learned(measured: Mapping[Geometry, float]) -> Callable[[Geometry], float]:
@@ -237,11 +242,11 @@ def _learned(measured: Mapping[Geometry, float]) -> Callable[[Geometry], float]:
     return lambda geometry: float(best @ terms(geometry))
 
 
-def _grid(network: Network, hop: int, chains: int) -> Iterator[Geometry]:
+def _grid(network: Network, array: Callable[..., Geometry], chains: int) -> Iterator[Geometry]:
     """Yield geometries none of which is far larger than every layer."""
     weights = [layer.weights for layer in network if isinstance(layer, Weighted)]
     longest = max((each[0].size for each in weights), default=1)
     widest = max(size.channels for size in network.sizes.values())
     for rows, columns, lanes in product(ROWS, COLUMNS, LANES):
         if columns < 2 * widest and lanes < 2 * longest and not rows % chains:
-            yield Geometry(rows, columns, lanes, hop=hop, chains=chains)
+            yield array(rows, columns, lanes, chains=chains)

@@ -142,6 +142,7 @@ def make(given: MakingOptions, folder: Path | None = None) -> "Bitstream":
                     board,
                     hop=given.hop,
                     chains=given.chains,
+                    slice=given.slice,
                     contexts=given.contexts,
                     batch=given.batch,
                     note=step.note,

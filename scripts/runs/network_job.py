@@ -96,6 +96,7 @@ class NetworkJob:
                     contexts=plan.contexts,
                     batch=plan.batch,
                     chains=geometry.chains,
+                    slice=geometry.slice,
                     predict=self._predict if has_estimates(plan.device) else None,
                 )
                 step.note(str(geometry))

@@ -82,13 +82,14 @@ class Accelerated(Point):
     lanes: int
     hop: int
     chains: int
+    slice: int | None
     contexts: int
     batch: int | None
     images: int
 
     @property
     def geometry(self) -> Geometry:
-        """Rows, columns, lanes, hop and chains."""
+        """Rows, columns, lanes, hop, chains and slice."""
         return Geometry(*(getattr(self, name) for name in GEOMETRY))
 
     @property

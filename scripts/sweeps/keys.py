@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...hw.errors import NarrowgaugeError
+from ...hw.geometry import SLICES
 from ...hw.mac.scalable.kinds import KINDS
 from ...hw.numbers.arithmetic import OVERFLOWS
 from ...hw.numbers.formats import default_activation, parse
@@ -74,6 +75,15 @@ def _choice(*allowed: str) -> Callable[[Any], str]:
     return convert
 
 
+def _slice(value: Any) -> int | None:
+    """Return the bits of a slice, None of whole weights."""
+    if value == "whole":
+        return None
+    if isinstance(value, bool) or value not in SLICES:
+        raise NarrowgaugeError(f"{value!r} is no slice that an array multiplies")
+    return value
+
+
 def _formats(value: Any) -> tuple[str, str]:
     """Return the names of the formats in ``WEIGHT`` or ``WEIGHT/ACTIVATION``."""
     weight, _, activation = _text(value).partition("/")
@@ -113,6 +123,7 @@ _GEOMETRY = {
     "lanes": Key("products a step in each element, 1 to 1024", _number(1, 1024), 4),
     "hop": Key("pipeline distance in elements, 1 to 256", _number(1, 256), 8),
     "chains": Key("chains by which partial sums leave, 1 to 64", _number(1, 64), 1),
+    "slice": Key('bits of a weight a step: 1, 2 or 4, or "whole"', _slice, None),
 }
 _NETWORK = (
     _SHARED

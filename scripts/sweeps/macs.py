@@ -8,14 +8,14 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...hw.array.systolic import PE, SystolicArray
-from ...hw.errors import FormatError
+from ...hw.errors import FormatError, GeometryError
 from ...hw.geometry import Geometry
 from ...hw.mac.base import MAC
 from ...hw.mac.choice import mac
 from ...hw.mac.control import CONTROL
 from ...hw.mac.fabric import Fabric
 from ...hw.numbers.arithmetic import Accumulator
-from ...hw.numbers.formats import Float, parse
+from ...hw.numbers.formats import Bipolar, Fixed, Float, parse
 from ...hw.numbers.operands import Operands
 from ...hw.synth.shell import Shell
 from ...hw.tools import rtlil
@@ -138,13 +138,14 @@ class Array(Mac):
     columns: int
     hop: int
     chains: int
+    slice: int | None
 
     def _shape(self) -> str:
         return shape(vars(self))
 
     @property
     def geometry(self) -> Geometry:
-        """Rows, columns, lanes, hop and chains."""
+        """Rows, columns, lanes, hop, chains and slice."""
         return Geometry(*(getattr(self, name) for name in GEOMETRY))
 
     def check(self) -> None:
@@ -160,9 +161,46 @@ class Array(Mac):
     def shell(self) -> Shell:
         """Return the design in its shell."""
         array = SystolicArray(
-            self.geometry, self.operands, self._accumulator(), fabric=self._fabric
+            self.geometry,
+            self._multiplied,
+            self._accumulator(),
+            doubling=self._shifts,
+            fabric=self._fabric,
         )
         return Shell(ArraySums(array))
+
+    def _mac(self) -> MAC:
+        return mac(
+            self._multiplied,
+            self.lanes,
+            self._accumulator(),
+            doubling=self._shifts,
+            sliced=self.slice is not None,
+            fabric=self._fabric,
+        )
+
+    @property
+    def _multiplied(self) -> Operands:
+        """Formats that an element multiplies; of weights their slices, where it has such.
+
+        Raises
+        ------
+        GeometryError
+            For weights without slices.
+        """
+        weight = self.operands.weight
+        if self.slice is None:
+            return self.operands
+        if not isinstance(weight, Fixed | Bipolar):
+            raise GeometryError(f"{weight} weights have no slices; integers and bipolar ones have")
+        return Operands(Fixed(self.slice, signed=False), self.operands.activation)
+
+    @property
+    def _shifts(self) -> bool:
+        """Whether weights have several slices, between which a sum is shifted."""
+        weight = self.operands.weight
+        width = 2 if isinstance(weight, Bipolar) else weight.width
+        return self.slice is not None and width > self.slice
 
 
 class ArraySums(wiring.Component):

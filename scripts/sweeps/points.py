@@ -22,7 +22,7 @@ BUILDING = threading.Lock()
 """Held while components are made and elaborated: Amaranth numbers its signals one process wide,
 and two threads at once can give a number twice."""
 
-GEOMETRY = ("rows", "columns", "lanes", "hop", "chains")
+GEOMETRY = ("rows", "columns", "lanes", "hop", "chains", "slice")
 """The fields that are an array's geometry, in the order of `Geometry`."""
 
 
@@ -62,6 +62,8 @@ def shape(sizes: Mapping[str, Any]) -> str:
     """Return the text of an array's geometry, also of one that cannot be."""
     usual = {"hop": 8, "chains": 1}
     unusual = [f"{name} {sizes[name]}" for name in sorted(usual) if sizes[name] != usual[name]]
+    if (bits := sizes["slice"]) is not None:
+        unusual.append(f"slices of {bits} bit{'s' * (bits > 1)}")
     return ", ".join(["{rows}x{columns}x{lanes}".format(**sizes), *unusual])
 
 

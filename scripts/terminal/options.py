@@ -347,7 +347,6 @@ class FittedOptions(ArrayOptions):
             return
         for name in ("rows", "columns", "lanes"):
             refuse(name, "is what --fit chooses itself")
-        refuse("slice", "is of an array with --rows, --columns and --lanes; --fit measures others")
         if self.multiplier != "logic":
             raise NarrowgaugeError(
                 "--fit measures arrays of logic cells; with --multiplier block, give --rows, "

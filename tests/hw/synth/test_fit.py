@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from narrowgauge.hw.errors import FitError
+from narrowgauge.hw.errors import FitError, GeometryError
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.program.layout import Program
@@ -131,6 +131,16 @@ def test_hop_and_chains_are_those_that_were_asked_for():
     assert {each.hop for each in measured.calls} == {2}
     with pytest.raises(FitError, match="no array that was seen to fit up5k has --chains 2"):
         Measured(360).largest(chains=2)
+
+
+def test_slices_are_those_that_were_asked_for():
+    measured = Measured(800)
+    found = measured.largest(slice=2)
+    assert {each.slice for each in [found, *measured.calls]} == {2}
+    assert Measured(800).largest(slice=1, predict=predicted()).slice == 1
+    saturating = NETWORK.with_accumulator(Accumulator(6, "saturate"))
+    with pytest.raises(GeometryError, match="slices of 2 bits would do it elsewhere"):
+        Measured(800).largest(saturating, slice=2)
 
 
 def predicted(ratio=1.0):

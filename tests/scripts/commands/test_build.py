@@ -145,7 +145,7 @@ def test_fit_measures_the_board_with_its_link(invoke, network, tmp_path, monkeyp
 
     def largest(network, target, measured, **options):
         assert target.budget["bram"] == BOARDS["icebreaker"].target.budget["bram"] - 1
-        assert options == {"hop": 2, "chains": 1, "contexts": 1, "batch": None}
+        assert options == {"hop": 2, "chains": 1, "contexts": 1, "batch": None, "slice": 2}
         program = Program(network, Geometry(2, 1, 2))
         assert measured(program) == 2400
         assert asked == [(program, "icebreaker", 24e6, 500_000)]
@@ -158,7 +158,7 @@ def test_fit_measures_the_board_with_its_link(invoke, network, tmp_path, monkeyp
     monkeypatch.setattr(fitting, "cells", cells)
     monkeypatch.setattr(fitting, "largest_geometry", largest)
     monkeypatch.setattr(bitstream, "build", build)
-    options = ("--hop", 2, "--contexts", 1, "--frequency", 24, "--baud", 500_000)
+    options = ("--hop", 2, "--contexts", 1, "--frequency", 24, "--baud", 500_000, "--slice", 2)
     done = invoke("build", "icebreaker", network, "--fit", *options, "-o", tmp_path / "out")
     done.fails_with(1, "seen")
     assert "find the largest array" in done.err

@@ -87,7 +87,6 @@ def test_simulate_checks_its_options(invoke, network_file, options, status, word
         (["run", "--no-route", "--seeds", "2"], "--seeds", "--no-route"),
         (["run", "--network", "FILE", "--epochs", "3"], "--epochs", "is trained"),
         (["run", "--fit", "--rows", "3"], "--rows", "--fit"),
-        (["run", "--fit", "--slice", "2"], "--slice", "--fit"),
         (["run", "--network", "lenet5", "--widths", "4"], "--widths", "is for mlp"),
         (["train", "--network", "lenet5", "--widths", "4", "-o", "x"], "--widths", "is for mlp"),
     ],

@@ -63,6 +63,40 @@ def test_an_array_has_a_geometry(read):
     assert [row[name] for name in ("rows", "columns", "lanes", "hop", "chains")] == [4, 2, 4, 1, 2]
 
 
+def test_an_array_of_slices_beside_one_of_whole_weights(read):
+    plan = read(ARRAY | {"formats": ["int8/uint4", "pow2_4/uint4"], "slice": ["whole", 2]})
+    shown = [(point.weight, point.row().slice, point.text) for point in plan.points]
+    assert shown == [
+        ("int8", None, "int8 x uint4, 16 bits, 2x2x4"),
+        ("int8", 2, "int8 x uint4, 16 bits, 2x2x4, slices of 2 bits"),
+        ("pow2_4", None, "pow2_4 x uint4, 16 bits, 2x2x4"),
+    ]
+    assert list(plan.left_out) == ["pow2_4 weights have no slices; integers and bipolar ones have"]
+    array = plan.points[1].shell().component.array
+    element = array.elements[0][0].mac
+    assert (array.geometry.slice, element.doubling) == (2, True)  # shifts between slices
+    (narrow,) = read(ARRAY | {"formats": "int2/uint4", "slice": 2}).points
+    assert not narrow.shell().component.array.elements[0][0].mac.doubling
+
+
+def test_slices_neither_saturate_nor_take_blocks(read):
+    change = {"slice": 2, "overflow": ["wrap", "saturate"], "multiplier": ["logic", "block"]}
+    plan = read(ARRAY | {"formats": "int4/uint4"} | change)
+    assert [(point.overflow, point.multiplier) for point in plan.points] == [("wrap", "logic")]
+    reasons = " ".join(plan.left_out)
+    assert "their accumulator wraps, it does not saturate" in reasons
+    assert "slices are not multiplied in DSP blocks" in reasons
+
+
+def test_the_network_of_a_plan_runs_in_slices(read):
+    plan = read(NETWORK | {"network": ["mnist-lenet5-pow2_4", "mnist-int2-64-64-64"], "slice": 1})
+    (point,) = plan.points
+    assert point.geometry.slice == 1
+    assert point.text == "mnist-int2-64-64-64, 2x2x4, slices of 1 bit"
+    ((reason, _),) = plan.left_out.items()
+    assert "pow2_4 weights have no slices" in reason
+
+
 def test_what_cannot_be_is_left_out_and_named(read):
     plan = read(
         MAC | {"formats": ["bipolar", "int4"], "multiplier": "block", "target": ["up5k", "hx8k"]}
