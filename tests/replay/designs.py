@@ -128,6 +128,7 @@ def _arrays() -> Iterator[Design]:
             columns=columns,
             hop=hop,
             chains=chains,
+            slice=None,
         )
         shape = "x".join(map(str, sizes[:3]))
         text = f"{family}: array {fmt} {shape}, hop {hop}, {chains} chains, {multiplier}"
