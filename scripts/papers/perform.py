@@ -13,6 +13,7 @@ from ..sweeps.progress_bar import remaining
 from ..terminal.options import make_folder
 from .jobs import About, Job
 from .kept import KeptRows, gathered, kept
+from .latotzke.study import STUDY as LATOTZKE
 from .page import write_page
 from .running import executor, missing, run_jobs
 from .study import Cell, Study
@@ -20,7 +21,7 @@ from .tostado2019 import STUDY as TOSTADO
 
 __all__ = ["STUDIES", "StudyRun", "find_study", "hours", "perform"]
 
-STUDIES = {study.name: study for study in (TOSTADO,)}
+STUDIES = {study.name: study for study in (LATOTZKE, TOSTADO)}
 PAUSE = 2.0  # seconds between two lines of progress
 
 
