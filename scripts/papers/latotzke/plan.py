@@ -6,10 +6,11 @@ from typing import Any
 from ..evidence import select
 from ..jobs import Job, Plain
 from ..study import Cell, Rows
+from .fine_tuning import train_mixed
 from .hardware import count_cycles, route_network, simulate_network
 from .keywords import KEYWORDS, keyword_sensitivity, measure_keywords
 from .measured import measure_float, measure_network, quantise
-from .training import DATASET, float_parameters, train_mixed
+from .training import DATASET, float_parameters
 from .widths import (
     WIDTHS,
     Assignment,
