@@ -28,6 +28,7 @@ __all__ = [
     "ARRAYS",
     "BAR",
     "FAST",
+    "INT8_LONGER",
     "MEANS",
     "MIXED",
     "NAMES",
@@ -46,6 +47,8 @@ RANDOM_MEAN, DRAWS = 3.0, 20
 SLICES = 1.65  # in the mean over all products, of layers that are to be fast
 VALIDATION, TESTS, FEW = 5000, 10_000, 2000
 SCHEDULE = {"epochs": 2, "rate": 5e-4, "distill": 1.0}
+LONGER = {"epochs": 5, "rate": 7e-4, "distill": 1.0}
+"""Of the two networks that are compared at equal logic."""
 TRAINED_WIDTHS = (2, 3, 4)
 """Uniform formats that are trained; wider ones lose nothing without."""
 
@@ -60,8 +63,8 @@ ARRAYS: Mapping[str, dict[str, Any]] = {
 """The fastest of each kind in the logic cells of the first."""
 PLACEMENTS = [1, 2, 3]
 SIMULATED = 200
-MIXED = "layers"
-"""At 3 bits: the network that is built."""
+MIXED, INT8_LONGER = "layers, longer", "int8, longer"
+"""At 3 bits, the network that is built; and int8 with the same training."""
 BAR = "channels of 2 and 4"
 RESNET = "resnet8"
 FAST = "layers, fast"
@@ -79,6 +82,8 @@ def cells(quick: bool) -> list[Cell]:
         _accuracy("uniform", width, uniform(LAYERS, width), trained=True)
         for width in TRAINED_WIDTHS
     ]
+    int8 = uniform(LAYERS, 8)
+    found.append(_accuracy(INT8_LONGER, 8, int8, trained=True, longer=True))
     found.append(Cell(_place("sensitivity", network=KEYWORDS), KEYWORD_SENSITIVITY))
     found += [_spoken("float", 32, None)]
     return found
@@ -116,7 +121,9 @@ def _keywords(found: Mapping[str, Any]) -> list[Cell]:
 def _resnet(found: Mapping[str, Any]) -> list[Cell]:
     """Return the cells of ResNet-8."""
     bar, fast = halved_channels(found), chosen_layers(found, 3.0, SLICES)
+    mixed = chosen_layers(found, 3.0)
     planned = [_chosen(found, BAR, 3.0, bar, trained=True)]
+    planned += [_chosen(found, MIXED, 3.0, mixed, trained=True, longer=True)] if mixed else []
     planned += [_chosen(found, FAST, 3.0, fast, trained=True)] if fast else []
     planned += list(_hardware(found))
     for trained in (False, True):
@@ -139,13 +146,14 @@ def _hardware(found: Mapping[str, Any]) -> Iterator[Cell]:
     sliced, wide, narrow = ARRAYS
     mixed = chosen_layers(found, 3.0)
     assert mixed is not None
-    int8, int4 = _quantising(uniform(LAYERS, 8)), _training(uniform(LAYERS, 4))
+    int8, int4 = (_quantising(uniform(LAYERS, width)) for width in (8, 4))
+    trained = _training(mixed)  # of the same widths and memories as after longer training
     for seed in PLACEMENTS:
-        yield _routed(sliced, MIXED, _training(mixed), TARGET, seed)
+        yield _routed(sliced, MIXED, trained, TARGET, seed)
         yield _routed(wide, "int8", int8, TARGET, seed)
     yield _routed(narrow, "int4", int4, TARGET, PLACEMENTS[0])
-    yield _routed(sliced, MIXED, _training(mixed), SMALLER, PLACEMENTS[0])
-    yield _simulated(sliced, MIXED, _training(mixed))
+    yield _routed(sliced, MIXED, trained, SMALLER, PLACEMENTS[0])
+    yield _simulated(sliced, MIXED, _training(mixed, longer=True))
     yield _simulated(wide, "int8", int8)
     yield _simulated(narrow, "int4", int4)
     others = {BAR: halved_channels(found), FAST: chosen_layers(found, 3.0, SLICES)}
@@ -174,10 +182,12 @@ SENSITIVITY = Job(
 )
 
 
-def _training(assignment: Assignment, seed: int = 0) -> Job:
-    given: dict[str, Plain] = {**assignment, **SCHEDULE, "seed": seed}
-    text = f"train at {sorted(set(assignment['widths'].values()))} bits, seed {seed}"
-    return Job(train_mixed, (given,), (FLOAT,), DATASET, seconds=130, text=text)
+def _training(assignment: Assignment, *, longer: bool = False) -> Job:
+    schedule = LONGER if longer else SCHEDULE
+    given: dict[str, Plain] = {**assignment, **schedule, "seed": 0}
+    text = f"train at {sorted(set(assignment['widths'].values()))} bits"
+    seconds = 140.0 * schedule["epochs"]
+    return Job(train_mixed, (given,), (FLOAT,), DATASET, seconds=seconds, text=text)
 
 
 def _quantising(assignment: Assignment) -> Job:
@@ -209,11 +219,14 @@ def _accuracy(
     assignment: Assignment,
     *,
     trained: bool,
+    longer: bool = False,
     draw: int | None = None,
     few: bool = False,
     **others: Plain,
 ) -> Cell:
-    network = _training(assignment) if trained else _quantising(assignment)
+    network = _quantising(assignment)
+    if trained:
+        network = _training(assignment, longer=longer)
     counts = [FEW // 2, FEW] if few else [VALIDATION, TESTS]
     job = Job(
         measure_network,
@@ -234,6 +247,7 @@ def _chosen(
     assignment: Assignment,
     *,
     trained: bool,
+    longer: bool = False,
     draw: int | None = None,
 ) -> Cell:
     return _accuracy(
@@ -241,6 +255,7 @@ def _chosen(
         mean,
         assignment,
         trained=trained,
+        longer=longer,
         draw=draw,
         few=draw is not None,
         widths=list(assignment["widths"].values()),

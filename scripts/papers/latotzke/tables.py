@@ -10,11 +10,11 @@ from ..study import Rows, StudyRow
 from .claims import change, clock, cycles, images_per_second, one
 from .keywords import KEYWORDS
 from .measured import answers
-from .plan import ARRAYS, MEANS, RANDOM_MEAN, RESNET, SMALLER, TARGET
+from .plan import ARRAYS, BAR, FAST, INT8_LONGER, MEANS, MIXED, RANDOM_MEAN, RESNET, SMALLER, TARGET
 
 __all__ = ["tables"]
 
-KINDS = ("uniform", "layers", "channels", "layers, fast", "channels of 2 and 4")
+KINDS = ("uniform", INT8_LONGER, "layers", MIXED, FAST, "channels", BAR)
 
 
 def tables(rows: Rows) -> str:

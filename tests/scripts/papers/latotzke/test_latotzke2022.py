@@ -85,7 +85,7 @@ def planted(mixed=1350, clock=60.0, cells=12_000, mismatches=0):
         wrong = mixed + 200 * (mean < 3)
         rows += [accuracy("layers", mean, wrong, trained=each) for each in (False, True)]
         rows += [accuracy("channels", mean, wrong - 100, trained=each) for each in (False, True)]
-    rows += [accuracy(by, 3.0, mixed, trained=True, bits=2.95) for by in (BAR, FAST)]
+    rows += [accuracy(by, 3.0, mixed, trained=True, bits=2.95) for by in (MIXED, BAR, FAST)]
     rows += [accuracy("random", 3.0, 700 + 20 * draw, draw=draw) for draw in range(20)]
     for array, name, cycles in (
         (SLICED, MIXED, 110e3),
