@@ -35,6 +35,7 @@ __all__ = [
     "RANDOM_MEAN",
     "RESNET",
     "SMALLER",
+    "SMALL_ARRAYS",
     "TARGET",
     "cells",
     "then",
@@ -61,6 +62,11 @@ ARRAYS: Mapping[str, dict[str, Any]] = {
     "fixed int4": {"rows": 4, "columns": 4, "lanes": 8, "chains": 4, "slice": None},
 }
 """The fastest of each kind in the logic cells of the first."""
+SMALL_ARRAYS: Mapping[str, dict[str, Any]] = {
+    "slices of 2, 8 lanes": {"rows": 4, "columns": 8, "lanes": 8, "chains": 4, "slice": 2},
+    "fixed int8, 2 lanes": {"rows": 1, "columns": 1, "lanes": 2, "chains": 1, "slice": None},
+}
+"""Of the smaller target: one that has room in its memory, and one that takes the least of it."""
 PLACEMENTS = [1, 2, 3]
 SIMULATED = 200
 MIXED, INT8_LONGER = "layers, longer", "int8, longer"
@@ -152,7 +158,10 @@ def _hardware(found: Mapping[str, Any]) -> Iterator[Cell]:
         yield _routed(sliced, MIXED, trained, TARGET, seed)
         yield _routed(wide, "int8", int8, TARGET, seed)
     yield _routed(narrow, "int4", int4, TARGET, PLACEMENTS[0])
-    yield _routed(sliced, MIXED, trained, SMALLER, PLACEMENTS[0])
+    fitting, least = SMALL_ARRAYS
+    yield _routed(fitting, MIXED, trained, SMALLER, PLACEMENTS[0])
+    yield _counted(fitting, MIXED, trained)
+    yield _counted(least, "int8", int8)
     yield _simulated(sliced, MIXED, _training(mixed, longer=True))
     yield _simulated(wide, "int8", int8)
     yield _simulated(narrow, "int4", int4)
@@ -271,10 +280,14 @@ def _float() -> Cell:
     return Cell(_place("accuracy", "float", 32, trained=False, seed=0, draw=None), job)
 
 
+def _geometry(array: str) -> dict[str, Any]:
+    return {**ARRAYS, **SMALL_ARRAYS}[array]
+
+
 def _routed(array: str, network: str, job: Job, target: str, seed: int) -> Cell:
     routing = Job(
         route_network,
-        (ARRAYS[array], target, seed),
+        (_geometry(array), target, seed),
         (job,),
         DATASET,
         seconds=600,
@@ -286,7 +299,7 @@ def _routed(array: str, network: str, job: Job, target: str, seed: int) -> Cell:
 def _simulated(array: str, network: str, job: Job) -> Cell:
     running = Job(
         simulate_network,
-        (ARRAYS[array], TARGET, SIMULATED),
+        (_geometry(array), TARGET, SIMULATED),
         (job,),
         DATASET,
         seconds=200,
@@ -298,7 +311,7 @@ def _simulated(array: str, network: str, job: Job) -> Cell:
 def _counted(array: str, network: str, job: Job) -> Cell:
     counting = Job(
         count_cycles,
-        (ARRAYS[array], [TARGET, SMALLER]),
+        (_geometry(array), [TARGET, SMALLER]),
         (job,),
         DATASET,
         seconds=2,

@@ -10,7 +10,19 @@ from ..study import Rows, StudyRow
 from .claims import change, clock, cycles, images_per_second, one
 from .keywords import KEYWORDS
 from .measured import answers
-from .plan import ARRAYS, BAR, FAST, INT8_LONGER, MEANS, MIXED, RANDOM_MEAN, RESNET, SMALLER, TARGET
+from .plan import (
+    ARRAYS,
+    BAR,
+    FAST,
+    INT8_LONGER,
+    MEANS,
+    MIXED,
+    RANDOM_MEAN,
+    RESNET,
+    SMALL_ARRAYS,
+    SMALLER,
+    TARGET,
+)
 
 __all__ = ["tables"]
 
@@ -130,7 +142,7 @@ def _sensitivities(rows: Rows, network: str) -> str:
 def _arrays(rows: Rows) -> str:
     lines = []
     for target in (TARGET, SMALLER):
-        for array, geometry in ARRAYS.items():
+        for array, geometry in {**ARRAYS, **SMALL_ARRAYS}.items():
             found = select(rows, part="routed", array=array, target=target)
             if not found:
                 continue
@@ -159,7 +171,7 @@ def _arrays(rows: Rows) -> str:
 def _speeds(rows: Rows) -> str:
     lines = []
     wide = images_per_second(rows, "fixed int8", "int8")
-    for array in ARRAYS:
+    for array in (*ARRAYS, *SMALL_ARRAYS):
         names = [
             str(row["by"])
             for part in ("cycles", "simulated")
@@ -171,15 +183,15 @@ def _speeds(rows: Rows) -> str:
             cells = [array, name, "" if each is None else f"{each:,.0f}"]
             cells.append("" if rate is None else f"{rate:.0f}")
             cells.append("" if rate is None or wide is None else f"{rate / wide:.2f}")
-            if done is None:
-                cells += ["", ""]
-            else:
-                cells += [f"{done['images']:,}", str(done["mismatches"])]
+            cells += ["", ""] if done is None else [f"{done['images']:,}", str(done["mismatches"])]
+            place = one(rows, part="cycles", by=name, array=array)
+            cells.append("" if place is None else str(place[f"{SMALLER} blocks"]))
+            cells.append("" if place is None else "yes" if place[f"{SMALLER} fits"] else "no")
             lines.append(cells)
     if not lines:
         return ""
     head = ["array", "network", "cycles an image", "images/s", "times fixed int8"]
-    head += ["images simulated", "differ"]
+    head += ["images simulated", "differ", "block RAMs, by the program", f"fits {SMALLER}"]
     return (
         "Networks on the arrays, with the clocks that were routed for those above; simulated "
         "ones were compared with the integers in every image:\n\n" + _table(head, lines, 2)

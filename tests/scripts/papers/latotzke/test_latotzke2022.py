@@ -109,9 +109,10 @@ def planted(mixed=1350, clock=60.0, cells=12_000, mismatches=0):
         rows.append({**place, "part": "simulated", "images": 200, "model_cycles": cycles,
                      "mismatches": mismatches})  # fmt: skip
     for width in WIDTHS:
-        rows.append({"part": "cycles", "network": RESNET, "by": f"int{width}", "mean": None,
-                     "array": SLICED, "target": TARGET, "model_cycles": 30e3 * width, "made": 0,
-                     "seconds": 1.0})  # fmt: skip
+        row = {"part": "cycles", "network": RESNET, "by": f"int{width}", "mean": None}
+        row |= {"array": SLICED, "target": TARGET, "model_cycles": 30e3 * width}
+        row |= {"ecp5-25k blocks": 60, "ecp5-25k fits": False, "made": 0, "seconds": 1.0}
+        rows.append(row)
     return rows
 
 
