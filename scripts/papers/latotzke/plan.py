@@ -28,7 +28,6 @@ __all__ = [
     "ARRAYS",
     "BAR",
     "FAST",
-    "INT8_LONGER",
     "MEANS",
     "MIXED",
     "NAMES",
@@ -49,9 +48,9 @@ SLICES = 1.65  # in the mean over all products, of layers that are to be fast
 VALIDATION, TESTS, FEW = 5000, 10_000, 2000
 SCHEDULE = {"epochs": 2, "rate": 5e-4, "distill": 1.0}
 LONGER = {"epochs": 5, "rate": 7e-4, "distill": 1.0}
-"""Of the two networks that are compared at equal logic."""
-TRAINED_WIDTHS = (2, 3, 4)
-"""Uniform formats that are trained; wider ones lose nothing without."""
+"""Of the network that is built."""
+TRAINED_WIDTHS = (2, 3, 4, 8)
+"""Uniform formats that are trained."""
 
 # ------------------------------------------------------------------ arrays
 
@@ -69,8 +68,8 @@ SMALL_ARRAYS: Mapping[str, dict[str, Any]] = {
 """Of the smaller target: one that has room in its memory, and one that takes the least of it."""
 PLACEMENTS = [1, 2, 3]
 SIMULATED = 200
-MIXED, INT8_LONGER = "layers, longer", "int8, longer"
-"""At 3 bits, the network that is built; and int8 with the same training."""
+MIXED = "layers, longer"
+"""At 3 bits, the network that is built."""
 BAR = "channels of 2 and 4"
 RESNET = "resnet8"
 FAST = "layers, fast"
@@ -88,8 +87,6 @@ def cells(quick: bool) -> list[Cell]:
         _accuracy("uniform", width, uniform(LAYERS, width), trained=True)
         for width in TRAINED_WIDTHS
     ]
-    int8 = uniform(LAYERS, 8)
-    found.append(_accuracy(INT8_LONGER, 8, int8, trained=True, longer=True))
     found.append(Cell(_place("sensitivity", network=KEYWORDS), KEYWORD_SENSITIVITY))
     found += [_spoken("float", 32, None)]
     return found

@@ -14,7 +14,6 @@ from .plan import (
     ARRAYS,
     BAR,
     FAST,
-    INT8_LONGER,
     MEANS,
     MIXED,
     RANDOM_MEAN,
@@ -26,7 +25,7 @@ from .plan import (
 
 __all__ = ["tables"]
 
-KINDS = ("uniform", INT8_LONGER, "layers", MIXED, FAST, "channels", BAR)
+KINDS = ("uniform", "layers", MIXED, FAST, "channels", BAR)
 
 
 def tables(rows: Rows) -> str:
