@@ -125,11 +125,11 @@ CONTROLS = (_wide_weights_lose_nothing, _hardware_is_exact, _two_bits_lose)
 # ------------------------------------------------------------------ claims
 
 
-def _best_uniform(rows: Rows, mean: float, network: str) -> StudyRow | None:
+def _best_uniform(rows: Rows, mean: float, trained: bool, network: str) -> StudyRow | None:
     """Return the uniform format of at most so many bits that is best on validation images."""
     found = [
         row
-        for row in select(rows, part="accuracy", network=network, by="uniform")
+        for row in select(rows, part="accuracy", network=network, by="uniform", trained=trained)
         if float(row["mean"]) <= mean  # type: ignore[arg-type]
     ]
     return max(found, key=lambda row: row["right_validation"], default=None)  # type: ignore[arg-type,return-value]
@@ -153,14 +153,15 @@ def _beats_uniform(by: str) -> Callable[[Rows], Finding]:
 
     def test(rows: Rows) -> Finding:
         said, yes = [], 0
-        for network, mean in product(NETWORKS, MEANS):
-            mixed = best(rows, by, mean, network)
-            other = _best_uniform(rows, mean, network)
+        for network, mean, trained in product(NETWORKS, MEANS, (False, True)):
+            mixed = _accuracy(rows, by, mean, trained, network)
+            other = _best_uniform(rows, mean, trained, network)
             if mixed is None or other is None:
                 continue
             points, error = change(mixed, other)
             yes += points > TIE * error
-            what = f"{network}, {by} at {mean:g} bits beside int{other['mean']}"
+            how = "trained" if trained else "after training"
+            what = f"{network}, {how}, {by} at {mean:g} bits beside int{other['mean']}"
             said.append(f"{what}: {_said(points, error)}")
         figures = "; ".join(said) or "no rows"
         return Finding(_verdict(yes, len(said)), f"{figures}; one seed" if said else figures)
@@ -169,16 +170,20 @@ def _beats_uniform(by: str) -> Callable[[Rows], Finding]:
 
 
 def _channels_add(rows: Rows) -> Finding:
-    """Test whether channels of their own widths beat layers of one."""
+    """Test whether channels of their own widths beat layers of one, trained or not alike."""
     said, yes = [], 0
     pairs = [(each, "channels", "layers", mean) for each in NETWORKS for mean in MEANS]
-    for network, by, than, mean in [*pairs, (RESNET, BAR, FAST, 3.0)]:
-        mixed, other = best(rows, by, mean, network), best(rows, than, mean, network)
-        if mixed is None or other is None or mixed["trained"] != other["trained"]:
+    pairs += [(RESNET, BAR, "layers", 3.0), (RESNET, BAR, FAST, 3.0)]
+    for (network, by, than, mean), trained in product(pairs, (False, True)):
+        mixed = _accuracy(rows, by, mean, trained, network)
+        other = _accuracy(rows, than, mean, trained, network)
+        if mixed is None or other is None:
             continue
         points, error = change(mixed, other)
         yes += points > TIE * error
-        said.append(f"{network}, {by} beside {than}, {mean:g} bits: {_said(points, error)}")
+        how = "trained" if trained else "after training"
+        what = f"{network}, {how}, {by} beside {than}, {mean:g} bits"
+        said.append(f"{what}: {_said(points, error)}")
     figures = "; ".join(said) or "no rows"
     return Finding(_verdict(yes, len(said)), f"{figures}; one seed" if said else figures)
 

@@ -77,8 +77,9 @@ def _draw(rows: Rows) -> bytes:
     import matplotlib  # here: the import takes half a second
     from matplotlib.figure import Figure
 
-    style = {"font.size": 8, "svg.hashsalt": "narrowgauge", "svg.fonttype": "none"}
-    with matplotlib.rc_context(style):
+    with matplotlib.rc_context(
+        {"font.size": 8, "svg.hashsalt": "narrowgauge", "svg.fonttype": "none"}
+    ):
         sheet = Figure(figsize=(9.0, 3.4), layout="constrained")
         left, right = sheet.subplots(1, 2)
         _memory(left, rows)

@@ -1,5 +1,6 @@
 """Tables of the study ``latotzke2022``: accuracies, and what the arrays take and give."""
 
+from collections import Counter
 from statistics import median
 from typing import Any
 
@@ -16,12 +17,15 @@ from .plan import (
     FAST,
     MEANS,
     MIXED,
+    NAMES,
     RANDOM_MEAN,
     RESNET,
     SMALL_ARRAYS,
     SMALLER,
     TARGET,
+    then,
 )
+from .plan import cells as planned
 
 __all__ = ["tables"]
 
@@ -199,15 +203,13 @@ def _speeds(rows: Rows) -> str:
 
 def _missing(rows: Rows) -> str:
     """Return what the plan has and the rows have not."""
-    found, own = [], select(rows, part="accuracy", network=RESNET)
-    for by in ("layers", "channels"):
-        for trained in (False, True):
-            means = [
-                f"{mean:g}" for mean in MEANS if one(own, by=by, mean=mean, trained=trained) is None
-            ]
-            if means:
-                how = "trained" if trained else "after training"
-                found.append(f"- {by}, {how}, at a mean of {', '.join(means)} bits")
-    if not found:
+    there = {tuple(row.get(name) for name in NAMES) for row in rows}
+    counts = Counter(
+        cell.job.text
+        for cell in [*planned(False), *then(rows)]
+        if tuple(cell.columns.get(name) for name in NAMES) not in there
+    )
+    if not counts:
         return ""
-    return "Not measured yet:\n\n" + "\n".join(found)
+    lines = [f"- {text}{f' ({count})' if count > 1 else ''}" for text, count in counts.items()]
+    return "In the plan and not measured yet:\n\n" + "\n".join(lines)

@@ -102,7 +102,12 @@ def planted(mixed=1350, clock=60.0, cells=12_000, mismatches=0):
         }
         place |= {"seconds": 1.0, "right": [0], "images": 1}
         for seed in (1, 2, 3):
-            routed = {"lut": cells if array == SLICED else 13_000, "ff": 1, "bram": 70, "dsp": 2}
+            routed: dict[str, float] = {
+                "lut": cells if array == SLICED else 13_000,
+                "ff": 1,
+                "bram": 70,
+                "dsp": 2,
+            }
             routed["fmax_mhz"] = clock if array == SLICED else 58.0
             rows.append({**place, **routed, "part": "routed", "placement": seed, "bits": 1,
                          "model_cycles": cycles})  # fmt: skip
@@ -171,6 +176,8 @@ def test_chosen_widths_keep_the_mean(mean):
 def test_slices_are_a_limit_of_their_own():
     found = sensitivity()
     free, fast = chosen_layers(found, 3.0), chosen_layers(found, 3.0, 1.65)
+    assert free is not None
+    assert fast is not None
     assert mean_slices(found, fast) <= 1.65 < mean_slices(found, free)
 
 
@@ -201,11 +208,11 @@ def test_norms_of_the_reference_network_change_no_output():
     module, images = ReferenceResnet().eval(), torch.rand(4, 3, 32, 32)
     for _, norm in module.folded():
         torch.nn.init.normal_(norm.bias)
-        norm.running_var.fill_(1 - norm.eps)
+        torch.nn.init.constant_(norm.running_var, 1 - norm.eps)
     before = module(images)
     _settle(module, images)
     assert torch.allclose(module(images), before, atol=1e-4)
-    module.norm.running_mean.add_(1.0)
+    torch.nn.init.ones_(module.norm.running_mean)
     assert not torch.allclose(module(images), before, atol=1e-2)
     assert tuple(lowered(module.state_dict()).channels()) == LAYERS
 
