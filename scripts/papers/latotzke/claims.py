@@ -208,7 +208,8 @@ def _beats_random(rows: Rows) -> Finding:
         )
     if not said:
         return Finding(Verdict.UNTESTED, "no rows")
-    verdict = Verdict.HOLDS if all(won) else Verdict.CONDITIONS if any(won) else Verdict.NOT
+    whole = all(won) and len(won) == len(NETWORKS)
+    verdict = Verdict.HOLDS if whole else Verdict.CONDITIONS if any(won) else Verdict.NOT
     return Finding(verdict, "; ".join(said))
 
 
