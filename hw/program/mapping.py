@@ -318,7 +318,7 @@ def map_weighted(layer: Weighted, patch: Patch, lanes: int, array: Operands) -> 
     flat = layer.weights.reshape(layer.channels, -1)
     weights = flat  # without a copy, where it is whole words: networks have many millions
     if padding:
-        weights = np.pad(flat, ((0, 0), (0, padding)), constant_values=pad_weight)
+        weights = np.hstack([flat, np.full((layer.channels, padding), pad_weight, flat.dtype)])
     if bitwise:
         doublings, offset = 1, -((1 << planes) - 1) * weights.sum(axis=1)
     else:

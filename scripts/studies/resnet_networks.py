@@ -211,7 +211,7 @@ def _shared(count: int, mean: float, widths: Sequence[int]) -> tuple[int, ...]:
 
     Shares fall by the same factor from a width to the next, as those of largest entropy do.
     """
-    low, high = -8.0, 8.0
+    low, high, shares = -8.0, 8.0, np.ones(len(widths))
     for _ in range(60):
         middle = (low + high) / 2
         shares = np.exp(middle * np.array(widths, float))
