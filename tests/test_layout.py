@@ -38,8 +38,8 @@ ARROWS = {  # what each folder may import, beside its own modules and the files 
     "model.exact": "hw.network hw.numbers",
     "model.exchange": "hw.network hw.numbers hw.program model.exact model.integers",
     "model.fitting": (
-        "hw.network hw.numbers hw.program model.exact model.integers model.layers "
-        "model.post_training"
+        "hw.network hw.numbers hw.program model.data model.exact model.integers model.layers "
+        "model.post_training model.training"
     ),
     "model.integers": "hw.network hw.numbers hw.program model.exact model.layers model.training",
     "model.layers": "hw.network hw.numbers",

@@ -30,13 +30,15 @@ class AccumulatorFit:
         Training images on which formats are chosen; ranges come from others.
     lanes : int
         Of the array, which decide the order of partial sums.
+    fine_tune : int
+        Epochs of training after the search, with weights that stay within the bound.
 
     Raises
     ------
     GeometryError
         For an accumulator that does not exist.
     NetworkError
-        For another bound, a negative drop, or too few images.
+        For another bound, a negative drop, too few images, or a negative number of epochs.
     """
 
     bits: int
@@ -45,6 +47,7 @@ class AccumulatorFit:
     accuracy_drop: float | None = None
     validation: int = 1000
     lanes: int = 4
+    fine_tune: int = 0
 
     def __post_init__(self) -> None:
         _ = self.accumulator
@@ -56,6 +59,9 @@ class AccumulatorFit:
             raise NetworkError(
                 f"formats are chosen on at least {FEWEST} images, not {self.validation}"
             )
+
+        if self.fine_tune < 0:
+            raise NetworkError(f"fine-tuning takes 0 epochs or more, not {self.fine_tune}")
 
     @property
     def accumulator(self) -> Accumulator:

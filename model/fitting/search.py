@@ -10,7 +10,7 @@ import copy
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -27,9 +27,16 @@ from ..layers.blocks import Model
 from ..post_training.images import NetworkImages
 from ..post_training.method import PostTraining
 from ..post_training.progress import Progress
-from ..post_training.quantization import Quantised, lowered, quantize, quantize_model
+from ..post_training.quantization import (
+    Quantised,
+    finished,
+    lowered,
+    quantize_model,
+    unrounded_model,
+)
 from .candidates import FEWEST_WEIGHT_BITS, WIDE, Candidates, WidthPair, maximal, of_models
 from .options import AccumulatorFit
+from .tuning import Tuning, fine_tune, training_images
 
 __all__ = ["FittedLayer", "FittedNetwork", "fit_accumulator", "too_wide"]
 
@@ -72,6 +79,12 @@ class FittedNetwork:
         All bounds of every layer that runs on the array.
     exact, fitted : float
         Shares of the validation images that the float network, and this one, label right.
+    searched : float
+        The share of what the search alone gives.
+    tuned : float or None
+        That after fine-tuning, where there was any.
+    is_tuned : bool
+        Whether this is the fine-tuned network: where it is better, and its sums fit.
     uniform : WidthPair or None, and uniform_share : float or None
         Of the pairs that fit in every layer the best one in all of them, and its share: what the
         search has to beat. None where none fits everywhere.
@@ -82,6 +95,9 @@ class FittedNetwork:
     bounds: Mapping[str, Mapping[str, SumBound]]
     exact: float
     fitted: float
+    searched: float
+    tuned: float | None
+    is_tuned: bool
     uniform: WidthPair | None
     uniform_share: float | None
 
@@ -113,7 +129,7 @@ def fit_accumulator(
         A torch module as `lower` takes them, or a float `Model`; it stays as it is.
     images : NetworkImages
         ``options.validation`` of the images to calibrate on, evenly spread, decide; ranges come
-        from the others. Test images decide nothing.
+        from the others. Test images decide nothing. Fine-tuning takes all other training images.
     options : AccumulatorFit
         What has to fit.
     name : str
@@ -126,37 +142,49 @@ def fit_accumulator(
     Raises
     ------
     DataError
-        For images without labels, or without training images to choose on.
+        For images without labels, or without training images to choose on, or to fine-tune on.
     NetworkError
         For an accumulator that a layer fits with no pair, or whose fit loses more than is allowed.
     """
     search = _Search(lowered(network, images), images, options, progress)
+    tuning = search.training_images() if options.fine_tune else None
     decided, layers = search.decide()
     while search.refuse_what_does_not_fit(decided):  # what calibration foretold was too little
         decided, layers = search.decide()
     uniform, uniform_share = search.uniform()
-    fitted = search.share(decided)
-    exact = search.exact_share
-    lost, allowed = 100 * (exact - fitted), options.accuracy_drop
-    if allowed is not None and lost > allowed:
-        raise NetworkError(
-            f"{options.bits}-bit sums lose {lost:.2f} points of {options.validation} validation "
-            f"images, and {allowed:g} are allowed: take more bits, another bound, or allow more"
-        )
+    searched = fitted = search.scored(decided)
+    model, tuned = search.model(decided), None
+    if tuning is not None:
+        candidate = search.fine_tuned(decided, tuning)
+        tuned = search.score(candidate)
+        if tuned > searched and search.fits(candidate):
+            model, fitted = candidate, tuned
+    search.refuse_loss(fitted.right)
     search.say("the integers")
-    quantised = quantize(
-        network,
+    quantised = finished(
+        search.exact,
+        model,
         search.calibration,
         search.method(decided),
         name=name,
         lanes=options.lanes,
-        figures=False,
         about={"accumulator_fit": asdict(options), **dict(about or {})},
         accumulator=options.accumulator,
     )
-    bounds = search.bounds(quantised.network, quantised.model.input_scale)
+    bounds = search.bounds(quantised.network, model.input_scale)
     too_wide(quantised.network, bounds, options)
-    return FittedNetwork(quantised, layers, bounds, exact, fitted, uniform, uniform_share)
+    return FittedNetwork(
+        quantised=quantised,
+        layers=layers,
+        bounds=bounds,
+        exact=search.exact_share,
+        fitted=fitted.right,
+        searched=searched.right,
+        tuned=None if tuned is None else tuned.right,
+        is_tuned=fitted is tuned,
+        uniform=uniform,
+        uniform_share=uniform_share,
+    )
 
 
 def too_wide(
@@ -172,6 +200,16 @@ def too_wide(
             f"layer {widest} of {network.name}: its sums take {needed[widest]} bits by the bound "
             f"{options.bound}, and the accumulator has {options.bits}; {needed[widest]} would do"
         )
+
+
+class Score(NamedTuple):
+    """The share of the validation images that is right, and the negative cross entropy.
+
+    The latter tells equal ones apart.
+    """
+
+    right: float
+    likelihood: float
 
 
 Decided: TypeAlias = dict[str, WidthPair]
@@ -191,8 +229,8 @@ class _Search:
         self.exact, self.options, self._progress = exact, options, progress
         self.calibration, self._validation = _split(images, options.validation)
         self._labels = torch.from_numpy(self._labels_of(self._validation))
-        self._tried: dict[tuple[tuple[str, WidthPair], ...], tuple[float, float]] = {}
-        self.exact_share = self._score(exact, self._validation.values)[0]
+        self._tried: dict[tuple[tuple[str, WidthPair], ...], Score] = {}
+        self.exact_share = self._score(exact, self._validation.values).right
         self._candidates = self._find()
         self._forbidden: set[tuple[str, WidthPair]] = set()
         self._bits = {each.name: each.bits(options) for each in self._candidates}
@@ -284,11 +322,11 @@ class _Search:
             if len(choices) > 1:
                 self.say(f"{len(choices)} pairs of {each.name}")
             scores = (
-                {pair: self._scored(decided | {each.name: pair}) for pair in choices}
+                {pair: self.scored(decided | {each.name: pair}) for pair in choices}
                 if len(choices) > 1
                 else {}
             )
-            best = max(choices, key=lambda pair: scores.get(pair, (0.0, 0.0)))
+            best = max(choices, key=lambda pair: scores.get(pair, Score(0.0, 0.0)))
             decided[each.name] = best
             rows.append(
                 FittedLayer(
@@ -344,7 +382,7 @@ class _Search:
         """Forbid the pairs whose sums were wider than foretold; return whether there were any."""
         if self.options.bound != "calibrated":
             return False
-        model = self._quantised(self.method(decided))
+        model = self.model(decided)
         network, _ = export_model(
             model,
             name="fitted",
@@ -374,25 +412,68 @@ class _Search:
             if all(bits.get(pair, 99) <= self.options.bits for bits in self._bits.values())
         ]
         shares = {
-            pair: self._scored({each.name: pair for each in self._candidates})
+            pair: self.scored({each.name: pair for each in self._candidates})
             for pair in maximal(everywhere)
         }
         if not shares:
             return None, None
         best = max(shares, key=shares.__getitem__)
-        return best, shares[best][0]
+        return best, shares[best].right
 
-    def share(self, decided: Decided) -> float:
-        """Return the share of the validation images that are labelled right."""
-        return self._scored(decided)[0]
-
-    def _scored(self, decided: Decided) -> tuple[float, float]:
-        """Return that share, and the cross entropy negated, which tells equal ones apart."""
+    def scored(self, decided: Decided) -> Score:
+        """Return how good such pairs are on the validation images."""
         key = tuple(sorted(decided.items()))
         if key not in self._tried:
-            model = self._quantised(self.method(decided))
-            self._tried[key] = self._score(model, partial(self._levelled, model))
+            self._tried[key] = self.score(self.model(decided))
         return self._tried[key]
+
+    def model(self, decided: Decided) -> Model:
+        """Return the network quantised with such pairs."""
+        return self._quantised(self.method(decided))
+
+    def score(self, model: Model) -> Score:
+        """Return how good a quantised model is on the validation images."""
+        return self._score(model, partial(self._levelled, model))
+
+    def training_images(self) -> Tuning:
+        """Return what fine-tuning trains on; raises `DataError`."""
+        return training_images(self._validation, self._validation.calibration)
+
+    def fine_tuned(self, decided: Decided, tuning: Tuning) -> Model:
+        """Return the network with such pairs, trained on."""
+        method = self.method(decided)
+        model = unrounded_model(copy.deepcopy(self.exact), self.calibration, method)
+        return fine_tune(
+            copy.deepcopy(self.exact),
+            model,
+            tuning,
+            self.options,
+            method.multiplier_bits,
+            self._progress,
+        )
+
+    def fits(self, model: Model) -> bool:
+        """Tell whether the sums of a quantised model fit, by its integers."""
+        options = self.options
+        network, _ = export_model(
+            model, name="fitted", lanes=options.lanes, accumulator=options.accumulator
+        )
+        try:
+            too_wide(network, self.bounds(network, model.input_scale), options)
+        except NetworkError:
+            return False
+        return True
+
+    def refuse_loss(self, share: float) -> None:
+        """Raise `NetworkError` where more is lost than is allowed."""
+        options = self.options
+        lost, allowed = 100 * (self.exact_share - share), options.accuracy_drop
+        if allowed is not None and lost > allowed:
+            raise NetworkError(
+                f"{options.bits}-bit sums lose {lost:.2f} points of {options.validation} "
+                f"validation images, and {allowed:g} are allowed: take more bits, another bound, "
+                "or allow more"
+            )
 
     def _levelled(self, model: Model, images: np.ndarray) -> Tensor:
         """Return what a quantised model reads."""
@@ -400,14 +481,14 @@ class _Search:
         return self._validation.quantised(images, model.input_format, model.input_scale)
 
     @torch.no_grad()
-    def _score(self, model: Model, read: Read) -> tuple[float, float]:
+    def _score(self, model: Model, read: Read) -> Score:
         images = self._validation.calibration
         parts = [
             model(read(images[start : start + BATCH])) for start in range(0, len(images), BATCH)
         ]
         logits = torch.cat(parts)
         right = float((logits.argmax(dim=1) == self._labels).double().mean())
-        return right, -float(functional.cross_entropy(logits, self._labels))
+        return Score(right, -float(functional.cross_entropy(logits, self._labels)))
 
 
 def _split(images: NetworkImages, count: int) -> tuple[NetworkImages, NetworkImages]:

@@ -13,7 +13,7 @@ from ..layers.steps import Block, Head
 from .progress import Say, work_before
 from .walk import Pair, sums_before_bounds, walk
 
-__all__ = ["correct_offsets"]
+__all__ = ["correct_offset", "correct_offsets"]
 
 
 @torch.no_grad()
@@ -36,10 +36,15 @@ def correct_offsets(
     pairs = zip(walk(exact, model, images, quantised), work_before(model), strict=True)
     for pair, done in pairs:
         say(f"correct the offsets of {pair.node.name}", done)
-        if isinstance(pair.step, Head):
-            pair.step.bias.add_(_moved(pair))
-        elif isinstance(pair.step, Block) and pair.step.norm is not None:
-            _offset(pair.step.norm).add_(_moved(pair))
+        correct_offset(pair)
+
+
+def correct_offset(pair: Pair) -> None:
+    """Move the offsets of one step, if it has weights."""
+    if isinstance(pair.step, Head):
+        pair.step.bias.add_(_moved(pair))
+    elif isinstance(pair.step, Block) and pair.step.norm is not None:
+        _offset(pair.step.norm).add_(_moved(pair))
 
 
 def _moved(pair: Pair) -> Tensor:

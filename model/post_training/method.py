@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 
 from ...hw.errors import FormatError, NetworkError
+from ...hw.numbers.arithmetic import Accumulator
 from ...hw.numbers.formats import Bipolar, Fixed, Format, default_activation, parse
 from ..layers.blocks import Formats
 from ..layers.quantize import check_activation, check_weight
@@ -75,13 +76,21 @@ class PostTraining:
         Of ``stochastic`` and ``learned``.
     multiplier_bits : int
         Width that requantisation multipliers may have; see `layers.norm.round_norms`.
+    accumulator_bits : int, optional
+        Width of an accumulator that no input overflows: weights are rounded so that their sums fit
+        (see `limited_rounding`), with scales that may be larger than ``weight_range`` says.
+    overflow : str
+        What that does when it overflows: ``wrap`` or ``saturate``.
 
     Raises
     ------
     FormatError
         For a format that does not exist or cannot be used in its place.
+    GeometryError
+        For an accumulator that does not exist.
     NetworkError
-        For another option that does not exist, or a number beyond its range.
+        For another option that does not exist, a number beyond its range, or a rounding that knows
+        no limits together with an accumulator.
     """
 
     weight: str = "int8"
@@ -101,6 +110,8 @@ class PostTraining:
     rounding: str = "nearest"
     seed: int = 0
     multiplier_bits: int = 16
+    accumulator_bits: int | None = None
+    overflow: str = "wrap"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple((name, text) for name, text in self.layers))
@@ -123,7 +134,12 @@ class PostTraining:
         for text in (self.first, self.last, *(text for _, text in self.layers)):
             if text is not None:
                 parse_formats(text, self.common)
-        _ = self.common, self.input_format
+        if self.accumulator_bits is not None and self.rounding != "nearest":
+            raise NetworkError(
+                f"rounding {self.rounding} knows no accumulator; for one of given bits weights go "
+                "to the nearest levels that its sums have room for: take rounding nearest"
+            )
+        _ = self.common, self.input_format, self.accumulator
 
     @property
     def common(self) -> Formats:
@@ -143,6 +159,13 @@ class PostTraining:
             raise FormatError(f"the format of images is bipolar, intN or uintN, not {fmt}")
         return fmt
 
+    @property
+    def accumulator(self) -> Accumulator | None:
+        """The register that is asked for; raises `GeometryError`."""
+        if self.accumulator_bits is None:
+            return None
+        return Accumulator(self.accumulator_bits, self.overflow)
+
     def formats(self, names: Sequence[str], weighted: Mapping[str, int]) -> dict[str, Formats]:
         """Return the formats of every step; see `layer_formats`."""
         return layer_formats(
@@ -159,6 +182,8 @@ class PostTraining:
         """Return all options as plain JSON data; widths of channels where there are any."""
         data: dict[str, object] = {**asdict(self), "layers": [list(each) for each in self.layers]}
         del data["channels"]
+        if self.accumulator_bits is None:  # as it was before there was any
+            del data["accumulator_bits"], data["overflow"]
         widths = {name: list(each) for name, each in named_widths(self.channels)}
         return data | {"channels": widths} if widths else data
 

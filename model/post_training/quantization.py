@@ -13,6 +13,7 @@ from ...hw.numbers.arithmetic import Accumulator
 from ...hw.numbers.formats import Fixed, Format
 from ..exchange.preparation import KEY
 from ..integers.export import FoldReport, export_model
+from ..integers.guarantee import prove_sums
 from ..integers.reference import evaluate
 from ..layers.blocks import Formats, Model
 from ..layers.norm import round_norms
@@ -24,6 +25,7 @@ from .equalization import equalize, fold_norms
 from .figures import LayerFigures, measure
 from .images import NetworkImages
 from .learned import learn_rounding
+from .limited_rounding import round_limited
 from .method import PostTraining
 from .progress import Course, Progress, Say
 from .ranges import choose_scale, sampled
@@ -31,10 +33,19 @@ from .search import search_scales
 from .weight_search import search_weight_scales
 from .weights import FINITE, check_numbers, choose_weight_scales, round_weights
 
-__all__ = ["Quantised", "Shares", "lowered", "quantize", "quantize_model"]
+__all__ = [
+    "Quantised",
+    "Shares",
+    "finished",
+    "lowered",
+    "quantize",
+    "quantize_model",
+    "unrounded_model",
+]
 
 BATCH = 64  # images at once
-SEARCHED, RANGED, LEARNED = 30.0, 1.0, 5e4  # work of the searches: see `_work`
+SEARCHED, RANGED, LEARNED, ROUNDED = 30.0, 1.0, 5e4, 1e4  # work of the searches: see `_work`
+LIMITED = 1024  # images, at most, in whose inputs rounding for an accumulator measures
 KEPT = 256  # images on which offsets are corrected and figures taken: all values are in memory
 
 
@@ -121,15 +132,16 @@ def quantize(
     about : mapping, optional
         More of the network's origin, plain data.
     accumulator : Accumulator, optional
-        Register of the sums; None takes the narrowest that cannot overflow, wrapping.
+        Register of the sums; None takes that of ``method``, or else the narrowest that cannot
+        overflow, wrapping.
 
     Raises
     ------
     DataError
         For images that the network does not take, or of which no range follows.
     NetworkError
-        For a module that hardware does not run, weights that are no numbers, or formats that a
-        layer cannot have.
+        For a module that hardware does not run, weights that are no numbers, formats that a layer
+        cannot have, or an accumulator that a layer cannot keep to, with the bits that would do.
     FormatError
         For an input format that the images cannot have.
     """
@@ -141,17 +153,59 @@ def quantize(
     layers = ()
     if figures:
         layers = _figures(exact, model, images, fmt, scale, course.part("measure the layers"))
+    found = finished(
+        network,
+        model,
+        images,
+        method,
+        name=name,
+        lanes=lanes,
+        about=about,
+        accumulator=accumulator or method.accumulator,
+        course=course,
+    )
+    return replace(found, layers=layers)
+
+
+def finished(
+    exact: Model,
+    model: Model,
+    images: NetworkImages,
+    method: PostTraining,
+    *,
+    name: str,
+    lanes: int,
+    about: Mapping[str, object] | None,
+    accumulator: Accumulator | None,
+    course: Course | None = None,
+) -> Quantised:
+    """Return the integers of a quantised model, and how accurate they are; without figures.
+
+    Parameters
+    ----------
+    exact, model : Model
+        In float, and quantised.
+    images, method, name, lanes, about, accumulator
+        As in `quantize`, which raises the same; of ``method``, what was done.
+    course : Course, optional
+        Has the parts ``solve for integers`` and ``evaluate the integers``.
+    """
+    course = course or Course(None, _work(exact, images, method, figures=False))
+    fmt, scale = model.input_format, model.input_scale
+    assert fmt is not None
     course.part("solve for integers")
     integers, folds = export_model(model, name=name, lanes=lanes, accumulator=accumulator)
+    if method.accumulator is not None:
+        prove_sums(integers, lanes)
     course.part("evaluate the integers")
-    shares = _shares(network, integers, images, fmt, scale, lanes)
+    shares = _shares(exact, integers, images, fmt, scale, lanes)
     origin = _about(images, method, shares, len(images.calibration)) | dict(about or {})
     if model.remarks:
         origin["remarks"] = list(model.remarks)
     preparation = images.preparation(fmt, scale)
     if preparation is not None:
         origin[KEY] = preparation.plain()
-    return Quantised(replace(integers, about=origin), model, layers, folds, shares)
+    return Quantised(replace(integers, about=origin), model, (), folds, shares)
 
 
 def lowered(network: nn.Module, images: NetworkImages) -> Model:
@@ -186,6 +240,20 @@ def quantize_model(
     Norms of the float model are folded, and its channels equalised, where `method` says so. Raises
     as `quantize`.
     """
+    model = unrounded_model(exact, images, method, course)
+    round_norms(model, method.multiplier_bits)
+    assert model.input_format is not None
+    return model, model.input_format, model.input_scale
+
+
+@torch.no_grad()
+def unrounded_model(
+    exact: Model, images: NetworkImages, method: PostTraining, course: Course | None = None
+) -> Model:
+    """Return the quantised version of a float model with norms as they are, fit to be trained on.
+
+    Otherwise as `quantize_model`.
+    """
     course = course or Course(None, _work(exact, images, method, figures=False))
     if method.equalize or method.norms == "folded":
         fold_norms(exact)
@@ -213,10 +281,20 @@ def quantize_model(
     few, _ = images.some(KEPT)
     read = images.values(few), images.quantised(few, fmt, scale)
     _quantise_weights(exact, model, read, method, course)
+    if method.accumulator_bits is not None:
+        more, _ = images.some(LIMITED)
+        round_limited(
+            exact,
+            model,
+            images.values(more),
+            images.quantised(more, fmt, scale),
+            method.accumulator_bits,
+            correct=method.bias_correction,
+            say=course.part("round for the accumulator"),
+        )
     if method.bias_correction:
         correct_offsets(exact, model, *read, course.part("correct offsets"))
-    round_norms(model, method.multiplier_bits)
-    return model, fmt, scale
+    return model
 
 
 def _quantise_weights(
@@ -252,6 +330,8 @@ def _work(
         parts["search ranges"] = RANGED * few * layers
     if method.rounding == "learned":
         parts["learn the rounding"] = LEARNED
+    if method.accumulator_bits is not None:
+        parts["round for the accumulator"] = ROUNDED
     if method.bias_correction:
         parts["correct offsets"] = 2.0 * few
     if figures:

@@ -45,6 +45,7 @@ class FitOptions(FloatNetworkOptions):
     accuracy_drop: float | None
     calibration: int
     validation: int
+    fine_tune: int
     name: str | None
     lanes: int
     as_json: bool
@@ -57,6 +58,7 @@ Examples:
   narrowgauge fit-accumulator lenet5.checkpoint -o l.safetensors --bits 14 --data mnist
   narrowgauge fit-accumulator mlp --epochs 20 --data digits --bits 12 -o mlp12.safetensors
   narrowgauge fit-accumulator net.onnx --data mnist --bits 16 --accuracy-drop 1 -o n.safetensors
+  narrowgauge fit-accumulator mlp --data digits --bits 9 --fine-tune 10 -o mlp9.safetensors
   narrowgauge fit-accumulator mnist-lenet5-int4 --bits 15 --overflow saturate -o s.safetensors""",
 )
 @click.argument("model", metavar="NETWORK")
@@ -96,6 +98,13 @@ Examples:
     metavar="N",
     help="Other training images that formats are chosen on.",
 )
+@click.option(
+    "--fine-tune",
+    default=0,
+    show_default=True,
+    metavar="EPOCHS",
+    help="Training afterwards, within the bound; kept where it is better on validation images.",
+)
 @float_network_options
 @click.option("--name", help="Name of the network [default: made of NETWORK and bits].")
 @options.accumulator_lanes
@@ -118,6 +127,7 @@ def command(given: FitOptions) -> int:
             accuracy_drop=given.accuracy_drop,
             validation=given.validation,
             lanes=given.lanes,
+            fine_tune=given.fine_tune,
         )
         if _is_network(given.model):
             return _settle(given, fit)
@@ -146,7 +156,17 @@ def _settle(given: FitOptions, fit: "AccumulatorFit") -> int:
     from ..runs.sums import calibration_levels
 
     for name in (
-        *("accuracy_drop", "validation", "mean", "deviation", "widths", "width", "epochs", "name"),
+        *(
+            "accuracy_drop",
+            "validation",
+            "fine_tune",
+            "mean",
+            "deviation",
+            "widths",
+            "width",
+            "epochs",
+            "name",
+        ),
         *(() if given.bound == "calibrated" else ("data", "calibration")),
     ):
         options.refuse(name, "is for float networks; the formats of this one are settled")
@@ -202,6 +222,9 @@ def _row(given: FitOptions, found: "FittedNetwork") -> dict[str, object]:
         "grid": found.grid,
         "validation_float": found.exact,
         "validation": found.fitted,
+        "validation_searched": found.searched,
+        "validation_fine_tuned": found.tuned,
+        "is_fine_tuned": found.is_tuned,
         "uniform": None if found.uniform is None else found.uniform._asdict(),
         "validation_uniform": found.uniform_share,
         "accuracy": None if shares is None else asdict(shares),
@@ -250,5 +273,11 @@ def _print(given: FitOptions, found: "FittedNetwork") -> None:
         f"{given.validation:,} validation images: {100 * found.fitted:.2f} %, float "
         f"{100 * found.exact:.2f} %{uniform}"
     )
+    if found.tuned is not None:
+        kept = "fine-tuned network is" if found.is_tuned else "weights of the search are"
+        print(
+            f"{given.fine_tune} epochs of fine-tuning: {100 * found.tuned:.2f} % of the validation "
+            f"images, {100 * found.searched:.2f} % before; the {kept} kept"
+        )
     for line in accuracies(found.quantised.shares, given.calibration):
         print(line)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...hw.network import file as network_file
+from ...hw.numbers.arithmetic import OVERFLOWS
 from ..runs.imports import Values, short
 from ..runs.sums import SEEN, print_sums, sums_rows
 from ..terminal import options
@@ -40,7 +41,7 @@ INFINITY = float("inf")
 METHOD = (
     *("weight", "activation", "input", "first", "last", "layers", "scales"),
     *("weight_range", "norms", "equalize", "activation_range", "percentile", "bias_correction"),
-    *("rounding", "seed", "multiplier_bits"),
+    *("rounding", "seed", "multiplier_bits", "accumulator_bits", "overflow"),
 )
 
 
@@ -80,6 +81,8 @@ class QuantizeOptions(FloatNetworkOptions):
     rounding: str
     seed: int
     multiplier_bits: int
+    accumulator_bits: int | None
+    overflow: str
     name: str | None
     lanes: int
     as_json: bool
@@ -126,7 +129,8 @@ Examples:
   narrowgauge quantize net.onnx -o net.safetensors --data mnist --weight int8
   narrowgauge quantize nets:small -o small.safetensors --data digits --weight int4 --first int8
   narrowgauge quantize resnet8 -o r.safetensors --data digits --epochs 10 --weight int6
-  narrowgauge quantize lenet5.checkpoint -o l.safetensors --data mnist --weight e2m1""",
+  narrowgauge quantize lenet5.checkpoint -o l.safetensors --data mnist --weight e2m1
+  narrowgauge quantize mlp -o m.safetensors --data digits --weight int4 --accumulator-bits 12""",
 )
 @click.argument("model", metavar="MODEL")
 @options.output_file("Network file to write.")
@@ -215,6 +219,20 @@ Examples:
     show_default=True,
     help="Bits of the multipliers that rescale sums.",
 )
+@click.option(
+    "--accumulator-bits",
+    type=int,
+    metavar="P",
+    help="Round weights so that no input overflows an accumulator of P bits [default: as wide as "
+    "sums need].",
+)
+@click.option(
+    "--overflow",
+    type=click.Choice(OVERFLOWS),
+    default="wrap",
+    show_default=True,
+    help="What that accumulator does, though no input makes it.",
+)
 @float_network_options
 @click.option("--name", help="Name of the network [default: made of model and formats].")
 @options.accumulator_lanes
@@ -232,6 +250,8 @@ def command(given: QuantizeOptions) -> int:
         options.refuse("percentile", "is for --activation-range percentile")
     if given.rounding in ("nearest", "chop"):
         options.refuse("seed", "is for --rounding stochastic and learned")
+    if given.accumulator_bits is None:
+        options.refuse("overflow", "is for --accumulator-bits; otherwise nothing overflows")
     if given.equalize and given.norms == "kept":
         options.refuse("norms", "is what --equalize folds")
     with Reporter() as reporter:
@@ -248,7 +268,9 @@ def command(given: QuantizeOptions) -> int:
         with reporter.step("load the images"):
             images = NetworkImages.load(given.data, given.calibration)
         network = float_network(given, images, reporter)
-        name = given.name or f"{stem(given.model)}-{method.weight}-{method.common.activation}"
+        name = given.name or "-".join(
+            map(str, (stem(given.model), method.weight, method.common.activation, *_bits(given)))
+        )
         with reporter.step("quantise") as step:
             found = quantize(
                 network,
@@ -269,14 +291,19 @@ def command(given: QuantizeOptions) -> int:
         return 0
     _print_layers(found.layers)
     print_sums(sums, standard_output())
+    proven = " that no input overflows" if given.accumulator_bits is not None else ""
     print(
-        f"{given.output}: {name}, {found.network.accumulator.width}-bit accumulator, "
+        f"{given.output}: {name}, {found.network.accumulator.width}-bit accumulator{proven}, "
         f"{found.network.parameter_bits:,} bits of weights, {found.network.mean_weight_bits:.3g} "
         "each"
     )
     for line in accuracies(found.shares, given.calibration):
         print(line)
     return 0
+
+
+def _bits(given: QuantizeOptions) -> tuple[str, ...]:
+    return () if given.accumulator_bits is None else (f"p{given.accumulator_bits}",)
 
 
 def float_network(

@@ -124,7 +124,12 @@ def test_too_few_bits_are_refused_with_the_layer_and_the_least(network, images):
 
 
 def test_a_drop_beyond_what_is_allowed_is_refused(network, images, monkeypatch):
-    monkeypatch.setattr(search._Search, "share", lambda self, decided: self.exact_share - 0.02)
+    score = search._Search.scored
+    monkeypatch.setattr(
+        search._Search,
+        "scored",
+        lambda self, decided: score(self, decided)._replace(right=self.exact_share - 0.02),
+    )
     with pytest.raises(NetworkError, match=r"lose 2.00 points of 60 .* 1 are allowed"):
         fit_accumulator(network, images, fit(accuracy_drop=1))
     fit_accumulator(network, images, fit(accuracy_drop=2.1))
@@ -137,6 +142,7 @@ def test_a_drop_beyond_what_is_allowed_is_refused(network, images, monkeypatch):
         ({"accuracy_drop": -1}, NetworkError, "0 to 100 points, not -1"),
         ({"accuracy_drop": float("nan")}, NetworkError, "0 to 100 points, not nan"),
         ({"validation": 3}, NetworkError, "at least 8 images"),
+        ({"fine_tune": -1}, NetworkError, "0 epochs or more, not -1"),
         ({"bits": 1}, GeometryError, "2 to 48 bits"),
         ({"overflow": "trap"}, GeometryError, "wrap or saturate"),
     ],
