@@ -55,6 +55,7 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "tflite": (TFLITE, networks.tflite),
     "values": (OUTPUTS, networks.images),
     "fitting": (ACCUMULATORS, networks.fitting),
+    "limited": (ACCUMULATORS, networks.limited),
     "depthwise": (ARCHITECTURE, networks.depthwise),
     "macs": (COSTS, costs.macs),
     "lanes": (COSTS, costs.lanes),

@@ -15,6 +15,7 @@ IMAGES = FOLDER / "values.json"
 TFLITE = FOLDER / "tflite_models.json"
 DEPTHWISE = FOLDER / "depthwise.json"
 FITTING = FOLDER / "fitting.json"
+LIMITED = FOLDER / "limited_rounding.json"
 KEYWORDS = "float_kws"  # the network of the first table of what was quantised without training
 
 
@@ -353,6 +354,31 @@ def fitting() -> str:
     made = "\n".join(dict.fromkeys(row["command"] for row in rows))
     text = f"{table(columns, found)}\n\n{versions(rows[0]['versions'])}. Made by:\n\n"
     return "\n".join([f"{text}```sh\n{made}\n```\n", *refused])
+
+
+def limited() -> str:
+    """Return the table of weights that were rounded for accumulators, beside plain rounding."""
+    rows = sorted(read(LIMITED), key=lambda row: (row["network"], -row["bits"]))
+    columns: Columns = {
+        "network": lambda row: row["network"],
+        "formats": lambda row: f"{row['weight']}/{row['activation']}",
+        "accumulator, bits": lambda row: row["bits"],
+        "float": lambda row: percent(row["accuracy_float"]),
+        "nearest levels, accumulator as needed": _plain,
+        "nearest levels, this one": lambda row: percent(row["plain"]["accuracy_narrow"]),
+        "sums that do not fit": lambda row: f"{row['plain']['overflows']:,}",
+        "rounded for it": lambda row: percent(row["accuracy"]),
+        "of which do not fit": lambda row: row["overflows"],
+        "weights of 0": lambda row: percent(row["zeros"]),
+        "images that differ in hardware": _differing,
+    }
+    made = "\n".join(dict.fromkeys(row["command"] for row in rows))
+    text = f"{table(columns, rows)}\n\n{versions(rows[0]['versions'])}. Made by:\n\n"
+    return f"{text}```sh\n{made}\n```\n"
+
+
+def _plain(row: Row) -> str:
+    return f"{percent(row['plain']['accuracy'])}, {row['plain']['bits']} bits"
 
 
 def _pairs(row: Row) -> str:
