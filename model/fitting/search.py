@@ -38,7 +38,7 @@ from .candidates import FEWEST_WEIGHT_BITS, WIDE, Candidates, WidthPair, maximal
 from .options import AccumulatorFit
 from .tuning import Tuning, fine_tune, training_images
 
-__all__ = ["FittedLayer", "FittedNetwork", "fit_accumulator", "too_wide"]
+__all__ = ["FittedLayer", "FittedNetwork", "Score", "fit_accumulator", "too_wide"]
 
 BATCH = 64  # images at once
 

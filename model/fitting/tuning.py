@@ -5,7 +5,7 @@ end they are rounded within them. So what the search has found stays a guarantee
 training does.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -166,7 +166,7 @@ def _round_within(model: Model, limits: Mapping[str, SumLimits]) -> None:
             shadow.copy_(limit_levels(shadow / scale, quantizer, limits[node.name]) * scale)
 
 
-def _told(progress: Progress | None):
+def _told(progress: Progress | None) -> Callable[[int, int, float, float, float], None]:
     def tell(epoch: int, epochs: int, loss: float, share: float, left: float) -> None:
         if progress is not None:
             progress(f"fine-tune, epoch {epoch} of {epochs}, {100 * share:.1f} %", left)

@@ -294,7 +294,7 @@ class _Rounding:
         thresholds = _thresholds(found, slope)
         for sweep in range(1 if once else THRESHOLDED + FREE):
             if sweep == THRESHOLDED:
-                thresholds = (torch.zeros(start.shape[:2]),) * 2
+                thresholds = torch.zeros(start.shape[:2]), torch.zeros(start.shape[:2])
             self._sweep(found, slope, covariance, held, thresholds, again=sweep > 0)
         back = torch.empty_like(found)
         back[..., order] = found
@@ -361,7 +361,5 @@ def _largest_eigenvalue(covariance: Tensor) -> Tensor:
     """Return a bound of it, of shape (groups,)."""
     vector = covariance.sum(dim=2, keepdim=True)
     for _ in range(20):
-        vector = covariance @ vector
-        size = vector.norm(dim=1, keepdim=True)
-        vector = vector / size
-    return 1.2 * size[:, 0, 0]
+        vector = covariance @ (vector / vector.norm(dim=1, keepdim=True))
+    return 1.2 * vector.norm(dim=1)[:, 0]

@@ -9,6 +9,7 @@ Unsigned inputs have a limit for either sign. That is what zero-centred weights 
 `norm_limits`), and they need not be centred for it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -104,13 +105,16 @@ class SumLimits:
         Each sign is moved towards 0 by a threshold of its own, which is the nearest point in the
         Euclidean sense for each limit.
         """
-        positive, negative = real.clamp(min=0), (-real).clamp(min=0)
-        for a, b, most in self.limits:
-            size = max(a, b)  # so that thresholds are of the magnitude of levels
-            threshold = _threshold(positive, negative, (a / size, b / size), most / size)
-            positive = (positive - threshold * (a / size)).clamp(min=0)
-            negative = (negative - threshold * (b / size)).clamp(min=0)
-        return positive - negative
+        sides = [real.clamp(min=0), (-real).clamp(min=0)]
+        for *coefficients, most in self.limits:
+            size = max(coefficients)  # so that thresholds are of the magnitude of levels
+            shares = {sign: each / size for sign, each in enumerate(coefficients) if each}
+            threshold = _threshold(
+                [sides[sign] for sign in shares], list(shares.values()), most / size
+            )
+            for sign, share in shares.items():
+                sides[sign] = (sides[sign] - threshold * share).clamp(min=0)
+        return sides[0] - sides[1]
 
 
 def _by_sign(levels: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,22 +123,21 @@ def _by_sign(levels: Tensor) -> tuple[Tensor, Tensor]:
     return whole.clamp(min=0).sum(dim=-1), (-whole).clamp(min=0).sum(dim=-1)
 
 
-def _threshold(
-    positive: Tensor, negative: Tensor, coefficients: tuple[float, float], most: float
-) -> Tensor:
+def _threshold(sides: Sequence[Tensor], coefficients: Sequence[float], most: float) -> Tensor:
     """Return what to take off, times the coefficients, so that a limit is kept; (..., 1).
 
     The threshold grows with what is still above it until nothing falls below it any more (Michelot,
     "A finite algorithm for finding the projection of a point onto the canonical simplex", 1986).
     """
-    a, b = coefficients
-    found, before = positive.new_zeros(*positive.shape[:-1], 1), None
+    found, before = sides[0].new_zeros(*sides[0].shape[:-1], 1), None
     for _ in range(ROUNDS):
-        above, below = positive > found * a, negative > found * b
-        total = a * (positive * above).sum(-1, True) + b * (negative * below).sum(-1, True)
-        counts = a * a * above.sum(-1, True) + b * b * below.sum(-1, True)
+        total, counts = torch.full_like(found, -most), torch.zeros_like(found)
+        for side, each in zip(sides, coefficients, strict=True):
+            above = side > found * each
+            total += each * (side * above).sum(-1, True)
+            counts += each * each * above.sum(-1, True)
         if before is not None and torch.equal(counts, before):
             break
         before = counts
-        found = ((total - most) / counts.clamp(min=1e-12)).clamp(min=0).maximum(found)
+        found = (total / counts.clamp(min=1e-12)).clamp(min=0).maximum(found)
     return found

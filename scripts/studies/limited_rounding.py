@@ -108,7 +108,7 @@ def _limited(found: Quantised, simulated: int) -> Row:
             "array": str(ARRAY),
             "images": result.images,
             "mismatches": result.mismatches,
-            "overflows": sum(result.overflows),
+            "overflows": result.overflows,
         }
     return row
 
