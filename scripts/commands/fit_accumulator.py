@@ -276,7 +276,7 @@ def _print(given: FitOptions, found: "FittedNetwork") -> None:
     if found.tuned is not None:
         kept = "fine-tuned network is" if found.is_tuned else "weights of the search are"
         print(
-            f"{given.fine_tune} epochs of fine-tuning: {100 * found.tuned:.2f} % of the validation "
+            f"fine-tuned for {given.fine_tune} epochs: {100 * found.tuned:.2f} % of the validation "
             f"images, {100 * found.searched:.2f} % before; the {kept} kept"
         )
     for line in accuracies(found.quantised.shares, given.calibration):

@@ -30,6 +30,16 @@ def test_it_writes_a_network_whose_sums_fit(invoke, nets, tmp_path):
     assert "16 validation images: " in finished.out
 
 
+def test_it_says_which_weights_are_kept(invoke, nets, tmp_path):
+    asked = ("fit-accumulator", nets, "-o", "s.safetensors", "--bits", 8, *IMAGES)
+    finished = invoke(*asked, "--fine-tune", 1)
+    assert finished.status == 0, finished.err
+    assert accumulator_bits(load(tmp_path / "s.safetensors"), 4) <= 8
+    assert "fine-tuned for 1 epochs: " in finished.out
+    assert "before; the fine-tuned network is kept" in finished.out
+    invoke(*asked, "--fine-tune", -1).fails_with(1, "fine-tuning takes 0 epochs or more, not -1")
+
+
 @pytest.fixture
 def settled(tmp_path, monkeypatch):
     """A file of a network whose formats are settled, and the bits of its sums."""
@@ -55,6 +65,7 @@ def test_a_settled_network_gets_the_accumulator(invoke, settled, tmp_path):
         (("--bound", "calibrated"), "a calibrated bound needs images: give --data"),
         (("--data", "digits"), "--data is for float networks"),
         (("--epochs", 3), "--epochs is for float networks"),
+        (("--fine-tune", 3), "--fine-tune is for float networks"),
         (
             ("--bound", "calibrated", "--data", "digits", "--calibration", 0),
             "a calibration takes at least 8 images, not 0",

@@ -7,6 +7,7 @@ import pytest
 
 from narrowgauge.hw.network.file import load
 from narrowgauge.hw.network.layers import Weighted
+from narrowgauge.hw.program.bounds import accumulator_bits
 from narrowgauge.model.data import load as load_data
 from narrowgauge.model.integers.reference import accuracy, evaluate
 
@@ -62,6 +63,19 @@ def test_it_shows_a_table(invoke, nets):
     assert "loss alone" in finished.out
     assert "450 test images: " in finished.out
     assert "% labelled alike" in finished.out
+
+
+def test_weights_are_rounded_for_an_accumulator(invoke, nets, tmp_path):
+    asked = ("quantize", nets, "-o", "s.safetensors", "--data", "digits", "--calibration", 50)
+    finished = invoke(*asked, "--weight", "int4", "--accumulator-bits", 9)
+    assert finished.status == 0, finished.err
+    network = load(tmp_path / "s.safetensors")
+    assert (network.accumulator.width, accumulator_bits(network, 4)) == (9, 9)
+    assert (
+        "s.safetensors: small-int4-uint4-p9, 9-bit accumulator that no input over" in finished.out
+    )
+    invoke(*asked, "--accumulator-bits", 4).fails_with(1, "layer 1: an accumulator of 4 bits holds")
+    invoke(*asked, "--overflow", "saturate").fails_with(1, "--overflow is for --accumulator-bits")
 
 
 def test_a_network_is_trained_first_by_its_name(invoke, tmp_path, monkeypatch):
