@@ -333,7 +333,10 @@ def tflite() -> str:
 
 def fitting() -> str:
     """Return the table of networks that were fitted to accumulators, and what fits with no pair."""
-    rows = sorted(read(FITTING), key=lambda row: (row["network"], -row["bits"], row["bound"]))
+    rows = sorted(
+        read(FITTING),
+        key=lambda row: (row["network"], -row["bits"], row["bound"], row["fine_tune"]),
+    )
     columns: Columns = {
         "network": lambda row: row["network"],
         "bound": lambda row: row["bound"],
@@ -341,6 +344,7 @@ def fitting() -> str:
         "activation and weight bits by layer": _pairs,
         "float": lambda row: percent(row["accuracy_float"]),
         "fitted": lambda row: percent(row["accuracy"]),
+        "fine-tuned": _tuned,
         "pairs tried": lambda row: f"{row['tried']} of {row['grid']}",
         "sums that do not fit": lambda row: row["overflows"],
         "images that differ in hardware": _differing,
@@ -379,6 +383,12 @@ def limited() -> str:
 
 def _plain(row: Row) -> str:
     return f"{percent(row['plain']['accuracy'])}, {row['plain']['bits']} bits"
+
+
+def _tuned(row: Row) -> str | None:
+    if not row["fine_tune"]:
+        return None
+    return f"{row['fine_tune']} epochs, {'kept' if row['is_fine_tuned'] else 'not kept'}"
 
 
 def _pairs(row: Row) -> str:

@@ -1,10 +1,10 @@
 """Accuracy against the width of the accumulator, for each bound of sums; run by hand.
 
 ``studies fitting MODEL DATA`` fits a float network to accumulators of ``--bits``, by each of
-``--bounds``, as ``narrowgauge fit-accumulator`` does: formats are chosen on training images. It
-counts, over all test images, the sums that the register does not hold, and runs ``--simulate`` test
-images on an array of slices of 2 bits. Rows are kept in ``docs/results/fitting.json``, each as soon
-as it is there.
+``--bounds``, as ``narrowgauge fit-accumulator`` does: formats are chosen on training images, and
+``--fine-tune`` trains afterwards. It counts, over all test images, the sums that the register does
+not hold, and runs ``--simulate`` test images on an array of slices of 2 bits. Rows are kept in
+``docs/results/fitting.json``, each as soon as it is there.
 """
 
 import sys
@@ -36,7 +36,7 @@ from .record import Row, RowFile, command, output, parser, provenance
 __all__ = ["main", "row"]
 
 OUTPUT = output("fitting")
-NAMES = ("network", "data", "bits", "bound", "overflow")
+NAMES = ("network", "data", "bits", "bound", "overflow", "fine_tune")
 CALIBRATION = 200
 ARRAY = Geometry(2, 2, 4, slice=2)
 TOOLS = ("narrowgauge", "numpy", "torch")
@@ -54,6 +54,7 @@ def row(
         "overflow": fit.overflow,
         "validation": fit.validation,
         "calibration": CALIBRATION,
+        "fine_tune": fit.fine_tune,
     }
     try:
         found = fit_accumulator(network, images, fit, name=f"{name}-{fit.bits}")
@@ -67,6 +68,9 @@ def row(
         "images": shares.images,
         "validation_float": found.exact,
         "validation_fitted": found.fitted,
+        "validation_searched": found.searched,
+        "validation_fine_tuned": found.tuned,
+        "is_fine_tuned": found.is_tuned,
         "uniform": None if found.uniform is None else list(found.uniform),
         "validation_uniform": found.uniform_share,
         "pairs": {each.layer: [each.activation, each.weight] for each in found.layers},
@@ -126,13 +130,15 @@ def main(arguments: Sequence[str]) -> int:
     options.add_argument("--bounds", default=",".join(BOUNDS), help="[default: all]")
     options.add_argument("--overflow", choices=OVERFLOWS, default="wrap")
     options.add_argument("--validation", type=int, default=1000, help="images [default: 1000]")
+    options.add_argument("--fine-tune", type=int, default=0, help="epochs [default: 0]")
     options.add_argument("--simulate", type=int, default=0, help="test images [default: 0]")
     given = options.parse_args(arguments)
     images = NetworkImages.load(given.data, CALIBRATION + given.validation)
     network, kept = _network(given.model, given.data, images), RowFile(given.output, NAMES)
     asked = [
         *(f"--bits={given.bits}", f"--bounds={given.bounds}", f"--overflow={given.overflow}"),
-        *(f"--validation={given.validation}", f"--simulate={given.simulate}"),
+        *(f"--validation={given.validation}", f"--fine-tune={given.fine_tune}"),
+        f"--simulate={given.simulate}",
     ]
     own = {options.get_default(each) for each in vars(given)}
     words = [each for each in asked if each.partition("=")[2] not in set(map(str, own))]
@@ -140,7 +146,11 @@ def main(arguments: Sequence[str]) -> int:
     for bits in map(int, given.bits.split(",")):
         for bound in given.bounds.split(","):
             fit = AccumulatorFit(
-                bits=bits, bound=bound, overflow=given.overflow, validation=given.validation
+                bits=bits,
+                bound=bound,
+                overflow=given.overflow,
+                validation=given.validation,
+                fine_tune=given.fine_tune,
             )
             found = row(network, Path(given.model).stem, images, fit, given.simulate)
             made = command("fitting", Path(given.model).name, given.data, *words)
