@@ -35,8 +35,8 @@ from .weights import chop
 __all__ = ["limit_levels", "round_limited"]
 
 DAMPING = 0.02  # of the mean variance of an input, added to each
-SCALES = 8  # tried, from the chosen one to that at which nothing has to give way
-STEPS = 30  # towards the constrained weights, at each scale
+SCALES = 6  # tried, from the chosen one to that at which nothing has to give way
+STEPS = 20  # towards the constrained weights, at each scale
 THRESHOLDED, FREE = 2, 2  # sweeps over all weights, with the threshold and without
 BLOCK = 64  # weights, behind which all others learn what was lost
 PIECE = 1 << 24  # numbers of windows at once
