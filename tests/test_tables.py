@@ -60,17 +60,18 @@ def test_elements_have_products_a_cycle_and_1000_lut(tmp_path, monkeypatch):
     row |= {"target": "up5k", "lut": 320, "ff": 101, "fmax_mhz": 43.4, "seeds": [1], "routed": True}
     row |= {"tools": {"yosys": "0.70"}}
     row |= {"products": {"int8 x uint8": 2.0, "int4 x uint8": 4.0, "int2 x uint8": 8.0}}
-    whole = row | {"structure": "whole", "weight": "int4", "lanes": 4, "lut": 160, "routed": False}
-    whole |= {"products": {"int4 x uint8": 4.0}}
+    whole = row | {"structure": "whole", "weight": "int8", "lanes": 4, "lut": 160, "routed": False}
+    whole |= {"products": {"int8 x uint8": 4.0}}
     del whole["slice"], whole["fmax_mhz"]
     path = tmp_path / "scalable.json"
     path.write_text(json.dumps([row, whole]))
     monkeypatch.setattr(elements, "SCALABLE", path)
-    rates, placements, taken, _ = elements.scalable().split("\n\n")
+    rates, placements, taken, _, ratios, _ = elements.scalable().split("\n\n")
     assert "| in time, summed together | 2 | 2 | 4 | 8 |  |  | 16 + 64 | 1 |" in rates
     assert "Fmax is of 1 placement each" in placements
-    assert "| 320 LUT, 101 FF, 43 MHz<br>6.2, 12.5, 25.0 |" in taken
-    assert "| whole weights | 4 | 160 LUT, 101 FF<br>-, 25.0, - |" in taken
+    assert "| 320 LUT, 101 FF, 43 MHz<br>6.2, 12.5, 25.0, -, - |" in taken
+    assert "| whole weights | 8 | 160 LUT, 101 FF<br>25.0, -, -, -, - |" in taken
+    assert "| in time, summed together | 2 | whole weights, 8 | 2.00 |" in ratios
 
 
 def test_figures_that_are_not_the_papers_own_are_marked(tmp_path, monkeypatch):
