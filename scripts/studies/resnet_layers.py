@@ -1,5 +1,6 @@
 """Single layers of large networks, simulated cycle by cycle beside the reference and the model."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from ...hw.numbers.formats import Fixed
 from ...hw.program.layout import Program
 from ...hw.sim.batch.engine import BatchEngine
 from ...hw.sim.compare import compare
+from ...hw.sim.engine import Engine
 from ...hw.sim.run import Stimulus
 from ...model.integers.reference import Result, evaluate
 from .record import Row
@@ -66,13 +68,19 @@ def cut(network: Network, wanted: SimulatedLayers, accumulator: Accumulator) -> 
     return Network(f"{network.name} {wanted.text}", tuple(layers), accumulator, input_size=size)
 
 
-def simulated(network: Network, geometry: Geometry, *, images: int = 1, seed: int = 0) -> Row:
+def simulated(
+    network: Network,
+    geometry: Geometry,
+    *,
+    images: int = 1,
+    engine: Callable[[Accelerator], Engine] = BatchEngine,
+) -> Row:
     """Simulate random images; return cycles as predicted and as they were, and what differs."""
     program = Program(network, geometry, contexts=1, batch=1)
     accelerator = Accelerator(program)
     shape = (images, *network.sizes[INPUT])
-    levels = np.random.default_rng(seed).integers(-128, 128, shape)
-    run = BatchEngine(accelerator).run(Stimulus(levels, traced=images))
+    levels = np.random.default_rng(0).integers(-128, 128, shape)
+    run = engine(accelerator).run(Stimulus(levels, traced=images))
     sliced = geometry.slice is not None
     expected = evaluate(network, levels, geometry.lanes, sliced=sliced, trace=True)
     comparison = compare(run, expected, network, geometry)

@@ -30,7 +30,16 @@ from .resnet_layers import SimulatedLayers, cut, simulated
 from .resnet_networks import DEPTHS, ResNet, Widths, by_channel, by_layer, uniform
 from .resnet_traffic import traffic
 
-__all__ = ["DEVICES", "LAYERS", "MEANS", "Device", "accelerator_row", "main", "shape_row"]
+__all__ = [
+    "DEVICES",
+    "LAYERS",
+    "MEANS",
+    "ShapeDevice",
+    "accelerator_row",
+    "main",
+    "shape_row",
+    "widths_of",
+]
 
 OUTPUT = output("resnet_shapes")
 MEANS = {18: 6.5, 152: 3.4}
@@ -44,7 +53,7 @@ SMALL = ResNet(152, size=32, classes=10, channels=32, blocks=(1, 1, 1))
 
 
 @dataclass(frozen=True)
-class Device:
+class ShapeDevice:
     """A device, and the array that the study takes there.
 
     Attributes
@@ -70,11 +79,11 @@ _LARGE = {"lut": 400_000, "ff": 800_000, "bram": 2_800, "dsp": 220}
 DEVICES = {
     each.name: each
     for each in (
-        Device(
+        ShapeDevice(
             "ecp5-85k", target("ecp5-85k"), 208 * 18 * 1024, None,
             Geometry(5, 8, 32, chains=5, slice=2),
         ),
-        Device(
+        ShapeDevice(
             "large", replace(target("xc7"), name="large", budget=_LARGE), 2_800 * 18 * 1024, 200.0,
             Geometry(12, 16, 64, chains=12, slice=2),
         ),
@@ -116,7 +125,7 @@ def _about(part: str, device: str, geometry: Geometry) -> Row:
     return {"part": part, "device": device} | {each: getattr(geometry, each) for each in names}
 
 
-def accelerator_row(device: Device) -> Row:
+def accelerator_row(device: ShapeDevice) -> Row:
     """Estimate what the array takes, with a small network, and how fast it is."""
     program = Program(_small(), device.geometry, contexts=1, batch=1)
     found = estimate(program, device.target)
@@ -139,7 +148,7 @@ def _small() -> Network:
     return SMALL.network(by_channel(SMALL.network(), MEANS[152], BY_CHANNEL))
 
 
-def shape_row(device: Device, name: str, network: Network, clock_mhz: float) -> Row:
+def shape_row(device: ShapeDevice, name: str, network: Network, clock_mhz: float) -> Row:
     """Return what a network takes on a device's array, at a clock."""
     program = Program(network, device.geometry, contexts=1, batch=1)
     cycles, clock = program.cycles.per_image, 1e6 * clock_mhz

@@ -7,6 +7,7 @@ from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.network.layers import Add, Weighted
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.program.layout import Program
+from narrowgauge.hw.sim.interpreted import AmaranthEngine
 from narrowgauge.scripts.studies.resnet_layers import SimulatedLayers, cut, simulated
 from narrowgauge.scripts.studies.resnet_networks import ResNet, by_channel, by_layer
 from narrowgauge.scripts.studies.resnet_shapes import _kinds
@@ -52,7 +53,7 @@ def test_a_bottleneck_takes_the_cycles_of_the_model():
     network = SMALL.network(by_channel(plain, 5, (8, 4, 2)))
     names = ("s2b1conv1", "s2b1conv2", "s2b1conv3", "s2b1down", "s2b1add")
     wanted = SimulatedLayers("bottleneck", 152, names, 2, 2)
-    row = simulated(cut(network, wanted, Accumulator(14)), GEOMETRY)
+    row = simulated(cut(network, wanted, Accumulator(14)), GEOMETRY, engine=AmaranthEngine)
     assert (row["mismatches"], row["bits"], row["input"]) == (0, "8, 4, 2", [2, 2, 16])
     assert row["wrapped"] > 0
     assert row["cycles"] == row["predicted"]
