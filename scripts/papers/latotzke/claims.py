@@ -228,17 +228,29 @@ def _pays(rows: Rows) -> Finding:
             continue
         points, error = change(mixed, int8)
         cells = [each["lut"] for each in areas if each is not None]
+        near = abs(points + NEAR) < TIE * error
         said.append(
             f"{by}, {mixed['mean_bits']:.2f} bits: {speed:.0f} images/s beside {base:.0f}, "
-            f"{speed / base:.2f} times, in {cells[0]:,} logic cells beside {cells[1]:,}; its "
-            f"accuracy beside int8's: {_said(points, error)}"
+            f"{speed / base:.2f} times, in {cells[0]:,} logic cells beside {cells[1]:,}"
+        )
+        said.append(
+            f"{by}, its accuracy beside int8's: {_said(points, error)}"
+            f"{', which cannot be told from a point' if near else ''}"
         )
         quick = speed >= FASTER * base and cells[0] <= 1.02 * cells[1]  # type: ignore[operator]
         verdicts.append(quick and points >= -NEAR)
     if not said:
         return Finding(Verdict.UNTESTED, "no rows")
     verdict = Verdict.CONDITIONS if any(verdicts) else Verdict.NOT
-    return Finding(verdict, f"{'; '.join(said)}; one seed; logic cells of the array for {MIXED}")
+    return Finding(verdict, f"{'; '.join(said)}; one seed, {_placements(rows)}")
+
+
+def _placements(rows: Rows) -> str:
+    """Return how often the two arrays were placed."""
+    counts = [
+        len(select(rows, part="routed", array=each, target=TARGET)) for each in (SLICED, WIDE)
+    ]
+    return f"clocks of {counts[0]} placements of the array of slices and {counts[1]} of the other"
 
 
 def _crosses(rows: Rows) -> Finding:

@@ -132,10 +132,14 @@ def _constants(path: Path) -> Iterator[tuple[Tensor, Tensor]]:
 
     model = tflite.Model.GetRootAs(graph.content, 0)
     tensors = model.Subgraphs(0)
+    assert tensors is not None
 
     def floats(place: int) -> Tensor:
-        octets = model.Buffers(tensors.Tensors(place).Buffer()).DataAsNumpy()
-        found = np.asarray(octets).view("<f4").reshape(graph.tensors[place].shape)
+        tensor = tensors.Tensors(place)
+        assert tensor is not None
+        buffer = model.Buffers(tensor.Buffer())
+        assert buffer is not None
+        found = np.asarray(buffer.DataAsNumpy()).view("<f4").reshape(graph.tensors[place].shape)
         return torch.from_numpy(found.astype(np.float32))
 
     for operation in graph.operations:
