@@ -22,7 +22,7 @@ from ....model.post_training.images import NetworkImages
 from ....model.post_training.method import PostTraining
 from ....model.post_training.quantization import lowered, quantize, quantize_model
 from ....model.post_training.sensitivity import sensitivities
-from .widths import WIDTHS, _errors, post_training, uniform
+from .widths import WIDTHS, channel_errors, post_training, uniform
 
 __all__ = ["KEYWORDS", "keyword_sensitivity", "measure_keywords"]
 
@@ -65,7 +65,7 @@ def keyword_sensitivity() -> dict[str, Any]:
     steps = [(node.name, node.shape, step.op.weight.detach()) for node, step in exact.weighted()]
     return {
         "losses": losses,
-        "errors": {name: [_errors(w, bits) for bits in WIDTHS] for name, _, w in steps},
+        "errors": {name: [channel_errors(w, bits) for bits in WIDTHS] for name, _, w in steps},
         "weights": {name: weight.numel() for name, _, weight in steps},
         "positions": {name: int(np.prod(shape[1:], dtype=int)) for name, shape, _ in steps},
         "images": CALIBRATION,

@@ -19,7 +19,7 @@ from ....model.exchange.tflite.reading import read_tflite
 from ....model.layers.blocks import Model
 from ....model.lowering.lower import lower
 
-__all__ = ["FILE", "IMAGE", "ReferenceResnet", "lowered", "read_reference"]
+__all__ = ["FILE", "IMAGE", "ReferenceResnet", "lowered", "read_reference", "settle"]
 
 FILE = "pretrainedResnet.tflite"
 IMAGE = (32, 32, 3)
@@ -114,7 +114,7 @@ def read_reference(images: Tensor) -> ReferenceResnet:
             else:
                 norm.bias.copy_(bias)
                 norm.running_var.fill_(1 - norm.eps)
-        _settle(module, images)
+        settle(module, images)
     return module
 
 
@@ -149,7 +149,7 @@ def _constants(path: Path) -> Iterator[tuple[Tensor, Tensor]]:
             yield values.permute(0, 3, 1, 2) if values.ndim == 4 else values, floats(bias)
 
 
-def _settle(module: ReferenceResnet, images: Tensor) -> None:
+def settle(module: ReferenceResnet, images: Tensor) -> None:
     """Give each norm the statistics of what it reads; what it gives stays."""
     for _, norm in module.folded():
 

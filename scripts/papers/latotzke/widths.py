@@ -27,6 +27,7 @@ from .training import ACTIVATION, DATASET
 __all__ = [
     "WIDTHS",
     "Assignment",
+    "channel_errors",
     "chosen_channels",
     "chosen_layers",
     "halved_channels",
@@ -87,7 +88,9 @@ def measure_sensitivity(content: bytes) -> dict[str, Any]:
     weights = {name: parameters[f"{name}.weight"] for name in names}
     return {
         "losses": losses,
-        "errors": {name: [_errors(weights[name], width) for width in WIDTHS] for name in names},
+        "errors": {
+            name: [channel_errors(weights[name], width) for width in WIDTHS] for name in names
+        },
         "weights": {name: weights[name].numel() for name in names},
         "positions": {name: int(np.prod(shapes[name][1:], dtype=int)) for name in names},
         "images": CALIBRATION,
@@ -95,7 +98,7 @@ def measure_sensitivity(content: bytes) -> dict[str, Any]:
     }
 
 
-def _errors(weight: Tensor, bits: int) -> list[float]:
+def channel_errors(weight: Tensor, bits: int) -> list[float]:
     """Return the least squared error of each channel, relative to its own square."""
     rows = weight.flatten(1)
     low, high = -(1 << bits - 1), (1 << bits - 1) - 1

@@ -21,7 +21,7 @@ from narrowgauge.scripts.papers.latotzke.plan import (
     cells,
     then,
 )
-from narrowgauge.scripts.papers.latotzke.resnet import ReferenceResnet, _settle, lowered
+from narrowgauge.scripts.papers.latotzke.resnet import ReferenceResnet, lowered, settle
 from narrowgauge.scripts.papers.latotzke.study import STUDY
 from narrowgauge.scripts.papers.latotzke.widths import (
     WIDTHS,
@@ -211,7 +211,7 @@ def test_norms_of_the_reference_network_change_no_output():
         assert norm.running_var is not None
         norm.running_var.fill_(1 - norm.eps)
     before = module(images)
-    _settle(module, images)
+    settle(module, images)
     assert torch.allclose(module(images), before, atol=1e-4)
     assert module.norm.running_mean is not None
     module.norm.running_mean.add_(1.0)
