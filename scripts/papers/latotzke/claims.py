@@ -217,7 +217,7 @@ def _pays(rows: Rows) -> Finding:
     """Test the mixed network on slices against int8 on the fixed array of no fewer logic cells."""
     said, verdicts = [], []
     base = images_per_second(rows, WIDE, "int8")
-    wide = [_accuracy(rows, "uniform", 8, False), _accuracy(rows, 8, True)]
+    wide = [_accuracy(rows, "uniform", 8, False), _accuracy(rows, "uniform", 8, True)]
     found = [row for row in wide if row is not None]
     int8 = max(found, key=lambda row: row["right_validation"], default=None)  # type: ignore[arg-type,return-value]
     areas = [one(rows, part="routed", array=each, target=TARGET) for each in (SLICED, WIDE)]
