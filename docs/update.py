@@ -60,6 +60,7 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "macs": (COSTS, costs.macs),
     "lanes": (COSTS, costs.lanes),
     "slices": (ARRAY, costs.slices),
+    "mixed": (ARRAY, networks.mixed),
     "channel_costs": (ARRAY, costs.channel_costs),
     "scalable": (ARRAY, elements.scalable),
     "options": (SYNTHESIS, costs.options),

@@ -11,6 +11,7 @@ EXPORTED = FOLDER / "qonnx.json"
 TRAINED = FOLDER / "brevitas.json"
 POST_TRAINING = FOLDER / "post_training.json"
 CHANNEL_WIDTHS = FOLDER / "channel_widths.json"
+MIXED = FOLDER / "mixed_networks.json"
 IMAGES = FOLDER / "values.json"
 TFLITE = FOLDER / "tflite_models.json"
 DEPTHWISE = FOLDER / "depthwise.json"
@@ -289,6 +290,62 @@ def channel_widths() -> str:
         f"{one['activations']}. {versions(one['versions'])}. Made by `{one['command']}`."
     )
     return f"{table(columns, rows)}\n\n{caption}\n"
+
+
+def mixed() -> str:
+    """Return the tables of networks of several widths: what ran, and cycles by slices."""
+    rows = read(MIXED)
+    columns: Columns = {
+        "widths of": lambda row: row["widths"],
+        "slices, bits": lambda row: row["slice"] or "whole",
+        "accumulator": lambda row: f"{row['accumulator_bits']} bits, {row['overflow']}",
+        "images": lambda row: f"{row['images']:,}",
+        "images that differ": lambda row: row["mismatches"],
+        "right": lambda row: percent(row["accuracy_hardware"]),
+        "cycles": lambda row: f"{row['cycles']:,}",
+        "cycles by the model": lambda row: f"{row['cycles_by_model']:,}",
+    }
+    layers: Columns = {
+        "widths of": lambda row: row["widths"],
+        "layer": lambda row: row["layer"],
+        "steps of a pass": lambda row: row["steps"],
+        "passes": lambda row: ", ".join(f"{each:,}" for each in row["passes"]),
+        "cycles an image": lambda row: ", ".join(f"{each:,.1f}" for each in row["cycles"]),
+        "farthest from proportional": lambda row: percent(row["deviation"]),
+    }
+    one = rows[0]
+    array = "{rows}x{columns} elements, {lanes} lanes, {chains} chains".format(**one)
+    caption = (
+        f"{array}; float {percent(one['accuracy_float_validation'])} of 2,000 training images. "
+        f"{versions(one['versions'])}. Made by `{one['command']}`."
+    )
+    return f"{table(columns, rows, 3)}\n\n{table(layers, _proportional(rows))}\n\n{caption}\n"
+
+
+def _proportional(rows: Sequence[Row]) -> list[Row]:
+    """Return layers with their passes and cycles in arrays of slices, by bits of a slice.
+
+    The deviation is between the cycles of a pass in two of them.
+    """
+    found = []
+    for widths in dict.fromkeys(row["widths"] for row in rows):
+        own = [row for row in rows if row["widths"] == widths and row["slice"]]
+        sliced = {row["slice"]: row for row in reversed(own)}  # the first of each
+        if len(sliced) < 2:
+            continue
+        for layers in zip(*(sliced[bits]["layers"] for bits in sorted(sliced)), strict=True):
+            each = [layer["cycles"] / layer["passes"] for layer in layers]
+            found.append(
+                {
+                    "widths": widths,
+                    "layer": layers[0]["layer"],
+                    "steps": layers[0]["steps"],
+                    "passes": [layer["passes"] for layer in layers],
+                    "cycles": [layer["cycles"] for layer in layers],
+                    "deviation": max(each) / min(each) - 1,
+                }
+            )
+    return found
 
 
 def _array(rows: Sequence[Row]) -> str:

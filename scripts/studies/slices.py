@@ -35,13 +35,18 @@ def row(weight: str, bits: int | None, on: Target) -> Row:
     geometry = Geometry(2, 2, 8, slice=bits)
     fmt = parse(weight) if bits is None else Fixed(bits, signed=False)
     operands = Operands(fmt, parse("uint8"))
-    array = SystolicArray(geometry, operands, Accumulator(24), fabric=on.fabric())
+    array = SystolicArray(
+        geometry,
+        operands,
+        Accumulator(24),
+        doubling=bits is not None,  # sums are shifted between the slices of wider weights
+        fabric=on.fabric(),
+    )
     shell = Shell(ArraySums(array))
     routed = weight == ROUTED and on.family.router is not None
     text = convert(shell, platform=on)
     found = measure(text, on, seeds=SEEDS if routed else (), shell=shell, store=Store())
     about: Row = {"target": on.name, "weight": weight, **geometry_columns(geometry)}
-    about |= {} if bits is None else {"slice": bits}
     return about | found.row() | provenance(command("slices"))
 
 
@@ -64,4 +69,4 @@ def main(arguments: Sequence[str]) -> int:
 
 def _order(row: Row) -> tuple[object, ...]:
     weights = [weight for weight, _ in ARRAYS]
-    return TARGETS.index(row["target"]), weights.index(row["weight"]), row.get("slice", 0)
+    return TARGETS.index(row["target"]), weights.index(row["weight"]), row.get("slice") or 0

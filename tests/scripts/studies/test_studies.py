@@ -6,8 +6,16 @@ from types import SimpleNamespace
 
 import pytest
 
+from narrowgauge.model.zoo import networks as zoo
 from narrowgauge.scripts.studies import __main__ as cli
-from narrowgauge.scripts.studies import link_noise, mapped, popcounts, proof_chain, simulator_speeds
+from narrowgauge.scripts.studies import (
+    link_noise,
+    mapped,
+    mixed_networks,
+    popcounts,
+    proof_chain,
+    simulator_speeds,
+)
 from narrowgauge.scripts.studies.record import MODULE
 
 SHOWN = {"proven": True, "links": [{"name": "a = b", "images": 20, "mismatches": 0}]}
@@ -148,3 +156,15 @@ def test_a_noisy_line_keeps_a_row_a_rate_with_its_seed(study, monkeypatch, wrong
     status, _, rows = study("link_noise", "/somewhere/n.safetensors", *options)
     assert (status, [row["rate"] for row in rows]) == (wrong, [0.0, 0.1])
     assert rows[0]["command"].endswith("link_noise n.safetensors --rates 0,0.1 --images 4 --seed 7")
+
+
+def test_mixed_networks_saturate_too_narrow_sums_on_whole_weights_only(small_zoo):
+    network = zoo.load("digits-tiny-int4")
+    runs = list(mixed_networks.runs(network, 5))
+    shown = [
+        (geometry.slice, version.accumulator.width - network.accumulator.width, images)
+        for geometry, version, images in runs
+        if version.accumulator.overflow == "saturate"
+    ]
+    assert shown == [(2, 0, None), (None, -2, 5)]
+    assert {geometry.slice for geometry, _, _ in runs} == {1, 2, 4, None}
