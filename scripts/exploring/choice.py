@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...hw.errors import FitError
+from ..terminal.streams import muted
 
 __all__ = ["Limit", "choose_widths", "least_limits", "refuse_limits"]
 
@@ -131,13 +132,14 @@ def _solve(costs: np.ndarray, limits: Sequence[Limit]) -> tuple[int, ...] | None
         most = limit.most + SLACK * max(1.0, abs(limit.most))
         constraints.append(LinearConstraint(row.reshape(1, -1) / size, -np.inf, most / size))
     goal = np.where(possible, costs, 0.0)
-    found = milp(
-        goal.ravel() / (float(abs(goal).max()) or 1.0),
-        integrality=np.ones(costs.size),
-        bounds=Bounds(np.zeros(costs.size), possible.ravel().astype(float)),  # pyright: ignore[reportArgumentType]
-        constraints=constraints,
-        options={"mip_rel_gap": 0.0},
-    )
+    with muted():
+        found = milp(
+            goal.ravel() / (float(abs(goal).max()) or 1.0),
+            integrality=np.ones(costs.size),
+            bounds=Bounds(np.zeros(costs.size), possible.ravel().astype(float)),  # pyright: ignore[reportArgumentType]
+            constraints=constraints,
+            options={"mip_rel_gap": 0.0},
+        )
     if found.x is None:
         return None
     chosen = tuple(int(each) for each in found.x.reshape(layers, choices).argmax(axis=1))

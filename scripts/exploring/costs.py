@@ -131,7 +131,7 @@ class LayerCosts:
         passes = np.array([record.tiles.planes for record in records])
         steps = passes * first.tiles.steps
         known = {
-            int(tiles.sum() * steps[index]): cycles[index]
+            int(tiles.sum() * steps[index]): float(cycles[index])
             for index in used
             if steps[index] >= interval
         }

@@ -3,12 +3,15 @@
 What is told on the way must not end the work, and what cannot be told at its end is an error.
 """
 
+import ctypes
 import errno
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["lost", "prepare"]
+__all__ = ["lost", "muted", "prepare"]
 
 
 def prepare() -> None:
@@ -35,6 +38,27 @@ def prepare() -> None:
             setattr(sys, name, _Stream(stream))
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def muted() -> Iterator[None]:
+    """Forget what libraries print to standard output past Python, as HiGHS does whatever is asked.
+
+    It would stand among results, and in the midst of JSON.
+    """
+    library = ctypes.CDLL(None) if os.name == "posix" else ctypes.cdll.msvcrt
+    sys.stdout.flush()
+    library.fflush(None)  # what came before is no part of it
+    kept, nothing = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        library.fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nothing)
 
 
 class _File(io.FileIO):

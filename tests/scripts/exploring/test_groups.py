@@ -1,6 +1,7 @@
 """Groups of channels: what they add up to is what programs of networks with such widths come to."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,7 +111,8 @@ def test_groups_of_a_residual_network_add_up(store_path, objective):
 def specs(draw):
     """Small networks with layers whose channels may move, some of them added."""
     size = Size(draw(st.integers(1, 4)), draw(st.integers(1, 4)), draw(st.integers(1, 3)))
-    spec, windows = [size], st.sampled_from([SAME, POINT])
+    spec: list[Any] = [size]
+    windows = st.sampled_from([SAME, POINT])
     for _ in range(draw(st.integers(1, 2))):
         channels = draw(st.integers(2, 9))
         spec.append(("conv", channels, draw(windows), 1))

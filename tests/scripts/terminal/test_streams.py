@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import subprocess
+import sys
 import threading
 
 import pytest
@@ -137,3 +138,14 @@ def test_without_a_home_or_a_folder_for_temporary_files(command, tmp_path):
     finished = command(*arguments, **none, NARROWGAUGE_CACHE="", XDG_CACHE_HOME="")
     finished.fails_with(1, "/dev/null/.cache/narrowgauge", "set NARROWGAUGE_CACHE to a folder")
     assert command(*arguments, **none).status == 0
+
+
+def test_what_libraries_print_past_python_is_not_among_results():
+    code = (
+        "import ctypes; from narrowgauge.scripts.terminal.streams import muted; "
+        "c = ctypes.CDLL(None); c.puts(b'before'); print('own')\n"
+        "with muted(): c.puts(b'theirs')\n"
+        "c.puts(b'behind')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60)
+    assert sorted(done.stdout.split()) == [b"before", b"behind", b"own"]
