@@ -31,6 +31,7 @@ TFLITE = ROOT / "docs" / "tflite.md"
 OUTPUTS = ROOT / "docs" / "outputs.md"
 ARRAY = ROOT / "docs" / "array.md"
 ACCUMULATORS = ROOT / "docs" / "accumulators.md"
+EXPLORE = ROOT / "docs" / "explore.md"
 COSTS = ROOT / "docs" / "costs.md"
 SYNTHESIS = ROOT / "docs" / "synthesis.md"
 POPCOUNT = ROOT / "docs" / "popcount.md"
@@ -61,6 +62,7 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "lanes": (COSTS, costs.lanes),
     "slices": (ARRAY, costs.slices),
     "mixed": (ARRAY, networks.mixed),
+    "explored": (EXPLORE, networks.explored),
     "channel_costs": (ARRAY, costs.channel_costs),
     "scalable": (ARRAY, elements.scalable),
     "options": (SYNTHESIS, costs.options),

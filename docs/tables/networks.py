@@ -12,6 +12,7 @@ TRAINED = FOLDER / "brevitas.json"
 POST_TRAINING = FOLDER / "post_training.json"
 CHANNEL_WIDTHS = FOLDER / "channel_widths.json"
 MIXED = FOLDER / "mixed_networks.json"
+EXPLORED = FOLDER / "explored.json"
 IMAGES = FOLDER / "values.json"
 TFLITE = FOLDER / "tflite_models.json"
 DEPTHWISE = FOLDER / "depthwise.json"
@@ -290,6 +291,41 @@ def channel_widths() -> str:
         f"{one['activations']}. {versions(one['versions'])}. Made by `{one['command']}`."
     )
     return f"{table(columns, rows)}\n\n{caption}\n"
+
+
+def explored() -> str:
+    """Return the table of explored points that were built, and the best of what they met."""
+    rows = read(EXPLORED)
+    fastest: Columns = {
+        "compared with": lambda row: row["compared"],
+        "weights": lambda row: row["layer_weights"],
+        "activations": lambda row: row["activation"],
+        "right, validation": lambda row: percent(row["validation_accuracy"]),
+        "images/s, predicted": lambda row: rounded(row, "predicted_images"),
+    }
+    columns: Columns = {
+        "weights": lambda row: row["layer_weights"],
+        "activations": lambda row: row["activation"],
+        "array": lambda row: f"{row['rows']}x{row['columns']}x{row['lanes']}",
+        "slice": lambda row: row["slice"],
+        "right, validation": lambda row: percent(row["validation_accuracy"]),
+        "right, test": lambda row: percent(row["accuracy_hardware"]),
+        "images that differ": lambda row: row["mismatches"],
+        "cycles, predicted": lambda row: f"{row['predicted_cycles']:,.0f}",
+        "simulated": lambda row: f"{row['cycles_per_image']:,.0f}",
+        "LUT, predicted": lambda row: row["predicted_lut"],
+        "routed": lambda row: row["lut"],
+        "MHz, predicted": lambda row: f"{row['predicted_fmax_mhz']:.1f}",
+        "measured": lambda row: f"{row['fmax_mhz']:.1f}",
+        "images/s": lambda row: rounded(row, "images_per_second"),
+    }
+    built = [row for row in rows if row["routed"]]
+    others = [row for row in rows if not row["routed"]]
+    caption = (
+        f"{built[0]['images']:,} test images, one placement. {versions(built[0]['tools'])}. "
+        "Made by `narrowgauge explore lenet5.checkpoint --target up5k`."
+    )
+    return f"{table(columns, built)}\n\n{table(fastest, others)}\n\n{caption}\n"
 
 
 def mixed() -> str:
