@@ -14,11 +14,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
 from ...hw.accelerator.top import Accelerator
+from ...hw.files import write_atomically
 from ...hw.geometry import Geometry
 from ...hw.network.layers import Weighted
 from ...hw.network.network import Network
@@ -113,7 +115,9 @@ class Trainings:
         path.parent.mkdir(parents=True, exist_ok=True)
         bright = images.train_images[: self.choose] * (255 / images.pixel_max)
         labels = images.train_labels[: self.choose]
-        np.savez(path, inputs=bright.round().astype(np.uint8), labels=labels)
+        buffer = BytesIO()
+        np.savez(buffer, inputs=bright.round().astype(np.uint8), labels=labels)
+        write_atomically(path, buffer.getvalue())
         return path
 
     def shares(self, formats: Sequence[str], method: str, bits: int) -> dict[str, float]:

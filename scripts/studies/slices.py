@@ -46,7 +46,8 @@ def row(weight: str, bits: int | None, on: Target) -> Row:
     routed = weight == ROUTED and on.family.router is not None
     text = convert(shell, platform=on)
     found = measure(text, on, seeds=SEEDS if routed else (), shell=shell, store=Store())
-    about: Row = {"target": on.name, "weight": weight, **geometry_columns(geometry)}
+    sizes = {name: each for name, each in geometry_columns(geometry).items() if each is not None}
+    about: Row = {"target": on.name, "weight": weight, **sizes}
     return about | found.row() | provenance(command("slices"))
 
 

@@ -161,7 +161,7 @@ class RunsSpec(Spec):
         with m.If(control.enable):
             m.d.sync += at.eq(Mux(ends, 0, at + 1))
             m.d.comb += [
-                Assert(addresses == Cat(step.weight[:5], step.word[:3])),
+                Assert(addresses == Cat(Value.cast(step.weight)[:5], Value.cast(step.word)[:3])),
                 Assert(control.double == step.double),
                 Assert(control.last == step.last),
                 Assert(gates.o_signed == step.signed),

@@ -254,7 +254,7 @@ def _writes(call):
     if attribute == "open" and owner not in ("os",):
         modes = {each for each in texts if isinstance(each, str) and len(each) <= 3}
         return any(set(each) & set("wax+") for each in modes)
-    if attribute in ("savefig", "save") and given and ast.unparse(given[0]) in MEMORY:
+    if attribute in ("savefig", "save", "savez") and given and ast.unparse(given[0]) in MEMORY:
         return False
     if owner == "torch" and len(given) > 1 and ast.unparse(given[1]) in MEMORY:
         return False

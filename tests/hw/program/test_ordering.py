@@ -208,7 +208,7 @@ def test_what_does_not_move_is_found(monkeypatch, method, old, new):
 
 def test_the_same_order_for_all_that_is_added_is_needed(monkeypatch):
     network = made(RESIDUAL)
-    edit(monkeypatch, ordering._Ties, "_find", "self.first[name] != name", "False")
+    edit(monkeypatch, ordering._Ties, "find", "self.first[name] != name", "False")
     assert not same(network)
 
 

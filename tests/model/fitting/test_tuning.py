@@ -40,6 +40,7 @@ def test_it_trains_within_the_bound(network, images):
     assert found.is_tuned
     assert found.tuned == found.fitted > found.searched + 0.05
     assert widest(found, "exact") <= 10
+    assert found.quantised.shares is not None
     assert found.quantised.shares.integer > found.searched
     assert found.quantised.network.about["accumulator_fit"]["fine_tune"] == 2
 
@@ -70,6 +71,7 @@ def test_a_worse_network_is_not_kept(network, images, monkeypatch):
     monkeypatch.setattr(search, "fine_tune", spoil)
     found = fit(network, images)
     assert not found.is_tuned
+    assert found.tuned is not None
     assert found.tuned < found.fitted == found.searched
 
 

@@ -120,6 +120,7 @@ def test_a_network_keeps_to_its_accumulator(images):
             widest = int(np.argmax(exact_bound(mapped).final.channel_bits))
             high, low = adversary(mapped, widest)
             assert -1024 <= low <= high <= 1023
+    assert found.shares is not None
     assert found.shares.same > 0.9
     assert found.network.about["post_training"]["accumulator_bits"] == 11
     assert "accumulator_bits" not in plain.network.about["post_training"]
@@ -137,6 +138,7 @@ def test_one_scale_a_layer_and_saturation(images, monkeypatch):
     method = rounded(accumulator_bits=12, overflow="saturate", scales="tensor", equalize=True)
     found = quantize(fitted(), images, method, figures=False)
     assert found.network.accumulator == Accumulator(12, "saturate")
+    assert found.shares is not None
     assert found.shares.same > 0.9
 
 

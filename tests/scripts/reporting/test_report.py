@@ -379,7 +379,10 @@ def test_what_the_repository_keeps_can_be_shown():
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ({"study": "other", "rows": [], "made": []}, "no study 'other'; there is tostado2019"),
+        (
+            {"study": "other", "rows": [], "made": []},
+            "no study 'other'; there is latotzke2022",
+        ),
         ({"study": "tostado2019", "rows": [{"e": 1}], "made": []}, "do not say how they were made"),
         ({"study": "tostado2019"}, "not a file of a study's rows"),
         ({"study": "tostado2019", "rows": [1], "made": []}, "rows is no list of such"),

@@ -113,7 +113,7 @@ def test_a_network_that_a_plan_trains_is_under_what_its_training_depends_on():
 def point(source):
     """A plan's point of that network, of which one image is simulated."""
     sizes = {"rows": 1, "columns": 1, "lanes": 1, "hop": 1, "chains": 1, "contexts": 1, "batch": 1}
-    grid = {"accumulator": None, "overflow": None, "multiplier": "logic"}
+    grid = {"slice": None, "accumulator": None, "overflow": None, "multiplier": "logic"}
     asked = {"target": "up5k", "seeds": 0, "images": 1, "source": source}
     chosen: dict[str, Any] = {**sizes, **grid, **asked}
     return Accelerated(**chosen)

@@ -62,18 +62,24 @@ def test_a_bottleneck_takes_the_cycles_of_the_model():
     assert whole.cycles.run(1) > mixed.cycles.run(1), "a model without the widths would be wrong"
 
 
+def moved(made, room):
+    found = traffic(made, room)
+    assert found is not None
+    return found
+
+
 def test_weights_come_in_parts_where_they_do_not_fit():
     made = program(SMALL.network())
     sizes = {name: width * depth for name, (width, depth) in made.memories.items()}
     beside = sum(sizes.values()) - sizes["weights"] - sizes["activations"]
-    found = traffic(made, beside + sizes["activations"] + 2 * sizes["weights"])
+    found = moved(made, beside + sizes["activations"] + 2 * sizes["weights"])
     assert (found.inside, found.more, {each.parts for each in found.layers}) == (True, 0, {1})
     assert found.weights == sizes["weights"]
     assert found.maps == 8 * 16 * 16 * 3 + 16 * 4
     longest = max(max(each.tiles.lengths, default=0) for each in made.records)
     tile = longest * 2 * 4 * 2
     lines = 7 * 16 * 3 * 8
-    tight = traffic(made, beside + lines + 2 * tile)
+    tight = moved(made, beside + lines + 2 * tile)
     assert (tight.inside, max(each.parts for each in tight.layers) > 1) == (False, True)
     assert tight.weights == found.weights
     add = tight.layers[[each.name for each in made.network].index("s1b1add")]
@@ -82,7 +88,7 @@ def test_weights_come_in_parts_where_they_do_not_fit():
 
 
 def test_the_lower_one_of_computing_and_moving():
-    found = traffic(program(SMALL.network()), 1 << 30)
+    found = moved(program(SMALL.network()), 1 << 30)
     bits = found.weights + found.maps
     assert found.rate(1000, 1e6, 1e12) == 1000
     assert found.rate(1000, 1e6, bits / 8) == 1
