@@ -92,7 +92,7 @@ def test_equals_the_reference(network, geometry, count, contexts, dsp, fabric, g
     assert comparison.mismatches == 0
 
 
-@settings(max_examples=18)
+@settings(max_examples=14)
 @given(
     network=convnets(),
     geometry=geometries,
@@ -133,7 +133,7 @@ def test_windows_that_begin_far_outside(padding):
     assert comparison, str(comparison.first)
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(
     seed=st.integers(0, 99),
     family=st.sampled_from(FAMILIES),
