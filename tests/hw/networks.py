@@ -91,27 +91,38 @@ def weighted(network):
 
 def with_weights(seed, network, formats):
     """The same network with random weights of other formats, taken by the layers in turn."""
-    rng, names, layers = np.random.default_rng(seed), cycle(formats), []
-    for layer in network.layers:
-        if isinstance(layer, Weighted):
-            fmt = parse(next(names))
-            weights = random_levels(rng, fmt, layer.weights.shape)
-            layer = replace(layer, weight=fmt, weights=weights)
-        layers.append(layer)
-    return replace(network, layers=tuple(layers))
+    return with_kinds(seed, network, formats)
 
 
 def with_widths(seed, network, widths, *, signed=True):
     """The same network with random integer weights whose channels have any of ``widths``."""
-    rng, layers = np.random.default_rng(seed), []
+    return with_kinds(seed, network, [(widths, signed)])
+
+
+def with_kinds(seed, network, kinds):
+    """The same network with random weights of other kinds, taken by the layers in turn.
+
+    A kind is the name of a format, or widths of channels and whether these are signed.
+    """
+    rng, given, layers = np.random.default_rng(seed), cycle(kinds), []
     for layer in network.layers:
         if isinstance(layer, Weighted):
-            fmt, given = Fixed(max(widths), signed=signed), rng.choice(widths, layer.channels)
-            formats = [Fixed(int(each), signed=signed) for each in given]
-            rows = [random_levels(rng, each, layer.weights.shape[1:]) for each in formats]
-            layer = replace(layer, weight=fmt, weights=np.stack(rows), widths=tuple(given))
+            layer = replace(layer, **_of_kind(rng, layer, next(given)))
         layers.append(layer)
     return replace(network, layers=tuple(layers))
+
+
+def _of_kind(rng, layer, kind):
+    """Random weights of a kind, their format, and the widths of channels that they have."""
+    if isinstance(kind, str):
+        fmt = parse(kind)
+        return {"weight": fmt, "weights": random_levels(rng, fmt, layer.weights.shape)}
+    widths, signed = kind
+    chosen = rng.choice(widths, layer.channels)
+    formats = [Fixed(int(each), signed=signed) for each in chosen]
+    rows = [random_levels(rng, each, layer.weights.shape[1:]) for each in formats]
+    fmt = Fixed(max(widths), signed=signed)
+    return {"weight": fmt, "weights": np.stack(rows), "widths": tuple(chosen)}
 
 
 def random_exits(seed, family, spec, exits, accumulator, *, order=None, values=False, varied=False):
@@ -325,3 +336,21 @@ def convnets(draw, **limits):
     spec, family = draw(specs(**limits)), draw(st.sampled_from(FAMILIES))
     options = {"output": draw(outputs), "varied": draw(st.booleans())}
     return random_convnet(draw(seeds), family, spec, draw(accumulators), **options)
+
+
+@st.composite
+def residuals(draw):
+    """Small networks that add a tensor to what convolutions make of it."""
+    side, channels = draw(st.integers(1, 3)), draw(st.integers(2, 6))
+    same = Window((3, 3), (1, 1), (1, 1, 1, 1))
+    groups = draw(st.sampled_from([1, channels]))
+    spec = [
+        Size(side, draw(st.integers(1, 3)), draw(st.integers(1, 3))),
+        ("conv", channels, draw(st.sampled_from([Window((1, 1)), same])), 1),
+        ("conv", channels, same, groups),
+        ("add", "layer0", draw(st.tuples(st.integers(1, 9), st.integers(1, 9)))),
+        *draw(st.sampled_from([[], [("average", None)], [("conv", channels, same, channels)]])),
+        ("dense", draw(st.integers(1, 6))),
+    ]
+    family, accumulator = draw(st.sampled_from(FAMILIES)), draw(accumulators)
+    return random_convnet(draw(seeds), family, spec, accumulator, varied=draw(st.booleans()))

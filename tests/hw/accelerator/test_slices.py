@@ -1,10 +1,6 @@
 """Layers of many widths on one array of slices, against the integer reference, by equality."""
 
-from dataclasses import replace
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from narrowgauge.hw.accelerator.sequencer import Sequencer
 from narrowgauge.hw.accelerator.top import Accelerator
@@ -18,25 +14,9 @@ from narrowgauge.hw.sim.run import Stimulus
 from narrowgauge.model.integers.reference import evaluate
 
 from ...formal.proof import edit
-from ..networks import (
-    convnets,
-    geometries,
-    random_convnet,
-    random_images,
-    random_network,
-    seeds,
-    with_weights,
-)
+from ..networks import random_convnet, random_images, random_network, with_weights
 
 WIDTHS = "int2", "int3", "int4", "int8"
-WEIGHTS = st.lists(
-    st.one_of(
-        st.just("bipolar"),
-        st.builds("{}int{}".format, st.sampled_from(["", "u"]), st.integers(1, 16)),
-    ),
-    min_size=1,
-    max_size=4,
-)
 THREE = Window((3, 3), (1, 1), (1, 1, 1, 1))
 RESIDUAL = (Size(3, 3, 2), ("conv", 4, THREE, 1), ("conv", 4, THREE, 2), ("add", "layer0", (5, 2)),
             ("average", None), ("dense", 3))  # fmt: skip
@@ -78,25 +58,6 @@ def test_whole_weights_and_slices_give_the_same_levels():
         for geometry in (Geometry(2, 2, 4), Geometry(2, 2, 4, slice=2))
     ]
     assert (runs[0].levels == runs[1].levels).all()
-
-
-@settings(max_examples=6)
-@given(
-    network=convnets(max_layers=3, max_pixels=4, max_channels=3),
-    formats=WEIGHTS,
-    geometry=geometries,
-    bits=st.sampled_from(SLICES),
-    chains=st.sampled_from([1, 2]),
-    seed=seeds,
-)
-def test_networks_of_any_widths(network, formats, geometry, bits, chains, seed):
-    network = with_weights(seed, network, formats)
-    network = network.with_accumulator(replace(network.accumulator, overflow="wrap"))
-    sizes = replace(geometry, slice=bits)
-    if geometry.rows % chains == 0 and Program(network, sizes).segment >= chains:
-        sizes = replace(sizes, chains=chains)
-    _, _, comparison = check(network, sizes)
-    assert comparison, str(comparison.first)
 
 
 def test_cycles_of_a_layer_are_as_its_slices():

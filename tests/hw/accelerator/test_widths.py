@@ -1,4 +1,4 @@
-"""Channels of different widths on one array of slices, against the integer reference, by equality.
+"""Layers and channels of any widths on an array of slices, against the reference, by equality.
 
 ``NARROWGAUGE_LONG=1`` draws 150 networks.
 """
@@ -29,12 +29,14 @@ from ..networks import (
     random_convnet,
     random_images,
     random_network,
+    residuals,
     seeds,
     weighted,
+    with_kinds,
     with_widths,
 )
 
-EXAMPLES = 150 if os.environ.get("NARROWGAUGE_LONG") else 3
+EXAMPLES = 150 if os.environ.get("NARROWGAUGE_LONG") else 8
 FAMILY = "int8", "uint4", "uint4"
 SAME = Window((3, 3), (1, 1), (1, 1, 1, 1))
 RESIDUAL = (Size(2, 2, 2), ("conv", 8, SAME, 1), ("conv", 8, Window((1, 1)), 1),
@@ -73,19 +75,26 @@ def test_a_residual_network_of_channels_of_2_4_and_8_bits(accumulator, bits):
     assert (max(runs) > 1) == (bits is not None)
 
 
+KINDS = st.one_of(
+    st.just("bipolar"),
+    st.builds("{}int{}".format, st.sampled_from(["", "u"]), st.integers(1, 16)),
+    st.tuples(st.lists(st.integers(2, 12), min_size=2, max_size=4), st.booleans()),
+)
+
+
 @settings(max_examples=EXAMPLES)
 @given(
-    network=convnets(max_layers=3, max_pixels=3, max_channels=4),
-    widths=st.lists(st.integers(2, 12), min_size=2, max_size=4),
-    signed=st.booleans(),
+    network=st.one_of(convnets(max_layers=3, max_pixels=3, max_channels=4), residuals()),
+    kinds=st.lists(KINDS, min_size=1, max_size=4),
     geometry=geometries,
     bits=st.sampled_from(SLICES),
     chains=st.sampled_from([1, 2]),
     is_sorted=st.booleans(),
     seed=seeds,
 )
-def test_networks_of_any_widths(network, widths, signed, geometry, bits, chains, is_sorted, seed):
-    network = with_widths(seed, network, widths, signed=signed)
+def test_networks_of_any_widths(network, kinds, geometry, bits, chains, is_sorted, seed):
+    """Layers of one width beside those of several, and sums whose tensors have one order."""
+    network = with_kinds(seed, network, kinds)
     network = network.with_accumulator(replace(network.accumulator, overflow="wrap"))
     network = sorted_by_width(network) if is_sorted else network
     sizes = replace(geometry, slice=bits)
