@@ -21,7 +21,7 @@ from ..terminal.progress import Reporter
 from .post_training import float_network, validation
 from .record import Row, RowFile, command, output, parser, provenance
 
-__all__ = ["main", "methods"]
+__all__ = ["ACTIVATION", "main", "methods", "places_by_loss"]
 
 OUTPUT = output("channel_widths")
 UNIFORM = ("int2", "int3", "int4", "int8")
@@ -41,18 +41,38 @@ def methods(network: nn.Module, images: NetworkImages) -> Iterator[tuple[str, Po
         yield f"{NARROW} and {WIDE}, {name}", given
 
 
-@torch.no_grad()
 def _least_lost(network: nn.Module, images: NetworkImages) -> dict[str, list[int]]:
     """Return widths: narrow are the half of the channels that lose least by it, relative to all."""
-    method = PostTraining(weight=f"int{NARROW}", activation=ACTIVATION)
+    found = {}
+    for name, places in places_by_loss(network, images, NARROW).items():
+        narrow = (len(places) + 1) // 2
+        found[name] = [NARROW if at < narrow else WIDE for at in places]
+    return found
+
+
+@torch.no_grad()
+def places_by_loss(network: nn.Module, images: NetworkImages, bits: int) -> dict[str, list[int]]:
+    """Return the place of each channel of each layer among those that lose least, from 0 on.
+
+    What a channel loses is the squared error of its weights at so many bits, relative to all.
+
+    Parameters
+    ----------
+    network : Module
+        In float.
+    images : NetworkImages
+        Some of them tell the ranges.
+    bits : int
+        Of a weight.
+    """
+    method = PostTraining(weight=f"int{bits}", activation=ACTIVATION)
     exact = lowered(network, images)
     model, _, _ = quantize_model(lowered(network, images), images, method)
     found = {}
     for (node, step), (_, whole) in zip(model.weighted(), exact.weighted(), strict=True):
         weight = whole.op.weight.flatten(1)
         lost = (step.op.weight.flatten(1) - weight).square().sum(dim=1) / weight.square().sum(dim=1)
-        narrow = set(lost.argsort()[: (len(lost) + 1) // 2].tolist())
-        found[node.name] = [NARROW if at in narrow else WIDE for at in range(len(lost))]
+        found[node.name] = lost.argsort().argsort().tolist()
     return found
 
 

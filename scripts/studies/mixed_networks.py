@@ -14,7 +14,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-import torch
 from torch import nn
 
 from ...hw.accelerator.top import Accelerator
@@ -27,10 +26,11 @@ from ...hw.program.records import Record
 from ...hw.tools.store import Store
 from ...model.post_training.images import NetworkImages
 from ...model.post_training.method import PostTraining
-from ...model.post_training.quantization import lowered, quantize, quantize_model
+from ...model.post_training.quantization import lowered, quantize
 from ..runs.checked import Checked
 from ..runs.kept import check
 from ..runs.loading import load_images
+from .channel_widths import ACTIVATION, places_by_loss
 from .post_training import float_network, validation
 from .record import Row, RowFile, command, output, parser, provenance
 
@@ -43,25 +43,15 @@ WHOLE, CALIBRATION, IMAGES = 2, 200, 500
 LAYERS = {"conv1": 8, "conv2": 4, "dense1": 2, "dense2": 3}
 NARROW, MIDDLE, WIDE = 2, 4, 8
 SHORT = 2  # bits that a narrow accumulator lacks
-ACTIVATION = "uint8"
 
 
-@torch.no_grad()
 def channel_widths(network: nn.Module, images: NetworkImages) -> dict[str, list[int]]:
     """Return the widths of the channels of each layer, by what they lose at 2 bits.
 
     The half that loses least, relative to all, has 2 bits, the next quarter 4, the others 8.
     """
-    method = PostTraining(weight=f"int{NARROW}", activation=ACTIVATION)
-    exact = lowered(network, images)
-    model, _, _ = quantize_model(lowered(network, images), images, method)
-    found = {}
-    for (node, step), (_, whole) in zip(model.weighted(), exact.weighted(), strict=True):
-        weight = whole.op.weight.flatten(1)
-        lost = (step.op.weight.flatten(1) - weight).square().sum(dim=1) / weight.square().sum(dim=1)
-        places = lost.argsort().argsort().tolist()
-        found[node.name] = [_width(at, len(places)) for at in places]
-    return found
+    ordered = places_by_loss(network, images, NARROW).items()
+    return {name: [_width(at, len(places)) for at in places] for name, places in ordered}
 
 
 def _width(place: int, channels: int) -> int:
