@@ -1,9 +1,10 @@
 """Claims of the study ``latotzke2022``, and their tests."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from math import sqrt
 from statistics import median
+from typing import TypeAlias
 
 import numpy as np
 
@@ -30,6 +31,9 @@ FASTER = 1.8
 SLICED, WIDE, NARROW = ARRAYS
 NETWORKS = (RESNET, KEYWORDS)
 PAPER_MEMORY = (4.9, 9.4)
+
+Pair: TypeAlias = tuple[str, StudyRow | None, StudyRow | None]
+"""What is compared, in words, and the rows of both."""
 
 
 def one(rows: Rows, **wanted: object) -> StudyRow | None:
@@ -151,38 +155,42 @@ def _verdict(yes: int, found: int) -> Verdict:
 def _beats_uniform(by: str) -> Callable[[Rows], Finding]:
     """Return the test of whether chosen widths beat uniform formats of as many bits."""
 
-    def test(rows: Rows) -> Finding:
-        said, yes = [], 0
+    def pairs(rows: Rows) -> Iterator[Pair]:
         for network, mean, trained in product(NETWORKS, MEANS, (False, True)):
-            mixed = _accuracy(rows, by, mean, trained, network)
             other = _best_uniform(rows, mean, trained, network)
-            if mixed is None or other is None:
-                continue
-            points, error = change(mixed, other)
-            yes += points > TIE * error
-            how = "trained" if trained else "after training"
-            what = f"{network}, {how}, {by} at {mean:g} bits beside int{other['mean']}"
-            said.append(f"{what}: {_said(points, error)}")
-        figures = "; ".join(said) or "no rows"
-        return Finding(_verdict(yes, len(said)), f"{figures}; one seed" if said else figures)
+            than = f"int{other['mean']}" if other else ""
+            mixed = _accuracy(rows, by, mean, trained, network)
+            yield f"{_how(network, trained)}, {by} at {mean:g} bits beside {than}", mixed, other
 
-    return test
+    return lambda rows: _compared(pairs(rows))
 
 
 def _channels_add(rows: Rows) -> Finding:
     """Test whether channels of their own widths beat layers of one, trained or not alike."""
+    asked = [(each, "channels", "layers", mean) for each in NETWORKS for mean in MEANS]
+    asked += [(RESNET, BAR, "layers", 3.0), (RESNET, BAR, FAST, 3.0)]
+    return _compared(
+        (
+            f"{_how(network, trained)}, {by} beside {than}, {mean:g} bits",
+            _accuracy(rows, by, mean, trained, network),
+            _accuracy(rows, than, mean, trained, network),
+        )
+        for (network, by, than, mean), trained in product(asked, (False, True))
+    )
+
+
+def _how(network: str, trained: bool) -> str:
+    return f"{network}, {'trained' if trained else 'after training'}"
+
+
+def _compared(pairs: Iterable[Pair]) -> Finding:
+    """Return whether the first row of every pair is better than the other, where both are there."""
     said, yes = [], 0
-    pairs = [(each, "channels", "layers", mean) for each in NETWORKS for mean in MEANS]
-    pairs += [(RESNET, BAR, "layers", 3.0), (RESNET, BAR, FAST, 3.0)]
-    for (network, by, than, mean), trained in product(pairs, (False, True)):
-        mixed = _accuracy(rows, by, mean, trained, network)
-        other = _accuracy(rows, than, mean, trained, network)
+    for what, mixed, other in pairs:
         if mixed is None or other is None:
             continue
         points, error = change(mixed, other)
         yes += points > TIE * error
-        how = "trained" if trained else "after training"
-        what = f"{network}, {how}, {by} beside {than}, {mean:g} bits"
         said.append(f"{what}: {_said(points, error)}")
     figures = "; ".join(said) or "no rows"
     return Finding(_verdict(yes, len(said)), f"{figures}; one seed" if said else figures)
