@@ -152,13 +152,10 @@ def fit_accumulator(
     while search.refuse_what_does_not_fit(decided):  # what calibration foretold was too little
         decided, layers = search.decide()
     uniform, uniform_share = search.uniform()
-    searched = fitted = search.scored(decided)
-    model, tuned = search.model(decided), None
+    searched, tuned = search.scored(decided), None
+    model, fitted = search.model(decided), searched
     if tuning is not None:
-        candidate = search.fine_tuned(decided, tuning)
-        tuned = search.score(candidate)
-        if tuned > searched and search.fits(candidate):
-            model, fitted = candidate, tuned
+        model, fitted, tuned = search.better(model, search.fine_tuned(decided, tuning), searched)
     search.refuse_loss(fitted.right)
     search.say("the integers")
     quantised = finished(
@@ -451,6 +448,13 @@ class _Search:
             method.multiplier_bits,
             self._progress,
         )
+
+    def better(self, model: Model, tuned: Model, searched: Score) -> tuple[Model, Score, Score]:
+        """Return the better one of two models whose sums fit, its score, and that of the second."""
+        score = self.score(tuned)
+        if score > searched and self.fits(tuned):
+            return tuned, score, score
+        return model, searched, score
 
     def fits(self, model: Model) -> bool:
         """Tell whether the sums of a quantised model fit, by its integers."""
