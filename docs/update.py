@@ -76,6 +76,7 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "simulators": (SIMULATION, simulators.simulators),
     "shapes": (SHAPES, shapes.shapes),
     "shapes_accelerators": (SHAPES, shapes.accelerators),
+    "shapes_ratios": (SHAPES, shapes.ratios),
     "shapes_kinds": (SHAPES, shapes.kinds),
     "shapes_bandwidths": (SHAPES, shapes.bandwidths),
     "shapes_layers": (SHAPES, shapes.layers),

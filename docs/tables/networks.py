@@ -294,15 +294,11 @@ def channel_widths() -> str:
 
 
 def explored() -> str:
-    """Return the table of explored points that were built, and the best of what they met."""
-    rows = read(EXPLORED)
-    fastest: Columns = {
-        "compared with": lambda row: row["compared"],
-        "weights": lambda row: row["layer_weights"],
-        "activations": lambda row: row["activation"],
-        "right, validation": lambda row: percent(row["validation_accuracy"]),
-        "images/s, predicted": lambda row: rounded(row, "predicted_images"),
-    }
+    """Return what explorations built and predicted, and what that was compared with."""
+    return "\n\n".join(map(_exploration, read(EXPLORED))) + "\n"
+
+
+def _exploration(made: Row) -> str:
     columns: Columns = {
         "weights": lambda row: row["layer_weights"],
         "activations": lambda row: row["activation"],
@@ -317,15 +313,40 @@ def explored() -> str:
         "routed": lambda row: row["lut"],
         "MHz, predicted": lambda row: f"{row['predicted_fmax_mhz']:.1f}",
         "measured": lambda row: f"{row['fmax_mhz']:.1f}",
-        "images/s": lambda row: rounded(row, "images_per_second"),
+        "images/s, predicted": lambda row: rounded(row, "predicted_images"),
+        "clocked": lambda row: rounded(row, "images_per_second"),
+        "front, predicted": lambda row: "yes" if _leads(row, built, "predicted_images") else "",
+        "as measured": lambda row: "yes" if _leads(row, built, "images_per_second") else "",
     }
-    built = [row for row in rows if row["routed"]]
-    others = [row for row in rows if not row["routed"]]
+    compared: Columns = {
+        "compared with": lambda row: row["compared"],
+        "weights": lambda row: row["layer_weights"],
+        "activations": lambda row: row["activation"],
+        "right, validation": lambda row: percent(row["validation_accuracy"]),
+        "images/s, predicted": lambda row: rounded(row, "predicted_images"),
+    }
+    built = [row for row in made["rows"] if row["routed"]]
+    others = [row for row in made["rows"] if not row["routed"]]
+    minutes, seconds = divmod(made["seconds"], 60)
     caption = (
-        f"{built[0]['images']:,} test images, one placement. {versions(built[0]['tools'])}. "
-        "Made by `narrowgauge explore lenet5.checkpoint --target up5k`."
+        f"{made['choices']} choices on {made['arrays']} arrays, {made['validated']} of them "
+        f"validated, {len(built)} built, in {minutes} min {seconds} s from an empty store, on two "
+        f"cores with other work. {built[0]['images']:,} test images, one placement. "
+        f"{versions(built[0]['tools'])}. Made by `{made['command']}`."
     )
-    return f"{table(columns, built)}\n\n{table(fastest, others)}\n\n{caption}\n"
+    return f"{table(columns, built)}\n\n{table(compared, others)}\n\n{caption}"
+
+
+def _leads(row: Row, rows: Sequence[Row], figure: str) -> bool:
+    """Tell whether no other row is as accurate in validation and faster, or the other way round."""
+
+    def place(each: Row) -> tuple[float, float]:
+        return each["validation_accuracy"], each[figure]
+
+    own = place(row)
+    return not any(
+        other != own and other[0] >= own[0] and other[1] >= own[1] for other in map(place, rows)
+    )
 
 
 def mixed() -> str:

@@ -1,10 +1,10 @@
 """The tables of networks whose shapes alone are looked at: what the cycle model says of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from .base import RESULTS, Columns, Row, percent, read, table, versions
 
-__all__ = ["accelerators", "bandwidths", "kinds", "layers", "paper", "shapes"]
+__all__ = ["accelerators", "bandwidths", "kinds", "layers", "paper", "ratios", "shapes"]
 
 SHAPES = RESULTS / "resnet_shapes.json"
 MIXED = "by channel"
@@ -67,6 +67,35 @@ def shapes() -> str:
         "TOPS": lambda row: f"{row['tops']:.3f}",
     }
     return table(columns, _shapes(), 3) + "\n"
+
+
+def ratios() -> str:
+    """Return what narrow weights save, and what does not depend on them."""
+    lines: dict[tuple[str, str], dict[str, Row]] = {}
+    for row in _shapes():
+        lines.setdefault((_name(row), row["device"]), {})[row["weights"]] = row
+
+    def times(more: str, less: str) -> Callable[[tuple[str, str]], str]:
+        return lambda at: f"{lines[at][more]['cycles'] / lines[at][less]['cycles']:.3g}"
+
+    def share(kind: str) -> Callable[[tuple[str, str]], str]:
+        return lambda at: percent(_share(lines[at][MIXED], kind))
+
+    columns: Columns = {
+        "network": lambda at: at[0],
+        "device": lambda at: at[1],
+        "cycles of int8 by those of int2": times("int8", "int2"),
+        "of widths by layer by those by channel": times("by layer", MIXED),
+        "sums of tensors, by channel": share("add"),
+        "convolutions of 1x1, by channel": share("1x1"),
+    }
+    return table(columns, list(lines), 2) + "\n"
+
+
+def _share(row: Row, kind: str) -> float:
+    """Return the share of the cycles that layers of a kind take."""
+    own = sum(each["cycles"] for each in row["kinds"] if each["kind"].startswith(kind))
+    return own / sum(each["cycles"] for each in row["kinds"])
 
 
 def _shapes() -> list[Row]:
