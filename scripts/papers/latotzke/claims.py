@@ -2,23 +2,21 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import product
-from math import sqrt
 from statistics import median
 from typing import TypeAlias
 
 import numpy as np
 
+from ..answers import answers, share_change
 from ..evidence import select
 from ..study import Claim, Finding, Rows, StudyRow, Verdict
 from .keywords import KEYWORDS
-from .measured import answers
 from .plan import ARRAYS, BAR, FAST, MEANS, MIXED, RANDOM_MEAN, RESNET, TARGET
 
 __all__ = [
     "CLAIMS",
     "CONTROLS",
     "best",
-    "change",
     "clock",
     "cycles",
     "images_per_second",
@@ -46,19 +44,6 @@ def _accuracy(
 ) -> StudyRow | None:
     wanted = {"network": network, "by": by, "mean": mean, "trained": trained}
     return one(rows, part="accuracy", seed=0, draw=None, **wanted)
-
-
-def change(row: StudyRow, other: StudyRow) -> tuple[float, float]:
-    """Return points by which a row is better than another, and the error by the choice of images.
-
-    On the test images that both were asked.
-    """
-    pair = [answers(each) for each in (row, other)]
-    count = min(map(len, pair))
-    gained = pair[0][:count].astype(int) - pair[1][:count].astype(int)
-    points = float(gained.mean())
-    error = sqrt(max(float((gained**2).mean()) - points**2, 0.0) / count)
-    return 100 * points, 100 * error
 
 
 def clock(rows: Rows, array: str, target: str = TARGET) -> tuple[float, int] | None:
@@ -102,7 +87,7 @@ def _wide_weights_lose_nothing(rows: Rows) -> str:
     pair = _accuracy(rows, "float", 32, False), _accuracy(rows, "uniform", 8, False)
     if pair[0] is None or pair[1] is None:
         return "there is no float network, or no int8 one"
-    points, _ = change(pair[1], pair[0])
+    points, _ = share_change(pair[1], pair[0])
     return f"int8 loses {-points:.1f} points" if points < -NEAR else ""
 
 
@@ -119,7 +104,7 @@ def _two_bits_lose(rows: Rows) -> str:
     pair = _accuracy(rows, "uniform", 2, False), _accuracy(rows, "uniform", 8, False)
     if pair[0] is None or pair[1] is None:
         return ""
-    points, _ = change(pair[0], pair[1])
+    points, _ = share_change(pair[0], pair[1])
     return "" if points < -NEAR else "int2 without training loses nothing"
 
 
@@ -189,7 +174,7 @@ def _compared(pairs: Iterable[Pair]) -> Finding:
     for what, mixed, other in pairs:
         if mixed is None or other is None:
             continue
-        points, error = change(mixed, other)
+        points, error = share_change(mixed, other)
         yes += points > TIE * error
         said.append(f"{what}: {_said(points, error)}")
     figures = "; ".join(said) or "no rows"
@@ -207,7 +192,7 @@ def _beats_random(rows: Rows) -> Finding:
             continue
         top = max(drawn, key=lambda row: row["right_validation"])  # type: ignore[arg-type,return-value]
         shares = [100 * float(answers(row).mean()) for row in drawn]
-        points, error = change(chosen, top)
+        points, error = share_change(chosen, top)
         won.append(points > TIE * error)
         said.append(
             f"{network}: {len(drawn)} random assignments of layers at {RANDOM_MEAN:g} bits have "
@@ -234,7 +219,7 @@ def _pays(rows: Rows) -> Finding:
         mixed = _accuracy(rows, by, 3.0, True)
         if speed is None or base is None or mixed is None or int8 is None or None in areas:
             continue
-        points, error = change(mixed, int8)
+        points, error = share_change(mixed, int8)
         cells = [each["lut"] for each in areas if each is not None]
         near = abs(points + NEAR) < TIE * error
         said.append(
@@ -293,7 +278,7 @@ def _memory(rows: Rows) -> Finding:
     for row in select(rows, part="accuracy", network=RESNET, draw=None):
         if row["by"] == "float":
             continue
-        points, error = change(row, base)
+        points, error = share_change(row, base)
         smaller = 32 / float(row["mean_bits"])  # type: ignore[arg-type]
         if points >= -NEAR and smaller > best:
             best, trained = smaller, "trained" if row["trained"] else "after training"

@@ -3,10 +3,10 @@
 import io
 from typing import TYPE_CHECKING
 
+from ..answers import answers
 from ..evidence import select
 from ..study import Rows, StudyFigure
 from .claims import best, images_per_second, one
-from .measured import answers
 from .plan import ARRAYS, BAR, FAST, MEANS, MIXED, RESNET
 
 if TYPE_CHECKING:

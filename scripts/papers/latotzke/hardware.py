@@ -17,7 +17,7 @@ from ....hw.tools.store import Store
 from ...runs.checked import check_levels
 from ...runs.loading import input_levels
 from ..floats import split
-from .training import DATASET
+from ..resnet8.network import DATASET
 
 __all__ = ["Array", "count_cycles", "program_of", "route_network", "simulate_network"]
 

@@ -5,12 +5,12 @@ from typing import Any
 
 from ..evidence import select
 from ..jobs import Job, Plain
+from ..resnet8.network import DATASET, float_parameters
 from ..study import Cell, Rows
-from .fine_tuning import train_mixed
 from .hardware import count_cycles, route_network, simulate_network
 from .keywords import KEYWORDS, keyword_sensitivity, measure_keywords
 from .measured import measure_float, measure_network, quantise
-from .training import DATASET, float_parameters
+from .training import train_mixed
 from .widths import (
     WIDTHS,
     Assignment,

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from ..answers import answers, share_change
 from ..evidence import select
 from ..study import Rows, StudyRow
-from .claims import change, clock, cycles, images_per_second, one
+from .claims import clock, cycles, images_per_second, one
 from .keywords import KEYWORDS
-from .measured import answers
 from .plan import (
     ARRAYS,
     BAR,
@@ -74,7 +74,7 @@ def _accuracy(
 ) -> list[str]:
     found = [row for row in pair if row is not None]
     top = max(found, key=lambda row: row["right_validation"])  # type: ignore[arg-type,return-value]
-    points, error = change(top, int8) if int8 is not None else (0.0, 0.0)
+    points, error = share_change(top, int8) if int8 is not None else (0.0, 0.0)
     return [
         by,
         f"{mean:g}",

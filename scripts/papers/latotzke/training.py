@@ -1,32 +1,47 @@
-"""The float network of the study ``latotzke2022``, and the data that all of its networks share.
+"""Trains the study's float network further, at a width for each layer, or for each channel."""
 
-5,000 of CIFAR-10's training images are left out, as in `papers.floats`: choices are made on them.
-The float network has seen all training images, so of their accuracy only differences count.
-"""
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
-import torch
-from safetensors.torch import save as to_tensors
+from safetensors.torch import load as from_tensors
 
-from ....model.training.feed import TrainingFeed
-from ..floats import split
-from .resnet import read_reference
+from ....hw.network.file import to_bytes
+from ....hw.program.ordering import sorted_by_width
+from ....model.integers.export import export_model
+from ....model.training.recipe import Recipe
+from ..fine_tuning import fine_tuned
+from ..resnet8.network import ACTIVATION, DATASET, LANES
+from ..resnet8.reference import lowered
 
-__all__ = ["ACTIVATION", "DATASET", "LANES", "float_parameters"]
-
-DATASET = "cifar10"
-ACTIVATION = "uint7"
-"""Of hidden activations and pixels: with the shortcuts, which are signed, they are int8."""
-STATISTICS = 2000  # images that give norms their statistics
-LANES = 16  # of whose padding the accumulator takes account
+__all__ = ["recipe_of", "train_mixed"]
 
 
-def float_parameters() -> bytes:
-    """Return the parameters of the float network, as safetensors."""
-    dataset, _ = split(DATASET)
-    feed = TrainingFeed(dataset, dataset.train_images, dataset.train_labels, None, _CPU)
-    images, _ = next(feed.batches(STATISTICS, STATISTICS))
-    module = read_reference(images.contiguous())
-    return to_tensors({name: each.contiguous() for name, each in module.state_dict().items()})
+def recipe_of(given: Mapping[str, Any]) -> Recipe:
+    """Return the recipe of plain data: widths of layers, ``channels``, schedule, seed."""
+    widths = given["widths"]
+    return Recipe(
+        dataset=DATASET,
+        network="resnet8",
+        weight=f"int{max(widths.values())}",
+        activation=ACTIVATION,
+        input=ACTIVATION,
+        layers=[(name, f"int{width}") for name, width in widths.items()],
+        channels=given.get("channels", {}),
+        epochs=given["epochs"],
+        rate=given["rate"],
+        crop=0,
+        distill=given["distill"],
+        seed=given["seed"],
+    )
 
 
-_CPU = torch.device("cpu")
+def train_mixed(content: bytes, given: Mapping[str, Any]) -> bytes:
+    """Train the float network further at the widths of `recipe_of`; return a network file.
+
+    The same on one kind of machine with one torch. Images are mirrored but not moved, and norms are
+    frozen.
+    """
+    found = fine_tuned(recipe_of(given), lowered(from_tensors(content)), frozen=True)
+    network = sorted_by_width(export_model(found.model, name="resnet8", lanes=LANES)[0])
+    return to_bytes(replace(network, about={"history": found.history}))

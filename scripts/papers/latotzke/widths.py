@@ -21,8 +21,8 @@ from ....model.post_training.quantization import quantize_model
 from ....model.post_training.sensitivity import sensitivities
 from ...exploring.choice import Limit, choose_widths
 from ..floats import split
-from .resnet import lowered
-from .training import ACTIVATION, DATASET
+from ..resnet8.network import ACTIVATION, DATASET
+from ..resnet8.reference import lowered
 
 __all__ = [
     "WIDTHS",

@@ -1,0 +1,1 @@
+"""The study ``debruin2020``: accuracy against the width of the accumulator."""

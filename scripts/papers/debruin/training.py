@@ -1,0 +1,96 @@
+"""Trains networks of the study for an accumulator, or rounds them for it, and proves their sums."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ....hw.errors import NarrowgaugeError
+from ....hw.network.file import to_bytes
+from ....hw.network.network import Network
+from ....model.integers.export import export_model
+from ....model.integers.guarantee import prove_sums
+from ....model.post_training.method import PostTraining
+from ....model.post_training.quantization import quantize_model
+from ..answers import labelled_right
+from ..fine_tuning import fine_tuned
+from ..floats import split
+from .subjects import SUBJECTS, calibration
+
+__all__ = ["choose_formats", "round_network", "rounded_network", "train_network"]
+
+CALIBRATION = 256
+
+
+def train_network(content: bytes, name: str, given: Mapping[str, Any]) -> bytes:
+    """Train a float network further at the recipe of `Subject.recipe`; return a network file.
+
+    Raises
+    ------
+    NetworkError
+        For the first channel of a network that was trained for an accumulator which is beyond it.
+    """
+    subject = SUBJECTS[name]
+    recipe = subject.recipe(given)
+    found = fine_tuned(recipe, subject.exact(content, given["seed"]), frozen=subject.frozen)
+    network = export_model(found.model, name=name, lanes=subject.lanes)[0]
+    if recipe.constraint is not None and recipe.ends == "constrained":
+        prove_sums(network, subject.lanes, bits=recipe.constraint.bits)
+    return to_bytes(replace(network, about={"history": found.history}))
+
+
+def round_network(content: bytes, name: str, given: Mapping[str, Any]) -> bytes:
+    """Round a float network for an accumulator of ``bits``, or with None for none, untrained."""
+    return to_bytes(rounded_network(content, name, given))
+
+
+def rounded_network(content: bytes, name: str, given: Mapping[str, Any]) -> Network:
+    """Return the network of `round_network`.
+
+    Raises
+    ------
+    NetworkError
+        For an accumulator that the network cannot be rounded for.
+    """
+    subject = SUBJECTS[name]
+    weight, activation, pixels = given["formats"].split("/")
+    method = PostTraining(
+        weight=weight,
+        activation=activation,
+        input=pixels,
+        weight_range="output",
+        accumulator_bits=given["bits"],
+    )
+    exact = subject.exact(content, given["seed"])
+    images = calibration(subject.dataset, CALIBRATION)
+    model, _, _ = quantize_model(copy.deepcopy(exact), images, method)
+    network = export_model(model, name=name, lanes=subject.lanes)[0]
+    if given["bits"] is not None:
+        prove_sums(network, subject.lanes, bits=given["bits"])
+    return network
+
+
+def choose_formats(
+    content: bytes, name: str, bits: int, formats: list[str], constrained: bool, images: int
+) -> dict[str, Any]:
+    """Return how many held-out images each of the formats labels right, rounded and untrained.
+
+    Parameters
+    ----------
+    constrained : bool
+        Whether weights are rounded for the accumulator; else they go to the nearest levels, and
+        formats of which some sum does not fit are left out.
+    """
+    subject, shares, reasons = SUBJECTS[name], {}, {}
+    for each in formats:
+        given = {"formats": each, "bits": bits if constrained else None, "seed": 0}
+        try:
+            network = rounded_network(content, name, given)
+            prove_sums(network, subject.lanes, bits=bits)
+        except NarrowgaugeError as error:
+            reasons[each] = str(error)
+            continue
+        right = labelled_right(network, split(subject.dataset)[1], images, subject.lanes)
+        shares[each] = int(right.sum())
+    return {"right": [max(shares.values(), default=0)], "images": images, "shares": shares,
+            "refused": reasons}  # fmt: skip

@@ -1,0 +1,1 @@
+"""MLPerf Tiny's ResNet-8 for CIFAR-10, the float network that studies share."""
