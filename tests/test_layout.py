@@ -79,8 +79,9 @@ ARROWS = {  # what each folder may import, beside its own modules and the files 
     ),
     "scripts.papers": (
         "hw.accelerator hw.network hw.numbers hw.program hw.synth hw.tools model.data "
-        "model.exchange model.integers model.layers model.lowering model.post_training "
-        "model.training scripts.exploring scripts.runs scripts.sweeps scripts.terminal"
+        "model.exchange model.fitting model.integers model.layers model.lowering "
+        "model.post_training model.training scripts.exploring scripts.runs scripts.sweeps "
+        "scripts.terminal"
     ),
     "scripts.reporting": "hw.numbers hw.synth scripts.rows",
     "scripts.rows": "hw.synth",

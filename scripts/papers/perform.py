@@ -11,6 +11,7 @@ from ...hw.tools.store import Store
 from ...model.data import load
 from ..sweeps.progress_bar import remaining
 from ..terminal.options import make_folder
+from .debruin.study import STUDY as DEBRUIN
 from .jobs import About, Job
 from .kept import KeptRows, gathered, kept
 from .latotzke.study import STUDY as LATOTZKE
@@ -21,7 +22,7 @@ from .tostado2019 import STUDY as TOSTADO
 
 __all__ = ["STUDIES", "StudyRun", "find_study", "hours", "perform"]
 
-STUDIES = {study.name: study for study in (LATOTZKE, TOSTADO)}
+STUDIES = {study.name: study for study in (DEBRUIN, LATOTZKE, TOSTADO)}
 PAUSE = 2.0  # seconds between two lines of progress
 
 

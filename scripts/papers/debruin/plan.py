@@ -21,6 +21,7 @@ __all__ = [
     "NAMES",
     "NARROW",
     "REGISTERS",
+    "ROUTED",
     "SEARCHED",
     "SEEDS",
     "SIMULATED",
@@ -38,7 +39,7 @@ REGISTERS = tuple(range(8, 26, 2))
 NARROW = 12
 TRAINED: Mapping[str, Mapping[int, Sequence[str]]] = {
     RESNET: {16: ("a2q+",), 12: ("a2q+", "plain")},
-    LENET: {16: ("a2q+",), 12: ("a2q+", "a2q", "plain"), 10: ("a2q+", "plain")},
+    LENET: {16: ("a2q+",), 12: ("a2q+", "plain"), 10: ("a2q+", "plain")},
 }
 """Methods of training, by network and bits."""
 SEARCHED: Mapping[str, Sequence[int]] = {RESNET: (16,), LENET: (16, 12)}
@@ -66,8 +67,8 @@ SIMULATING: Mapping[str, tuple[str, dict[str, Any]]] = {
     LENET: ("up5k", dict(ARRAY)),
 }
 TARGET = "up5k"
-ROUTED = (12, 16, 20, 24)
-PLACEMENTS = (1, 2, 3)
+ROUTED = (12, 16, 24)
+PLACEMENTS = (1, 2)
 SIMULATED = {RESNET: 50, LENET: 500}
 
 

@@ -93,4 +93,4 @@ def test_studies_are_listed_with_their_hours(invoke):
     assert done.status == 0
     assert "tostado2019" in done.out
     assert "hours of one core" in done.out
-    invoke("study", "nothing").fails_with(1, "no study 'nothing'; there is latotzke2022,")
+    invoke("study", "nothing").fails_with(1, "no study 'nothing'; there is debruin2020,")

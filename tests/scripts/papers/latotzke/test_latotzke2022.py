@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from narrowgauge.scripts.papers.answers import answers, share_change
 from narrowgauge.scripts.papers.kept import KeptRows, kept
-from narrowgauge.scripts.papers.latotzke.claims import change, images_per_second
-from narrowgauge.scripts.papers.latotzke.measured import answers
+from narrowgauge.scripts.papers.latotzke.claims import images_per_second
 from narrowgauge.scripts.papers.latotzke.plan import (
     ARRAYS,
     BAR,
@@ -21,7 +21,6 @@ from narrowgauge.scripts.papers.latotzke.plan import (
     cells,
     then,
 )
-from narrowgauge.scripts.papers.latotzke.resnet import ReferenceResnet, lowered, settle
 from narrowgauge.scripts.papers.latotzke.study import STUDY
 from narrowgauge.scripts.papers.latotzke.widths import (
     WIDTHS,
@@ -33,6 +32,7 @@ from narrowgauge.scripts.papers.latotzke.widths import (
     random_layers,
 )
 from narrowgauge.scripts.papers.page import page
+from narrowgauge.scripts.papers.resnet8.reference import ReferenceResnet, lowered, settle
 from narrowgauge.scripts.papers.study import Verdict
 
 SLICED, WIDE, NARROW = ARRAYS
@@ -148,11 +148,11 @@ def test_a_difference_of_hardware_makes_every_claim_untested():
 
 def test_rows_are_compared_in_pairs():
     one, other = accuracy("uniform", 8, 100), accuracy("uniform", 4, 300)
-    points, error = change(other, one)
+    points, error = share_change(other, one)
     assert points == pytest.approx(-2.0)
     assert error == pytest.approx(100 * np.sqrt(0.02 * 0.98 / IMAGES))
     few = accuracy("random", 3.0, 100, draw=0)
-    assert change(few, one) == (0.0, 0.0)  # on the 2,000 images of both
+    assert share_change(few, one) == (0.0, 0.0)  # on the 2,000 images of both
     assert answers(one).sum() == IMAGES - 100
 
 
