@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from narrowgauge.hw.program.bounds import BOUNDS
+from narrowgauge.scripts.papers.debruin import measured, searching, subjects, training
 from narrowgauge.scripts.papers.debruin.plan import (
     NARROW,
     PLACEMENTS,
@@ -19,7 +20,8 @@ from narrowgauge.scripts.papers.debruin.plan import (
     then,
 )
 from narrowgauge.scripts.papers.debruin.study import STUDY
-from narrowgauge.scripts.papers.debruin.subjects import LENET, RESNET, SUBJECTS
+from narrowgauge.scripts.papers.debruin.subjects import LENET, RESNET, SUBJECTS, Subject
+from narrowgauge.scripts.papers.floats import FloatNetwork, train_float
 from narrowgauge.scripts.papers.kept import KeptRows, kept
 from narrowgauge.scripts.papers.page import page
 from narrowgauge.scripts.papers.study import Verdict
@@ -149,3 +151,47 @@ def test_the_kept_rows_have_no_two_of_a_cell():
     places = [tuple(each.get(name) for name in STUDY.names) for each in rows]
     assert len(set(places)) == len(places)
     assert len(STUDY.findings(rows)) == len(STUDY.claims)
+
+
+@pytest.fixture
+def digits(monkeypatch):
+    """A subject that takes a second, and its float network."""
+    floats = FloatNetwork("digits", "mlp", 4, widths=(16,))
+    schedule = {"epochs": 2, "widths": (16,)}
+    subject = Subject("mlp", "digits", floats, lanes=4, frozen=False, schedule=schedule)
+    monkeypatch.setattr(subjects, "SUBJECTS", {"mlp": subject})
+    for module in (measured, searching, training):
+        monkeypatch.setattr(module, "SUBJECTS", {"mlp": subject})
+    return train_float(floats.plain())
+
+
+def test_a_training_for_an_accumulator_overflows_nothing(digits):
+    given = {"bits": 8, "formats": "int4/uint3/uint3", "seed": 0}
+    found = {
+        method: measured.measure_network(
+            training.train_network(digits, "mlp", {**given, "method": method}),
+            *("mlp", 8, "wrap", [100, 200, 200]),
+        )
+        for method in ("a2q+", "plain")
+    }
+    assert found["a2q+"]["needed"] <= 8 < found["plain"]["needed"]
+    assert found["a2q+"]["beyond"] == 0 < found["plain"]["beyond"]
+    assert found["a2q+"]["right"] > found["plain"]["right"]
+
+
+def test_formats_are_chosen_among_those_that_fit(digits):
+    formats = ["int4/uint4/uint4", "int2/uint2/uint2"]
+    rounded = training.choose_formats(digits, "mlp", 9, formats, True, 100)
+    assert rounded["shares"].keys() == set(formats)
+    nearest = training.choose_formats(digits, "mlp", 9, formats, False, 100)
+    assert nearest["refused"].keys() == {"int4/uint4/uint4"}
+
+
+def test_the_search_says_what_no_pair_fits(digits):
+    given = {"bits": 10, "bound": "exact", "seed": 0, "validation": 50}
+    found = searching.measure_fitted(digits, "mlp", given, [100, 200, 200])
+    assert found["needed"] <= 10
+    assert found["beyond"] == 0
+    assert found["tried"] < found["grid"]
+    refused = searching.measure_fitted(digits, "mlp", {**given, "bits": 3}, [100, 200, 200])
+    assert "layer" in refused["refused"]
