@@ -27,6 +27,7 @@ from .widths import (
 __all__ = [
     "ARRAYS",
     "BAR",
+    "COMPARED",
     "FAST",
     "LONGER",
     "MEANS",
@@ -50,8 +51,8 @@ RANDOM_MEAN, DRAWS = 3.0, 20
 SLICES = 1.65  # in the mean over all products, of layers that are to be fast
 VALIDATION, TESTS, FEW = 5000, 10_000, 2000
 SCHEDULE = {"epochs": 2, "rate": 5e-4, "distill": 1.0}
-LONGER = {"epochs": 5, "rate": 7e-4, "distill": 1.0}
-"""Of the network that is built."""
+LONGER = {"epochs": 10, "rate": 7e-4, "distill": 1.0}
+"""Of the network that is built, and of int8 beside it."""
 TRAINED_WIDTHS = (2, 3, 4, 8)
 """Uniform formats that are trained."""
 
@@ -73,6 +74,8 @@ PLACEMENTS = [1, 2, 3]
 SIMULATED = 200
 MIXED = "layers, longer"
 """At 3 bits, the network that is built."""
+COMPARED = "int8, longer"
+"""What it is compared with, trained alike."""
 BAR = "channels of 2 and 4"
 RESNET = "resnet8"
 FAST = "layers, fast"
@@ -90,6 +93,7 @@ def cells(quick: bool) -> list[Cell]:
         _accuracy("uniform", width, uniform(LAYERS, width), trained=True)
         for width in TRAINED_WIDTHS
     ]
+    found.append(_accuracy(COMPARED, 8, uniform(LAYERS, 8), trained=True, longer=True))
     found.append(Cell(_place("sensitivity", network=KEYWORDS), KEYWORD_SENSITIVITY))
     found += [_spoken("float", 32, None)]
     return found

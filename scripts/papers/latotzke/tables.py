@@ -14,6 +14,7 @@ from .keywords import KEYWORDS
 from .plan import (
     ARRAYS,
     BAR,
+    COMPARED,
     FAST,
     MEANS,
     MIXED,
@@ -29,7 +30,7 @@ from .plan import cells as planned
 
 __all__ = ["tables"]
 
-KINDS = ("uniform", "layers", MIXED, FAST, "channels", BAR)
+KINDS = ("uniform", COMPARED, "layers", MIXED, FAST, "channels", BAR)
 
 
 def tables(rows: Rows) -> str:
