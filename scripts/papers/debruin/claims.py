@@ -155,7 +155,7 @@ def _half_is_recovered(rows: Rows) -> Finding:
     said, verdict = [], Verdict.UNTESTED
     for network in (RESNET, LENET):
         pair = [trained(rows, network, NARROW, method) for method in ("a2q+", "plain")]
-        plain = {row["seed"]: row for row in pair[1] if not row.get("beyond")}
+        plain = {row["seed"]: row for row in pair[1] if number(row, "needed") <= NARROW}
         gained, lost = over_seeds(pair[0], plain), _beside_float(rows, pair[1], network)
         if gained is None or lost is None or not lost.points:
             continue

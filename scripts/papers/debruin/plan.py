@@ -10,6 +10,7 @@ from ..floats import train_float
 from ..jobs import Job, Plain
 from ..resnet8.network import float_parameters
 from ..study import Cell, Rows
+from .choosing import choose_trained
 from .hardware import route_network, simulate_network
 from .measured import measure_float, measure_network
 from .searching import measure_fitted
@@ -39,7 +40,7 @@ REGISTERS = tuple(range(8, 26, 2))
 NARROW = 12
 TRAINED: Mapping[str, Mapping[int, Sequence[str]]] = {
     RESNET: {16: ("a2q+",), 12: ("a2q+", "plain")},
-    LENET: {16: ("a2q+",), 12: ("a2q+", "plain"), 10: ("a2q+", "plain")},
+    LENET: {16: ("a2q+",), 12: ("a2q+", "plain"), 10: ("a2q+",)},
 }
 """Methods of training, by network and bits."""
 SEARCHED: Mapping[str, Sequence[int]] = {RESNET: (16,), LENET: (16, 12)}
@@ -51,10 +52,7 @@ CHOICES: Mapping[tuple[str, int], Sequence[str]] = {
     (LENET, 10): ("int2/uint3/uint3", "int3/uint2/uint2", "int4/uint2/uint2", "int4/uint3/uint3"),
 }
 """Formats of weights, activations and pixels among which those for an accumulator are chosen."""
-PLAIN: Sequence[str] = (
-    *("int2/uint1/uint1", "int2/uint1/uint4", "int2/uint2/uint2", "int2/uint2/uint4"),
-    *("int2/uint3/uint5", "int3/uint1/uint4", "int3/uint2/uint3", "int3/uint2/uint4"),
-)
+PLAIN = ("int2/uint2/uint4", "int2/uint3/uint5", "int3/uint1/uint4")
 """Those among which plain ones are, whose sums have to fit as they come."""
 AS_IT_IS = "int8/uint8/uint8"
 VALIDATION, TESTS, FEW, CHOOSING, SEARCHING = 5000, 10_000, 2000, 1000, 500
@@ -79,9 +77,9 @@ def cells(quick: bool) -> list[Cell]:
     found = [_float(name, 0) for name in SUBJECTS]
     found += [_float(LENET, seed) for seed in SEEDS[1:]]
     for (name, bits), formats in CHOICES.items():
-        found.append(_choice(name, bits, "a2q+", formats))
-        if bits <= NARROW:
-            found.append(_choice(name, bits, "plain", PLAIN))
+        found.append(_choice(name, bits, formats))
+        if "plain" in TRAINED[name][bits]:
+            found.append(_plain_choice(name, bits))
     for name in SUBJECTS:
         network = _rounded(name, None, AS_IT_IS)
         found += [
@@ -103,7 +101,7 @@ def then(rows: Rows) -> list[Cell]:
 
 
 def chosen_formats(rows: Rows, name: str, bits: int, method: str) -> str | None:
-    """Return the formats that label most held-out images right, rounded and untrained."""
+    """Return the formats that label most held-out images right: rounded, or trained a little."""
     kind = "plain" if method == "plain" else "a2q+"
     for row in select(rows, part="choice", network=name, bits=bits, method=kind):
         shares: Mapping[str, int] = row["shares"]  # type: ignore[assignment]
@@ -182,16 +180,28 @@ def _float(name: str, seed: int, *, few: bool = False) -> Cell:
     return Cell(_place("float", name, seed=seed), job)
 
 
-def _choice(name: str, bits: int, method: str, formats: Sequence[str]) -> Cell:
+def _choice(name: str, bits: int, formats: Sequence[str]) -> Cell:
     job = Job(
         choose_formats,
-        (name, bits, list(formats), method != "plain", CHOOSING),
+        (name, bits, list(formats), True, CHOOSING),
         (_exact(name, 0),),
         SUBJECTS[name].dataset,
         seconds=25.0 * len(formats),
-        text=f"formats of {name}, {method}, {bits} bits",
+        text=f"formats of {name}, {bits} bits",
     )
-    return Cell(_place("choice", name, bits, method=method), job)
+    return Cell(_place("choice", name, bits, method="a2q+"), job)
+
+
+def _plain_choice(name: str, bits: int) -> Cell:
+    job = Job(
+        choose_trained,
+        (name, bits, list(PLAIN), CHOOSING),
+        (_exact(name, 0),),
+        SUBJECTS[name].dataset,
+        seconds=180.0 * len(PLAIN),
+        text=f"formats of {name} in plain training, {bits} bits",
+    )
+    return Cell(_place("choice", name, bits, method="plain"), job)
 
 
 def _measured(

@@ -159,12 +159,12 @@ def _choices(rows: Rows) -> str:
         images = number(row, "images")
         said = [f"{name} {100 * right / images:.1f} %" for name, right in shares.items()]
         said += [f"{name} does not fit" for name in refused]
-        method = "nearest levels" if row["method"] == "plain" else "rounded for it"
+        method = "plain, an epoch" if row["method"] == "plain" else "rounded for it, untrained"
         lines.append([str(row["network"]), str(row["bits"]), method, ", ".join(said)])
     if not lines:
         return ""
     head = ["network", "register, bits", "weights", "formats: right of the held-out images"]
-    return "Formats that were chosen among, untrained:\n\n" + _table(head, lines, 4)
+    return "Formats that were chosen among:\n\n" + _table(head, lines, 4)
 
 
 def _missing(rows: Rows) -> str:

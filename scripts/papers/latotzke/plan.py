@@ -32,6 +32,7 @@ __all__ = [
     "LONGER",
     "MEANS",
     "MIXED",
+    "MIXED_SHORTER",
     "NAMES",
     "RANDOM_MEAN",
     "RESNET",
@@ -53,6 +54,7 @@ VALIDATION, TESTS, FEW = 5000, 10_000, 2000
 SCHEDULE = {"epochs": 2, "rate": 5e-4, "distill": 1.0}
 LONGER = {"epochs": 10, "rate": 7e-4, "distill": 1.0}
 """Of the network that is built, and of int8 beside it."""
+SHORTER = {**LONGER, "epochs": 5}
 TRAINED_WIDTHS = (2, 3, 4, 8)
 """Uniform formats that are trained."""
 
@@ -72,8 +74,8 @@ SMALL_ARRAYS: Mapping[str, dict[str, Any]] = {
 """Of the smaller target: one that has room in its memory, and one that takes the least of it."""
 PLACEMENTS = [1, 2, 3]
 SIMULATED = 200
-MIXED = "layers, longer"
-"""At 3 bits, the network that is built."""
+MIXED, MIXED_SHORTER = "layers, longer", "layers, 5 epochs"
+"""At 3 bits, the networks that are built."""
 COMPARED = "int8, longer"
 """What it is compared with, trained alike."""
 BAR = "channels of 2 and 4"
@@ -93,7 +95,7 @@ def cells(quick: bool) -> list[Cell]:
         _accuracy("uniform", width, uniform(LAYERS, width), trained=True)
         for width in TRAINED_WIDTHS
     ]
-    found.append(_accuracy(COMPARED, 8, uniform(LAYERS, 8), trained=True, longer=True))
+    found.append(_accuracy(COMPARED, 8, uniform(LAYERS, 8), trained=True, schedule=LONGER))
     found.append(Cell(_place("sensitivity", network=KEYWORDS), KEYWORD_SENSITIVITY))
     found += [_spoken("float", 32, None)]
     return found
@@ -133,7 +135,10 @@ def _resnet(found: Mapping[str, Any]) -> list[Cell]:
     bar, fast = halved_channels(found), chosen_layers(found, 3.0, SLICES)
     mixed = chosen_layers(found, 3.0)
     planned = [_chosen(found, BAR, 3.0, bar, trained=True)]
-    planned += [_chosen(found, MIXED, 3.0, mixed, trained=True, longer=True)] if mixed else []
+    for by, schedule in ((MIXED, LONGER), (MIXED_SHORTER, SHORTER)):
+        planned += (
+            [_chosen(found, by, 3.0, mixed, trained=True, schedule=schedule)] if mixed else []
+        )
     planned += [_chosen(found, FAST, 3.0, fast, trained=True)] if fast else []
     planned += list(_hardware(found))
     for trained in (False, True):
@@ -166,7 +171,8 @@ def _hardware(found: Mapping[str, Any]) -> Iterator[Cell]:
     yield _routed(fitting, MIXED, trained, SMALLER, PLACEMENTS[0])
     yield _counted(fitting, MIXED, trained)
     yield _counted(least, "int8", int8)
-    yield _simulated(sliced, MIXED, _training(mixed, longer=True))
+    yield _simulated(sliced, MIXED, _training(mixed, LONGER))
+    yield _simulated(sliced, MIXED_SHORTER, _training(mixed, SHORTER))
     yield _simulated(wide, "int8", int8)
     yield _simulated(narrow, "int4", int4)
     others = {BAR: halved_channels(found), FAST: chosen_layers(found, 3.0, SLICES)}
@@ -195,8 +201,7 @@ SENSITIVITY = Job(
 )
 
 
-def _training(assignment: Assignment, *, longer: bool = False) -> Job:
-    schedule = LONGER if longer else SCHEDULE
+def _training(assignment: Assignment, schedule: Mapping[str, Any] = SCHEDULE) -> Job:
     given: dict[str, Plain] = {**assignment, **schedule, "seed": 0}
     text = f"train at {sorted(set(assignment['widths'].values()))} bits"
     seconds = 140.0 * schedule["epochs"]
@@ -232,14 +237,14 @@ def _accuracy(
     assignment: Assignment,
     *,
     trained: bool,
-    longer: bool = False,
+    schedule: Mapping[str, Any] = SCHEDULE,
     draw: int | None = None,
     few: bool = False,
     **others: Plain,
 ) -> Cell:
     network = _quantising(assignment)
     if trained:
-        network = _training(assignment, longer=longer)
+        network = _training(assignment, schedule)
     counts = [FEW // 2, FEW] if few else [VALIDATION, TESTS]
     job = Job(
         measure_network,
@@ -260,7 +265,7 @@ def _chosen(
     assignment: Assignment,
     *,
     trained: bool,
-    longer: bool = False,
+    schedule: Mapping[str, Any] = SCHEDULE,
     draw: int | None = None,
 ) -> Cell:
     return _accuracy(
@@ -268,7 +273,7 @@ def _chosen(
         mean,
         assignment,
         trained=trained,
-        longer=longer,
+        schedule=schedule,
         draw=draw,
         few=draw is not None,
         widths=list(assignment["widths"].values()),

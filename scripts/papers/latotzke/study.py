@@ -29,7 +29,7 @@ STUDY = Study(
         "(`pretrainedResnet.tflite`, 77,360 weights), with its BatchNorms unfolded, so that it "
         "can be trained further. Activations and pixels are uint7, and int8 where they may be "
         "negative. Networks are quantised after training, or trained further from the float "
-        "network for {epochs} epochs on 45,000 images (*layers, longer*: {longer}), to the "
+        "network for {epochs} epochs on 45,000 images (*longer*: {longer}), to the "
         "float network's answers and with its norms frozen; rate and augmentation were chosen "
         "in validation, with the layers of 3 bits; in those trials the share of 2,000 test images "
         "was printed and seen, too. What a layer loses is the divergence of the "

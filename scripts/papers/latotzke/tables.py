@@ -18,6 +18,7 @@ from .plan import (
     FAST,
     MEANS,
     MIXED,
+    MIXED_SHORTER,
     NAMES,
     RANDOM_MEAN,
     RESNET,
@@ -30,7 +31,7 @@ from .plan import cells as planned
 
 __all__ = ["tables"]
 
-KINDS = ("uniform", COMPARED, "layers", MIXED, FAST, "channels", BAR)
+KINDS = ("uniform", COMPARED, "layers", MIXED, MIXED_SHORTER, FAST, "channels", BAR)
 
 
 def tables(rows: Rows) -> str:
