@@ -18,7 +18,7 @@ from .latotzke.study import STUDY as LATOTZKE
 from .page import write_page
 from .running import executor, missing, run_jobs
 from .study import Cell, Study
-from .tostado2019 import STUDY as TOSTADO
+from .tostado.study import STUDY as TOSTADO
 
 __all__ = ["STUDIES", "StudyRun", "find_study", "hours", "perform"]
 

@@ -18,7 +18,7 @@ from narrowgauge.scripts.commands.report import command
 from narrowgauge.scripts.papers.html_page import html_page
 from narrowgauge.scripts.papers.kept import KeptRows
 from narrowgauge.scripts.papers.perform import STUDIES
-from narrowgauge.scripts.papers.tostado2019 import STUDY as TOSTADO
+from narrowgauge.scripts.papers.tostado.study import STUDY as TOSTADO
 from narrowgauge.scripts.reporting.assemble import figures
 from narrowgauge.scripts.reporting.palette import colour
 from narrowgauge.scripts.reporting.quantities import cost, density, intensity, kind, peak, sustained

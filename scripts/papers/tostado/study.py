@@ -7,11 +7,11 @@ are truncated, and whether the network was trained with dropout, matters.
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .evidence import ShareChange, select, share_lost
-from .study import Claim, Finding, Rows, Study, Verdict
-from .tostado_figures import FIGURES
-from .tostado_plan import DROPOUT, KINDS, NAMES, NARROW, cells, levels, then
-from .tostado_tables import tables
+from ..evidence import ShareChange, select, share_lost
+from ..study import Claim, Finding, Rows, Study, Verdict
+from .figures import FIGURES
+from .plan import DROPOUT, KINDS, NAMES, NARROW, cells, levels, then
+from .tables import tables
 from .winners import chosen
 
 __all__ = ["STUDY"]

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
-from .evidence import FEWEST_SEEDS, select
+from ..evidence import FEWEST_SEEDS, select
+from ..study import Rows, StudyFigure
+from .plan import DROPOUT, EXPONENTS, KINDS, MANTISSAS
 from .rounded import ROUNDINGS
-from .study import Rows, StudyFigure
-from .tostado_plan import DROPOUT, EXPONENTS, KINDS, MANTISSAS
 from .winners import chosen
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from .evidence import FEWEST_SEEDS, select
-from .study import Rows
+from ..evidence import FEWEST_SEEDS, select
+from ..study import Rows
 
 __all__ = ["chosen"]
 

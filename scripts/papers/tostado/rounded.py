@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load as from_bytes
 from torch import Tensor, nn
 
-from ...hw.numbers.formats import Format, parse
-from ...model.layers.rounding import nearest
-from ...model.post_training.weights import chop
-from ...model.training.feed import TrainingFeed
-from .floats import FloatNetwork, split
+from ....hw.numbers.formats import Format, parse
+from ....model.layers.rounding import nearest
+from ....model.post_training.weights import chop
+from ....model.training.feed import TrainingFeed
+from ..floats import FloatNetwork, split
 
 __all__ = ["ROUNDINGS", "measure_rounded", "rounded"]
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from ..floats import FloatNetwork, train_float
+from ..jobs import Job, Plain
+from ..study import Cell, Rows
 from .exported import route_exported, simulate_exported
-from .floats import FloatNetwork, train_float
-from .jobs import Job, Plain
 from .rounded import measure_rounded
-from .study import Cell, Rows
 from .winners import chosen
 
 __all__ = [

@@ -9,10 +9,10 @@ from narrowgauge.scripts.papers.evidence import share_lost
 from narrowgauge.scripts.papers.kept import KeptRows, kept
 from narrowgauge.scripts.papers.page import page
 from narrowgauge.scripts.papers.study import StudyRow, Verdict
-from narrowgauge.scripts.papers.tostado2019 import STUDY
-from narrowgauge.scripts.papers.tostado_figures import lost
-from narrowgauge.scripts.papers.tostado_plan import DROPOUT, KINDS, SEEDS, formats, levels
-from narrowgauge.scripts.papers.winners import chosen
+from narrowgauge.scripts.papers.tostado.figures import lost
+from narrowgauge.scripts.papers.tostado.plan import DROPOUT, KINDS, SEEDS, formats, levels
+from narrowgauge.scripts.papers.tostado.study import STUDY
+from narrowgauge.scripts.papers.tostado.winners import chosen
 
 VALUES = ("right", "gained", "lost", "right_validation", "images_validation", "images")
 COSTS = {2: 5000, 3: 900, 4: 30}  # images of 10,000 that a width loses

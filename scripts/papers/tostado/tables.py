@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from .evidence import FEWEST_SEEDS, select, share_lost
+from ..evidence import FEWEST_SEEDS, select, share_lost
+from ..study import Rows
+from .figures import lost
+from .plan import DROPOUT, KINDS, NARROW
 from .rounded import ROUNDINGS
-from .study import Rows
-from .tostado_figures import lost
-from .tostado_plan import DROPOUT, KINDS, NARROW
 from .winners import chosen
 
 __all__ = ["tables"]

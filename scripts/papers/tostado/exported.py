@@ -10,19 +10,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ...hw.accelerator.top import Accelerator
-from ...hw.errors import FitError
-from ...hw.geometry import Geometry
-from ...hw.program.layout import Program
-from ...hw.synth.build import accelerator_for, cost
-from ...hw.synth.targets import target as find_target
-from ...hw.tools.store import Store
-from ...model.post_training.images import NetworkImages
-from ...model.post_training.method import PostTraining
-from ...model.post_training.quantization import quantize
-from ..runs.checked import check_levels
-from ..runs.loading import input_levels
-from .floats import FloatNetwork, split
+from ....hw.accelerator.top import Accelerator
+from ....hw.errors import FitError
+from ....hw.geometry import Geometry
+from ....hw.program.layout import Program
+from ....hw.synth.build import accelerator_for, cost
+from ....hw.synth.targets import target as find_target
+from ....hw.tools.store import Store
+from ....model.post_training.images import NetworkImages
+from ....model.post_training.method import PostTraining
+from ....model.post_training.quantization import quantize
+from ...runs.checked import check_levels
+from ...runs.loading import input_levels
+from ..floats import FloatNetwork, split
 
 __all__ = ["route_exported", "simulate_exported"]
 
