@@ -1,33 +1,28 @@
 """Trains a fitted network on, with weights that keep within its accumulator.
 
-Before every step the weights of a channel that has left its limits are moved back to them; in the
-end they are rounded within them. So what the search has found stays a guarantee, whatever the
-training does.
+They are projected onto their limits, see `projection`. So what the search has found stays a
+guarantee, whatever the training does.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import nn
 
-from ...hw.errors import DataError, FormatError, NetworkError
-from ...hw.numbers.formats import Fixed
+from ...hw.errors import DataError
 from ..data.dataset import Dataset
 from ..layers.blocks import Model
 from ..layers.norm import round_norms
-from ..layers.rounding import within
 from ..post_training.images import NetworkImages
-from ..post_training.limited_rounding import limit_levels
 from ..post_training.progress import Progress
-from ..post_training.sum_limits import SumLimits
 from ..training.checkpoint import Checkpoint
 from ..training.evaluation import settle_statistics
 from ..training.feed import TrainingFeed
 from ..training.fit import Fit, deterministic, find_device
 from ..training.recipe import Recipe
 from .options import AccumulatorFit
+from .projection import LayerLimits, layer_limits, projected, round_within
 
 __all__ = ["Tuning", "fine_tune", "training_images"]
 
@@ -106,14 +101,11 @@ def fine_tune(
         device = find_device()
         fit = Fit(recipe, model, dataset, device)
         feed = TrainingFeed(dataset, tuning.images, tuning.labels, model.input_format, device)
-        keep = model.register_forward_pre_hook(lambda *_: _keep_within(model, limits))
-        try:
+        with projected(model, limits):
             fit.run(feed, exact, Checkpoint(None, ""), {}, _told(progress))
-        finally:
-            keep.remove()
         settle_statistics(model, feed)
     model.cpu().eval()
-    _round_within(model, limits)
+    round_within(model, limits)
     round_norms(model, multiplier_bits)
     return model
 
@@ -125,45 +117,11 @@ def _recipe(exact: Model, dataset: Dataset, epochs: int) -> Recipe:
     return Recipe(dataset=dataset.name, network=network, weight="int8", epochs=epochs)
 
 
-def _limits(model: Model, options: AccumulatorFit) -> dict[str, SumLimits]:
-    """Return the limits of every layer with weights."""
+def _limits(model: Model, options: AccumulatorFit) -> LayerLimits:
+    """Return the limits that weights keep; none where formats alone do it, or nothing can."""
     if options.bound not in ("exact", "l1"):
         return {}
-    make, found = getattr(SumLimits, options.bound), {}
-    for node, step in model.weighted():
-        assert isinstance(step.inputs[0], Fixed)
-        try:
-            found[node.name] = make(options.bits, step.inputs[0])
-        except FormatError as error:
-            raise NetworkError(f"layer {node.name}: {error}; it cannot be fine-tuned") from error
-    return found
-
-
-@torch.no_grad()
-def _keep_within(model: Model, limits: Mapping[str, SumLimits]) -> None:
-    """Move the weights of channels back that have left their limits, in training."""
-    if not model.training:
-        return
-    for node, step in model.weighted():
-        if node.name not in limits:
-            continue
-        quantizer, shadow = step.weights()
-        scale = quantizer.scale(shadow)
-        real = within(shadow / scale, quantizer.ends).flatten(1)
-        beyond = limits[node.name].share(real) > 1
-        if bool(beyond.any()):
-            moved = torch.where(beyond, limits[node.name].projected(real), real)
-            kept = torch.where(beyond, moved, (shadow / scale).flatten(1))
-            shadow.copy_(kept.reshape(shadow.shape) * scale)
-
-
-@torch.no_grad()
-def _round_within(model: Model, limits: Mapping[str, SumLimits]) -> None:
-    for node, step in model.weighted():
-        if node.name in limits:
-            quantizer, shadow = step.weights()
-            scale = quantizer.scale(shadow)
-            shadow.copy_(limit_levels(shadow / scale, quantizer, limits[node.name]) * scale)
+    return layer_limits(model, options.bits, options.bound)
 
 
 def _told(progress: Progress | None) -> Callable[[int, int, float, float, float], None]:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ...model.data import input_scale
+from ...model.fitting.projection import layer_limits, projected, round_within
 from ...model.layers.blocks import Model
 from ...model.layers.norm import round_norms
 from ...model.training.checkpoint import Checkpoint
@@ -35,7 +36,9 @@ class FineTuned(NamedTuple):
     history: list[list[float]]
 
 
-def fine_tuned(recipe: Recipe, exact: Model, *, frozen: bool) -> FineTuned:
+def fine_tuned(
+    recipe: Recipe, exact: Model, *, frozen: bool, within: int | None = None
+) -> FineTuned:
     """Train a copy of a float model further; the same on one kind of machine with one torch.
 
     Parameters
@@ -47,11 +50,13 @@ def fine_tuned(recipe: Recipe, exact: Model, *, frozen: bool) -> FineTuned:
     frozen : bool
         Whether norms keep the statistics that they have at the first step: those of single batches
         would undo, in few epochs, what the float network was trained for.
+    within : int, optional
+        Bits of an accumulator within whose limits weights are projected; see `fitting.projection`.
 
     Raises
     ------
     NetworkError
-        For an accumulator that pools or sums of tensors do not fit.
+        For an accumulator that pools or sums of tensors do not fit, or a layer no weight.
     """
     dataset, _ = split(recipe.dataset)
     fmt = recipe.input_format(dataset)
@@ -75,10 +80,14 @@ def fine_tuned(recipe: Recipe, exact: Model, *, frozen: bool) -> FineTuned:
         model.fit_scales(samples)
         if frozen:
             _freeze(model, feed)
-        fit.run(feed, teacher, Checkpoint(None, ""), {}, None)
+        limits = {} if within is None else layer_limits(model, within)
+        with projected(model, limits):
+            fit.run(feed, teacher, Checkpoint(None, ""), {}, None)
+        model.eval()
+        round_within(model, limits)
         if not frozen:
             settle_statistics(model, feed)
-        model.eval()
+            model.eval()
         assert recipe.multiplier_bits is not None
         round_norms(model, recipe.multiplier_bits)
     return FineTuned(model.eval(), [list(each) for each in fit.history])

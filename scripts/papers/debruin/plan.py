@@ -39,7 +39,7 @@ REGISTERS = tuple(range(8, 26, 2))
 """Bits of registers on which a network of 8-bit weights and activations is run as it is."""
 NARROW = 12
 TRAINED: Mapping[str, Mapping[int, Sequence[str]]] = {
-    RESNET: {16: ("a2q+",), 12: ("a2q+", "plain")},
+    RESNET: {16: ("projected", "a2q+"), 12: ("a2q+", "projected", "plain")},
     LENET: {16: ("a2q+",), 12: ("a2q+", "plain"), 10: ("a2q+",)},
 }
 """Methods of training, by network and bits."""
@@ -183,7 +183,7 @@ def _float(name: str, seed: int, *, few: bool = False) -> Cell:
 def _choice(name: str, bits: int, formats: Sequence[str]) -> Cell:
     job = Job(
         choose_formats,
-        (name, bits, list(formats), True, CHOOSING),
+        (name, bits, list(formats), CHOOSING),
         (_exact(name, 0),),
         SUBJECTS[name].dataset,
         seconds=25.0 * len(formats),

@@ -36,6 +36,8 @@ STUDY = Study(
         "come, by an epoch of it. All layers are constrained, the first and the last as well, and "
         "pools and sums of tensors fit. Trainings start from the float network: {epochs} epochs of "
         "{resnet}, with norms frozen and the float network as teacher, and {few} of {lenet}. "
+        "*a2q+* is that training; *projected* is plain training whose weights are moved back to "
+        "the limits of their exact bound before each step, and rounded within them in the end. "
         "Of every constrained network each channel is proven to fit, from its integers; sums are "
         "counted on test images all the same. Registers wrap. Accuracies are those of the "
         "integers on 10,000 test images."

@@ -9,6 +9,7 @@ from safetensors.torch import load as from_tensors
 
 from ....model.data import Dataset
 from ....model.layers.blocks import Model
+from ....model.layers.norm_limited import CONSTRAINTS
 from ....model.post_training.images import NetworkImages
 from ....model.training.recipe import Recipe
 from ..floats import FloatNetwork, split
@@ -52,7 +53,7 @@ class Subject:
         return replace(self.floats, seed=seed).trained(content)
 
     def recipe(self, given: Mapping[str, Any]) -> Recipe:
-        """Return the recipe of plain data: ``formats``, ``method``, ``bits``, ``ends``, seed."""
+        """Return the recipe of plain data: ``formats``, ``method``, ``bits``, ``seed``."""
         weight, activation, pixels = given["formats"].split("/")
         recipe = Recipe(
             dataset=self.dataset,
@@ -63,14 +64,9 @@ class Subject:
             seed=given["seed"],
             **self.schedule,
         )
-        if given["method"] == "plain":
+        if given["method"] not in CONSTRAINTS:
             return recipe
-        return replace(
-            recipe,
-            accumulator_bits=given["bits"],
-            constrain=given["method"],
-            ends=given.get("ends", "constrained"),
-        )
+        return replace(recipe, accumulator_bits=given["bits"], constrain=given["method"])
 
 
 SUBJECTS: Mapping[str, Subject] = MappingProxyType(

@@ -28,14 +28,19 @@ def train_network(content: bytes, name: str, given: Mapping[str, Any]) -> bytes:
     Raises
     ------
     NetworkError
-        For the first channel of a network that was trained for an accumulator which is beyond it.
+        For the first channel of a network that was trained for an accumulator and is beyond it.
     """
     subject = SUBJECTS[name]
     recipe = subject.recipe(given)
-    found = fine_tuned(recipe, subject.exact(content, given["seed"]), frozen=subject.frozen)
+    found = fine_tuned(
+        recipe,
+        subject.exact(content, given["seed"]),
+        frozen=subject.frozen,
+        within=given["bits"] if given["method"] == "projected" else None,
+    )
     network = export_model(found.model, name=name, lanes=subject.lanes)[0]
-    if recipe.constraint is not None and recipe.ends == "constrained":
-        prove_sums(network, subject.lanes, bits=recipe.constraint.bits)
+    if given["method"] != "plain":
+        prove_sums(network, subject.lanes, bits=given["bits"])
     return to_bytes(replace(network, about={"history": found.history}))
 
 
@@ -71,22 +76,14 @@ def rounded_network(content: bytes, name: str, given: Mapping[str, Any]) -> Netw
 
 
 def choose_formats(
-    content: bytes, name: str, bits: int, formats: list[str], constrained: bool, images: int
+    content: bytes, name: str, bits: int, formats: list[str], images: int
 ) -> dict[str, Any]:
-    """Return how many held-out images each of the formats labels right, rounded and untrained.
-
-    Parameters
-    ----------
-    constrained : bool
-        Whether weights are rounded for the accumulator; else they go to the nearest levels, and
-        formats of which some sum does not fit are left out.
-    """
+    """Return how many held-out images each of the formats labels right, rounded and untrained."""
     subject, shares, reasons = SUBJECTS[name], {}, {}
     for each in formats:
-        given = {"formats": each, "bits": bits if constrained else None, "seed": 0}
+        given = {"formats": each, "bits": bits, "seed": 0}
         try:
             network = rounded_network(content, name, given)
-            prove_sums(network, subject.lanes, bits=bits)
         except NarrowgaugeError as error:
             reasons[each] = str(error)
             continue

@@ -173,16 +173,16 @@ def test_a_training_for_an_accumulator_overflows_nothing(digits):
             training.train_network(digits, "mlp", {**given, "method": method}),
             *("mlp", 8, "wrap", [100, 200, 200]),
         )
-        for method in ("a2q+", "plain")
+        for method in ("a2q+", "projected", "plain")
     }
-    assert found["a2q+"]["needed"] <= 8 < found["plain"]["needed"]
-    assert found["a2q+"]["beyond"] == 0 < found["plain"]["beyond"]
-    assert found["a2q+"]["right"] > found["plain"]["right"]
+    for method in ("a2q+", "projected"):
+        assert found[method]["needed"] <= 8 < found["plain"]["needed"]
+        assert found[method]["beyond"] == 0 < found["plain"]["beyond"]
 
 
 def test_formats_are_chosen_among_those_that_fit(digits):
     formats = ["int4/uint4/uint4", "int2/uint2/uint2"]
-    rounded = training.choose_formats(digits, "mlp", 9, formats, True, 100)
+    rounded = training.choose_formats(digits, "mlp", 9, formats, 100)
     assert rounded["shares"].keys() == set(formats)
     plain = choosing.choose_trained(digits, "mlp", 9, formats, 100)
     assert plain["refused"].keys() == {"int4/uint4/uint4"}
