@@ -1,4 +1,4 @@
-"""Chooses formats of plain training by one epoch of it, for untrained they are all at chance."""
+"""Chooses formats of narrow accumulators by one epoch of training: untrained, all lose too much."""
 
 from dataclasses import replace
 from typing import Any
@@ -16,7 +16,7 @@ EPOCHS = 1
 
 
 def choose_trained(
-    content: bytes, name: str, bits: int, formats: list[str], images: int
+    content: bytes, name: str, method: str, bits: int, formats: list[str], images: int
 ) -> dict[str, Any]:
     """Return how many held-out images each of the formats labels right, trained for an epoch.
 
@@ -25,9 +25,9 @@ def choose_trained(
     """
     subject, shares, refused = SUBJECTS[name], {}, {}
     for each in formats:
-        recipe = subject.recipe({"formats": each, "method": "plain", "bits": bits, "seed": 0})
+        recipe = subject.recipe({"formats": each, "method": method, "bits": bits, "seed": 0})
         exact = subject.exact(content, 0)
-        found = fine_tuned(replace(recipe, epochs=EPOCHS), exact, frozen=subject.frozen)
+        found = fine_tuned(replace(recipe, epochs=EPOCHS), exact, frozen=False)
         network = export_model(found.model, name=name, lanes=subject.lanes)[0]
         needed = accumulator_bits(network, subject.lanes)
         if needed > bits:

@@ -39,21 +39,30 @@ REGISTERS = tuple(range(8, 26, 2))
 """Bits of registers on which a network of 8-bit weights and activations is run as it is."""
 NARROW = 12
 TRAINED: Mapping[str, Mapping[int, Sequence[str]]] = {
-    RESNET: {16: ("projected", "a2q+"), 12: ("a2q+", "projected", "plain")},
+    RESNET: {16: ("a2q+",), 12: ("a2q+", "projected", "plain")},
     LENET: {16: ("a2q+",), 12: ("a2q+", "plain"), 10: ("a2q+",)},
 }
 """Methods of training, by network and bits."""
 SEARCHED: Mapping[str, Sequence[int]] = {RESNET: (16,), LENET: (16, 12)}
+BEHIND = "block2.conv1=uint6 block3.conv1=uint6"  # what the longest sums read
 CHOICES: Mapping[tuple[str, int], Sequence[str]] = {
-    (RESNET, 16): ("int4/uint7/uint7", "int5/uint6/uint7", "int6/uint6/uint6", "int8/uint6/uint8"),
-    (RESNET, 12): ("int3/uint4/uint5", "int4/uint3/uint5", "int4/uint4/uint4", "int4/uint4/uint5"),
+    (RESNET, 16): (
+        *("int4/uint7/uint7", "int5/uint6/uint7", "int6/uint6/uint6", "int8/uint6/uint8"),
+        *(f"int6/uint7/uint8 {BEHIND}", f"int7/uint7/uint8 {BEHIND}"),
+    ),
     (LENET, 16): ("int4/uint6/uint6", "int5/uint5/uint6", "int8/uint5/uint5", "int8/uint6/uint6"),
     (LENET, 12): ("int3/uint4/uint4", "int4/uint3/uint3", "int4/uint4/uint4"),
-    (LENET, 10): ("int2/uint3/uint3", "int3/uint2/uint2", "int4/uint2/uint2", "int4/uint3/uint3"),
+    (LENET, 10): ("int3/uint2/uint2", "int4/uint2/uint2", "int4/uint3/uint3"),
 }
-"""Formats of weights, activations and pixels among which those for an accumulator are chosen."""
-PLAIN = ("int2/uint2/uint4", "int2/uint3/uint5", "int3/uint1/uint4")
-"""Those among which plain ones are, whose sums have to fit as they come."""
+"""Formats among which those for an accumulator are chosen, rounded for it; see `StudyFormats`."""
+LEARNED: Mapping[tuple[str, int, str], Sequence[str]] = {
+    (RESNET, NARROW, "a2q+"): ("int4/uint3/uint5", "int4/uint4/uint5"),
+    **{
+        (name, NARROW, "plain"): ("int2/uint2/uint4", "int2/uint3/uint5")
+        for name in (RESNET, LENET)
+    },
+}
+"""Those that are chosen by an epoch of training; sums of plain ones have to fit as they come."""
 AS_IT_IS = "int8/uint8/uint8"
 VALIDATION, TESTS, FEW, CHOOSING, SEARCHING = 5000, 10_000, 2000, 1000, 500
 WATCHED = {RESNET: 1000, LENET: 10_000}
@@ -78,8 +87,7 @@ def cells(quick: bool) -> list[Cell]:
     found += [_float(LENET, seed) for seed in SEEDS[1:]]
     for (name, bits), formats in CHOICES.items():
         found.append(_choice(name, bits, formats))
-        if "plain" in TRAINED[name][bits]:
-            found.append(_plain_choice(name, bits))
+    found += [_learned_choice(*place, formats) for place, formats in LEARNED.items()]
     for name in SUBJECTS:
         network = _rounded(name, None, AS_IT_IS)
         found += [
@@ -117,9 +125,9 @@ def _trained(rows: Rows, name: str, bits: int, method: str) -> Iterator[Cell]:
     for seed in SEEDS:
         yield _measured("trained", name, _training(name, bits, method, formats, seed), bits, method,
                         seed=seed, formats=formats)  # fmt: skip
-    if method == "a2q+":
-        yield _measured("rounded", name, _rounded(name, bits, formats), bits, "rounded",
-                        formats=formats)  # fmt: skip
+        if method == "a2q+":
+            network = _rounded(name, bits, formats, seed)
+            yield _measured("rounded", name, network, bits, "rounded", seed=seed, formats=formats)
 
 
 def _hardware(rows: Rows) -> Iterator[Cell]:
@@ -149,11 +157,11 @@ def _exact(name: str, seed: int) -> Job:
     return Job(train_float, (given,), (), subject.dataset, seconds=150, text=text)
 
 
-def _rounded(name: str, bits: int | None, formats: str) -> Job:
-    given: dict[str, Plain] = {"bits": bits, "formats": formats, "seed": 0}
-    text = f"round {name} to {formats}, {bits or 'any'} bits"
+def _rounded(name: str, bits: int | None, formats: str, seed: int = 0) -> Job:
+    given: dict[str, Plain] = {"bits": bits, "formats": formats, "seed": seed}
+    text = f"round {name} to {formats}, {bits or 'any'} bits, seed {seed}"
     data = SUBJECTS[name].dataset
-    return Job(round_network, (name, given), (_exact(name, 0),), data, seconds=30, text=text)
+    return Job(round_network, (name, given), (_exact(name, seed),), data, seconds=30, text=text)
 
 
 def _training(name: str, bits: int, method: str, formats: str, seed: int) -> Job:
@@ -192,16 +200,16 @@ def _choice(name: str, bits: int, formats: Sequence[str]) -> Cell:
     return Cell(_place("choice", name, bits, method="a2q+"), job)
 
 
-def _plain_choice(name: str, bits: int) -> Cell:
+def _learned_choice(name: str, bits: int, method: str, formats: Sequence[str]) -> Cell:
     job = Job(
         choose_trained,
-        (name, bits, list(PLAIN), CHOOSING),
+        (name, method, bits, list(formats), CHOOSING),
         (_exact(name, 0),),
         SUBJECTS[name].dataset,
-        seconds=180.0 * len(PLAIN),
-        text=f"formats of {name} in plain training, {bits} bits",
+        seconds=180.0 * len(formats),
+        text=f"formats of {name} in training, {method}, {bits} bits",
     )
-    return Cell(_place("choice", name, bits, method="plain"), job)
+    return Cell(_place("choice", name, bits, method=method, learned=True), job)
 
 
 def _measured(

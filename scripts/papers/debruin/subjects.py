@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
+import numpy as np
 from safetensors.torch import load as from_tensors
 
 from ....model.data import Dataset
@@ -15,10 +16,36 @@ from ....model.training.recipe import Recipe
 from ..floats import FloatNetwork, split
 from ..resnet8.reference import lowered
 
-__all__ = ["LENET", "RESNET", "SUBJECTS", "Subject", "calibration", "held_out"]
+__all__ = ["LENET", "RESNET", "SUBJECTS", "StudyFormats", "Subject", "calibration", "held_out"]
 
 RESNET, LENET = "resnet8", "lenet5"
 FEW = 100
+
+
+@dataclass(frozen=True)
+class StudyFormats:
+    """Formats of a network: of weights, activations and pixels, and of steps that have their own.
+
+    ``int7/uint7/uint8 conv=uint6`` has activations of 6 bits behind ``conv``.
+    """
+
+    weight: str
+    activation: str
+    pixels: str
+    layers: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Return what a text says."""
+        common, *own = text.split()
+        weight, activation, pixels = common.split("/")
+        layers = (each.split("=") for each in own)
+        return cls(weight, activation, pixels, tuple((name, f"/{fmt}") for name, fmt in layers))
+
+    def plain(self) -> dict[str, Any]:
+        """Return the fields of a `Recipe` or a `PostTraining`."""
+        names = {"weight": self.weight, "activation": self.activation, "input": self.pixels}
+        return {**names, "layers": self.layers}
 
 
 @dataclass(frozen=True)
@@ -33,8 +60,6 @@ class Subject:
         What is trained in float, for each seed; None where the float network is a given one.
     lanes : int
         Of its array, whose padding the accumulator holds as well.
-    frozen : bool
-        Whether norms are frozen in quantised training.
     schedule : mapping
         Fields of its `Recipe`, those that are not the kept ones.
     """
@@ -43,7 +68,6 @@ class Subject:
     dataset: str
     floats: FloatNetwork | None
     lanes: int
-    frozen: bool
     schedule: Mapping[str, Any]
 
     def exact(self, content: bytes, seed: int) -> Model:
@@ -54,13 +78,11 @@ class Subject:
 
     def recipe(self, given: Mapping[str, Any]) -> Recipe:
         """Return the recipe of plain data: ``formats``, ``method``, ``bits``, ``seed``."""
-        weight, activation, pixels = given["formats"].split("/")
+        formats = StudyFormats.of(given["formats"])
         recipe = Recipe(
             dataset=self.dataset,
             network=self.network,
-            weight=weight,
-            activation=activation,
-            input=pixels,
+            **formats.plain(),
             seed=given["seed"],
             **self.schedule,
         )
@@ -76,7 +98,6 @@ SUBJECTS: Mapping[str, Subject] = MappingProxyType(
             dataset="mnist",
             floats=FloatNetwork("mnist", LENET, 8),
             lanes=4,
-            frozen=False,
             schedule={"epochs": 3},
         ),
         RESNET: Subject(
@@ -84,8 +105,7 @@ SUBJECTS: Mapping[str, Subject] = MappingProxyType(
             dataset="cifar10",
             floats=None,
             lanes=16,
-            frozen=True,
-            schedule={"epochs": 3, "rate": 7e-4, "distill": 1.0, "crop": 0},
+            schedule={"epochs": 2, "rate": 2e-3, "distill": 1.0, "crop": 0},
         ),
     }
 )
@@ -106,6 +126,13 @@ def held_out(name: str) -> Dataset:
     )
 
 
-def calibration(name: str, count: int) -> NetworkImages:
-    """Return images to calibrate on, of those that networks are trained on."""
-    return NetworkImages.of_dataset(split(name)[1], count)
+def calibration(name: str, count: int, seed: int) -> NetworkImages:
+    """Return images to calibrate on, drawn of those that networks are trained on."""
+    dataset = split(name)[1]
+    drawn = np.random.default_rng(seed).choice(len(dataset.train_labels), count, replace=False)
+    images = replace(
+        dataset,
+        train_images=dataset.train_images[drawn],
+        train_labels=dataset.train_labels[drawn],
+    )
+    return NetworkImages.of_dataset(images, count)

@@ -79,8 +79,9 @@ def _most(rows: Rows, name: str) -> int:
 def _trainings(rows: Rows, network: str) -> str:
     lines = []
     for bits, methods in TRAINED[network].items():
-        for row in select(rows, part="rounded", network=network, bits=bits):
-            lines.append(_training("rounded, untrained", [row], rows, network))
+        rounded = select(rows, part="rounded", network=network, bits=bits)
+        if rounded:
+            lines.append(_training("rounded, untrained", rounded, rows, network))
         for method in methods:
             found = trained(rows, network, bits, method)
             if found:
@@ -159,7 +160,7 @@ def _choices(rows: Rows) -> str:
         images = number(row, "images")
         said = [f"{name} {100 * right / images:.1f} %" for name, right in shares.items()]
         said += [f"{name} does not fit" for name in refused]
-        method = "plain, an epoch" if row["method"] == "plain" else "rounded for it, untrained"
+        method = f"{row['method']}, an epoch" if row.get("learned") else "rounded, untrained"
         lines.append([str(row["network"]), str(row["bits"]), method, ", ".join(said)])
     if not lines:
         return ""

@@ -15,7 +15,7 @@ from ....model.post_training.quantization import quantize_model
 from ..answers import labelled_right
 from ..fine_tuning import fine_tuned
 from ..floats import split
-from .subjects import SUBJECTS, calibration
+from .subjects import SUBJECTS, StudyFormats, calibration
 
 __all__ = ["choose_formats", "round_network", "rounded_network", "train_network"]
 
@@ -35,7 +35,7 @@ def train_network(content: bytes, name: str, given: Mapping[str, Any]) -> bytes:
     found = fine_tuned(
         recipe,
         subject.exact(content, given["seed"]),
-        frozen=subject.frozen,
+        frozen=False,
         within=given["bits"] if given["method"] == "projected" else None,
     )
     network = export_model(found.model, name=name, lanes=subject.lanes)[0]
@@ -50,7 +50,7 @@ def round_network(content: bytes, name: str, given: Mapping[str, Any]) -> bytes:
 
 
 def rounded_network(content: bytes, name: str, given: Mapping[str, Any]) -> Network:
-    """Return the network of `round_network`.
+    """Return the network of `round_network`; the seed draws the images that it is calibrated on.
 
     Raises
     ------
@@ -58,16 +58,10 @@ def rounded_network(content: bytes, name: str, given: Mapping[str, Any]) -> Netw
         For an accumulator that the network cannot be rounded for.
     """
     subject = SUBJECTS[name]
-    weight, activation, pixels = given["formats"].split("/")
-    method = PostTraining(
-        weight=weight,
-        activation=activation,
-        input=pixels,
-        weight_range="output",
-        accumulator_bits=given["bits"],
-    )
+    formats = StudyFormats.of(given["formats"]).plain()
+    method = PostTraining(**formats, weight_range="output", accumulator_bits=given["bits"])
     exact = subject.exact(content, given["seed"])
-    images = calibration(subject.dataset, CALIBRATION)
+    images = calibration(subject.dataset, CALIBRATION, given["seed"])
     model, _, _ = quantize_model(copy.deepcopy(exact), images, method)
     network = export_model(model, name=name, lanes=subject.lanes)[0]
     if given["bits"] is not None:
