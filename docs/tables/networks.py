@@ -88,6 +88,7 @@ TRAINED_COLUMNS: Columns = {
     "weights": lambda row: ", ".join(row["weights"]),
     "levels from": lambda row: ", ".join(row["methods"]),
     "sums, bits": lambda row: row["accumulator_bits"],
+    "proven for, bits": lambda row: row.get("promised_bits"),
     "sums compared": lambda row: f"{row['sums_compared']:,}",
     "levels compared": lambda row: f"{row['elements']:,}",
     "ties": lambda row: row["ties"],

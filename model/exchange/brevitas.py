@@ -6,8 +6,9 @@ import logging
 import re
 import tempfile
 import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import onnx
@@ -18,7 +19,7 @@ from ...hw.errors import NetworkError, ToolError
 from .executor import Executor
 from .importer import Imported, ImportSettings, import_model
 
-__all__ = ["import_brevitas"]
+__all__ = ["import_brevitas", "multiplied_weights"]
 
 CLOSE = 1e-4  # of the largest output; float32 differs by less
 
@@ -53,27 +54,98 @@ def import_brevitas(
     NetworkError
         For a module that Brevitas cannot export, or writes wrongly, or that cannot be run exactly.
     """
-    model = _exported(module, example, dynamo)
+    with multiplied_weights(module, example):
+        model = _exported(module, example, dynamo)
     imported = import_model(model, name=name, **options)
     _check_same(module, imported, example)
     return imported
 
 
+@contextlib.contextmanager
+def multiplied_weights(module: nn.Module, example: Tensor) -> Iterator[None]:
+    """Replace decoupled weights (A2Q, A2Q+, weight norm) by what they are quantised to, for a time.
+
+    Brevitas 0.13 writes the float weights of such layers and their second scale alone, so that its
+    file computes something else than the module. Of weights that are multiples of that scale the
+    file has the right ones: export within. The module itself is not to be run there, because it
+    would quantise twice.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Made of Brevitas' layers; its weights are its own again afterwards.
+    example : Tensor of shape (images, ...)
+        An input: limits of norms follow the formats that layers read.
+    """
+    layers = [each for each in module.modules() if _is_decoupled(each)]
+    own = [each.weight.detach().clone() for each in layers]
+    values = _quantised_weights(module, layers, example)
+    try:
+        for each, value in zip(layers, values, strict=True):
+            each.weight.data.copy_(value)
+        yield
+    finally:
+        for each, weight in zip(layers, own, strict=True):
+            each.weight.data.copy_(weight)
+
+
+def _is_decoupled(layer: nn.Module) -> bool:
+    """Tell whether a layer's weights are scaled by one number and rounded, and by another then."""
+    try:
+        from brevitas.proxy import DecoupledWeightQuantProxyFromInjector as Decoupled
+    except ImportError:
+        return False
+    return isinstance(getattr(layer, "weight_quant", None), Decoupled)
+
+
+def _quantised_weights(module: nn.Module, layers: Sequence[Any], example: Tensor) -> list[Tensor]:
+    """Return the weights that layers multiply by, as they are in evaluation mode.
+
+    Of a layer that does not run these are its own.
+    """
+    found = [each.weight.detach() for each in layers]
+    if not layers:
+        return found
+
+    def keep(index: int) -> Callable[..., None]:
+        own = layers[index].weight.data_ptr()  # several layers may share a quantiser
+
+        def hook(quantiser: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
+            if inputs[0].data_ptr() == own:
+                found[index] = output.value.detach().clone()
+
+        return hook
+
+    hooks = [each.weight_quant.register_forward_hook(keep(i)) for i, each in enumerate(layers)]
+    try:
+        _run(module, example[:1])
+    finally:
+        for each in hooks:
+            each.remove()
+    return found
+
+
+def _run(module: nn.Module, images: Tensor) -> Tensor:
+    """Return the outputs of a module in evaluation mode; it is left as it was."""
+    was_training = module.training
+    module.eval()
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            given = module(images)
+    finally:
+        module.train(was_training)
+    return (given if isinstance(given, Tensor) else given[0]).detach()
+
+
 def _check_same(module: nn.Module, imported: Imported, example: Tensor) -> None:
     """Refuse a file that computes something else than the module.
 
-    Brevitas 0.13 writes decoupled weights (A2Q) without their first scale. Rounding in float32 may
-    move single levels, but not half of the outputs.
+    Rounding in float32 may move single levels, but not half of the outputs.
     """
     images = example.detach().float()
     values = torch.cat([images, images.flip(-1), torch.rand_like(images), 1 - images])
-    was_training = module.training
-    module.eval()
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        given = module(values)
-    module.train(was_training)
-    wanted = (given if isinstance(given, Tensor) else given[0]).detach().numpy()
+    wanted = _run(module, values).numpy()
     found = Executor(imported.model, kernels=imported.kernels).run(
         values.numpy(), keep=[imported.output]
     )[imported.output]
@@ -84,7 +156,7 @@ def _check_same(module: nn.Module, imported: Imported, example: Tensor) -> None:
         raise NetworkError(
             "the graph that Brevitas wrote computes something else than the module: half of the "
             f"outputs differ by {np.median(differences):.2g} or more. Its weights are not in the "
-            "file as they are, as with decoupled quantisers such as A2Q; use others"
+            "file as they are; use other quantisers"
         )
 
 

@@ -2,7 +2,8 @@
 
 ``studies brevitas_agreement [NAME...] [--images 397]`` trains the networks of the tests,
 exports them with Brevitas' own exporter, and compares every quantised tensor of QONNX's executor,
-of the integer reference and of the simulated accelerator. It keeps a row for each network in
+of the integer reference and of the simulated accelerator. What a network was trained for is proven:
+that no input overflows an accumulator of so many bits. It keeps a row for each network in
 ``docs/results/brevitas.json``. Exits with 1 where anything differs that is no tie.
 """
 
@@ -18,6 +19,7 @@ from ...hw.geometry import Geometry
 from ...hw.program.layout import Program
 from ...model.exchange.agree import agree
 from ...model.exchange.importer import import_qonnx
+from ...model.integers.guarantee import prove_sums
 from ..runs.checked import simulate_and_compare
 from .record import Row, RowFile, command, output, parser, provenance
 
@@ -50,6 +52,9 @@ def measure(name: str, count: int) -> Row:
         networks.export(module, images[:1], path, dynamo=False)
         imported = import_qonnx(path, lanes=GEOMETRY.lanes)
     found = agree(imported, images.numpy(), GEOMETRY.lanes)
+    promised = networks.NETWORKS[name].promised
+    if promised is not None:
+        prove_sums(imported.network, GEOMETRY.lanes, bits=promised)
     accelerator = Accelerator(Program(imported.network, GEOMETRY))
     run, comparison, _ = simulate_and_compare(accelerator, found.levels, "auto", traced=len(images))
     first = [each.first for each in found.tensors if each.first]
@@ -59,6 +64,7 @@ def measure(name: str, count: int) -> Row:
         "weights": sorted({each.weight for each in imported.report if each.weight}),
         "methods": sorted({each.method for each in imported.report if each.method}),
         "accumulator_bits": imported.network.accumulator.width,
+        "promised_bits": promised,
         "images": len(images),
         "elements": sum(each.elements for each in found.tensors),
         "ties": sum(each.ties for each in found.tensors),

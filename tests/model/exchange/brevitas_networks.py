@@ -17,6 +17,9 @@ with warnings.catch_warnings():
     import brevitas.nn as qnn
     from brevitas.export import export_qonnx
     from brevitas.quant import (
+        Int8AccumulatorAwareWeightQuant,
+        Int8AccumulatorAwareZeroCenterWeightQuant,
+        Int8WeightNormL2PerChannelFixedPoint,
         binary,
         fixed_point,
         float_quant_ocp,
@@ -24,6 +27,8 @@ with warnings.catch_warnings():
         shifted_scaled_int,
         ternary,
     )
+
+from narrowgauge.model.exchange.brevitas import multiplied_weights
 
 TRAINED = 1400  # images; the others test
 BATCH = 100
@@ -36,6 +41,7 @@ class Recipe:
     epochs: int = 12
     rate: float = 0.01  # of learning
     accuracy: float = 0.85  # the least that a test may find
+    promised: int | None = None  # bits of an accumulator that it is trained for
 
 
 # ------------------------------------------------------------------ training and export
@@ -117,7 +123,7 @@ def export(module: nn.Module, example: Tensor, path: Path | str, *, dynamo: bool
     options: dict[str, Any] = (
         {"optimize": True, "verbose": False, "external_data": False} if dynamo else {}
     )
-    with quiet(), torch.random.fork_rng(devices=[]):
+    with quiet(), torch.random.fork_rng(devices=[]), multiplied_weights(module, example):
         export_qonnx(module, example, str(path), dynamo=dynamo, **options)
 
 
@@ -555,8 +561,28 @@ def channel_scales() -> nn.Module:
     )
 
 
-# Not here: accumulator-aware (A2Q) and other decoupled weights. Brevitas 0.13 writes them without
-# their first scale, so that the file computes something else than the module.
+def decoupled(quantiser: Any, **options: Any) -> nn.Module:
+    """Weights that are scaled, rounded, and scaled again: normalised ones, A2Q and A2Q+."""
+    weight = {"weight_quant": quantiser, **options}
+    return nn.Sequential(
+        unsigned(4),
+        conv(1, 8, 3, 4, padding=1, **weight),
+        nn.BatchNorm2d(8),
+        relu(4),
+        nn.MaxPool2d(2),
+        conv(8, 16, 3, 4, **weight),
+        nn.BatchNorm2d(16),
+        signed(5),
+        nn.Flatten(),
+        dense(64, CLASSES, 4, bias=True, **weight),
+    )
+
+
+def promised(quantiser: Any, bits: int) -> Recipe:
+    """A network that is trained for an accumulator of ``bits``."""
+    return Recipe(lambda: decoupled(quantiser, weight_accumulator_bit_width=bits), promised=bits)
+
+
 NETWORKS: dict[str, Recipe] = {
     "bipolar dense": Recipe(bipolar_dense, epochs=20, rate=0.03, accuracy=0.75),
     "bipolar conv": Recipe(bipolar_conv, epochs=16, rate=0.03, accuracy=0.75),
@@ -580,4 +606,8 @@ NETWORKS: dict[str, Recipe] = {
     "minifloat activations": Recipe(minifloat_activations),
     "dense float bias": Recipe(dense_float_bias),
     "channel scales": Recipe(channel_scales),
+    "weight norm": Recipe(lambda: decoupled(Int8WeightNormL2PerChannelFixedPoint)),
+    "a2q, 12 bits": promised(Int8AccumulatorAwareWeightQuant, 12),
+    "a2q+, 12 bits": promised(Int8AccumulatorAwareZeroCenterWeightQuant, 12),
+    "a2q+, 10 bits": promised(Int8AccumulatorAwareZeroCenterWeightQuant, 10),
 }
