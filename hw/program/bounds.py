@@ -269,8 +269,7 @@ def _outside(mapped: MappedLayer) -> list[np.ndarray]:
         sides.append(np.unique((read < 0) | (read >= size), axis=0))
     rows, columns = sides
     patterns = [row[:, None] | column[None, :] for row in rows for column in columns]
-    within = all(low <= mapped.pad <= high for low, high in mapped.ranges)
-    if within and not all(each.any() for each in patterns):
+    if mapped.has_pad_level and not all(each.any() for each in patterns):
         return [nothing]
     codes = patch.codes // prod(window.kernel)
     order = "F" if patch.by_column else "C"
@@ -333,8 +332,16 @@ def _selected(mapped: MappedLayer) -> tuple[np.ndarray, np.ndarray]:
     Passes read the same codes, and so do the steps of one tensor: what they add to a code's
     coefficient meets before it has an end.
     """
-    found = [_merged(mapped, outside) for outside in _outside_taps(mapped)]
-    lows, highs = zip(*found, strict=True)
+    whole, last = mapped.patch.length, mapped.last_group_channels
+    lows, highs = [], []
+    for outside in _outside_taps(mapped):
+        low, high = _merged(mapped, outside, whole)
+        lows.append(low)
+        highs.append(high)
+        if last < whole and not mapped.has_pad_level:
+            # what the last group lacks has the pad level, and what it has is all of other rows
+            for ends, each in zip((lows, highs), _merged(mapped, outside, last), strict=True):
+                ends.append(np.concatenate([each[:last], ends[-1][last:]]))
     return np.array(lows), np.array(highs)
 
 
@@ -344,11 +351,16 @@ def _outside_taps(mapped: MappedLayer) -> list[np.ndarray]:
     return [each[::codes] for each in _outside(mapped)]
 
 
-def _merged(mapped: MappedLayer, outside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ends after every step, where steps ``outside`` read the pad level."""
+def _merged(
+    mapped: MappedLayer, outside: np.ndarray, channels: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends after every step, where steps ``outside`` read the pad level.
+
+    They are those of a group of so many channels, and mean nothing for rows beyond these.
+    """
     rows, sources = len(mapped.weights), len(mapped.ranges)
     weights = mapped.weights.reshape(rows, mapped.planes * mapped.steps, -1)
-    lanes, exists = weights.shape[2], np.arange(weights.shape[2]) < mapped.patch.length
+    lanes, exists = weights.shape[2], np.arange(weights.shape[2]) < channels
     repeats = mapped.steps // sources if sources > 1 else 1
     held = np.zeros((rows, mapped.steps // repeats, lanes), _integers(mapped))
     low = high = np.zeros(rows, held.dtype)

@@ -205,6 +205,11 @@ class MappedLayer:
         return self.patch.length if self.shared else self.channels // self.patch.groups
 
     @property
+    def last_group_channels(self) -> int:
+        """Output channels of the last group."""
+        return self.channels - (self.patch.groups - 1) * self.group_channels
+
+    @property
     def words(self) -> int:
         """Words that a position, or a strip, and group read, in all passes."""
         return self.planes * self.steps + (self.patch.shifts - 1) * self.shift_words
@@ -251,6 +256,11 @@ class MappedLayer:
         """The lowest and the highest level of each tensor that it reads."""
         formats = tuple((each.min_level, each.max_level) for each in self.layer.inputs)
         return self.levels or formats
+
+    @property
+    def has_pad_level(self) -> bool:
+        """Whether all tensors that it reads can have the level of what is outside the image."""
+        return all(low <= self.pad <= high for low, high in self.ranges)
 
 
 def map_network(network: Network, lanes: int, *, sliced: bool = False) -> tuple[MappedLayer, ...]:

@@ -1,5 +1,6 @@
 """Bounds of sums against every sum of every corner of small layers, and against each other."""
 
+from dataclasses import replace
 from itertools import product
 from math import ceil, log2
 
@@ -201,6 +202,16 @@ def test_what_wraps_needs_the_last_sum_only():
     assert exact_bound(odd).final.ends == (-4, -2)
 
 
+def test_the_last_group_of_a_pool_reads_levels_that_no_channel_has():
+    """Two lanes and three channels of 1 to 15: the fourth is 0."""
+    network = random_convnet(1, FAMILIES[4], (Size(1, 1, 1), ONE, ("average", None), ONE), WIDE)
+    first, *others = network.layers
+    network = replace(network, layers=(replace(first, low=1), *others))
+    pool = map_network(network, 2)[1]
+    assert exact_bound(pool).partial.low.tolist() == [1, 2]
+    assert_attained(network, 2)
+
+
 def test_what_was_seen_is_no_guarantee_and_never_wider_than_what_is_possible():
     (mapped,) = map_network(dense("int4", "uint2", [[3, -2, 1], [-1, -1, -1]]), 2)
     seen = Interval(np.array([-1, -9]), np.array([8, 0]))
@@ -241,8 +252,8 @@ def whole_formats(patch):
 def one_pass(patch):
     original = bounds._merged
 
-    def merged(mapped, outside):
-        return tuple(each * mapped.planes for each in original(mapped, outside))
+    def merged(mapped, *of):
+        return tuple(each * mapped.planes for each in original(mapped, *of))
 
     patch.setattr(bounds, "_merged", merged)
 
@@ -255,6 +266,7 @@ def no_doubling(patch):
 BIPOLAR, PLANES, INT4 = FAMILIES[0], FAMILIES[1], FAMILIES[9]
 TINY = (Size(1, 1, 2), ("conv", 2, Window((3, 3), (1, 1), (1, 1, 1, 1)), 1), ("dense", 2))
 FLAT = (Size(1, 1, 3), ("dense", 2))
+ONE = ("conv", 3, Window((1, 1)), 1)
 POOL = (Size(1, 2, 4), ("average", None), ("dense", 2))
 FAULTS = [
     (nothing_outside, BIPOLAR, TINY),
