@@ -27,6 +27,7 @@ def adversarial() -> str:
         "bits": lambda row: row["bits"],
         "adversarial inputs": lambda row: row.get("images"),
         "reach": lambda row: "{:,} to {:,}".format(*row["sums"]) if "sums" in row else None,
+        "in hardware": lambda row: row["wrap"]["held"]["images"] if "wrap" in row else None,
         "overflows, wrap / saturate": lambda row: _overflows(row, "held"),
         "with a bit less": lambda row: _overflows(row, "narrower"),
         "inputs that differ": lambda row: _mismatches(row),

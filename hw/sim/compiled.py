@@ -78,6 +78,9 @@ class CompiledEngine:
         What to run.
     cycles : float, optional
         How many will be run, where compiling is only worth it for many.
+    waveforms : bool
+        What is compiled first: names of inner signals make it slower. A run compiles the other
+        where it needs that.
     note : callable
         Takes a line that says what is going on.
 
@@ -96,12 +99,13 @@ class CompiledEngine:
         accelerator: Accelerator,
         *,
         cycles: float | None = None,
+        waveforms: bool = False,
         note: Callable[[str], None] = lambda text: None,
     ):
         self.accelerator, self._note = accelerator, note
         if accelerator.loads_weights and accelerator.program.memories["weights"][0] > 64:
             raise ToolError("the compiled engine loads weight words of at most 64 bits")
-        self._plain = self._build(waveforms=False, cycles=cycles)
+        self._built = {waveforms: self._build(waveforms=waveforms, cycles=cycles)}
 
     def run(self, stimulus: Stimulus) -> Run:
         """Send all images through and return what came out.
@@ -147,8 +151,10 @@ class CompiledEngine:
             stop=ctypes.addressof(STOP),
         )
         reply = _Reply()
-        path = self._build(waveforms=True) if window else self._plain
-        library = _load(str(path))
+        waveforms = window is not None
+        if waveforms not in self._built:
+            self._built[waveforms] = self._build(waveforms=waveforms)
+        library = _load(str(self._built[waveforms]))
         with written(window.path) if window else nullcontext() as waves:
             request.window_path = os.fsencode(waves.name) if waves else None
             started = time.perf_counter()

@@ -51,6 +51,7 @@ def make_engine(
     ToolError
         For an unknown name, or when an engine was asked for by its name and cannot be had.
     """
+    waveforms = work is not None and work.window is not None
     if name not in ENGINES:
         raise ToolError(f"engine is {', '.join(ENGINES)}, not {name!r}")
     if name == "amaranth":
@@ -58,13 +59,18 @@ def make_engine(
     if name == "batch":
         return BatchEngine(accelerator)
     if name == "compiled":
-        return CompiledEngine(accelerator, note=note)
+        return CompiledEngine(accelerator, waveforms=waveforms, note=note)
     many = work is not None and not (work.gaps or work.stalls or work.window)
-    return _automatic(accelerator, cycles, len(work.images) if work and many else 0, note)
+    images = len(work.images) if work and many else 0
+    return _automatic(accelerator, cycles, images, waveforms, note)
 
 
 def _automatic(
-    accelerator: Accelerator, cycles: float | None, images: int, note: Callable[[str], None]
+    accelerator: Accelerator,
+    cycles: float | None,
+    images: int,
+    waveforms: bool,
+    note: Callable[[str], None],
 ) -> Engine:
     """Return the engine for so many images side by side; for 0, for a single stream."""
     try:
@@ -74,7 +80,7 @@ def _automatic(
                 return BatchEngine(accelerator)
             except EngineRefusal as reason:
                 note(f"{reason}; using another engine")
-        return CompiledEngine(accelerator, cycles=cycles, note=note)
+        return CompiledEngine(accelerator, cycles=cycles, waveforms=waveforms, note=note)
     except NotWorthIt as reason:
         note(f"{reason}; using Amaranth's simulator")
         return AmaranthEngine(accelerator)

@@ -8,7 +8,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import NamedTuple, Protocol, Unpack
 
 import numpy as np
 import onnx
@@ -77,7 +77,7 @@ def multiplied_weights(module: nn.Module, example: Tensor) -> Iterator[None]:
     example : Tensor of shape (images, ...)
         An input: limits of norms follow the formats that layers read.
     """
-    layers = [each for each in module.modules() if _is_decoupled(each)]
+    layers = _decoupled(module)
     own = [each.weight.detach().clone() for each in layers]
     values = _quantised_weights(module, layers, example)
     try:
@@ -89,16 +89,36 @@ def multiplied_weights(module: nn.Module, example: Tensor) -> Iterator[None]:
             each.weight.data.copy_(weight)
 
 
-def _is_decoupled(layer: nn.Module) -> bool:
-    """Tell whether a layer's weights are scaled by one number and rounded, and by another then."""
+class _Decoupled(NamedTuple):
+    """Weights that are scaled by one number and rounded, and by another then."""
+
+    weight: nn.Parameter
+    quantiser: nn.Module
+
+
+class _Quantised(Protocol):
+    """What a quantiser of Brevitas gives."""
+
+    value: Tensor
+
+
+def _decoupled(module: nn.Module) -> list[_Decoupled]:
+    """Return the decoupled weights of a module."""
     try:
         from brevitas.proxy import DecoupledWeightQuantProxyFromInjector as Decoupled
     except ImportError:
-        return False
-    return isinstance(getattr(layer, "weight_quant", None), Decoupled)
+        return []
+    found = []
+    for each in module.modules():
+        weight, quantiser = getattr(each, "weight", None), getattr(each, "weight_quant", None)
+        if isinstance(quantiser, Decoupled) and isinstance(weight, nn.Parameter):
+            found.append(_Decoupled(weight, quantiser))
+    return found
 
 
-def _quantised_weights(module: nn.Module, layers: Sequence[Any], example: Tensor) -> list[Tensor]:
+def _quantised_weights(
+    module: nn.Module, layers: Sequence[_Decoupled], example: Tensor
+) -> list[Tensor]:
     """Return the weights that layers multiply by, as they are in evaluation mode.
 
     Of a layer that does not run these are its own.
@@ -110,13 +130,13 @@ def _quantised_weights(module: nn.Module, layers: Sequence[Any], example: Tensor
     def keep(index: int) -> Callable[..., None]:
         own = layers[index].weight.data_ptr()  # several layers may share a quantiser
 
-        def hook(quantiser: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
+        def hook(quantiser: nn.Module, inputs: tuple[Tensor, ...], output: _Quantised) -> None:
             if inputs[0].data_ptr() == own:
                 found[index] = output.value.detach().clone()
 
         return hook
 
-    hooks = [each.weight_quant.register_forward_hook(keep(i)) for i, each in enumerate(layers)]
+    hooks = [each.quantiser.register_forward_hook(keep(i)) for i, each in enumerate(layers)]
     try:
         _run(module, example[:1])
     finally:

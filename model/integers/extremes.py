@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ...hw.errors import NetworkError
-from ...hw.network.layers import Conv2d, Requantised, Size, Window
+from ...hw.network.layers import Conv2d, Layer, Size, Window
 from ...hw.network.network import INPUT, Network
 from ...hw.numbers.format import Format
 from ...hw.numbers.operands import common
@@ -185,7 +185,7 @@ def _passed(network: Network, mapped: MappedLayer, weight: Format) -> Network:
     return _network(network, (*passing, replace(layer, sources=names)), size)
 
 
-def _network(network: Network, layers: Sequence[Requantised], size: Size) -> Network:
+def _network(network: Network, layers: Sequence[Layer], size: Size) -> Network:
     name = f"{network.name}-{layers[-1].name}"
     return Network(name, tuple(layers), network.accumulator, input_size=size)
 

@@ -73,6 +73,8 @@ def command(given: ExplainOptions) -> int:
     device = DEVICES.find(given.target) if given.target else None
     for name in reader.ignored:
         options.refuse(name, f"says nothing about {given.model} ({reader.kind})")
+    if given.data is None:
+        options.refuse("calibration", "is how many images of --data are looked at")
     with Reporter() as reporter:
         found = reader.explain(given, reporter)
     estimated = found.estimate(device) if device else None

@@ -262,6 +262,9 @@ def _print(given: FitOptions, found: "FittedNetwork") -> None:
     standard_output().print(table)
     network = found.quantised.network
     print(f"{given.output}: {network.name}, {_accumulator(network)}{_said_of(given.bound)}")
+    needed = max(sums_row(each, given.overflow)[given.bound] or 0 for each in found.bounds.values())
+    if needed < given.bits:
+        print(f"its sums take {needed} bits by the bound {given.bound}: a narrower one holds them")
     print(f"{found.tried} pairs tried, of {found.grid} that there are")
     uniform = ""
     if found.uniform is not None and found.uniform_share is not None:

@@ -6,7 +6,8 @@ by ``a2q`` or ``a2q+``, or ``rounded``, for an accumulator. It counts overflows 
 whole test set in the reference, and over ``--simulate`` test images in hardware. Then each layer is
 driven alone, by inputs that follow the signs of its weights: in hardware every sum has to stay
 within the bits of the exact interval and to reach both of its ends, and on a bit less some have to
-overflow, on a register that wraps and on one that saturates. Rows are kept in
+overflow, on a register that wraps and on one that saturates. Of large layers hardware can be given
+``--driven`` inputs alone, those that reach furthest; the reference gets all. Rows are kept in
 ``docs/results/adversarial_sums.json``. Exits with 1 where anything of this fails.
 """
 
@@ -43,6 +44,7 @@ __all__ = ["failures", "main", "row"]
 OUTPUT = output("adversarial_sums")
 ARRAY = Geometry(2, 2, 4)
 CALIBRATION = 300
+WIDE = Accumulator(48)
 TOOLS = ("narrowgauge", "numpy", "torch")
 
 
@@ -63,8 +65,10 @@ def _network(source: str) -> Network:
     return quantize(model, images, limits, name=f"{name}-{bits}", figures=False).network
 
 
-def row(network: Network, simulated: int) -> Row:
+def row(network: Network, simulated: int, driven: int | None) -> Row:
     """Return what a network's sums do, without provenance and without its source.
+
+    Hardware gets so many test images, and so many adversarial inputs of each layer, or all.
 
     Raises
     ------
@@ -84,7 +88,7 @@ def row(network: Network, simulated: int) -> Row:
         "overflows": sum(each.beyond for each in seen.values()),
         "array": str(ARRAY),
         "simulated": _simulated(network, levels[:simulated]),
-        "layers": [_driven(network, each) for each in mapped],
+        "layers": [_driven(network, each, driven) for each in mapped],
     }
 
 
@@ -100,7 +104,7 @@ def _simulated(network: Network, levels: np.ndarray) -> Row:
     }
 
 
-def _driven(network: Network, mapped: MappedLayer) -> Row:
+def _driven(network: Network, mapped: MappedLayer, count: int | None) -> Row:
     """Return what a layer's own sums do at the bits of its interval, and at one less."""
     exact, name = exact_bound(mapped), mapped.layer.name
     bits = exact.partial.bits
@@ -109,13 +113,16 @@ def _driven(network: Network, mapped: MappedLayer) -> Row:
         driven = drive(network, name, ARRAY.lanes)
     except NetworkError as error:
         return about | {"refused": str(error)}
-    # hardware is compared with these sum by sum
-    sums = evaluate(driven.network, driven.images, ARRAY.lanes, trace=True).layers[-1].accumulators
+    wide = driven.network.with_accumulator(WIDE)
+    sums = evaluate(wide, driven.images, ARRAY.lanes, trace=True).layers[-1].accumulators
     assert sums is not None
-    runs: Row = {"images": len(driven.images), "sums": [int(sums.min()), int(sums.max())]}
+    low, high = (each.numpy() for each in (sums.amin(dim=1), sums.amax(dim=1)))
+    half = len(low) if count is None else count // 2
+    furthest = np.unique([*low.argsort()[:half], *high.argsort()[-half:]])
+    runs: Row = {"images": len(driven.images), "sums": [int(low.min()), int(high.max())]}
     for overflow in OVERFLOWS:
         held, narrower = (
-            _simulated(driven.network.with_accumulator(register), driven.images)
+            _simulated(driven.network.with_accumulator(register), driven.images[furthest])
             if register is not None
             else None
             for register in (
@@ -156,12 +163,17 @@ def main(arguments: Sequence[str]) -> int:
     options = parser(__doc__, OUTPUT)
     options.add_argument("networks", nargs="+", metavar="NETWORK")
     options.add_argument("--simulate", type=int, default=50, help="test images [default: 50]")
+    options.add_argument("--driven", type=int, help="adversarial inputs of a layer [default: all]")
     given = options.parse_args(arguments)
     kept, status = RowFile(given.output, ("network",)), 0
-    simulate = None if given.simulate == 50 else f"--simulate={given.simulate}"
+    words = [
+        f"--{name}={getattr(given, name)}"
+        for name in ("simulate", "driven")
+        if getattr(given, name) != options.get_default(name)
+    ]
     for source in given.networks:
-        found = {"network": source, **row(_network(source), given.simulate)}
-        made = command("adversarial_sums", source, simulate)
+        found = {"network": source, **row(_network(source), given.simulate, given.driven)}
+        made = command("adversarial_sums", source, *words)
         kept.keep([found | provenance(made, *TOOLS)])
         said = failures(found)
         print(f"{source}, {found['bits']} bits: {'; '.join(said) or 'holds'}", flush=True)

@@ -108,6 +108,13 @@ def test_options_that_say_nothing_about_a_model(invoke, model, option, value):
     )
 
 
+def test_a_count_of_no_images_is_refused(invoke):
+    finished = invoke("explain", "mine:small", "--image-shape", "8,8,1", "--calibration", 9)
+    finished.fails_with(1, "--calibration")
+    finished = invoke("explain", "missing.onnx", "--calibration", 9)
+    finished.fails_with(1, "--calibration is how many images of --data are looked at; leave it out")
+
+
 def test_a_torch_module_before_it_is_trained(invoke, folder):
     finished, found = explained(invoke, f"{folder}:small", *SHAPE, "--weight", "int4")
     assert finished.status == 0, finished.err

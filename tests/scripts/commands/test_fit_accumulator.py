@@ -40,6 +40,12 @@ def test_it_says_which_weights_are_kept(invoke, nets, tmp_path):
     invoke(*asked, "--fine-tune", -1).fails_with(1, "fine-tuning takes 0 epochs or more, not -1")
 
 
+def test_it_says_where_fewer_bits_would_do(invoke, nets, tmp_path):
+    finished = invoke("fit-accumulator", nets, "-o", "s.safetensors", "--bits", 40, *IMAGES)
+    needed = accumulator_bits(load(tmp_path / "s.safetensors"), 4)
+    assert f"its sums take {needed} bits by the bound exact: a narrower one" in finished.out
+
+
 @pytest.fixture
 def settled(tmp_path, monkeypatch):
     """A file of a network whose formats are settled, and the bits of its sums."""

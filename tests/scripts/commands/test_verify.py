@@ -57,7 +57,9 @@ def test_every_link_holds_and_a_broken_one_is_named(
         assert (link["images"], link["mismatches"], link["holds"]) == (5, 0, True)
     assert [link["same_cycles"] for link in row["links"]] == [None, None, True, True]
 
-    # the twin: images that reach the netlists in another order
+    # the twin: images that reach the first netlist in another order
+    family = {"icebreaker": "ice40", "ulx3s_25f": "ecp5"}[board]
+    monkeypatch.setitem(chain.STAGES, family, chain.STAGES[family][:1])
     true = chain._run
     monkeypatch.setattr(chain, "_run", lambda built, stage, given: true(built, stage, given[::-1]))
     broken = invoke(*command)

@@ -28,7 +28,7 @@ def network(small_zoo, monkeypatch):
 
 
 def test_a_guaranteed_network_holds(network):
-    found = row(network, 3)
+    found = row(network, 3, 8)
     assert failures(found) == []
     assert (found["needed"], found["simulated"]["images"]) == (found["bits"], 3)
     assert all(layer["sums"] == layer["interval"] for layer in found["layers"])
@@ -39,7 +39,7 @@ def test_a_guaranteed_network_holds(network):
 def test_a_network_without_a_guarantee_is_refused(network):
     narrow = network.with_accumulator(Accumulator(network.accumulator.width - 1))
     with pytest.raises(NetworkError, match=r"layer .*, channel \d+: sums reach from"):
-        row(narrow, 3)
+        row(narrow, 3, None)
 
 
 def test_planted_faults_are_said(network, monkeypatch):
@@ -52,7 +52,7 @@ def test_planted_faults_are_said(network, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(adversarial_sums, "drive", weak)
-        said = failures(row(network, 3))
+        said = failures(row(network, 3, None))
     assert any("sums reach" in each for each in said)
     assert any("with a bit less nothing overflows" in each for each in said)
 
@@ -60,7 +60,7 @@ def test_planted_faults_are_said(network, monkeypatch):
         return in_reference(network, levels) | {"overflows": 1, "mismatches": 1}
 
     monkeypatch.setattr(adversarial_sums, "_simulated", wrong)
-    said = failures(row(network, 3))
+    said = failures(row(network, 3, None))
     assert "sums of test images overflow" in said
     assert "hardware differs from the reference on test images" in said
     assert any(each.endswith("bits: sums overflow") for each in said)
