@@ -92,7 +92,7 @@ def test_equals_the_reference(network, geometry, count, contexts, dsp, fabric, g
     assert comparison.mismatches == 0
 
 
-@settings(max_examples=14)
+@settings(max_examples=10)
 @given(
     network=convnets(),
     geometry=geometries,

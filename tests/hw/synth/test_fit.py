@@ -10,6 +10,7 @@ from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.program.layout import Program
 from narrowgauge.hw.synth import fit
 from narrowgauge.hw.synth.build import accelerator_for, cost
+from narrowgauge.hw.synth.estimate import estimate
 from narrowgauge.hw.synth.fit import largest_geometry
 from narrowgauge.hw.synth.placement import memory_use
 from narrowgauge.hw.synth.targets import target
@@ -197,7 +198,10 @@ def test_it_fits_really(tmp_path):
     def cells(program):
         return cost(accelerator_for(program, device), device, store).lut or 0
 
-    geometry = largest_geometry(network, device, cells)
+    def predicted(program):
+        return estimate(program, device).lut
+
+    geometry = largest_geometry(network, device, cells, predict=predicted)
     before = store.count()
     found = cells(Program(network, geometry))
     assert store.count() == before  # it was measured already
