@@ -12,7 +12,16 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tables import accumulators, boards, columns, costs, elements, networks, shapes, simulators
+from tables import (
+    adversarial,
+    boards,
+    columns,
+    costs,
+    elements,
+    networks,
+    shapes,
+    simulators,
+)
 
 from narrowgauge.hw.files import write_atomically
 from narrowgauge.scripts.papers.kept import KeptRows, kept
@@ -57,7 +66,7 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "values": (OUTPUTS, networks.images),
     "fitting": (ACCUMULATORS, networks.fitting),
     "limited": (ACCUMULATORS, networks.limited),
-    "adversarial": (ACCUMULATORS, accumulators.adversarial),
+    "adversarial": (ACCUMULATORS, adversarial.layers),
     "depthwise": (ARCHITECTURE, networks.depthwise),
     "macs": (COSTS, costs.macs),
     "lanes": (COSTS, costs.lanes),

@@ -3,13 +3,15 @@
 from .base import RESULTS, Columns, Row, read, table, versions
 
 ADVERSARIAL = RESULTS / "adversarial_sums.json"
+__all__ = ["layers"]
+
 WAYS = ("wrap", "saturate")
 
 
-def adversarial() -> str:
+def layers() -> str:
     """Return the table of layers that were driven to the ends of their intervals."""
     networks = read(ADVERSARIAL)
-    layers = [network | layer for network in networks for layer in network["layers"]]
+    found = [network | layer for network in networks for layer in network["layers"]]
     whole: Columns = {
         "network": lambda row: f"`{row['network']}`",
         "accumulator, bits": lambda row: row["bits"],
@@ -34,7 +36,7 @@ def adversarial() -> str:
     }
     made = "\n".join(row["command"] for row in networks)
     caption = f"Array of {networks[0]['array']}. {versions(networks[0]['versions'])}. Made by:"
-    tables = f"{table(whole, networks)}\n\n{table(driven, layers)}"
+    tables = f"{table(whole, networks)}\n\n{table(driven, found)}"
     return f"{tables}\n\n{caption}\n\n```sh\n{made}\n```\n"
 
 
