@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tables import (
+    accumulators,
     adversarial,
     boards,
     columns,
@@ -67,9 +68,11 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "fitting": (ACCUMULATORS, networks.fitting),
     "limited": (ACCUMULATORS, networks.limited),
     "adversarial": (ACCUMULATORS, adversarial.layers),
+    "blocks": (ACCUMULATORS, accumulators.blocks),
     "depthwise": (ARCHITECTURE, networks.depthwise),
     "macs": (COSTS, costs.macs),
     "lanes": (COSTS, costs.lanes),
+    "bits": (COSTS, accumulators.bits),
     "slices": (ARRAY, costs.slices),
     "mixed": (ARRAY, networks.mixed),
     "explored": (EXPLORE, networks.explored),

@@ -4,10 +4,11 @@ import importlib
 import sys
 from pathlib import Path
 
-__all__ = ["columns", "costs", "elements", "networks", "shapes", "update"]
+__all__ = ["accumulators", "columns", "costs", "elements", "networks", "shapes", "update"]
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
 update = importlib.import_module("update")
+accumulators = importlib.import_module("tables.accumulators")
 columns = importlib.import_module("tables.columns")
 costs = importlib.import_module("tables.costs")
 elements = importlib.import_module("tables.elements")

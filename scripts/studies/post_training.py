@@ -167,12 +167,18 @@ def _routed(network: Network, on: str, seeds: Sequence[int], store: Store) -> Ro
     return {"array": str(ROUTED), **{name: found[name] for name in COST if name in found}}
 
 
-def float_network(source: str, data: str, images: NetworkImages, store: Store) -> nn.Module:
-    """Return the float network: read, or trained by the kept recipe where it is a name."""
+def float_network(
+    source: str, data: str, images: NetworkImages, store: Store, *, width: float = 1.0
+) -> nn.Module:
+    """Return the float network: read, or trained by the kept recipe where it is a name.
+
+    ``width`` multiplies the channels of one that is trained.
+    """
     if not is_trained_first(source):
         return read(source, images)
+    recipe = Recipe(dataset=data, network=source, width=width)
     with Reporter() as reporter:
-        return Trainer(Recipe(dataset=data, network=source), store, reporter).trained_float().model
+        return Trainer(recipe, store, reporter).trained_float().model
 
 
 def main(arguments: Sequence[str]) -> int:
