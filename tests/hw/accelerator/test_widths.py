@@ -36,7 +36,7 @@ from ..networks import (
     with_widths,
 )
 
-EXAMPLES = 150 if os.environ.get("NARROWGAUGE_LONG") else 8
+EXAMPLES = 150 if os.environ.get("NARROWGAUGE_LONG") else 6
 FAMILY = "int8", "uint4", "uint4"
 SAME = Window((3, 3), (1, 1), (1, 1, 1, 1))
 RESIDUAL = (Size(2, 2, 2), ("conv", 8, SAME, 1), ("conv", 8, Window((1, 1)), 1),
