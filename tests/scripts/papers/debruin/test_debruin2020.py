@@ -85,7 +85,7 @@ def verdicts(rows):
 def test_claims_hold_of_rows_that_say_so():
     found = verdicts(planted())
     assert found[:BESIDE_FLOAT] == [Verdict.CONDITIONS] * BESIDE_FLOAT  # of one seed
-    assert found[BESIDE_FLOAT:-1] == [Verdict.HOLDS] * 5
+    assert found[BESIDE_FLOAT:-1] == [Verdict.HOLDS] * 6
     assert found[-1] == Verdict.UNTESTED
 
 
@@ -95,8 +95,9 @@ def test_claims_hold_of_rows_that_say_so():
         ({"searched": 1500}, 0),
         ({"searched": 1500}, BESIDE_FLOAT),
         ({"trained": 2500}, BESIDE_FLOAT + 1),
-        ({"lenet": 80}, BESIDE_FLOAT + 2),
-        ({"lut": -1}, BESIDE_FLOAT + 4),
+        ({"trained": 2500}, BESIDE_FLOAT + 2),
+        ({"lenet": 80}, BESIDE_FLOAT + 3),
+        ({"lut": -1}, BESIDE_FLOAT + 5),
     ],
     ids=str,
 )
