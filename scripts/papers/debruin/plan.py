@@ -68,14 +68,14 @@ VALIDATION, TESTS, FEW, CHOOSING, SEARCHING = 5000, 10_000, 2000, 1000, 500
 WATCHED = {RESNET: 1000, LENET: 10_000}
 
 ARRAY: Mapping[str, Any] = {"rows": 2, "columns": 4, "lanes": 4, "chains": 1, "slice": None}
-"""Of the target: it is routed with accumulators of each width, for one network."""
 SIMULATING: Mapping[str, tuple[str, dict[str, Any]]] = {
     RESNET: ("ecp5-45k", {"rows": 4, "columns": 4, "lanes": 16, "chains": 4, "slice": None}),
     LENET: ("up5k", dict(ARRAY)),
 }
-TARGET = "up5k"
 ROUNDED = RESNET, 16  # is not trained: that would lose
-ROUTED = (12, 16, 24)
+TARGET = "ecp5-25k"
+"""Where a network of `NARROW` bits is routed on `ARRAY` with registers of each width."""
+ROUTED = (NARROW, 16, 24)
 PLACEMENTS = (1, 2)
 SIMULATED = {RESNET: 50, LENET: 500}
 
@@ -141,9 +141,9 @@ def _hardware(rows: Rows) -> Iterator[Cell]:
             if (name, bits) == ROUNDED:
                 network = _rounded(name, bits, formats)
             yield _simulated(name, network, bits, target, array)
-    formats = chosen_formats(rows, LENET, NARROW, "a2q+")
+    formats = chosen_formats(rows, RESNET, NARROW, "a2q+")
     if formats is not None:
-        network = _training(LENET, NARROW, "a2q+", formats, SEEDS[0])
+        network = _training(RESNET, NARROW, "a2q+", formats, SEEDS[0])
         for bits in ROUTED:
             for placement in PLACEMENTS:
                 yield _routed(network, bits, placement)
@@ -272,8 +272,8 @@ def _routed(network: Job, bits: int, placement: int) -> Cell:
         route_network,
         (bits, dict(ARRAY), TARGET, placement),
         (network,),
-        SUBJECTS[LENET].dataset,
-        seconds=100,
-        text=f"{LENET}, registers of {bits} bits on {TARGET}, placement {placement}",
+        SUBJECTS[RESNET].dataset,
+        seconds=200,
+        text=f"{RESNET}, registers of {bits} bits on {TARGET}, placement {placement}",
     )
-    return Cell(_place("routed", LENET, bits, placement=placement), job)
+    return Cell(_place("routed", RESNET, bits, placement=placement), job)

@@ -6,9 +6,9 @@ from statistics import mean, median, stdev
 from ..evidence import select
 from ..study import Rows, StudyRow
 from .claims import float_row, number, over_seeds, share, trained
-from .plan import NAMES, ROUTED, TARGET, TRAINED, then
+from .plan import NAMES, NARROW, ROUTED, TARGET, TRAINED, then
 from .plan import cells as planned
-from .subjects import LENET, SUBJECTS
+from .subjects import RESNET, SUBJECTS
 
 __all__ = ["tables"]
 
@@ -147,8 +147,8 @@ def _routed(rows: Rows) -> str:
         return ""
     head = ["register, bits", "logic cells", "FF", "MHz of each placement"]
     return (
-        f"{LENET} of 12-bit sums on {TARGET}, in an accelerator whose accumulators have so many "
-        "bits:\n\n" + _table(head, lines)
+        f"{RESNET} of {NARROW}-bit sums on {TARGET}, in an accelerator whose accumulators have so "
+        "many bits:\n\n" + _table(head, lines)
     )
 
 

@@ -73,7 +73,7 @@ def planted(*, searched=1350, plain=3000, trained=1800, lenet=60, beyond=0, mism
     for bits in ROUTED:
         routed = {"lut": 3000 + lut * bits, "ff": 1000, "fmax_mhz": 40.0 - 0.1 * bits}
         for placement in PLACEMENTS:
-            place = {"part": "routed", "network": LENET, "bits": bits, "placement": placement}
+            place = {"part": "routed", "network": RESNET, "bits": bits, "placement": placement}
             rows.append({**place, **routed})
     return [{"made": 0, "seconds": 1.0, **each} for each in rows]
 
