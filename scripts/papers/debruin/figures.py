@@ -18,6 +18,7 @@ COLOURS = {
     "rounded": "#0072b2",
     "a2q+": "#d55e00",
     "a2q": "#e69f00",
+    "projected": "#56b4e9",
     "plain": "#009e73",
 }
 MARKS = {"type": "v", "l1": "<", "exact": "o", "calibrated": "x"}
@@ -57,8 +58,6 @@ def _curve(axes: "Axes", rows: Rows, network: str) -> None:
     axes.set_xlabel("accumulator, bits")
     axes.set_ylabel("right, % of test images")
     axes.grid(alpha=0.25)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=6, loc="lower right")
 
 
 def _draw(rows: Rows) -> bytes:
@@ -71,6 +70,13 @@ def _draw(rows: Rows) -> bytes:
         sheet = Figure(figsize=(9.0, 3.4), layout="constrained")
         for axes, network in zip(sheet.subplots(1, len(SUBJECTS)), SUBJECTS, strict=True):
             _curve(axes, rows, network)
+        shown = {
+            label: handle
+            for axes in sheet.axes
+            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        if shown:
+            sheet.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=5)
         image = io.BytesIO()
         sheet.savefig(image, format="svg", metadata={"Date": None})
     return image.getvalue()
