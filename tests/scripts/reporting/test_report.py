@@ -381,7 +381,7 @@ def test_what_the_repository_keeps_can_be_shown():
     [
         (
             {"study": "other", "rows": [], "made": []},
-            "no study 'other'; there is latotzke2022",
+            "no study 'other'; there is debruin2020",
         ),
         ({"study": "tostado2019", "rows": [{"e": 1}], "made": []}, "do not say how they were made"),
         ({"study": "tostado2019"}, "not a file of a study's rows"),
