@@ -168,7 +168,8 @@ def _half_is_recovered(method: str) -> Callable[[Rows], Finding]:
         said, verdict = [], Verdict.UNTESTED
         for network in (RESNET, LENET):
             pair = [trained(rows, network, NARROW, each) for each in (method, "plain")]
-            plain = {row["seed"]: row for row in pair[1] if number(row, "needed") <= NARROW}
+            plain: dict[object, StudyRow] = {}
+            plain |= {row["seed"]: row for row in pair[1] if number(row, "needed") <= NARROW}
             gained, lost = over_seeds(pair[0], plain), _beside_float(rows, pair[1], network)
             if gained is None or lost is None or not lost.points:
                 continue

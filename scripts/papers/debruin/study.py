@@ -12,6 +12,9 @@ from .tables import tables
 
 __all__ = ["STUDY"]
 
+_FLOATS = SUBJECTS[LENET].floats
+assert _FLOATS is not None
+
 STUDY = Study(
     name="debruin2020",
     title="Accuracy for an accumulator of given width",
@@ -46,7 +49,7 @@ STUDY = Study(
     ).format(
         resnet=RESNET,
         lenet=LENET,
-        floats=SUBJECTS[LENET].floats.epochs if SUBJECTS[LENET].floats else 0,
+        floats=_FLOATS.epochs,
         least=REGISTERS[0],
         most=REGISTERS[-1],
         searching=SEARCHING,
