@@ -218,12 +218,17 @@ def _search_helps(rows: Rows) -> Finding:
         won.append(own > other)
         said.append(
             f"{place}: {100 * own:.1f} % of the held-out images, and {100 * other:.1f} with the "
-            f"pair {row['uniform']} in all layers"
+            f"pair {_pair(row)} in all layers"
         )
     if not said:
         return Finding(Verdict.UNTESTED, "no rows")
     verdict = Verdict.HOLDS if all(won) else Verdict.CONDITIONS if any(won) else Verdict.NOT
     return Finding(verdict, f"{'; '.join(said)}; one seed")
+
+
+def _pair(row: StudyRow) -> str:
+    """Return activation and weight bits of all layers, as tables have them."""
+    return "/".join(map(str, row["uniform"]))  # type: ignore[arg-type]
 
 
 def _narrow_is_smaller(rows: Rows) -> Finding:
