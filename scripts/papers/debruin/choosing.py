@@ -1,37 +1,64 @@
-"""Chooses formats of narrow accumulators by one epoch of training: untrained, all lose too much."""
+"""Chooses formats for an accumulator on held-out images: rounded for it, or trained for an epoch.
 
-from dataclasses import replace
+Of narrow accumulators rounding loses too much to tell formats apart.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from ....hw.program.bounds import accumulator_bits
-from ....model.integers.export import export_model
+from ....hw.errors import NetworkError
+from ....hw.network.network import Network
+from ....model.integers.guarantee import prove_sums
 from ..answers import labelled_right
-from ..fine_tuning import fine_tuned
 from ..floats import split
 from .subjects import SUBJECTS
+from .training import rounded_network, trained_network
 
-__all__ = ["choose_trained"]
+__all__ = ["choose_rounded", "choose_trained"]
 
 EPOCHS = 1
+
+
+def choose_rounded(
+    content: bytes, name: str, bits: int, formats: list[str], images: int
+) -> dict[str, Any]:
+    """Return how many held-out images each of the formats labels right, rounded and untrained.
+
+    Returns
+    -------
+    mapping
+        ``shares`` of so many ``images``, by formats, and why others are ``refused``: those of which
+        some sum does not fit ``bits``.
+    """
+
+    def rounded(each: str) -> Network:
+        return rounded_network(content, name, {"formats": each, "bits": bits, "seed": 0})
+
+    return _shares(rounded, name, bits, formats, images)
 
 
 def choose_trained(
     content: bytes, name: str, method: str, bits: int, formats: list[str], images: int
 ) -> dict[str, Any]:
-    """Return how many held-out images each of the formats labels right, trained for an epoch.
+    """Return the same of formats that are trained for an epoch by a method."""
 
-    Formats of which some sum does not fit ``bits`` afterwards are left out, with the bits that they
-    take.
-    """
+    def trained(each: str) -> Network:
+        given = {"formats": each, "method": method, "bits": bits, "seed": 0}
+        return trained_network(content, name, given, epochs=EPOCHS)
+
+    return _shares(trained, name, bits, formats, images)
+
+
+def _shares(
+    network_of: Callable[[str], Network], name: str, bits: int, formats: Sequence[str], images: int
+) -> dict[str, Any]:
     subject, shares, refused = SUBJECTS[name], {}, {}
     for each in formats:
-        recipe = subject.recipe({"formats": each, "method": method, "bits": bits, "seed": 0})
-        exact = subject.exact(content, 0)
-        found = fine_tuned(replace(recipe, epochs=EPOCHS), exact, frozen=False)
-        network = export_model(found.model, name=name, lanes=subject.lanes)[0]
-        needed = accumulator_bits(network, subject.lanes)
-        if needed > bits:
-            refused[each] = f"sums take {needed} bits"
+        try:
+            network = network_of(each)
+            prove_sums(network, subject.lanes, bits=bits)
+        except NetworkError as error:
+            refused[each] = str(error)
             continue
         right = labelled_right(network, split(subject.dataset)[1], images, subject.lanes)
         shares[each] = int(right.sum())

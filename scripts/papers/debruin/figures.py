@@ -1,8 +1,8 @@
 """Figures of the study ``debruin2020``: accuracy against the width of the accumulator."""
 
-import io
 from typing import TYPE_CHECKING
 
+from ..drawing import drawn
 from ..evidence import select
 from ..study import Rows, StudyFigure
 from .claims import float_row, number, share
@@ -61,25 +61,11 @@ def _curve(axes: "Axes", rows: Rows, network: str) -> None:
 
 
 def _draw(rows: Rows) -> bytes:
-    import matplotlib  # here: the import takes half a second
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(
-        {"font.size": 8, "svg.hashsalt": "narrowgauge", "svg.fonttype": "none"}
-    ):
-        sheet = Figure(figsize=(9.0, 3.4), layout="constrained")
-        for axes, network in zip(sheet.subplots(1, len(SUBJECTS)), SUBJECTS, strict=True):
+    def draw(grid: "list[list[Axes]]") -> None:
+        for axes, network in zip(grid[0], SUBJECTS, strict=True):
             _curve(axes, rows, network)
-        shown = {
-            label: handle
-            for axes in sheet.axes
-            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-        }
-        if shown:
-            sheet.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=5)
-        image = io.BytesIO()
-        sheet.savefig(image, format="svg", metadata={"Date": None})
-    return image.getvalue()
+
+    return drawn(1, len(SUBJECTS), (9.0, 3.4), draw, legend=True)
 
 
 FIGURES = (

@@ -10,12 +10,12 @@ from ..floats import train_float
 from ..jobs import Job, Plain
 from ..resnet8.network import float_parameters
 from ..study import Cell, Rows
-from .choosing import choose_trained
+from .choosing import choose_rounded, choose_trained
 from .hardware import route_network, simulate_network
 from .measured import measure_float, measure_network
 from .searching import measure_fitted
 from .subjects import LENET, RESNET, SUBJECTS
-from .training import choose_formats, round_network, train_network
+from .training import round_network, train_network
 
 __all__ = [
     "ARRAY",
@@ -72,7 +72,8 @@ SIMULATING: Mapping[str, tuple[str, dict[str, Any]]] = {
     RESNET: ("ecp5-45k", {"rows": 4, "columns": 4, "lanes": 16, "chains": 4, "slice": None}),
     LENET: ("up5k", dict(ARRAY)),
 }
-ROUNDED = RESNET, 16  # is not trained: that would lose
+ROUNDED = RESNET, 16
+"""Of this the rounded network is simulated; of others the one that is trained."""
 TARGET = "ecp5-25k"
 """Where a network of `NARROW` bits is routed on `ARRAY` with registers of each width."""
 ROUTED = (NARROW, 16, 24)
@@ -87,8 +88,8 @@ def cells(quick: bool) -> list[Cell]:
     found = [_float(name, 0) for name in SUBJECTS]
     found += [_float(LENET, seed) for seed in SEEDS[1:]]
     for (name, bits), formats in CHOICES.items():
-        found.append(_choice(name, bits, formats))
-    found += [_learned_choice(*place, formats) for place, formats in LEARNED.items()]
+        found.append(_rounded_choice(name, bits, formats))
+    found += [_trained_choice(*place, formats) for place, formats in LEARNED.items()]
     for name in SUBJECTS:
         network = _rounded(name, None, AS_IT_IS)
         found += [
@@ -192,9 +193,9 @@ def _float(name: str, seed: int, *, few: bool = False) -> Cell:
     return Cell(_place("float", name, seed=seed), job)
 
 
-def _choice(name: str, bits: int, formats: Sequence[str]) -> Cell:
+def _rounded_choice(name: str, bits: int, formats: Sequence[str]) -> Cell:
     job = Job(
-        choose_formats,
+        choose_rounded,
         (name, bits, list(formats), CHOOSING),
         (_exact(name, 0),),
         SUBJECTS[name].dataset,
@@ -204,7 +205,7 @@ def _choice(name: str, bits: int, formats: Sequence[str]) -> Cell:
     return Cell(_place("choice", name, bits, method="a2q+"), job)
 
 
-def _learned_choice(name: str, bits: int, method: str, formats: Sequence[str]) -> Cell:
+def _trained_choice(name: str, bits: int, method: str, formats: Sequence[str]) -> Cell:
     job = Job(
         choose_trained,
         (name, method, bits, list(formats), CHOOSING),

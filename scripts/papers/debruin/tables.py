@@ -1,9 +1,9 @@
 """Tables of the study ``debruin2020``."""
 
-from collections import Counter
 from statistics import mean, median, stdev
 
 from ..evidence import select
+from ..markdown import missing, table
 from ..study import Rows, StudyRow
 from .claims import float_row, number, over_seeds, share, trained
 from .plan import NAMES, NARROW, ROUTED, TARGET, TRAINED, then
@@ -18,13 +18,13 @@ def tables(rows: Rows) -> str:
     parts = []
     for network in SUBJECTS:
         parts += [_registers(rows, network), _searches(rows, network), _trainings(rows, network)]
-    parts += [_simulated(rows), _routed(rows), _choices(rows), _missing(rows)]
+    parts += [
+        _simulated(rows),
+        _routed(rows),
+        _choices(rows),
+        missing(rows, [*planned(False), *then(rows)], NAMES),
+    ]
     return "\n\n".join(filter(None, parts))
-
-
-def _table(head: list[str], lines: list[list[str]], left: int = 1) -> str:
-    rule = ["---"] * left + ["--:"] * (len(head) - left)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *lines))
 
 
 def _title(rows: Rows, network: str) -> str:
@@ -45,7 +45,7 @@ def _registers(rows: Rows, network: str) -> str:
     return (
         f"{_title(rows, network)}: weights and activations of 8 bits, untrained, as they are on "
         f"registers that wrap; the sums need {first['needed']} bits; right of {first['images']:,} "
-        f"test images, sums of {first['watched']:,}:\n\n" + _table(head, lines)
+        f"test images, sums of {first['watched']:,}:\n\n" + table(head, lines)
     )
 
 
@@ -68,7 +68,7 @@ def _searches(rows: Rows, network: str) -> str:
     return (
         f"{_title(rows, network)}: the search after training, a pair for each layer; right of "
         f"{_most(found, 'images'):,} test images, sums of {_most(found, 'watched'):,}:\n\n"
-        + _table(head, lines, 3)
+        + table(head, lines, 3)
     )
 
 
@@ -93,7 +93,7 @@ def _trainings(rows: Rows, network: str) -> str:
     return (
         f"{_title(rows, network)}: networks whose sums are proven to fit; of plain ones they fit "
         "as they come; points beside the float network of the same seed, and their error:\n\n"
-        + _table(head, lines, 3)
+        + table(head, lines, 3)
     )
 
 
@@ -131,7 +131,7 @@ def _simulated(rows: Rows) -> str:
     head = ["network", "register, bits", "images", "differ", "overflows", "cycles an image"]
     return (
         "Trained networks on arrays with accumulators of exactly these bits, cycle by cycle beside "
-        "the integers:\n\n" + _table(head, lines)
+        "the integers:\n\n" + table(head, lines)
     )
 
 
@@ -148,7 +148,7 @@ def _routed(rows: Rows) -> str:
     head = ["register, bits", "logic cells", "FF", "MHz of each placement"]
     return (
         f"{RESNET} of {NARROW}-bit sums on {TARGET}, in an accelerator whose accumulators have so "
-        "many bits:\n\n" + _table(head, lines)
+        "many bits:\n\n" + table(head, lines)
     )
 
 
@@ -165,15 +165,4 @@ def _choices(rows: Rows) -> str:
     if not lines:
         return ""
     head = ["network", "register, bits", "weights", "formats: right of the held-out images"]
-    return "Formats that were chosen among:\n\n" + _table(head, lines, 4)
-
-
-def _missing(rows: Rows) -> str:
-    there = {tuple(row.get(name) for name in NAMES) for row in rows}
-    counts = Counter(
-        cell.job.text
-        for cell in [*planned(False), *then(rows)]
-        if tuple(cell.columns.get(name) for name in NAMES) not in there
-    )
-    lines = [f"- {text}{f' ({count})' if count > 1 else ''}" for text, count in counts.items()]
-    return "In the plan and not measured yet:\n\n" + "\n".join(lines) if lines else ""
+    return "Formats that were chosen among:\n\n" + table(head, lines, 4)

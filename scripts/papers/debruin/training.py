@@ -5,19 +5,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ....hw.errors import NarrowgaugeError
 from ....hw.network.file import to_bytes
 from ....hw.network.network import Network
 from ....model.integers.export import export_model
 from ....model.integers.guarantee import prove_sums
 from ....model.post_training.method import PostTraining
 from ....model.post_training.quantization import quantize_model
-from ..answers import labelled_right
 from ..fine_tuning import fine_tuned
-from ..floats import split
 from .subjects import SUBJECTS, StudyFormats, calibration
 
-__all__ = ["choose_formats", "round_network", "rounded_network", "train_network"]
+__all__ = ["round_network", "rounded_network", "train_network", "trained_network"]
 
 CALIBRATION = 256
 
@@ -30,10 +27,17 @@ def train_network(content: bytes, name: str, given: Mapping[str, Any]) -> bytes:
     NetworkError
         For the first channel of a network that was trained for an accumulator and is beyond it.
     """
+    return to_bytes(trained_network(content, name, given))
+
+
+def trained_network(
+    content: bytes, name: str, given: Mapping[str, Any], *, epochs: int | None = None
+) -> Network:
+    """Return the network of `train_network`, which raises the same; None takes all epochs."""
     subject = SUBJECTS[name]
     recipe = subject.recipe(given)
     found = fine_tuned(
-        recipe,
+        recipe if epochs is None else replace(recipe, epochs=epochs),
         subject.exact(content, given["seed"]),
         frozen=False,
         within=given["bits"] if given["method"] == "projected" else None,
@@ -41,7 +45,7 @@ def train_network(content: bytes, name: str, given: Mapping[str, Any]) -> bytes:
     network = export_model(found.model, name=name, lanes=subject.lanes)[0]
     if given["method"] != "plain":
         prove_sums(network, subject.lanes, bits=given["bits"])
-    return to_bytes(replace(network, about={"history": found.history}))
+    return replace(network, about={"history": found.history})
 
 
 def round_network(content: bytes, name: str, given: Mapping[str, Any]) -> bytes:
@@ -67,21 +71,3 @@ def rounded_network(content: bytes, name: str, given: Mapping[str, Any]) -> Netw
     if given["bits"] is not None:
         prove_sums(network, subject.lanes, bits=given["bits"])
     return network
-
-
-def choose_formats(
-    content: bytes, name: str, bits: int, formats: list[str], images: int
-) -> dict[str, Any]:
-    """Return how many held-out images each of the formats labels right, rounded and untrained."""
-    subject, shares, reasons = SUBJECTS[name], {}, {}
-    for each in formats:
-        given = {"formats": each, "bits": bits, "seed": 0}
-        try:
-            network = rounded_network(content, name, given)
-        except NarrowgaugeError as error:
-            reasons[each] = str(error)
-            continue
-        right = labelled_right(network, split(subject.dataset)[1], images, subject.lanes)
-        shares[each] = int(right.sum())
-    return {"right": [max(shares.values(), default=0)], "images": images, "shares": shares,
-            "refused": reasons}  # fmt: skip

@@ -1,9 +1,9 @@
 """Figures of the study ``latotzke2022``: accuracy against memory, and against images/s."""
 
-import io
 from typing import TYPE_CHECKING
 
 from ..answers import answers
+from ..drawing import drawn
 from ..evidence import select
 from ..study import Rows, StudyFigure
 from .claims import best, images_per_second, one
@@ -74,19 +74,12 @@ def _finished(axes: "Axes", rows: Rows) -> None:
 
 
 def _draw(rows: Rows) -> bytes:
-    import matplotlib  # here: the import takes half a second
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(
-        {"font.size": 8, "svg.hashsalt": "narrowgauge", "svg.fonttype": "none"}
-    ):
-        sheet = Figure(figsize=(9.0, 3.4), layout="constrained")
-        left, right = sheet.subplots(1, 2)
+    def draw(grid: "list[list[Axes]]") -> None:
+        left, right = grid[0]
         _memory(left, rows)
         _speed(right, rows)
-        image = io.BytesIO()
-        sheet.savefig(image, format="svg", metadata={"Date": None})
-    return image.getvalue()
+
+    return drawn(1, 2, (9.0, 3.4), draw)
 
 
 FIGURES = (

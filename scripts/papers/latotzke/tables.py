@@ -1,6 +1,5 @@
 """Tables of the study ``latotzke2022``: accuracies, and what the arrays take and give."""
 
-from collections import Counter
 from statistics import median
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from ..answers import answers, share_change
 from ..evidence import select
+from ..markdown import missing, table
 from ..study import Rows, StudyRow
 from .claims import clock, cycles, images_per_second, one
 from .keywords import KEYWORDS
@@ -39,12 +39,7 @@ def tables(rows: Rows) -> str:
     parts = [_arrays(rows), _speeds(rows)]
     for network in (RESNET, KEYWORDS):
         parts += [part(rows, network) for part in (_accuracies, _random, _sensitivities)]
-    return "\n\n".join(filter(None, [*parts, _missing(rows)]))
-
-
-def _table(head: list[str], lines: list[list[str]], left: int = 1) -> str:
-    rule = ["---"] * left + ["--:"] * (len(head) - left)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *lines))
+    return "\n\n".join(filter(None, [*parts, missing(rows, [*planned(False), *then(rows)], NAMES)]))
 
 
 def _share(row: StudyRow) -> str:
@@ -67,7 +62,7 @@ def _accuracies(rows: Rows, network: str) -> str:
     return (
         f"Right of {base['images']:,} test images of {network}, whose weights have a mean of so "
         "many bits; beside int8 after training are points of the one that is better in validation, "
-        "with the error of paired images:\n\n" + _table(head, lines)
+        "with the error of paired images:\n\n" + table(head, lines)
     )
 
 
@@ -112,7 +107,7 @@ def _random(rows: Rows, network: str) -> str:
     return (
         f"{network}: widths of layers drawn by chance, with a mean of {RANDOM_MEAN - 0.5:g} to "
         f"{RANDOM_MEAN:g} bits, after training, on {drawn[0]['images']:,} test images, and chosen "
-        "ones on the same:\n\n" + _table(head, lines)
+        "ones on the same:\n\n" + table(head, lines)
     )
 
 
@@ -140,7 +135,7 @@ def _sensitivities(rows: Rows, network: str) -> str:
     head += [f"chosen at {mean:g}" for mean in MEANS]
     return (
         f"{network}: what a layer loses where it alone is quantised, in nats, on {row['images']} "
-        "images, and the widths that are chosen from that:\n\n" + _table(head, lines)
+        "images, and the widths that are chosen from that:\n\n" + table(head, lines)
     )
 
 
@@ -169,7 +164,7 @@ def _arrays(rows: Rows) -> str:
     head += ["MHz of each placement", "cycles an image", "images/s"]
     return (
         "Arrays that multiply in logic cells, placed and routed; images/s are the median clock "
-        "over the cycles of an image:\n\n" + _table(head, lines, 4)
+        "over the cycles of an image:\n\n" + table(head, lines, 4)
     )
 
 
@@ -199,19 +194,5 @@ def _speeds(rows: Rows) -> str:
     head += ["images simulated", "differ", "block RAMs, by the program", f"fits {SMALLER}"]
     return (
         "Networks on the arrays, with the clocks that were routed for those above; simulated "
-        "ones were compared with the integers in every image:\n\n" + _table(head, lines, 2)
+        "ones were compared with the integers in every image:\n\n" + table(head, lines, 2)
     )
-
-
-def _missing(rows: Rows) -> str:
-    """Return what the plan has and the rows have not."""
-    there = {tuple(row.get(name) for name in NAMES) for row in rows}
-    counts = Counter(
-        cell.job.text
-        for cell in [*planned(False), *then(rows)]
-        if tuple(cell.columns.get(name) for name in NAMES) not in there
-    )
-    if not counts:
-        return ""
-    lines = [f"- {text}{f' ({count})' if count > 1 else ''}" for text, count in counts.items()]
-    return "In the plan and not measured yet:\n\n" + "\n".join(lines)

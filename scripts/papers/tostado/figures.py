@@ -1,10 +1,10 @@
 """Figures of the study ``tostado2019``: heat maps over exponent and mantissa, and curves."""
 
-import io
 from collections.abc import Callable
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
+from ..drawing import drawn
 from ..evidence import FEWEST_SEEDS, select
 from ..study import Rows, StudyFigure
 from .plan import DROPOUT, EXPONENTS, KINDS, MANTISSAS
@@ -13,7 +13,6 @@ from .winners import chosen
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Sheet
 
 __all__ = ["FIGURES", "lost"]
 
@@ -39,14 +38,20 @@ def lost(rows: Rows) -> tuple[float, float] | None:
 def _heat(dropout: float) -> Callable[[Rows], bytes]:
     def draw(rows: Rows) -> bytes:
         kinds = [kind for kind in KINDS if select(rows, part="accuracy", kind=kind)]
-        with _sheet(len(kinds), len(ROUNDINGS)) as (sheet, axes):
-            for row, kind in zip(axes, kinds, strict=False):  # an empty row where there are none
+
+        def fill(grid: "list[list[Axes]]") -> None:
+            for row, kind in zip(grid, kinds, strict=False):  # an empty row where there are none
                 for place, rounding in zip(row, ROUNDINGS, strict=True):
                     wanted = {"kind": kind, "dropout": dropout, "rounding": rounding}
                     _map(place, select(rows, part="accuracy", **wanted), f"{kind}, {rounding}")
-            return _svg(sheet)
+
+        return _drawn(len(kinds), len(ROUNDINGS), fill)
 
     return draw
+
+
+def _drawn(rows: int, columns: int, fill: "Callable[[list[list[Axes]]], None]") -> bytes:
+    return drawn(rows, columns, (4.2 * max(columns, 1), 2.9 * max(rows, 1)), fill)
 
 
 def _map(axes: "Axes", rows: Rows, title: str) -> None:
@@ -76,8 +81,9 @@ def _map(axes: "Axes", rows: Rows, title: str) -> None:
 
 def _curves(rows: Rows) -> bytes:
     kinds = [kind for kind in KINDS if select(rows, part="accuracy", kind=kind)]
-    with _sheet(1, len(kinds)) as (sheet, axes):
-        for place, kind in zip(axes[0], kinds, strict=False):
+
+    def fill(grid: "list[list[Axes]]") -> None:
+        for place, kind in zip(grid[0], kinds, strict=False):
             for dropout, line in zip(DROPOUT, ("-", "--"), strict=True):
                 for rounding, colour in zip(
                     ROUNDINGS, ("#0072b2", "#d55e00", "#009e73"), strict=True
@@ -90,7 +96,8 @@ def _curves(rows: Rows) -> bytes:
             place.set(xlim=(BITS[0] - 0.5, BITS[-1] + 0.5), xticks=BITS, ylim=(100, -1))
             place.grid(alpha=0.25)
             place.legend(fontsize=6)
-        return _svg(sheet)
+
+    return _drawn(1, len(kinds), fill)
 
 
 def _curve(axes: "Axes", rows: Rows, kind: str, dropout: float, rounding: str, style: str) -> None:
@@ -109,41 +116,6 @@ def _curve(axes: "Axes", rows: Rows, kind: str, dropout: float, rounding: str, s
         axes.errorbar(
             bits, middle, spread, color=colour, linestyle=line, label=label, capsize=2, lw=1
         )
-
-
-class _sheet:
-    """A figure with a grid of axes, closed at the end."""
-
-    def __init__(self, rows: int, columns: int):
-        self.size = max(rows, 1), max(columns, 1)
-
-    def __enter__(self) -> "tuple[Sheet, Any]":
-        import matplotlib  # here: the import takes half a second
-
-        matplotlib.use("Agg")
-        from matplotlib import pyplot
-
-        rows, columns = self.size
-        with pyplot.rc_context({"font.size": 8}):
-            self.sheet, axes = pyplot.subplots(
-                rows, columns, figsize=(4.2 * columns, 2.9 * rows), layout="constrained",
-                squeeze=False,
-            )  # fmt: skip
-        return self.sheet, axes
-
-    def __exit__(self, *_: object) -> None:
-        from matplotlib import pyplot
-
-        pyplot.close(self.sheet)
-
-
-def _svg(sheet: "Sheet") -> bytes:
-    from matplotlib import pyplot
-
-    image = io.BytesIO()
-    with pyplot.rc_context({"svg.hashsalt": "narrowgauge", "svg.fonttype": "none"}):
-        sheet.savefig(image, format="svg", metadata={"Date": None})
-    return image.getvalue()
 
 
 _CELLS = (

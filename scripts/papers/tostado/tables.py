@@ -3,6 +3,7 @@
 from typing import Any
 
 from ..evidence import FEWEST_SEEDS, select, share_lost
+from ..markdown import table
 from ..study import Rows
 from .figures import lost
 from .plan import DROPOUT, KINDS, NARROW
@@ -20,11 +21,6 @@ def tables(rows: Rows) -> str:
     return "\n\n".join(filter(None, parts))
 
 
-def _table(head: list[str], lines: list[list[str]], left: int = 1) -> str:
-    rule = ["---"] * left + ["--:"] * (len(head) - left)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *lines))
-
-
 def _networks(rows: Rows) -> str:
     lines = []
     for kind in KINDS:
@@ -39,7 +35,7 @@ def _networks(rows: Rows) -> str:
             if shares:
                 each = ", ".join(f"{shares[seed]:.2f}" for seed in sorted(shares))
                 lines.append([kind, f"{dropout:g}", str(KINDS[kind].network.epochs), each])
-    return "Float networks:\n\n" + _table(
+    return "Float networks:\n\n" + table(
         ["network", "dropout", "epochs", "right of each seed, %"], lines
     )
 
@@ -61,7 +57,7 @@ def _best(rows: Rows) -> str:
     head = ["network", "dropout", "bits", "best format", *(f"{each}" for each in ROUNDINGS)]
     return (
         "Points lost at the best format of each width, with standard deviations over seeds; "
-        "*t* is a tie with the float network:\n\n" + _table(head, lines)
+        "*t* is a tie with the float network:\n\n" + table(head, lines)
     )
 
 
@@ -94,7 +90,7 @@ def _simulated(rows: Rows) -> str:
     head = ["network", "dropout", "bits", "format", "images", "right", "differ", "cycles"]
     return (
         "Exported to integers with uint8 activations (seed 0), and simulated on an array of 4x4 "
-        "elements with 8 lanes, beside the integer reference:\n\n" + _table(head, lines)
+        "elements with 8 lanes, beside the integer reference:\n\n" + table(head, lines)
     )
 
 
@@ -120,7 +116,7 @@ def _routed(rows: Rows) -> str:
     return (
         "The best formats of the MLP on MNIST (seed 0, without dropout), placed and routed on an "
         "array of 2x2 elements with 4 lanes, multiplying in logic, one placement; RAM is SPRAM on "
-        "UP5K and block RAM on ECP5:\n\n" + _table(head, lines, 2)
+        "UP5K and block RAM on ECP5:\n\n" + table(head, lines, 2)
     )
 
 

@@ -186,7 +186,7 @@ def test_a_training_for_an_accumulator_overflows_nothing(digits):
 
 def test_formats_are_chosen_among_those_that_fit(digits):
     formats = ["int4/uint4/uint4", "int2/uint2/uint2"]
-    rounded = training.choose_formats(digits, "mlp", 9, formats, 100)
+    rounded = choosing.choose_rounded(digits, "mlp", 9, formats, 100)
     assert rounded["shares"].keys() == set(formats)
     plain = choosing.choose_trained(digits, "mlp", "plain", 9, formats, 100)
     assert plain["refused"].keys() == {"int4/uint4/uint4"}
