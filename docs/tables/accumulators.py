@@ -1,14 +1,15 @@
-"""The tables of accumulators: what DSP blocks of 16 bits hold, and what each bit costs."""
+"""The tables of accumulators: what fits one of given width, and what each bit costs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
 from .base import RESULTS, Columns, Row, percent, read, speed, table, versions
 
-__all__ = ["bits", "blocks", "slope"]
+__all__ = ["bits", "blocks", "fitting", "limited", "slope"]
 
 BLOCKS = RESULTS / "block_accumulators.json"
 BITS = RESULTS / "accumulators.json"
+FITTING, LIMITED = RESULTS / "fitting.json", RESULTS / "limited_rounding.json"
 HOW = {
     "nearest": "nearest levels",
     "rounded": "rounded for 16 bits",
@@ -98,6 +99,70 @@ def _said(rows: Sequence[Row]) -> Iterable[str]:
             text += f" {HOW[method].capitalize()}, {percent(row['accuracy'])}"
             text += f" with {row['overflows']:,} that do not fit." if row["overflows"] else "."
         yield text
+
+
+def fitting() -> str:
+    """Return the table of networks that were fitted to accumulators, and what fits with no pair."""
+    rows = sorted(
+        read(FITTING),
+        key=lambda row: (row["network"], -row["bits"], row["bound"], row["fine_tune"]),
+    )
+    columns: Columns = {
+        "network": lambda row: row["network"],
+        "bound": lambda row: row["bound"],
+        "accumulator, bits": lambda row: row["bits"],
+        "activation and weight bits by layer": _pairs,
+        "float": lambda row: percent(row["accuracy_float"]),
+        "fitted": lambda row: percent(row["accuracy"]),
+        "fine-tuned": _tuned,
+        "pairs tried": lambda row: f"{row['tried']} of {row['grid']}",
+        "sums that do not fit": lambda row: row["overflows"],
+        "images that differ in hardware": _differing,
+    }
+    found = [row for row in rows if "refused" not in row]
+    refused = [
+        f"{row['network']} at {row['bits']} bits, {row['bound']}: {row['refused']}.\n"
+        for row in rows
+        if "refused" in row
+    ]
+    made = "\n".join(dict.fromkeys(row["command"] for row in rows))
+    text = f"{table(columns, found)}\n\n{versions(rows[0]['versions'])}. Made by:\n\n"
+    return "\n".join([f"{text}```sh\n{made}\n```\n", *refused])
+
+
+def limited() -> str:
+    """Return the table of weights that were rounded for accumulators, beside plain rounding."""
+    rows = sorted(read(LIMITED), key=lambda row: (row["network"], -row["bits"]))
+    columns: Columns = {
+        "network": lambda row: row["network"],
+        "formats": lambda row: f"{row['weight']}/{row['activation']}",
+        "accumulator, bits": lambda row: row["bits"],
+        "float": lambda row: percent(row["accuracy_float"]),
+        "nearest levels, accumulator as needed": _plain,
+        "nearest levels, this one": lambda row: percent(row["plain"]["accuracy_narrow"]),
+        "sums that do not fit": lambda row: f"{row['plain']['overflows']:,}",
+        "rounded for it": lambda row: percent(row["accuracy"]),
+        "of which do not fit": lambda row: row["overflows"],
+        "weights of 0": lambda row: percent(row["zeros"]),
+        "images that differ in hardware": _differing,
+    }
+    made = "\n".join(dict.fromkeys(row["command"] for row in rows))
+    text = f"{table(columns, rows)}\n\n{versions(rows[0]['versions'])}. Made by:\n\n"
+    return f"{text}```sh\n{made}\n```\n"
+
+
+def _plain(row: Row) -> str:
+    return f"{percent(row['plain']['accuracy'])}, {row['plain']['bits']} bits"
+
+
+def _tuned(row: Row) -> str | None:
+    if not row["fine_tune"]:
+        return None
+    return f"{row['fine_tune']} epochs, {'kept' if row['is_fine_tuned'] else 'not kept'}"
+
+
+def _pairs(row: Row) -> str:
+    return ", ".join(f"{activation}/{weight}" for activation, weight in row["pairs"].values())
 
 
 def bits() -> str:

@@ -16,8 +16,6 @@ EXPLORED = FOLDER / "explored.json"
 IMAGES = FOLDER / "values.json"
 TFLITE = FOLDER / "tflite_models.json"
 DEPTHWISE = FOLDER / "depthwise.json"
-FITTING = FOLDER / "fitting.json"
-LIMITED = FOLDER / "limited_rounding.json"
 KEYWORDS = "float_kws"  # the network of the first table of what was quantised without training
 
 
@@ -444,72 +442,3 @@ def tflite() -> str:
         f"{versions({**rows[0]['versions'], **rows[0]['tools']})}. Made by `{rows[0]['command']}`."
     )
     return f"{table(TFLITE_COLUMNS, rows)}\n\n{caption}\n"
-
-
-def fitting() -> str:
-    """Return the table of networks that were fitted to accumulators, and what fits with no pair."""
-    rows = sorted(
-        read(FITTING),
-        key=lambda row: (row["network"], -row["bits"], row["bound"], row["fine_tune"]),
-    )
-    columns: Columns = {
-        "network": lambda row: row["network"],
-        "bound": lambda row: row["bound"],
-        "accumulator, bits": lambda row: row["bits"],
-        "activation and weight bits by layer": _pairs,
-        "float": lambda row: percent(row["accuracy_float"]),
-        "fitted": lambda row: percent(row["accuracy"]),
-        "fine-tuned": _tuned,
-        "pairs tried": lambda row: f"{row['tried']} of {row['grid']}",
-        "sums that do not fit": lambda row: row["overflows"],
-        "images that differ in hardware": _differing,
-    }
-    found = [row for row in rows if "refused" not in row]
-    refused = [
-        f"{row['network']} at {row['bits']} bits, {row['bound']}: {row['refused']}.\n"
-        for row in rows
-        if "refused" in row
-    ]
-    made = "\n".join(dict.fromkeys(row["command"] for row in rows))
-    text = f"{table(columns, found)}\n\n{versions(rows[0]['versions'])}. Made by:\n\n"
-    return "\n".join([f"{text}```sh\n{made}\n```\n", *refused])
-
-
-def limited() -> str:
-    """Return the table of weights that were rounded for accumulators, beside plain rounding."""
-    rows = sorted(read(LIMITED), key=lambda row: (row["network"], -row["bits"]))
-    columns: Columns = {
-        "network": lambda row: row["network"],
-        "formats": lambda row: f"{row['weight']}/{row['activation']}",
-        "accumulator, bits": lambda row: row["bits"],
-        "float": lambda row: percent(row["accuracy_float"]),
-        "nearest levels, accumulator as needed": _plain,
-        "nearest levels, this one": lambda row: percent(row["plain"]["accuracy_narrow"]),
-        "sums that do not fit": lambda row: f"{row['plain']['overflows']:,}",
-        "rounded for it": lambda row: percent(row["accuracy"]),
-        "of which do not fit": lambda row: row["overflows"],
-        "weights of 0": lambda row: percent(row["zeros"]),
-        "images that differ in hardware": _differing,
-    }
-    made = "\n".join(dict.fromkeys(row["command"] for row in rows))
-    text = f"{table(columns, rows)}\n\n{versions(rows[0]['versions'])}. Made by:\n\n"
-    return f"{text}```sh\n{made}\n```\n"
-
-
-def _plain(row: Row) -> str:
-    return f"{percent(row['plain']['accuracy'])}, {row['plain']['bits']} bits"
-
-
-def _tuned(row: Row) -> str | None:
-    if not row["fine_tune"]:
-        return None
-    return f"{row['fine_tune']} epochs, {'kept' if row['is_fine_tuned'] else 'not kept'}"
-
-
-def _pairs(row: Row) -> str:
-    return ", ".join(f"{activation}/{weight}" for activation, weight in row["pairs"].values())
-
-
-def _differing(row: Row) -> str | None:
-    found = row["simulated"]
-    return None if found is None else f"{found['mismatches']} of {found['images']}"
