@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from narrowgauge.scripts.papers.answers import answers, share_change
-from narrowgauge.scripts.papers.kept import KeptRows, kept
+from narrowgauge.scripts.papers.kept import KeptRows
 from narrowgauge.scripts.papers.latotzke.claims import images_per_second
 from narrowgauge.scripts.papers.latotzke.plan import (
     ARRAYS,
@@ -224,10 +224,3 @@ def test_the_page_is_written_from_the_rows():
     shown = page(STUDY, KeptRows(planted(), made))
     assert "| layers | 3 | 3.00 | 86.50 % | 86.50 % |" in shown
     assert "| slices of 2 | 4x4x16, 4 chains | ecp5-45k |" in shown
-
-
-def test_the_kept_rows_have_no_two_of_a_cell():
-    rows = KeptRows.read(kept(STUDY.name)).rows
-    places = [tuple(row.get(name) for name in STUDY.names) for row in rows]
-    assert len(set(places)) == len(places)
-    assert len(STUDY.findings(rows)) == len(STUDY.claims)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from narrowgauge.scripts.papers.evidence import share_lost
-from narrowgauge.scripts.papers.kept import KeptRows, kept
+from narrowgauge.scripts.papers.kept import KeptRows
 from narrowgauge.scripts.papers.page import page
 from narrowgauge.scripts.papers.study import StudyRow, Verdict
 from narrowgauge.scripts.papers.tostado.figures import lost
@@ -128,10 +128,3 @@ def test_rows_join_by_their_columns(tmp_path):
     assert joined.rows[0]["right"] == [2]
     joined.write(tmp_path / "rows.json", STUDY)
     assert KeptRows.read(tmp_path / "rows.json") == joined
-
-
-def test_the_kept_rows_have_no_two_of_a_cell():
-    rows = KeptRows.read(kept("tostado2019")).rows
-    places = [tuple(row.get(name) for name in STUDY.names) for row in rows]
-    assert rows
-    assert len(set(places)) == len(places)
