@@ -48,7 +48,7 @@ ARROWS = {  # what each folder may import, beside its own modules and the files 
         "hw.network hw.numbers model.data model.exchange model.integers model.layers "
         "model.lowering model.training"
     ),
-    "model.training": "hw.numbers model.data model.layers model.lowering",
+    "model.training": "hw.numbers hw.tools model.data model.layers model.lowering",
     "model.zoo": "hw.network hw.numbers hw.program model.data model.integers",
     "boards.build": (
         "boards.catalogue boards.gateware boards.protocol hw.accelerator hw.network "

@@ -29,9 +29,12 @@ class Checkpoint:
         Where it is kept; None keeps nothing.
     digest : str
         Names the training; see `Recipe.digest`.
+    code : str
+        What trains: what other code has saved is not loaded. With "" anything is.
     """
 
-    def __init__(self, folder: Path | None, digest: str):
+    def __init__(self, folder: Path | None, digest: str, code: str = ""):
+        self.code = code
         self.path = None if folder is None else Path(folder) / f"{digest}.checkpoint"
 
     def load(self) -> State | None:
@@ -46,14 +49,16 @@ class Checkpoint:
             state = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
             return None  # a checkpoint only saves time
-        return state if isinstance(state, dict) and state.get("version") == VERSION else None
+        if not isinstance(state, dict) or state.get("version") != VERSION:
+            return None
+        return state if self.code in ("", state.get("code")) else None
 
     def save(self, **state: object) -> None:
         """Replace what was saved, whole or not at all."""
         if self.path is None:
             return
         buffer = io.BytesIO()
-        torch.save({"version": VERSION, **state}, buffer)
+        torch.save({"version": VERSION, "code": self.code, **state}, buffer)
         try:
             write_atomically(self.path, _sealed(buffer.getvalue()))
         except OSError as error:

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from torch import nn
 
 from ...hw.errors import FormatError, NetworkError
 from ...hw.numbers.formats import Format
 from ...hw.numbers.operands import common
+from ...hw.tools.sources import source_digest
 from ..data import Dataset, input_scale, load
 from ..layers.blocks import Model
 from ..layers.norm import round_norms
@@ -95,7 +97,7 @@ def train(
         A float network of the same shape, whose weights and BatchNorm are the starting point.
     checkpoints : Path, optional
         Folder for what is saved after every epoch: a killed training goes on from it, and a
-        finished one is not repeated.
+        finished one is not repeated; with other code, or another torch, it begins anew.
 
     Raises
     ------
@@ -108,7 +110,8 @@ def train(
         _check_start(recipe, start.recipe)
     dataset, device = load(recipe.dataset), find_device()
     dataset.check_trainable()
-    checkpoint = Checkpoint(checkpoints, recipe.digest(start=start and start.recipe))
+    code = f"{source_digest(train)}, torch {torch.__version__}"
+    checkpoint = Checkpoint(checkpoints, recipe.digest(start=start and start.recipe), code)
     state = checkpoint.load() or {}
     fmt = None if recipe.is_float else recipe.input_format(dataset)
     with deterministic(recipe.seed):

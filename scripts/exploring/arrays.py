@@ -24,8 +24,8 @@ from ...hw.program.layout import Program
 from ...hw.synth.estimate import Estimate, estimate
 from ...hw.synth.placement import check_memories, fits, weight_room
 from ...hw.synth.targets import Target
+from ...hw.tools.sources import source_digest
 from ...hw.tools.store import Store
-from ..runs.sources import source_digest
 from .costs import LayerCosts, words_of
 from .groups import Groups
 from .quantised import Versions

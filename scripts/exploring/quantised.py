@@ -22,6 +22,7 @@ from ...hw.numbers.formats import Fixed, parse
 from ...hw.program.bounds import accumulator_bits, exact_bound
 from ...hw.program.mapping import map_network
 from ...hw.program.ordering import free_orders, sorted_by_width
+from ...hw.tools.sources import source_digest
 from ...hw.tools.store import Store
 from ...model.data import load as load_dataset
 from ...model.integers.export import export_model
@@ -30,7 +31,6 @@ from ...model.post_training.images import NetworkImages
 from ...model.post_training.method import PostTraining
 from ...model.post_training.quantization import quantize, quantize_model
 from ...model.post_training.sensitivity import channel_sensitivities, sensitivities
-from ..runs.sources import source_digest
 from .groups import Groups, Widths, channel_widths, common, cut, orders_of, whole, widest
 from .request import MIXABLE, weight_format
 

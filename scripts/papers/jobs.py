@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ...hw.errors import NarrowgaugeError
+from ...hw.tools.sources import source_digest
 from ...hw.tools.store import Store, key
 from ..runs.loading import images_digest
-from ..runs.sources import source_digest
 
 __all__ = ["About", "Job", "Value", "machine", "run_job"]
 

@@ -11,8 +11,8 @@ from typing import TypeAlias
 import torch
 
 from ...hw.errors import NarrowgaugeError
+from ...hw.tools.sources import source_digest
 from ...hw.tools.store import Store
-from ..runs.sources import source_digest
 from .jobs import About, Job, Value, run_job
 
 __all__ = ["executor", "missing", "run_jobs"]

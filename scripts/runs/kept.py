@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from ...hw.accelerator.top import Accelerator
 from ...hw.network.file import to_bytes
+from ...hw.tools.sources import source_digest
 from ...hw.tools.store import Store
 from ...model.data import Dataset
 from .checked import Checked, check_levels
 from .loading import input_levels
-from .sources import source_digest
 
 __all__ = ["check"]
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from ...hw.network.file import from_bytes, to_bytes
 from ...hw.network.network import Network
+from ...hw.tools.sources import source_digest
 from ...hw.tools.store import Store
 from ...model.data import load as load_dataset
 from ...model.integers.export import export
@@ -21,7 +22,6 @@ from ...model.training.recipe import Recipe
 from ...model.training.train import Progress, Trained, check_recipe, train
 from ..terminal.progress import ReportedStep, Reporter, time_left
 from .loading import images_digest
-from .sources import source_digest
 
 __all__ = ["Trainer", "training_parts", "training_sources"]
 

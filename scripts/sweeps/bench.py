@@ -10,9 +10,9 @@ from typing import Any
 
 from ...hw.errors import DataError, FitError, NarrowgaugeError, ToolError, ToolFailure, ToolTimeout
 from ...hw.tools import programs as tools
+from ...hw.tools.sources import source_digest
 from ...hw.tools.store import Store, key
 from ..rows.row import Ended, ResultRow
-from ..runs.sources import source_digest
 from .plan import SweepPlan
 from .points import Point
 from .progress_bar import Progress

@@ -11,7 +11,7 @@ from typing import Any
 from ...hw.errors import NarrowgaugeError, ToolError
 from ...hw.synth.measure import measure
 from ...hw.tools import programs as tools
-from ..runs.sources import source_digest
+from ...hw.tools.sources import source_digest
 
 __all__ = ["Cluster", "WorkerError", "call", "installed"]
 

@@ -173,6 +173,22 @@ def test_a_finished_training_is_not_repeated(tmp_path):
     assert integers(export(one, lanes=4)[0]) == integers(export(other, lanes=4)[0])
 
 
+@pytest.mark.parametrize("finished", [True, False], ids=["finished", "killed"])
+def test_what_other_code_has_trained_is_begun_anew(tmp_path, monkeypatch, finished):
+    recipe, seen = replace(QUICK, epochs=2), []
+    if finished:
+        train(recipe, checkpoints=tmp_path)
+    else:
+        with pytest.raises(Killed):
+            train(recipe, killed_after(1), checkpoints=tmp_path)
+    path = "narrowgauge.model.training.train.source_digest"
+    monkeypatch.setattr(path, lambda function: "other code")
+    train(recipe, lambda epoch, *_: seen.append(epoch), checkpoints=tmp_path)
+    assert seen == [1, 2]
+    train(recipe, lambda epoch, *_: seen.append(epoch), checkpoints=tmp_path)
+    assert seen == [1, 2]  # its own is taken
+
+
 def test_a_damaged_checkpoint_is_begun_anew(tmp_path):
     recipe = replace(QUICK, epochs=2)
     expected = train(recipe, checkpoints=tmp_path)

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from narrowgauge.hw.synth.measure import measure
+from narrowgauge.hw.tools import sources
 from narrowgauge.hw.tools.store import Store
 from narrowgauge.model.training.recipe import Recipe
-from narrowgauge.scripts.runs import kept, loading, pipeline, sources
+from narrowgauge.scripts.runs import kept, loading, pipeline
 from narrowgauge.scripts.sweeps.accelerators import Accelerated
 from narrowgauge.scripts.sweeps.given import Given
 from narrowgauge.scripts.sweeps.macs import Array, Mac

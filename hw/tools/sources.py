@@ -17,7 +17,7 @@ __all__ = ["digest_of", "reached", "source_digest"]
 PACKAGE = Path(__file__).parents[2]
 _ONE_AT_A_TIME = threading.Lock()  # Python 3.11 cannot make two syntax trees at once
 NO_SOURCES = (".py", ".network", ".toml")  # modules, networks, plans
-PREFIX = __name__.removesuffix("scripts.runs.sources")
+PREFIX = __name__.removesuffix("hw.tools.sources")
 
 
 def source_digest(*used: Callable[..., object]) -> str:
