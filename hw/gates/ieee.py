@@ -1,32 +1,42 @@
-"""Gates of IEEE floats: multiply, add, normalise and round, on floats that are taken apart.
+"""Gates of IEEE floats: normalise and round, on floats that are taken apart.
 
 Inside a multiply-accumulate a float travels as `Parts`, which spares each stage the gates that put
 infinities and NaN into their final form. Only what leaves is a code (`Parts.code`).
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from ..numbers.ieee import Float
-from .pipeline import delay
+from .pipeline import Path, delay
 
-__all__ = ["Parts", "Product", "Rounded", "add", "normalize", "round_and_pack"]
+__all__ = ["Parts", "Rounded", "Sum", "named", "normalize", "round_and_pack"]
 
 
 @dataclass(frozen=True)
 class Parts:
     """A float in a circuit.
 
+    What compares exponents would first have to find out whether they are 0; here that is known.
+
     Attributes
     ----------
-    mantissa, exponent, sign, nan : Value
-        Fields as in the code, but where the exponent is all ones: then it is NaN with ``nan``, and
-        infinity without it, whatever the mantissa.
+    mantissa, sign : Value
+        Fields as in the code.
+    biased : Value
+        The biased exponent of the leading bit's place: the field, but 1 for subnormals, whose field
+        is 0. All ones are infinity or NaN, whatever the mantissa.
+    normal : Value
+        Whether the significand has a leading one.
+    nan : Value
+        Which of the two it is.
     """
 
     mantissa: Value
-    exponent: Value
+    biased: Value
+    normal: Value
     sign: Value
     nan: Value
 
@@ -34,62 +44,80 @@ class Parts:
     def of(cls, fmt: Float, code: Value) -> "Parts":
         """Take a code apart."""
         mantissa, exponent = code[: fmt.mantissa], code[fmt.mantissa : -1]
-        return cls(mantissa, exponent, code[-1], exponent.all() & mantissa.any())
+        normal, nan = exponent.any(), exponent.all() & mantissa.any()
+        return cls(mantissa, Cat(exponent[0] | ~normal, exponent[1:]), normal, code[-1], nan)
 
-    def code(self) -> Value:
-        """Return the code; NaN is `Float.nan`."""
-        finite = ~self.exponent.all()
-        mantissa = self.mantissa & finite.replicate(len(self.mantissa))
-        quiet = Cat(Const(0, len(mantissa) - 1), self.nan)
-        return Cat(mantissa | quiet, self.exponent, self.sign & ~self.nan)
+    @property
+    def fields(self) -> tuple[Value, ...]:
+        """All that it consists of."""
+        return self.mantissa, self.biased, self.normal, self.sign, self.nan
 
     @property
     def special(self) -> Value:
         """Whether it is infinite or NaN."""
-        return self.exponent.all()
+        return self.biased.all()
 
     @property
-    def normal(self) -> Value:
-        """Whether the significand has a leading one."""
-        return self.exponent.any()
+    def exponent(self) -> Value:
+        """The field of the code."""
+        return Cat(self.biased[0] & self.normal, self.biased[1:])
 
     @property
     def significand(self) -> Value:
         """The mantissa below its leading bit."""
         return Cat(self.mantissa, self.normal)
 
-    @property
-    def biased(self) -> Value:
-        """The biased exponent of the leading bit's place: 1 for subnormals, whose field is 0."""
-        return Cat(self.exponent[0] | ~self.normal, self.exponent[1:])
-
-    @property
-    def magnitude(self) -> Value:
-        """A number that grows with the absolute value."""
-        return Cat(self.mantissa, self.exponent)
-
-    def stored(self, m: Module) -> "Parts":
-        """Return the same a cycle later."""
-        fields = (self.mantissa, self.exponent, self.sign, self.nan)
-        return Parts(*(delay(m, field) for field in fields))
+    def stored(self, m: Module, cycles: int = 1) -> "Parts":
+        """Return the same some cycles later."""
+        return Parts(*(delay(m, field, cycles) for field in self.fields))
 
 
 @dataclass(frozen=True)
 class Rounded:
-    """A result, and whether it is infinite though its operands were finite."""
+    """A result.
+
+    Attributes
+    ----------
+    parts : Parts
+        The result, taken apart.
+    overflow : Value
+        Whether it is infinite though its operands were finite.
+    """
 
     parts: Parts
     overflow: Value
 
 
-def _named(m: Module, value: Value, name: str) -> Signal:
+@dataclass(frozen=True)
+class Sum(Rounded):
+    """A result that comes right out of the gates.
+
+    Attributes
+    ----------
+    infinite : Value
+        Whether it is infinite or NaN with a mantissa that does not count. This is known before the
+        rounding's carry, which leaves no mantissa where it makes an infinity.
+    """
+
+    infinite: Value
+
+    def code(self) -> Value:
+        """Return the code; NaN is `Float.nan`."""
+        parts = self.parts
+        mantissa = parts.mantissa & ~self.infinite.replicate(len(parts.mantissa))
+        quiet = Cat(Const(0, len(mantissa) - 1), parts.nan)
+        return Cat(mantissa | quiet, parts.exponent, parts.sign & ~parts.nan)
+
+
+def named(m: Module, value: Value, name: str) -> Signal:
+    """Return ``value`` as a signal."""
     signal = Signal(value.shape(), name=name)
     m.d.comb += signal.eq(value)
     return signal
 
 
 def normalize(
-    m: Module, word: Value, sticky: Value, limit: Value, places: int, keep: int
+    path: Path, word: Value, sticky: Value, limit: Value, places: int, keep: int
 ) -> tuple[Value, Value, Value]:
     """Shift ``word`` left until its top bit is set, by at most ``limit`` places.
 
@@ -99,8 +127,9 @@ def normalize(
 
     Parameters
     ----------
-    m : Module
-        Where signals are added.
+    path : Path
+        Where signals are added; a register may follow each level, at ``normalize_N`` behind that
+        of ``N`` places.
     word : Value
         What is shifted.
     sticky : Value
@@ -121,16 +150,16 @@ def normalize(
     shift : Value
         Places shifted by.
     """
-    levels = places.bit_length()
+    m, levels = path.m, places.bit_length()
     held = ~limit[-1] if limit.shape().signed else Const(1, 1)
     upper = limit[levels:].any() if len(limit) > levels else Const(0, 1)
     room = [(limit[bit] | upper) & held for bit in range(min(levels, len(limit)))]
     room += [upper & held] * (levels - len(room))
-    shift = []
+    shift: list[Value] = []
     for level in reversed(range(levels)):
         step = 1 << level
         empty = ~word[-step:].any()
-        chosen = _named(m, empty & room[level], f"shift_{step}")
+        chosen = named(m, empty & room[level], f"shift_{step}")
         # with room for this step and no need of it, there is room for all smaller ones
         spare = room[level] & ~empty
         room = [each | spare for each in room[:level]]
@@ -139,152 +168,52 @@ def normalize(
         dropped = max(len(word) - keep - (step - 1), 0)
         lost = word[: max(dropped - step, 0)].any() | (~chosen & word[:dropped].any())
         sticky = sticky | lost if dropped else sticky
-        word = _named(m, moved[dropped:], f"word_{step}")
+        word = named(m, moved[dropped:], f"word_{step}")
+        word, sticky, *both = path.cut(f"normalize_{step}", word, sticky, *shift, *room)
+        shift, room = both[: len(shift)], both[len(shift) :]
     return word, sticky, Cat(*shift)
 
 
 def round_and_pack(
-    m: Module, fmt: Float, word: Value, sticky: Value, limit: Value, places: int
-) -> tuple[Value, Value, Value, Value]:
+    path: Path,
+    fmt: Float,
+    word: Value,
+    sticky: Value,
+    limit: Value,
+    places: int,
+    beside: Sequence[Callable[[], Value]],
+) -> Sum:
     """Normalise and round to nearest even.
 
-    The top bit of ``word`` has the biased exponent ``limit + 1``; the rest is as in `normalize`.
-
-    Returns
-    -------
-    mantissa, exponent : Value
-        Fields of the result; those of an infinity have any mantissa.
-    infinite : Value
-        Whether the exponent is beyond its field, where it must be made all ones.
-    zero : Value
-        Whether the exponent must be made 0: nothing was there to normalise.
+    Parameters
+    ----------
+    path : Path
+        Where signals are added. A register may come between both, at ``normalize_1``.
+    fmt : Float
+        Of the result.
+    word, sticky, limit, places
+        As in `normalize`; the top bit of ``word`` has the biased exponent ``limit + 1``.
+    beside : three of callable
+        What give `Parts.special`, `Parts.sign` and `Parts.nan` of the result (`Path.later`).
     """
-    keep = fmt.mantissa + 2
-    kept, sticky, shift = normalize(m, word, sticky, limit, places, keep)
+    m, keep, limited = path.m, fmt.mantissa + 2, path.later(limit)
+    kept, sticky, shift = normalize(path, word, sticky, limit, places, keep)
+    limit, (special, sign, nan) = limited(), (each() for each in beside)
     guard, mantissa, top = kept[0], kept[1:-1], kept[-1]
     up = guard & (sticky | mantissa[0])
     # the exponent left by the limit; one less than the field, if the significand has its top bit
-    rest = _named(m, (limit - shift)[: len(limit)], "rest")
-    zero = ~top & rest.any()
-    carries = Cat(up, Const(0, fmt.mantissa - 1), top)
-    packed = Signal(fmt.mantissa + len(rest))
-    m.d.comb += packed.eq(Cat(mantissa, rest) + carries)
-    exponent, beyond = packed[fmt.mantissa : fmt.width - 1], packed[fmt.width - 1 :]
-    infinite = beyond.any() & ~zero if len(beyond) else Const(0, 1)
-    return packed[: fmt.mantissa], exponent, infinite, zero
-
-
-def _force(exponent: Value, ones: Value, zeros: Value) -> Value:
-    width = len(exponent)
-    return (exponent & ~zeros.replicate(width)) | ones.replicate(width)
-
-
-@dataclass(frozen=True)
-class Product:
-    """An exact product, as it comes out of the multiplier.
-
-    Attributes
-    ----------
-    significand : Value
-        Product of the significands.
-    limit : Value
-        Signed: the biased exponent of its second place from the top, in the format of the result,
-        above a pad of `pad` zeros.
-    sign, special, nan : Value
-        Of the result; special is infinite or NaN.
-    """
-
-    significand: Value
-    limit: Value
-    sign: Value
-    special: Value
-    nan: Value
-
-    @staticmethod
-    def pad(result: Float) -> int:
-        """Zeros above a product: shifted by none, all of it lies below the rounding bit."""
-        return result.mantissa + 2
-
-    @classmethod
-    def of(
-        cls, a: Parts, b: Parts, significand: Value, formats: tuple[Float, Float, Float]
-    ) -> "Product":
-        """Return the product of two operands, whose significands' product is given."""
-        first, second, result = formats
-        offset = result.bias - first.bias - second.bias + cls.pad(result)
-        limit = a.biased + b.biased + Const(offset)
-        a_infinite, b_infinite = a.special & ~a.nan, b.special & ~b.nan
-        a_zero, b_zero = ~a.magnitude.any(), ~b.magnitude.any()
-        nan = a.nan | b.nan | (a_infinite & b_zero) | (a_zero & b_infinite)
-        return cls(significand, limit, a.sign ^ b.sign, a.special | b.special, nan)
-
-    def stored(self, m: Module) -> "Product":
-        """Return the same a cycle later."""
-        fields = (self.significand, self.limit, self.sign, self.special, self.nan)
-        return Product(*(delay(m, field) for field in fields))
-
-    def rounded(self, m: Module, formats: tuple[Float, Float, Float]) -> Rounded:
-        """Round it to the format of the result."""
-        first, second, result = formats
-        pad = self.pad(result)
-        word = Cat(self.significand, Const(0, pad))
-        # zeros at the top: one subnormal operand leaves few; of two, the product may vanish
-        zeros = max(first.mantissa, second.mantissa) + 1
-        smallest = first.bias + second.bias - 2
-        if smallest < result.bias + result.mantissa:
-            zeros = first.mantissa + second.mantissa + 1
-        mantissa, exponent, infinite, zero = round_and_pack(
-            m, result, word, Const(0, 1), self.limit, pad + zeros
-        )
-        exponent = _named(m, _force(exponent, self.special | infinite, zero), "exponent")
-        parts = Parts(mantissa, exponent, self.sign, self.nan)
-        return Rounded(parts, parts.special & ~self.special)
-
-
-def add(m: Module, fmt: Float, a: Parts, b: Parts) -> Rounded:
-    """Return the rounded sum, combinationally.
-
-    The significand of the smaller exponent is shifted to the larger one, with two more places and a
-    sticky bit; then add or subtract, normalise and round. Of equal exponents the larger significand
-    is not known before the shift: while it is shifted by none, they are compared, and the one to be
-    subtracted is inverted.
-    """
-    subtract = _named(m, a.sign ^ b.sign, "subtract")
-    forward, backward = a.biased - b.biased, b.biased - a.biased
-    swap = _named(m, forward[-1], "swap")
-    distance = _named(m, Mux(swap, backward, forward)[: fmt.exponent], "distance")
-    flip = _named(m, subtract & (a.significand < b.significand) & ~distance.any(), "flip")
-    top = _named(m, Mux(swap, b.biased, a.biased), "top")
-    large = Cat(Const(0, 2), Mux(swap, b.significand, a.significand))
-    small = Cat(Const(0, 2), Mux(swap, a.significand, b.significand))
-    shifted, sticky = _align(m, small, distance)
-    large = large ^ flip.replicate(len(large))
-    shifted = shifted ^ (subtract & ~flip).replicate(len(shifted))
-    # below the sum lies the sticky bit, which a difference borrows from
-    total = Signal(len(large) + 2)
-    m.d.comb += total.eq(Cat(Const(1, 1), large) + Cat(subtract & ~sticky, shifted))
-    word = _named(m, Cat(total[1:-1], total[-1] & ~subtract), "word")
-    mantissa, exponent, infinite, zero = round_and_pack(m, fmt, word, sticky, top, fmt.mantissa + 3)
-    special = a.special | b.special
-    nan = a.nan | b.nan | (a.special & b.special & subtract)
-    sign = Mux(swap | flip, b.sign, a.sign) & ~(subtract & ~word.any())
-    exponent = _named(m, _force(exponent, special | infinite, zero), "exponent")
-    parts = Parts(mantissa, exponent, sign, nan)
-    return Rounded(parts, parts.special & ~special)
-
-
-def _align(m: Module, word: Value, distance: Value) -> tuple[Value, Value]:
-    """Shift right; return what is left, and whether a one was shifted out."""
-    levels = min(len(word).bit_length(), len(distance))
-    far = distance[levels:].any() if len(distance) > levels else Const(0, 1)
-    sticky: Value = Const(0, 1)
-    for level in reversed(range(levels)):
-        step = min(1 << level, len(word))
-        chosen = distance[level]
-        sticky = sticky | (chosen & word[:step].any())
-        moved = Mux(chosen, Cat(word[step:], Const(0, step)), word)
-        if level == levels - 1:
-            sticky = sticky | (far & word.any())
-            moved = moved & ~far.replicate(len(word))
-        word = _named(m, moved, f"aligned_{step}")
-    return word, sticky
+    rest = named(m, (limit - shift)[: len(limit)], "rest")
+    zero = ~top & rest.any()  # nothing was there to normalise
+    # with a carry or without, the exponent is all ones at least
+    large = rest[1 : fmt.exponent].all() | rest[fmt.exponent :].any()
+    infinite = named(m, special | (top & large), "infinite")
+    packed = Signal(fmt.width - 1)
+    m.d.comb += packed.eq(Cat(mantissa, rest) + Cat(up, Const(0, fmt.mantissa - 1), top))
+    exponent = packed[fmt.mantissa :]
+    # a carry out of the mantissa of a subnormal is its leading one
+    normal = top | (exponent[0] & ~zero) | infinite
+    kept_exponent = exponent[1:] & ~zero.replicate(fmt.exponent - 1)
+    upper = kept_exponent | infinite.replicate(fmt.exponent - 1)
+    biased = named(m, Cat(exponent[0] | ~top | infinite, upper), "biased")
+    parts = Parts(packed[: fmt.mantissa], biased, normal, sign, nan)
+    return Sum(parts, parts.special & ~special, infinite)

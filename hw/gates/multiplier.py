@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 from .adder import shape_for
 from .pipeline import delay
 
-__all__ = ["recoded_latency", "recoded_product"]
+__all__ = ["recoded_latency", "recoded_product", "recoded_rows"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,12 @@ def recoded_product(m: Module, a: Value, b: Value, *, registered: bool = False) 
 def recoded_latency(a: Shape, b: Shape) -> int:
     """Return the cycles of a registered product of two such operands."""
     _, narrow = _in_order(Signal(a), Signal(b))
-    return len(_registers(len(narrow) // 2 + 1))
+    return len(_registers(recoded_rows(len(narrow))))
+
+
+def recoded_rows(width: int) -> int:
+    """Return the rows of a product of which the recoded operand has so many bits."""
+    return width // 2 + 1
 
 
 def _levels(rows: int) -> int:

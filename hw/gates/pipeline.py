@@ -4,12 +4,13 @@ Data of a pipeline need no reset: whoever reads them knows from a flag, which ha
 count.
 """
 
+from collections.abc import Callable, Collection
 from typing import TypeVar, cast
 
-from amaranth.hdl import Module, Signal, Value, ValueCastable
+from amaranth.hdl import Const, Module, Signal, Value, ValueCastable
 from amaranth.lib import data
 
-__all__ = ["delay", "delays"]
+__all__ = ["Path", "delay", "delays"]
 
 V = TypeVar("V", bound=Value | ValueCastable)
 
@@ -74,3 +75,43 @@ def _register(m: Module, value: V, name: str, reset_less: bool, ones: bool) -> V
     )
     m.d.sync += register.eq(bits)
     return cast(V, shape(register) if isinstance(shape, data.Layout) else register)
+
+
+class Path:
+    """A path that registers divide, at those of its places that are named.
+
+    What builds it calls `cut` at each place where it could be divided, with the values that go on
+    there; what is needed later than that waits beside the path (`later`).
+
+    Parameters
+    ----------
+    m : Module
+        Where signals and registers go.
+    places : collection of str
+        Where there are registers.
+
+    Attributes
+    ----------
+    stage : int
+        Registers up to here: the latency of what is built, when it is.
+    """
+
+    def __init__(self, m: Module, places: Collection[str] = ()):
+        self.m, self.places, self.stage = m, places, 0
+
+    def cut(self, place: str, *values: Value) -> tuple[Value, ...]:
+        """Return values behind a place: a cycle later, if there are registers."""
+        if place not in self.places:
+            return values
+        self.stage += 1
+        return tuple(_later(self.m, value, 1) for value in values)
+
+    def later(self, value: Value) -> Callable[[], Value]:
+        """Return what gives a value of this stage in the stage in which it is called."""
+        made = self.stage
+        return lambda: _later(self.m, value, self.stage - made)
+
+
+def _later(m: Module, value: Value, cycles: int) -> Value:
+    """Return ``value`` later; a constant always is what it is."""
+    return value if isinstance(value, Const) else delay(m, value, cycles)

@@ -8,7 +8,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..numbers.arithmetic import Accumulator
-from ..numbers.ieee import Float
+from ..numbers.fixed_sum import FixedSum
+from ..numbers.float_sum import FloatSum
 from ..numbers.operands import Operands
 from .accumulator import Accumulate
 from .control import CONTROL
@@ -30,8 +31,9 @@ class MAC(wiring.Component):
         Formats of weights and activations.
     lanes : int
         Pairs a step.
-    accumulator : Accumulator or Float
-        Width and overflow mode of the partial sum; of floats, its format.
+    accumulator : Accumulator, FloatSum or FixedSum
+        Width and overflow mode of the partial sum; of floats, its format and partial sums, or the
+        register that it is exact in.
 
     Attributes
     ----------
@@ -40,6 +42,9 @@ class MAC(wiring.Component):
     delay : int
         Cycles from the control of a step to the partial sum with it; 0 where ``o`` is
         combinational.
+    gap : int
+        Cycles after the control with ``last`` in which no step of the next sum may come; if there
+        are any, or several partial sums of a float, steps of a sum are in consecutive cycles.
     cumulative : bool
         Whether ``last`` does not clear the partial sum: it wraps and runs on, from tile to tile.
     observes_overflow : bool
@@ -55,7 +60,7 @@ class MAC(wiring.Component):
     i_control : In(CONTROL)
     i_signed : In(1)
         The top bits of these slices count negative; only of sliced ones.
-    o : Out(signed(accumulator.width)), or Out(accumulator) of a float
+    o : Out(signed(accumulator.width)), or Out(accumulator.format) of floats
     o_overflow : Out(1)
     """
 
@@ -68,6 +73,7 @@ class MAC(wiring.Component):
 
     latency: int
     delay: int = 0
+    gap: int = 0
     cumulative: bool = False
     observes_overflow: bool = True
     multiplies: bool = True
@@ -79,11 +85,12 @@ class MAC(wiring.Component):
         self,
         operands: Operands,
         lanes: int,
-        accumulator: Accumulator | Float,
+        accumulator: Accumulator | FloatSum | FixedSum,
         *,
         sliced: bool = False,
     ):
-        total = accumulator if isinstance(accumulator, Float) else signed(accumulator.width)
+        integers = isinstance(accumulator, Accumulator)
+        total = signed(accumulator.width) if integers else accumulator.format
         self.operands, self.lanes, self.accumulator = operands, lanes, accumulator
         self.sliced = sliced
         super().__init__(

@@ -9,7 +9,9 @@ from amaranth.hdl import Module
 
 from ..errors import GeometryError
 from ..numbers.arithmetic import Accumulator
+from ..numbers.float_sum import FloatSum
 from ..numbers.format import Format
+from ..numbers.formats import Bipolar, Fixed, MiniFloat, PowerOfTwo
 from ..numbers.ieee import Float
 from ..numbers.operands import Operands
 from .base import MAC, DotMAC
@@ -17,7 +19,7 @@ from .dot import DOT_PRODUCTS, DotProduct
 from .dsp import Mac16, blocks_of_element, elements_in_blocks, mac16s, packed_lanes
 from .dsp_packed import PackedMultiply
 from .fabric import ANY, Fabric
-from .ieee import FloatMAC
+from .ieee import FloatMAC, blocks_of_lane
 from .slices import SliceProduct
 
 __all__ = [
@@ -33,7 +35,7 @@ __all__ = [
 
 COMPUTES: dict[tuple[type[Format], type[Format]], type[DotProduct] | type[FloatMAC]] = {
     **DOT_PRODUCTS,
-    (Float, Float): FloatMAC,
+    **{(weight, Float): FloatMAC for weight in (Float, Fixed, MiniFloat, PowerOfTwo, Bipolar)},
 }
 """What computes with weights and activations of two kinds of formats."""
 
@@ -65,7 +67,9 @@ def computing(operands: Operands) -> type[DotProduct] | type[FloatMAC]:
 
 def multiplied(weight: Format) -> bool:
     """Tell whether there are products of such weights that a DSP block could take."""
-    return any(kind.multiplies for (each, _), kind in COMPUTES.items() if each is type(weight))
+    # what others are multiplied with in a float is the same as without
+    kinds = DOT_PRODUCTS if not isinstance(weight, Float) else COMPUTES
+    return any(kind.multiplies for (each, _), kind in kinds.items() if each is type(weight))
 
 
 def dot_product(
@@ -90,14 +94,14 @@ def dot_product(
 def in_blocks(
     operands: Operands,
     lanes: int,
-    accumulator: Accumulator | Float,
+    accumulator: Accumulator | FloatSum,
     count: int,
     *,
     fabric: Fabric,
 ) -> tuple[int, int]:
     """Return how many of ``count`` elements are in DSP blocks, and how many blocks they take.
 
-    Formats without products take none; how many floats take is left to synthesis.
+    Formats without products take none. Where those of floats are, synthesis finds.
 
     Raises
     ------
@@ -109,16 +113,34 @@ def in_blocks(
     if not blocks.used or not (kind.multiplies or blocks.accumulate):
         return 0, 0
     if issubclass(kind, MAC):
-        return count, 0
+        each = lanes * blocks_of_lane(operands)
+        inside = _with_room(blocks.count, each, count) if each else 0
+        return inside, inside * each
     parts = operands, lanes, _integer(operands, accumulator)
     inside = elements_in_blocks(blocks, *parts, count)
     return inside, ceil(inside * blocks_of_element(blocks, *parts))
 
 
+def _with_room(room: int | None, each: int, count: int) -> int:
+    """Return how many of ``count`` elements of ``each`` blocks find room.
+
+    Raises
+    ------
+    GeometryError
+        Where not even one does.
+    """
+    if room is not None and room < each:
+        raise GeometryError(
+            f"{room} DSP blocks are too few for one element, which takes {each}; take fewer lanes, "
+            "or multiply in logic"
+        )
+    return count if room is None else min(count, room // each)
+
+
 def macs(
     operands: Operands,
     lanes: int,
-    accumulator: Accumulator | Float,
+    accumulator: Accumulator | FloatSum,
     count: int,
     *,
     doubling: bool = False,
@@ -136,8 +158,8 @@ def macs(
         Formats of weights and activations.
     lanes : int
         Pairs a step.
-    accumulator : Accumulator or Float
-        Width and overflow mode of the partial sums; of floats, their format.
+    accumulator : Accumulator or FloatSum
+        Width and overflow mode of the partial sums; of floats, their format and how many there are.
     count : int
         How many.
     doubling : bool
@@ -161,7 +183,7 @@ def macs(
     blocks = fabric.blocks
     inside, _ = in_blocks(operands, lanes, accumulator, count, fabric=fabric)
     if not inside or issubclass(computing(operands), MAC):
-        return Elements([make(fabric=fabric, dsp=inside > 0) for _ in range(count)], [])
+        return Elements([make(fabric=fabric, dsp=index < inside) for index in range(count)], [])
     accumulator = _integer(operands, accumulator)
     if blocks.accumulate:
         if doubling:
@@ -183,7 +205,7 @@ def macs(
 def mac(
     operands: Operands,
     lanes: int,
-    accumulator: Accumulator | Float,
+    accumulator: Accumulator | FloatSum,
     *,
     doubling: bool = False,
     sliced: bool = False,
@@ -200,7 +222,7 @@ def mac(
 def _element(
     operands: Operands,
     lanes: int,
-    accumulator: Accumulator | Float,
+    accumulator: Accumulator | FloatSum,
     *,
     doubling: bool,
     fabric: Fabric,
@@ -218,7 +240,7 @@ def _element(
 def _sliced(
     operands: Operands,
     lanes: int,
-    accumulator: Accumulator | Float,
+    accumulator: Accumulator | FloatSum,
     *,
     doubling: bool,
     fabric: Fabric,
@@ -233,11 +255,11 @@ def _sliced(
     return DotMAC(dot, total, doubling=doubling)
 
 
-def _integer(operands: Operands, accumulator: Accumulator | Float) -> Accumulator:
+def _integer(operands: Operands, accumulator: Accumulator | FloatSum) -> Accumulator:
     if not isinstance(accumulator, Accumulator):
         raise GeometryError(
             f"{operands.weight} x {operands.activation} is summed in an integer accumulator, "
-            f"not in {accumulator}"
+            f"not in {accumulator.format}"
         )
     return accumulator
 

@@ -43,8 +43,8 @@ def integers(array: Integers) -> Integers:
 class Format(ShapeCastable):
     """A number format; immutable, compared by value, named by ``str()``.
 
-    A format without levels, which is `ieee.Float`, raises `FormatError` wherever one is asked
-    for.
+    A level is the integer that the arithmetic sees; of floats (`ieee.Float`), which are no
+    integers, it is the rank of the value: its order, and nothing to add.
 
     Attributes
     ----------
@@ -188,6 +188,16 @@ class Format(ShapeCastable):
     @abstractmethod
     def level_of(self, code: Value) -> Value:
         """Return gates that turn a code into its level, of shape `level_shape`."""
+
+    def code_of(self, level: Value) -> Value:
+        """Return gates that turn a level that is held into its code; wider values are extended.
+
+        Raises
+        ------
+        FormatError
+            For formats of weights alone, which nothing encodes.
+        """
+        raise FormatError(f"no gates encode {self}: activations are bipolar, intN, uintN or floats")
 
 
 def _uniform(x: Any, generator: Any) -> Any:

@@ -13,7 +13,7 @@ constants and simulation values are levels::
     >>> str(parse("e0m3")), str(parse("e3m0"))  # minifloats without exponent, without mantissa
     ('int4', 'pow2_4')
 
-`Float` is the exception: it has codes and values, and no levels.
+`Float` is the exception: its levels are ranks, which tell what is larger and are not added.
 """
 
 import re
@@ -83,6 +83,9 @@ class Bipolar(Format):
 
     def level_of(self, code: Value) -> Value:
         return Cat(1, ~code[0]).as_signed()
+
+    def code_of(self, level: Value) -> Value:
+        return level > 0
 
 
 @dataclass(frozen=True)
@@ -219,6 +222,9 @@ class Fixed(Format):
 
     def level_of(self, code: Value) -> Value:
         return code.as_signed() if self.signed else code.as_unsigned()
+
+    def code_of(self, level: Value) -> Value:
+        return level
 
 
 FORMATS: tuple[type[Format], ...] = (Bipolar, PowerOfTwo, MiniFloat, Fixed, Float)

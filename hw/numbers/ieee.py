@@ -1,8 +1,8 @@
 """IEEE 754 floats: the format, and its arithmetic on codes, rounded to nearest even.
 
-A float is not an integer: it has codes and values, and no levels. It is the baseline that the
-integer formats are compared with. The arithmetic here is done on integers only, and is the meaning
-of the gates in `mac.ieee`::
+A float is not an integer: what it is, is its value. It is the baseline that the integer formats are
+compared with. The arithmetic here is done on integers only, and is the meaning of the gates in
+`mac.ieee`::
 
     >>> fp16 = Float(5, 10)
     >>> one, third = fp16.from_value(1.0), fp16.from_value(1 / 3)
@@ -17,17 +17,17 @@ from functools import wraps
 from typing import Any, NamedTuple, NoReturn, Self
 
 import numpy as np
-from amaranth.hdl import Const, Value
+from amaranth.hdl import Cat, Const, Mux, Shape, Value, signed
 
 from ..errors import FormatError
-from .format import Format
+from .format import Format, Integers, integers, namespace
 
 __all__ = ["Float", "float_step", "multiply", "tree_add"]
 
 NAMED = {"fp32": (8, 23), "fp16": (5, 10), "bf16": (8, 7)}
 MIN_EXPONENT, MAX_EXPONENT = 2, 8
 MAX_MANTISSA = 23
-_FAR = 60  # places: nothing of an exact product or sum, which has up to 52 bits, is left
+_FAR = 60  # places: nothing of an exact product or sum, which has up to 57 bits, is left
 
 
 def _arrays(function: Callable) -> Callable:
@@ -59,8 +59,13 @@ class Float(Format):
     arithmetic rounds to nearest, ties to even, and keeps subnormals and signed zeros; nothing is
     flushed to zero. Every NaN that it gives is the one of `nan`.
 
+    Its level is its *rank*: 0 for both zeros, 1 for the smallest subnormal and one more for each
+    value above, negative below zero. It is the code read as sign and magnitude. So ranks are in the
+    order of values: whatever compares or clamps is right, while nothing may add or scale them, and
+    what would refuses floats by name. NaN counts as the largest; minus zero has no rank of its own.
+
     As an Amaranth shape its constants and simulation values are values, as Python floats; read
-    ``as_value()`` for the code. Whatever asks for its levels gets a `FormatError`.
+    ``as_value()`` for the code.
 
     Parameters
     ----------
@@ -207,8 +212,8 @@ class Float(Format):
         return np.where(nan, self.nan, code)
 
     def _round(self, sign: Any, significand: Any, exponent: Any) -> np.ndarray:
-        """Return the codes nearest to ``significand * 2**exponent``, of below 52 bits."""
-        _, length = np.frexp(significand.astype(np.float64))
+        """Return the codes nearest to ``significand * 2**exponent``, of below 62 bits."""
+        length = _bit_length(significand)
         lowest = np.maximum(exponent + length - (self.mantissa + 1), self.min_exponent)
         lowest = np.where(significand == 0, self.min_exponent, lowest)
         right = np.clip(lowest - exponent, 0, _FAR)
@@ -230,38 +235,100 @@ class Float(Format):
         """Return the value of a code read in simulation."""
         return self.to_value(raw & ((1 << self.width) - 1))
 
-    # --- no levels -----------------------------------------------------------------------------
-
-    def _refuse(self) -> NoReturn:
-        raise FormatError(
-            f"{self} is not an integer format: it has no levels, and only multiply-accumulates are "
-            "built for it; networks take bipolar, pow2_N, eEmM, intN and uintN"
-        )
+    # --- levels are ranks ----------------------------------------------------------------------
 
     @property
     def min_level(self) -> int:  # type: ignore[override]
-        """Raises `FormatError`, as everything about levels."""
-        self._refuse()
+        """The rank of minus infinity."""
+        return -self.infinity
 
     @property
     def max_level(self) -> int:  # type: ignore[override]
-        """Raises `FormatError`."""
-        self._refuse()
+        """The rank of NaN, which counts as the largest."""
+        return self.nan
 
-    def to_level(self, code: Any) -> NoReturn:
-        self._refuse()
+    @property
+    def max_finite(self) -> int:
+        """The rank of the largest finite value."""
+        return self.infinity - 1
 
-    def _encode(self, level: Any) -> NoReturn:
-        self._refuse()
+    @property
+    def one(self) -> int:
+        """The rank of 1."""
+        return self.bias << self.mantissa
+
+    def holds(self, level: Integers) -> Integers:
+        known: Any = integers(level)
+        return (known >= self.min_level) & ((known <= self.infinity) | (known == self.nan))
+
+    def _describe_levels(self) -> str:
+        return f"the ranks {self.min_level} to {self.infinity}, and {self.nan} for NaN"
+
+    def to_level(self, code: Integers) -> Integers:
+        code = integers(code)
+        magnitude: Any = code & ((1 << (self.width - 1)) - 1)
+        nan = (magnitude > self.infinity) * 1
+        rank = magnitude * (1 - 2 * (code >> (self.width - 1)))
+        return rank * (1 - nan) + self.nan * nan
+
+    def _encode(self, level: Integers) -> Integers:
+        known: Any = integers(level)
+        return abs(known) + ((known < 0) * 1 << (self.width - 1))
 
     def neighbours(self, x: Any) -> NoReturn:
-        self._refuse()
+        raise FormatError(f"{self} has ranks for levels: they lie at no equal distance")
 
-    def dequantize(self, level: Any, scale: Any = 1.0) -> NoReturn:
-        self._refuse()
+    def quantize(
+        self, value: Any, scale: Any = 1.0, *, rounding: str = "nearest", generator: Any = None
+    ) -> Any:
+        """Return the ranks of the values nearest to ``value / scale``, ties to even.
 
-    def level_of(self, code: Value) -> NoReturn:
-        self._refuse()
+        What is beyond the largest finite value is infinite, as IEEE 754 rounds it. Arguments are
+        those of `Format.quantize`; nothing is rounded by chance.
+
+        Raises
+        ------
+        FormatError
+            For another rounding.
+        """
+        if rounding != "nearest":
+            raise FormatError(f"{self} rounds to the nearest value; got rounding {rounding!r}")
+        if isinstance(value, (int, float)):
+            return self.to_level(self.from_value(float(value / scale)))
+        scaled, xp = value / scale, namespace(value)
+        if xp is np:
+            return self.to_level(self.from_value(scaled))
+        given = np.asarray(scaled.detach().cpu().double())
+        return xp.from_numpy(self.to_level(self.from_value(given))).to(value.device)
+
+    def dequantize(self, level: Any, scale: Any = 1.0) -> Any:
+        """Return the values of ranks, times ``scale``: float64 for NumPy, float32 for torch."""
+        if isinstance(level, int):
+            return self.to_value(self._encode(level)) * scale
+        xp, known = namespace(level), np.asarray(level)
+        values = self.to_value(self._encode(known))
+        if xp is not np:
+            values = xp.from_numpy(np.asarray(values)).float().to(level.device)
+        return values * scale
+
+    @property
+    def level_shape(self) -> Shape:
+        return signed(self.width)
+
+    def level_of(self, code: Value) -> Value:
+        magnitude = code[:-1]
+        return Mux(code[-1], -magnitude, magnitude)[: self.width].as_signed()
+
+    def code_of(self, level: Value) -> Value:
+        magnitude = Mux(level[-1], -level, level)[: self.width - 1]
+        return Cat(magnitude, level[-1])
+
+
+def _bit_length(magnitude: np.ndarray) -> np.ndarray:
+    """Return the bits of numbers below ``2**62``; a float64 holds those of half of them."""
+    upper = magnitude >> 31
+    part = np.where(upper != 0, upper, magnitude).astype(np.float64)
+    return np.frexp(part)[1] + 31 * (upper != 0)
 
 
 def _rounds_up(kept: Any, twice_rest: Any, unit: Any) -> Any:
@@ -269,18 +336,28 @@ def _rounds_up(kept: Any, twice_rest: Any, unit: Any) -> Any:
     return (twice_rest > unit) | ((twice_rest == unit) & (kept % 2 == 1))
 
 
+def _factor(fmt: Format, code: np.ndarray) -> _Fields:
+    """Take codes of any format apart: what has levels is exactly the number that its level is."""
+    if isinstance(fmt, Float):
+        return fmt.fields(code)
+    level = np.asarray(fmt.to_level(code), np.int64)
+    none = np.zeros_like(level)
+    return _Fields((level < 0) * 1, abs(level), none, none != 0, none != 0)
+
+
 @_arrays
-def multiply(formats: tuple[Float, Float, Float], a: Any, b: Any) -> Any:
+def multiply(formats: tuple[Format, Float, Float], a: Any, b: Any) -> Any:
     """Return the codes of the rounded products of codes (``int`` or NumPy; they broadcast).
 
     Parameters
     ----------
-    formats : three of Float
+    formats : Format, Float and Float
         Of ``a``, of ``b``, and of the result: products are exact before they are rounded to it.
+        Where ``a`` is no float, it is the number that its level is.
     a, b : int or numpy.ndarray
         Codes.
     """
-    first, second, result = formats[0].fields(a), formats[1].fields(b), formats[2]
+    first, second, result = _factor(formats[0], a), formats[1].fields(b), formats[2]
     sign = first.sign ^ second.sign
     product = first.significand * second.significand
     code = result._round(sign, product, first.exponent + second.exponent)
@@ -310,23 +387,23 @@ def tree_add(fmt: Float, codes: Sequence[Any]) -> tuple[Any, Any]:
 
 
 def float_step(
-    formats: tuple[Float, Float, Float], total: Any, weights: Sequence, activations: Sequence
+    formats: tuple[Format, Float, Float], total: Any, weights: Sequence, activations: Sequence
 ) -> tuple[Any, Any]:
-    """Return the accumulator after one step of `mac.ieee.FloatMAC`, and whether it overflowed.
+    """Return a partial sum after one step of `mac.ieee.FloatMAC`, and whether it overflowed.
 
     Parameters
     ----------
-    formats : three of Float
-        Of weights, activations and accumulator.
+    formats : Format, Float and Float
+        Of weights, activations and accumulator; see `multiply`.
     total : int or numpy.ndarray of shape (...)
-        Codes of the accumulator before the step.
+        Codes of the partial sum before the step.
     weights, activations : sequence of lanes codes, each int or numpy.ndarray of shape (...)
         The operands.
 
     Returns
     -------
     tuple
-        Codes of the accumulator, and whether a product or a sum of finite numbers became infinite.
+        Codes of the sum, and whether a product or a sum of finite numbers became infinite.
     """
     weight, activation, result = formats
     products: list[Any] = []
@@ -339,5 +416,6 @@ def float_step(
     return after, overflow | tree_overflow | _overflowed(result, after, result, total, result, step)
 
 
-def _overflowed(result: Float, code: Any, first: Float, a: Any, second: Float, b: Any) -> Any:
-    return first.is_finite(a) & second.is_finite(b) & result.is_infinite(code)
+def _overflowed(result: Float, code: Any, first: Format, a: Any, second: Float, b: Any) -> Any:
+    finite = first.is_finite(a) if isinstance(first, Float) else True
+    return finite & second.is_finite(b) & result.is_infinite(code)

@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..errors import FormatError
 from .arithmetic import bits_for
 from .format import Format
-from .formats import Bipolar, Fixed, MiniFloat
+from .formats import Bipolar, Fixed, Float, MiniFloat
 
-__all__ = ["Operands", "cheapest", "common", "narrowest", "widest"]
+__all__ = ["Operands", "cheapest", "check_integers", "common", "narrowest", "widest"]
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,30 @@ class Operands:
     activation: Format
 
     def sum_range(self, count: int) -> tuple[int, int]:
-        """Return the lowest and the highest sum of at most ``count`` products."""
+        """Return the lowest and the highest sum of at most ``count`` products.
+
+        Raises
+        ------
+        FormatError
+            For floats, whose levels are not added.
+        """
+        check_integers("range of sums", self.weight, self.activation)
         products = [
             weight * activation
             for weight in (self.weight.min_level, self.weight.max_level)
             for activation in (self.activation.min_level, self.activation.max_level)
         ]
         return count * min(0, *products), count * max(0, *products)
+
+
+def check_integers(what: str, *formats: Format) -> None:
+    """Raise `FormatError` if one of ``formats`` is a float: there is no ``what`` of its levels."""
+    for fmt in formats:
+        if isinstance(fmt, Float):
+            raise FormatError(
+                f"there is no {what} of {', '.join(sorted(map(str, formats)))}: the "
+                f"levels of {fmt} are ranks, which are not added"
+            )
 
 
 def narrowest(low: int, high: int) -> Fixed:
@@ -51,10 +69,16 @@ def common(formats: Iterable[Format]) -> Format:
 
     A mixed network runs on one array: equal formats stay as they are, but for the `cheapest` of
     those that have the same levels; others meet in the narrowest `Fixed`.
+
+    Raises
+    ------
+    FormatError
+        Where integers would have more than 32 bits; for different floats, and floats with integers.
     """
     distinct = set(map(cheapest, formats))
     if len(distinct) == 1:
         return distinct.pop()
+    check_integers("common format", *distinct)
     return narrowest(min(f.min_level for f in distinct), max(f.max_level for f in distinct))
 
 
@@ -62,7 +86,8 @@ def widest(each: Iterable[Operands]) -> Operands:
     """Return the operands of an array that multiplies those of every layer.
 
     Equal formats stay as they are, others meet in the narrowest integers. A multiplier has no
-    one-bit mode: bipolar activations meet other weights as integers of two bits.
+    one-bit mode: bipolar activations meet other weights as integers of two bits. Floats stay as
+    they are.
 
     Raises
     ------

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from . import answers, arithmetic, dots, frames, ring, streams, tiles, uart
+from . import answers, arithmetic, dots, floats, frames, ring, streams, tiles, uart
 from .proof import METHODS, Proof
 
 __all__ = ["PAGE", "PROOFS", "QUICK", "table", "written"]
@@ -12,7 +12,7 @@ BEGIN, END = "<!-- proofs -->\n", "<!-- /proofs -->"
 
 PROOFS: list[Proof] = [
     proof
-    for module in (dots, arithmetic, tiles, streams, uart, frames, ring, answers)
+    for module in (dots, arithmetic, floats, tiles, streams, uart, frames, ring, answers)
     for proof in module.PROOFS
 ]
 QUICK = [proof for proof in PROOFS if proof.quick]

@@ -1,7 +1,7 @@
 """Formats of every kind by name, and the pairs that are multiplied: what tests go through."""
 
 from narrowgauge.hw.mac.choice import COMPUTES
-from narrowgauge.hw.numbers.formats import Bipolar, Fixed, Float, MiniFloat, PowerOfTwo
+from narrowgauge.hw.numbers.formats import Bipolar, Fixed, Float, MiniFloat, PowerOfTwo, parse
 
 EXAMPLES = {  # of each kind; a new one joins here, and most tests take it along
     Bipolar: ["bipolar"],
@@ -17,7 +17,14 @@ NAMES = [name for names in EXAMPLES.values() for name in names]
 MULTIPLIED = [  # a pair of each two kinds: the first two names of the weights
     (weight, activation, kind)
     for (weights, activations), kind in COMPUTES.items()
-    if weights in EXAMPLES
+    if activations in EXAMPLES
     for weight in EXAMPLES[weights][:2]
     for activation in (["uint4", "int3"] if activations is Fixed else EXAMPLES[activations])
 ]
+
+
+def parse_float(name: str) -> Float:
+    """Return the float that ``name`` names."""
+    fmt = parse(name)
+    assert isinstance(fmt, Float)
+    return fmt

@@ -1,6 +1,7 @@
 """Float multiply-accumulates compiled together, and the vectors that they are fed with."""
 
 import ctypes
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,8 @@ from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from narrowgauge.hw.mac.base import MAC
 from narrowgauge.hw.mac.control import CONTROL
-from narrowgauge.hw.mac.ieee import FloatMAC
-from narrowgauge.hw.numbers.formats import parse
-from narrowgauge.hw.numbers.ieee import Float
 from narrowgauge.hw.sim.compiler import compile_library, cxxrtl_headers, find_compiler
 from narrowgauge.hw.tools.programs import find, run
 from narrowgauge.hw.tools.rtlil import convert
@@ -32,13 +31,6 @@ extern "C" void simulate(const uint32_t *in, uint32_t *out, uint64_t cycles) {
 """
 
 
-def parse_float(name: str) -> Float:
-    """Return the float that ``name`` names."""
-    fmt = parse(name)
-    assert isinstance(fmt, Float)
-    return fmt
-
-
 class Bench(wiring.Component):
     """Many multiply-accumulates side by side, so that Yosys and the compiler run once.
 
@@ -49,7 +41,7 @@ class Bench(wiring.Component):
     i: Signal
     o: Signal
 
-    def __init__(self, macs: dict[str, FloatMAC]):
+    def __init__(self, macs: Mapping[str, MAC]):
         self.macs = macs
         words = sum(2 * mac.lanes + 1 for mac in macs.values())
         super().__init__({"i": In(32 * words), "o": Out(32 * 2 * len(macs))})
@@ -75,7 +67,7 @@ class Bench(wiring.Component):
 class Compiled:
     """The bench as a shared library in ``folder``."""
 
-    def __init__(self, macs: dict[str, FloatMAC], folder: Path):
+    def __init__(self, macs: Mapping[str, MAC], folder: Path):
         self.bench = Bench(macs)
         self.widths = len(self.bench.i) // 32, len(self.bench.o) // 32
         yosys = find("yosys")
@@ -91,21 +83,24 @@ class Compiled:
     def sums(self, name, weights, activations, control):
         """Feed one multiply-accumulate, and return ``o`` and ``o_overflow`` of each step.
 
-        ``weights`` and ``activations`` have shape (steps, lanes), ``control`` (steps, 3).
+        They come ``delay`` cycles after the step's control. ``weights`` and ``activations`` have
+        shape (steps, lanes), ``control`` (steps, 3).
         """
         mac, names = self.bench.macs[name], list(self.bench.macs)
         start = sum(2 * self.bench.macs[each].lanes + 1 for each in names[: names.index(name)])
         steps, lanes, latency = len(weights), mac.lanes, mac.latency
-        words = np.zeros((steps + latency, self.widths[0]), np.uint32)
-        seen = np.zeros((steps + latency, self.widths[1]), np.uint32)
+        late = latency + mac.delay
+        words = np.zeros((steps + late, self.widths[0]), np.uint32)
+        seen = np.zeros((steps + late, self.widths[1]), np.uint32)
         words[:steps, start : start + lanes] = weights
         words[:steps, start + lanes : start + 2 * lanes] = activations
         offsets = [field.offset for _, field in CONTROL]
-        words[latency:, start + 2 * lanes] = (np.asarray(control) << offsets).sum(axis=1)
+        packed = (np.asarray(control) << offsets).sum(axis=1)
+        words[latency : latency + steps, start + 2 * lanes] = packed
         pointers = [ctypes.c_void_p(each.ctypes.data) for each in (words, seen)]
         self.library.simulate(*pointers, ctypes.c_uint64(len(words)))
         index = 2 * names.index(name)
-        return seen[latency:, index].astype(np.int64), seen[latency:, index + 1] == 1
+        return seen[late:, index].astype(np.int64), seen[late:, index + 1] == 1
 
 
 def random_codes(rng, fmt, shape):

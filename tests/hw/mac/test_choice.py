@@ -13,6 +13,7 @@ from narrowgauge.hw.mac.dsp_packed import PackedMultiply
 from narrowgauge.hw.mac.fabric import ANY, Blocks, Fabric
 from narrowgauge.hw.mac.ieee import FloatMAC
 from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.numbers.float_sum import FloatSum
 from narrowgauge.hw.numbers.formats import Fixed, parse
 from narrowgauge.hw.numbers.ieee import Float
 from narrowgauge.hw.numbers.operands import Operands
@@ -20,7 +21,7 @@ from narrowgauge.hw.numbers.operands import Operands
 from ..fabrics import FABRICS
 
 INT8, FP16 = Operands(parse("int8"), parse("uint8")), Operands(parse("fp16"), parse("fp16"))
-HALF = Float(5, 10)
+HALF = FloatSum(Float(5, 10))
 INT4, SUM = Operands(parse("int4"), parse("uint4")), Accumulator(16)
 
 
@@ -57,7 +58,7 @@ def test_formats_without_products_take_no_block(pair, name):
         ("gowin", INT8, 2, 3, (3, 3)),
         ("gowin", INT4, 3, 3, (2, 3)),  # a block and a half each
         ("ice40", INT8, 1, 3, (5, 3)),  # two elements a block
-        ("ecp5", FP16, 1, 2, (5, 0)),  # left to synthesis
+        ("ecp5", FP16, 1, 2, (2, 2)),
         ("xc7", INT8, 2, 0, (0, 0)),
     ],
 )
@@ -127,3 +128,19 @@ def test_a_dot_product_of_a_user_is_taken(monkeypatch):
     chosen = [each.mac for row in array.elements for each in row]
     assert [type(each.dot) for each in chosen if isinstance(each, DotMAC)] == [Own, Own]
     assert DOT_PRODUCTS[Fixed, Fixed] is Multiply
+
+
+@pytest.mark.parametrize(
+    ("weight", "activation", "each"),
+    [("fp32", "fp32", 4), ("fp16", "fp16", 1), ("int8", "fp16", 1), ("pow2_4", "fp16", 0)],
+)
+def test_floats_are_in_blocks_as_far_as_there_is_room(weight, activation, each):
+    pair, total = Operands(parse(weight), parse(activation)), FloatSum(Float(8, 23), 4)
+    few = FABRICS["ecp5"].using_blocks(2 * 2 * each + 1)
+    inside = 2 if each else 0  # what is shifted needs no block
+    assert in_blocks(pair, 2, total, 3, fabric=few) == (inside, inside * 2 * each)
+    made = macs(pair, 2, total, 3, fabric=few).macs
+    assert [isinstance(mac, FloatMAC) and mac.dsp for mac in made] == [each > 0, each > 0, False]
+    if each:
+        with pytest.raises(GeometryError, match="DSP blocks are too few for one element"):
+            macs(pair, 2, total, 3, fabric=FABRICS["ecp5"].using_blocks(2 * each - 1))

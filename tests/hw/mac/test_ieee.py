@@ -5,17 +5,20 @@ import pytest
 from amaranth.hdl import Const, Value
 
 from narrowgauge.hw.errors import GeometryError
+from narrowgauge.hw.gates import float_add
 from narrowgauge.hw.gates import ieee as float_gates
 from narrowgauge.hw.mac.choice import mac
 from narrowgauge.hw.mac.fabric import ANY
 from narrowgauge.hw.mac.ieee import FloatMAC
 from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.numbers.float_sum import FloatSum
 from narrowgauge.hw.numbers.formats import Fixed
 from narrowgauge.hw.numbers.ieee import float_step, multiply
 from narrowgauge.hw.numbers.operands import Operands
 
+from ..formats import parse_float
 from ..simulation import clocked
-from .float_bench import Compiled, cancelling, parse_float, random_codes
+from .float_bench import Compiled, cancelling, random_codes
 
 # formats of weights, activations and accumulator; lanes; multiplied by one `*`
 CASES = {
@@ -31,29 +34,29 @@ CASES = {
 }
 PAIRS = 10_000
 FP32, FP16, BF16 = (parse_float(name) for name in ("fp32", "fp16", "bf16"))
-right_normalize, right_align = float_gates.normalize, float_gates._align
+right_normalize, right_align = float_gates.normalize, float_add._align
 
 
-def half_up(m, word, sticky, *rest):
+def half_up(path, word, sticky, *rest):
     """Every half is rounded up: something is below it."""
-    kept, _, shift = right_normalize(m, word, sticky, *rest)
+    kept, _, shift = right_normalize(path, word, sticky, *rest)
     return kept, Const(1, 1), shift
 
 
-def no_sticky_bit(m, word, distance):
+def no_sticky_bit(path, word, distance):
     """What was shifted out is forgotten."""
-    return right_align(m, word, distance)[0], Const(0, 1)
+    return right_align(path, word, distance)[0], Const(0, 1)
 
 
-def no_limit(m, word, sticky, limit, *rest):
+def no_limit(path, word, sticky, limit, *rest):
     """Subnormals are normalised like others."""
-    return right_normalize(m, word, sticky, limit | 7, *rest)
+    return right_normalize(path, word, sticky, limit | 7, *rest)
 
 
 FAULTS = {
-    "half_up": ("normalize", half_up),
-    "no_sticky_bit": ("_align", no_sticky_bit),
-    "no_limit": ("normalize", no_limit),
+    "half_up": (float_gates, "normalize", half_up),
+    "no_sticky_bit": (float_add, "_align", no_sticky_bit),
+    "no_limit": (float_gates, "normalize", no_limit),
 }
 
 
@@ -63,7 +66,7 @@ class Faulty(FloatMAC):
     fault: str
 
     def elaborate(self, platform):
-        with patch.object(float_gates, *FAULTS[self.fault]):
+        with patch.object(*FAULTS[self.fault]):
             return super().elaborate(platform)
 
 
@@ -74,7 +77,8 @@ def formats_of(name):
 
 def build(name, kind=FloatMAC):
     weight, activation, total = formats_of(name)
-    return kind(Operands(weight, activation), CASES[name][3], total, dsp=CASES[name][4])
+    operands, total = Operands(weight, activation), FloatSum(total)
+    return kind(operands, CASES[name][3], total, dsp=CASES[name][4])
 
 
 @pytest.fixture(scope="module")
@@ -201,19 +205,33 @@ def test_interpreted_gates_and_latency(name):
 
 
 def test_the_factory_takes_floats():
-    found = mac(Operands(FP16, FP16), 4, FP32, fabric=ANY.using_blocks())
+    total = FloatSum(FP32)
+    found = mac(Operands(FP16, FP16), 4, total, fabric=ANY.using_blocks())
     assert isinstance(found, FloatMAC)
-    assert (found.latency, found.lanes, found.dsp, found.accumulator) == (4, 4, True, FP32)
+    assert (found.latency, found.lanes, found.dsp, found.accumulator) == (4, 4, True, total)
+
+
+INTO32, INTO16, INTOB16 = (FloatSum(fmt) for fmt in (FP32, FP16, BF16))
 
 
 @pytest.mark.parametrize(
     ("weight", "activation", "total", "message"),
     [
-        (FP16, Fixed(8), FP16, "nothing multiplies fp16 weights by int8 activations; there"),
+        (
+            FP16,
+            Fixed(8),
+            FloatSum(FP16),
+            "nothing multiplies fp16 weights by int8 activations; there",
+        ),
         (FP16, FP16, Accumulator(16), "fp16 x fp16 accumulates in a float, .* of 16 bits"),
-        (BF16, BF16, FP16, "fp16 accumulator does not hold all of bf16"),
-        (FP32, FP32, BF16, "bf16 accumulator does not hold all of fp32"),
-        (Fixed(8), Fixed(8), FP32, "int8 x int8 is summed in an integer accumulator, not in fp32"),
+        (BF16, BF16, INTO16, "fp16 accumulator does not hold all of bf16"),
+        (FP32, FP32, INTOB16, "bf16 accumulator does not hold all of fp32"),
+        (
+            Fixed(8),
+            Fixed(8),
+            FloatSum(FP32),
+            "int8 x int8 is summed in an integer accumulator, not in fp32",
+        ),
     ],
 )
 def test_formats_that_do_not_go_together_are_refused(weight, activation, total, message):
@@ -223,6 +241,6 @@ def test_formats_that_do_not_go_together_are_refused(weight, activation, total, 
 
 def test_no_lanes_and_bit_planes_are_refused():
     with pytest.raises(GeometryError, match="at least 1 lane, not 0"):
-        mac(Operands(FP16, FP16), 0, FP16)
+        mac(Operands(FP16, FP16), 0, FloatSum(FP16))
     with pytest.raises(GeometryError, match="floats have no bit planes"):
-        mac(Operands(FP16, FP16), 1, FP16, doubling=True)
+        mac(Operands(FP16, FP16), 1, FloatSum(FP16), doubling=True)

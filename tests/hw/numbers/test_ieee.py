@@ -3,6 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
 
@@ -11,10 +12,10 @@ from narrowgauge.hw.network.layers import Dense
 from narrowgauge.hw.numbers import ieee as floating
 from narrowgauge.hw.numbers.formats import Fixed, parse
 from narrowgauge.hw.numbers.ieee import Float, float_step, multiply, tree_add
-from narrowgauge.hw.numbers.operands import common
-from narrowgauge.model.training.recipe import Recipe
+from narrowgauge.hw.numbers.operands import Operands, common
 
-from ..mac.float_bench import cancelling, parse_float, random_codes
+from ..formats import parse_float
+from ..mac.float_bench import cancelling, random_codes
 
 COUNT = 60_000
 FP32, FP16, BF16 = parse_float("fp32"), parse_float("fp16"), parse_float("bf16")
@@ -191,20 +192,67 @@ def test_names_out_of_range_are_refused(text):
         parse(text)
 
 
-def test_levels_are_refused():
-    for ask in (
-        lambda: FP32.min_level,
-        lambda: FP32.zero_level,
-        lambda: FP32.to_level(0),
-        lambda: FP32.to_code(1),
-        lambda: FP32.holds(np.arange(3)),
-        lambda: FP32.quantize(np.array([1.0])),
-        lambda: FP32.dequantize(1),
-        lambda: FP32.level_shape,
-        lambda: common([FP32, Fixed(4)]),
+@pytest.mark.parametrize("text", ["fp32", "fp16", "bf16", "float2_1", "float3_2"])
+def test_levels_are_in_the_order_of_values(text):
+    fmt = parse_float(text)
+    codes = np.arange(1 << fmt.width) if fmt.width <= 16 else special_codes(fmt)
+    levels, values = fmt.to_level(codes), fmt.to_value(codes)
+    known = ~np.isnan(values)
+    order = np.argsort(levels[known], kind="stable")
+    assert (np.diff(values[known][order]) >= 0).all()
+    same = np.diff(values[known][order]) == 0
+    assert (same == (np.diff(levels[known][order]) == 0)).all()
+    assert set(levels[~known]) == {fmt.max_level}
+    assert fmt.max_level > levels[known].max()
+    assert levels[known].min() == fmt.min_level
+    again = fmt.to_code(levels)  # but for minus zero, and for which NaN it is
+    assert (again[known] == np.where(values[known] == 0, 0, codes[known])).all()
+    assert set(again[~known]) == {fmt.nan}
+    assert fmt.dequantize(levels[known]).tolist() == (values[known] + 0.0).tolist()
+    assert (fmt.quantize(values) == levels).all()
+    given = torch.from_numpy(values)
+    assert torch.equal(fmt.quantize(given), torch.from_numpy(levels))
+    assert torch.equal(fmt.dequantize(torch.from_numpy(levels))[known].double(), given[known])
+    assert fmt.dequantize(fmt.quantize(1.0)) == 1.0 == fmt.dequantize(fmt.one)
+
+
+def special_codes(fmt):
+    rng = np.random.default_rng(0)
+    ends = [0, 1, fmt.infinity - 1, fmt.infinity, fmt.infinity + 1, fmt.nan, 1 << fmt.mantissa]
+    magnitudes = np.concatenate([ends, rng.integers(0, 1 << (fmt.width - 1), 5000)])
+    return np.concatenate([magnitudes, magnitudes + (1 << (fmt.width - 1))])
+
+
+def test_what_adds_levels_refuses_ranks():
+    for ask, error in (
+        (lambda: FP32.neighbours(np.array([1.0])), "at no equal distance"),
+        (lambda: FP32.to_code(FP32.infinity + 1), f"fp32 holds the ranks .*; got {0x7F800001}"),
+        (lambda: FP32.quantize(np.array([1.0]), rounding="stochastic"), "rounds to the nearest"),
+        (lambda: common([FP32, Fixed(4)]), "of fp32, int4: the levels of fp32 are ranks"),
+        (lambda: common([FP32, FP16]), "levels of fp(16|32) are ranks"),
+        (lambda: Operands(Fixed(4), FP32).sum_range(3), "no range of sums"),
     ):
-        with pytest.raises(NarrowgaugeError, match=r"^fp32 is not an integer format: .*intN"):
+        with pytest.raises(NarrowgaugeError, match=error):
             ask()
+
+
+@pytest.mark.parametrize("text", ["float2_1", "float3_2"])
+def test_gates_turn_codes_into_levels_and_back(text):
+    fmt = parse_float(text)
+    m, code = Module(), Signal(fmt.width)
+    level, again = Signal(fmt.level_shape), Signal(fmt.width)
+    m.d.comb += [level.eq(fmt.level_of(code)), again.eq(fmt.code_of(level))]
+
+    async def testbench(ctx):
+        for each in range(1 << fmt.width):
+            ctx.set(code, each)
+            if not fmt.is_nan(each):
+                assert ctx.get(level) == fmt.to_level(each)
+                assert ctx.get(again) == fmt.to_code(fmt.to_level(each))
+
+    simulator = Simulator(m)
+    simulator.add_testbench(testbench)
+    simulator.run()
 
 
 def test_the_order_of_a_tree():
@@ -247,13 +295,10 @@ def test_constants_and_simulation_values_are_values():
     assert seen == [(0xBE00, -1.5), (0x2E66, float(np.float16(0.1)))]
 
 
-def test_networks_are_of_integers():
+def test_layers_of_integers_have_no_floats():
     weights = np.zeros((2, 3), np.int64)
     dense: dict[str, Any] = {"name": "fc", "input": Fixed(4), "output": Fixed(4), "shift": 0}
     dense |= {"bias": weights[:, 0], "multiplier": weights[:, 0] + 1, "weights": weights}
     assert Dense(weight=Fixed(4), **dense).weight == Fixed(4)
-    with pytest.raises(NetworkError, match="fc: fp32 is not an integer format"):
+    with pytest.raises(NetworkError, match="fc: fp32 weights read floats, not int4"):
         Dense(weight=FP32, **dense)
-    for weight, activation in (("fp32", None), ("int8", "bf16")):
-        with pytest.raises(FormatError, match=r"(fp32|bf16) is not an integer format"):
-            Recipe(weight=weight, activation=activation)
