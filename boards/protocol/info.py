@@ -15,7 +15,8 @@ from ...hw.network.file import to_bytes
 from ...hw.network.layers import Weighted
 from ...hw.network.network import MAX_ENDS, Network
 from ...hw.numbers.arithmetic import Accumulator
-from ...hw.numbers.formats import Format, parse
+from ...hw.numbers.float_sum import FloatSum
+from ...hw.numbers.formats import Float, Format, parse
 from ...hw.program.layout import Program
 from .frame import PROTOCOL, SEVERAL
 
@@ -29,11 +30,13 @@ FIELDS = {
 }  # fmt: skip
 """The fields of the answer in their order, and how ``struct`` writes each."""
 LAYOUT = struct.Struct("<" + "".join(FIELDS.values()))
+SUM = struct.Struct("<8sB")
+"""Format and partial sums of the accumulator, where that is a float; behind the fields."""
 END = struct.Struct("<HH")
 """Levels and classes of each output, where there are several; their number is before them."""
-MAX_INFO_BYTES = LAYOUT.size + 1 + MAX_ENDS * END.size
+MAX_INFO_BYTES = LAYOUT.size + SUM.size + 1 + MAX_ENDS * END.size
 FORMATS = ("input", "output", "weight", "activation")
-LOADS, SATURATES, ANY_WEIGHTS, VALUES, SLICED = 1, 2, 4, 8, 16  # bits of the flags
+LOADS, SATURATES, ANY_WEIGHTS, VALUES, SLICED, FLOATS = 1, 2, 4, 8, 16, 32  # bits of the flags
 
 
 def network_digest(network: Network, *, weights: bool = True) -> bytes:
@@ -90,7 +93,7 @@ class Info:
         Shape of the array, and images in flight.
     sliced : bool
         The array multiplies slices of weights; `weight` is their format.
-    accumulator : Accumulator
+    accumulator : Accumulator or FloatSum
     inputs, outputs : int
         Elements of an image, and levels of its answer.
     has_classes : bool
@@ -116,7 +119,7 @@ class Info:
     sliced: bool
     contexts: int
     batch: int
-    accumulator: Accumulator
+    accumulator: Accumulator | FloatSum
     inputs: int
     outputs: int
     has_classes: bool
@@ -200,9 +203,13 @@ class Info:
         values["flags"] |= VALUES * (not self.has_classes)
         values["flags"] |= SLICED * self.sliced
         values["flags"] |= SATURATES * (self.accumulator.overflow == "saturate")
+        values["flags"] |= FLOATS * isinstance(self.accumulator, FloatSum)
         values["accumulator"] = self.accumulator.width
         values |= {name: str(values[name]).encode() for name in FORMATS}
         fields = LAYOUT.pack(*(values[name] for name in FIELDS))
+        if isinstance(self.accumulator, FloatSum):
+            name = str(self.accumulator.format).encode()
+            fields += SUM.pack(name, self.accumulator.partial_sums)
         if self.protocol == PROTOCOL:
             return fields
         return fields + bytes([len(self.ends)]) + b"".join(END.pack(*each) for each in self.ends)
@@ -217,8 +224,13 @@ class Info:
             For a device that speaks another version of the protocol, and for what no device is.
         """
         fields, more = payload[: LAYOUT.size], payload[LAYOUT.size :]
+        whole = len(fields) == LAYOUT.size
+        values = dict(zip(FIELDS, LAYOUT.unpack(fields), strict=True)) if whole else {}
+        floats = SUM.size if values.get("flags", 0) & FLOATS else 0
+        total, more = more[:floats], more[floats:]
+        whole = whole and len(total) == floats
+        whole = whole and len(more) == (1 + END.size * more[0] if more else 0)
         known = bytes([SEVERAL if more else PROTOCOL])
-        whole = len(fields) == LAYOUT.size and len(more) == (1 + END.size * more[0] if more else 0)
         if payload[:1] != known or not whole:
             raise LinkError(
                 f"the device speaks version {payload[0] if payload else 'none'} of the protocol, "
@@ -226,14 +238,14 @@ class Info:
             )
         try:
             ends = tuple(END.iter_unpack(more[1:]))
-            return cls._read(dict(zip(FIELDS, LAYOUT.unpack(fields), strict=True)), ends)
+            return cls._read(values, total, ends)
         except ValueError as error:  # of formats, the accumulator, the array
             raise LinkError(
                 f"the device says of itself what cannot be: {error}; build its bitstream anew"
             ) from error
 
     @classmethod
-    def _read(cls, values: dict[str, Any], ends: tuple[tuple[int, int], ...]) -> Self:
+    def _read(cls, values: dict[str, Any], total: bytes, ends: tuple[tuple[int, int], ...]) -> Self:
         """Read the fields of an answer; raises `ValueError` for what no device is."""
         flags = values.pop("flags")
         values["version"] = ".".join(map(str, values["version"]))
@@ -248,13 +260,28 @@ class Info:
         if values["has_classes"] != any(classes for _, classes in values["ends"]):
             raise ValueError("it has classes, or none, unlike its outputs")
         overflow = "saturate" if flags & SATURATES else "wrap"
-        values["accumulator"] = Accumulator(values["accumulator"], overflow)
+        values["accumulator"] = (
+            _float_sum(total) if total else Accumulator(values["accumulator"], overflow)
+        )
         for name in FORMATS:
-            text = values[name].rstrip(b"\0").decode("ascii", "backslashreplace")
-            values[name] = parse(text)
+            values[name] = _format(values[name])
         for name in ("window", "inputs", "outputs"):
             if not values[name]:
                 raise ValueError(f"{name} is 0")
         info = cls(**values)
         _ = info.geometry  # which may be one that cannot be built
         return info
+
+
+def _format(name: bytes) -> Format:
+    """Return the format of a name with zeros behind it; raises `FormatError`."""
+    return parse(name.rstrip(b"\0").decode("ascii", "backslashreplace"))
+
+
+def _float_sum(packed: bytes) -> FloatSum:
+    """Read the accumulator of floats; raises `ValueError` for what is none."""
+    name, partial_sums = SUM.unpack(packed)
+    fmt = _format(name)
+    if not isinstance(fmt, Float):
+        raise ValueError(f"floats are summed in floats, not in {fmt}")
+    return FloatSum(fmt, partial_sums)

@@ -10,6 +10,7 @@ from amaranth.lib import data
 
 from ..array.systolic import drained
 from ..gates.address import CodeAddress
+from ..numbers.float_sum import FloatSum
 from ..program.layout import Program
 from ..program.records import Feed, Record
 from .inputs.edge import Edges
@@ -22,6 +23,7 @@ from .job import Batch, ContextBatch, Job, Tag
 from .memories import ActivationMemoryConfig, WeightMemoryConfig
 from .outputs.drain import DrainConfig, DrainLayer
 from .outputs.emitter import EmitterConfig, EmitterOutput
+from .outputs.float_requantize import FloatRequantizeConfig
 from .outputs.levels import LevelUnitConfig
 from .outputs.requantize import RequantizeConfig
 from .outputs.thresholds import ThresholdsConfig
@@ -175,10 +177,9 @@ def _patch_form(program: Program) -> CodeAddress:
 def _cuts_tails(program: Program) -> bool:
     """Return whether it matters what lanes behind the last code of a pass carry."""
     feeds, lanes = [record.feed for record in program.array_records], program.geometry.lanes
-    # they meet weights of 0, where there is a 0
-    return not program.operands.weight.holds(0) and any(
-        min(feed.tail, feed.last_tail) < lanes for feed in feeds
-    )
+    # they meet weights of 0, where there is a 0; but 0 times an infinity is NaN
+    matter = not program.operands.weight.holds(0) or program.network.is_float
+    return matter and any(min(feed.tail, feed.last_tail) < lanes for feed in feeds)
 
 
 def packer_config(program: Program, walker: WalkerConfig) -> PackerConfig:
@@ -241,7 +242,7 @@ def scoreboard_config(program: Program) -> ScoreboardConfig:
     )
 
 
-def sequencer_config(program: Program, interval: int) -> SequencerConfig:
+def sequencer_config(program: Program, interval: int, gap: int | None = None) -> SequencerConfig:
     """Return the configuration of the `Sequencer`.
 
     Parameters
@@ -250,6 +251,8 @@ def sequencer_config(program: Program, interval: int) -> SequencerConfig:
         Whose loops it walks through.
     interval : int
         Least cycles between two last steps (`SystolicArray.interval`).
+    gap : int, optional
+        Cycles behind a last step in which no tile begins (`SystolicArray.gap`).
     """
 
     def layer(record: Record) -> SequencerLayer:
@@ -262,6 +265,7 @@ def sequencer_config(program: Program, interval: int) -> SequencerConfig:
         bank_words=program.row_buffer_words,
         layers=tuple(map(layer, program.records)),
         sliced=program.geometry.slice is not None,
+        gap=gap,
     )
 
 
@@ -310,8 +314,12 @@ def level_unit_config(program: Program, *, dsp: bool) -> LevelUnitConfig:
     )
 
 
-def _requantize_config(program: Program, dsp: bool) -> RequantizeConfig:
+def _requantize_config(program: Program, dsp: bool) -> RequantizeConfig | FloatRequantizeConfig:
     modes = [mode for mode in program.modes if not mode.thresholds]
+    total = program.network.accumulator
+    if isinstance(total, FloatSum):
+        multiplies = program.contents.multiplier_width > 0
+        return FloatRequantizeConfig(total, multiplies, tuple(modes), dsp)
     return RequantizeConfig(
         width=program.network.accumulator.width,
         bias_width=program.contents.bias_width,
@@ -391,14 +399,16 @@ def probe_config(program: Program, *, latency: int = 0) -> ProbeConfig:
         place, single = record.place, record.mapped.patch.count == 1
         return _taken(ProbeLayer, place, single=single)
 
+    total = program.network.accumulator
     return ProbeConfig(
         tag=tag_of(program),
         batch=Batch(program.batch),
         contexts=program.contexts,
         rows=program.geometry.rows,
-        sum=drained(program.network.accumulator),
+        sum=drained(total),
         chains=program.geometry.chains,
         latency=latency,
         levels=tuple(mode.output for mode in program.modes),
         layers=tuple(map(layer, program.records)),
+        total=total.format if isinstance(total, FloatSum) else None,
     )

@@ -11,6 +11,7 @@ from amaranth.utils import ceil_log2
 from ..gates.pipeline import delay
 from ..gates.table import field
 from ..numbers.format import Format
+from ..numbers.ieee import Float
 from .job import IMAGE_WIDTH, check_contexts, loops_of
 
 __all__ = ["Probe", "ProbeConfig", "ProbeLayer"]
@@ -52,6 +53,8 @@ class ProbeConfig:
         Contexts, and rows of the array.
     sum : StructLayout
         Layout of a partial sum with its flag, `array.systolic.drained`.
+    total : Float, optional
+        The format of the sums, where they are codes of floats; the trace has their ranks.
     chains : int
         Chains of the array.
     latency : int
@@ -75,6 +78,7 @@ class ProbeConfig:
     latency: int
     levels: Sequence[Format]
     layers: Sequence[ProbeLayer]
+    total: Float | None = None
 
     def __post_init__(self) -> None:
         check_contexts(self.contexts)
@@ -88,7 +92,7 @@ class ProbeConfig:
                 "valid": 1,
                 "image": unsigned(IMAGE_WIDTH),
                 "element": unsigned(ELEMENT_WIDTH),
-                "sum": self.sum["sum"].shape,
+                "sum": self.total.level_shape if self.total else self.sum["sum"].shape,
                 "overflow": 1,
                 "level": signed(width + 1),
             }
@@ -199,7 +203,7 @@ class Probe(wiring.Component):
                 entry.valid.eq(valid & tag.used & tag.rows[index] & (image < batch.count)),
                 entry.image.eq(batch.image + image),
                 entry.element.eq(then.element + Mux(single, 0, index * step)),
-                entry.sum.eq(then.sums[index].sum),
+                entry.sum.eq(_level(config.total, then.sums[index].sum)),
                 entry.overflow.eq(then.sums[index].overflow),
                 entry.level.eq(levels[mode]),
             ]
@@ -233,3 +237,8 @@ class Probe(wiring.Component):
             first_image.eq(Mux(single, position, image)),
             first_element.eq(Mux(single, 0, (position * shifts + shift) * channels) + tag.channel),
         ]
+
+
+def _level(total: Float | None, value: Value) -> Value:
+    """Return a sum, or of floats its rank."""
+    return total.level_of(value) if total else value

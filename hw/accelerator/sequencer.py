@@ -65,6 +65,9 @@ class SequencerConfig:
     weight_words, bank_words : int
         Words of the weight memory, and of a bank of a row buffer.
     layers : sequence of SequencerLayer
+    gap : int, optional
+        Cycles after a last step in which no tile may begin; then the steps of a tile are in
+        consecutive cycles. None where any step may wait.
     sliced : bool
         Planes are slices of weights: each has its own, and meets the codes of the one before; the
         sum is shifted in between.
@@ -76,13 +79,15 @@ class SequencerConfig:
     bank_words: int
     layers: Sequence[SequencerLayer]
     sliced: bool = False
+    gap: int | None = None
 
 
 class Sequencer(wiring.Component):
     """Walk through the steps of one bank of patches after the other, a step a cycle.
 
     A bank takes ``shifts * steps`` cycles for each plane of each tile and one more to start, unless
-    a tile is shorter than the array needs to drain the last one; then its last step waits.
+    a tile is shorter than the array needs to drain the last one; then its last step waits, or with
+    a ``gap`` its first one, and no tile begins in that.
 
     Parameters
     ----------
@@ -140,7 +145,11 @@ class Sequencer(wiring.Component):
         following = self.o_weight_address + 1
         tile_base = Signal.like(self.o_weight_address)
         last_step, last_plane, last_tile, *shifts = self._loops(m, go, start)
-        free = self._free(m, go & last_step & last_plane)
+        if self.config.gap is None:
+            free = self._free(m, go & last_step & last_plane)
+            free_or_inside = ~last_step | ~last_plane | free
+        else:
+            free = free_or_inside = self._begins(m, go & last_step & last_plane)
         bitwise = self._field("bitwise")
         shifts_sum = Const(1) if self.config.sliced else bitwise
         base, current = self._base(m, start)
@@ -150,7 +159,7 @@ class Sequencer(wiring.Component):
             self.jobs.valid.eq(~running & self.banks.valid & bank.first),
             self.jobs.payload.eq(bank.job),
             start.eq(~running & self.banks.valid & (self.jobs.ready | ~bank.first)),
-            go.eq(running & (~last_step | ~last_plane | free)),
+            go.eq(running & free_or_inside),
             self.banks.ready.eq(release),
             release.eq(reduce(and_, [running, free, last_step, last_plane, last_tile, *shifts])),
         ]
@@ -252,6 +261,21 @@ class Sequencer(wiring.Component):
             m.d.sync += [left.eq(self.config.interval - 1), free.eq(self.config.interval == 1)]
         with m.Elif(~free):
             m.d.sync += [left.eq(left - 1), free.eq(left == 1)]
+        return free
+
+    def _begins(self, m: Module, ends) -> Value:
+        """Return whether a step may be taken, with a gap: the first one of a tile may wait.
+
+        It comes so late that the last one is ``interval`` cycles behind that of the tile before.
+        """
+        gap, interval = self.config.gap or 0, self.config.interval
+        waits = [max(gap, interval - layer.steps, 0) for layer in self.config.layers]
+        if not max(waits):
+            return Const(1)
+        free = Signal(init=1)
+        passed = Signal(range(max(waits) + 1), init=max(waits))  # cycles since a last step
+        more = Mux(ends, 0, Mux(passed == max(waits), passed, passed + 1))[: len(passed)]
+        m.d.sync += [passed.eq(more), free.eq(more >= field(waits, self.banks.payload.job.layer))]
         return free
 
     def _base(self, m: Module, start) -> tuple[Value, Value]:

@@ -118,7 +118,7 @@ class Accelerator(wiring.Component):
             doubling=program.doubling,
             fabric=self.implementation.fabric,
         )
-        self.sequencer = Sequencer(sequencer_config(program, self.array.interval))
+        self.sequencer = Sequencer(sequencer_config(program, self.array.interval, self.array.gap))
         self.drain = Drain(drain_config(program))
         self.levels = LevelUnit(level_unit_config(program, dsp=self.implementation.requantize_dsp))
         self.writer = Writer(writer_config(program))
@@ -135,7 +135,7 @@ class Accelerator(wiring.Component):
         """The cycles that it takes."""
         array, levels = self.array, self.levels.config
         return self.program.cycles.built(
-            Latencies(array=array.latency, interval=array.interval, levels=levels.latency),
+            Latencies(array.latency, array.interval, levels.latency, array.gap or 0),
             single_port=self.activation_memory.config.single_port,
             loads_weights=self.loads_weights,
         )

@@ -1,6 +1,6 @@
 """The output-stationary systolic array and its processing element."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,15 +12,22 @@ from ..mac.choice import macs
 from ..mac.control import CONTROL
 from ..mac.fabric import ANY, Fabric
 from ..numbers.arithmetic import Accumulator
+from ..numbers.fixed_sum import FixedSum
+from ..numbers.float_sum import FloatSum
 from ..numbers.operands import Operands
 from .differences import Differences
 
 __all__ = ["PE", "SystolicArray", "drained"]
 
 
-def drained(accumulator: Accumulator) -> data.StructLayout:
-    """Return the layout of a finished partial sum: its level, and whether any step overflowed."""
-    return data.StructLayout({"sum": signed(accumulator.width), "overflow": 1})
+def drained(accumulator: Accumulator | FloatSum) -> data.StructLayout:
+    """Return the layout of a finished partial sum, and whether any step overflowed.
+
+    It is a level, or the code of a float.
+    """
+    width = accumulator.width
+    shape = unsigned(width) if isinstance(accumulator, FloatSum) else signed(width)
+    return data.StructLayout({"sum": shape, "overflow": 1})
 
 
 class PE(wiring.Component):
@@ -51,7 +58,7 @@ class PE(wiring.Component):
     Raises
     ------
     GeometryError
-        For a multiply-accumulate of floats.
+        For a multiply-accumulate whose sums of floats are exact (`FixedSum`).
     """
 
     i_weights: data.View
@@ -64,8 +71,8 @@ class PE(wiring.Component):
 
     def __init__(self, mac: MAC, *, waits: bool = True):
         self.mac, self.waits = mac, waits
-        if not isinstance(mac.accumulator, Accumulator):
-            raise GeometryError(f"an array sums integers, not {mac.accumulator}")
+        if isinstance(mac.accumulator, FixedSum):
+            raise GeometryError("an array has no exact sums of floats; take a FloatSum")
         layout = drained(mac.accumulator)
         super().__init__(
             {
@@ -91,9 +98,10 @@ class PE(wiring.Component):
             m.d.comb += mac.i_signed.eq(self.i_signed)
         captured = self.i_control.enable & self.i_control.last
         captured = delay(m, captured, mac.delay, name="captured", reset_less=False)
+        total = Value.cast(mac.o)
         with m.If(captured | self.i_shift | (not self.waits)):
             m.d.sync += [
-                self.o_drain.sum.eq(Mux(captured, mac.o, self.i_drain.sum)),
+                self.o_drain.sum.eq(Mux(captured, total, self.i_drain.sum)),
                 self.o_drain.overflow.eq(Mux(captured, mac.o_overflow, self.i_drain.overflow)),
             ]
         return m
@@ -114,8 +122,8 @@ class SystolicArray(wiring.Component):
         Rows, columns, lanes, chains, the hop (pipeline distance), and the bits of a slice.
     operands : Operands
         Formats of weights and activations; of slices of weights, where there are any.
-    accumulator : Accumulator
-        Width and overflow mode.
+    accumulator : Accumulator or FloatSum
+        Width and overflow mode; of floats, their format and partial sums.
     doubling : bool
         Whether steps may double the partial sum (bit planes), or shift it (slices).
     fabric : Fabric
@@ -127,13 +135,16 @@ class SystolicArray(wiring.Component):
         Cycles from the operands of the last step to the first drained partial sums.
     interval : int
         Least cycles between two last steps.
+    gap : int or None
+        Of floats, cycles after a last step in which no step of the next tile may come. Their steps
+        are in consecutive cycles, from the first of a tile to the last. None where steps may pause.
     observes_overflow : bool
         Whether sums come with their flags; if not, the flags are 0.
 
     Raises
     ------
     GeometryError
-        For floats, and as `mac.macs` does.
+        As `mac.macs` does.
 
     Members
     -------
@@ -157,7 +168,7 @@ class SystolicArray(wiring.Component):
         self,
         geometry: Geometry,
         operands: Operands,
-        accumulator: Accumulator,
+        accumulator: Accumulator | FloatSum,
         *,
         doubling: bool = False,
         fabric: Fabric = ANY,
@@ -191,6 +202,8 @@ class SystolicArray(wiring.Component):
             )
         self.latency = self._captured + 1 + (Differences.latency if found[0].cumulative else 0)
         self.interval = geometry.drain_cycles + geometry.skew + max(captures) - min(captures)
+        of_floats = isinstance(accumulator, FloatSum)
+        self.gap = max(mac.gap for mac in found) if of_floats else None
         activations = data.ArrayLayout(operands.activation, geometry.lanes)
         weights = data.ArrayLayout(operands.weight, geometry.lanes)
         super().__init__(

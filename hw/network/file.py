@@ -11,9 +11,10 @@ The header's last entry is a digest over the rest of it and all arrays. A file o
 changed is refused; one without a digest, as files once were, is read.
 
 A header has the oldest version that knows everything in it: version 3 brought the ends of the
-clamp, the rounding and the thresholds, version 4 the widths of channels. ``values`` is there where
-it is true, or names outputs, and ``output_layers`` where there are several; who does not know them
-refuses the file.
+clamp, the rounding and the thresholds, version 4 the widths of channels, version 5 floats: there
+the accumulator has a ``format`` and ``partial_sums``, and biases, multipliers and ends of clamps
+are ranks (`requantised`). ``values`` is there where it is true, or names outputs, and
+``output_layers`` where there are several; who does not know them refuses the file.
 """
 
 import json
@@ -31,13 +32,14 @@ from safetensors.numpy import save as to_safetensors
 from ..errors import FormatError, GeometryError, NetworkError
 from ..files import write_atomically
 from ..numbers.arithmetic import Accumulator
-from ..numbers.formats import Format, parse
+from ..numbers.float_sum import FloatSum
+from ..numbers.formats import Float, Format, parse
 from .layers import LAYERS, Layer, Requantised, Size, Weighted, Window
 from .network import Network
 
 __all__ = ["VERSIONS", "from_bytes", "load", "save", "to_bytes"]
 
-VERSIONS = (2, 3, 4)
+VERSIONS = (2, 3, 4, 5)
 ARRAYS = ("weights", "bias", "multiplier", "thresholds")
 SINCE_3 = ("low", "high", "rounding", "thresholds")
 SINCE_4 = ("widths",)
@@ -68,7 +70,7 @@ def to_bytes(network: Network, *, digest: bool = True) -> bytes:
     header: dict[str, object] = {
         "version": max(map(_version, network)),
         "name": network.name,
-        "accumulator": asdict(network.accumulator),
+        "accumulator": _accumulator_record(network.accumulator),
         "about": dict(network.about),
         "input_size": network.input_size,
         "layers": [_record(layer) for layer in network],
@@ -102,6 +104,8 @@ def _digest(header: Mapping[str, object], arrays: Mapping[str, np.ndarray]) -> s
 def _version(layer: Layer) -> int:
     """Return the oldest version that can say everything of a layer."""
     given = _new_fields(layer)
+    if isinstance(layer.input, Float):
+        return 5
     return 4 if given & set(SINCE_4) else 3 if given else 2
 
 
@@ -110,6 +114,24 @@ def _new_fields(layer: Layer) -> set[str]:
     named = (*SINCE_3, *SINCE_4)
     given = {name for name in named if getattr(layer, name, None) is not None}
     return given - {"rounding"} if getattr(layer, "rounding", None) == "half_up" else given
+
+
+def _accumulator_record(accumulator: Accumulator | FloatSum) -> dict[str, object]:
+    """Return an accumulator as plain JSON data."""
+    if isinstance(accumulator, Accumulator):
+        return asdict(accumulator)
+    return {"format": str(accumulator.format), "partial_sums": accumulator.partial_sums}
+
+
+def _accumulator(record: dict[str, Any]) -> Accumulator | FloatSum:
+    """Return the accumulator that a header has."""
+    if "format" not in record:
+        return Accumulator(**record)
+    fmt = parse(record["format"])
+    if not isinstance(fmt, Float):
+        raise NetworkError(f"an accumulator with a format has a float, not {fmt}")
+    others = {name: value for name, value in record.items() if name != "format"}
+    return FloatSum(fmt, **others)
 
 
 def _record(layer: Layer) -> dict[str, object]:
@@ -162,7 +184,7 @@ def _unpacked(
     used = _used([fmt.width] * outputs if widths is None else widths, fmt, inputs)
     bits = np.zeros(used.shape, np.int64)
     bits[used] = np.unpackbits(octets, count=stored, bitorder="little")
-    if fmt.min_level < 0:  # what is narrower is extended by its sign
+    if fmt.min_level < 0 and widths is not None:  # what is narrower is extended by its sign
         sign = np.take_along_axis(bits, used.sum(axis=1, keepdims=True) - 1, axis=1)
         bits = np.where(used, bits, sign)
     codes = (bits << np.arange(fmt.width)).sum(axis=1)
@@ -247,7 +269,7 @@ def _from_parts(header: dict, arrays: dict[str, np.ndarray]) -> Network:
     return Network(
         name=header["name"],
         layers=tuple(_layer(index, each, arrays) for index, each in enumerate(header["layers"])),
-        accumulator=Accumulator(**header["accumulator"]),
+        accumulator=_accumulator(dict(header["accumulator"])),
         about=dict(header["about"]),
         input_size=Size(*header["input_size"]),
         values=values,

@@ -11,6 +11,8 @@ level is the lowest of ``output`` and one more for each of ``thresholds[c]`` wit
 ``acc >= threshold``.
 
 Outside the image a window reads level 0, or -1 where the layer's input is bipolar.
+
+Layers of floats are in `requantised`: their levels, biases and multipliers are ranks.
 """
 
 from collections.abc import Sequence
@@ -20,8 +22,8 @@ from typing import ClassVar
 import numpy as np
 
 from ..errors import FormatError, NetworkError
-from ..numbers.formats import Bipolar, Fixed, Format
-from .requantised import MAX_SHIFT, Layer, Requantised
+from ..numbers.formats import Bipolar, Fixed, Float, Format
+from .requantised import MAX_SHIFT, Layer, Requantised, check_summands, check_weights
 from .window import Size, Window
 
 __all__ = [
@@ -62,8 +64,9 @@ class Weighted(Requantised):
     Raises
     ------
     NetworkError
-        For weights of another shape, or that are no levels of their format; for widths that are
-        not one a channel, of weights that are no integers, or that do not hold their weights.
+        For weights of another shape, that are no levels of their format, or that do not meet the
+        format of the input; for widths that are not one a channel, of weights that are no integers,
+        or that do not hold their weights.
     """
 
     weight: Format
@@ -87,6 +90,7 @@ class Weighted(Requantised):
             raise NetworkError(f"layer {self.name}: {error}") from error
         if self.widths is not None:
             object.__setattr__(self, "widths", self._checked_widths(self.widths))
+        check_weights(self.name, self.input, self.weight, self.weights, self.widths)
 
     def _checked_widths(self, widths: Sequence[int]) -> tuple[int, ...] | None:
         """Return the widths of channels, or None where all are those of ``weight``."""
@@ -256,7 +260,8 @@ class Add(Requantised):
     Raises
     ------
     NetworkError
-        For other summands, a second source that is no integer, or other than two sources.
+        For other summands, a second source that is neither integer nor float, floats that are not
+        two of one format, each once, or other than two sources.
     """
 
     other: Format
@@ -274,10 +279,11 @@ class Add(Requantised):
                 f"layer {self.name}: summands are two integers from 1 to {MAX_SUMMAND}, "
                 f"not {self.summands}"
             )
-        if not isinstance(self.other, (Bipolar, Fixed)):
+        if not isinstance(self.other, (Bipolar, Fixed, Float)):
             raise NetworkError(
-                f"layer {self.name}: an input is bipolar, intN or uintN, not {self.other}"
+                f"layer {self.name}: an input is bipolar, intN, uintN or a float, not {self.other}"
             )
+        check_summands(self.name, self.input, self.other, self.summands)
         if len(self.sources) != 2:
             raise NetworkError(f"layer {self.name}: name the two sources of a sum")
 

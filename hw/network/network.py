@@ -1,16 +1,18 @@
 """A quantised network: layers as plain integers, and the accumulator that all of them share."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from ..errors import FormatError, NetworkError
 from ..numbers.arithmetic import Accumulator
+from ..numbers.float_sum import FloatSum
 from ..numbers.formats import Format
 from ..numbers.operands import common
 from .ends import End
-from .layers import Dense, Layer, MaxPool, Move, Size, Weighted
+from .layers import Dense, Layer, MaxPool, Move, Requantised, Size, Weighted
+from .requantised import is_float
 
 __all__ = ["INPUT", "MAX_ENDS", "Network"]
 
@@ -31,8 +33,8 @@ class Network:
         At least one; each reads the layers before it that it names, or the one right before it.
         The last one gives the result: several channels of one position are a level a class, and
         anything else, one number or many positions, is values.
-    accumulator : Accumulator
-        Register of every dot product.
+    accumulator : Accumulator or FloatSum
+        Register of every dot product; of floats, their format and how many partial sums take turns.
     about : mapping
         Plain data about its origin: data set, training command, accuracies.
     input_size : Size, optional
@@ -52,7 +54,7 @@ class Network:
 
     name: str
     layers: tuple[Layer, ...]
-    accumulator: Accumulator
+    accumulator: Accumulator | FloatSum
     about: Mapping[str, Any] = field(default_factory=dict)
     input_size: Size | None = None
     values: bool | tuple[str, ...] = False
@@ -71,6 +73,7 @@ class Network:
         several = () if tuple(self.output_layers) == (last,) else tuple(self.output_layers)
         object.__setattr__(self, "output_layers", several)
         self._check_sources()
+        _check_accumulator(self.name, self.layers, self.accumulator)
         _ = self.sizes  # what does not fit is told before how the network ends
         self._check_ends()
 
@@ -234,6 +237,85 @@ class Network:
         )
         return zeros / max(self.parameters, 1)
 
-    def with_accumulator(self, accumulator: Accumulator) -> "Network":
-        """Return the same integers on another accumulator."""
+    @property
+    def is_float(self) -> bool:
+        """Whether its levels are ranks of floats."""
+        return is_float(self.input)
+
+    @property
+    def integer_accumulator(self) -> Accumulator:
+        """The accumulator, for what needs one of integers; raises `NetworkError` for floats."""
+        if isinstance(self.accumulator, FloatSum):
+            raise NetworkError(
+                f"network {self.name} sums floats, in {self.accumulator}: bounds, widths, overflow "
+                "modes, bit planes and slices are of integers"
+            )
+        return self.accumulator
+
+    def with_accumulator(self, accumulator: Accumulator | FloatSum) -> "Network":
+        """Return the same levels on another accumulator.
+
+        Raises
+        ------
+        NetworkError
+            For another format of floats: biases and multipliers are ranks of the old one.
+        """
+        own, given = self.accumulator, accumulator
+        if isinstance(own, FloatSum) and isinstance(given, FloatSum) and given.format != own.format:
+            raise NetworkError(
+                f"network {self.name} has parameters for sums in {own.format}, not in "
+                f"{given.format}: export it again"
+            )
         return replace(self, accumulator=accumulator)
+
+
+def _check_accumulator(name: str, layers: Sequence[Layer], total: Accumulator | FloatSum) -> None:
+    """Raise `NetworkError` where the accumulator does not go with the layers of network ``name``.
+
+    Also for parameters and weights that are beyond it, and for activations of several formats.
+    """
+    if not is_float(layers[0].input):  # nor are others: floats give floats, and nothing else does
+        if not isinstance(total, Accumulator):
+            raise NetworkError(
+                f"network {name} sums integers: its accumulator has a width and an "
+                f"overflow, it is not {total}"
+            )
+        return
+    if not isinstance(total, FloatSum):
+        raise NetworkError(
+            f"network {name} sums floats: its accumulator is a float with partial sums, "
+            f"not an integer of {total.width} bits"
+        )
+    formats = sorted({str(layer.input) for layer in layers})
+    if len(formats) > 1:
+        raise NetworkError(
+            f"network {name}: all layers of floats read one format, not {', '.join(formats)}"
+        )
+    for layer in layers:
+        _check_layer(layer, total)
+
+
+def _check_layer(layer: Layer, total: FloatSum) -> None:
+    """Raise `NetworkError` for what an accumulator of floats does not hold."""
+    fmt, name = total.format, f"layer {layer.name}"
+    formats = [layer.input, layer.output]
+    if isinstance(layer, Weighted):
+        formats.append(layer.weight)
+        largest = int(abs(layer.weights).max())
+        if not is_float(layer.weight) and largest > fmt.to_value(fmt.max_finite):
+            raise NetworkError(f"{name}: a weight of {largest} is beyond its {fmt} accumulator")
+    for each in formats:
+        if is_float(each) and not fmt.holds_all(each):
+            raise NetworkError(
+                f"{name}: a {fmt} accumulator does not hold all of {each}; it needs as many bits "
+                "of exponent and of mantissa"
+            )
+    if not isinstance(layer, Requantised):
+        return
+    for what, ranks in (("multiplier", layer.multiplier), ("bias", layer.bias)):
+        beyond = ranks[abs(ranks) > fmt.max_finite]
+        if beyond.size:
+            raise NetworkError(
+                f"{name}: {what} has ranks of finite {fmt}, up to {fmt.max_finite}, not "
+                f"{int(beyond[0])}"
+            )

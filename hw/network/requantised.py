@@ -1,22 +1,41 @@
 """Bases of the layers, and requantisation, with which all but the max pool end.
 
 The kinds of layers are in `layers`, with the formula.
+
+What floats may do in a network; their levels are ranks (`numbers.ieee`).
+
+The activations of such a network have one format; only what comes out may have another, such as the
+accumulator's. Weights are floats, too, or ("dequantised") integers, minifloats, powers of two or
+bipolar: these enter products as the numbers that their levels are, and the multiplier of their
+channel has the scale. ``bias`` and ``multiplier`` of a layer are ranks of the accumulator's format:
+of ``acc * multiplier[c] + bias[c]`` each operation is rounded to that, the result to ``output``,
+and the clamp compares ranks: a ``low`` of 0 is a ReLU.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeGuard
 
 import numpy as np
 
 from ..errors import NetworkError
-from ..numbers.formats import Bipolar, Fixed, Format
+from ..numbers.formats import Bipolar, Fixed, Float, Format, MiniFloat, PowerOfTwo
 from ..numbers.mode import ROUNDINGS
 from .window import Size
 
-__all__ = ["MAX_SHIFT", "MAX_THRESHOLD_BITS", "Layer", "Requantised"]
+__all__ = [
+    "MAX_SHIFT",
+    "MAX_THRESHOLD_BITS",
+    "Layer",
+    "Requantised",
+    "check_summands",
+    "check_weights",
+    "is_float",
+]
 
 MAX_SHIFT = 40
 MAX_THRESHOLD_BITS = 8
+MAX_INTEGER = 24  # bits: as many as a significand can have, so that all products are exact
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -35,7 +54,8 @@ class Layer:
     Raises
     ------
     NetworkError
-        For formats that are neither bipolar nor integers, or another number of sources.
+        For formats that are neither bipolar, integers nor floats, floats that do not give floats,
+        or another number of sources.
     """
 
     name: str
@@ -50,11 +70,12 @@ class Layer:
     def __post_init__(self) -> None:
         object.__setattr__(self, "sources", tuple(self.sources))
         for end in ("input", "output"):
-            if not isinstance(getattr(self, end), (Bipolar, Fixed)):
+            if not isinstance(getattr(self, end), (Bipolar, Fixed, Float)):
                 raise NetworkError(
-                    f"layer {self.name}: an {end} is bipolar, intN or uintN, "
+                    f"layer {self.name}: an {end} is bipolar, intN, uintN or a float, "
                     f"not {getattr(self, end)}"
                 )
+        _check_ends(self.name, self.input, self.output)
         if self.sources and len(self.sources) != self.source_count:
             raise NetworkError(
                 f"layer {self.name}: {self.kind} reads {self.source_count} tensors, "
@@ -87,11 +108,13 @@ class Requantised(Layer):
     Parameters
     ----------
     bias, multiplier : int arrays of shape (channels,), or (1,) for one pair in all channels
-        Added to the scaled accumulator; its positive scale.
+        Added to the scaled accumulator; its positive scale. Of floats they are ranks of the
+        accumulator's format, and scales of any sign.
     shift : int
         Rounding shift, 0 to 40.
     low, high : int, optional
-        Ends of the clamp, inside the range of ``output``; None is the format's own end.
+        Ends of the clamp, inside the range of ``output``; None is the format's own end. Of floats
+        they are ranks.
     rounding : str
         ``half_up``, or ``half_even`` for halves that go to the even level.
     thresholds : int array of shape (channels or 1, levels of ``output`` less one), optional
@@ -102,7 +125,8 @@ class Requantised(Layer):
     Raises
     ------
     NetworkError
-        For parameters outside what is said here.
+        For parameters outside what is said here, and for a shift, a rounding or thresholds of
+        floats.
     """
 
     bias: np.ndarray
@@ -119,9 +143,11 @@ class Requantised(Layer):
             object.__setattr__(self, array, np.asarray(getattr(self, array), np.int64))
         if not 0 <= self.shift <= MAX_SHIFT:
             raise NetworkError(f"layer {self.name}: shift is 0 to {MAX_SHIFT}, not {self.shift}")
-        if (self.multiplier < 1).any():
+        if not is_float(self.output) and (self.multiplier < 1).any():
             raise NetworkError(f"layer {self.name}: multipliers are positive integers")
         self._check_clamp()
+        if is_float(self.output):
+            _check_scaling(self.name, self.shift, self.rounding, self.thresholds)
         if self.thresholds is not None:
             object.__setattr__(self, "thresholds", np.asarray(self.thresholds, np.int64))
             self._check_thresholds(self.thresholds)
@@ -186,3 +212,59 @@ class Requantised(Layer):
                     f"layer {self.name}: {array} has shape {shape}, "
                     f"not {getattr(self, array).shape}"
                 )
+
+
+def is_float(fmt: Format) -> TypeGuard[Float]:
+    """Tell whether a format is a float."""
+    return isinstance(fmt, Float)
+
+
+def _check_ends(name: str, read: Format, given: Format) -> None:
+    """Raise `NetworkError` where layer ``name`` turns floats into other formats, or the reverse."""
+    if is_float(read) != is_float(given):
+        raise NetworkError(
+            f"layer {name}: floats give floats; it does not turn {read} into {given}"
+        )
+
+
+def check_weights(
+    name: str, read: Format, weight: Format, levels: np.ndarray, widths: Sequence[int] | None
+) -> None:
+    """Raise `NetworkError` for weights of layer ``name`` that do not meet what it reads."""
+    if not is_float(read):
+        if is_float(weight):
+            raise NetworkError(f"layer {name}: {weight} weights read floats, not {read}")
+        return
+    integer = isinstance(weight, Fixed) and weight.signed and weight.width <= MAX_INTEGER
+    if not integer and not isinstance(weight, (Bipolar, Float, MiniFloat, PowerOfTwo)):
+        raise NetworkError(
+            f"layer {name}: {read} meets weights that are floats, bipolar, pow2_N, eEmM or intN "
+            f"of at most {MAX_INTEGER} bits, not {weight}"
+        )
+    if widths is not None:
+        raise NetworkError(f"layer {name}: widths of channels are of layers of integers")
+    if is_float(weight) and (abs(levels) > weight.max_finite).any():
+        raise NetworkError(f"layer {name}: weights are finite")
+
+
+def _check_scaling(name: str, shift: int, rounding: str, thresholds: np.ndarray | None) -> None:
+    """Raise `NetworkError` for what the requantisation of floats, in layer ``name``, has not."""
+    if shift or thresholds is not None or rounding != "half_up":
+        raise NetworkError(
+            f"layer {name}: floats are scaled by a multiplier, rounded to nearest even, and "
+            "clamped; they have no shift, no rounding and no thresholds"
+        )
+
+
+def check_summands(name: str, one: Format, other: Format, summands: tuple[int, ...]) -> None:
+    """Raise `NetworkError` where layer ``name`` adds floats to others, or multiples of them."""
+    if not is_float(one):
+        return
+    if other != one:
+        raise NetworkError(
+            f"layer {name}: a sum of floats has two of one format, not {one} and {other}"
+        )
+    if summands != (1, 1):
+        raise NetworkError(
+            f"layer {name}: floats are added as they are, with summands (1, 1), not {summands}"
+        )

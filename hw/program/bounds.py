@@ -16,6 +16,8 @@ and thresholds leave their mark), what lies outside the image, bit planes, and l
 **Which sums.** A register that wraps is right if the *last* sum fits, whatever happened on the way;
 one that saturates only if *every* partial sum does, in the order of the array. Slices of weights
 always wrap. Where every code is read once and its range holds 0, both are the same interval.
+
+Floats have no bounds: their levels are no numbers, and their sums are rounded.
 """
 
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ from ..network.layers import Weighted
 from ..network.network import Network
 from ..numbers.arithmetic import Accumulator, bits_for
 from ..numbers.format import Format
+from ..numbers.operands import check_integers
 from .mapping import MappedLayer, map_network
 
 __all__ = [
@@ -119,11 +122,17 @@ def layer_bounds(mapped: MappedLayer) -> dict[str, SumBound]:
     return {each.kind: each for each in (type_bound(mapped), l1_bound(mapped), exact_bound(mapped))}
 
 
+def _check(mapped: MappedLayer) -> None:
+    """Raise `FormatError` for a layer of floats."""
+    check_integers(f"bound of the sums of layer {mapped.layer.name}", *mapped.layer.inputs)
+
+
 def type_bound(mapped: MappedLayer) -> SumBound:
     """Return the bound of any weights of the layer's format.
 
     The weights of pools and sums of tensors are what they are, so it is that of their l1 norm.
     """
+    _check(mapped)
     layer = mapped.layer
     if not isinstance(layer, Weighted):
         return _symmetric("type", _magnitudes(mapped))
@@ -134,11 +143,13 @@ def type_bound(mapped: MappedLayer) -> SumBound:
 
 def l1_bound(mapped: MappedLayer) -> SumBound:
     """Return the bound by the l1 norm of each channel's weights."""
+    _check(mapped)
     return _symmetric("l1", _magnitudes(mapped))
 
 
 def exact_bound(mapped: MappedLayer) -> SumBound:
     """Return the interval of each channel's sums over all inputs."""
+    _check(mapped)
     if not isinstance(mapped.layer, Weighted):
         return _exact(*_selected(mapped))
     if mapped.bitwise:
@@ -166,6 +177,7 @@ def calibrated_bound(
 
 def any_order(mapped: MappedLayer) -> tuple[int, int]:
     """Return the ends of every sum of any of the layer's products, in whatever order."""
+    _check(mapped)
     if mapped.bitwise:
         reach = ((1 << mapped.planes) - 1) * int(abs(mapped.weights).sum(axis=1).max())
         return -reach, reach
@@ -187,7 +199,13 @@ def any_order(mapped: MappedLayer) -> tuple[int, int]:
 
 
 def accumulator_bits(network: Network, lanes: int) -> int:
-    """Return the narrowest accumulator that no input can overflow, at any step; at least 2."""
+    """Return the narrowest accumulator that no input can overflow, at any step; at least 2.
+
+    Raises
+    ------
+    FormatError
+        For floats, as all bounds.
+    """
     mapped = [each for each in map_network(network, lanes) if each.on_array]
     return max(exact_bound(each).partial.bits for each in mapped)
 

@@ -11,6 +11,7 @@ from amaranth.lib import data
 
 from ..geometry import Geometry
 from ..numbers.arithmetic import Accumulator, bits_for
+from ..numbers.float_sum import FloatSum
 from ..numbers.formats import Bipolar, Format
 from ..numbers.mode import Mode
 from .bounds import exact_bound
@@ -78,7 +79,7 @@ class Contents:
         Of the array.
     weight : Format
         The format in which the array reads weights.
-    accumulator : Accumulator
+    accumulator : Accumulator or FloatSum
         Of all sums.
     any_weights : bool
         Weights are loaded, and may be others: nothing is narrower because these reach less far.
@@ -87,7 +88,7 @@ class Contents:
     mapped: tuple[MappedLayer, ...]
     geometry: Geometry
     weight: Format
-    accumulator: Accumulator
+    accumulator: Accumulator | FloatSum
     any_weights: bool = False
 
     @cached_property
@@ -98,22 +99,38 @@ class Contents:
     @cached_property
     def parameters(self) -> list[tuple[int, int]]:
         """Bias and multiplier of every channel; the rounding half has joined the bias."""
-        return parameter_pairs(self.mapped, self.geometry)
+        return parameter_pairs(self.mapped, self.geometry, self._one)
+
+    @property
+    def _one(self) -> int:
+        """The multiplier that leaves a sum as it is."""
+        return self.accumulator.format.one if isinstance(self.accumulator, FloatSum) else 1
 
     @cached_property
     def multiplier_width(self) -> int:
-        """Bits of the multipliers; 0 where all are 1 and nothing is multiplied."""
+        """Bits of the multipliers, codes of floats; 0 where all are 1 and nothing is multiplied."""
+        if isinstance(self.accumulator, FloatSum):
+            scales = any(multiplier != self._one for _, multiplier in self.parameters)
+            return self.accumulator.width if scales else 0
         most = max(multiplier for _, multiplier in self.parameters)
         return most.bit_length() if most > 1 else 0
 
     @cached_property
     def bias_width(self) -> int:
-        """Bits of the biases."""
+        """Bits of the biases; those of floats are codes."""
+        if isinstance(self.accumulator, FloatSum):
+            return self.accumulator.width
         biases = [bias for bias, _ in self.parameters]
         return bits_for(min(biases), max(biases))
 
     def total_width(self, mode: Mode) -> int:
-        """Return the bits of scaled sums, bias included, in the layers that use ``mode``."""
+        """Return the bits of scaled sums, bias included, in the layers that use ``mode``.
+
+        Raises
+        ------
+        FormatError
+            For floats, whose sums have no bound.
+        """
         layers = [each for each in self.mapped if each.on_array and each.mode == mode]
         sums = self.accumulator, self.any_weights
         return max(scaled_width(layer, self.geometry, *sums) for layer in layers)
@@ -138,7 +155,11 @@ class Contents:
     @cached_property
     def parameter_words(self) -> list[int]:
         """Words of the parameter memory."""
-        return parameter_words(self.parameters, self.bias_width, self.multiplier_width)
+        pairs = self.parameters
+        if isinstance(self.accumulator, FloatSum):
+            code = self.accumulator.format.to_code
+            pairs = [(code(bias), code(multiplier)) for bias, multiplier in pairs]
+        return parameter_words(pairs, self.bias_width, self.multiplier_width)
 
 
 def weight_words(mapped: Sequence[MappedLayer], fmt: Format, geometry: Geometry) -> list[int]:
@@ -181,10 +202,13 @@ def _widened(codes: np.ndarray, own: Format, fmt: Format) -> np.ndarray:
     return codes if own == fmt else fmt.to_code(own.to_level(codes))
 
 
-def parameter_pairs(mapped: Sequence[MappedLayer], geometry: Geometry) -> list[tuple[int, int]]:
+def parameter_pairs(
+    mapped: Sequence[MappedLayer], geometry: Geometry, one: int = 1
+) -> list[tuple[int, int]]:
     """Return bias and multiplier of every channel of every tile, in the order of the weights.
 
-    The half of the rounding shift has joined the bias. Layers with thresholds have no parameters.
+    A missing channel has a multiplier of ``one``. The half of the rounding shift has joined the
+    bias. Layers with thresholds have no parameters.
     """
     pairs: list[tuple[int, int]] = []
     for layer in mapped:
@@ -196,8 +220,8 @@ def parameter_pairs(mapped: Sequence[MappedLayer], geometry: Geometry) -> list[t
         biases, multipliers = _groups(layer, layer.bias + half), _groups(layer, layer.multiplier)
         for bias, multiplier in zip(biases, multipliers, strict=True):
             pairs += zip(bias.tolist(), multiplier.tolist(), strict=True)
-            pairs += [(0, 1)] * (-len(bias) % geometry.columns)
-    return pairs or [(0, 1)]
+            pairs += [(0, one)] * (-len(bias) % geometry.columns)
+    return pairs or [(0, one)]
 
 
 def parameter_words(
@@ -212,7 +236,10 @@ def parameter_words(
 
 
 def scaled_width(
-    layer: MappedLayer, geometry: Geometry, accumulator: Accumulator, any_weights: bool = False
+    layer: MappedLayer,
+    geometry: Geometry,
+    accumulator: Accumulator | FloatSum,
+    any_weights: bool = False,
 ) -> int:
     """Return the bits of the widest ``sum * multiplier + bias`` that a layer can reach.
 
@@ -229,7 +256,7 @@ def scaled_width(
 def threshold_table(
     mapped: Sequence[MappedLayer],
     geometry: Geometry,
-    accumulator: Accumulator,
+    accumulator: Accumulator | FloatSum,
     any_weights: bool = False,
 ) -> ThresholdTable | None:
     """Return the thresholds of every channel of every tile, or None where no layer has any.
@@ -256,9 +283,12 @@ def threshold_table(
     return ThresholdTable(max(counts).bit_length(), width, table)
 
 
-def _reach(layer: MappedLayer, accumulator: Accumulator, any_weights: bool) -> tuple[int, int]:
+def _reach(
+    layer: MappedLayer, accumulator: Accumulator | FloatSum, any_weights: bool
+) -> tuple[int, int]:
     """Return the lowest and the highest sum that a layer's requantiser can meet."""
-    bound = exact_bound(layer)
+    bound = exact_bound(layer)  # which refuses floats
+    assert isinstance(accumulator, Accumulator)
     if any_weights or not bound.needed(accumulator.overflow).fits(accumulator):
         return accumulator.min_level, accumulator.max_level
     return bound.final.ends

@@ -7,11 +7,13 @@ from itertools import islice
 import numpy as np
 
 from ..geometry import Geometry
+from ..numbers.arithmetic import Accumulator
+from ..numbers.float_sum import FloatSum
 from .fetching import bank_cycles, position_cycles
 from .records import Record
 from .timeline import Latencies, TimelineConfig, emissions
 
-__all__ = ["CycleModel", "compute_cycles", "fetch_cycles"]
+__all__ = ["CycleModel", "compute_cycles", "fetch_cycles", "usual_latencies"]
 
 EQUAL, ROUNDS = 3, 24
 """Batches of each context in a row that take equally long where a stream is steady; how many of
@@ -37,15 +39,41 @@ def fetch_cycles(record: Record, geometry: Geometry, *, whole: bool, batch: int)
     return sum(banks) + 3 * len(banks)
 
 
-def compute_cycles(record: Record, interval: int) -> int:
+def compute_cycles(record: Record, interval: int, gap: int = 0) -> int:
     """Return the cycles that a layer keeps the array busy a context, without waiting.
 
-    ``interval`` is the least number of cycles between two last steps.
+    ``interval`` is the least number of cycles between two last steps, ``gap`` that from a last step
+    to the first one of the next tile.
     """
     if not record.on_array:
         return 0
-    tiles = sum(max(steps, interval) for steps in record.tiles.lengths)
+    tiles = sum(max(steps + gap, interval) for steps in record.tiles.lengths)
     return record.banks * (1 + record.tiles.shifts * tiles)
+
+
+def usual_latencies(
+    geometry: Geometry, accumulator: Accumulator | FloatSum, multiplier: int
+) -> Latencies:
+    """Return about the latencies that an accelerator has.
+
+    Those of floats follow from the adder, which has a stage for each of the partial sums: so have
+    products, and each level of a tree.
+
+    Parameters
+    ----------
+    geometry : Geometry
+    accumulator : Accumulator or FloatSum
+    multiplier : int
+        The largest one of all layers.
+    """
+    array = 3 + (geometry.lanes - 1).bit_length() + geometry.skew
+    interval = geometry.drain_cycles + geometry.skew
+    if isinstance(accumulator, Accumulator):
+        return Latencies(array, interval, 2 + multiplier.bit_length().bit_length())
+    turns = accumulator.partial_sums
+    gap = turns * (turns - 1).bit_length()
+    tree = (turns - 1) * (geometry.lanes - 1).bit_length()
+    return Latencies(array + tree + gap + 2 * (turns - 1), interval, 2 * turns + 3, gap)
 
 
 @dataclass(frozen=True)
@@ -71,7 +99,8 @@ class CycleModel:
 
     def compute(self, record: Record) -> int:
         """Return the cycles that a layer keeps the array busy a context."""
-        return compute_cycles(record, self.config.latencies.interval)
+        latencies = self.config.latencies
+        return compute_cycles(record, latencies.interval, latencies.gap)
 
     @property
     def loading(self) -> int:

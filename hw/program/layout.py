@@ -12,18 +12,19 @@ from ..errors import GeometryError
 from ..geometry import Geometry
 from ..network.network import INPUT, Network
 from ..numbers.arithmetic import Accumulator, address_width
+from ..numbers.float_sum import FloatSum
 from ..numbers.formats import Fixed
 from ..numbers.mode import Mode
 from ..numbers.operands import Operands, widest
 from .allocation import allocate
 from .bounds import exact_bound, type_bound
 from .contents import Contents
-from .cycles import CycleModel, compute_cycles, fetch_cycles
+from .cycles import CycleModel, compute_cycles, fetch_cycles, usual_latencies
 from .fetching import aligned
 from .mapping import MappedLayer, map_network
 from .records import Feed, OutputArea, Place, Record, Tiles, feed_of, runs_of
 from .regrouping import alternatives
-from .timeline import Latencies, TimelineConfig
+from .timeline import TimelineConfig
 
 __all__ = ["Program"]
 
@@ -53,7 +54,7 @@ class Program:
         because these weights do not reach further.
     regroup : bool
         Convolutions may run in other groups and in strips (`regrouping`), where that is faster;
-        False runs each as the layer says.
+        False runs each as the layer says, and so do floats.
 
     Attributes
     ----------
@@ -116,7 +117,7 @@ class Program:
         self.modes = self._collect_modes()
         self._allocation = allocate(network, self._tensor_words())
         self.image_words = self._allocation.words
-        if regroup:
+        if regroup and not network.is_float:  # whose sums depend on their order
             self.mapped = self._regroup()
         self.segment = self._find_segment()
         self.records, self.weight_words = self._make_records()
@@ -130,9 +131,10 @@ class Program:
 
     def _check_slices(self) -> None:
         """Raise `GeometryError` where slices would saturate other sums than whole products do."""
-        accumulator, bits = self.network.accumulator, self.geometry.slice
-        if bits is None or accumulator.overflow == "wrap":
+        bits = self.geometry.slice
+        if bits is None or self.network.integer_accumulator.overflow == "wrap":
             return
+        accumulator = self.network.integer_accumulator
         for mapped in self.mapped:
             if not mapped.on_array:
                 continue
@@ -183,7 +185,7 @@ class Program:
         others = alternatives(
             mapped,
             self.geometry.lanes,
-            self.network.accumulator,
+            self.network.integer_accumulator,
             any_weights=self.any_weights,
             # levels go to the output memory position by position
             strips=mapped.layer.name not in self._output_names,
@@ -426,10 +428,11 @@ class Program:
         return slices > 1 or any(record.tiles.bitwise for record in self.records)
 
     @property
-    def accumulator(self) -> Accumulator:
+    def accumulator(self) -> Accumulator | FloatSum:
         """The accumulator as it is built; where no sum of whole products overflows, slices wrap."""
-        total = self.network.accumulator
-        return total if self.geometry.slice is None else replace(total, overflow="wrap")
+        if self.geometry.slice is None:
+            return self.network.accumulator
+        return replace(self.network.integer_accumulator, overflow="wrap")
 
     @property
     def last_input_layer(self) -> int:
@@ -455,15 +458,10 @@ class Program:
         """The cycles that everything takes."""
         geometry = self.geometry
         factors = [each.multiplier.max(initial=1) for each in self.mapped if each.on_array]
-        latencies = Latencies(
-            array=3 + (geometry.lanes - 1).bit_length() + geometry.skew,
-            interval=geometry.drain_cycles + geometry.skew,
-            levels=2 + int(max(factors)).bit_length().bit_length(),
-        )
         config = TimelineConfig(
             geometry=geometry,
             records=self.records,
-            latencies=latencies,
+            latencies=usual_latencies(geometry, self.network.accumulator, int(max(factors))),
             contexts=self.contexts,
             batch=self.batch,
             segment=self.segment,

@@ -16,6 +16,9 @@ with ``2 * (w . x) - (2**a - 1) * sum(w)``; the constant joins the bias.
 weight that picks a channel is the summand at its lane and 0 at the others. Weights without a zero
 read everything twice, the second time with the signs of the other lanes flipped, which cancels
 them.
+
+**Floats** have no planes and no second pass, and what picks a channel is the weight 1: their sums
+are those of the words as they come.
 """
 
 from dataclasses import dataclass, replace
@@ -27,7 +30,7 @@ from ..errors import FormatError, NetworkError
 from ..geometry import Geometry
 from ..network.layers import Add, Layer, MaxPool, Move, Requantised, Weighted
 from ..network.network import INPUT, Network
-from ..numbers.formats import Bipolar, Fixed, Format
+from ..numbers.formats import Bipolar, Fixed, Float, Format
 from ..numbers.mode import Mode
 from ..numbers.operands import Operands, common, narrowest, widest
 from .patch import Patch, patch_of
@@ -48,9 +51,12 @@ def operands(network: Network, *, sliced: bool = False) -> Operands:
     Raises
     ------
     NetworkError
-        When no operand of 32 bits holds the levels of all layers; for weights without slices.
+        When no operand of 32 bits holds the levels of all layers; for floats of several formats;
+        for weights without slices.
     """
     weights = [layer.weight for layer in network if isinstance(layer, Weighted)]
+    if network.is_float:
+        return _float_operands(network, weights, sliced)
     if sliced:
         _check_slices(network)
         picking = [narrowest(0, max(_summands(each))) for each in network if _picks(each)]
@@ -64,6 +70,22 @@ def operands(network: Network, *, sliced: bool = False) -> Operands:
     formats = [each for layer in network for each in layer.inputs]
     activation = _common(network, "inputs", formats)
     return widest([Operands(weight, activation)])
+
+
+def _float_operands(network: Network, weights: list[Format], sliced: bool) -> Operands:
+    """Return the operand formats of a network of floats; with no weights, what picks is a float."""
+    if sliced:
+        raise NetworkError(
+            f"network {network.name} is of floats, and slices are of integers: leave out the slice"
+        )
+    weight = _common(network, "weights", weights or [network.input])
+    for layer in network:
+        if _picks(layer) and not weight.holds(0):
+            raise NetworkError(
+                f"layer {layer.name}: {weight} weights have no 0 to pick channels of floats with; "
+                "take other weights, or neither average pools nor sums"
+            )
+    return Operands(weight, network.input)
 
 
 def _is_bitwise(network: Network) -> bool:
@@ -375,7 +397,10 @@ def _map_selecting(
     summands = _summands(layer)
     if array.weight.max_level < 1:
         raise NetworkError(f"layer {layer.name}: {array.weight} weights cannot pick a channel")
-    taps, doubling = _taps(summands, array.weight)
+    if isinstance(array.weight, Float):
+        taps, doubling = [[array.weight.one] for _ in summands], 0
+    else:
+        taps, doubling = _taps(summands, array.weight)
     patch = patch_of(layer, size, lanes, repeats=len(taps[0]))
     if not isinstance(layer, Add):
         taps = [taps[0] * patch.window.taps]

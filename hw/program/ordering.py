@@ -108,7 +108,7 @@ class _Ties:
 
     def kept(self) -> dict[str, list[int]]:
         """Return, for each tensor, of how many channels the blocks are that keep theirs."""
-        network = self.network
+        network, total = self.network, self.network.integer_accumulator
         kept: dict[str, list[int]] = defaultdict(list)
         kept[INPUT].append(1)
         for end in network.ends:
@@ -120,9 +120,9 @@ class _Ties:
             if isinstance(layer, Conv2d) and layer.groups > 1:
                 kept[layer.name].append(layer.channels // layer.groups)
                 kept[sources[0]].append(layer.weights.shape[3])
-            saturates = network.accumulator.overflow == "saturate" and mapped.on_array
+            saturates = mapped.on_array and total.overflow == "saturate"
             moves = not isinstance(layer, Weighted)
-            if moves or (saturates and not cannot_overflow(mapped, network.accumulator, False)):
+            if moves or (saturates and not cannot_overflow(mapped, total, False)):
                 kept[sources[0]].append(1)
             if moves:
                 kept[layer.name].append(1)

@@ -42,11 +42,14 @@ class Latencies:
         Between two last steps, at least.
     levels : int
         From a partial sum to its level.
+    gap : int
+        Between a last step and the first one of the next tile, at least.
     """
 
     array: int
     interval: int
     levels: int
+    gap: int = 0
 
 
 @dataclass(frozen=True)
@@ -417,7 +420,8 @@ class _Sequencer:
         end = start
         pairs = list(zip(tiles.lengths, self._patterns(layer, index), strict=True))
         for steps, pattern in pairs * tiles.shifts:
-            end = self.tile_end = max(end + steps, self.tile_end + latencies.interval)
+            least = max(steps + latencies.gap, latencies.interval)
+            end = self.tile_end = max(end + steps, self.tile_end + least)
             self.timeline.write(end + delay, pattern)
         self.released = end
         self.drained = end + latencies.array + config.geometry.drain_cycles

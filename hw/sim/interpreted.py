@@ -130,7 +130,9 @@ class _Session:
         return self.codes[index] | (index == len(self.codes) - 1) << offset
 
     def _take(self, result) -> None:
-        self.levels.append(result.level)
+        fmt, given = self.accelerator.program.network.output, result.level
+        # a float is read as its value
+        self.levels.append(fmt.quantize(given) if isinstance(given, float) else given)
         if result.last:
             self.labels.append(result.label)
 

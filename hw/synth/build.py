@@ -50,9 +50,8 @@ def accelerator_for(program: Program, target: Target, *, multiplier: str = "logi
     enough = left >= (_requantising(program) if blocks.used else 1)
     placed = single_port(program, target)
     built = Implementation(fabric, single_port=placed)
-    return Accelerator(
-        program, replace(built, requantize_dsp=enough and not built.blocks_accumulate)
-    )
+    infers = not _places_blocks(built, program)
+    return Accelerator(program, replace(built, requantize_dsp=enough and infers))
 
 
 def _used(fabric: Fabric, program: Program) -> int:
@@ -76,7 +75,13 @@ def infers_blocks(accelerator: Accelerator) -> bool:
     It must not look for any where there are some already: Yosys would spoil them.
     """
     built = accelerator.implementation
-    return not built.blocks_accumulate and (built.fabric.blocks.used or built.requantize_dsp)
+    placed = _places_blocks(built, accelerator.program)
+    return not placed and (built.fabric.blocks.used or built.requantize_dsp)
+
+
+def _places_blocks(built: Implementation, program: Program) -> bool:
+    """Tell whether there are DSP blocks in the array; floats leave all of theirs to synthesis."""
+    return built.blocks_accumulate and not program.network.is_float
 
 
 def cost(

@@ -111,7 +111,7 @@ def estimate(program: Program, target: Target, *, multiplier: str = "logic") -> 
     Raises
     ------
     FitError
-        For a family of which nothing was measured.
+        For a family of which nothing was measured, and for floats, of which nothing was.
     GeometryError
         As `build.accelerator_for` does.
     """
@@ -121,6 +121,11 @@ def estimate(program: Program, target: Target, *, multiplier: str = "logic") -> 
         raise FitError(
             f"no accelerator was measured on {family}, of which {target.name} is, so there is no "
             f"estimate; there is one for {', '.join(_models())}, and synthesize without --estimate"
+        )
+    if program.network.is_float:
+        raise FitError(
+            f"network {program.network.name} computes in floats, of which there is no estimate; "
+            "synthesize without --estimate"
         )
     found = count_accelerator(accelerator_for(program, target, multiplier=multiplier), target)
     lut = _weighted(model["lut"], found)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -11,7 +11,8 @@ from amaranth.lib.wiring import In, Out
 from ...gates.pipeline import delay
 from ...numbers.arithmetic import address_width
 from ...numbers.format import Format
-from .requantize import Requantize, RequantizeConfig
+from .float_requantize import FloatRequantizeConfig
+from .requantize import RequantizeConfig
 from .thresholds import Thresholds, ThresholdsConfig
 
 __all__ = ["LevelUnit", "LevelUnitConfig"]
@@ -29,7 +30,7 @@ class LevelUnitConfig:
         Layout of a `Tag`.
     chains : int
         Sums that come at once.
-    requantize : RequantizeConfig
+    requantize : RequantizeConfig or FloatRequantizeConfig
         Of the requantiser of each chain; its modes are those without thresholds.
     thresholds : ThresholdsConfig, optional
         Of the search of each chain, where a mode has thresholds.
@@ -43,7 +44,7 @@ class LevelUnitConfig:
 
     tag: data.StructLayout
     chains: int
-    requantize: RequantizeConfig
+    requantize: RequantizeConfig | FloatRequantizeConfig
     thresholds: ThresholdsConfig | None
     by_thresholds: Sequence[bool]
     rows: int
@@ -80,7 +81,7 @@ class LevelUnit(wiring.Component):
 
     Members
     -------
-    i : In(ArrayLayout(signed(width), chains))
+    i : In(ArrayLayout(config.requantize.sum, chains))
         The partial sums.
     tags : In(stream.Signature(Tag, always_ready=True))
         Their tag.
@@ -105,7 +106,7 @@ class LevelUnit(wiring.Component):
         row = address_width(config.rows)
         super().__init__(
             {
-                "i": In(data.ArrayLayout(signed(config.requantize.width), config.chains)),
+                "i": In(data.ArrayLayout(config.requantize.sum, config.chains)),
                 "tags": In(tags),
                 "i_row": In(row),
                 "parameters": In(stream.Signature(row, always_ready=True)),
@@ -133,7 +134,7 @@ class LevelUnit(wiring.Component):
             self.ahead.payload.eq(delay(m, self.tags.payload, before, ones=True)),
         ]
         for index in range(config.chains):
-            m.submodules[f"requantize_{index}"] = requantize = Requantize(config.requantize)
+            m.submodules[f"requantize_{index}"] = requantize = config.requantize.component()
             m.d.comb += [
                 requantize.i.eq(sums[index]),
                 requantize.i_bias.eq(parameters.bias),
@@ -151,10 +152,7 @@ class LevelUnit(wiring.Component):
 
     def _parameters(self, m: Module) -> data.View:
         """Return bias and multiplier of the sums that the requantisers take in this cycle."""
-        scaling, late = self.config.requantize, self.config.late
-        layout = data.StructLayout(
-            {"bias": signed(scaling.bias_width), "multiplier": scaling.multiplier_width}
-        )
+        layout, late = self.config.requantize.parameters, self.config.late
         image = self.config.parameters
         m.submodules.parameters = memory = Memory(shape=layout.size, depth=len(image), init=image)
         port = memory.read_port()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...gates.adder import Term, adder_tree, partial_products, tree_latency
@@ -39,6 +39,22 @@ class RequantizeConfig:
     modes: Sequence[Mode]
     dsp: bool = False
     totals: Sequence[int] | None = None
+
+    @property
+    def sum(self) -> Shape:
+        """Shape of an accumulator."""
+        return signed(self.width)
+
+    @property
+    def parameters(self) -> data.StructLayout:
+        """Layout of bias and multiplier."""
+        return data.StructLayout(
+            {"bias": signed(self.bias_width), "multiplier": unsigned(self.multiplier_width)}
+        )
+
+    def component(self) -> "Requantize":
+        """Return the gates."""
+        return Requantize(self)
 
     @property
     def latency(self) -> int:

@@ -14,7 +14,7 @@ from ...gates.counter import count_down
 from ...gates.pipeline import delay
 from ...gates.ports import WriteInterface, WriteSignature
 from ...gates.table import field
-from ...numbers.formats import Bipolar, Format
+from ...numbers.format import Format
 from ..job import LOOPS, check_contexts, loops_of, start_address
 
 __all__ = ["Writer", "WriterConfig", "WriterLayer", "WriterOutput"]
@@ -455,4 +455,4 @@ def _flag(m: Module, flag: Value) -> Value:
 
 def _encoded(fmt: Format, level) -> Value:
     """Return the code of a level that ``fmt`` holds; assigned to a wider signal it is extended."""
-    return level > 0 if fmt == Bipolar() else level
+    return fmt.code_of(level)

@@ -5,10 +5,13 @@ from dataclasses import replace
 import pytest
 
 from narrowgauge.boards.protocol.info import Info, device_digest, network_digest
+from narrowgauge.hw.errors import LinkError
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.numbers.arithmetic import Accumulator
+from narrowgauge.hw.numbers.float_sum import FloatSum
 from narrowgauge.hw.program.layout import Program
 
+from ...hw.formats import parse_float
 from ...hw.networks import random_network, weighted, with_widths
 
 
@@ -24,6 +27,19 @@ def test_weights_are_laid_out_from_an_answer(bits):
     if bits == 2:  # whole weights lie otherwise
         other = replace(info, sliced=False)
         assert other.program(network).contents.weights != program.contents.weights
+
+
+def test_a_device_says_in_what_floats_it_sums():
+    network = random_network(1, ("int4", "uint4", "uint4"), [6, 5, 3], Accumulator(20))
+    program = Program(network, Geometry(2, 2, 2))
+    integers = Info.of(program, loads_weights=True, window=4, clock_frequency=12e6)
+    said = replace(integers, accumulator=FloatSum(parse_float("float6_9"), 3))
+    payload = said.to_bytes()
+    assert Info.from_bytes(payload) == said
+    with pytest.raises(LinkError, match="floats are summed in floats, not in int4"):
+        Info.from_bytes(payload.replace(b"float6_9", b"int4\0\0\0\0"))
+    with pytest.raises(LinkError, match="build its bitstream anew"):
+        Info.from_bytes(payload[:-1])
 
 
 def test_widths_of_channels_are_part_of_what_a_device_is():

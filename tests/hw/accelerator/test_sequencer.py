@@ -43,12 +43,12 @@ banks = st.lists(  # context, layer, the first of its job, of another group than
 )  # fmt: skip
 
 
-def config_of(layers, interval, sliced=False):
+def config_of(layers, interval, sliced=False, gap=None):
     if sliced:  # each slice has weights of its own
         layers = [replace(layer, bitwise=False) for layer in layers]
     return SequencerConfig(
         Job(2, len(layers)), interval, weight_words=256, bank_words=16, layers=layers,
-        sliced=sliced,
+        sliced=sliced, gap=gap,
     )  # fmt: skip
 
 
@@ -159,6 +159,72 @@ def test_nothing_waits_but_for_the_drain(layer, interval, count):
     bank = words * layer.shifts
     least = [each + (not index) for index, each in enumerate(bank)] * count
     assert [b - a for a, b in pairwise(ends)] == [max(interval, each) for each in least[1:]]
+
+
+def follow_at_once(config, steps):
+    """Whether steps of a tile are in consecutive cycles, and tiles as far apart as they must be."""
+    if not steps[-1][1].last:
+        return False
+    firsts = [True, *(step.last for _, step in steps[:-1])]
+    pairs = zip(pairwise(cycle for cycle, _ in steps), firsts[1:], strict=True)
+    return all(b - a > config.gap if first else b - a == 1 for (a, b), first in pairs)
+
+
+tiles = st.builds(  # of floats: no planes, and no strips
+    SequencerLayer,
+    runs=st.integers(1, 3).map(lambda count: [(count, 1)]),
+    steps=st.integers(1, 4),
+    bitwise=st.just(False),
+    weight_base=st.integers(0, 9),
+    group_weights=st.integers(0, 9),
+)
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(tiles, min_size=2, max_size=2), st.integers(1, 5), st.integers(0, 6), banks,
+    st.integers(0, 99),
+)  # fmt: skip
+def test_with_a_gap_the_steps_of_a_tile_follow_at_once(layers, interval, gap, banks, seed):
+    config, banks = config_of(layers, interval, gap=gap), list(jobs_of(banks))
+    assert is_right(config, banks, seed)
+    assert follow_at_once(config, walk(config, banks, seed)[0])
+
+
+@settings(max_examples=20)
+@given(tiles, st.integers(1, 5), st.integers(0, 6), st.integers(1, 3))
+def test_tiles_wait_for_the_gap_and_the_drain_alone(layer, interval, gap, count):
+    banks = [(0, 0, index == 0, False) for index in range(count)]
+    steps, _ = walk(config_of([layer], interval, gap=gap), banks)
+    ends = [cycle for cycle, step in steps if step.last]
+    bank = [layer.steps + (not index) for index in range(layer.runs[0][0])]  # one more to start
+    least = max(layer.steps + gap, interval)
+    assert [b - a for a, b in pairwise(ends)] == [max(least, each) for each in (bank * count)[1:]]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("max(gap, interval", "max(0, interval"),
+        ("interval - layer.steps", "0"),
+        ("Mux(ends, 0,", "Mux(ends, 1,"),
+    ],
+    ids=["no gap", "no drain", "a cycle less"],
+)
+def test_a_fault_of_the_gap_is_found(monkeypatch, old, new):
+    layers = [SequencerLayer([(3, 1)], steps, False, 3, 4) for steps in (2, 3)]
+    banks = [(0, 0, True, False), (0, 0, False, True), (1, 1, True, False)]
+
+    def holds():
+        configs = [config_of(layers, *each) for each in ((5, False, 1), (2, False, 4))]
+        return all(
+            is_right(config, banks, 0) and follow_at_once(config, walk(config, banks, 0)[0])
+            for config in configs
+        )
+
+    assert holds()
+    edit(monkeypatch, Sequencer, "_begins", old, new)
+    assert not holds()
 
 
 @pytest.mark.parametrize(
