@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...hw.errors import DataError, FormatError
-from ...hw.numbers.formats import Bipolar, Format
+from ...hw.numbers.formats import Bipolar, Float, Format
 
 __all__ = ["Dataset", "input_scale", "stratified_split"]
 
@@ -115,6 +115,8 @@ class Dataset:
         pixels = np.arange(256, dtype=np.float64)
         if fmt == Bipolar():
             levels = fmt.quantize(2 * pixels - self.pixel_max)
+        elif isinstance(fmt, Float):
+            levels = fmt.quantize(pixels / self.pixel_max)
         else:
             levels = fmt.quantize(pixels * fmt.max_level / self.pixel_max)
         for dtype in (np.int16, np.int32):
@@ -124,13 +126,15 @@ class Dataset:
 
 
 def input_scale(fmt: Format) -> float:
-    """Return the value of input level 1, so that the brightest pixel has value 1.
+    """Return the value of input level 1, so that the brightest pixel has value 1; 1 of floats.
 
     Raises
     ------
     FormatError
         For ``int1``, whose only levels are -1 and 0.
     """
+    if isinstance(fmt, Float):
+        return 1.0
     if fmt.max_level < 1:
         raise FormatError(f"input format {fmt} has no positive level; use uint1 or wider")
     return 1.0 / fmt.max_level

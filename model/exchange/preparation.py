@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...hw.errors import DataError, NetworkError
+from ...hw.numbers.formats import parse
 from ..exact.quantizer import ROUNDINGS
 
 __all__ = ["KEY", "Preparation"]
@@ -25,7 +26,8 @@ class Preparation:
     """Map of an image of real numbers to input levels, as plain data.
 
     A value ``v`` becomes the code ``round(clip(v' / scale + zero_point, low, high))``, where
-    ``v' = v * gain[c] + offset[c]``, and the level ``code - zero``; a bipolar one its sign.
+    ``v' = v * gain[c] + offset[c]``, and the level ``code - zero``; a bipolar one its sign, and a
+    float one the nearest number.
 
     Attributes
     ----------
@@ -47,6 +49,8 @@ class Preparation:
         Its rounding mode, as QONNX calls it.
     is_bipolar : bool
         Whether it gives signs.
+    float_format : str
+        Name of the float format that it rounds to; empty of others.
     mean, deviation : tuple of float
         What is taken off pixels of data sets, 0 to 1, and what they are divided by then; one a
         channel, or one for all.
@@ -69,6 +73,7 @@ class Preparation:
     zero: int = 0
     rounding: str = "ROUND"
     is_bipolar: bool = False
+    float_format: str = ""
     order: tuple[int, ...] | None = None
     gain: tuple[float, ...] = (1.0,)
     offset: tuple[float, ...] = (0.0,)
@@ -81,7 +86,12 @@ class Preparation:
 
     def plain(self) -> dict[str, object]:
         """Return it as JSON data."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        data: dict[str, object] = {
+            name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()
+        }
+        if not self.float_format:  # as it was before there was any
+            del data["float_format"]
+        return data
 
     @classmethod
     def from_about(cls, about: Mapping[str, object]) -> "Preparation | None":
@@ -191,7 +201,9 @@ class Preparation:
         images : float array of shape (images, *shape)
             As the imported model reads them.
         """
-        if self.is_bipolar or self.gain != (1.0,) or self.offset != (0.0,):
+        if self.is_bipolar or self.float_format:
+            return 0.0
+        if self.gain != (1.0,) or self.offset != (0.0,):
             return 0.0
         if self.int8_zero is not None and images.dtype == np.int8:
             return 0.0
@@ -209,7 +221,9 @@ class Preparation:
         outside = self.outside(images)
         if outside > STRANGE:
             return f"{100 * outside:.0f} % of the input lies beyond what its quantiser holds"
-        if images.dtype == np.int8 or self.is_bipolar or self.high - self.low < FEW * FINE:
+        if images.dtype == np.int8 or self.is_bipolar or self.float_format:
+            return ""
+        if self.high - self.low < FEW * FINE:
             return ""
         used = len(np.unique(self.levels(images)))
         if 1 < used <= FEW:
@@ -235,6 +249,8 @@ class Preparation:
 
     def _quantised(self, values: np.ndarray) -> np.ndarray:
         """Return the levels of values; in float32 where they are, as QONNX's executor does."""
+        if self.float_format:
+            return parse(self.float_format).quantize(values, self.scale)
         ratio = values / values.dtype.type(self.scale) + values.dtype.type(self.zero_point)
         if self.is_bipolar:
             return np.where(ratio >= 0, 1, -1).astype(np.int64)

@@ -29,9 +29,9 @@ def settled(network: Network, images: np.ndarray | None, options: AccumulatorFit
     ------
     NetworkError
         Where they do not, with the layer and the least bits; where its accumulator is as narrow
-        already; for a calibrated bound without images.
+        already; for a calibrated bound without images; for floats.
     """
-    own = network.accumulator
+    own = network.integer_accumulator
     if options.bound == "calibrated" and images is None:
         raise NetworkError("a calibrated bound needs images: give --data")
     if own.width <= options.bits and own.overflow == options.overflow:

@@ -14,6 +14,7 @@ import torch
 from ...hw.errors import FormatError, NetworkError
 from ...hw.numbers.formats import Fixed
 from ..layers.blocks import Model
+from ..layers.quantize import WeightQuantizer
 from ..layers.rounding import within
 from ..post_training.limited_rounding import limit_levels
 from ..post_training.sum_limits import SumLimits
@@ -75,5 +76,6 @@ def round_within(model: Model, limits: LayerLimits) -> None:
     for node, step in model.weighted():
         if node.name in limits:
             quantizer, shadow = step.weights()
+            assert isinstance(quantizer, WeightQuantizer)  # only integers have limits
             scale = quantizer.scale(shadow)
             shadow.copy_(limit_levels(shadow / scale, quantizer, limits[node.name]) * scale)

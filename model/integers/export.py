@@ -1,7 +1,9 @@
 """Export: a trained torch model becomes the `hw.network.network.Network` that hardware runs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -10,6 +12,9 @@ from ...hw.errors import NetworkError
 from ...hw.network.layers import Layer, Requantised, Size, Weighted
 from ...hw.network.network import Network
 from ...hw.numbers.arithmetic import Accumulator, bits_for
+from ...hw.numbers.default_sum import default_sum
+from ...hw.numbers.float_sum import FloatSum
+from ...hw.numbers.formats import Float
 from ...hw.program.bounds import accumulator_bits
 from ..exact.solving import build, solve_together
 from ..exact.unsolved import UnsolvedLayer
@@ -19,9 +24,12 @@ from ..layers.unweighted import MaxPoolStep, UpsampleStep
 from ..training.recipe import Recipe, default_activation
 from ..training.train import Trained
 from .export_layers import enlarged, hidden_layer, last_layer, max_pool
+from .float_layers import float_layer
 from .guarantee import prove_sums
 
 __all__ = ["FoldReport", "export", "export_model"]
+
+Drafted = TypeVar("Drafted", UnsolvedLayer, Layer)
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,11 @@ class FoldReport:
 
 
 def export(
-    trained: Trained, *, lanes: int, accumulator: Accumulator | None = None, name: str | None = None
+    trained: Trained,
+    *,
+    lanes: int,
+    accumulator: Accumulator | FloatSum | None = None,
+    name: str | None = None,
 ) -> tuple[Network, tuple[FoldReport, ...]]:
     """Turn a trained model into a network of integers, and say what that took.
 
@@ -60,23 +72,28 @@ def export(
     output they need none. The last layer has multiplier 1, shift 0 and a format that holds all its
     sums: its levels are the logits.
 
+    A network with float activations stays one of floats: its parameters are rounded, nothing is
+    folded, and its logits have the format of the sums.
+
     Parameters
     ----------
     trained : Trained
         A quantised network.
     lanes : int
         Lanes of the array, which decide how much padding the accumulator must hold.
-    accumulator : Accumulator, optional
+    accumulator : Accumulator or FloatSum, optional
         Register of the dot products; None takes the one that the network was trained for if all of
-        it was, else the narrowest that cannot overflow, wrapping. The integers do not depend on it.
+        it was, else the narrowest that cannot overflow, wrapping, or of floats `default_sum`. The
+        integers do not depend on it.
     name : str, optional
         Name of the network; None makes one from data set, network and formats.
 
     Raises
     ------
     NetworkError
-        For a float network; when no shift is exact, with the layer and the channel; of a network
-        that was trained for an accumulator, for the first channel whose integers overflow it.
+        For a network without formats; when no shift is exact, with the layer and the channel; of a
+        network that was trained for an accumulator, for the first channel whose integers overflow
+        it.
     """
     if trained.recipe.is_float:
         raise NetworkError("a float network has no integers; train it with a weight format")
@@ -117,12 +134,14 @@ def _proven(network: Network, recipe: Recipe, lanes: int) -> dict[str, object]:
 
 
 def export_model(
-    model: Model, *, name: str, lanes: int, accumulator: Accumulator | None = None
+    model: Model, *, name: str, lanes: int, accumulator: Accumulator | FloatSum | None = None
 ) -> tuple[Network, tuple[FoldReport, ...]]:
     """Turn a quantised model, however it became one, into a network without an origin.
 
     Parameters and errors are those of `export`.
     """
+    if isinstance(model.input_format, Float):
+        return _export_floats(model, name, accumulator), ()
     with torch.no_grad():
         layers, compared = _layers(model)
     reports = tuple(
@@ -141,15 +160,45 @@ def export_model(
     return network, reports
 
 
+def _export_floats(model: Model, name: str, register: Accumulator | FloatSum | None) -> Network:
+    """Return the network of a model with float activations."""
+    if register is None:
+        assert isinstance(model.input_format, Float)
+        weights = [step.weight_format or model.input_format for _, step in model.weighted()]
+        register = default_sum(weights[0], model.input_format)
+    if not isinstance(register, FloatSum):
+        raise NetworkError(
+            f"network {name}: floats are summed in floats, not in {register.width} bits"
+        )
+    sums = partial(float_layer, register=register)
+    with torch.no_grad():
+        layers = _draft(model, sums, partial(sums, last=True))
+    return Network(
+        name=name,
+        layers=tuple(layers),
+        accumulator=register,
+        input_size=Size(*model.image_shape),
+    )
+
+
 def _layers(model: Model) -> tuple[list[Layer], dict[str, int]]:
     """Return all layers, and how many accumulator levels of each were compared."""
+    found = _draft(model, hidden_layer, last_layer)
+    solutions = solve_together([each for each in found if isinstance(each, UnsolvedLayer)])
+    return build(found, solutions), {name: each.compared for name, each in solutions.items()}
+
+
+def _draft(
+    model: Model, hidden_layer: Callable[..., Drafted], last_layer: Callable[..., Drafted]
+) -> list[Drafted | Layer]:
+    """Return what becomes of all steps; ``hidden_layer`` and ``last_layer`` turn those that sum."""
     *hidden, (last, last_step) = model.items()
     pooled = {
         node.name: step.pool_name
         for node, step in hidden
         if isinstance(step, Block) and step.pool is not None
     }
-    found: list[UnsolvedLayer | Layer] = []
+    found: list[Drafted | Layer] = []
     for node, step in hidden:
         sources = tuple(pooled.get(source, source) for source in node.sources)
         if isinstance(step, MaxPoolStep):
@@ -162,9 +211,7 @@ def _layers(model: Model) -> tuple[list[Layer], dict[str, int]]:
         if isinstance(step, Block) and step.pool is not None:
             found.append(max_pool(step.pool_name, step.pool, step.output, (node.name,)))
     sources = tuple(pooled.get(source, source) for source in last.sources)
-    found.append(last_layer(model, last, last_step, sources))
-    solutions = solve_together([each for each in found if isinstance(each, UnsolvedLayer)])
-    return build(found, solutions), {name: each.compared for name, each in solutions.items()}
+    return [*found, last_layer(model, last, last_step, sources)]
 
 
 def _name(recipe: Recipe) -> str:

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ...hw.errors import NetworkError
 from ...hw.network.layers import Layer, MaxPool, Move, Window
@@ -25,7 +25,7 @@ from ..layers.quantize import ActivationQuantizer
 from ..layers.steps import BIAS, Head, SidedMaxPool, Step, WeightedStep, pair
 from ..layers.unweighted import AddStep, AveragePoolStep, summands
 
-__all__ = ["enlarged", "hidden_layer", "last_layer", "max_pool"]
+__all__ = ["channels_last", "enlarged", "hidden_layer", "last_layer", "max_pool", "window_of"]
 
 Lengths = int | tuple[int, ...]
 
@@ -86,7 +86,7 @@ def max_pool(name: str, pool: nn.MaxPool2d, fmt: Format, sources: tuple[str, ...
     if isinstance(pool, SidedMaxPool):
         window = Window(pair(pool.kernel_size), pair(pool.stride), pool.sides)
     else:
-        window = _window(pool.kernel_size, pool.stride, pool.padding)
+        window = window_of(pool.kernel_size, pool.stride, pool.padding)
     return MaxPool(name=name, input=fmt, output=fmt, sources=sources, window=window)
 
 
@@ -152,28 +152,33 @@ def _accumulation(model: Model, node: Node, step: Step, sources: tuple[str, ...]
     if isinstance(step, WeightedStep):
         return _weighted(step, found)
     if isinstance(step, AveragePoolStep) and not step.whole:
-        return replace(found, window=_window(step.kernel, step.stride, step.padding))
+        return replace(found, window=window_of(step.kernel, step.stride, step.padding))
     return found
 
 
 def _weighted(step: WeightedStep, sums: Accumulation) -> Accumulation:
     """Return the sums of a dense layer or a convolution, its weights in the order channels last."""
     quantizer, shadow = step.weights()
-    levels = quantizer.levels(shadow)
-    if isinstance(step.op, nn.Linear):
-        if len(step.spatial) == 3:
-            levels = levels.reshape(-1, *step.spatial).permute(0, 2, 3, 1).flatten(1)
-    else:
-        levels = step.spread(levels).permute(0, 2, 3, 1)
+    weights, (fmt,) = channels_last(step, quantizer.levels(shadow)), step.inputs
+    if not isinstance(step.op, nn.Linear):
         sums = replace(sums, window=step.window, groups=step.op.groups)
-    weights, (fmt,) = levels.cpu().numpy(), step.inputs
     low, high = reach(weights, fmt.min_level, fmt.max_level)
     return replace(
         sums, weights=weights, weight=quantizer.format, widths=quantizer.widths, low=low, high=high
     )
 
 
-def _window(kernel: Lengths, stride: Lengths, padding: Lengths) -> Window:
+def channels_last(step: WeightedStep, levels: Tensor) -> np.ndarray:
+    """Return weight levels in the order of `Dense` or `Conv2d`, with the zeros of a dilation."""
+    if not isinstance(step.op, nn.Linear):
+        levels = step.spread(levels).permute(0, 2, 3, 1)
+    elif len(step.spatial) == 3:
+        levels = levels.reshape(-1, *step.spatial).permute(0, 2, 3, 1).flatten(1)
+    return levels.cpu().numpy()
+
+
+def window_of(kernel: Lengths, stride: Lengths, padding: Lengths) -> Window:
+    """Return the window of torch's sizes, padded alike on opposite sides."""
     rows, columns = pair(padding)
     return Window(pair(kernel), pair(stride), (rows, columns, rows, columns))
 

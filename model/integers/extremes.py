@@ -15,7 +15,7 @@ from ...hw.errors import NetworkError
 from ...hw.network.layers import Conv2d, Layer, Size, Window
 from ...hw.network.network import INPUT, Network
 from ...hw.numbers.format import Format
-from ...hw.numbers.operands import common
+from ...hw.numbers.operands import check_integers, common
 from ...hw.program.bounds import exact_bound
 from ...hw.program.mapping import MappedLayer, map_network, operands
 from .words import words
@@ -60,7 +60,13 @@ def extreme_levels(mapped: MappedLayer, lanes: int) -> list[np.ndarray]:
     -------
     list of int64 arrays of shape (images, height, width, channels)
         One a source.
+
+    Raises
+    ------
+    FormatError
+        For floats, whose sums have no bounds.
     """
+    check_integers(f"extreme of the sums of layer {mapped.layer.name}", *mapped.layer.inputs)
     size, sources = mapped.patch.size, len(mapped.ranges)
     elements = sources * size.elements
     numbered = torch.arange(1, elements + 1).reshape(sources, 1, *size)  # 0 is no element

@@ -72,7 +72,7 @@ def seen_sums(
     FormatError, NetworkError
         As `evaluate`.
     """
-    register = network.accumulator
+    register = network.integer_accumulator
     steps = register.overflow == "saturate" if steps is None else steps
     wide = network.with_accumulator(WIDE)
     mapped = [each for each in map_network(network, lanes, sliced=sliced) if each.on_array]

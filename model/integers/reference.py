@@ -1,8 +1,8 @@
 """The integer reference: what the accelerator must compute, to the last bit, in torch.
 
 It starts from `hw.program.mapping`, as the accelerator does, so patches, lanes, padding and bit
-planes are the same by construction; `accumulate` adds the order of accumulation, and this
-module the rest.
+planes are the same by construction; `accumulate` adds the order of accumulation, `float_sums` that
+of floats, and this module the rest.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,9 +17,11 @@ from ...hw.errors import FormatError, NetworkError
 from ...hw.network.layers import MaxPool, Move, Requantised
 from ...hw.network.network import INPUT, Network
 from ...hw.numbers.arithmetic import requantize
+from ...hw.numbers.float_sum import FloatSum
 from ...hw.numbers.formats import Format
 from ...hw.program.mapping import MappedLayer, map_network
 from .accumulate import AccumulatorTrace
+from .float_sums import FloatSums
 from .words import over_window, padded
 
 __all__ = ["LayerTrace", "Result", "accuracy", "evaluate", "requantize"]
@@ -37,9 +39,11 @@ class LayerTrace:
     name : str
         The layer.
     accumulators : int64 tensor of shape (images, elements), or None
-        The register after the last step, before requantisation; None for a max pool.
+        The register after the last step, before requantisation; of floats its rank. None for a max
+        pool.
     overflowed : bool tensor of shape (images, elements), or None
-        Whether any step of that sum left the register's range; None for a max pool.
+        Whether any step of that sum left the register's range, or made finite floats infinite;
+        None for a max pool.
     levels : int64 tensor of shape (images, elements)
         The output levels.
     """
@@ -87,7 +91,8 @@ def evaluate(
     images : integer tensor or array of shape (images, height, width, channels)
         Input levels; or of shape (images, inputs), in the same order.
     lanes : int
-        Pairs a step; decides where a saturating accumulator saturates.
+        Pairs a step; decides where a saturating accumulator saturates, and in which order floats
+        are added.
     sliced : bool
         Whether the array multiplies slices of weights: bipolar ones are integers there. In networks
         without any it makes no difference.
@@ -234,21 +239,26 @@ class _Layer:
     def __init__(self, mapped: MappedLayer, lanes: int, network: Network):
         self.mapped = mapped
         self.dtype = _smallest(mapped.layer.output)
-        if mapped.on_array:
-            self.sums = AccumulatorTrace(mapped, lanes, network.accumulator)
-            self._prepare_scaling()
+        self.scaled = torch.int32
+        if not mapped.on_array:
+            return
+        accumulator = network.accumulator
+        if isinstance(accumulator, FloatSum):
+            self.sums = FloatSums(mapped, lanes, accumulator)
+        else:
+            self.sums = AccumulatorTrace(mapped, lanes, accumulator)
+            self._prepare_scaling(self.sums.held)
 
-    def _prepare_scaling(self) -> None:
+    def _prepare_scaling(self, held: int) -> None:
         """Choose the type that holds all scaled sums; refuse what int64 would wrap."""
         mapped, output = self.mapped, self.mapped.layer.output
         if mapped.thresholds is not None:
             # as near to the sums as it takes to tell them apart, so that one type holds both
-            held = self.sums.held
             thresholds = torch.from_numpy(mapped.thresholds.clip(-held, held + 1))
             self.scaled = torch.int32 if held + 1 < 1 << 31 else torch.int64
             self.thresholds = self._by_channel(thresholds).to(self.scaled)
             return
-        largest = self.sums.held * int(mapped.multiplier.max()) + int(abs(mapped.bias).max())
+        largest = held * int(mapped.multiplier.max()) + int(abs(mapped.bias).max())
         largest += 1 << mapped.shift
         if largest >= 1 << 63:
             raise NetworkError(
@@ -285,6 +295,8 @@ class _Layer:
 
     def _levels(self, sums: Tensor) -> Tensor:
         mapped, layer = self.mapped, self.mapped.layer
+        if isinstance(self.sums, FloatSums):
+            return self.sums.levels(sums)
         if mapped.thresholds is not None:
             return _reached(sums, self.thresholds) + layer.output.min_level
         assert isinstance(layer, Requantised)

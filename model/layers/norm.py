@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ...hw.network.layers import MAX_SHIFT
-from ...hw.numbers.formats import Bipolar
+from ...hw.numbers.formats import Bipolar, Float
 from .affine import Affine, Constants, constants
 from .blocks import Model
 from .steps import Block, Step
@@ -74,6 +74,7 @@ def _with_multipliers(model: Model) -> list[tuple[Step, Tensor, Tensor, Constant
         if isinstance(step, Block | AveragePoolStep | AddStep)
         and step.activation is not None
         and step.output != Bipolar()
+        and not isinstance(step.output, Float)  # whose norms are floats, too
     ]
 
 

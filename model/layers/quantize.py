@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ...hw.errors import FormatError
-from ...hw.numbers.formats import Bipolar, Fixed, Format, MiniFloat, PowerOfTwo
+from ...hw.numbers.formats import Bipolar, Fixed, Float, Format, MiniFloat, PowerOfTwo
 from .limits import NO_LIMITS, RELU, Limits
 from .rounding import Chance, Ends, nearest, straight_through, within
 from .widths import check_widths
@@ -25,6 +25,7 @@ __all__ = [
     "QuantizerOptions",
     "WeightQuantizer",
     "check_activation",
+    "check_pair",
     "check_weight",
 ]
 
@@ -51,17 +52,17 @@ def check_weight(fmt: Format) -> Format:
     Raises
     ------
     FormatError
-        For unsigned integers, for ``int1`` and for floats.
+        For unsigned integers and for ``int1``.
     """
-    if fmt.max_level < 1 or (isinstance(fmt, Fixed) and not fmt.signed):  # a float has no levels
+    if fmt.max_level < 1 or (isinstance(fmt, Fixed) and not fmt.signed):
         raise FormatError(
-            f"weights are bipolar, pow2_N, eEmM or intN with N of at least 2, not {fmt}"
+            f"weights are bipolar, pow2_N, eEmM, floats or intN with N of at least 2, not {fmt}"
         )
     return fmt
 
 
 def check_activation(fmt: Format, derived_from: Format | None = None) -> Format:
-    """Return ``fmt`` if activations can have it: `Bipolar`, or `Fixed` with a positive level.
+    """Return ``fmt`` if activations can have it: bipolar, floats, integers with a level above 0.
 
     Parameters
     ----------
@@ -73,13 +74,15 @@ def check_activation(fmt: Format, derived_from: Format | None = None) -> Format:
     Raises
     ------
     FormatError
-        For powers of two, minifloats, floats, ``int1`` and anything wider than 16 bits.
+        For powers of two, minifloats, ``int1`` and integers wider than 16 bits.
     """
     integer = isinstance(fmt, (Bipolar, Fixed))
+    if isinstance(fmt, Float):
+        return fmt
     if fmt.max_level >= 1 and integer and fmt.width <= MAX_ACTIVATION_WIDTH:
         return fmt
     allowed = (
-        f"activations are bipolar, uintN or intN up to {MAX_ACTIVATION_WIDTH} bits "
+        f"activations are bipolar, floats, uintN or intN up to {MAX_ACTIVATION_WIDTH} bits "
         "with a level above 0"
     )
     if derived_from is None:
@@ -89,6 +92,21 @@ def check_activation(fmt: Format, derived_from: Format | None = None) -> Format:
         f"weights {derived_from} go with activations {fmt} where none are given, but {allowed}: "
         f"give them, such as {derived_from}/{widest}, or --activation {widest}"
     )
+
+
+def check_pair(weight: Format, activation: Format) -> None:
+    """Refuse float weights of activations that are none; floats take weights of any format.
+
+    Raises
+    ------
+    FormatError
+        For those.
+    """
+    if isinstance(weight, Float) and not isinstance(activation, Float):
+        raise FormatError(
+            f"{weight} weights multiply float activations, not {activation}: take "
+            f"{weight}/{weight.activations}, or integer weights"
+        )
 
 
 class WeightQuantizer(nn.Module):

@@ -9,7 +9,7 @@ from ...hw.numbers.formats import Bipolar, Fixed, Format
 
 __all__ = ["Chance", "Ends", "nearest", "straight_through", "toward_zero", "within"]
 
-Ends = tuple[int, int] | tuple[Tensor, Tensor]
+Ends = tuple[float, float] | tuple[Tensor, Tensor]
 """Lowest and highest level: of all values, or tensors that broadcast against them."""
 
 
@@ -21,7 +21,7 @@ class Chance(NamedTuple):
 
 def within(x: Tensor, ends: Ends) -> Tensor:
     """Return ``x`` clamped to ends."""
-    low, high = cast("tuple[int, int]", ends)  # tensors as well
+    low, high = cast("tuple[float, float]", ends)  # tensors as well
     return x.clamp(low, high)
 
 

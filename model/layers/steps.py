@@ -15,8 +15,9 @@ from torch.nn.utils import parametrize
 
 from ...hw.errors import NetworkError
 from ...hw.network.window import Window
-from ...hw.numbers.formats import Bipolar, Fixed, Format
+from ...hw.numbers.formats import Bipolar, Fixed, Float, Format
 from .affine import constants
+from .float_rounding import FloatActivation, FloatWeights
 from .limits import NO_LIMITS, Limits
 from .norm_limited import Constraint, NormLimitedQuantizer
 from .quantize import ActivationQuantizer, QuantizerOptions, WeightQuantizer
@@ -87,6 +88,9 @@ class Step(nn.Module):
     ) -> None:
         """Put quantisers on weights and output; ``options`` are those of `WeightQuantizer`."""
         self.inputs, self.output = inputs, activation
+        if isinstance(activation, Float):
+            self.activation = FloatActivation(activation, self.limits)
+            return
         self.activation = ActivationQuantizer(
             activation,
             self.limits,
@@ -174,7 +178,9 @@ class WeightedStep(Step):
 
     def _quantizer(
         self, weight: Format, inputs: tuple[Format, ...], options: QuantizerOptions
-    ) -> WeightQuantizer:
+    ) -> WeightQuantizer | FloatWeights:
+        if isinstance(weight, Float):
+            return FloatWeights(weight)
         own, shared = self.op.weight, self.per_channel
         if self.constraint is None:
             return WeightQuantizer(weight, own, per_channel=shared, **options)
@@ -205,11 +211,11 @@ class WeightedStep(Step):
         spread[:, :, ::rows, ::columns] = weights
         return spread
 
-    def weights(self) -> tuple[WeightQuantizer, Tensor]:
+    def weights(self) -> tuple[WeightQuantizer | FloatWeights, Tensor]:
         """Return the weight quantiser and the float shadow weights of a quantised step."""
         parametrizations = cast(nn.ModuleDict, self.op.parametrizations)
         found = cast(parametrize.ParametrizationList, parametrizations["weight"])
-        return cast(WeightQuantizer, found[0]), cast(Tensor, found.original)
+        return cast(WeightQuantizer | FloatWeights, found[0]), cast(Tensor, found.original)
 
     def sums(self, x: Tensor) -> Tensor:
         """Return the weighted sums."""
@@ -359,7 +365,7 @@ class Head(WeightedStep):
     def forward(self, values: Sequence[Tensor], scales: Sequence[Tensor]) -> Tensor:
         """Return logits of shape (images, classes)."""
         bias = self.bias
-        if self.weight_format is not None:
+        if self.weight_format is not None and not isinstance(self.inputs[0], Float):
             bias = straight_through(bias, self.unit(scales[0]).detach(), BIAS)
         return self.finish(self.sums(values[0]).flatten(1) + bias)
 

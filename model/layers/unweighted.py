@@ -6,7 +6,8 @@ from typing import Unpack
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...hw.numbers.formats import Format
+from ...hw.numbers.formats import Float, Format
+from .float_rounding import rounded
 from .limits import Limits
 from .quantize import QuantizerOptions
 from .rounding import straight_through
@@ -132,9 +133,11 @@ class AveragePoolStep(Step):
         x = self.norm(
             functional.avg_pool2d(x, self.kernel, self.stride, padding, divisor_override=1)
         )
-        if self.inputs and self.activation is not None:
-            return straight_through(x, scales[0], self.output)
-        return x
+        if not self.inputs or self.activation is None:
+            return x
+        if isinstance(self.output, Float):
+            return rounded(x, self.output)
+        return straight_through(x, scales[0], self.output)
 
 
 class AddStep(Step):

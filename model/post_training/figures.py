@@ -1,13 +1,14 @@
 """Figures of a quantisation: what every layer loses, and what that costs by itself."""
 
 from dataclasses import dataclass
-from math import inf, log10
+from math import inf, isnan, log10
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ..layers.blocks import Model
+from ..layers.float_rounding import FloatActivation
 from ..layers.quantize import ActivationQuantizer
 from ..layers.rounding import within
 from ..layers.steps import Step, WeightedStep
@@ -86,20 +87,21 @@ def measure(
         name, step = pair.node.name, pair.step
         say(f"measure {name}", index / len(model.nodes))
         if step.norm is None and not isinstance(step, WeightedStep):
-            if not isinstance(step.activation, ActivationQuantizer):
+            if not isinstance(step.activation, ActivationQuantizer | FloatActivation):
                 continue
         after = float(functional.cross_entropy(mixed(exact, model, few, name), classes))
+        after = inf if isnan(after) else after  # of infinite logits
         found.append(_layer(pair, after - before, last=pair.node == model.nodes[-1]))
     return tuple(found)
 
 
 def noise_ratio(signal: Tensor, noisy: Tensor) -> float:
-    """Return the signal-to-noise ratio in dB; infinite without noise."""
+    """Return the signal-to-noise ratio in dB; infinite without noise, or of infinite noise."""
     noise = float((signal.double() - noisy.double()).square().sum())
     power = float(signal.double().square().sum())
     if not noise:
         return inf
-    return 10 * log10(power / noise) if power else -inf
+    return 10 * log10(power / noise) if power and noise < inf else -inf
 
 
 def _layer(pair: Pair, loss: float, *, last: bool) -> LayerFigures:
@@ -129,7 +131,13 @@ def _layer(pair: Pair, loss: float, *, last: bool) -> LayerFigures:
 
 
 def _clipped(step: Step, pair: Pair) -> float | None:
-    """Return the share of values beyond the outermost levels, but for what a ReLU takes off."""
+    """Return the share of values beyond the outermost levels, but for what a ReLU takes off.
+
+    Beyond those of a float there is infinity.
+    """
+    if isinstance(step.activation, FloatActivation):
+        values = sums_before_bounds(pair.exact, pair.exact_inputs, pair.scales)
+        return float(step.activation(values).isinf().float().mean())
     if not isinstance(step.activation, ActivationQuantizer) or step.output.max_level == 1:
         return None
     values = sums_before_bounds(pair.exact, pair.exact_inputs, pair.scales)

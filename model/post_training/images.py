@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...hw.errors import DataError
-from ...hw.numbers.formats import Bipolar, Fixed, Format
+from ...hw.numbers.formats import Bipolar, Fixed, Float, Format
 from ..data import Dataset, input_scale, is_file, load
 from ..data.arrays import Arrays, read_arrays
 from ..exchange.preparation import Preparation
@@ -170,7 +170,10 @@ class NetworkImages:
 
     def quantised(self, images: np.ndarray, fmt: Format, scale: float) -> Tensor:
         """Return the values of the levels, of shape (images, channels, height, width)."""
-        levels = torch.from_numpy(self.levels(images, fmt, scale).astype(np.float32))
+        found = self.levels(images, fmt, scale)
+        if isinstance(fmt, Float):
+            found = fmt.dequantize(found)
+        levels = torch.from_numpy(found.astype(np.float32))
         return levels.permute(0, 3, 1, 2).contiguous() * scale
 
     def scale(self, fmt: Format) -> float | None:
@@ -196,6 +199,7 @@ class NetworkImages:
             low=fmt.min_level,
             high=fmt.max_level,
             is_bipolar=fmt == Bipolar(),
+            float_format=str(fmt) if isinstance(fmt, Float) else "",
             order=order,
         )
 

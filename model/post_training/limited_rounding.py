@@ -125,6 +125,7 @@ def _ends(quantizer: WeightQuantizer, channels: int, groups: int) -> tuple[Tenso
 def _round(each: Pair, step: WeightedStep, limits: SumLimits) -> None:
     """Choose the scales of a step again, and round its weights within the limits."""
     quantizer, shadow = step.weights()
+    assert isinstance(quantizer, WeightQuantizer)  # only sums of integers have limits
     assert quantizer.log2_scale is not None
     covariance, wanted = _problem(each, step)
     shape = (wanted.shape[0], wanted.shape[1], 1)

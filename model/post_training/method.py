@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, fields
 
 from ...hw.errors import FormatError, NetworkError
 from ...hw.numbers.arithmetic import Accumulator
-from ...hw.numbers.formats import Bipolar, Fixed, Format, default_activation, parse
+from ...hw.numbers.formats import Bipolar, Fixed, Float, Format, default_activation, parse
 from ..layers.blocks import Formats
-from ..layers.quantize import check_activation, check_weight
+from ..layers.quantize import check_activation, check_pair, check_weight
 from ..layers.widths import Channels, named_widths
 from ..training.recipe import layer_formats, parse_formats
 
@@ -140,6 +140,19 @@ class PostTraining:
                 "to the nearest levels that its sums have room for: take rounding nearest"
             )
         _ = self.common, self.input_format, self.accumulator
+        self._check_floats()
+
+    def _check_floats(self) -> None:
+        """Refuse what floats have none of."""
+        weight, activation = self.common[:2]
+        check_pair(weight, activation)
+        if isinstance(activation, Float) and self.accumulator_bits is not None:
+            raise NetworkError(
+                f"{activation} activations are summed in floats, which have no accumulator of "
+                "given bits: leave out accumulator_bits and overflow"
+            )
+        if isinstance(weight, Float) and self.rounding != "nearest":
+            raise NetworkError(f"{weight} weights are rounded to nearest, not {self.rounding}")
 
     @property
     def common(self) -> Formats:
@@ -152,9 +165,17 @@ class PostTraining:
     @property
     def input_format(self) -> Format | None:
         """Format of the images, where one is asked for; raises `FormatError`."""
+        activation = self.common.activation
         if self.input is None:
-            return None
+            return activation if isinstance(activation, Float) else None
         fmt = parse(self.input)
+        if isinstance(activation, Float) and fmt != activation:
+            raise FormatError(
+                f"images of a network with {activation} activations are {activation}, not {fmt}: "
+                "leave out the input"
+            )
+        if fmt == activation and isinstance(fmt, Float):
+            return fmt
         if not isinstance(fmt, Bipolar | Fixed) or fmt.max_level < 1:
             raise FormatError(f"the format of images is bipolar, intN or uintN, not {fmt}")
         return fmt

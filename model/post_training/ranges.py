@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ...hw.errors import DataError
-from ...hw.numbers.formats import Bipolar, Format
+from ...hw.numbers.formats import Bipolar, Float, Format
 from ..layers.rounding import nearest
 from .method import PostTraining
 
@@ -28,7 +28,7 @@ def choose_scale(name: str, sample: Tensor, fmt: Format, method: PostTraining) -
     sample : Tensor of shape (values,)
         What it gives in float.
     fmt : Format
-        Of its levels; `Bipolar` has 1.
+        Of its levels; `Bipolar` and floats have 1.
     method : PostTraining
         ``activation_range`` and ``percentile``.
 
@@ -47,7 +47,7 @@ def choose_scale(name: str, sample: Tensor, fmt: Format, method: PostTraining) -
             f"{name} gives {high:g} and nothing else on the images of the calibration, of which no "
             "range follows: calibrate on more images, or such as the network is for"
         )
-    if fmt == Bipolar():
+    if fmt == Bipolar() or isinstance(fmt, Float):
         return 1.0
     if fmt.min_level == 0 and high <= 0:
         raise DataError(

@@ -7,7 +7,6 @@ pixels and channels far more than others, and a ReLU hides what is below 0.
 import torch
 from torch import Tensor
 
-from ...hw.numbers.formats import Bipolar
 from ..layers.blocks import Model
 from ..layers.quantize import WeightQuantizer
 from ..layers.rounding import within
@@ -50,7 +49,7 @@ def search_weight_scales(
     """
     pairs = zip(walk(exact, model, images, quantised), work_before(model), strict=True)
     for each, done in pairs:
-        if isinstance(each.step, WeightedStep) and each.step.weight_format != Bipolar():
+        if isinstance(each.step, WeightedStep) and each.step.weights()[0].log2_scale is not None:
             say(f"search the scales of {each.node.name}", done)
             _search(each, each.step, method)
 
@@ -58,6 +57,7 @@ def search_weight_scales(
 def _search(each: Pair, step: WeightedStep, method: PostTraining) -> None:
     """Choose the scales of one step."""
     quantizer, shadow = step.weights()
+    assert isinstance(quantizer, WeightQuantizer)
     assert quantizer.log2_scale is not None
     widest = widest_scales(quantizer, shadow)
     wanted = sums_before_bounds(each.exact, each.exact_inputs, each.scales)

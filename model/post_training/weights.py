@@ -55,7 +55,7 @@ def choose_weight_scales(step: WeightedStep, method: PostTraining) -> None:
         ``weight_range``; ``output`` goes on from the least mean square (see `weight_search`).
     """
     quantizer, shadow = step.weights()
-    if quantizer.log2_scale is not None:
+    if isinstance(quantizer, WeightQuantizer) and quantizer.log2_scale is not None:
         chosen = widest_scales if method.weight_range == "minmax" else _least_squares
         quantizer.log2_scale.copy_(chosen(quantizer, shadow).log2())
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...hw.numbers.formats import Format
+from ...hw.numbers.formats import Float, Format
 from ..data import Dataset, input_scale
 from .schedule import Schedule
 
@@ -42,7 +42,9 @@ class TrainingFeed:
         if fmt is None:
             table = torch.from_numpy(dataset.values(pixels))
         else:
-            table = torch.from_numpy(dataset.levels(pixels, fmt)).float() * input_scale(fmt)
+            levels = torch.from_numpy(dataset.levels(pixels, fmt))
+            known = fmt.dequantize(levels) if isinstance(fmt, Float) else levels
+            table = known.float() * input_scale(fmt)
         self.table = table.to(device)
 
     def __len__(self) -> int:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from ...hw.errors import FormatError, NetworkError
-from ...hw.numbers.formats import Bipolar, Fixed, Format, default_activation, parse
+from ...hw.numbers.formats import Bipolar, Fixed, Float, Format, default_activation, parse
 from ..data import Dataset, input_scale, is_file
 from ..data.arrays import arrays_digest
 from ..layers.blocks import Formats
 from ..layers.norm_limited import Constraint
-from ..layers.quantize import SCALES, check_activation, check_weight
+from ..layers.quantize import SCALES, check_activation, check_pair, check_weight
 from ..layers.widths import Channels, check_widths, named_widths
 from ..lowering.topologies import NETWORKS
 from .schedule import Schedule, default_schedule
@@ -91,7 +91,29 @@ def layer_formats(
         except FormatError as error:
             raise FormatError(f"layer {name}: {error}") from error
         found[name] = found[name]._replace(widths=own)
+    _check_floats(found, list(weighted))
     return found
+
+
+def _check_floats(formats: Mapping[str, Formats], weighted: Sequence[str]) -> None:
+    """Refuse layers that an array of floats cannot run together."""
+    activations = {each.activation for each in formats.values()}
+    for name in weighted:
+        try:
+            check_pair(formats[name].weight, formats[name].activation)
+        except FormatError as error:
+            raise FormatError(f"layer {name}: {error}") from error
+    if len(activations) > 1 and any(isinstance(each, Float) for each in activations):
+        raise FormatError(
+            "float activations are of one format in all layers, not "
+            f"{' and '.join(sorted(map(str, activations)))}"
+        )
+    weights = {formats[name].weight for name in weighted}
+    if len(weights) > 1 and any(isinstance(each, Float) for each in activations):
+        raise FormatError(
+            "weights of float activations are of one format in all layers, not "
+            f"{' and '.join(sorted(map(str, weights)))}"
+        )
 
 
 @dataclass(frozen=True)
@@ -204,18 +226,30 @@ class Recipe:
             )
         self._check_constraint()
         if self.input is not None:
-            fmt = parse(self.input)
-            input_scale(fmt)
-            if not isinstance(fmt, Bipolar | Fixed):
-                raise FormatError(f"the format of pixels is bipolar, intN or uintN, not {fmt}")
+            self._check_input(parse(self.input))
         if self.weight_format is not None:
             derived = None if self.activation is not None else self.weight_format
             common = Formats(
                 check_weight(self.weight_format), check_activation(self.activation_format, derived)
             )
+            check_pair(*common[:2])
             for text in (self.first, self.last, *(text for _, text in self.layers)):
                 if text is not None:
                     parse_formats(text, common)
+
+    def _check_input(self, fmt: Format) -> None:
+        """Refuse a format that pixels cannot have; float networks read them as activations."""
+        input_scale(fmt)
+        wanted = None if self.is_float else self.activation_format
+        if isinstance(wanted, Float) or isinstance(fmt, Float):
+            if fmt != wanted:
+                raise FormatError(
+                    f"pixels of a network with {wanted or 'no'} activations are "
+                    f"{wanted if isinstance(wanted, Float) else 'bipolar, intN or uintN'}, "
+                    f"not {fmt}: leave out the input"
+                )
+        elif not isinstance(fmt, Bipolar | Fixed):
+            raise FormatError(f"the format of pixels is bipolar, intN or uintN, not {fmt}")
 
     def _check_constraint(self) -> None:
         """Refuse half of a constraint, and one of float weights."""
@@ -232,8 +266,8 @@ class Recipe:
                 raise FormatError("ends are free of a constraint; give constrain, too")
             return
         self.constraint.check()
-        if self.is_float:
-            raise FormatError("float weights have no accumulator of integers to be constrained for")
+        if self.is_float or isinstance(self.activation_format, Float):
+            raise FormatError("floats have no accumulator of integers to be constrained for")
 
     @property
     def constraint(self) -> Constraint | None:
@@ -293,8 +327,11 @@ class Recipe:
         )
 
     def input_format(self, dataset: Dataset) -> Format:
-        """Format of the pixels of ``dataset`` in this recipe."""
-        return dataset.input if self.input is None else parse(self.input)
+        """Format of the pixels of ``dataset`` in this recipe: of floats, that of activations."""
+        if self.input is not None:
+            return parse(self.input)
+        floats = not self.is_float and isinstance(self.activation_format, Float)
+        return self.activation_format if floats else dataset.input
 
     def formats(self, names: Sequence[str], weighted: Mapping[str, int]) -> dict[str, Formats]:
         """Return the formats of every step; see `layer_formats` and `constrained`."""

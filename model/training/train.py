@@ -84,6 +84,7 @@ def train(
     *,
     start: Trained | None = None,
     checkpoints: Path | None = None,
+    dataset: Dataset | None = None,
 ) -> Trained:
     """Train one network.
 
@@ -98,6 +99,9 @@ def train(
     checkpoints : Path, optional
         Folder for what is saved after every epoch: a killed training goes on from it, and a
         finished one is not repeated; with other code, or another torch, it begins anew.
+    dataset : Dataset, optional
+        What it learns; None takes all of the data set that the recipe names. Checkpoints know the
+        recipe's name only.
 
     Raises
     ------
@@ -108,7 +112,7 @@ def train(
     """
     if start is not None:
         _check_start(recipe, start.recipe)
-    dataset, device = load(recipe.dataset), find_device()
+    dataset, device = load(recipe.dataset) if dataset is None else dataset, find_device()
     dataset.check_trainable()
     code = f"{source_digest(train)}, torch {torch.__version__}"
     checkpoint = Checkpoint(checkpoints, recipe.digest(start=start and start.recipe), code)

@@ -108,6 +108,11 @@ def export(network: Network, *, batch: int = 1) -> Exported:
     require()
     if batch < 1:
         raise NetworkError(f"a graph takes a batch of at least 1 image, not {batch}")
+    if network.is_float:
+        raise NetworkError(
+            f"network {network.name} is one of floats, and QONNX graphs are written of integers: "
+            "train or quantise it with integer formats"
+        )
     needed = accumulator_bits(network, 1)
     if network.accumulator.width < needed:
         raise NetworkError(

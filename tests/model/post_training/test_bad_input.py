@@ -77,7 +77,7 @@ def test_weights_that_are_no_numbers(images, value):
     refused("4.weight of the network holds what is", NetworkError, quantize, net, images)
 
 
-@pytest.mark.parametrize("weight", ["uint8", "int1", "fp16", "e0m0", "e6m1", "int99", "nothing"])
+@pytest.mark.parametrize("weight", ["uint8", "int1", "e0m0", "e6m1", "int99", "nothing"])
 def test_formats_that_weights_cannot_have(weight):
     with pytest.raises(FormatError):
         PostTraining(weight=weight)

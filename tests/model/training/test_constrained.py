@@ -140,7 +140,11 @@ def test_recipes_say_it_and_others_stay_as_they_were():
         ({"ends": "open"}, FormatError, "constrained or free, not 'open'"),
         ({"constrain": "a3q", "accumulator_bits": 12}, FormatError, "not 'a3q'"),
         ({"constrain": "a2q", "accumulator_bits": 49}, GeometryError, "2 to 48 bits, not 49"),
-        ({"constrain": "a2q", "accumulator_bits": 12, "weight": None}, FormatError, "float weig"),
+        (
+            {"constrain": "a2q", "accumulator_bits": 12, "weight": None},
+            FormatError,
+            "floats have no",
+        ),
         (
             {"constrain": "a2q", "accumulator_bits": 4},
             FormatError,

@@ -296,7 +296,7 @@ def test_the_rate_rises_and_falls():
         ({"weight": "int-4"}, FormatError, "unknown number format 'int-4'"),
         ({"weight": "uint4"}, FormatError, r"weights are .*, not uint4"),
         ({"weight": "int1"}, FormatError, r"weights are .*, not int1"),
-        ({"weight": "fp32"}, FormatError, "fp32 is not an integer format"),
+        ({"weight": "fp32", "activation": "int8"}, FormatError, "fp32 weights multiply float"),
         ({"weight": "int4", "activation": "pow2_4"}, FormatError, r"activations are .*pow2_4"),
         ({"weight": "int4", "activation": "e3m2"}, FormatError, r"activations are .*e3m2"),
         ({"weight": "int4", "activation": "uint17"}, FormatError, r"activations are .*not uint17$"),
