@@ -1,29 +1,27 @@
 """Runs a study, writes its rows and its page, and prints its verdicts: the command ``study``."""
 
-import sys
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...hw.errors import DataError, NarrowgaugeError
 from ...hw.tools.store import Store
 from ...model.data import load
-from ..sweeps.progress_bar import remaining
+from ..jobs.job import Job
+from ..jobs.progress import progress, say
+from ..jobs.running import executor, missing, run_jobs
 from ..terminal.options import make_folder
 from .debruin.study import STUDY as DEBRUIN
-from .jobs import About, Job
 from .kept import KeptRows, gathered, kept
 from .latotzke.study import STUDY as LATOTZKE
 from .page import write_page
-from .running import executor, missing, run_jobs
 from .study import Cell, Study
+from .su.study import STUDY as SU
 from .tostado.study import STUDY as TOSTADO
 
 __all__ = ["STUDIES", "StudyRun", "find_study", "hours", "perform"]
 
-STUDIES = {study.name: study for study in (DEBRUIN, LATOTZKE, TOSTADO)}
-PAUSE = 2.0  # seconds between two lines of progress
+STUDIES = {study.name: study for study in (DEBRUIN, LATOTZKE, SU, TOSTADO)}
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def perform(study: Study, given: StudyRun, store: Store) -> int:
         found = found.joined(gathered(study, following, store, command), study.names)
     before = KeptRows.read(kept(study.name)) if given.quick else KeptRows([], [])
     if given.quick:
-        _say(_compared(before, found, study.names))
+        say(_compared(before, found, study.names))
     found = before.joined(found, study.names)
     path = given.output / f"{study.name}.json"
     found.write(path, study)
@@ -98,7 +96,7 @@ def perform(study: Study, given: StudyRun, store: Store) -> int:
         print(f"{claim.text}: {finding.verdict}")
     print(f"written: {', '.join(map(str, paths))}")
     for reason in dict.fromkeys(failed.values()):
-        _say(reason)
+        say(reason)
     return 1 if failed else 0
 
 
@@ -115,33 +113,15 @@ def _run(study: Study, cells: Sequence[Cell], given: StudyRun, store: Store) -> 
     jobs = [cell.job for cell in cells]
     left = missing(jobs, store)
     if not left:
-        _say(f"all {len(jobs)} rows are in the store")
+        say(f"all {len(jobs)} rows are in the store")
         return {}
     with executor(given.jobs, given.scheduler) as (workers, threads):
         time_left = sum(job.seconds for job in left) / 3600 / threads
-        _say(
+        say(
             f"{len(left)} jobs of {study.name}, about {time_left:.1f} hours with {threads} at the "
             "same time; what is done is kept, and the same command goes on from there"
         )
-        return run_jobs(jobs, store, workers, threads, _progress(left))
-
-
-def _progress(jobs: Sequence[Job]) -> Callable[[Job, About, int], None]:
-    """Return what tells of finished jobs, not too often, and how much time is left."""
-    total, began = sum(job.seconds for job in jobs), time.perf_counter()
-    done, last = [0.0], [0.0]
-
-    def told(job: Job, about: About, left: int) -> None:
-        done[0] += job.seconds
-        now = time.perf_counter()
-        if now - last[0] < PAUSE and left:
-            return
-        last[0] = now
-        seconds = remaining(now - began, done[0], total - done[0]) or 0.0
-        hour, rest = divmod(round(seconds), 3600)
-        _say(f"{job.text}: {about.seconds:.1f} s; {left} left, {hour}:{rest // 60:02} hours")
-
-    return told
+        return run_jobs(jobs, store, workers, threads, progress(left))
 
 
 def _compared(before: KeptRows, found: KeptRows, names: Sequence[str]) -> str:
@@ -162,7 +142,3 @@ def _compared(before: KeptRows, found: KeptRows, names: Sequence[str]) -> str:
         f"{len(differences)} rows measured anew: {differences.count(0.0)} equal those that are "
         f"kept, and the largest difference is {max(differences):.2f} points"
     )
-
-
-def _say(text: str) -> None:
-    print(f"narrowgauge: {text}", file=sys.stderr, flush=True)

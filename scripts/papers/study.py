@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from .jobs import Job, Plain
+from ..jobs.job import Job, Plain
 
 __all__ = ["Cell", "Claim", "Finding", "Rows", "Study", "StudyFigure", "StudyRow", "Verdict"]
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from ....hw.program.bounds import BOUNDS
+from ...jobs.job import Job, Plain
 from ..evidence import select
 from ..floats import train_float
-from ..jobs import Job, Plain
 from ..resnet8.network import float_parameters
 from ..study import Cell, Rows
 from .choosing import choose_rounded, choose_trained

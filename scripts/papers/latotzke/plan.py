@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ...jobs.job import Job, Plain
 from ..evidence import select
-from ..jobs import Job, Plain
 from ..resnet8.network import DATASET, float_parameters
 from ..study import Cell, Rows
 from .hardware import count_cycles, route_network, simulate_network

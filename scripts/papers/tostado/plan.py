@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from ...jobs.job import Job, Plain
 from ..floats import FloatNetwork, train_float
-from ..jobs import Job, Plain
 from ..study import Cell, Rows
 from .exported import route_exported, simulate_exported
 from .rounded import measure_rounded

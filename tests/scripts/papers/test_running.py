@@ -7,10 +7,10 @@ import pytest
 
 from narrowgauge.hw.errors import DataError
 from narrowgauge.hw.tools.store import Store
+from narrowgauge.scripts.jobs.job import Job
+from narrowgauge.scripts.jobs.running import missing, run_jobs
 from narrowgauge.scripts.papers import perform
 from narrowgauge.scripts.papers.floats import FloatNetwork, train_float
-from narrowgauge.scripts.papers.jobs import Job
-from narrowgauge.scripts.papers.running import missing, run_jobs
 from narrowgauge.scripts.papers.tostado.rounded import measure_rounded
 
 FORMATS = ("e0m1", "e0m3", "e2m1", "e3m0")

@@ -1,19 +1,21 @@
-"""Runs the jobs of a study: each once, in parallel, and kept as soon as it is done."""
+"""Runs jobs: each once, in parallel, and kept as soon as it is done."""
 
 import multiprocessing
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TypeAlias
 
 import torch
+from amaranth.hdl import UnusedElaboratable
 
 from ...hw.errors import NarrowgaugeError
 from ...hw.tools.sources import source_digest
 from ...hw.tools.store import Store
-from .jobs import About, Job, Value, run_job
+from .job import About, Job, Value, run_job
 
 __all__ = ["executor", "missing", "run_jobs"]
 
@@ -125,6 +127,7 @@ def executor(jobs: int | None, scheduler: str | None) -> Iterator[tuple[Executor
 def _begin() -> None:
     """Make a process compute on one thread, and end with the process that it works for."""
     torch.set_num_threads(1)
+    warnings.simplefilter("ignore", UnusedElaboratable)  # what is counted is not built
 
     def watch() -> None:
         parent = multiprocessing.parent_process()

@@ -1,4 +1,4 @@
-"""Jobs of studies: pieces of work whose values the result store keeps."""
+"""Jobs: pieces of work whose values the result store keeps."""
 
 import os
 import platform

@@ -1,0 +1,1 @@
+"""The study ``su2018``: what accuracy costs at each precision."""
