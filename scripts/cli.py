@@ -24,6 +24,7 @@ COMMANDS = {
     "train": "Train one network and write its network file.",
     "quantize": "Turn a float network into integers, without training.",
     "explore": "Choose widths of layers under a device's limits, and build the best.",
+    "price": "Find what an accuracy costs in each format: train, measure, rank.",
     "fit-accumulator": "Choose formats whose sums fit an accumulator of given width.",
     "zoo": "List the trained networks that come with narrowgauge.",
     "simulate": "Run a network's accelerator and compare it with the reference.",
@@ -43,7 +44,10 @@ COMMANDS = {
     "doctor": "Show tools and versions, and what is missing.",
 }
 RESUMED = frozenset(
-    {"run", "compare", "sweep", "study", "train", "synthesize", "build", "verify", "explore"}
+    {
+        *("run", "compare", "sweep", "study", "train", "synthesize", "build", "verify"),
+        *("explore", "price"),
+    }
 )
 """Commands that keep their steps in the result store, and go on from there."""
 UNREAD = 141

@@ -11,7 +11,7 @@ import click
 from ...hw.network import file as network_file
 from ...hw.numbers.arithmetic import OVERFLOWS
 from ..runs.imports import Values, short
-from ..runs.sums import SEEN, print_sums, sums_rows
+from ..runs.sums import SEEN, print_sums, register_text, sums_rows
 from ..terminal import options
 from ..terminal.given import given_command
 from ..terminal.progress import ReportedStep, Reporter, standard_output, time_left
@@ -293,7 +293,7 @@ def command(given: QuantizeOptions) -> int:
     print_sums(sums, standard_output())
     proven = " that no input overflows" if given.accumulator_bits is not None else ""
     print(
-        f"{given.output}: {name}, {found.network.accumulator.width}-bit accumulator{proven}, "
+        f"{given.output}: {name}, {register_text(found.network.accumulator)}{proven}, "
         f"{found.network.parameter_bits:,} bits of weights, {found.network.mean_weight_bits:.3g} "
         "each"
     )

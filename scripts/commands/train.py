@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..runs.sums import register_text
 from ..terminal import options
 from ..terminal.progress import Reporter, standard_output
 
@@ -160,7 +161,7 @@ def command(given: TrainOptions) -> int:
             from ...model.data import load
             from ...model.integers.reference import accuracy, evaluate
             from ...model.training.recipe import Recipe
-            from ..runs.loading import set_accumulator
+            from ..runs.loading import check_overflow, set_accumulator
             from ..runs.pipeline import Trainer
             from ..runs.sums import SEEN, calibration_levels, print_sums, sums_rows
 
@@ -168,8 +169,9 @@ def command(given: TrainOptions) -> int:
             **{name: getattr(given, name) for name in RECIPE},
             channels=options.channel_widths(given.channels),
         )
+        check_overflow(recipe.activation_format, given.overflow)
         trainer = Trainer(recipe, Store(), reporter, checkpoints=given.checkpoints)
-        network = trainer.network(given.weight, given.activation, lanes)
+        network = trainer.network(given.weight, given.activation, lanes, bits=bits)
         network = set_accumulator(network, bits, given.overflow)
         share = network.about["accuracy_reference"]
         if bits is not None:  # the accumulator decides what its overflows do
@@ -212,7 +214,7 @@ def _print(given: TrainOptions, network: "Network", share: float) -> None:
     print(
         f"{given.output}: {network.name}, {100 * share:.2f} % "
         f"(float {100 * network.about['accuracy_float']:.2f} %), "
-        f"{network.accumulator.width}-bit accumulator, {network.parameter_bits:,} bits of "
+        f"{register_text(network.accumulator)}, {network.parameter_bits:,} bits of "
         f"weights, {network.mean_weight_bits:.3g} each, {100 * network.sparsity:.0f} % of them 0"
     )
     proven = network.about.get("constraint")

@@ -8,7 +8,7 @@ import numpy as np
 from ...hw.errors import GeometryError, NetworkError, Refusal
 from ...hw.network.layers import Requantised, Weighted
 from ...hw.network.network import Network
-from ...hw.numbers.formats import Bipolar
+from ...hw.numbers.formats import Bipolar, Float
 from ...hw.program.bounds import exact_bound, type_bound
 from ...hw.program.layout import Program
 from ...hw.program.mapping import MappedLayer, map_network
@@ -163,7 +163,9 @@ class Explanation:
         cycles = self._cycles[index] if self._cycles else None
         tiles = self._tiles[index] if self._tiles else None
         weight, bits, sparsity = "", 0, None
-        if mapped.on_array:
+        if mapped.on_array and network.is_float:
+            bits = network.accumulator.width
+        elif mapped.on_array:
             bound = exact_bound(mapped) if self.is_trained else type_bound(mapped)
             bits = bound.partial.bits
         if isinstance(layer, Weighted):
@@ -207,7 +209,7 @@ class Explanation:
         return tuple(_use(self.laid_out, each) for each in map(TARGETS.find, TARGETS))
 
     def estimate(self, target: Target) -> Estimate | None:
-        """Return what it should take of a target; None where it is not laid out.
+        """Return what it should take of a target; None where it is not laid out, and of floats.
 
         Raises
         ------
@@ -215,7 +217,9 @@ class Explanation:
             For a target of which nothing was measured.
         """
         program = self.laid_out
-        return estimate(program, target) if isinstance(program, Program) else None
+        if not isinstance(program, Program) or program.network.is_float:
+            return None
+        return estimate(program, target)
 
     def plain(self) -> dict[str, object]:
         """Return it as JSON data."""
@@ -236,6 +240,8 @@ def requantisation(layer: Requantised) -> str:
         return f"thresholds {layer.thresholds.shape[1]}"
     if layer.output == Bipolar():
         return "sign"
+    if isinstance(layer.output, Float):
+        return f"scale to {layer.output}"
     even = ", even" if layer.rounding == "half_even" else ""
     if (layer.multiplier == 1).all():
         return f"shift {layer.shift}{even}" if layer.shift else "sums"

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ...hw.errors import DataError, NetworkError
+from ...hw.errors import DataError, GeometryError, NetworkError
 from ...hw.network import file as network_file
 from ...hw.network.network import INPUT, Network
 from ...hw.numbers.arithmetic import Accumulator
+from ...hw.numbers.float_sum import FloatSum
+from ...hw.numbers.formats import Float, Format
 from ...hw.program.bounds import accumulator_bits
 from ...model.data import Dataset, is_file, load
 from ...model.exchange.preparation import Preparation
@@ -18,6 +20,7 @@ from .arrays import read_images, read_levels
 from .scores import targets_of
 
 __all__ = [
+    "check_overflow",
     "images_digest",
     "input_levels",
     "load_images",
@@ -154,14 +157,37 @@ def images_digest(name: str | None) -> str:
     return digest.hexdigest()
 
 
+def check_overflow(activation: Format, overflow: str | None) -> None:
+    """Refuse a mode of overflow for sums of floats.
+
+    Raises
+    ------
+    GeometryError
+        With both.
+    """
+    if isinstance(activation, Float) and overflow is not None:
+        raise GeometryError(
+            f"{activation} activations are summed in floats, of which nothing {overflow}s: beyond "
+            "the largest number there is infinity; leave out the overflow"
+        )
+
+
 def set_accumulator(network: Network, bits: int | None, overflow: str | None) -> Network:
     """Return ``network`` on another accumulator; what is None stays as the network has it.
 
     Raises
     ------
     GeometryError
-        For a width or overflow mode that does not exist.
+        For a width or overflow mode that does not exist, and for those of floats.
     """
     own = network.accumulator
+    if isinstance(own, FloatSum):
+        check_overflow(network.input, overflow)
+        if bits not in (None, own.width):
+            raise GeometryError(
+                f"network {network.name} sums in {own}, not in {bits} bits, for which it has to be "
+                "trained or quantised anew: leave out the accumulator"
+            )
+        return network
     width = own.width if bits is None else bits
     return network.with_accumulator(Accumulator(width, overflow or own.overflow))

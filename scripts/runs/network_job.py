@@ -21,7 +21,7 @@ from ..rows.columns import Part
 from ..rows.row import Ended, Hardware, ResultRow, geometry_columns
 from ..terminal.progress import Reporter
 from .kept import check
-from .loading import set_accumulator
+from .loading import check_overflow, set_accumulator
 from .row_parts import row_parts
 from .run_plan import RunPlan
 
@@ -97,7 +97,7 @@ class NetworkJob:
                     batch=plan.batch,
                     chains=geometry.chains,
                     slice=geometry.slice,
-                    predict=self._predict if has_estimates(plan.device) else None,
+                    predict=self._predict if self._has_estimate(self.network) else None,
                 )
                 step.note(str(geometry))
         self._know(**geometry_columns(geometry))
@@ -111,6 +111,9 @@ class NetworkJob:
         """Return the logic cells of an accelerator; raises `FitError` where it does not fit."""
         plan = self.plan
         return cost(accelerator_for(program, plan.device), plan.device, plan.store).lut or 0
+
+    def _has_estimate(self, network: Network) -> bool:
+        return has_estimates(self.plan.device) and not network.is_float
 
     def _predict(self, program: Program) -> float:
         """Return the logic cells that an accelerator should take."""
@@ -173,6 +176,7 @@ class FormatJob(NetworkJob):
             parse(name)
         recipe = replace(plan.recipe, weight=weight, activation=self.activation)
         check_recipe(recipe)
+        check_overflow(recipe.activation_format, plan.overflow)
         self._names = str(recipe.weight_format), str(recipe.activation_format)
 
     def prepare(self, output: Path, reporter: Reporter) -> None:
@@ -180,7 +184,9 @@ class FormatJob(NetworkJob):
         plan, lanes = self.plan, self.plan.geometry.lanes
         self.row = _began(plan, *self._names, plan.recipe.dataset)
         try:
-            network = plan.trainer.network(self.weight, self.activation, lanes)
+            network = plan.trainer.network(
+                self.weight, self.activation, lanes, bits=plan.accumulator
+            )
             network = set_accumulator(network, plan.accumulator, plan.overflow)
         except NarrowgaugeError as error:
             self.fail(error)

@@ -13,6 +13,9 @@ from typing import Any
 
 from ...hw.network.file import from_bytes, to_bytes
 from ...hw.network.network import Network
+from ...hw.numbers.default_sum import default_sum, sum_of_width
+from ...hw.numbers.float_sum import FloatSum
+from ...hw.numbers.formats import Float
 from ...hw.tools.sources import source_digest
 from ...hw.tools.store import Store
 from ...model.data import load as load_dataset
@@ -54,18 +57,27 @@ class Trainer:
         parts = self._parts(self.recipe)
         return self.store.compute("float", parts, lambda: self.trained_float().accuracy)
 
-    def network(self, weight: str, activation: str | None, lanes: int) -> Network:
+    def network(
+        self, weight: str, activation: str | None, lanes: int, *, bits: int | None = None
+    ) -> Network:
         """Return the network with the given formats, on the narrowest accumulator it needs.
+
+        Floats are summed in ``bits`` bits, or as `default_sum` says; integers have any accumulator
+        afterwards (`set_accumulator`).
 
         Raises
         ------
+        GeometryError
+            For floats that are not summed in so many bits.
         NetworkError
             When its integers cannot be folded exactly.
         """
         recipe = replace(self.shared, weight=weight, activation=activation)
         check_recipe(recipe)
-        parts = self._parts(recipe) | {"lanes": lanes}
-        content = self.store.compute("network", parts, lambda: self._train(recipe, lanes))
+        register, parts = _register(recipe, bits), self._parts(recipe) | {"lanes": lanes}
+        if register is not None:
+            parts["register"] = str(register)
+        content = self.store.compute("network", parts, lambda: self._train(recipe, lanes, register))
         return from_bytes(content, origin="the result store")
 
     def _parts(self, recipe: Recipe) -> dict[str, Any]:
@@ -88,13 +100,13 @@ class Trainer:
                 step.note(f"{100 * self._float.accuracy:.2f} % on the test images")
         return self._float
 
-    def _train(self, recipe: Recipe, lanes: int) -> bytes:
+    def _train(self, recipe: Recipe, lanes: int, register: FloatSum | None) -> bytes:
         """Train and export; what is reported is the accuracy of the integers, which run."""
         self.accuracy_float()
         start = self.trained_float()
         with self.reporter.step(f"train {recipe.weight}") as step:
             trained = train(recipe, _shown(step), start=start, checkpoints=self._folder)
-            network, _ = export(trained, lanes=lanes)
+            network, _ = export(trained, lanes=lanes, accumulator=register)
             step.note("evaluate the integers")
             data = load_dataset(recipe.dataset)
             result = evaluate(network, data.levels(data.test_images, network.input), lanes)
@@ -102,6 +114,14 @@ class Trainer:
             step.note(f"{100 * share:.2f} % on the test images")
         about = {**network.about, "accuracy_reference": share}
         return to_bytes(replace(network, about=about))
+
+
+def _register(recipe: Recipe, bits: int | None) -> FloatSum | None:
+    """Return what a network of floats is summed in; None of integers."""
+    weight, activation = recipe.weight_format, recipe.activation_format
+    if weight is None or not isinstance(activation, Float):
+        return None
+    return default_sum(weight, activation) if bits is None else sum_of_width(activation, bits)
 
 
 def training_parts(recipe: Recipe, images: str | None = None) -> dict[str, Any]:

@@ -9,6 +9,9 @@ import numpy as np
 
 from ...hw.errors import DataError
 from ...hw.network.network import Network
+from ...hw.numbers.arithmetic import Accumulator
+from ...hw.numbers.float_sum import FloatSum
+from ...hw.numbers.formats import Float
 from ...hw.program.bounds import BOUNDS, SumBound
 from ...model.data import is_file
 from .imports import short
@@ -16,7 +19,7 @@ from .imports import short
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["SEEN", "calibration_levels", "print_sums", "sums_row", "sums_rows"]
+__all__ = ["SEEN", "calibration_levels", "print_sums", "register_text", "sums_row", "sums_rows"]
 
 SEEN = 64
 """Images on which sums are looked at, unless more are asked for."""
@@ -32,6 +35,9 @@ def sums_rows(
     network: Network, lanes: int, images: np.ndarray | None = None, *, sliced: bool = False
 ) -> list[dict[str, str | int | None]]:
     """Return, for each layer on the array, the bits of its sums by each bound, and the register's.
+
+    Floats have no bounds: there it is how many sums and outputs of images are infinite, and of how
+    many.
 
     ``holds_by`` is the widest bound that fits the register, and empty where none does.
 
@@ -49,6 +55,8 @@ def sums_rows(
     from ...model.integers.partial_sums import network_bounds
 
     register = network.accumulator
+    if isinstance(register, FloatSum):
+        return [] if images is None else _infinite(network, lanes, images)
     overflow = "wrap" if sliced else register.overflow  # slices always wrap
     rows: list[dict[str, str | int | None]] = []
     for name, bounds in network_bounds(network, lanes, images, sliced=sliced).items():
@@ -61,7 +69,10 @@ def sums_rows(
 
 
 def print_sums(rows: Sequence[Mapping[str, str | int | None]], console: "Console") -> None:
-    """Print the bits of sums by each bound beside those of the register."""
+    """Print the bits of sums by each bound beside those of the register, where there are any."""
+    if not rows or "infinite_sums" in rows[0]:
+        _print_infinite(rows, console)
+        return
     from rich import box
     from rich.table import Table
 
@@ -75,6 +86,49 @@ def print_sums(rows: Sequence[Mapping[str, str | int | None]], console: "Console
         widths = ("" if row[name] is None else str(row[name]) for name in (*BOUNDS, "accumulator"))
         table.add_row(short(str(row["layer"])), *widths, SAID.get(held, held))
     console.print(table)
+
+
+def _infinite(
+    network: Network, lanes: int, images: np.ndarray
+) -> list[dict[str, str | int | None]]:
+    """Return how many sums and outputs of each layer of floats are infinite, and of how many."""
+    from ...model.integers.reference import evaluate
+
+    traced = {each.name: each for each in evaluate(network, images, lanes, trace=True).layers}
+    rows: list[dict[str, str | int | None]] = []
+    for layer in network:
+        found = traced[layer.name]
+        if found.overflowed is None or not isinstance(layer.output, Float):
+            continue
+        beyond = int((abs(found.levels) >= layer.output.infinity).sum())
+        rows.append(
+            {
+                "layer": layer.name,
+                "infinite_sums": int(found.overflowed.sum()),
+                "infinite_outputs": beyond,
+                "sums": found.levels.numel(),
+            }
+        )
+    return rows
+
+
+def _print_infinite(rows: Sequence[Mapping[str, str | int | None]], console: "Console") -> None:
+    """Print which layers of floats have infinite sums or outputs on the images."""
+    for row in rows:
+        if row["infinite_sums"] or row["infinite_outputs"]:
+            console.print(
+                f"{short(str(row['layer']))}: of {row['sums']:,} sums of some images "
+                f"{row['infinite_sums']:,} became infinite, and {row['infinite_outputs']:,} "
+                "outputs: take a format with more bits of exponent"
+            )
+
+
+def register_text(register: Accumulator | FloatSum) -> str:
+    """Return what is said of the register of a network's sums."""
+    if isinstance(register, Accumulator):
+        return f"{register.width}-bit accumulator"
+    partial = f", {register.partial_sums} of them in turn" if register.partial_sums > 1 else ""
+    return f"sums in {register.format}{partial}"
 
 
 SAID = {"calibrated": "calibrated, no guarantee", "": "nothing: inputs overflow it"}

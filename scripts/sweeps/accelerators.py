@@ -32,8 +32,8 @@ class NetworkSource:
         """Return what decides the network; see `store.key`."""
         raise NotImplementedError
 
-    def get(self, lanes: int, store: Store) -> Network:
-        """Return the network, for an array of ``lanes`` lanes."""
+    def get(self, lanes: int, store: Store, bits: int | None = None) -> Network:
+        """Return the network, for an array of ``lanes`` lanes; floats summed in ``bits`` bits."""
         raise NotImplementedError
 
     def ready(self, lanes: int) -> Network | None:
@@ -139,7 +139,7 @@ class Accelerated(Point):
 
     def build(self, store: Store) -> _Design:
         """Return the design."""
-        program = self._program(self.source.get(self.lanes, store))
+        program = self._program(self.source.get(self.lanes, store, self.accumulator))
         check_memories(program, self.device)
         with BUILDING:
             accelerator = self._accelerator(program)
@@ -177,7 +177,7 @@ class Accelerated(Point):
 
 
 def _columns(program: Program) -> dict[str, object]:
-    """Return what the network says of itself; accuracy only where its sums cannot overflow."""
+    """Return what the network says of itself; accuracy only where it was taken with these sums."""
     network, about = program.network, program.network.about
     row = {
         "network": network.name,
@@ -188,7 +188,13 @@ def _columns(program: Program) -> dict[str, object]:
     }
     if "accuracy_float" in about:
         row["accuracy_float"] = about["accuracy_float"]
-    exact = network.accumulator.width >= accumulator_bits(network, program.geometry.lanes)
-    if exact and "accuracy_reference" in about:
+    if _is_exact(network, program.geometry.lanes) and "accuracy_reference" in about:
         row["accuracy_reference"] = about["accuracy_reference"]
     return row
+
+
+def _is_exact(network: Network, lanes: int) -> bool:
+    """Tell whether sums are those of the network's training: none of integers can overflow."""
+    if network.is_float:
+        return True
+    return network.accumulator.width >= accumulator_bits(network, lanes)

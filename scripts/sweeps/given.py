@@ -30,7 +30,7 @@ class Given(NetworkSource):
         """Return what the result depends on."""
         return {"network": sha256(to_bytes(self.network)).hexdigest(), "of_zoo": self.of_zoo}
 
-    def get(self, lanes: int, store: Store) -> Network:
+    def get(self, lanes: int, store: Store, bits: int | None = None) -> Network:
         """Return the network."""
         return self.ready(lanes)
 

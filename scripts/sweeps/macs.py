@@ -15,6 +15,7 @@ from ...hw.mac.choice import mac
 from ...hw.mac.control import CONTROL
 from ...hw.mac.fabric import Fabric
 from ...hw.numbers.arithmetic import Accumulator
+from ...hw.numbers.float_sum import FloatSum
 from ...hw.numbers.formats import Bipolar, Fixed, Float, parse
 from ...hw.numbers.operands import Operands
 from ...hw.synth.shell import Shell
@@ -38,10 +39,10 @@ class Mac(Point):
     multiplier: str
 
     @classmethod
-    def of(cls, *, weight: str, overflow: str | None, **values: Any) -> Self:
+    def of(cls, *, activation: str, overflow: str | None, **values: Any) -> Self:
         """Return the point; floats do not wrap or saturate."""
-        is_float = isinstance(parse(weight), Float)
-        return cls(weight=weight, overflow=None if is_float else overflow, **values)
+        is_float = isinstance(parse(activation), Float)
+        return cls(activation=activation, overflow=None if is_float else overflow, **values)
 
     @property
     def text(self) -> str:
@@ -108,7 +109,7 @@ class Mac(Point):
     def _inferred(self) -> bool:
         """Whether synthesis finds the blocks; Yosys would spoil those that are there already."""
         # floats have only their significands' product there
-        places = self._fabric.blocks.accumulate and not isinstance(self.operands.weight, Float)
+        places = self._fabric.blocks.accumulate and not isinstance(self.operands.activation, Float)
         return self.multiplier == "block" and not places
 
     @property
@@ -116,16 +117,17 @@ class Mac(Point):
         return self.device.fabric(blocks=self.multiplier == "block")
 
     def _accumulator(self) -> Any:
-        weight = self.operands.weight
-        if not isinstance(weight, Float):
+        fmt = self.operands.activation
+        if not isinstance(fmt, Float):
             assert self.overflow is not None
             return Accumulator(self.accumulator, self.overflow)
-        if self.accumulator == weight.width:
-            return weight
-        if weight.width <= 16 and self.accumulator == 32:
-            return parse("fp32")
+        # in one cycle: what several partial sums cost is a study of its own
+        if self.accumulator == fmt.width:
+            return FloatSum(fmt)
+        if fmt.width <= 16 and self.accumulator == 32:
+            return FloatSum(Float(8, 23))
         raise FormatError(
-            f"{weight} is not accumulated in {self.accumulator} bits: a float's accumulator is of "
+            f"{fmt} is not accumulated in {self.accumulator} bits: a float's accumulator is of "
             "its own format or, for formats of up to 16 bits, fp32"
         )
 

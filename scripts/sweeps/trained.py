@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...hw.network.network import Network
+from ...hw.numbers.formats import Float, parse
 from ...hw.tools.store import Store
 from ...model.training.recipe import Recipe
 from ..rows.row import ResultRow
@@ -46,13 +47,13 @@ class TrainedSource(NetworkSource):
         """Return what the result depends on."""
         return training_parts(self.recipe)
 
-    def get(self, lanes: int, store: Store) -> Network:
-        """Return the network."""
+    def get(self, lanes: int, store: Store, bits: int | None = None) -> Network:
+        """Return the network, floats summed in ``bits`` bits."""
         with _ONE_AT_A_TIME:
             trainer = _TRAINERS.get(self.shared)
             if trainer is None:
                 trainer = _TRAINERS[self.shared] = Trainer(self.shared, store, _Silent())
-            network = trainer.network(self.weight, self.activation, lanes)
+            network = trainer.network(self.weight, self.activation, lanes, bits=bits)
             about = {**network.about, "accuracy_float": trainer.accuracy_float()}
         return replace(network, about=about)
 
@@ -61,7 +62,8 @@ class TrainedSource(NetworkSource):
         return ResultRow(
             weight=self.weight,
             activation=self.activation,
-            overflow="wrap",  # of the narrowest accumulator, which does not
+            # of the narrowest accumulator, which does not
+            overflow=None if isinstance(parse(self.activation), Float) else "wrap",
             dataset=self.shared.dataset,
         )
 

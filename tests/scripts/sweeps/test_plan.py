@@ -125,10 +125,11 @@ def test_so_are_the_networks_on_arrays_that_cannot_be(read, more):
     }
 
 
-def test_an_array_of_floats_is_left_out(read):
-    plan = read(ARRAY | {"formats": ["bf16", "int4"]})
+def test_an_array_of_floats_has_no_slices(read):
+    plan = read(ARRAY | {"formats": ["bf16", "int4"], "slice": 2})
     assert [point.weight for point in plan.points] == ["int4"]
-    assert list(plan.left_out) == ["an array sums integers, not bf16"]
+    assert list(plan.left_out) == ["bf16 weights have no slices; integers and bipolar ones have"]
+    assert len(read(ARRAY | {"formats": ["bf16", "int4"]}).points) == 2
 
 
 @pytest.mark.parametrize("measure", ["mac", "array"])
@@ -248,7 +249,7 @@ def test_a_mistake_in_a_part_is_told_with_its_number(read):
         ({"network": "lenet5", "formats": "int4", "widths": [5]}, ["widths is for mlp", "lenet5"]),
         ({"network": "mlp", "formats": "int4", "width": "x"}, ["width: 'x' is no positive number"]),
         ({"network": "mlp", "formats": "int4", "first": "int99"}, ["int99"[3:], "1 to 32"]),
-        ({"network": "mlp", "formats": "fp32"}, ["fp32"]),
+        ({"network": "mlp", "formats": "fp32/uint8"}, ["fp32 weights multiply float"]),
         ({"multiplier": "dsp"}, ["multiplier: it is logic or block, not 'dsp'"]),
         ({"batch": 5}, ["batch is 1 to the array's 2 rows, not 5"]),
         ({"contexts": 3}, ["contexts: it is 1 to 2, not 3"]),
