@@ -69,19 +69,24 @@ ARROWS = {  # what each folder may import, beside its own modules and the files 
         "boards.build boards.catalogue boards.gateware boards.host boards.proof "
         "boards.protocol hw.accelerator hw.network hw.numbers hw.program hw.sim hw.synth hw.tools "
         "model.data model.exchange model.fitting model.integers model.post_training "
-        "model.training model.zoo scripts.exploring scripts.papers scripts.reporting "
-        "scripts.rows scripts.runs scripts.sweeps scripts.terminal"
+        "model.training model.zoo scripts.exploring scripts.jobs scripts.papers scripts.pricing "
+        "scripts.reporting scripts.rows scripts.runs scripts.sweeps scripts.terminal"
     ),
     "scripts.exploring": (
         "hw.network hw.numbers hw.program hw.synth hw.tools model.data model.integers model.layers "
         "model.post_training model.training scripts.reporting scripts.rows scripts.runs "
         "scripts.terminal"
     ),
+    "scripts.jobs": "hw.tools scripts.runs scripts.sweeps",
     "scripts.papers": (
         "hw.accelerator hw.network hw.numbers hw.program hw.synth hw.tools model.data "
         "model.exchange model.fitting model.integers model.layers model.lowering "
-        "model.post_training model.training scripts.exploring scripts.runs scripts.sweeps "
-        "scripts.terminal"
+        "model.post_training model.training scripts.exploring scripts.jobs scripts.pricing "
+        "scripts.runs scripts.terminal"
+    ),
+    "scripts.pricing": (
+        "hw.accelerator hw.network hw.numbers hw.program hw.synth hw.tools model.data "
+        "model.integers model.layers model.lowering model.training scripts.jobs scripts.sweeps"
     ),
     "scripts.reporting": "hw.numbers hw.synth scripts.rows",
     "scripts.rows": "hw.synth",
