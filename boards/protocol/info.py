@@ -205,11 +205,10 @@ class Info:
         values["flags"] |= SATURATES * (self.accumulator.overflow == "saturate")
         values["flags"] |= FLOATS * isinstance(self.accumulator, FloatSum)
         values["accumulator"] = self.accumulator.width
-        values |= {name: str(values[name]).encode() for name in FORMATS}
+        values |= {name: _name(values[name]) for name in FORMATS}
         fields = LAYOUT.pack(*(values[name] for name in FIELDS))
         if isinstance(self.accumulator, FloatSum):
-            name = str(self.accumulator.format).encode()
-            fields += SUM.pack(name, self.accumulator.partial_sums)
+            fields += SUM.pack(_name(self.accumulator.format), self.accumulator.partial_sums)
         if self.protocol == PROTOCOL:
             return fields
         return fields + bytes([len(self.ends)]) + b"".join(END.pack(*each) for each in self.ends)
@@ -273,9 +272,15 @@ class Info:
         return info
 
 
+def _name(fmt: Format) -> bytes:
+    """Return the name of a format in at most 8 letters: ``float4_10`` is ``f4_10``."""
+    return str(fmt).replace("float", "f").encode()
+
+
 def _format(name: bytes) -> Format:
-    """Return the format of a name with zeros behind it; raises `FormatError`."""
-    return parse(name.rstrip(b"\0").decode("ascii", "backslashreplace"))
+    """Return the format of such a name with zeros behind it; raises `FormatError`."""
+    text = name.rstrip(b"\0").decode("ascii", "backslashreplace")
+    return parse(re.sub(r"^f(?=\d)", "float", text))
 
 
 def _float_sum(packed: bytes) -> FloatSum:

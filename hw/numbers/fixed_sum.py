@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import GeometryError
 from .format import Format
-from .ieee import Float, _factor
+from .ieee import Float, factor_fields
 
 __all__ = ["FixedSum", "fixed_total", "product_range"]
 
@@ -77,22 +77,8 @@ def fixed_total(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return sums of products, rounded once, and whether something finite became infinite.
 
-    Parameters
-    ----------
-    operands : Format and Float
-        Of weights and activations; weights that are no floats are the numbers that their levels
-        are, exactly.
-    accumulator : FixedSum
-        Where the products are added.
-    weights, activations : array_like of shape (..., steps, lanes)
-        Codes; they broadcast.
-
-    Returns
-    -------
-    sums : numpy.ndarray of shape (...)
-        Codes of the accumulator's format.
-    overflow : numpy.ndarray of shape (...)
-        Whether a product, a sum or the result of finite numbers became infinite.
+    Parameters and results are those of `float_sum.float_total`, but for the register: a product
+    and a sum may be beyond it, and count as infinite then.
     """
     pair = np.broadcast_arrays(np.asarray(weights, np.int64), np.asarray(activations, np.int64))
     shape = pair[0].shape[:-2]
@@ -107,7 +93,7 @@ def _total(
 ) -> tuple[int, bool]:
     """Return one sum; ``int`` has as many bits as it takes."""
     limit = 1 << (accumulator.width - 1)
-    a, b = (_factor(*each) for each in zip(operands, (weights, activations), strict=True))
+    a, b = (factor_fields(*each) for each in zip(operands, (weights, activations), strict=True))
     nan = a.nan | b.nan | (a.infinite & (b.significand == 0)) | ((a.significand == 0) & b.infinite)
     signs, infinite = a.sign ^ b.sign, (a.infinite | b.infinite) & ~nan
     signed = {sign for sign in (0, 1) if (infinite & (signs == sign)).any()}

@@ -22,7 +22,7 @@ from amaranth.hdl import Cat, Const, Mux, Shape, Value, signed
 from ..errors import FormatError
 from .format import Format, Integers, integers, namespace
 
-__all__ = ["Float", "float_step", "multiply", "tree_add"]
+__all__ = ["Float", "factor_fields", "float_step", "multiply", "tree_add"]
 
 NAMED = {"fp32": (8, 23), "fp16": (5, 10), "bf16": (8, 7)}
 MIN_EXPONENT, MAX_EXPONENT = 2, 8
@@ -336,7 +336,7 @@ def _rounds_up(kept: Any, twice_rest: Any, unit: Any) -> Any:
     return (twice_rest > unit) | ((twice_rest == unit) & (kept % 2 == 1))
 
 
-def _factor(fmt: Format, code: np.ndarray) -> _Fields:
+def factor_fields(fmt: Format, code: np.ndarray) -> _Fields:
     """Take codes of any format apart: what has levels is exactly the number that its level is."""
     if isinstance(fmt, Float):
         return fmt.fields(code)
@@ -357,7 +357,7 @@ def multiply(formats: tuple[Format, Float, Float], a: Any, b: Any) -> Any:
     a, b : int or numpy.ndarray
         Codes.
     """
-    first, second, result = _factor(formats[0], a), formats[1].fields(b), formats[2]
+    first, second, result = factor_fields(formats[0], a), formats[1].fields(b), formats[2]
     sign = first.sign ^ second.sign
     product = first.significand * second.significand
     code = result._round(sign, product, first.exponent + second.exponent)

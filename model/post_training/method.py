@@ -24,6 +24,10 @@ ACTIVATION_RANGES = ("percentile", "mse", "minmax", "kl", "loss")
 NORMS = ("kept", "folded")
 WEIGHT_RANGES = ("mse", "minmax", "output")
 ROUNDINGS = ("nearest", "stochastic", "chop", "learned")
+RANGES = ("activation_range", "percentile", "multiplier_bits")
+"""Options that say nothing where activations are floats."""
+SCALED = ("weight_range", "scales")
+"""Options that say nothing where weights are."""
 SCALES = ("channel", "tensor")
 
 
@@ -153,6 +157,14 @@ class PostTraining:
             )
         if isinstance(weight, Float) and self.rounding != "nearest":
             raise NetworkError(f"{weight} weights are rounded to nearest, not {self.rounding}")
+        idle = [*(RANGES if isinstance(activation, Float) else ())]
+        idle += SCALED if isinstance(weight, Float) else ()
+        for each in fields(self):
+            if each.name in idle and getattr(self, each.name) != each.default:
+                raise NetworkError(
+                    f"{each.name} is for levels that are scaled, and {weight} weights with "
+                    f"{activation} activations have no such: leave it out"
+                )
 
     @property
     def common(self) -> Formats:

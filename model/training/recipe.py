@@ -233,9 +233,22 @@ class Recipe:
                 check_weight(self.weight_format), check_activation(self.activation_format, derived)
             )
             check_pair(*common[:2])
+            self._check_idle(*common[:2])
             for text in (self.first, self.last, *(text for _, text in self.layers)):
                 if text is not None:
                     parse_formats(text, common)
+
+    def _check_idle(self, weight: Format, activation: Format) -> None:
+        """Refuse what would do nothing: floats are rounded to nearest, and their norms are kept."""
+        idle = ["rounding", "multiplier_bits"] if isinstance(activation, Float) else []
+        idle += ["scale"] if isinstance(weight, Float) else []
+        for name in idle:
+            usual = _PLAIN[name]
+            if getattr(self, name) not in (usual, None):
+                raise FormatError(
+                    f"{name} {getattr(self, name)} is for levels that are scaled, and {weight} "
+                    f"weights with {activation} activations have no such: leave it out"
+                )
 
     def _check_input(self, fmt: Format) -> None:
         """Refuse a format that pixels cannot have; float networks read them as activations."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...hw.errors import NarrowgaugeError
 from ...hw.numbers.default_sum import default_sum
-from ...hw.numbers.float_sum import FloatSum
+from ...hw.numbers.float_sum import PARTIAL_SUMS, FloatSum
 from ...hw.numbers.formats import Bipolar, Fixed, Float, Format, PowerOfTwo, parse
 from ...hw.numbers.operands import Operands
 from ...hw.tools.store import Store
@@ -20,7 +20,6 @@ from ..sweeps.macs import Mac
 
 __all__ = [
     "ACCUMULATOR",
-    "PARTIAL_SUMS",
     "PricedFormat",
     "SummedMac",
     "element_points",
@@ -28,7 +27,6 @@ __all__ = [
 ]
 
 ACCUMULATOR = 20  # bits of integers' registers: those of the networks here need 13 to 20
-PARTIAL_SUMS = 4  # of floats: with fewer the clock is slower, with more there are more LUTs
 PRODUCT = 64  # bits of an element's products, about: more lanes would save little
 MOST_LANES = 64
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from math import inf
 
-from ...pricing.elements import PARTIAL_SUMS, PricedFormat
+from ....hw.numbers.float_sum import PARTIAL_SUMS
+from ...pricing.elements import PricedFormat
 from ...pricing.families import FAMILIES as KNOWN
 from ...pricing.ranking import MeasuredShare, Standing
 from ..evidence import select

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from ....hw.numbers.float_sum import PARTIAL_SUMS
 from ...jobs.job import Job, Plain
-from ...pricing.elements import PARTIAL_SUMS, PricedFormat, element_points
+from ...pricing.elements import PricedFormat, element_points
 from ...pricing.families import FAMILIES, Epochs, Member
 from ...pricing.jobs import accuracy_job, element_job, filled_job, network_job, routed_job
 from ..study import Cell, Rows

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ....hw.numbers.float_sum import PARTIAL_SUMS
 from ...pricing.costs import BLOCK_LUTS, Element, array_cost
-from ...pricing.elements import PARTIAL_SUMS, PricedFormat
+from ...pricing.elements import PricedFormat
 from ...pricing.families import FAMILIES
 from ...pricing.prices import contender
 from ...pricing.ranking import Contender, MeasuredShare, Standing, ranked

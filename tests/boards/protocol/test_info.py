@@ -9,6 +9,7 @@ from narrowgauge.hw.errors import LinkError
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.numbers.float_sum import FloatSum
+from narrowgauge.hw.numbers.formats import parse
 from narrowgauge.hw.program.layout import Program
 
 from ...hw.formats import parse_float
@@ -33,11 +34,12 @@ def test_a_device_says_in_what_floats_it_sums():
     network = random_network(1, ("int4", "uint4", "uint4"), [6, 5, 3], Accumulator(20))
     program = Program(network, Geometry(2, 2, 2))
     integers = Info.of(program, loads_weights=True, window=4, clock_frequency=12e6)
-    said = replace(integers, accumulator=FloatSum(parse_float("float6_9"), 3))
+    said = replace(integers, accumulator=FloatSum(parse_float("float6_10"), 3))
+    said = replace(said, output=parse_float("float8_22"), weight=parse("fp32"))
     payload = said.to_bytes()
     assert Info.from_bytes(payload) == said
     with pytest.raises(LinkError, match="floats are summed in floats, not in int4"):
-        Info.from_bytes(payload.replace(b"float6_9", b"int4\0\0\0\0"))
+        Info.from_bytes(payload.replace(b"f6_10", b"int4\0"))
     with pytest.raises(LinkError, match="build its bitstream anew"):
         Info.from_bytes(payload[:-1])
 

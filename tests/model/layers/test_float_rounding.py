@@ -65,6 +65,9 @@ def test_activations_are_clipped_first():
         ({"weight": "fp16", "activation": "uint8"}, "fp16 weights multiply float activations, not"),
         ({"weight": "bf16", "input": "uint8"}, "pixels of a network with bf16 activations are bf1"),
         ({"weight": "int8", "input": "fp16"}, "are bipolar, intN or uintN, not fp16"),
+        ({"weight": "int8", "activation": "fp16", "rounding": "stochastic"}, "rounding stochastic"),
+        ({"weight": "bf16", "scale": "statistics"}, "scale statistics is for levels that are sc"),
+        ({"weight": "bf16", "multiplier_bits": 8}, "multiplier_bits 8 is for levels that are sc"),
         ({"weight": "fp16", "accumulator_bits": 12, "constrain": "a2q"}, "floats have no accumul"),
     ],
 )

@@ -44,6 +44,12 @@ def test_a_network_of_mixed_formats_is_made_and_simulated(invoke, nets):
     assert "3 images, 0 mismatches" in finished.out
 
 
+@pytest.mark.parametrize("option", ["--weight-range=output", "--activation-range=mse"])
+def test_options_that_would_do_nothing_are_refused(invoke, nets, option):
+    made = ("-o", "x.safetensors", "--data", "digits", "--weight", "fp16", option)
+    invoke("quantize", nets, *made).fails_with(1, "levels that are scaled", "leave it out")
+
+
 def test_explain_lists_its_layers(invoke, half):
     finished = invoke("explain", half)
     assert finished.status == 0, finished.err
