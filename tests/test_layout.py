@@ -26,6 +26,7 @@ ARROWS = {  # what each folder may import, beside its own modules and the files 
     "hw": "",
     "hw.accelerator": "hw.array hw.gates hw.mac hw.numbers hw.program",
     "hw.array": "hw.gates hw.mac hw.numbers",
+    "hw.energy": "hw.accelerator hw.mac hw.sim hw.synth hw.tools",
     "hw.gates": "hw.numbers",
     "hw.mac": "hw.gates hw.numbers",
     "hw.network": "hw.numbers",
@@ -67,8 +68,8 @@ ARROWS = {  # what each folder may import, beside its own modules and the files 
     "scripts": "scripts.terminal",
     "scripts.commands": (
         "boards.build boards.catalogue boards.gateware boards.host boards.proof "
-        "boards.protocol hw.accelerator hw.network hw.numbers hw.program hw.sim hw.synth hw.tools "
-        "model.data model.exchange model.fitting model.integers model.post_training "
+        "boards.protocol hw.accelerator hw.energy hw.network hw.numbers hw.program hw.sim hw.synth "
+        "hw.tools model.data model.exchange model.fitting model.integers model.post_training "
         "model.training model.zoo scripts.exploring scripts.jobs scripts.papers scripts.pricing "
         "scripts.reporting scripts.rows scripts.runs scripts.sweeps scripts.terminal"
     ),
@@ -91,13 +92,13 @@ ARROWS = {  # what each folder may import, beside its own modules and the files 
     "scripts.reporting": "hw.numbers hw.synth scripts.rows",
     "scripts.rows": "hw.synth",
     "scripts.runs": (
-        "hw.accelerator hw.network hw.numbers hw.program hw.sim hw.synth hw.tools "
+        "hw.accelerator hw.energy hw.network hw.numbers hw.program hw.sim hw.synth hw.tools "
         "model.data model.exchange model.integers model.lowering model.training model.zoo "
         "scripts.rows scripts.terminal"
     ),
     "scripts.studies": (
         "boards.build boards.catalogue boards.host boards.proof hw.accelerator hw.array "
-        "hw.gates hw.mac hw.network hw.numbers hw.program hw.sim hw.synth hw.tools "
+        "hw.energy hw.gates hw.mac hw.network hw.numbers hw.program hw.sim hw.synth hw.tools "
         "model.data model.exchange model.fitting model.integers model.post_training "
         "model.training model.zoo "
         "scripts.commands scripts.rows scripts.runs scripts.sweeps scripts.terminal"

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ..errors import FitError, ToolError, ToolFailure, ToolTimeout
@@ -23,8 +24,10 @@ from .targets import Target
 
 __all__ = [
     "Netlist",
+    "Routed",
     "pack",
     "place_and_route",
+    "place_and_write",
     "routing_limit",
     "run_router",
     "synthesis_scripts",
@@ -57,6 +60,25 @@ class Netlist:
     text: str = field(repr=False)
     cells: Mapping[str, int] = field(hash=False)
     remark: str = ""
+
+
+@dataclass(frozen=True)
+class Routed:
+    """A placed and routed design.
+
+    Attributes
+    ----------
+    text : str
+        nextpnr's JSON (``--write``): cells with their places, nets with their wires.
+    sdf : str
+        Delays of cells and nets.
+    report : mapping
+        nextpnr's report.
+    """
+
+    text: str = field(repr=False)
+    sdf: str = field(repr=False)
+    report: Mapping[str, Any] = field(repr=False, hash=False)
 
 
 def synthesis_scripts(
@@ -184,7 +206,7 @@ def pack(netlist: Netlist, target: Target) -> dict[str, Any]:
     ToolError
         Where the tool is missing, or refuses the netlist.
     """
-    report = _nextpnr(netlist, target, ["--pack-only"], _TIMEOUT)
+    report, _ = _nextpnr(netlist, target, ["--pack-only"], _TIMEOUT)
     if target.family.feeds:
         report["utilization"][target.family.packed["lut"]]["used"] += _lone_registers(
             netlist, target.family
@@ -256,12 +278,42 @@ def place_and_route(
     ToolError
         Where the tool is missing, or refuses the netlist.
     """
+    return _routed(netlist, target, seed, frequency, timeout)[0]
+
+
+def place_and_write(
+    netlist: Netlist,
+    target: Target,
+    *,
+    seed: int = 1,
+    frequency: float | None = None,
+    timeout: float | None = None,
+) -> Routed:
+    """Place and route as `place_and_route` does, and return all that nextpnr can tell of it.
+
+    What a design weighs in cells, it weighs in text a hundredfold: some MB.
+    """
+    report, (text, sdf) = _routed(
+        netlist, target, seed, frequency, timeout, {"--write": "routed.json", "--sdf": "routed.sdf"}
+    )
+    return Routed(text, sdf, report)
+
+
+def _routed(
+    netlist: Netlist,
+    target: Target,
+    seed: int,
+    frequency: float | None,
+    timeout: float | None,
+    written: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[dict[str, Any], list[str]]:
+    """Return nextpnr's report of a routed design, and what it wrote to files of some options."""
     limit = routing_limit(netlist) if timeout is None else timeout
     arguments = ["--seed", str(seed), "--timing-allow-fail"]
     if frequency is not None:
         arguments += ["--freq", f"{frequency / 1e6:.6g}"]
     try:
-        return _nextpnr(netlist, target, arguments, limit)
+        return _nextpnr(netlist, target, arguments, limit, written)
     except ToolTimeout as error:
         raise FitError(
             f"{target.name} was not placed and routed within {limit:g} s with seed {seed}"
@@ -284,14 +336,20 @@ def routing_limit(netlist: Netlist) -> float:
 
 
 def _nextpnr(
-    netlist: Netlist, target: Target, arguments: Sequence[str], timeout: float
-) -> dict[str, Any]:
+    netlist: Netlist,
+    target: Target,
+    arguments: Sequence[str],
+    timeout: float,
+    written: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[dict[str, Any], list[str]]:
     with tempfile.TemporaryDirectory(prefix="narrowgauge-") as scratch:
         folder = Path(scratch)
         if target.pins:
             constraints = _constraints(netlist, target)
             (folder / "pins.cst").write_text(constraints, encoding="utf-8")
-        return run_router(netlist, target, arguments, folder, timeout)
+        files = [part for option in written.items() for part in option]
+        report = run_router(netlist, target, [*arguments, *files], folder, timeout)
+        return report, [(folder / name).read_text(encoding="utf-8") for name in written.values()]
 
 
 def run_router(

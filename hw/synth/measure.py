@@ -1,9 +1,9 @@
 """One design on one target, measured: resources, and speed over several seeds."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from importlib.metadata import version
@@ -17,13 +17,21 @@ from ..tools import programs as tools
 from ..tools import rtlil
 from ..tools.rtlil_names import unambiguous
 from ..tools.store import Store
-from .flow import Netlist, pack, place_and_route, synthesis_scripts, synthesize
+from .flow import (
+    Netlist,
+    Routed,
+    pack,
+    place_and_route,
+    place_and_write,
+    synthesis_scripts,
+    synthesize,
+)
 from .jobs import ToolJob, run_jobs
 from .report import RESOURCES, Report, check_budget, check_fit, parse
 from .shell import Shell
 from .targets import Target, target
 
-__all__ = ["SEEDS", "Measurement", "measure"]
+__all__ = ["SEEDS", "Measurement", "map_design", "measure", "route_design", "tool_versions"]
 
 SEEDS = (1, 2, 3)
 
@@ -130,16 +138,10 @@ def measure(
         For an unknown target, and where a tool is missing or fails.
     """
     chosen = target(on) if isinstance(on, str) else on
-    text = design if isinstance(design, str) else rtlil.convert(design, platform=chosen)
-    text = rtlil.forget_contents(rtlil.free_collisions(unambiguous(text)))
+    text = _prepared(design, chosen)
     shell = design if isinstance(design, Shell) else shell
     own = _shell_cost(shell, chosen) if shell else {}
-    with ExitStack() as stack:
-        if executor is None:
-            # The jobs are processes (the tools); a thread for each is enough to drive them.
-            executor = ThreadPoolExecutor(max_workers=os.cpu_count())
-            stack.callback(executor.shutdown, cancel_futures=True)
-        bench = _Bench(chosen, store or Store(), executor, _versions(chosen))
+    with _bench(chosen, store, executor) as bench:
         netlist = bench.map(text, dsp, tuple(options))
         if chosen.family.router is None:
             found = parse(None, netlist.cells, chosen.family)
@@ -156,6 +158,59 @@ def measure(
         seed: parse(routed[seed], netlist.cells, chosen.family) for seed in seeds if seed in routed
     }
     return _summary(bench, netlist, found, reports, failed, own)
+
+
+def map_design(
+    design: wiring.Component | str,
+    on: Target,
+    *,
+    dsp: bool = False,
+    options: Sequence[str] = (),
+    store: Store | None = None,
+    executor: Executor | None = None,
+) -> Netlist:
+    """Return the netlist of which `measure` tells the cost; it is in the store once for both."""
+    with _bench(on, store, executor) as bench:
+        return bench.map(_prepared(design, on), dsp, tuple(options))
+
+
+def route_design(
+    netlist: Netlist,
+    on: Target,
+    *,
+    seed: int = 1,
+    frequency: float | None = None,
+    store: Store | None = None,
+    executor: Executor | None = None,
+) -> Routed:
+    """Return a netlist as `measure` places and routes it with a seed, with all wires and delays.
+
+    Raises
+    ------
+    FitError
+        With numbers, where it needs more than the target has; with the tool's reason, where it was
+        not routed.
+    ToolError
+        Where a tool is missing or fails.
+    """
+    with _bench(on, store, executor) as bench:
+        check_fit(bench.pack(netlist), on)
+        return bench.write(netlist, seed, frequency)
+
+
+def _prepared(design: wiring.Component | str, on: Target) -> str:
+    text = design if isinstance(design, str) else rtlil.convert(design, platform=on)
+    return rtlil.forget_contents(rtlil.free_collisions(unambiguous(text)))
+
+
+@contextmanager
+def _bench(on: Target, store: Store | None, executor: Executor | None) -> "Iterator[_Bench]":
+    with ExitStack() as stack:
+        if executor is None:
+            # The jobs are processes (the tools); a thread for each is enough to drive them.
+            executor = ThreadPoolExecutor(max_workers=os.cpu_count())
+            stack.callback(executor.shutdown, cancel_futures=True)
+        yield _Bench(on, store or Store(), executor, tool_versions(on))
 
 
 @dataclass(frozen=True)
@@ -196,6 +251,11 @@ class _Bench:
         }
         return run_jobs(jobs, self.store, self.executor)
 
+    def write(self, netlist: Netlist, seed: int, frequency: float | None) -> Routed:
+        parts = self._parts(netlist) | {"frequency": frequency, "seed": seed}
+        job = ToolJob("written", parts, _write, (netlist, self.target, seed, frequency))
+        return Routed(**self._single(job))
+
     def _single(self, job: ToolJob) -> Any:
         results, failures = run_jobs({job.kind: job}, self.store, self.executor)
         if failures:
@@ -218,7 +278,11 @@ def _route(
     return place_and_route(netlist, on, seed=seed, frequency=frequency, timeout=timeout)
 
 
-def _versions(on: Target) -> dict[str, str]:
+def _write(netlist: Netlist, on: Target, seed: int, frequency: float | None) -> dict[str, Any]:
+    return asdict(place_and_write(netlist, on, seed=seed, frequency=frequency))
+
+
+def tool_versions(on: Target) -> dict[str, str]:
     """Return the versions of everything that has a part in a result."""
     programs = {"yosys": "yosys"} | ({"nextpnr": on.family.router} if on.family.router else {})
     found = tools.warm(programs.values())

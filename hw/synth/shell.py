@@ -35,6 +35,8 @@ class Shell(wiring.Component):
     ----------
     inputs, outputs : int
         Bits driven and bits caught.
+    driven, caught : tuple of (str, int)
+        Ports and their bits, in the order of the chains, as Amaranth names them: ``o__payload``.
     ff, lut : int
         What the shell itself costs: a register a bit, and three for ``d``, ``shift`` and ``load``;
         a LUT a caught bit (its multiplexer, which shares a logic cell with its register).
@@ -61,9 +63,14 @@ class Shell(wiring.Component):
 
     def __init__(self, component: wiring.Component, *, ignore: Collection[str] = ()) -> None:
         self.component: Any = component
-        self._driven = [value for _, flow, value in _ports(component) if flow is In]
+        inputs = [(path, value) for path, flow, value in _ports(component) if flow is In]
         outputs = [(path, value) for path, flow, value in _ports(component) if flow is Out]
-        self._caught = [value for path, value in outputs if not _named(path, ignore)]
+        caught = [(path, value) for path, value in outputs if not _named(path, ignore)]
+        self._driven, self._caught = ([value for _, value in each] for each in (inputs, caught))
+        self.driven, self.caught = (
+            tuple(("__".join(path), len(value)) for path, value in each)
+            for each in (inputs, caught)
+        )
         unknown = [name for name in ignore if not any(_named(path, [name]) for path, _ in outputs)]
         if unknown:
             raise NarrowgaugeError(

@@ -24,6 +24,7 @@ __all__ = [
     "Campaign",
     "Exchange",
     "Native",
+    "compiled",
     "library",
     "pack_rows",
     "source",
@@ -49,8 +50,8 @@ def source(kind: str) -> str:
     return "\n".join(part.read_text(encoding="utf-8") for part in parts)
 
 
-def _compiled(source: str, flags: tuple[str, ...]) -> Path:
-    """Return the library of a source, from the cache or newly compiled."""
+def compiled(source: str, flags: tuple[str, ...]) -> Path:
+    """Return the library of a source in C++, from the cache or newly compiled."""
     compiler = find_compiler()
     options = [*OPTIONS, *flags]
     recipe = "\0".join([source, *compiler, *options])
@@ -75,7 +76,7 @@ def widest() -> int:
     """Return the bits of this processor's vectors: 512, 256 or 128."""
     if platform.machine() not in _X86:
         return 128
-    return ctypes.CDLL(str(_compiled(_PROBE, ()))).widest()
+    return ctypes.CDLL(str(compiled(_PROBE, ()))).widest()
 
 
 def width_for(lanes: int) -> int:
@@ -95,7 +96,7 @@ def library(lanes: int, kind: str = "streams") -> ctypes.CDLL:
     header = f"#define LANES {lanes}\nenum {{ {', '.join(KINDS)} }};\n"
     header += f"enum {{ READ = {READ}, SELECT = {SELECT}, WRITE = {WRITE} }};\n"
     flags = FLAGS[lanes] if platform.machine() in _X86 else ()
-    loaded = ctypes.CDLL(str(_compiled(header + source(kind), flags)))
+    loaded = ctypes.CDLL(str(compiled(header + source(kind), flags)))
     pointer, number = ctypes.c_void_p, ctypes.c_uint64
     side = [pointer, number, pointer]
     loaded.observe.argtypes = [pointer, *side, *side, number]
@@ -186,6 +187,9 @@ class _Job(ctypes.Structure):
         ("skip_stop", ctypes.c_uint64),
         ("toggles", ctypes.c_void_p),
         ("counted", ctypes.c_void_p),
+        ("watched", ctypes.c_void_p),
+        ("watched_count", ctypes.c_uint64),
+        ("highs", ctypes.c_void_p),
         ("stop", ctypes.c_void_p),
         ("progress", ctypes.c_void_p),
     ]

@@ -14,7 +14,15 @@ from .native import Native, pack_rows
 from .plan import Plan
 from .portable import Portable
 
-__all__ = ["EVENT", "Pass", "Signals", "Simulator", "Timing", "trace_bytes"]
+__all__ = [
+    "EVENT",
+    "Pass",
+    "Signals",
+    "Simulator",
+    "Timing",
+    "packed_weights",
+    "trace_bytes",
+]
 
 IDLE_LIMIT = 100_000
 STOPPED = 3
@@ -228,10 +236,7 @@ class Simulator:
         evaluator, streams = parts
         program = self.accelerator.program
         layer_cycles = np.zeros(1 << len(self.design.ports.layer), np.uint64)
-        weights = np.zeros((0, 1), np.uint64)
-        if self.accelerator.loads_weights:
-            width = len(self.design.ports.weights)
-            weights = pack_rows(_bits(program.contents.weights, width))
+        weights = packed_weights(self.accelerator)
         request = {
             "elements": images * program.network.inputs,
             "inputs": program.network.inputs,
@@ -267,6 +272,14 @@ class Simulator:
                 f"{images} images"
             )
         return reply
+
+
+def packed_weights(accelerator: Accelerator) -> np.ndarray:
+    """Return the words that are loaded before the first image, as `Native.simulate` takes them."""
+    if not accelerator.loads_weights:
+        return np.zeros((0, 1), np.uint64)
+    program = accelerator.program
+    return pack_rows(_bits(program.contents.weights, program.memories["weights"][0]))
 
 
 def _bits(words: list[int], width: int) -> np.ndarray:

@@ -34,6 +34,8 @@ struct Job {
     uint64_t periodic_count, skip_stop;  // images that may be skipped
     uint64_t *toggles;                   // of every slot, or none
     const uint64_t *counted;             // lanes whose toggles are counted
+    const uint32_t *watched;             // slots of which the cycles are counted in which they are 1
+    uint64_t watched_count, *highs;
     const volatile uint32_t *stop;
     volatile uint64_t *progress;
 };
@@ -139,6 +141,8 @@ int simulate(const Plan *plan, const Streams *streams, const Job *job, Reply *re
                 for (uint64_t slot = 0; slot < plan->slots; slot++)
                     job->toggles[slot] += count((s[slot] ^ before[slot]) & load(job->counted));
             before.assign(s, s + plan->slots);
+            for (uint64_t i = 0; i < job->watched_count; i++)
+                job->highs[i] += count(s[job->watched[i]] & load(job->counted));
         }
         if (plan->apart && !(uniform(s[io.i_ready]) && uniform(s[io.o_valid]))) return 5;
         if (offered && simulation.bit(io.i_ready)) reply->accepted++, moved = true;

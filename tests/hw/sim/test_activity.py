@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from narrowgauge.hw.accelerator.top import Accelerator
-from narrowgauge.hw.errors import ToolError
 from narrowgauge.hw.geometry import Geometry
 from narrowgauge.hw.numbers.arithmetic import Accumulator
 from narrowgauge.hw.program.layout import Program
@@ -27,8 +26,8 @@ def small(batch=1, **options):
     return Accelerator(Program(network, Geometry(batch, 2, 2), batch=batch, **options))
 
 
-def in_waveforms(path, cycles):
-    """Toggles of signals, by module, name and bits: of what they are at the clock's edge."""
+def in_waveforms(path, start, stop):
+    """Toggles of signals, by module, name and bits: of what they are at the clock's edges."""
     names, scope, now, before, found = {}, [], {}, {}, Counter()
     edge = 0
     for line in path.read_text().splitlines():
@@ -41,8 +40,8 @@ def in_waveforms(path, cycles):
             if scope[2:3] == ["accelerator"]:  # beside it is the trace
                 names[words[3]] = ".".join(scope[3:]), words[4], int(words[2])
         elif line.startswith("#"):
-            while edge < cycles and edge * CYCLE + CYCLE // 2 <= int(line[1:]):
-                for key in now.keys() & names.keys() if edge else ():
+            while edge < stop and edge * CYCLE + CYCLE // 2 <= int(line[1:]):
+                for key in now.keys() & names.keys() if edge > start else ():
                     found[names[key]] += (now[key] ^ before[key]).bit_count()
                 before = dict(now)
                 edge += 1
@@ -62,13 +61,13 @@ def by_name(found):
     return {(net.module, net.name, net.bits): net.toggles for net in found.nets}
 
 
-def shown(design, streams, folder):
-    """Toggles in the waveforms of streams of images, and the cycles of all of them."""
+def shown(design, streams, folder, start=0):
+    """Toggles in the waveforms of streams of images from a cycle on, and the cycles of all."""
     toggles, cycles = Counter(), 0
     for images in streams:
         window = CycleWindow(folder / "waves.vcd", 0, 10_000)
         run = AmaranthEngine(design).run(Stimulus(images, window=window))
-        toggles.update(in_waveforms(window.path, run.cycles))
+        toggles.update(in_waveforms(window.path, start, start + run.cycles))
         cycles += run.cycles
     return toggles, cycles
 
@@ -121,7 +120,14 @@ def test_images_that_do_not_fill_their_lanes_have_one_of_their_own(tmp_path):
     assert by_name(found) == together
 
 
-def test_loaded_weights_are_refused():
+@needs_compiler
+def test_counting_begins_when_weights_have_been_loaded(tmp_path):
     design = small(any_weights=True)
-    with pytest.raises(ToolError, match="weights are part of the design"):
-        count_toggles(design, np.zeros(5, np.int64), np.zeros((1, 2), np.int64))
+    images = images_for(design, 2)
+    found = counted(design, images)
+    words = len(design.program.contents.weights)
+    wanted, cycles = shown(design, np.split(images, 2), tmp_path, start=words)
+    assert found.cycles == cycles
+    assert_shown(found, wanted)
+    with pytest.raises(AssertionError, match="=="):  # the twin: loading counts
+        assert_shown(found, shown(design, np.split(images, 2), tmp_path)[0])
