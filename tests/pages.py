@@ -4,7 +4,7 @@ import importlib
 import sys
 from pathlib import Path
 
-__all__ = ["accumulators", "columns", "costs", "elements", "networks", "shapes", "update"]
+__all__ = ["accumulators", "columns", "costs", "elements", "floats", "networks", "shapes", "update"]
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
 update = importlib.import_module("update")
@@ -12,5 +12,6 @@ accumulators = importlib.import_module("tables.accumulators")
 columns = importlib.import_module("tables.columns")
 costs = importlib.import_module("tables.costs")
 elements = importlib.import_module("tables.elements")
+floats = importlib.import_module("tables.floats")
 networks = importlib.import_module("tables.networks")
 shapes = importlib.import_module("tables.shapes")

@@ -1,12 +1,30 @@
-"""The table of multiply-accumulates of floats, beside integers and minifloats."""
+"""The tables of floats: multiply-accumulates, whole networks, and the main job with them."""
 
 from collections.abc import Sequence
 
-from .base import RESULTS, Columns, Row, read, speed, table, versions
+from .base import RESULTS, Columns, Row, percent, read, rounded, speed, table, versions
+from .networks import COLUMNS as RUN_COLUMNS
 
-__all__ = ["elements"]
+__all__ = ["elements", "networks", "run"]
 
 FLOATS = RESULTS / "float_elements.json"
+NETWORKS = RESULTS / "float_networks.json"
+RUN = RESULTS / "float_run.json"
+RUN_COMMAND = (
+    "narrowgauge run --formats fp32,bf16,int8,int4,pow2_4,bipolar --target ecp5-45k "
+    "--multiplier block"
+)
+NETWORK_COLUMNS: Columns = {
+    "network": lambda row: f"`{row['network']}`",
+    "weights, activations": lambda row: f"{row['weight']}, {row['activation']}",
+    "summed in": lambda row: _sum(row),
+    "images": lambda row: f"{row['images']:,}",
+    "images that differ": lambda row: row["mismatches"],
+    "accuracy": lambda row: percent(row["accuracy_hardware"]),
+    "cycles an image": lambda row: rounded(row, "cycles_per_image"),
+    "MAC slots used": lambda row: percent(row["utilisation"]),
+    "simulated for, s": lambda row: f"{row['seconds']:,.0f}",
+}
 STEPS = 64  # of the sums that rates are of
 KINDS = {"block": "DSP blocks where they help", "logic": "multiplied in logic"}
 
@@ -29,6 +47,30 @@ def elements() -> str:
         f"{commands}."
     )
     return "\n\n".join(parts) + "\n"
+
+
+def networks() -> str:
+    """Return what whole networks gave, and the commands that trained and simulated them."""
+    rows = read(NETWORKS)
+    caption = (
+        "Array of {rows}x{columns} elements with {lanes} lanes; every sum and level is compared; "
+        "seconds are of wall time on one core; ".format(**rows[0])
+        + f"{versions(rows[0]['versions'])}. Made by:"
+    )
+    commands = "\n".join(row[name] for row in rows for name in ("trained", "command"))
+    return f"{table(NETWORK_COLUMNS, rows, 3)}\n\n{caption}\n\n```sh\n{commands}\n```\n"
+
+
+def run() -> str:
+    """Return the table of the main job with floats beside integers."""
+    rows = read(RUN)
+    row = next(row for row in rows if row.get("routed"))
+    caption = (
+        "Data set {dataset}, {images} test images; array of {rows}x{columns} elements with {lanes} "
+        f"lanes; {{target}}, median and range of {len(row['seeds'])} placements; ".format(**row)
+        + f"{versions(row['tools'])}. Made by `{RUN_COMMAND}`."
+    )
+    return f"{table(RUN_COLUMNS, rows)}\n\n{caption}\n"
 
 
 def _table(rows: Sequence[Row]) -> str:

@@ -75,14 +75,21 @@ def contenders(
 def _networks(
     rows: Rows, dataset: str, families: Sequence[str]
 ) -> Iterator[tuple[str, float, str, list[StudyRow]]]:
-    """Yield family, size, format and rows of every network, of the better training."""
+    """Yield family, size, format and rows of every network, of the training whose first is better.
+
+    Other seeds do not choose: only trainings near a target have some.
+    """
     places: dict[tuple[Any, ...], dict[Any, list[StudyRow]]] = {}
     for row in select(rows, part="accuracy", dataset=dataset, family=lambda each: each in families):
         place = row["family"], row["size"], row["format"]
         places.setdefault(place, {}).setdefault(row["epochs"], []).append(row)
     for (family, size, fmt), trainings in sorted(places.items(), key=lambda item: repr(item[0])):
-        best = max(trainings.values(), key=lambda own: (len(own), MeasuredShare.of_rows(own).mean))
-        yield family, size, fmt, best
+        yield family, size, fmt, max(trainings.values(), key=_first_share)
+
+
+def _first_share(own: Rows) -> float:
+    """Return the share of the first seed of a training."""
+    return MeasuredShare.of_rows([min(own, key=lambda row: row["seed"])]).mean  # type: ignore[arg-type,return-value]
 
 
 def standings(

@@ -100,10 +100,18 @@ def test_rows_that_fail_a_control_say_nothing(planting, text):
     assert text in findings[0].figures
 
 
+def test_a_shorter_training_of_one_size_fails_no_control():
+    rows = [row for row in planted() if row["family"] != "mlp"]
+    rows += [accuracy("mlp", 64, FLOAT, 98.0 - epochs, epochs=epochs) for epochs in (0, 1)]
+    assert Verdict.UNTESTED not in verdicts(rows)[1:4]
+
+
 def test_the_better_float_training_counts():
     rows = [*planted(), accuracy("lenet5", 0.25, FLOAT, 99.3, epochs=LONG["lenet5"])]
     found = [each for each in contenders(rows, "mnist", ("lenet5",)) if each.format == FLOAT]
     assert max(each.share.mean for each in found if each.fields["size"] == 0.25) == 0.993
+    # the other one has more seeds, and is worse
+    rows += [accuracy("lenet5", 0.25, FLOAT, 98.8, seed=seed) for seed in (1, 2)]
     (exact,) = [
         each for each in standings(rows, "mnist", ("lenet5",), 99.0) if each.format == FLOAT
     ]
