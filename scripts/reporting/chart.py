@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING
 
 from ...hw.files import write_atomically
 from ..rows.row import ResultRow
+from .figure import spread
+from .quantities import label
+from .roofline import spaced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["write_chart"]
+
+_WIDE = 8  # times as many cells as the smallest: from there on the axis is logarithmic
+_APART = 0.06  # share of the height that a label needs
+_POINTS = 254  # about the height of the axes
+_TURN = 0.6  # share of the width from which on labels stand to the left
 
 _COLOURS = ("#3b6ea8", "#c2571a", "#3f8f4f", "#8a4fa3", "#b03a48", "#6b6b6b", "#a88b1f", "#2f8f8f")
 
@@ -45,40 +53,25 @@ def write_chart(rows: Sequence[ResultRow], folder: Path) -> list[Path]:
 
 def _draw(axes: "Axes", rows: Sequence[ResultRow], points: Sequence[ResultRow]) -> None:
     reference = next((row.accuracy_float for row in rows if row.accuracy_float is not None), None)
-    largest = max(map(_cells, points))
+    log = max(map(_cells, points)) > _WIDE * min(map(_cells, points))
+    left, right = _ends(points, log=log)
+    low, high = _heights(reference, points)
+    axes.set_xscale("log" if log else "linear")
+    axes.set_xlim(left, right)
+    axes.set_ylim(low, high)
     if reference is not None:
         axes.axhline(100 * reference, color="#888888", linestyle="--", linewidth=1)
         axes.annotate(
             f"float network, {100 * reference:.2f} %",
-            (largest * 1.18, 100 * reference),
-            xytext=(0, 4),
+            (right, 100 * reference),
+            xytext=(-4, 4),
             textcoords="offset points",
             ha="right",
             color="#666666",
             fontsize=9,
         )
-    for index, row in enumerate(sorted(points, key=_cells)):
-        cells, accuracy = _cells(row), _percent(row)
-        colour = _COLOURS[index % len(_COLOURS)]
-        axes.scatter(cells, accuracy, s=70, color=colour, zorder=3)
-        leftwards = cells > 0.85 * largest
-        axes.annotate(
-            f"{_label(row, points)}\n{cells} LUT\n{accuracy:.2f} %",
-            (cells, accuracy),
-            xytext=(-8 if leftwards else 8, -6),
-            textcoords="offset points",
-            ha="right" if leftwards else "left",
-            va="top",
-            fontsize=9,
-            color=colour,
-        )
+    _mark(axes, points)
     first = points[0]
-    accuracies = [_percent(row) for row in points]
-    low = min(accuracies)
-    high = max([100 * (reference or 0), *accuracies])
-    margin = max(0.5, 0.18 * (high - low))
-    axes.set_xlim(0, largest * 1.2)
-    axes.set_ylim(low - 2 * margin, min(100, high + margin))
     axes.set_xlabel(f"logic cells (LUT) on {first.target}, post-route")
     axes.set_ylabel(f"accuracy on {first.dataset} in hardware, %")
     axes.set_title(
@@ -92,15 +85,53 @@ def _draw(axes: "Axes", rows: Sequence[ResultRow], points: Sequence[ResultRow]) 
         axes.spines[side].set_visible(False)
 
 
+def _mark(axes: "Axes", points: Sequence[ResultRow]) -> None:
+    """Draw the points, each with its label beside it, the labels apart from each other."""
+    low, high = axes.get_ylim()
+    inside = axes.transData + axes.transAxes.inverted()
+    ordered = sorted(points, key=lambda row: (_percent(row), -_cells(row)))
+    heights = spaced([_percent(row) for row in ordered], _APART * (high - low))
+    colours = {id(row): index for index, row in enumerate(sorted(points, key=_cells))}
+    for row, height in zip(ordered, heights, strict=True):
+        place = x, y = _cells(row), _percent(row)
+        colour = _COLOURS[colours[id(row)] % len(_COLOURS)]
+        axes.scatter(*place, s=70, color=colour, zorder=3)
+        left = inside.transform(place)[0] > _TURN
+        axes.annotate(
+            f"{label(row, points)}: {x:,} LUT, {y:.2f} %",
+            place,
+            xytext=(-12 if left else 12, _POINTS * (height - y) / (high - low)),
+            textcoords="offset points",
+            ha="right" if left else "left",
+            va="center",
+            fontsize=9,
+            color=colour,
+            arrowprops={
+                **{"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6},
+                **{"relpos": (1 if left else 0, 0.5), "shrinkA": 0, "shrinkB": 0},
+            },
+        )
+
+
+def _ends(points: Sequence[ResultRow], *, log: bool) -> tuple[float, float]:
+    """Return the ends of the axis of cells, with room for labels."""
+    cells = [_cells(row) for row in points]
+    if not log:
+        return 0.0, 1.2 * max(cells)
+    return spread(cells, log=True, margin=0.12)
+
+
+def _heights(reference: float | None, points: Sequence[ResultRow]) -> tuple[float, float]:
+    """Return the ends of the axis of accuracy."""
+    accuracies = [_percent(row) for row in points]
+    low, high = min(accuracies), max([100 * (reference or 0), *accuracies])
+    margin = max(0.5, 0.18 * (high - low))
+    return low - 2 * margin, min(100, high + margin)
+
+
 def _cells(row: ResultRow) -> int:
     return row.lut or 0
 
 
 def _percent(row: ResultRow) -> float:
     return 100 * (row.accuracy_hardware or 0.0)
-
-
-def _label(row: ResultRow, points: Sequence[ResultRow]) -> str:
-    """Name a point by its weights, and by its activations where other points share the weights."""
-    shared = [point for point in points if point.weight == row.weight]
-    return row.weight if len(shared) == 1 else f"{row.weight}/{row.activation}"

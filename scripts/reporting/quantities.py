@@ -4,6 +4,7 @@ One multiply-accumulate is a MAC; a GMAC/s is 10**9 of them a second (2 GOPS). W
 say is None.
 """
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 from ..rows.row import ResultRow
@@ -21,6 +22,7 @@ __all__ = [
     "in_blocks",
     "intensity",
     "kind",
+    "label",
     "peak",
     "slots",
     "sustained",
@@ -60,6 +62,12 @@ def accuracy(row: ResultRow) -> float | None:
     if row.weight == "float":
         return row.accuracy_float
     return _first(row.accuracy_hardware, row.accuracy_reference)
+
+
+def label(row: ResultRow, among: Sequence[ResultRow]) -> str:
+    """Name a row by its weights, and by its activations where others share the weights."""
+    shared = [each for each in among if each.weight == row.weight]
+    return row.weight if len(shared) == 1 else f"{row.weight}/{row.activation}"
 
 
 def _first(first: Number | None, second: Number | None) -> Number | None:
