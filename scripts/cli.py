@@ -29,6 +29,7 @@ COMMANDS = {
     "zoo": "List the trained networks that come with narrowgauge.",
     "simulate": "Run a network's accelerator and compare it with the reference.",
     "synthesize": "Place and route a network's accelerator.",
+    "energy": "Tell what an image takes on a device, from what toggles.",
     "verilog": "Write a network's accelerator as Verilog.",
     "boards": "List the boards, and how far each was tried.",
     "build": "Build a network's bitstream for a board.",
@@ -46,7 +47,7 @@ COMMANDS = {
 RESUMED = frozenset(
     {
         *("run", "compare", "sweep", "study", "train", "synthesize", "build", "verify"),
-        *("explore", "price"),
+        *("energy", "explore", "price"),
     }
 )
 """Commands that keep their steps in the result store, and go on from there."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ..reporting.chart import write_chart
-from ..reporting.console import print_layers, print_table
+from ..reporting.console import ENERGIES, NETWORKS, print_layers, print_table
+from ..reporting.energy_chart import write_energy_chart
 from ..rows.row import ResultRow
 from ..rows.writing import to_json, write_results
 from ..terminal import options
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RunOptions", "command"]
 
-FILES = ("results.json", "results.csv", "chart.png", "chart.svg")
+FILES = ("results.json", "results.csv", "chart.png", "chart.svg", "energy.png", "energy.svg")
 FORMATS = "bipolar,pow2_4,int4,int8"
 
 
@@ -42,6 +43,7 @@ class RunOptions(options.FittedOptions):
     target: str
     seeds: int
     route: bool
+    energy: bool
     epochs: int | None
     seed: int
     images: int | None
@@ -59,7 +61,8 @@ Examples:
   narrowgauge run --formats int4/uint8,int8 --widths 128 --target ecp5-25k --rows 4 --columns 4
   narrowgauge run --network lenet5 --width 0.25 --dataset mnist --formats int4 --target ecp5-45k
   narrowgauge run --network mnist-lenet5-int4 --target ecp5-85k --lanes 8 --images 1000
-  narrowgauge run --fit --output fitted""",
+  narrowgauge run --fit --output fitted
+  narrowgauge run --energy""",
 )
 @click.option(
     "--network",
@@ -91,6 +94,7 @@ Examples:
 @options.multiplier
 @options.seeds
 @click.option("--route/--no-route", default=True, help="Place and route, or simulate only.")
+@click.option("--energy", is_flag=True, help="Find what an image takes, too; on the up5k.")
 @click.option("--epochs", type=int, help="Training epochs [default: the recipe's].")
 @click.option("--seed", default=0, show_default=True, help="Seed of the training.")
 @options.images
@@ -125,7 +129,7 @@ def command(given: RunOptions) -> int:
         failures = _run_jobs(plan, jobs, output, reporter)
         rows = all_rows(plan, jobs)
         with reporter.step("draw"):
-            charts = write_chart(rows, output)
+            charts = [*write_chart(rows, output), *write_energy_chart(rows, output)]
     if given.as_json:
         print(to_json(rows))
     else:
@@ -140,11 +144,22 @@ def _plan(given: RunOptions, reporter: Reporter) -> "RunPlan":
     given.check_fit()
     if not given.route:
         options.refuse("seeds", "is for placements, and --no-route makes none")
+        options.refuse("energy", "is of an accelerator that is routed, and --no-route routes none")
     geometry = given.geometry
     with reporter.step("load PyTorch"):  # here, so that --help does not wait for it
         from ..runs.run_plan import TRAINING, RunPlan, Training
     training = Training(network=given.network, **{name: getattr(given, name) for name in TRAINING})
-    names = ("network", "accumulator", "overflow", "contexts", "batch", "fit", "route", "target")
+    names = (
+        "network",
+        "accumulator",
+        "overflow",
+        "contexts",
+        "batch",
+        "fit",
+        "route",
+        "energy",
+        "target",
+    )
     names += ("seeds", "images", "engine", "multiplier")
     asked = {name: getattr(given, name) for name in names}
     plan = RunPlan(geometry=geometry, training=training, **asked)
@@ -159,7 +174,8 @@ def _plan(given: RunOptions, reporter: Reporter) -> "RunPlan":
 def _print(plan: "RunPlan", rows: list[ResultRow], output: Path, charts: list[Path]) -> None:
     """Print the table; the layers too, where there is one network to look at."""
     console = standard_output()
-    print_table(rows, console, title=plan.title)
+    columns = {**NETWORKS, **(ENERGIES if plan.energy else {})}
+    print_table(rows, console, title=plan.title, columns=columns)
     simulated = [row.layers for row in rows if row.layers is not None]
     if len(simulated) == 1:
         print_layers(simulated[0], console)

@@ -169,11 +169,11 @@ def _write_activity(
     from ...hw.synth.targets import target as find_target
 
     assert given.activity
-    device, netlist = find_target(given.target), {}
+    device, netlist, family = find_target(given.target), "", ""
     if given.activity_of == "mapped":
-        netlist = {"netlist": mapped(accelerator, device).text, "family": device.family.name}
+        netlist, family = mapped(accelerator, device).text, device.family.name
     codes = Stimulus(images).codes(accelerator)
-    row = count_toggles(accelerator, codes, levels, **netlist).row()
+    row = count_toggles(accelerator, codes, levels, netlist=netlist, family=family).row()
     row = {"of": given.activity_of, "target": device.name, **row}
     write_atomically(given.activity, (json.dumps(row, indent=1) + "\n").encode())
     step.note(f"{row['toggles'] / row['cycles']:,.0f} a cycle")

@@ -138,6 +138,7 @@ def _job(
         batch=candidate.shape.batch,
         fit=False,
         route=True,
+        energy=False,
         target=request.target,
         seeds=request.seeds,
         images=request.images,

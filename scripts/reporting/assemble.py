@@ -6,9 +6,10 @@ from pathlib import Path
 from ...hw.files import write_atomically
 from ..rows.row import ResultRow
 from .dots import clock, costs, throughput
+from .energies import energy_and_area
 from .figure import Figure
 from .page import page
-from .pareto import accuracy_and_area
+from .pareto import accuracy_and_area, accuracy_and_energy
 from .printed import draw
 from .roofline import roofline
 from .rows import ResultsFile
@@ -19,7 +20,8 @@ __all__ = ["build", "figures"]
 
 def figures(rows: Sequence[ResultRow]) -> list[Figure]:
     """Return the figures of the report, in its order."""
-    return [make(rows) for make in (costs, accuracy_and_area, throughput, clock, roofline)]
+    makers = (costs, accuracy_and_area, accuracy_and_energy, energy_and_area, throughput, clock)
+    return [make(rows) for make in (*makers, roofline)]
 
 
 def build(

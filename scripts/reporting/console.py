@@ -9,7 +9,15 @@ from rich.table import Table
 from ..rows.row import LayerRow, ResultRow
 from .quantities import accuracy, area
 
-__all__ = ["LAYER_COLUMNS", "NETWORKS", "SWEEPS", "Columns", "print_layers", "print_table"]
+__all__ = [
+    "ENERGIES",
+    "LAYER_COLUMNS",
+    "NETWORKS",
+    "SWEEPS",
+    "Columns",
+    "print_layers",
+    "print_table",
+]
 
 Cell = str | int | float | None
 """What stands in a cell; None leaves it empty."""
@@ -64,6 +72,11 @@ NETWORKS: Columns = {
     "Fmax\nMHz": (0, lambda row: _number(row.fmax_mhz)),
     "images/s": (0, lambda row: _number(row.images_per_second, 0)),
 }
+ENERGIES: Columns = {
+    "energy/\nimage, uJ": (0, lambda row: _energy(row)),
+    "mW": (6, lambda row: _number(row.power_mw, 2)),
+}
+"""Columns of a run that finds energies, too."""
 
 
 SWEEPS: Columns = {
@@ -137,6 +150,15 @@ def _range(row: ResultRow) -> str | None:
     if row.fmax_mhz is None:
         return None
     return f"{row.fmax_mhz_min:.1f}, {row.fmax_mhz_max:.1f}"
+
+
+def _energy(row: ResultRow) -> str | None:
+    """Return microjoules, and the range in which they may be."""
+    found = row.energy_uj, row.energy_uj_low, row.energy_uj_high
+    if None in found:
+        return None
+    value, low, high = (f"{each:.3g}" for each in found)
+    return f"{value} ({low} to {high})"
 
 
 def _dense(row: ResultRow, bits: int) -> str | None:

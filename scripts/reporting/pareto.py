@@ -1,14 +1,19 @@
-"""The figure of accuracy against area, with the Pareto front."""
+"""The figures of accuracy against area and against energy, with the Pareto front."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ..rows.row import ResultRow
 from .figure import Axis, Figure, Line, Mark, Panel, Series, spread
 from .palette import order
 from .quantities import accuracy, area
 
-__all__ = ["accuracy_and_area", "pareto"]
+__all__ = ["accuracy_and_area", "accuracy_and_energy", "pareto"]
 
+_CAPTION = (
+    "Test accuracy of the integers, as the simulated hardware computes them (where nothing was "
+    "simulated, as the reference does), against {}. The line is the Pareto front: nothing below "
+    "and to the right of it is worth building. Dashed: the float network."
+)
 _FEW = 12  # marks that all get a label; of more, only those on the front do
 
 
@@ -27,41 +32,67 @@ def pareto(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
 
 def accuracy_and_area(rows: Sequence[ResultRow]) -> Figure:
     """Return accuracy against LUTs: a panel for each data set and device."""
+    return Figure(
+        name="accuracy",
+        title="Accuracy against area",
+        caption=_CAPTION.format("the LUTs of the whole accelerator"),
+        x=Axis("LUT", "lut", log=True),
+        y=Axis("accuracy, %", "accuracy_percent"),
+        panels=_panels(rows, area),
+        symbols=(),
+        missing="narrowgauge run",
+    )
+
+
+def accuracy_and_energy(rows: Sequence[ResultRow]) -> Figure:
+    """Return accuracy against the energy of an image: a panel for each data set and device."""
+    return Figure(
+        name="energy",
+        title="Accuracy against energy",
+        caption=_CAPTION.format("what an image takes, modelled from what toggles, of the core")
+        + " What the model may err by is in the columns of the rows; most of it moves all of them "
+        "together.",
+        x=Axis("microjoules an image", "energy_uj", log=True),
+        y=Axis("accuracy, %", "accuracy_percent"),
+        panels=_panels(rows, lambda row: row.energy_uj),
+        symbols=(),
+        missing="narrowgauge run --energy",
+    )
+
+
+def _panels(
+    rows: Sequence[ResultRow], value: Callable[[ResultRow], float | None]
+) -> tuple[Panel, ...]:
+    """Return the panels of accuracy against what ``value`` says of a row."""
     shown = [
         number
         for number, row in enumerate(rows)
-        if accuracy(row) is not None and row.target is not None and (area(row) or 0) > 0
+        if accuracy(row) is not None and row.target is not None and (value(row) or 0) > 0
     ]
     places = dict.fromkeys(_place(rows[number]) for number in shown)
     panels = []
     for dataset, target in places:
         here = [number for number in shown if _place(rows[number]) == (dataset, target)]
-        panels.append(_panel(rows, here, dataset, target))
-    return Figure(
-        name="accuracy",
-        title="Accuracy against area",
-        caption="Test accuracy of the integers, as the simulated hardware computes them (where "
-        "nothing was simulated, as the reference does), against the LUTs of the whole accelerator. "
-        "The line is the Pareto front: nothing below and to the right of it is worth building. "
-        "Dashed: the float network.",
-        x=Axis("LUT", "lut", log=True),
-        y=Axis("accuracy, %", "accuracy_percent"),
-        panels=tuple(panels),
-        symbols=(),
-        missing="narrowgauge run",
-    )
+        panels.append(_panel(rows, here, value, dataset, target))
+    return tuple(panels)
 
 
 def _place(row: ResultRow) -> tuple[str, str]:
     return row.dataset or "", row.target or ""
 
 
-def _panel(rows: Sequence[ResultRow], here: Sequence[int], dataset: str, target: str) -> Panel:
+def _panel(
+    rows: Sequence[ResultRow],
+    here: Sequence[int],
+    value: Callable[[ResultRow], float | None],
+    dataset: str,
+    target: str,
+) -> Panel:
     few = len(here) <= _FEW
     marks = [
         Mark(
             row=number,
-            x=area(rows[number]) or 0,
+            x=value(rows[number]) or 0,
             y=100 * (accuracy(rows[number]) or 0),
             size=8,
             label=rows[number].weight if few else "",

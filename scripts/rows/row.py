@@ -20,6 +20,7 @@ __all__ = [
     "Asked",
     "Compared",
     "Ended",
+    "Energised",
     "Hardware",
     "LayerRow",
     "ResultRow",
@@ -170,6 +171,24 @@ class Sized(Part):
     parameter_bits: int | None = column(
         NUMBER, "weights times their width; without biases and multipliers", unit="bits"
     )
+    activation_bits: int | None = column(
+        NUMBER,
+        "of the activation memory, for one image: all tensors that are there at the same time, in "
+        "whole words",
+        unit="bits",
+    )
+    weight_traffic: float | None = column(
+        NUMBER,
+        "weights that the array takes from their memory for an image, in all lanes; rows share "
+        "them, and so do images in the rows",
+        unit="bits",
+    )
+    activation_traffic: float | None = column(
+        NUMBER,
+        "activations that are written to their memory and read from it for an image; what row "
+        "buffers replay is not counted again",
+        unit="bits",
+    )
     cycles_per_image: float | None = column(
         NUMBER,
         "simulated cycles from the first element offered to the last level taken, divided by "
@@ -272,6 +291,46 @@ class Hardware(Part):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Energised(Part):
+    """Energy of an image, modelled from what toggles in the accelerator that was routed."""
+
+    energy_uj: float | None = column(
+        NUMBER,
+        "of an image, the core alone, as [the model](energy.md) has it: static power, clock, "
+        "toggles on their wires, memories, DSP blocks",
+        unit="microjoules",
+        label="energy, uJ",
+        always=False,
+    )
+    energy_uj_low: float | None = column(
+        NUMBER,
+        "the same where all coefficients err to its favour; most of it moves all rows together: "
+        "ratios are better known ([how much](energy.md#what-moves-with-the-placement))",
+        unit="microjoules",
+        always=False,
+    )
+    energy_uj_high: float | None = column(
+        NUMBER, "the same where all err against it", unit="microjoules", always=False
+    )
+    power_mw: float | None = column(
+        NUMBER,
+        "while images are computed, at `energy_mhz`",
+        unit="milliwatts",
+        label="power, mW",
+        always=False,
+    )
+    energy_mhz: float | None = column(
+        Kind.CLOCK,
+        "the clock that both are at: that of the placement they are of",
+        unit="MHz",
+        always=False,
+    )
+    energy_parts: Mapping[str, float] | None = column(
+        Kind.NUMBERS, "parts of `energy_uj` by component, in microjoules", always=False
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ended(Part):
     """Reason for which a row ended early, if it did."""
 
@@ -303,12 +362,12 @@ def geometry_columns(geometry: Geometry) -> dict[str, int | None]:
     return {name: getattr(geometry, name) for name in names}
 
 
-PARTS: tuple[type[Part], ...] = (Asked, Compared, Sized, Hardware, Ended)
+PARTS: tuple[type[Part], ...] = (Asked, Compared, Sized, Hardware, Energised, Ended)
 """What registers columns, in the order of a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResultRow(Ended, Hardware, Sized, Compared, Asked):
+class ResultRow(Ended, Energised, Hardware, Sized, Compared, Asked):
     """A row: a design on a target, or a network, as far as it was measured.
 
     Attributes

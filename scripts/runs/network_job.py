@@ -20,8 +20,9 @@ from ...model.training.train import check_recipe
 from ..rows.columns import Part
 from ..rows.row import Ended, Hardware, ResultRow, geometry_columns
 from ..terminal.progress import Reporter
+from .energised import energised
 from .kept import check
-from .loading import check_overflow, set_accumulator
+from .loading import check_overflow, input_levels, set_accumulator
 from .row_parts import row_parts
 from .run_plan import RunPlan
 
@@ -61,6 +62,8 @@ class NetworkJob:
             self._simulate(accelerator, reporter)
             if self.plan.route:
                 self._route(accelerator, reporter)
+            if self.plan.energy:
+                self._charge(accelerator, reporter)
         except NarrowgaugeError as error:
             self.fail(error)
 
@@ -152,6 +155,15 @@ class NetworkJob:
         self._know(*parts, seeds=measured.seeds)
         assert self.row is not None
         self.row = self.row.with_rate()
+
+    def _charge(self, accelerator: Accelerator, reporter: Reporter) -> None:
+        """Find the energy of an image, from the test images, on the first of the placements."""
+        plan = self.plan
+        levels = input_levels(accelerator.program.network, plan.data, plan.test_images)
+        (seed, *_) = plan.seed_numbers
+        asked = {"seed": seed, "reporter": reporter, "text": self.text}
+        known = energised(accelerator, plan.device, levels, plan.store, **asked)
+        self._know(known)
 
     def fail(self, error: NarrowgaugeError) -> None:
         """End early: the row has the error."""

@@ -6,6 +6,7 @@ They are apart from `checked`, so that no wording of a column repeats a simulati
 from collections.abc import Sequence
 
 from ...hw.network.network import Network
+from ...hw.program.footprint import footprint
 from ...hw.program.layout import Program
 from ...model.zoo import networks as zoo
 from ..rows.row import Compared, LayerRow, Sized
@@ -24,7 +25,11 @@ def row_parts(checked: Checked, program: Program) -> tuple[Compared, Sized]:
         mismatches=checked.mismatches,
         overflows=checked.overflows,
     )
+    found = footprint(program)
     sized = Sized(
+        activation_bits=found.activation_bits,
+        weight_traffic=found.weight_traffic,
+        activation_traffic=found.activation_traffic,
         cycles_per_image=cycles,
         utilisation=used(program, total_macs(program.network), cycles),
         layers=layer_use(program, checked.layer_cycles, checked.images),

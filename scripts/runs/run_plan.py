@@ -20,6 +20,7 @@ from ...model.zoo import networks as zoo
 from ..rows.row import ResultRow
 from ..terminal.options import seed_range
 from ..terminal.progress import Reporter
+from .energised import check_measured
 from .loading import load_images, load_network
 from .pipeline import Trainer
 
@@ -71,6 +72,7 @@ class RunPlan:
     batch: int | None
     fit: bool
     route: bool
+    energy: bool
     target: str
     seeds: int
     images: int | None
@@ -81,6 +83,8 @@ class RunPlan:
     def __post_init__(self) -> None:
         self.device: Target = find_target(self.target)
         self.seed_numbers = seed_range(self.seeds)
+        if self.energy:
+            check_measured(self.device)
         self.given = None if self.network in NETWORKS else self._given()
         if self.given is None:
             self.recipe = self.training.recipe()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...hw.accelerator.top import Accelerator
-from ...hw.errors import GeometryError
+from ...hw.errors import GeometryError, NarrowgaugeError
 from ...hw.geometry import Geometry
 from ...hw.network.network import Network
 from ...hw.program.bounds import accumulator_bits
@@ -16,9 +16,10 @@ from ...hw.synth.placement import check_memories
 from ...hw.synth.shell import Shell
 from ...hw.tools import rtlil
 from ...hw.tools.store import Store
-from ..rows.row import ResultRow, geometry_columns
+from ..rows.row import Energised, ResultRow, geometry_columns
+from ..runs.energised import check_measured, energised
 from ..runs.kept import check
-from ..runs.loading import images_digest, load_images, set_accumulator
+from ..runs.loading import images_digest, input_levels, load_images, set_accumulator
 from ..runs.row_parts import row_parts
 from .points import BUILDING, GEOMETRY, Built, Point, check_blocks, measured, shape
 
@@ -71,6 +72,8 @@ class Accelerated(Point):
         ``logic`` or ``block``; see `synth.build.accelerator_for`.
     images : int
         Test images that are simulated and compared.
+    energy : bool
+        What one of them takes, too.
     """
 
     source: NetworkSource
@@ -86,6 +89,7 @@ class Accelerated(Point):
     contexts: int
     batch: int | None
     images: int
+    energy: bool = False
 
     @property
     def geometry(self) -> Geometry:
@@ -110,6 +114,13 @@ class Accelerated(Point):
         _ = self.geometry
         if self.batch is not None and not 1 <= self.batch <= self.rows:
             raise GeometryError(f"batch is 1 to the array's {self.rows} rows, not {self.batch}")
+        if self.energy:
+            check_measured(self.device)
+        if self.energy and not (self.images and self.seeds):
+            raise NarrowgaugeError(
+                "energy is of images in an accelerator that is routed: it needs "
+                "images and seeds of 1 and more"
+            )
         network = self.source.ready(self.lanes)
         if network is not None:
             self._accelerator(self._program(network))
@@ -117,6 +128,8 @@ class Accelerated(Point):
     def parts(self) -> dict[str, Any]:
         """Return what the result depends on."""
         own = {name: value for name, value in vars(self).items() if name != "source"}
+        if not self.energy:
+            del own["energy"]  # results of others stay what they are
         if self.images:
             own["data"] = images_digest(self.source.row().dataset)
         return {"kind": "Accelerated"} | self.source.parts() | own
@@ -165,7 +178,17 @@ class Accelerated(Point):
         if row.failure is None:
             found = built.built.measure(self.device, self.seeds, store, executor)
             row = measured(row, found)
+        if self.energy and row.failure is None:
+            row |= self._charge(built.accelerator, store)
         return row.with_rate()
+
+    def _charge(self, accelerator: Accelerator, store: Store) -> Energised:
+        network = accelerator.program.network
+        images = load_images(network, network.name)
+        levels = input_levels(network, images, slice(self.images))
+        with BUILDING:
+            asked = {"seed": 1, "text": str(self.source)}
+            return energised(accelerator, self.device, levels, store, **asked)
 
     def _simulate(self, row: ResultRow, accelerator: Accelerator, store: Store) -> ResultRow:
         program = accelerator.program

@@ -66,6 +66,12 @@ def _text(value: Any) -> str:
     return value.strip()
 
 
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise NarrowgaugeError(f"{value!r} is neither true nor false")
+    return value
+
+
 def _choice(*allowed: str) -> Callable[[Any], str]:
     def convert(value: Any) -> str:
         if value not in allowed:
@@ -137,6 +143,7 @@ _NETWORK = (
         "contexts": Key("groups of images in flight, 1 or 2", _number(1, 2), 2, many=False),
         "batch": Key("images of a group", _number(1, 64), None, many=False),
         "images": Key("test images to simulate, 0 for none", _number(0, 1 << 30), 0, many=False),
+        "energy": Key("true or false: what an image takes", _flag, False, many=False),
         "dataset": Key("a data set, to train", _text, None, many=False),
         "widths": Key("widths of the hidden layers of mlp, to train", _widths, None, many=False),
         "width": Key("a factor of all channels, to train", _share, None, many=False),

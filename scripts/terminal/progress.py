@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-__all__ = ["ReportedStep", "Reporter", "standard_output", "time_left"]
+__all__ = ["ReportedStep", "Reporter", "UntoldStep", "standard_output", "time_left", "untold"]
 
 
 def standard_output() -> Console:
@@ -59,6 +59,19 @@ class Reporter:
             step.finish("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
             raise
         step.finish()
+
+
+class UntoldStep:
+    """One step of work of which nothing is shown."""
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def untold(title: str) -> Iterator[UntoldStep]:
+    """Show nothing of a step, where others show what is going on."""
+    yield UntoldStep()
 
 
 class ReportedStep:

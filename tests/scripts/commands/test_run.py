@@ -206,3 +206,30 @@ def test_killed_and_repeated_it_goes_on(cache, tmp_path):
     assert sorted(kinds(stored(cache)))[:2] == ["checked", "float"]
     rows = json.loads((output / "results.json").read_text())
     assert [row.get("mismatches") for row in rows] == [None, 0]
+
+
+def test_an_energy_is_a_part_of_the_row_and_kept(invoke, tmp_path, cache):
+    network = write_network(tmp_path / "tiny.safetensors")
+    asked = ("--network", network, "--images", 20, "--seeds", 1, "--lanes", 1, "--energy")
+    words = ("run", *asked, "--rows", 1, "--columns", 1, "--output", tmp_path / "out", "--json")
+    done = invoke(*words)
+    assert done.status == 0, done.err
+    (row,) = json.loads(done.out)
+    assert (tmp_path / "out" / "energy.png").read_bytes().startswith(PNG)
+    assert 0 < row["energy_uj_low"] < row["energy_uj"] < row["energy_uj_high"]
+    assert sum(row["energy_parts"].values()) == pytest.approx(row["energy_uj"])
+    assert {"static", "clock", "array"} < set(row["energy_parts"])
+    before = stored(cache)
+    assert json.loads(invoke(*words).out) == [row]
+    assert stored(cache) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--target", "ecp5-25k"), ("no energy in microjoules on ecp5-25k", "up5k")),
+        (("--no-route",), ("--energy", "--no-route routes none")),
+    ],
+)
+def test_an_energy_that_cannot_be_is_refused(invoke, options, words):
+    invoke("run", "--energy", *options).fails_with(1, *words)

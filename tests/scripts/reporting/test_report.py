@@ -218,7 +218,7 @@ def test_only_failures_are_still_a_report(invoke, tmp_path):
     assert invoke("report", tmp_path / "failures.json", "-o", tmp_path / "out").status == 0
     text = (tmp_path / "out" / "report.html").read_text()
     assert rows[0]["failure"] in text
-    assert text.count('<p class="missing">No row') == 5
+    assert text.count('<p class="missing">No row') == 7
 
 
 def test_the_default_is_what_run_wrote(invoke, tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ from .sweeping import write_plan
 
 MAC = {"measure": "mac", "formats": "int4", "accumulator": 16, "target": "up5k"}
 ARRAY = MAC | {"measure": "array"}
+ENERGY = {"energy": True}
 NETWORK = {"measure": "network", "network": "mnist-int2-64-64-64", "target": "up5k"}
 
 
@@ -221,6 +222,27 @@ def test_a_wrong_plan_is_told_in_a_line(read, change, words):
         assert word in text
     if "combinations" in words:
         assert f"{LARGEST:,}" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"energy": 1, "images": 1}, ["energy: 1 is neither true nor false"]),
+        ({"energy": True}, ["it needs images and seeds"]),
+        ({"energy": True, "images": 1, "seeds": 0}, ["it needs images and seeds"]),
+        ({"energy": True, "images": 1, "target": "ecp5-25k"}, ["no energy in microjoules"]),
+    ],
+)
+def test_an_energy_needs_what_is_routed_and_images(read, change, words):
+    with pytest.raises(NarrowgaugeError) as raised:
+        read(NETWORK | change)
+    assert all(word in str(raised.value) for word in words)
+
+
+def test_a_plan_without_energy_keeps_its_results(read):
+    (plain,), (asked,) = (read(NETWORK | {"images": 1} | more).points for more in ({}, ENERGY))
+    assert "energy" not in plain.parts()
+    assert asked.parts() == plain.parts() | ENERGY
 
 
 @pytest.mark.parametrize("missing", ["measure", "formats", "accumulator", "target"])
