@@ -19,6 +19,7 @@ from tables import (
     columns,
     costs,
     elements,
+    energy,
     floats,
     networks,
     shapes,
@@ -35,6 +36,7 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 ZOO = ROOT / "docs" / "zoo.md"
 QONNX = ROOT / "docs" / "qonnx.md"
+FLOATS = ROOT / "docs" / "floats.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 BREVITAS = ROOT / "docs" / "brevitas.md"
 POST_TRAINING = ROOT / "docs" / "post-training.md"
@@ -52,6 +54,7 @@ BOARDS = ROOT / "docs" / "boards.md"
 VERIFY = ROOT / "docs" / "verify.md"
 SIMULATION = ROOT / "docs" / "simulation.md"
 COLUMNS = ROOT / "docs" / "reading-a-report.md"
+ENERGY = ROOT / "docs" / "energy.md"
 SHAPES = ROOT / "docs" / "resnet-shapes.md"
 PAPERS = ROOT / "docs" / "studies"
 
@@ -74,6 +77,8 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "macs": (COSTS, costs.macs),
     "lanes": (COSTS, costs.lanes),
     "floats": (COSTS, floats.elements),
+    "float_networks": (FLOATS, floats.networks),
+    "float_run": (FLOATS, floats.run),
     "bits": (COSTS, accumulators.bits),
     "slices": (ARRAY, costs.slices),
     "mixed": (ARRAY, networks.mixed),
@@ -89,6 +94,11 @@ SECTIONS: dict[str, tuple[Path, Callable[[], str]]] = {
     "proofs": (VERIFY, boards.proofs),
     "mutations": (VERIFY, boards.mutations),
     "simulators": (SIMULATION, simulators.simulators),
+    "coefficients": (ENERGY, energy.coefficients),
+    "calibration": (ENERGY, energy.calibration),
+    "glitches": (ENERGY, energy.glitches),
+    "placements": (ENERGY, energy.placements),
+    "energy_run": (ENERGY, energy.run),
     "shapes": (SHAPES, shapes.shapes),
     "shapes_accelerators": (SHAPES, shapes.accelerators),
     "shapes_ratios": (SHAPES, shapes.ratios),

@@ -1,7 +1,15 @@
 """The tables of what the columns of a result row mean, by who measures them."""
 
 from narrowgauge.scripts.rows.columns import Part, columns_of
-from narrowgauge.scripts.rows.row import Asked, Compared, Ended, Hardware, LayerRow, Sized
+from narrowgauge.scripts.rows.row import (
+    Asked,
+    Compared,
+    Ended,
+    Energised,
+    Hardware,
+    LayerRow,
+    Sized,
+)
 
 
 def asked() -> str:
@@ -25,8 +33,8 @@ def layer() -> str:
 
 
 def hardware() -> str:
-    """Return the table of what the tools report, and of how a row ended."""
-    return _table(Hardware, Ended)
+    """Return the table of what the tools report, of the energy, and of how a row ended."""
+    return _table(Hardware, Energised, Ended)
 
 
 def _table(*parts: type[Part]) -> str:
