@@ -151,6 +151,11 @@ class CycleModel:
         """Cycles that the longest layer takes a context, as a bound for standing still."""
         return max(2 * self.fetch(each) + self.compute(each) for each in self.config.records)
 
+    @property
+    def all_jobs(self) -> int:
+        """Cycles that all layers take a context, one after the other, as a bound for its images."""
+        return sum(2 * self.fetch(each) + self.compute(each) for each in self.config.records)
+
     def built(
         self, latencies: Latencies, *, single_port: bool, loads_weights: bool
     ) -> "CycleModel":

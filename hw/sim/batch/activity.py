@@ -31,6 +31,7 @@ from .simulate import packed_weights
 __all__ = ["Activity", "BitActivity", "MemoryActivity", "NetActivity", "count_toggles"]
 
 IDLE_LIMIT = 100_000
+STILL = 1  # what the evaluator returns where nothing moved for so long
 _BITS = "narrowgauge_bits"
 _OUTPUTS = ("i__ready", "o__valid", "o__payload", "weights__ready", _BITS)
 TOP = "accelerator"
@@ -293,7 +294,8 @@ class _Counter:
             "images": share.length,
             "results": share.length * outputs,
             "ends": len(program.network.ends),
-            "idle_limit": IDLE_LIMIT + program.cycles.longest_job,
+            # without a trace nothing tells that an image is being computed
+            "idle_limit": IDLE_LIMIT + program.cycles.all_jobs,
             "work_limit": 1 << 62,
             "levels": raw,
             "labels": labels,
@@ -310,6 +312,10 @@ class _Counter:
         }
         status, reply = self.evaluator.simulate(self.streams, job)
         check_interrupt()
+        if status == STILL:
+            raise MismatchError(
+                f"the design whose toggles are counted stood still for {job['idle_limit']} cycles"
+            )
         found = self.evaluator.unpack(raw).reshape(share.length, outputs, width)
         found = program.network.output.to_level(share.gather(found))
         if status or not np.array_equal(found, levels):
