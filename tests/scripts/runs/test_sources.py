@@ -192,9 +192,9 @@ def test_imports_are_followed_wherever_they_stand(package):
     assert package("b.four", "c.five") == ["b/four.py", "c/five.py"]
 
 
-def test_all_that_is_no_python_below_hw_decides_a_simulation():
+def test_all_that_is_no_python_below_hw_sim_decides_a_simulation():
     found = sources.reached(["scripts.runs.checked"], ROOT)
-    written = [path for kind in ("*.cc", "*.v") for path in (ROOT / "hw").rglob(kind)]
+    written = [path for kind in ("*.cc", "*.v") for path in (ROOT / "hw" / "sim").rglob(kind)]
     assert len(written) > 5
     assert set(written) <= set(found)
 

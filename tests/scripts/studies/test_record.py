@@ -90,7 +90,7 @@ def test_rows_go_to_the_results_of_the_checkout():
 
 def test_every_study_is_listed_and_explains_itself(capsys):
     known = cli.studies()
-    assert len(known) == 34
+    assert len(known) == 36
     assert cli.main([]) == 0
     listed = capsys.readouterr().out
     assert all(name in listed for name in known)
